@@ -1,0 +1,57 @@
+# Everything is done in .venv, which any target makes on first use. `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test test-servers check lint format bench lock servers torch clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sed 's|[1023][1023]|1023|' | expand -t 16
+
+.venv/ready: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "stacchip needs Python 3.11 or newer; name one: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "this Python has no venv module; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "setting up .venv (once; a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: .venv/ready ## a sample archive, its index, and a picture of its chips, in demo/
+	@$(BIN)/stacchip demo demo
+
+test: .venv/ready ## the tests; those on real imagery need ../shared/data or STACCHIP_TEST_DATA
+	$(BIN)/python -m pytest -m 'not servers' -n auto --dist loadfile
+
+test-servers: .venv/ready ## the tests on real servers: SeaweedFS, and what `make servers` installs
+	$(BIN)/python -m pytest -m servers
+
+check: lint test ## format, lint, types, import layers, docs and tests
+
+lint: .venv/ready ## format, lint, types and import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/ready ## format the code and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/ready ## the benchmarks of docs/benchmarks (some 15 minutes, 3 GB of disk); BENCH=name for one
+	$(BIN)/python -m benchmarks.run $(BENCH)
+
+torch: .venv/ready ## PyTorch into .venv, for the tests of the datasets
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+
+servers: .venv/ready ## PostgreSQL, pgstac and nginx, for the tests that need them (Debian, root)
+	@bash tests/servers/install.sh
+
+lock: ## requirements.lock anew from pyproject.toml: every version and hash, no registry's name
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra dask --extra xarray --extra processors --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock
+
+clean: ## remove .venv and what the demo and the benchmarks wrote
+	rm -rf .venv demo benchmarks/data benchmarks/.venvs
