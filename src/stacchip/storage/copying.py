@@ -1,0 +1,43 @@
+"""Objects from one place to another, in parts, without holding them whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stacchip.storage.threads import stream_concurrently
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from stacchip.storage.identity import Blob
+    from stacchip.storage.storage import Storage
+
+PART = 8 * 1024 * 1024
+PARTS_AHEAD = 3
+
+
+def read_parts(storage: Storage, href: str, first: Blob, size_bytes: int) -> Iterator[memoryview]:
+    """The whole object in parts, of which the next few are fetched while one is used.
+
+    Args:
+        storage: Where it is read.
+        href: What is read.
+        first: Its first part; every later one must be of the same version.
+        size_bytes: Of the object.
+    """
+
+    def read_part(start: int) -> memoryview:
+        length = min(PART, size_bytes - start)
+        return memoryview(storage.read_range(href, start, length, expect=first.identity).data)
+
+    yield memoryview(first.data)
+    starts = range(len(first.data), size_bytes, PART)
+    yield from stream_concurrently(read_part, starts, ahead=PARTS_AHEAD)
+
+
+def read_file_parts(path: Path) -> Iterator[bytes]:
+    """A local file in parts."""
+    with path.open("rb") as stream:
+        while part := stream.read(PART):
+            yield part

@@ -1,0 +1,146 @@
+"""What a store's refusals mean: which may be tried again, and which error the others are."""
+
+from __future__ import annotations
+
+import time
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from stacchip.errors import AccessDenied, AssetChanged, ObjectNotFound, StorageError
+from stacchip.storage.href import parse_href, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stacchip.storage.identity import Identity
+
+# 500 to 504 and 429 as S3, Azure and HTTP (RFC 9110, 15.6) mean them; 408 and the 52x of
+# Cloudflare are time-outs too. 501 and 505 will not change.
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 509, *range(520, 528)})
+# S3 answers 400 where it means "again" or "not you".
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+TRANSIENT_CODES = frozenset({"RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable"})
+CREDENTIAL_CODES = frozenset(
+    {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AuthorizationHeaderMalformed"}
+)
+
+
+class TransientError(Exception):
+    """One attempt failed and another may succeed. Never reaches a user.
+
+    Attributes:
+        reason: What happened, free of hrefs and secrets.
+        status: HTTP status, where there was one.
+        retry_after_s: How long the server asked to wait.
+    """
+
+    def __init__(
+        self, reason: str, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+def failure_of_status(
+    href: str, status: int, *, code: str | None = None, headers: Mapping[str, str] | None = None
+) -> Exception:
+    """The exception that an HTTP status stands for.
+
+    Args:
+        href: Of the object.
+        status: HTTP status.
+        code: The store's own code, such as "SlowDown".
+        headers: Of the answer, names in lower case.
+
+    Returns:
+        A `TransientError`, or the `StorageError` to raise.
+    """
+    shown = redact(href)
+    text = describe_status(status, code)
+    if status in TRANSIENT_STATUSES or code in TRANSIENT_CODES:
+        return TransientError(text, status, read_retry_after(headers or {}))
+    if status in (404, 410):
+        return ObjectNotFound(f"Nothing is at {shown} ({text}).", href=shown, status=status)
+    if status in (401, 403, 407) or code in CREDENTIAL_CODES:
+        return AccessDenied(
+            f"Access to {shown} was refused ({text}). {_remedy(href)}", href=shown, status=status
+        )
+    return StorageError(f"{shown} could not be had: {text}.", href=shown, status=status)
+
+
+def failure_of_change(href: str, expected: Identity | None, found: Identity | None) -> AssetChanged:
+    """The error for a file that is not the one that was expected."""
+    shown = redact(href)
+    was = f" (expected {expected}, found {found})" if expected and found else ""
+    return AssetChanged(
+        f"{shown} is not the version that was read before{was}. "
+        "Refresh the headers of the index, or index the file again.",
+        href=shown,
+        expected=expected,
+        found=found,
+    )
+
+
+def describe_status(status: int, code: str | None = None) -> str:
+    """A status in words.
+
+    Example:
+        >>> describe_status(503, "SlowDown")
+        'HTTP 503 Service Unavailable, SlowDown'
+    """
+    try:
+        phrase = " " + HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP {status}{phrase}" + (f", {code}" if code else "")
+
+
+def read_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a `Retry-After` header asks to wait, given as seconds or as a date.
+
+    A date is counted from the server's own `Date`, so that clocks need not agree.
+
+    Example:
+        >>> read_retry_after({"retry-after": "7"})
+        7.0
+    """
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(value).timestamp()
+        now = parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else None
+    except (ValueError, TypeError):
+        return None
+    return max(0.0, until - (time.time() if now is None else now))
+
+
+def _remedy(href: str) -> str:
+    """What to do where credentials are missing or refused."""
+    location = parse_href(href)
+    if location.scheme == "s3":
+        return (
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or pass them in StorageOptions; "
+            "for a public bucket pass skip_signature=True, "
+            "for one whose reader pays requester_pays=True."
+        )
+    if location.scheme == "gs":
+        return "Set GOOGLE_APPLICATION_CREDENTIALS, or pass skip_signature=True if it is public."
+    if location.scheme == "az":
+        return (
+            "Set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY (or a SAS token), "
+            "or pass skip_signature=True if it is public."
+        )
+    if location.scheme == "file":
+        return "Check the permissions of the file and its folder."
+    return (
+        "Pass StorageOptions(headers={'Authorization': ...}), "
+        "or Storage(sign=...) where its URLs are to be signed."
+    )

@@ -1,0 +1,282 @@
+"""Addresses: what kind of place an href names, how hrefs join, and how they are shown safely.
+
+An href is a string: a local path, `file://`, `http(s)://`, `s3://bucket/key`, `gs://bucket/key`,
+`az://container/key` or `abfs(s)://container@account.../key`. GDAL's `/vsis3/`, `/vsigs/`, `/vsiaz/`
+and `/vsicurl/` prefixes are translated.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urljoin, urlsplit, urlunsplit
+
+from stacchip.errors import UsageError
+
+SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
+OBJECT_SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "azure": "az"}
+AZURE_FILE_SCHEMES = ("abfs", "abfss", "wasb", "wasbs")
+VSI_PREFIXES = {"/vsis3/": "s3://", "/vsigs/": "gs://", "/vsiaz/": "az://", "/vsiadls/": "az://"}
+
+# Query parameters that let the bearer in, or belong to a scheme that does: AWS (SigV4 and the
+# older SigV2), Google, CloudFront, and the tokens and keys of smaller services.
+SECRET_PARAMETER = re.compile(
+    r"(x-amz-|x-goog-|x-ms-).*"
+    r"|.*(signature|token|secret|password|passwd|credential|(api|access|subscription)[-_]?key).*"
+    r"|sig|auth|authorization|key|code|pwd|pass|policy|expires|key-pair-id|jwt|session",
+    re.IGNORECASE,
+)
+# An Azure shared access signature is `sig` and these; alone they say nothing secret.
+# https://learn.microsoft.com/rest/api/storageservices/create-user-delegation-sas
+AZURE_SAS_PARAMETERS = re.compile(
+    r"sv|sr|st|se|sp|sip|spr|ss|srt|skoid|sktid|skt|ske|sks|skv|saoid|suoid|scid|sdd|ses|sig",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where an href leads.
+
+    Attributes:
+        scheme: One of "file", "http", "s3", "gs", "az" ("http" stands for https too).
+        root: The bucket or container; "" for files and web addresses.
+        key: The key in the bucket, the path of a file, or the whole web address.
+        account: The Azure account, where the href names one.
+    """
+
+    scheme: str
+    root: str
+    key: str
+    account: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Location({redact(self.href)!r})"
+
+    @property
+    def href(self) -> str:
+        """The href in its canonical form."""
+        if self.scheme in ("file", "http"):
+            return self.key
+        if self.account:
+            host = f"{self.root}@{self.account}.dfs.core.windows.net"
+            return f"abfs://{host}/{self.key}"
+        return f"{self.scheme}://{self.root}/{self.key}"
+
+
+@lru_cache(maxsize=4096)
+def parse_href(href: str) -> Location:
+    """Find out where an href leads.
+
+    Raises:
+        UsageError: The scheme is unknown, or no bucket is named.
+
+    Example:
+        >>> parse_href("s3://sentinel-cogs/a/B04.tif").key
+        'a/B04.tif'
+        >>> parse_href("/vsicurl/https://example.com/a.tif").href
+        'https://example.com/a.tif'
+    """
+    if href.startswith("/vsi"):
+        href = _translate_vsi(href)
+    match = SCHEME.match(href)
+    if match is None:
+        return Location("file", "", href)
+    scheme, rest = match[1].lower(), href[match.end() :]
+    if scheme in ("http", "https"):
+        return Location("http", "", f"{scheme}://{rest}")
+    if scheme == "file":
+        # file:///path and file://localhost/path; a path may be percent-encoded
+        return Location("file", "", unquote("/" + rest.partition("/")[2]))
+    root, _, key = rest.partition("/")
+    key = key.strip("/")
+    if not root:
+        raise UsageError(f"{redact(href)!r} names no bucket. Write {scheme}://bucket/key.")
+    if scheme in OBJECT_SCHEMES:
+        return Location(OBJECT_SCHEMES[scheme], root, key)
+    if scheme in AZURE_FILE_SCHEMES:
+        container, _, host = root.rpartition("@")
+        account = host.partition(".")[0] if container else None
+        return Location("az", container or root, key, account)
+    raise UsageError(
+        f"{redact(href)!r}: no storage is known for {scheme!r}. "
+        "Known are local paths, file, http, https, s3, gs, az and abfs."
+    )
+
+
+def _translate_vsi(href: str) -> str:
+    """Turn a path of GDAL's virtual file systems into the href it stands for."""
+    for prefix, scheme in VSI_PREFIXES.items():
+        if href.startswith(prefix):
+            return scheme + href.removeprefix(prefix)
+    if href.startswith("/vsicurl/"):
+        return href.removeprefix("/vsicurl/")
+    if href.startswith("/vsicurl?"):
+        options = dict(parse_qsl(href.partition("?")[2]))
+        if "url" in options:
+            return options["url"]
+    known = ", ".join([*VSI_PREFIXES, "/vsicurl/"])
+    raise UsageError(f"{redact(href)!r} is a GDAL path of a kind that is not read. Known: {known}.")
+
+
+def is_remote(href: str) -> bool:
+    """Whether an href leads anywhere but to a local file.
+
+    Example:
+        >>> is_remote("s3://bucket/key"), is_remote("scene/B04.tif"), is_remote("file:///a.tif")
+        (True, False, False)
+    """
+    return parse_href(href).scheme != "file"
+
+
+def join_href(base: str, relative: str) -> str:
+    """Resolve an href that is relative to the document at `base`, as a browser would.
+
+    Args:
+        base: The href of a document, or of a folder where it ends in "/".
+        relative: An href; one that is absolute is returned as it is.
+
+    Example:
+        >>> join_href("s3://bucket/scene/item.json", "./B04.tif")
+        's3://bucket/scene/B04.tif'
+        >>> join_href("/data/scene/item.json", "../masks/scl.tif")
+        '/data/masks/scl.tif'
+    """
+    if SCHEME.match(relative) or relative.startswith("/vsi"):
+        return relative
+    location = parse_href(base)
+    if location.scheme == "http":
+        return urljoin(base, relative)
+    if location.scheme == "file":
+        folder = location.key if base.endswith("/") else posixpath.dirname(location.key)
+        return posixpath.normpath(posixpath.join(folder, relative))
+    folder = location.key if base.endswith("/") else posixpath.dirname(location.key)
+    key = posixpath.normpath(posixpath.join("/", folder, relative)).lstrip("/")
+    return Location(location.scheme, location.root, key, location.account).href
+
+
+def child_href(folder: str, *names: str) -> str:
+    """The href of something below a folder, given by names that may not lead out of it.
+
+    Args:
+        folder: With or without a trailing "/".
+        *names: Relative paths, such as an item id that a catalogue made up.
+
+    Raises:
+        UsageError: A name is empty or absolute, or has a part "." or "..", or a character that
+            ends a path or a line.
+
+    Example:
+        >>> child_href("s3://bucket/index", "sentinel-2-l2a", "index.parquet")
+        's3://bucket/index/sentinel-2-l2a/index.parquet'
+    """
+    for name in names:
+        parts = name.split("/")
+        if not all(parts) or {".", ".."} & set(parts) or re.search(r"[\x00-\x1f\x7f\\]", name):
+            raise UsageError(
+                f"{name!r} cannot name a file below {redact(folder)!r}: "
+                "it must be a relative path without '..', control characters or backslashes."
+            )
+    location = parse_href(folder)
+    if location.scheme == "http":
+        split = urlsplit(location.key)
+        path = "/".join([split.path.rstrip("/"), *names])
+        return urlunsplit((split.scheme, split.netloc, path, split.query, ""))
+    if location.scheme == "file":
+        return posixpath.join(location.key or ".", *names)
+    key = "/".join([location.key, *names] if location.key else names)
+    return Location(location.scheme, location.root, key, location.account).href
+
+
+def parent_href(href: str) -> str:
+    """The folder that holds `href`, without a trailing "/" and without a query.
+
+    Example:
+        >>> parent_href("s3://bucket/scene/item.json"), parent_href("item.json")
+        ('s3://bucket/scene', '.')
+    """
+    location = parse_href(href.rstrip("/") or href)
+    if location.scheme == "http":
+        split = urlsplit(location.key)
+        return urlunsplit((split.scheme, split.netloc, posixpath.dirname(split.path), "", ""))
+    if location.scheme == "file":
+        return posixpath.dirname(location.key) or "."
+    key = posixpath.dirname(location.key)
+    return Location(location.scheme, location.root, key, location.account).href.rstrip("/")
+
+
+def local_path(href: str) -> Path | None:
+    """The path of a local file, or None where the href is remote."""
+    location = parse_href(os.fspath(href))
+    return Path(location.key) if location.scheme == "file" else None
+
+
+def redact(href: str) -> str:
+    """An href that may be shown: without userinfo, and without a query that carries a secret.
+
+    The whole query goes where any of its parameters signs or authenticates.
+
+    Example:
+        >>> redact("https://user:pw@example.com/a.tif?sig=abc&se=2025")
+        'https://example.com/a.tif'
+        >>> redact("https://example.com/a.tif?version=2")
+        'https://example.com/a.tif?version=2'
+    """
+    body, mark, rest = _strip_userinfo(href).partition("?")
+    query, hash_mark, fragment = rest.partition("#")
+    if mark and _is_secret(query + "&" + fragment):
+        return body
+    return body + mark + query + hash_mark + fragment
+
+
+def unsign(href: str) -> str:
+    """An href that may be stored: without userinfo and signature, other parameters kept.
+
+    Example:
+        >>> unsign("https://a.blob.core.windows.net/c/B04.tif?sv=2024&se=2025&sr=c&sig=abc")
+        'https://a.blob.core.windows.net/c/B04.tif'
+        >>> unsign("https://example.com/a.tif?versionId=7&X-Amz-Signature=abc")
+        'https://example.com/a.tif?versionId=7'
+    """
+    body, _, query = _strip_userinfo(href).partition("?")
+    if not _is_secret(query):
+        return _strip_userinfo(href)
+    # the parts as they stand: decoding and encoding again could change what is kept
+    parts = [(_name(part), part) for part in re.split(r"[&;]", query.partition("#")[0])]
+    is_sas = any(name.lower() == "sig" for name, _ in parts)
+    kept = [
+        part
+        for name, part in parts
+        if not SECRET_PARAMETER.fullmatch(name)
+        and not (is_sas and AZURE_SAS_PARAMETERS.fullmatch(name))
+    ]
+    return f"{body}?{'&'.join(kept)}" if kept else body
+
+
+def _is_secret(query: str) -> bool:
+    """Whether a query string carries a parameter that signs or authenticates."""
+    return any(SECRET_PARAMETER.fullmatch(_name(part)) for part in re.split(r"[&;?#]", query))
+
+
+def _name(part: str) -> str:
+    """The name of one `name=value` of a query."""
+    return unquote(part.partition("=")[0])
+
+
+def _strip_userinfo(href: str) -> str:
+    """Drop `user:password@` from an authority; `container@account` of Azure is an address."""
+    match = SCHEME.search(href)
+    if match is None:
+        return href
+    start = match.end()
+    stop = min(
+        (href.find(mark, start) for mark in "/?#" if mark in href[start:]), default=len(href)
+    )
+    userinfo, at, host = href[start:stop].rpartition("@")
+    if not at or (match[1].lower() in AZURE_FILE_SCHEMES and not re.search(r"[:@]", userinfo)):
+        return href
+    return href[:start] + host + href[stop:]

@@ -1,0 +1,72 @@
+"""What tells one version of an object from another, and bytes that know where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The version of an object, as far as its store tells.
+
+    Attributes:
+        size_bytes: Of the whole object.
+        etag: The store's tag of this version, quotes included; for a local file it is made of
+            inode, modification time and size.
+        last_modified: HTTP date; compared only where an ETag is unknown.
+    """
+
+    size_bytes: int | None
+    etag: str | None = None
+    last_modified: str | None = None
+
+    def matches(self, other: Identity) -> bool:
+        """Whether both may be the same version: nothing that both know differs.
+
+        ETags decide where both are known (`W/` is ignored: RFC 9110, section 8.8.3.2, weak
+        comparison); else size and time of modification do.
+
+        Example:
+            >>> Identity(10, '"a"').matches(Identity(10, 'W/"a"'))
+            True
+            >>> Identity(10, '"a"').matches(Identity(10, '"b"'))
+            False
+        """
+        if self.size_bytes is not None and other.size_bytes not in (None, self.size_bytes):
+            return False
+        if self.etag and other.etag:
+            return strong_etag(self.etag) == strong_etag(other.etag)
+        if self.last_modified and other.last_modified:
+            return self.last_modified == other.last_modified
+        return True
+
+
+def strong_etag(etag: str) -> str:
+    """An ETag without the mark of weakness."""
+    return etag.removeprefix("W/").strip('"')
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Bytes of an object, and the version that they are of.
+
+    Attributes:
+        data: The bytes from `start`, as many as were asked for or as the object has.
+        identity: Of the object.
+        start: Offset of the first byte.
+    """
+
+    data: bytes | memoryview
+    identity: Identity
+    start: int = 0
+
+    def __repr__(self) -> str:
+        return f"Blob({len(self.data)} bytes from {self.start}, {self.identity})"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object of a listing: its href and size."""
+
+    href: str
+    size_bytes: int

@@ -1,0 +1,161 @@
+"""Local files: ranges by `pread`, writes that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from stacchip.errors import AccessDenied, ObjectNotFound, StorageError
+from stacchip.storage.identity import Blob, Entry, Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+# a write that was killed leaves a file of this name, which no listing shows
+PART_PREFIX = ".stacchip-"
+PART_SUFFIX = ".part"
+
+
+def identify(facts: os.stat_result) -> Identity:
+    """The identity of a file: a rewrite or a replacement changes inode, time or size."""
+    etag = f'"{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}"'
+    return Identity(facts.st_size, etag)
+
+
+def stat_file(path: str) -> Identity:
+    """The identity of a file, without opening it."""
+    with _translated(path):
+        facts = os.stat(path)  # noqa: PTH116 - a Path would cost more than the call
+        _refuse_folder(path, facts)
+        return identify(facts)
+
+
+def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> list[Blob]:
+    """Read (start, length) ranges of one file, opened once.
+
+    The identity is taken from the open file after the last byte was read, and compared with the
+    one before the first, so that a rewrite in between is noticed.
+    """
+    with _translated(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            before = os.fstat(descriptor)
+            _refuse_folder(path, before)
+            if len(ranges) > 1:  # let the disk fetch them together
+                for start, length in ranges:
+                    os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_WILLNEED)
+            parts = [_read_fully(descriptor, start, length) for start, length in ranges]
+            identity = identify(os.fstat(descriptor))
+        finally:
+            os.close(descriptor)
+    if identity != identify(before):
+        raise StorageError(f"{path} was written to while it was read. Read it again.", href=path)
+    return [Blob(part, identity, start) for part, (start, _) in zip(parts, ranges, strict=True)]
+
+
+def _read_fully(descriptor: int, start: int, length: int) -> bytes:
+    """Read a range, or what of it the file has; one call reads 2 GiB at most."""
+    data = os.pread(descriptor, length, start)
+    if len(data) == length or not data:
+        return data
+    parts = [data]
+    while data and (length := length - len(data)):
+        start += len(data)
+        data = os.pread(descriptor, length, start)
+        parts.append(data)
+    return b"".join(parts)
+
+
+@contextlib.contextmanager
+def writing(path: str) -> Iterator[BinaryIO]:
+    """A new file that takes its name when the block ends well, and goes when it does not.
+
+    The bytes are on disk before the name is, so that not even a power cut shows half a file.
+    """
+    target = Path(path)
+    part = target.with_name(f"{PART_PREFIX}{secrets.token_hex(8)}{PART_SUFFIX}")
+    with _translated(path):
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("xb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name survive a power cut; not every file system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_file(path: str, chunks: Iterable[bytes | memoryview]) -> None:
+    """Write a file whole or not at all; its folder is made."""
+    with writing(path) as stream:
+        for chunk in chunks:
+            stream.write(chunk)
+
+
+def list_files(path: str) -> Iterator[Entry]:
+    """All files below a folder, in the order of their names; none where there is no folder."""
+    with _translated(path):
+        for folder, folders, files in os.walk(path or "."):
+            folders.sort()
+            for name in sorted(files):
+                if name.startswith(PART_PREFIX) and name.endswith(PART_SUFFIX):
+                    continue
+                file = os.path.join(folder, name)  # noqa: PTH118 - keeps "./" off and is quick
+                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                    yield Entry(file, os.stat(file).st_size)  # noqa: PTH116 - as above
+
+
+def delete_file(path: str) -> None:
+    """Delete a file; one that is not there is as good as deleted, as in object stores."""
+    with _translated(path):
+        Path(path).unlink(missing_ok=True)
+
+
+def open_file(path: str) -> BinaryIO:
+    """Open a file for reading."""
+    with _translated(path):
+        _refuse_folder(path, os.stat(path))  # noqa: PTH116 - as above
+        return Path(path).open("rb")
+
+
+def _refuse_folder(path: str, facts: os.stat_result) -> None:
+    if stat.S_ISDIR(facts.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+
+
+@contextlib.contextmanager
+def _translated(path: str) -> Iterator[None]:
+    """Raise what the operating system says as our errors, with path and remedy."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ObjectNotFound(f"There is no file {path}.", href=path) from error
+    except IsADirectoryError as error:
+        raise ObjectNotFound(f"{path} is a folder, not a file.", href=path) from error
+    except PermissionError as error:
+        message = f"Access to {path} was refused. Check the permissions of the file and its folder."
+        raise AccessDenied(message, href=path) from error
+    except OSError as error:
+        message = f"{path}: {error.strerror or type(error).__name__}."
+        raise StorageError(message, href=path) from error

@@ -1,0 +1,225 @@
+"""Object stores through obstore: one attempt of one request, its errors judged.
+
+obstore's own retries are switched off for reading, so that one policy holds everywhere; the parts
+of a multipart upload are the exception, since only obstore can repeat a single part.
+"""
+
+from __future__ import annotations
+
+import re
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+import obstore
+from obstore.exceptions import BaseError
+
+from stacchip.errors import AccessDenied, ObjectNotFound, StorageError, UsageError
+from stacchip.storage.failure import (
+    TRANSIENT_STATUSES,
+    TransientError,
+    failure_of_change,
+    failure_of_status,
+)
+from stacchip.storage.href import Location, redact
+from stacchip.storage.identity import Blob, Entry, Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeVar
+
+    from obstore.store import ObjectStore
+
+    T = TypeVar("T")
+
+STATUS = re.compile(r"non-2xx status code: (\d{3})")
+# where machines of a cloud ask for credentials of their own: the last resort of those who have none
+METADATA_SERVICE = re.compile(
+    r"169\.254\.169\.254|metadata\.google\.internal|/latest/(api/token|meta-data)"
+    r"|computeMetadata|metadata/identity"
+)
+CODE = re.compile(r"<Code>(\w{1,64})</Code>")
+# S3 allows 10,000 parts of at least 5 MiB
+SMALLEST_PART = 8 * 1024 * 1024
+MOST_PARTS = 9_000
+
+
+def call(location: Location, expect: Identity | None, request: Callable[[], T]) -> T:
+    """Make one request, and raise what obstore raises as ours.
+
+    The original is let go, not chained: its text is a dump that can hold keys and signatures.
+
+    Raises:
+        TransientError: Another attempt may succeed.
+        WrongRegionError: The bucket is elsewhere.
+        StorageError: No attempt will.
+    """
+    failure: Exception
+    try:
+        return request()
+    except (BaseError, FileNotFoundError, ValueError, OSError) as error:
+        failure = _failure_of(error, location, expect)
+    raise failure
+
+
+class WrongRegionError(Exception):
+    """A bucket answered that it lies in another region. Never reaches a user."""
+
+
+def _failure_of(  # noqa: PLR0911 - a table of cases
+    error: Exception, location: Location, expect: Identity | None
+) -> Exception:
+    """What an error of obstore means; its class and its text are all that it tells."""
+    if isinstance(error, StorageError):  # of what was read for an upload
+        return error
+    text = str(error)
+    href, shown = location.href, redact(location.href)
+    status_match, code_match = STATUS.search(text), CODE.search(text)
+    code = code_match[1] if code_match else None
+    is_busy = status_match is not None and int(status_match[1]) in TRANSIENT_STATUSES
+    if METADATA_SERVICE.search(text) and not is_busy:
+        return _failure_of_credentials(location)
+    if "redirect without LOCATION" in text:
+        return WrongRegionError()
+    if status_match:
+        status = int(status_match[1])
+        if status == 412:
+            return failure_of_change(href, expect, None)
+        return failure_of_status(href, status, code=code)
+    if isinstance(error, FileNotFoundError):
+        return ObjectNotFound(f"Nothing is at {shown}.", href=shown)
+    if isinstance(error, ValueError):
+        return UsageError(f"{shown!r} is no key of an object store (an empty or '..' part?).")
+    if "non-partial response" in text or "UnexpectedRange" in text:
+        message = f"{shown}: the store did not send the range that was asked for."
+        return StorageError(message, href=shown)
+    return _failure_of_transport(text, location)
+
+
+def _failure_of_transport(text: str, location: Location) -> Exception:
+    """What a failure below HTTP means."""
+    shown = redact(location.href)
+    if "certificate" in text.lower():
+        message = f"{shown}: the certificate of the store is not trusted."
+        return StorageError(message, href=shown)
+    for sign, reason in (
+        ("kind: Timeout", "a time-out"),
+        ("TimedOut", "a time-out"),
+        ("kind: Connect", "a failed connection"),
+        ("response body error", "a short read"),
+        ("error sending request", "a failed connection (closed by the server)"),
+        ("HTTP error", "a failed connection"),
+    ):
+        if sign in text:
+            return TransientError(reason)
+    first = re.split(r"[\n:]", text, maxsplit=1)[0][:80]
+    return StorageError(f"{shown} could not be had: {first}.", href=shown)
+
+
+def _failure_of_credentials(location: Location) -> AccessDenied:
+    """The error where no credentials were found, not even an instance's own."""
+    denied = failure_of_status(location.href, 401)
+    shown = redact(location.href)
+    remedy = str(denied).partition("). ")[2]
+    return AccessDenied(f"No credentials were found for {shown}. {remedy}", href=shown)
+
+
+def get(store: ObjectStore, location: Location) -> Blob:
+    """Read a whole object."""
+    result = call(location, None, lambda: obstore.get(store, location.key))
+    data = memoryview(call(location, None, result.bytes))
+    return Blob(data, _identity(result.meta))
+
+
+def get_range(
+    store: ObjectStore, location: Location, start: int, length: int, expect: Identity | None
+) -> Blob:
+    """Read a range, or what of it the object has."""
+    options: Any = {"range": (start, start + length)}
+    if expect and expect.etag and not expect.etag.startswith("W/"):
+        options["if_match"] = expect.etag
+    try:
+        result = call(location, expect, lambda: obstore.get(store, location.key, options=options))
+    except StorageError as error:
+        if error.status == 416:  # the range begins past the end
+            return Blob(b"", stat(store, location), start)
+        raise
+    data = memoryview(call(location, expect, result.bytes))
+    identity = _identity(result.meta)
+    have = min(length, (identity.size_bytes or 0) - start)
+    if len(data) != have:  # obstore looks too, but wrong pixels are worth a second look
+        raise TransientError("a short read")
+    return Blob(data, identity, start)
+
+
+def stat(store: ObjectStore, location: Location) -> Identity:
+    """The identity of an object."""
+    return _identity(call(location, None, lambda: obstore.head(store, location.key)))
+
+
+def _identity(meta: Any) -> Identity:
+    modified = meta["last_modified"]
+    date = format_datetime(modified, usegmt=True) if modified else None
+    return Identity(meta["size"], meta["e_tag"], date)
+
+
+def put(store: ObjectStore, location: Location, data: bytes | memoryview) -> None:
+    """Write a small object in one request."""
+    call(location, None, lambda: obstore.put(store, location.key, data, use_multipart=False))
+
+
+def put_parts(
+    store: ObjectStore,
+    location: Location,
+    chunks: Iterable[bytes | memoryview],
+    size_bytes: int,
+) -> None:
+    """Write a large object in parts; it appears when the last is there.
+
+    An error in `chunks` or in the upload aborts it, so that no parts are left to be paid for.
+    """
+    part = max(SMALLEST_PART, -(-size_bytes // MOST_PARTS))
+    call(
+        location,
+        None,
+        lambda: obstore.put(
+            store,
+            location.key,
+            iter(chunks),
+            use_multipart=True,
+            chunk_size=part,
+            max_concurrency=4,
+        ),
+    )
+
+
+def list_pages(
+    store: ObjectStore, location: Location, after: str | None
+) -> Iterator[list[tuple[str, Entry]]]:
+    """Pages of (key, entry) below a prefix, of keys that come after `after`."""
+    prefix = location.key or None
+    pages = call(location, None, lambda: iter(obstore.list(store, prefix=prefix, offset=after)))
+    done: Any = object()
+    while (page := call(location, None, lambda: next(pages, done))) is not done:
+        yield [
+            (
+                meta["path"],
+                Entry(
+                    Location(location.scheme, location.root, meta["path"], location.account).href,
+                    meta["size"],
+                ),
+            )
+            for meta in page
+        ]
+
+
+def delete(store: ObjectStore, location: Location) -> None:
+    """Delete an object; one that is not there is as good as deleted."""
+    try:
+        call(location, None, lambda: obstore.delete(store, location.key))
+    except ObjectNotFound:
+        return
+
+
+def copy(store: ObjectStore, source: Location, target: Location) -> None:
+    """Copy within a bucket; the bytes stay in the store."""
+    call(source, None, lambda: obstore.copy(store, source.key, target.key))

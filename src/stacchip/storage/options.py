@@ -1,0 +1,149 @@
+"""How storage is reached: credentials, endpoint, and how long to try."""
+
+from __future__ import annotations
+
+import configparser
+import os
+from collections.abc import Mapping  # noqa: TC003 - `typing.get_type_hints` must find it
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from pathlib import Path
+
+from stacchip.errors import UsageError
+
+SECRET_FIELDS = frozenset({"access_key_id", "secret_access_key", "session_token", "headers"})
+TRUE_WORDS = frozenset({"1", "true", "yes", "on", "requester"})
+
+
+@dataclass(frozen=True)
+class StorageOptions:
+    """How storage is reached.
+
+    S3 options left at None come from the usual `AWS_*` variables (GDAL's `AWS_NO_SIGN_REQUEST`,
+    `AWS_S3_ENDPOINT` and `AWS_HTTPS` included), keys also from the profile `AWS_PROFILE` of
+    `~/.aws/credentials`. Google and Azure keys come from their own variables (`GOOGLE_*`,
+    `AZURE_STORAGE_*`).
+
+    Attributes:
+        region: Of an S3 bucket; asked of the store where it is unknown.
+        endpoint: URL of an S3-compatible, Google or Azure service of your own.
+        access_key_id: S3 key.
+        secret_access_key: S3 secret.
+        session_token: S3 token of temporary keys.
+        skip_signature: Read a public bucket without credentials.
+        requester_pays: Agree to pay for requests (S3).
+        headers: Sent with every request, such as `{"Authorization": "Bearer ..."}`.
+        timeout_s: How long a server may be silent before an attempt counts as failed.
+        deadline_s: Wall clock over all attempts of one request.
+        max_attempts: Attempts of one request; answers that name a Retry-After do not count.
+        max_connections: Idle connections kept for each host.
+
+    Example:
+        >>> StorageOptions(region="us-west-2", headers={"Authorization": "Bearer abc"})
+        StorageOptions(region='us-west-2', headers=***)
+    """
+
+    region: str | None = None
+    endpoint: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+    skip_signature: bool | None = None
+    requester_pays: bool | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    timeout_s: float = 30.0
+    deadline_s: float = 120.0
+    max_attempts: int = 8
+    max_connections: int = 64
+
+    def __post_init__(self) -> None:
+        for name in ("timeout_s", "deadline_s", "max_attempts", "max_connections"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"StorageOptions.{name} must be more than 0.")
+        if bool(self.access_key_id) != bool(self.secret_access_key):
+            raise UsageError("access_key_id and secret_access_key go together: give both or none.")
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{f.name}={'***' if f.name in SECRET_FIELDS else repr(getattr(self, f.name))}"
+            for f in fields(self)
+            if getattr(self, f.name) != (f.default if f.name != "headers" else {})
+        ]
+        return f"StorageOptions({', '.join(shown)})"
+
+    def with_environment(self, environment: Mapping[str, str] | None = None) -> StorageOptions:
+        """The same with what is unset for S3 taken from the environment.
+
+        Args:
+            environment: `os.environ` by default.
+        """
+        env = os.environ if environment is None else environment
+        keys = self if self.access_key_id else _find_keys(env)
+        return replace(
+            self,
+            access_key_id=keys.access_key_id,
+            secret_access_key=keys.secret_access_key,
+            session_token=keys.session_token,
+            region=self.region or env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or None,
+            endpoint=self.endpoint or _find_endpoint(env),
+            skip_signature=_first(
+                self.skip_signature, _is_true(env, "AWS_SKIP_SIGNATURE", "AWS_NO_SIGN_REQUEST")
+            ),
+            requester_pays=_first(
+                self.requester_pays, _is_true(env, "AWS_REQUEST_PAYER", "AWS_REQUESTER_PAYS")
+            ),
+        )
+
+
+def _first(given: bool | None, otherwise: bool) -> bool:
+    return otherwise if given is None else given
+
+
+def _is_true(env: Mapping[str, str], *names: str) -> bool:
+    return any(env.get(name, "").strip().lower() in TRUE_WORDS for name in names)
+
+
+def _find_endpoint(env: Mapping[str, str]) -> str | None:
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_S3_ENDPOINT"):
+        endpoint = env.get(name)
+        if endpoint and "://" in endpoint:
+            return endpoint
+        if endpoint:  # GDAL's form is a host and a port
+            is_plain = env.get("AWS_HTTPS", "YES").lower() in {"no", "false", "off", "0"}
+            return f"{'http' if is_plain else 'https'}://{endpoint}"
+    return None
+
+
+def _find_keys(env: Mapping[str, str]) -> StorageOptions:
+    """S3 keys from variables, else from a profile of the shared credentials file."""
+    if env.get("AWS_ACCESS_KEY_ID") and env.get("AWS_SECRET_ACCESS_KEY"):
+        return StorageOptions(
+            access_key_id=env["AWS_ACCESS_KEY_ID"],
+            secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
+            session_token=env.get("AWS_SESSION_TOKEN") or None,
+        )
+    home = env.get("HOME")
+    default = f"{home}/.aws/credentials" if home else ""
+    path = Path(env.get("AWS_SHARED_CREDENTIALS_FILE") or default)
+    if not path.is_file():
+        return StorageOptions()
+    return _read_profile(path, env.get("AWS_PROFILE") or "default", path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read_profile(path: Path, profile: str, _mtime_ns: int) -> StorageOptions:
+    """The keys of one profile; cached until the file changes, since tools renew it."""
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read(path)
+    except configparser.Error:
+        return StorageOptions()
+    names = ("access_key_id", "secret_access_key")
+    if not all(parser.has_option(profile, f"aws_{name}") for name in names):
+        return StorageOptions()
+    section = parser[profile]
+    return StorageOptions(
+        access_key_id=section["aws_access_key_id"],
+        secret_access_key=section["aws_secret_access_key"],
+        session_token=section.get("aws_session_token"),
+    )

@@ -1,0 +1,64 @@
+"""Ranges of bytes: which to fetch together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# A gap of 16 KiB costs less to fetch (0.2 ms at 100 MB/s) than another request does.
+LARGEST_GAP = 16 * 1024
+# One connection to an object store brings 50 to 100 MB/s: what is larger comes sooner in parts.
+LARGEST_JOIN = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Join:
+    """One request that serves several ranges.
+
+    Attributes:
+        start: Offset of the first byte.
+        length: Bytes to fetch.
+        members: Positions, in the sequence asked for, of the ranges inside.
+    """
+
+    start: int
+    length: int
+    members: tuple[int, ...]
+
+
+def join_ranges(
+    ranges: Sequence[tuple[int, int]],
+    *,
+    largest_gap: int = LARGEST_GAP,
+    largest_join: int = LARGEST_JOIN,
+) -> list[Join]:
+    """Join ranges that touch, overlap, or lie near one another.
+
+    Args:
+        ranges: (start, length) in any order; empty ones are left out.
+        largest_gap: Bytes between two ranges that are fetched for nothing.
+        largest_join: Bytes of one request, unless a single range is longer.
+
+    Example:
+        >>> join_ranges([(100, 50), (0, 100), (10**6, 5)])
+        [Join(start=0, length=150, members=(1, 0)), Join(start=1000000, length=5, members=(2,))]
+    """
+    order = sorted((i for i, r in enumerate(ranges) if r[1] > 0), key=lambda i: ranges[i])
+    joins: list[Join] = []
+    members: list[int] = []
+    start = end = 0
+    for i in order:
+        low, high = ranges[i][0], ranges[i][0] + ranges[i][1]
+        if members and low - end <= largest_gap and max(end, high) - start <= largest_join:
+            members.append(i)
+            end = max(end, high)
+            continue
+        if members:
+            joins.append(Join(start, end - start, tuple(members)))
+        members, start, end = [i], low, high
+    if members:
+        joins.append(Join(start, end - start, tuple(members)))
+    return joins

@@ -1,0 +1,126 @@
+"""Requests: which options apply, who signs, and how often they are tried and counted."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from stacchip.errors import AccessDenied
+from stacchip.storage import objects, planetary, stores
+from stacchip.storage.href import Location, parse_href
+from stacchip.storage.region import find_bucket_region
+from stacchip.storage.retry import persist
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+    from stacchip.storage.options import StorageOptions
+
+T = TypeVar("T")
+Sign = Callable[[str], str] | Literal["auto"] | None
+
+
+class Requester:
+    """Makes requests by one user's options, until they succeed or have failed for good.
+
+    Args:
+        options: Where no override applies.
+        overrides: Options for hrefs that begin with a prefix; the longest one counts.
+        sign: As `Storage` takes it.
+    """
+
+    def __init__(
+        self, options: StorageOptions, overrides: Mapping[str, StorageOptions], sign: Sign
+    ) -> None:
+        self.options = options
+        self.sign = sign
+        self.counters = Counters()
+        # sorted so that the first that fits is the longest
+        self._prefixes = sorted(
+            ((parse_href(p).href, o) for p, o in overrides.items()), key=lambda p: -len(p[0])
+        )
+
+    def options_for(self, location: Location) -> StorageOptions:
+        """The options for a place, without what the environment adds."""
+        if self._prefixes:
+            href = location.href
+            for prefix, options in self._prefixes:
+                if href.startswith(prefix):
+                    return options
+        return self.options
+
+    def ask_web(self, location: Location, request: Callable[[str, StorageOptions, float], T]) -> T:
+        """Make a request of a web server, signed where it must be, until it succeeds."""
+        options = self.options_for(location)
+
+        def attempt(until_s: float) -> T:
+            url = self._sign(location.key, options)
+            self.counters.add(1)
+            try:
+                return request(url, options, until_s)
+            except AccessDenied:
+                if self.sign != "auto" or not planetary.renew(location.key, url):
+                    raise
+            self.counters.add(1)
+            return request(planetary.sign(location.key, options), options, until_s)
+
+        return persist(attempt, location.key, options)
+
+    def _sign(self, url: str, options: StorageOptions) -> str:
+        if self.sign == "auto":
+            return planetary.sign(url, options)
+        return self.sign(url) if self.sign else url
+
+    def ask_store(
+        self,
+        location: Location,
+        request: Callable[[ObjectStore], T],
+        mode: stores.Mode = "read",
+    ) -> T:
+        """Make a request of an object store until it succeeds."""
+        options = self.options_for(location)
+        if location.scheme == "s3":
+            options = options.with_environment()
+
+        def attempt(until_s: float) -> T:
+            while True:
+                timeout_s = stores.shorten(options.deadline_s, until_s - time.monotonic())
+                region = stores.known_region(location, options)
+                here = options if region == options.region else replace(options, region=region)
+                self.counters.add(1)
+                try:
+                    return request(stores.open_store(location, here, timeout_s, mode))
+                except objects.WrongRegionError:
+                    found = find_bucket_region(location.root, options, until_s)
+                stores.learn_region(location, options, region, found)
+
+        # obstore repeats parts by itself, and a stream that was sent cannot be sent again
+        limits = replace(options, max_attempts=1) if mode == "parts" else options
+        return persist(attempt, location.href, limits)
+
+
+class Counters:
+    """Counts that many threads add to; a copy in another process starts from zero."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.bytes_read = 0
+
+    def __reduce__(self) -> tuple[type[Counters], tuple[()]]:
+        return Counters, ()
+
+    def add(self, requests: int, bytes_read: int = 0) -> None:
+        """Add to the counts."""
+        with _COUNTING:
+            self.requests += requests
+            self.bytes_read += bytes_read
+
+
+_COUNTING = threading.Lock()
+os.register_at_fork(
+    before=_COUNTING.acquire, after_in_parent=_COUNTING.release, after_in_child=_COUNTING.release
+)

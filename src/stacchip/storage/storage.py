@@ -1,0 +1,400 @@
+"""`Storage`: every kind of place behind one set of verbs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from stacchip.errors import ObjectNotFound, StorageError, UsageError
+from stacchip.storage import copying, local, objects, web
+from stacchip.storage.failure import failure_of_change
+from stacchip.storage.href import Location, parse_href, redact
+from stacchip.storage.identity import Blob, Entry, Identity
+from stacchip.storage.options import StorageOptions
+from stacchip.storage.ranges import Join, join_ranges
+from stacchip.storage.remote_file import RemoteFile
+from stacchip.storage.requester import Requester, Sign
+from stacchip.storage.threads import map_concurrently
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from obstore.store import ObjectStore
+
+Bytes = bytes | memoryview
+Href = str | os.PathLike[str]
+
+
+class Storage:
+    """Reads, writes and lists bytes by href: local paths, http(s), s3, gs, az.
+
+    It holds no connection: those belong to the process and are shared, so that it is cheap to make
+    and can be pickled. All its methods may be called by many threads at once.
+
+    Args:
+        options: Credentials, endpoint, time limits.
+        overrides: Options for hrefs that begin with a prefix; the longest one counts.
+        sign: "auto" signs Planetary Computer's hrefs when they are read; None signs nothing; a
+            function turns each remote href into the one to request.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> storage = Storage(
+        ...     overrides={"s3://usgs-landsat/": StorageOptions(requester_pays=True)}
+        ... )
+        >>> storage.write(f"{folder}/a.txt", b"chips")
+        >>> storage.read_ranges(f"{folder}/a.txt", [(0, 2), (3, 9)])
+        [b'ch', b'ps']
+    """
+
+    def __init__(
+        self,
+        *,
+        options: StorageOptions | None = None,
+        overrides: Mapping[str, StorageOptions] | None = None,
+        sign: Sign = "auto",
+    ) -> None:
+        self.options = options or StorageOptions()
+        self.overrides = dict(overrides or {})
+        self.sign = sign
+        self._requester = Requester(self.options, self.overrides, sign)
+
+    def __repr__(self) -> str:
+        overrides = {redact(prefix): options for prefix, options in self.overrides.items()}
+        return f"Storage(options={self.options}, overrides={overrides})"
+
+    @property
+    def requests(self) -> int:
+        """Requests sent by this object so far, failed attempts included; a local read is one."""
+        return self._requester.counters.requests
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes that this object has read so far."""
+        return self._requester.counters.bytes_read
+
+    def options_for(self, href: Href) -> StorageOptions:
+        """The options that apply to an href, without what the environment adds."""
+        return self._requester.options_for(parse_href(os.fspath(href)))
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def read(self, href: Href, *, limit_bytes: int | None = None) -> bytes:
+        """The whole object.
+
+        Args:
+            href: What to read.
+            limit_bytes: Refuse what is larger.
+
+        Raises:
+            ObjectNotFound: Nothing is there.
+            AccessDenied: Credentials are missing or were refused.
+            StorageTimeout: The wall-clock limit passed.
+            StorageError: Any other failure.
+        """
+        return bytes(self.read_blob(href, limit_bytes=limit_bytes).data)
+
+    def read_blob(self, href: Href, *, limit_bytes: int | None = None) -> Blob:
+        """The whole object with its identity, not copied; see `read`."""
+        location = parse_href(os.fspath(href))
+        if location.scheme != "http" and limit_bytes is not None:
+            self._refuse_large(location, limit_bytes)
+        if location.scheme == "file":
+            size = local.stat_file(location.key).size_bytes or 0
+            blob = local.read_ranges(location.key, [(0, size)])[0]
+            self._requester.counters.add(1)
+        elif location.scheme == "http":
+            blob = self._requester.ask_web(location, lambda u, o, t: web.get(u, o, t, limit_bytes))
+        else:
+            blob = self._requester.ask_store(location, lambda store: objects.get(store, location))
+        self._requester.counters.add(0, len(blob.data))
+        return blob
+
+    def read_range(
+        self, href: Href, start: int, length: int, *, expect: Identity | None = None
+    ) -> Blob:
+        """The bytes of an object from `start`: `length` of them, or fewer where it ends before.
+
+        Args:
+            href: What to read.
+            start: Offset of the first byte.
+            length: How many bytes; a range beyond the end gives none.
+            expect: The version that it must be.
+
+        Raises:
+            AssetChanged: The object is of another version than `expect`.
+            StorageError: As for `read`. Fewer bytes than the object has are never returned.
+        """
+        _refuse_negative(start, length)
+        location = parse_href(os.fspath(href))
+        if length == 0:
+            blob = Blob(b"", self.stat(href), start)
+        elif location.scheme == "file":
+            blob = local.read_ranges(location.key, [(start, length)])[0]
+            self._requester.counters.add(1)
+        elif location.scheme == "http":
+            blob = self._requester.ask_web(
+                location,
+                lambda url, o, t: web.get_range(
+                    url, start, length, expect=expect, options=o, until_s=t
+                ),
+            )
+        else:
+            blob = self._requester.ask_store(
+                location, lambda store: objects.get_range(store, location, start, length, expect)
+            )
+        self._requester.counters.add(0, len(blob.data))
+        _refuse_change(location.href, expect, blob.identity)
+        return blob
+
+    def read_ranges(
+        self,
+        href: Href,
+        ranges: Sequence[tuple[int, int]],
+        *,
+        expect: Identity | None = None,
+    ) -> list[Bytes]:
+        """Several (start, length) ranges of one object, fetched at the same time.
+
+        Ranges that touch or lie within 16 KiB of one another are fetched as one. All are of one
+        version of the object.
+
+        Returns:
+            The bytes in the order asked, each as `read_range` would give them; parts of one fetch
+            are views of it.
+
+        Raises:
+            AssetChanged: The object is not of the version `expect`, or changed meanwhile.
+        """
+        for start, length in ranges:
+            _refuse_negative(start, length)
+        location = parse_href(os.fspath(href))
+        if location.scheme == "file":
+            return self._read_local_ranges(location, ranges, expect)
+        joins = join_ranges(ranges)
+        blobs = map_concurrently(
+            lambda join: self.read_range(href, join.start, join.length, expect=expect), joins
+        )
+        for blob in blobs[1:]:
+            _refuse_change(location.href, blobs[0].identity, blob.identity)
+        return _split(ranges, joins, blobs)
+
+    def _read_local_ranges(
+        self, location: Location, ranges: Sequence[tuple[int, int]], expect: Identity | None
+    ) -> list[Bytes]:
+        if not ranges:
+            return []
+        blobs = local.read_ranges(location.key, ranges)
+        _refuse_change(location.href, expect, blobs[0].identity)
+        self._requester.counters.add(len(blobs), sum(len(blob.data) for blob in blobs))
+        return [blob.data for blob in blobs]
+
+    def stat(self, href: Href) -> Identity:
+        """The identity of an object.
+
+        Raises:
+            ObjectNotFound: Nothing is there, or a folder.
+        """
+        location = parse_href(os.fspath(href))
+        if location.scheme == "file":
+            return local.stat_file(location.key)
+        if location.scheme == "http":
+            return self._requester.ask_web(location, web.stat)
+        return self._requester.ask_store(location, lambda store: objects.stat(store, location))
+
+    def exists(self, href: Href) -> bool:
+        """Whether an object is there; a folder is none."""
+        try:
+            self.stat(href)
+        except ObjectNotFound:
+            return False
+        return True
+
+    def is_folder(self, href: Href) -> bool:
+        """Whether any object lies below the href; over HTTP nobody can tell, so False."""
+        if parse_href(os.fspath(href)).scheme == "http":
+            return False
+        return next(iter(self.list(href)), None) is not None
+
+    def open(self, href: Href) -> BinaryIO:
+        """A read-only, seekable file; remote ones are made of cached range reads.
+
+        Raises:
+            ObjectNotFound: Nothing is there.
+        """
+        location = parse_href(os.fspath(href))
+        if location.scheme == "file":
+            return local.open_file(location.key)
+        return cast("BinaryIO", RemoteFile(self, location.href))
+
+    def filesystem_path(self, href: Href) -> Path | None:
+        """The path of a local file, or None where the href is remote."""
+        location = parse_href(os.fspath(href))
+        return Path(location.key) if location.scheme == "file" else None
+
+    def list(self, prefix: Href) -> Iterator[Entry]:
+        """All objects below a folder, however deep; none where there is no such folder.
+
+        Raises:
+            UsageError: A web server cannot be listed.
+        """
+        location = parse_href(os.fspath(prefix))
+        if location.scheme == "file":
+            yield from local.list_files(location.key)
+            return
+        _refuse_web(location, "listed")
+        pages: Iterator[list[tuple[str, Entry]]] | None = None
+        after: str | None = None
+
+        def next_page(store: ObjectStore) -> list[tuple[str, Entry]] | None:
+            nonlocal pages
+            pages = pages or objects.list_pages(store, location, after)
+            try:
+                return next(pages, None)
+            except BaseException:
+                pages = None  # begin anew after the last key that came
+                raise
+
+        while (page := self._requester.ask_store(location, next_page)) is not None:
+            for key, entry in page:
+                after = key
+                yield entry
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def write(self, href: Href, data: bytes | bytearray | memoryview | os.PathLike[str]) -> None:
+        """Write an object whole or not at all; what was there before is replaced.
+
+        A local file is written beside its place, synced and renamed, and its folder is made. In a
+        store what is larger than 8 MiB goes up in parts, which a failure takes back.
+
+        Args:
+            href: Where to.
+            data: The bytes, or the path of a local file that holds them.
+
+        Raises:
+            UsageError: The place cannot be written to (HTTP).
+        """
+        location = parse_href(os.fspath(href))
+        _refuse_web(location, "written to")
+        if isinstance(data, bytes | bytearray | memoryview):
+            view = memoryview(data).cast("B")
+            size = len(view)
+            chunks: Iterable[Bytes] = _cut(view)
+        else:
+            path = Path(data)
+            size = local.stat_file(str(path)).size_bytes or 0
+            chunks = copying.read_file_parts(path)
+        self._write_chunks(location, chunks, size)
+
+    def _write_chunks(self, location: Location, chunks: Iterable[Bytes], size: int) -> None:
+        if location.scheme == "file":
+            local.write_file(location.key, chunks)
+        elif size <= copying.PART:
+            data = b"".join(chunks)
+            self._requester.ask_store(
+                location, lambda s: objects.put(s, location, data), mode="put"
+            )
+        else:
+            self._requester.ask_store(
+                location, lambda s: objects.put_parts(s, location, chunks, size), mode="parts"
+            )
+
+    def copy(self, source: Href, target: Href) -> None:
+        """Copy an object, in parts of 8 MiB, of which four are held at a time.
+
+        Within a bucket the store copies by itself. The target appears whole or not at all.
+
+        Raises:
+            AssetChanged: The source changed meanwhile.
+        """
+        origin, place = parse_href(os.fspath(source)), parse_href(os.fspath(target))
+        _refuse_web(place, "written to")
+        if origin.scheme == "file":
+            self.write(target, Path(origin.key))
+            return
+        if self._is_one_bucket(origin, place) and self._copy_inside(origin, place):
+            return
+        first = self.read_range(source, 0, copying.PART)
+        size = first.identity.size_bytes
+        if size is None:  # the server tells no size: there is no cutting into parts
+            first = self.read_blob(source)
+            size = len(first.data)
+        parts = copying.read_parts(self, origin.href, first, size)
+        self._write_chunks(place, parts, size)
+
+    def _is_one_bucket(self, origin: Location, place: Location) -> bool:
+        here = (origin.scheme, origin.root, origin.account)
+        there = (place.scheme, place.root, place.account)
+        return (
+            origin.scheme != "http"
+            and here == there
+            and (self._requester.options_for(origin) == self._requester.options_for(place))
+        )
+
+    def _copy_inside(self, origin: Location, place: Location) -> bool:
+        """Let the store copy; False where the object is too large for that (S3: 5 GiB)."""
+        try:
+            self._requester.ask_store(origin, lambda s: objects.copy(s, origin, place), mode="put")
+        except StorageError as error:
+            if error.status != 400:
+                raise
+            return False
+        return True
+
+    def delete(self, href: Href) -> None:
+        """Delete an object; one that is not there is as good as deleted."""
+        location = parse_href(os.fspath(href))
+        _refuse_web(location, "deleted from")
+        if location.scheme == "file":
+            local.delete_file(location.key)
+        else:
+            self._requester.ask_store(location, lambda store: objects.delete(store, location))
+
+    def _refuse_large(self, location: Location, limit_bytes: int) -> None:
+        size = self.stat(location.href).size_bytes
+        if size is not None and size > limit_bytes:
+            shown = redact(location.href)
+            message = f"{shown} is larger than the {limit_bytes} bytes that were allowed."
+            raise StorageError(message, href=shown)
+
+
+def _split(
+    ranges: Sequence[tuple[int, int]], joins: Sequence[Join], blobs: Sequence[Blob]
+) -> list[Bytes]:
+    """The ranges cut out of what was fetched for them."""
+    found: list[Bytes] = [b""] * len(ranges)
+    for join, blob in zip(joins, blobs, strict=True):
+        if len(join.members) == 1 and ranges[join.members[0]] == (join.start, join.length):
+            found[join.members[0]] = blob.data
+            continue
+        view = memoryview(blob.data)
+        for i in join.members:
+            offset = ranges[i][0] - join.start
+            found[i] = view[offset : offset + ranges[i][1]]
+    return found
+
+
+def _cut(view: memoryview) -> Iterator[memoryview]:
+    for start in range(0, len(view), copying.PART):
+        yield view[start : start + copying.PART]
+
+
+def _refuse_negative(start: int, length: int) -> None:
+    if start < 0 or length < 0:
+        raise UsageError(f"A range begins at 0 or later and has 0 bytes or more: {start}, {length}")
+
+
+def _refuse_change(href: str, expect: Identity | None, found: Identity) -> None:
+    if expect is not None and not expect.matches(found):
+        raise failure_of_change(href, expect, found)
+
+
+def _refuse_web(location: Location, verb: str) -> None:
+    if location.scheme == "http":
+        raise UsageError(
+            f"{redact(location.href)}: a web server cannot be {verb}. "
+            "Use a local path or an object store (s3://, gs://, az://)."
+        )

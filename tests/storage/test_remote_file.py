@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import io
+import os
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stacchip.errors import AssetChanged, ObjectNotFound
+
+if TYPE_CHECKING:
+    from servers.range_server import RangeServer
+    from stacchip.storage import Storage
+
+
+def test_it_reads_as_a_file_does(server: RangeServer, storage: Storage) -> None:
+    data = os.urandom(3_000_001)
+    (server.root / "b.bin").write_bytes(data)
+    draw = random.Random(3)
+    plain = io.BytesIO(data)
+    with storage.open(server.url("b.bin")) as file:
+        assert file.readable()
+        assert file.seekable()
+        for _ in range(300):
+            whence = draw.choice([0, 1, 2])
+            offset = {0: draw.randrange(len(data)), 1: draw.randrange(99), 2: -draw.randrange(999)}
+            assert file.seek(offset[whence], whence) == plain.seek(offset[whence], whence)
+            size = draw.choice([0, 1, 10, 70_000, 500_000])
+            assert file.read(size) == plain.read(size)
+            assert file.tell() == plain.tell()
+        assert file.seek(5) == 5
+        assert file.read() == data[5:]
+        assert file.read(10) == b""
+        file.seek(10)
+        buffer = bytearray(20)
+        assert file.readinto(buffer) == 20
+        assert buffer == data[10:30]
+        with pytest.raises(ValueError, match="negative"):
+            file.seek(-1)
+    with pytest.raises(ValueError, match="closed"):
+        file.read(1)
+
+
+def test_headers_cost_one_request_and_reading_on_few(server: RangeServer, storage: Storage) -> None:
+    (server.root / "b.bin").write_bytes(os.urandom(20_000_000))
+    with storage.open(server.url("b.bin")) as file:
+        file.read(100)
+        file.seek(2000)
+        file.read(3000)
+        assert server.requests == 1
+        file.seek(0)
+        while file.read(64 * 1024):
+            pass
+        assert server.requests < 15
+        server.reset_counters()
+        file.seek(-8, io.SEEK_END)
+        file.read(8)
+        assert server.requests == 0  # it was kept
+
+
+def test_a_change_under_an_open_file_is_noticed(
+    server: RangeServer, storage: Storage, content: bytes
+) -> None:
+    with storage.open(server.url("a.bin")) as file:
+        (server.root / "a.bin").write_bytes(content[::-1])
+        file.seek(500_000)
+        with pytest.raises(AssetChanged):
+            file.read(10)
+
+
+def test_what_is_not_there_cannot_be_opened(server: RangeServer, storage: Storage) -> None:
+    with pytest.raises(ObjectNotFound):
+        storage.open(server.url("none.bin"))
+    (server.root / "empty.bin").write_bytes(b"")
+    with storage.open(server.url("empty.bin")) as file:
+        assert file.read() == b""
+
+
+def test_a_server_that_tells_no_size_is_read_whole(
+    server: RangeServer, storage: Storage, content: bytes
+) -> None:
+    def answer(request: object) -> tuple[int, dict[str, str], bytes]:
+        if "range" in request.headers:  # type: ignore[attr-defined]
+            return 206, {"Content-Range": "bytes 0-65535/*"}, content[:65536]
+        return 200, {}, content
+
+    server.route("/a.bin", answer)
+    with storage.open(server.url("a.bin")) as file:
+        file.seek(-3, io.SEEK_END)
+        assert file.read() == content[-3:]
