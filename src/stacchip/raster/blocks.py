@@ -1,0 +1,250 @@
+"""Blocks: the parts that a TIFF is cut into, and how each becomes pixels.
+
+`blocks_of` says which blocks a window touches, `decode_block` makes pixels of one, `paste_block`
+puts them where a reader wants them. They know no network: `fetch` brings the bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from stacchip.errors import CorruptBlock
+from stacchip.raster.codecs import BrokenStreamError, Scratch, decompress, unpack
+from stacchip.raster.gdal import decode_by_gdal
+from stacchip.raster.window import Window
+from stacchip.storage import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from stacchip.raster.codecs import Memory
+    from stacchip.raster.header import Header
+
+_SCRATCH = Scratch()
+
+
+class Block(NamedTuple):
+    """One block of an image: a tile or a strip, of one plane.
+
+    Attributes:
+        plane: The band it holds where `Header.is_planar`, else 0 for all bands.
+        row: Its row in the grid of blocks.
+        col: Its column in the grid of blocks.
+    """
+
+    plane: int
+    row: int
+    col: int
+
+
+class Target(NamedTuple):
+    """Where pixels are wanted.
+
+    Attributes:
+        window: The pixels of the image that `out` holds.
+        bands: The bands of the image that `out` holds, from 0.
+        out: Array (band, y, x), written to.
+    """
+
+    window: Window
+    bands: Sequence[int]
+    out: NDArray[Any]
+
+
+def block_number(header: Header, block: Block) -> int:
+    """Where this block stands in `Header.block_offsets` and `Header.block_lengths`."""
+    down, across = header.grid
+    return (block.plane * down + block.row) * across + block.col
+
+
+def block_window(header: Header, block: Block) -> Window:
+    """The image's pixels that this block holds; at an edge fewer than `Header.block_shape`."""
+    height, width = header.block_shape
+    row, col = block.row * height, block.col * width
+    return Window(row, col, min(height, header.shape[0] - row), min(width, header.shape[1] - col))
+
+
+def blocks_of(header: Header, window: Window, bands: Sequence[int]) -> list[Block]:
+    """The blocks that hold the pixels of `window` in `bands`, in the order of the file's table."""
+    height, width = header.block_shape
+    planes = sorted(set(bands)) if header.is_planar else [0]
+    return [
+        Block(plane, row, col)
+        for plane in planes
+        for row in range(window.row // height, (window.row_stop - 1) // height + 1)
+        for col in range(window.col // width, (window.col_stop - 1) // width + 1)
+    ]
+
+
+def decode_block(header: Header, block: Block, data: Any, *, href: str = "") -> NDArray[Any]:
+    """The pixels of one block as an array (band, y, x) of `Header.dtype`, owned by the caller.
+
+    Args:
+        header: The image's header.
+        block: Which block.
+        data: Its bytes in the file; empty for a sparse block.
+        href: The file, for the error.
+
+    Raises:
+        CorruptBlock: Where the bytes are broken.
+    """
+    window = block_window(header, block)
+    out = np.empty((header.samples, *window.shape), header.numpy_dtype)
+    bands = range(block.plane, block.plane + header.samples)
+    decode_into(header, block, data, [Target(window, bands, out)], href=href)
+    return out
+
+
+def decode_kept(
+    header: Header, block: Block, data: Any, memory: Memory, *, href: str = ""
+) -> NDArray[Any]:
+    """The pixels of one block as an array (band, y, x) that may be a view of `memory`.
+
+    Nothing is copied where the codec's output is the array: one pass over the pixels less than
+    `decode_block`, and no fresh memory where the caller uses it again.
+
+    Args:
+        header: The image's header.
+        block: Which block.
+        data: Its bytes in the file; empty for a sparse block.
+        memory: Where to decode into; the caller's until the array is done with.
+        href: The file, for the error.
+
+    Raises:
+        CorruptBlock: Where the bytes are broken.
+    """
+    window = block_window(header, block)
+    rows = (0, window.height)
+    pixels = _decode_named(header, block, data, rows, href=href, memory=memory)
+    pixels = pixels[:, :, : window.width]
+    # what is not compressed is a view of `data`, which is not ours to keep
+    is_borrowed = header.compression == "none"
+    return pixels.astype(header.numpy_dtype, copy=is_borrowed)
+
+
+def decode_into(
+    header: Header,
+    block: Block,
+    data: Any,
+    targets: Sequence[Target],
+    *,
+    href: str = "",
+) -> None:
+    """Decode one block and put its pixels into each target, with no array between.
+
+    Args:
+        header: The image's header.
+        block: Which block.
+        data: Its bytes in the file; empty for a sparse block.
+        targets: Where its pixels are wanted; each meets the block.
+        href: The file, for the error.
+
+    Raises:
+        CorruptBlock: Where the bytes are broken; no target is written.
+    """
+    inside = block_window(header, block)
+    parts = [part for target in targets if (part := inside.intersect(target.window)) is not None]
+    top = min(part.row for part in parts)
+    stop = max(part.row_stop for part in parts)
+    rows = (top - inside.row, stop - inside.row)
+    pixels = _decode_named(header, block, data, rows, href=href, memory=_SCRATCH)
+    for target in targets:
+        paste_block(header, block, pixels, target, first_row=top)
+
+
+def _decode_named(
+    header: Header,
+    block: Block,
+    data: Any,
+    rows: tuple[int, int],
+    *,
+    href: str,
+    memory: Memory,
+) -> NDArray[Any]:
+    """What `_decode_rows` gives; where that fails, an error that names the block."""
+    try:
+        return _decode_rows(header, block, data, rows, memory)
+    except BrokenStreamError as error:
+        where = (block.plane, block.row, block.col)
+        raise CorruptBlock(
+            f"Block {where} (band, row, column) of {redact(href)} cannot be decoded: {error}. "
+            "Fetch the file again; its other blocks may be sound.",
+            href=redact(href),
+            block=where,
+        ) from error
+
+
+def paste_block(
+    header: Header,
+    block: Block,
+    pixels: NDArray[Any],
+    target: Target,
+    *,
+    first_row: int | None = None,
+) -> None:
+    """Copy the pixels of one block that are wanted to their place.
+
+    Args:
+        header: The image's header.
+        block: Which block.
+        pixels: Its pixels (band, y, x), whole, or from the image's row `first_row` on.
+        target: Where pixels are wanted; nothing is written where it does not meet the block.
+        first_row: The image's row that `pixels` begin with.
+    """
+    inside = block_window(header, block)
+    part = inside.intersect(target.window)
+    if part is None:
+        return
+    top = inside.row if first_row is None else first_row
+    rows, cols = part.shift(-top, -inside.col).slices
+    source = pixels[:, rows, cols]
+    rows, cols = part.shift(-target.window.row, -target.window.col).slices
+    place = target.out[:, rows, cols]
+    for i, band in enumerate(target.bands):
+        if not header.is_planar:
+            place[i] = source[band]
+        elif band == block.plane:
+            place[i] = source[0]
+
+
+def _decode_rows(
+    header: Header, block: Block, data: Any, wanted: tuple[int, int], memory: Memory
+) -> NDArray[Any]:
+    """The rows `wanted` (first, last + 1) of a block as (band, y, x), of the file's byte order.
+
+    The predictor is undone in these alone. A stream is always decoded whole, so that its checksum
+    is checked.
+    """
+    top, stop = wanted
+    width = header.block_shape[1]
+    if not header.block_lengths[block_number(header, block)]:
+        fill = np.asarray(header.fill, header.numpy_dtype)
+        return np.broadcast_to(fill, (header.samples, stop - top, width))
+    # a tile is whole at the image's edge; the last strip is as long as the image leaves it
+    height = header.block_shape[0]
+    rows = height if header.is_tiled else min(height, header.shape[0] - block.row * height)
+    if header.codec_tags:
+        pixels = decode_by_gdal(
+            data, (rows, width), tags=header.codec_tags, byteorder=header.byteorder
+        )
+        return pixels[:, top:stop]
+    raw = decompress(
+        header.compression,
+        data,
+        rows * header.row_bytes,
+        memory,
+        fill_order=header.fill_order,
+    )
+    samples = unpack(
+        raw[top * header.row_bytes : stop * header.row_bytes],
+        (stop - top, width, header.samples),
+        bits=header.bits,
+        sample_format=header.sample_format,
+        byteorder=header.byteorder,
+        predictor=1 if header.compression == "none" else header.predictor,
+    )
+    return samples.transpose(2, 0, 1)

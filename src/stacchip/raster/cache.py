@@ -1,0 +1,229 @@
+"""Caches of blocks: decoded ones in memory, encoded ones on a local disk.
+
+Both are keyed by file, version and place: a file that was written anew has other blocks. The
+version is that of the header at hand, so that a hit asks no store; `DiskCache(revalidate=True)`
+asks whether the file is still that version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stacchip.raster.blocks import block_number
+from stacchip.storage import unsign
+from stacchip.storage.failure import failure_of_change
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from stacchip.raster.blocks import Block
+    from stacchip.raster.header import Header
+    from stacchip.storage import Storage
+
+__all__ = ["BlockCache", "Caches", "DiskCache"]
+
+# a process looks at the folder again when it has written this share of the limit; what it removes
+# then leaves room for a dozen processes that do the same
+_SHARE_BETWEEN_LOOKS = 1 / 64
+_SHARE_AFTER_LOOK = 0.8
+_PART = ".part"
+
+
+def block_key(href: str, header: Header, block: Block) -> tuple[Any, ...]:
+    """What tells a block from all others: its file, the file's version, its place in it."""
+    number = block_number(header, block)
+    identity = header.identity
+    version = (identity.size_bytes, identity.etag, identity.last_modified)
+    place = (int(header.block_offsets[number]), int(header.block_lengths[number]))
+    return (unsign(href), *version, *place, *block)
+
+
+class BlockCache:
+    """Decoded blocks in memory, those used last; shared by the threads of a process.
+
+    A copy in another process starts empty.
+
+    Args:
+        limit_bytes: How much all pixels may take.
+
+    Example:
+        >>> import numpy as np
+        >>> cache = BlockCache(limit_bytes=100)
+        >>> for key in ("a", "b", "c"):
+        ...     cache.put((key,), np.zeros((1, 5, 8), np.uint8))
+        >>> cache.get(("a",)) is None, cache.get(("c",)).shape, cache.held_bytes
+        (True, (1, 5, 8), 80)
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.held_bytes = 0
+        self.hits = 0
+        self._blocks: OrderedDict[tuple[Any, ...], NDArray[Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[BlockCache], tuple[int]]:
+        return BlockCache, (self.limit_bytes,)
+
+    def get(self, key: tuple[Any, ...]) -> NDArray[Any] | None:
+        """The pixels (band, y, x) of a block, not to be written to; None where it is not here."""
+        with self._lock:
+            pixels = self._blocks.get(key)
+            if pixels is not None:
+                self._blocks.move_to_end(key)
+                self.hits += 1
+            return pixels
+
+    def put(self, key: tuple[Any, ...], pixels: NDArray[Any]) -> None:
+        """Keep the pixels of a block, and forget those used longest ago."""
+        if pixels.nbytes > self.limit_bytes:
+            return
+        with self._lock:
+            before = self._blocks.pop(key, None)
+            self.held_bytes += pixels.nbytes - (0 if before is None else before.nbytes)
+            self._blocks[key] = pixels
+            while self.held_bytes > self.limit_bytes:
+                self.held_bytes -= self._blocks.popitem(last=False)[1].nbytes
+
+
+class DiskCache:
+    """Encoded blocks in a local folder, those used last; shared by processes.
+
+    A block is a file that appears whole. The limit holds for all processes together, as long as
+    they are no more than a dozen; each may go beyond it by a 64th.
+
+    Args:
+        folder: A folder of its own; it is made.
+        limit_bytes: How much all files may take.
+        revalidate: Ask once for each file and process whether it is still the same version.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str], limit_bytes: int, *, revalidate: bool = False
+    ) -> None:
+        self.folder = Path(folder)
+        self.limit_bytes = limit_bytes
+        self.revalidate = revalidate
+        self._validated: set[tuple[Any, ...]] = set()
+        self._unseen_bytes = limit_bytes  # look before the first block is written
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _make_disk_cache, (self.folder, self.limit_bytes, self.revalidate)
+
+    def has(self, key: tuple[Any, ...]) -> bool:
+        """Whether a block is here, at this moment."""
+        return self._path(key).exists()
+
+    def get(self, key: tuple[Any, ...]) -> bytes | None:
+        """The bytes of a block; None where they are not here."""
+        path = self._path(key)
+        try:
+            data = path.read_bytes()
+            os.utime(path)  # used now
+        except FileNotFoundError:
+            return None
+        return data if len(data) == key[5] else None
+
+    def put(self, key: tuple[Any, ...], data: Any) -> None:
+        """Keep the bytes of a block."""
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_PART}")
+        try:
+            part.write_bytes(data)
+            part.replace(path)
+        except OSError:  # a full disk: the cache only saves time
+            part.unlink(missing_ok=True)
+            return
+        with self._lock:
+            self._unseen_bytes += len(data)
+            is_due = self._unseen_bytes > self.limit_bytes * _SHARE_BETWEEN_LOOKS
+            if is_due:
+                self._unseen_bytes = 0
+        if is_due:
+            self._make_room()
+
+    def require_current(self, storage: Storage, href: str, header: Header) -> None:
+        """With `revalidate`, ask whether a file is still the version of its header.
+
+        Raises:
+            AssetChanged: It is not.
+            StorageError: It cannot be asked.
+        """
+        key = (unsign(href), header.identity)
+        if not self.revalidate or key in self._validated:
+            return
+        found = storage.stat(href)
+        if not header.identity.matches(found):
+            raise failure_of_change(href, header.identity, found)
+        self._validated.add(key)
+
+    def _path(self, key: tuple[Any, ...]) -> Path:
+        name = hashlib.blake2b(repr(key[:6]).encode(), digest_size=20).hexdigest()
+        return self.folder / name[:2] / name[2:]
+
+    def _make_room(self) -> None:
+        """Remove blocks that were used longest ago, where all together take too much."""
+        with _only_one(self.folder / "lock") as is_mine:
+            if not is_mine:
+                return
+            files = sorted(self._files())
+            total = sum(size for _, size, _ in files)
+            if total <= self.limit_bytes * _SHARE_AFTER_LOOK:
+                return
+            for _, size, path in files:
+                if total <= self.limit_bytes * _SHARE_AFTER_LOOK:
+                    return
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)  # noqa: PTH108 - a Path for each would cost more
+                total -= size
+
+    def _files(self) -> Iterator[tuple[int, int, str]]:
+        """(time of use, size, path) of each file."""
+        for group in os.scandir(self.folder):
+            if group.is_dir():
+                for file in os.scandir(group.path):
+                    with contextlib.suppress(FileNotFoundError):
+                        facts = file.stat()
+                        yield facts.st_mtime_ns, facts.st_size, file.path
+
+
+def _make_disk_cache(folder: Path, limit_bytes: int, revalidate: bool) -> DiskCache:
+    return DiskCache(folder, limit_bytes, revalidate=revalidate)
+
+
+@contextlib.contextmanager
+def _only_one(path: Path) -> Iterator[bool]:
+    """Whether this is the only process that holds the lock at `path`; nobody waits for it."""
+    with path.open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+@dataclass(frozen=True)
+class Caches:
+    """What a reader keeps of the blocks that it read.
+
+    Attributes:
+        decoded: Their pixels, in memory.
+        encoded: Their bytes, on a local disk; files that are local are not kept there.
+    """
+
+    decoded: BlockCache | None = None
+    encoded: DiskCache | None = None

@@ -1,0 +1,58 @@
+"""Blocks of TIFFs whose codec only GDAL knows: JPEG, WebP, LERC, LZMA.
+
+GDAL gets one block at a time, as a TIFF of one strip in memory that carries the codec's tags. So it
+sees no network and keeps no file open, the blocks are fetched as all others are, and an error names
+its block.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stacchip.raster import tiff
+from stacchip.raster.codecs import BrokenStreamError
+from stacchip.raster.gdal.describe import no_transform
+from stacchip.raster.gdal.options import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from stacchip.raster.tiff import ByteOrder, RawTag
+
+
+def decode_by_gdal(
+    data: bytes | memoryview,
+    shape: tuple[int, int],
+    *,
+    tags: Iterable[RawTag],
+    byteorder: ByteOrder,
+) -> NDArray[Any]:
+    """The pixels of one block, as (band, y, x).
+
+    Args:
+        data: The block's bytes in the file.
+        shape: (height, width) of the block.
+        tags: The tags of `tiff.CODEC_TAGS` that the file has.
+        byteorder: The file's.
+
+    Raises:
+        BrokenStreamError: Where GDAL cannot decode them.
+    """
+    import rasterio  # noqa: PLC0415 - half a second that the fast path saves
+    from rasterio.errors import RasterioError  # noqa: PLC0415
+    from rasterio.io import MemoryFile  # noqa: PLC0415
+
+    image = tiff.write_image(byteorder, shape, [*no_transform(byteorder), *tags], data)
+    try:
+        with (
+            rasterio.Env(**OPTIONS),
+            MemoryFile(image) as memory,
+            memory.open(driver="GTiff") as dataset,
+        ):
+            return np.asarray(dataset.read())
+    except RasterioError as error:
+        raise BrokenStreamError(f"GDAL says: {error.__cause__ or error}") from error

@@ -1,0 +1,227 @@
+"""Files read through GDAL, from any number of threads and on both sides of a fork.
+
+Local files are opened where they lie. Remote ones are fetched whole, through our own storage and
+into memory: rasterio's way for GDAL to call back for bytes crashes the process when a callback
+fails, and when a handle is garbage-collected (seen with rasterio 1.4.4). What comes here from afar
+is no TIFF (JPEG 2000, JPEG, PNG), or a form of TIFF that nobody keeps imagery in.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from affine import Affine
+
+from stacchip.errors import CorruptBlock, NotARaster
+from stacchip.raster.gdal.describe import crs_of, dtype_of, nodata_of, validity_of
+from stacchip.raster.gdal.options import OPTIONS
+from stacchip.raster.validity import valid_pixels
+from stacchip.raster.window import Window, require_bands
+from stacchip.storage import local_path, redact
+from stacchip.storage.failure import failure_of_change
+from stacchip.storage.process import PerProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from stacchip.storage import Identity, Storage
+
+
+class GdalFile:
+    """One file read through GDAL, from any number of threads and on both sides of a fork.
+
+    A GDAL handle serves one thread at a time and never crosses a fork: each read takes an idle one
+    of this process, or opens another.
+
+    Args:
+        href: The file.
+        storage: Where its bytes come from, unless it is a local file.
+        expect: The version that it must be; None for the one that is there now.
+
+    Raises:
+        AssetChanged: Where the file is of another version.
+        NotARaster: Where GDAL knows no raster in it.
+        StorageError: Where its bytes cannot be had.
+    """
+
+    def __init__(self, href: str, storage: Storage, expect: Identity | None = None) -> None:
+        self.href = href
+        self._storage = storage
+        self.identity = expect
+        self._source: Path | bytes | None = None
+        self._idle = _IdleHandles()
+        with self._handle() as handle:
+            dataset = handle.dataset
+            self.shape: tuple[int, int] = dataset.shape
+            self.count: int = dataset.count
+            self.dtype = np.dtype(dtype_of(dataset))
+            self.nodata = nodata_of(dataset, self.dtype.name)
+            self.block_shape: tuple[int, int] = dataset.block_shapes[0]
+            self.crs = crs_of(dataset)
+            self.transform = None if dataset.transform == Affine.identity() else dataset.transform
+            self._validity = validity_of(dataset)
+            self._alpha = dataset.count
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_idle": None, "_source": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _idle=_IdleHandles())
+
+    def read(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[Any]:
+        """The pixels of `window` as (band, y, x).
+
+        Raises:
+            CorruptBlock: Where GDAL cannot decode them.
+            StorageError: Where their bytes cannot be had.
+        """
+        window.require_inside(self.shape)
+        indexes = [band + 1 for band in require_bands(self.href, self.count, bands)]
+        return self._guarded(lambda dataset, part: dataset.read(indexes, window=part), window)
+
+    def read_valid(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[np.bool_]:
+        """Where the pixels of `window` may be used, as (y, x)."""
+        window.require_inside(self.shape)
+        if self._validity == "alpha":
+            return np.asarray(self.read(window, [self._alpha - 1])[0] != 0)
+        if self._validity == "mask":
+            mask = self._guarded(lambda dataset, part: dataset.read_masks(1, window=part), window)
+            return np.asarray(mask != 0)
+        return valid_pixels(self.read(window, bands), self.nodata)
+
+    def _guarded(self, read: Any, window: Window) -> NDArray[Any]:
+        """What `read(dataset, window)` gives; where it fails, an error that names the block."""
+        from rasterio.errors import RasterioError  # noqa: PLC0415
+
+        with self._handle() as handle:
+            try:
+                return np.asarray(read(handle.dataset, _as_rasterio(window)))
+            except RasterioError as error:
+                block = self._find_broken(handle, window)
+                raise CorruptBlock(
+                    f"Block {block} (band, row, column) of {redact(self.href)} cannot be decoded "
+                    f"by GDAL: {error.__cause__ or error}. Fetch the file again; its other blocks "
+                    "may be sound.",
+                    href=redact(self.href),
+                    block=block,
+                ) from error
+
+    def _find_broken(self, handle: _Handle, window: Window) -> tuple[int, int, int] | None:
+        """The first block in `window` that cannot be read by itself, as (band, row, column)."""
+        from rasterio.errors import RasterioError  # noqa: PLC0415
+
+        height, width = self.block_shape
+        for band in range(self.count):
+            for row in range(window.row // height, (window.row_stop - 1) // height + 1):
+                for col in range(window.col // width, (window.col_stop - 1) // width + 1):
+                    part = Window(row * height, col * width, height, width).clip(self.shape)
+                    try:
+                        handle.dataset.read(band + 1, window=_as_rasterio(part or window))
+                    except RasterioError:
+                        return (band, row, col)
+        return None
+
+    @contextmanager
+    def _handle(self) -> Iterator[_Handle]:
+        import rasterio  # noqa: PLC0415
+
+        with rasterio.Env(**OPTIONS):
+            handle = self._idle.take() or _Handle(self._get_source(), self.href)
+            try:
+                yield handle
+            finally:
+                self._idle.put_back(handle)
+
+    def _get_source(self) -> Path | bytes:
+        """The file's path, or all its bytes; of the version that it was before."""
+        with self._idle.opening:
+            path = local_path(self.href)
+            if path is not None:
+                # GDAL does not tell "absent" from "broken"; this does
+                found, self._source = self._storage.stat(self.href), path
+            elif self._source is None:
+                blob = self._storage.read_blob(self.href)
+                found, self._source = blob.identity, bytes(blob.data)
+            else:
+                return self._source
+            if self.identity is not None and not self.identity.matches(found):
+                raise failure_of_change(self.href, self.identity, found)
+            self.identity = found
+            return self._source
+
+
+def _as_rasterio(window: Window) -> Any:
+    from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
+
+    return RasterioWindow(window.col, window.row, window.width, window.height)
+
+
+class _IdleHandles:
+    """The open handles of one file that no thread uses at this moment.
+
+    Attributes:
+        opening: Held by the thread that gets the file's bytes.
+    """
+
+    def __init__(self) -> None:
+        self._renew()
+
+    def _renew(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self.opening = threading.Lock()
+        self._handles: list[_Handle] = []
+
+    def take(self) -> _Handle | None:
+        """An idle handle of this process, or None."""
+        if self._pid != os.getpid():
+            _LEFT_BY_FORK.append(self._handles)
+            self._renew()
+        with self._lock:
+            return self._handles.pop() if self._handles else None
+
+    def put_back(self, handle: _Handle) -> None:
+        """Keep a handle for the next read."""
+        with self._lock:
+            self._handles.append(handle)
+
+
+# handles of a parent process: a child that closed them would close what the parent still uses
+_LEFT_BY_FORK: list[Any] = []
+_warnings_lock = PerProcess(threading.Lock)
+
+
+class _Handle:
+    """One dataset that GDAL has open."""
+
+    def __init__(self, source: Path | bytes, href: str) -> None:
+        import rasterio  # noqa: PLC0415
+        from rasterio.errors import NotGeoreferencedWarning, RasterioError  # noqa: PLC0415
+        from rasterio.io import MemoryFile  # noqa: PLC0415
+
+        self._memory = MemoryFile(source) if isinstance(source, bytes) else None
+        try:
+            # which filters warnings pass is not a thread's own
+            with _warnings_lock.get(), warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                self.dataset = self._memory.open() if self._memory else rasterio.open(source)
+        except RasterioError as error:
+            raise NotARaster(
+                f"GDAL finds no raster in {redact(href)}. "
+                "Fetch the file again, or leave this asset out.",
+                href=redact(href),
+            ) from error
+
+    def close(self) -> None:
+        """Close the dataset."""
+        self.dataset.close()
+        if self._memory is not None:
+            self._memory.close()

@@ -1,0 +1,50 @@
+"""Warping by GDAL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stacchip.raster.gdal.options import OPTIONS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stacchip.raster.geobox import GeoBox
+
+
+def warp(
+    pixels: NDArray[np.float64],
+    source: GeoBox,
+    target: GeoBox,
+    method: str,
+) -> NDArray[np.float64]:
+    """Pixels (band, y, x) of `source` warped onto `target`; NaN means no pixel, on both sides.
+
+    Args:
+        pixels: Array (band, y, x) of float64.
+        source: The grid of `pixels`.
+        target: The grid wanted.
+        method: One of rasterio's `Resampling` names.
+    """
+    import rasterio  # noqa: PLC0415
+    from rasterio.enums import Resampling  # noqa: PLC0415
+    from rasterio.warp import reproject  # noqa: PLC0415
+
+    # the grids share it, whatever it is; GDAL wants one all the same
+    crs = "EPSG:3857" if source.crs is None else source.crs.to_wkt()
+    out = np.full((len(pixels), *target.shape.yx), np.nan)
+    with rasterio.Env(**OPTIONS):
+        reproject(
+            pixels,
+            out,
+            src_transform=source.affine,
+            dst_transform=target.affine,
+            src_crs=crs,
+            dst_crs=crs,
+            src_nodata=np.nan,
+            dst_nodata=np.nan,
+            resampling=Resampling[method],
+        )
+    return out

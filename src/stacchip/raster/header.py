@@ -1,0 +1,264 @@
+"""Headers: what a TIFF says of its full-resolution image, kept so that no read asks again.
+
+With a header at hand, a read asks the store for nothing but blocks. `to_record` gives it as flat
+values for an index.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from affine import Affine
+
+from stacchip.storage import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from stacchip.raster.geobox import GeoBox
+    from stacchip.raster.tiff import ByteOrder, RawTag
+
+# the columns that `Header.to_record` fills; each may be null
+RECORD_TYPES: Final[Mapping[str, type]] = {
+    "size_bytes": int, "etag": str, "last_modified": str,
+    "height": int, "width": int, "count": int, "dtype": str, "nodata": str, "fill": str,
+    "block_height": int, "block_width": int, "is_planar": bool, "is_tiled": bool,
+    "compression": str, "predictor": int, "bits": int, "sample_format": int, "byteorder": str,
+    "fill_order": int, "block_starts": bytes, "block_lengths": bytes, "crs": str, "transform": str,
+    "scales": str, "shifts": str, "alpha": int, "validity": str, "mask": bytes,
+    "why_unsupported": str, "codec_tags": bytes,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """The full-resolution image of one TIFF: what its pixels are, and where its blocks lie.
+
+    Attributes:
+        identity: Size and ETag of the file it was read from.
+        shape: (height, width).
+        count: How many bands.
+        dtype: numpy's name of what a read gives, in native byte order, as rasterio says it.
+        nodata: The value that stands for no data, typed to the band, or None.
+        fill: What GDAL gives for a sparse block's pixels.
+        block_shape: (height, width) of a block. A large uncompressed strip counts as several.
+        is_planar: Whether each band has blocks of its own (else a block holds all bands).
+        is_tiled: Whether blocks are tiles, which are whole also at the image's edges.
+        compression: "none", "lzw", "deflate", "zstd", or another name where it is unsupported.
+        predictor: 1 none, 2 horizontal differences, 3 floating point.
+        bits: Bits of one stored sample.
+        sample_format: TIFF's SampleFormat: 1 unsigned, 2 signed, 3 float, 5 and 6 complex.
+        byteorder: "<" or ">".
+        fill_order: 1, or 2 where the bits of each byte are reversed.
+        block_offsets: Where each block begins, uint64, [plane, row, column] flattened.
+        block_lengths: Each block's length in bytes, uint64; 0 for a sparse block.
+        crs: "EPSG:code" or WKT, or None.
+        transform: Pixel (column, row) to coordinates, or None where the file has none.
+        scales: Factor of each band, where one is not 1.
+        shifts: Offset of each band, where one is not 0.
+        alpha: The band (from 0) that says where pixels are opaque, or None.
+        validity: What tells valid pixels, by GDAL's precedence: "mask", "nodata", "alpha", "all".
+        mask: The header of the internal mask, or None.
+        why_unsupported: Why only GDAL can read it, or None.
+        codec_tags: What GDAL must know to decode its blocks one by one; empty where the fast path
+            decodes them, or where GDAL must read the whole file.
+    """
+
+    identity: Identity
+    shape: tuple[int, int]
+    count: int
+    dtype: str
+    nodata: float | int | None
+    fill: Any
+    block_shape: tuple[int, int]
+    is_planar: bool
+    is_tiled: bool
+    compression: str
+    predictor: int
+    bits: int
+    sample_format: int
+    byteorder: ByteOrder
+    fill_order: int
+    block_offsets: NDArray[np.uint64]
+    block_lengths: NDArray[np.uint64]
+    crs: str | None
+    transform: Affine | None
+    scales: tuple[float, ...] | None
+    shifts: tuple[float, ...] | None
+    alpha: int | None
+    validity: str
+    mask: Header | None
+    why_unsupported: str | None
+    codec_tags: tuple[RawTag, ...] = ()
+
+    @cached_property
+    def geobox(self) -> GeoBox | None:
+        """CRS, transform and shape, or None where the file lacks a CRS or a transform."""
+        from stacchip.raster.geobox import make_geobox  # noqa: PLC0415 - a worker may not need it
+
+        if self.crs is None or self.transform is None:
+            return None
+        return make_geobox(self.crs, self.transform, self.shape)
+
+    @cached_property
+    def grid(self) -> tuple[int, int]:
+        """How many blocks lie (down, across) one plane."""
+        return (
+            -(-self.shape[0] // self.block_shape[0]),
+            -(-self.shape[1] // self.block_shape[1]),
+        )
+
+    @property
+    def planes(self) -> int:
+        """How many planes of blocks there are."""
+        return self.count if self.is_planar else 1
+
+    @property
+    def samples(self) -> int:
+        """How many bands one block holds."""
+        return 1 if self.is_planar else self.count
+
+    @cached_property
+    def row_bytes(self) -> int:
+        """Bytes of one decoded row of a block: rows begin on whole bytes."""
+        width = self.block_shape[1]
+        return (width * self.samples * self.bits + 7) // 8
+
+    @cached_property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """What a read gives."""
+        return np.dtype(self.dtype)
+
+    def moved(self) -> Header:
+        """The header of a copy of the file at another place: only its size identifies it there."""
+        identity = Identity(self.identity.size_bytes)
+        mask = None if self.mask is None else self.mask.moved()
+        return replace(self, identity=identity, mask=mask)
+
+    def to_record(self) -> dict[str, Any]:
+        """The header as flat values, of the types in `RECORD_TYPES`.
+
+        Blocks mostly lie in a row with equal gaps, so of a table of 121 blocks 16 bytes tell where
+        they begin, and 4 bytes a block how long they are.
+        """
+        return {
+            "size_bytes": self.identity.size_bytes,
+            "etag": self.identity.etag,
+            "last_modified": self.identity.last_modified,
+            "height": self.shape[0],
+            "width": self.shape[1],
+            "block_height": self.block_shape[0],
+            "block_width": self.block_shape[1],
+            "nodata": None if self.nodata is None else repr(self.nodata),
+            "fill": repr(self.fill),
+            "block_starts": _pack_starts(self.block_offsets, self.block_lengths),
+            "block_lengths": _pack_lengths(self.block_lengths),
+            "transform": None if self.transform is None else json.dumps(self.transform[:6]),
+            "scales": None if self.scales is None else json.dumps(self.scales),
+            "shifts": None if self.shifts is None else json.dumps(self.shifts),
+            "codec_tags": _pack_tags(self.codec_tags) if self.codec_tags else None,
+            "mask": None if self.mask is None else _pack_record(self.mask.to_record()),
+            **{name: getattr(self, name) for name in _PLAIN},
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Header:
+        """The header that `to_record` gave this record of."""
+        lengths = _unpack_lengths(record)
+        transform = record["transform"]
+        return cls(
+            identity=Identity(record["size_bytes"], record["etag"], record["last_modified"]),
+            shape=(record["height"], record["width"]),
+            block_shape=(record["block_height"], record["block_width"]),
+            nodata=None if record["nodata"] is None else _number(record["nodata"]),
+            fill=_number(record["fill"]),
+            block_offsets=_unpack_starts(record["block_starts"], lengths),
+            block_lengths=lengths,
+            transform=None if transform is None else Affine(*json.loads(transform)),
+            scales=None if record["scales"] is None else tuple(json.loads(record["scales"])),
+            shifts=None if record["shifts"] is None else tuple(json.loads(record["shifts"])),
+            mask=None
+            if record["mask"] is None
+            else cls.from_record(_unpack_record(record["mask"])),
+            codec_tags=_unpack_tags(record.get("codec_tags") or b"[]"),
+            **{name: record[name] for name in _PLAIN},
+        )
+
+
+# the fields that stand in a record as they are
+_PLAIN: Final = (
+    "count", "dtype", "is_planar", "is_tiled", "compression", "predictor", "bits", "sample_format",
+    "byteorder", "fill_order", "crs", "alpha", "validity", "why_unsupported",
+)  # fmt: skip
+
+
+def _number(text: str) -> Any:
+    """The int, float or complex number whose `repr` this is."""
+    for kind in (int, float, complex):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    raise ValueError(f"{text!r} is no number")
+
+
+def _pack_lengths(lengths: NDArray[np.uint64]) -> bytes:
+    """Four bytes a block, or eight where one does not fit."""
+    fits = not len(lengths) or int(lengths.max()) < 2**32
+    return lengths.astype("<u4" if fits else "<u8").tobytes()
+
+
+def _unpack_lengths(record: Mapping[str, Any]) -> NDArray[np.uint64]:
+    down = -(-record["height"] // record["block_height"])
+    across = -(-record["width"] // record["block_width"])
+    blocks = down * across * (record["count"] if record["is_planar"] else 1)
+    raw = record["block_lengths"]
+    return np.frombuffer(raw, f"<u{len(raw) // blocks}").astype(np.uint64)
+
+
+def _pack_starts(offsets: NDArray[np.uint64], lengths: NDArray[np.uint64]) -> bytes:
+    """The first start and the gaps that follow: one of each where all gaps are equal."""
+    starts = offsets.astype(np.int64)
+    gaps = starts[1:] - starts[:-1] - lengths[:-1].astype(np.int64)
+    is_even = len(gaps) > 1 and bool((gaps == gaps[0]).all())
+    return np.append(starts[:1], gaps[:1] if is_even else gaps).astype("<i8").tobytes()
+
+
+def _unpack_starts(raw: bytes, lengths: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    values = np.frombuffer(raw, "<i8")
+    steps = np.empty(len(lengths), np.int64)
+    steps[:1] = values[:1]
+    steps[1:] = values[1:]
+    steps[1:] += lengths[:-1].astype(np.int64)
+    return np.cumsum(steps).astype(np.uint64)
+
+
+def _pack_tags(tags: tuple[RawTag, ...]) -> bytes:
+    return json.dumps([(*tag[:3], base64.b64encode(tag[3]).decode()) for tag in tags]).encode()
+
+
+def _unpack_tags(raw: bytes) -> tuple[RawTag, ...]:
+    return tuple(
+        (tag, kind, count, base64.b64decode(text)) for tag, kind, count, text in json.loads(raw)
+    )
+
+
+def _pack_record(record: dict[str, Any]) -> bytes:
+    def encode(value: Any) -> Any:
+        return [base64.b64encode(value).decode()] if isinstance(value, bytes) else value
+
+    return json.dumps({name: encode(value) for name, value in record.items()}).encode()
+
+
+def _unpack_record(raw: bytes) -> dict[str, Any]:
+    return {
+        name: base64.b64decode(value[0]) if isinstance(value, list) else value
+        for name, value in json.loads(raw).items()
+    }

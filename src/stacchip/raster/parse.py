@@ -1,0 +1,311 @@
+"""Parsing: from a TIFF's first bytes to the header of its full-resolution image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from stacchip.errors import NotARaster, UnsupportedRaster
+from stacchip.raster import tiff
+from stacchip.raster.codecs import is_known_sample
+from stacchip.raster.gdal import ImageTags, describe_image
+from stacchip.raster.header import Header
+from stacchip.raster.tiff import BrokenTiffError, ByteOrder, Directory, FileBytes
+from stacchip.storage import redact
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stacchip.storage import Identity, Storage
+
+# a COG of 10,980 px with 1024 px blocks and its overviews takes 4 KiB; 32 KiB hold 2,000 blocks
+HEAD_BYTES: Final = 32 << 10
+# compression tag -> what we call it; 32946 is deflate's old number (TIFF Technical Note 3)
+CODECS: Final = {
+    1: "none", 5: "lzw", 8: "deflate", 32773: "packbits", 32946: "deflate", 50000: "zstd",
+}  # fmt: skip
+_OTHER_CODECS: Final = {
+    2: "CCITT RLE", 3: "CCITT fax 3", 4: "CCITT fax 4", 6: "old JPEG", 7: "JPEG",
+    34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50001: "WebP", 50002: "JPEG XL",
+    52546: "JPEG XL",
+}  # fmt: skip
+# those of them that GDAL decodes block by block: CCITT 3 and 4, JPEG, LERC, LZMA, WebP
+_GDAL_CODECS: Final = (3, 4, 7, 34887, 34925, 50001)
+_REDUCED_IMAGE, _MASK = 1, 4  # bits of NewSubfileType
+_SEPARATE = 2  # PlanarConfiguration: one plane a band
+_RGB_FORMS: Final = {
+    5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32844: "LogL", 32845: "LogLuv",
+}  # fmt: skip
+# uncompressed strips above this are read in parts: a chip must not fetch a whole image
+_STRIP_BYTES: Final = 256 << 10
+# GDAL refuses blocks above 2 GiB; nobody means to decode half of that for a chip
+_MAX_BLOCK_BYTES: Final = 1 << 30
+_ONE_BAND: Final = {tiff.SAMPLES_PER_PIXEL: 1, tiff.PHOTOMETRIC: 1}
+_MAX_MISSING_BLOCKS: Final = 1 << 20
+
+
+def read_header(storage: Storage, href: str) -> Header:
+    """The header of the TIFF at `href`: one range request where directories lie at its front.
+
+    Raises:
+        NotARaster: Where the file is empty, or a TIFF that contradicts itself.
+        UnsupportedRaster: Where it is no TIFF; GDAL may know it.
+        StorageError: Where the bytes cannot be had.
+    """
+    blob = storage.read_range(href, 0, HEAD_BYTES)
+    if blob.identity.size_bytes is None:
+        blob = storage.read_blob(href)  # the server does not tell the size, so this finds it out
+    identity = blob.identity
+    size = len(blob.data) if identity.size_bytes is None else identity.size_bytes
+
+    def fetch(start: int, length: int) -> Any:
+        return storage.read_range(href, start, length, expect=identity).data
+
+    if not size:
+        raise NotARaster(f"{redact(href)} is empty.", href=redact(href))
+    try:
+        return parse_header(FileBytes(fetch, size, blob.data), identity, redact(href))
+    except BrokenTiffError as error:
+        raise NotARaster(
+            f"{redact(href)} has a broken TIFF header: {error}. Fetch or write the file again.",
+            href=redact(href),
+        ) from error
+
+
+def parse_header(data: FileBytes, identity: Identity, href: str) -> Header:
+    """The header that these bytes hold.
+
+    Raises:
+        BrokenTiffError: Where they contradict themselves or the file's size.
+        UnsupportedRaster: Where they are no TIFF's.
+    """
+    directories = tiff.read_directories(data)
+    if directories is None:
+        start = bytes(data.take(0, min(8, data.size)))
+        reason = f"no TIFF: it begins with {start!r}"
+        raise UnsupportedRaster(f"{href} is {reason}.", href=href, reason=reason)
+    main = next(directories)
+    mask = next((directory for directory in directories if _is_mask(directory)), None)
+    header = _read_image(main, main.byteorder, identity, size=data.size)
+    if mask is None:
+        return header
+    inner = _read_image(mask, mask.byteorder, identity, size=data.size)
+    if inner.shape != header.shape:
+        return header
+    return replace(header, mask=inner, validity="mask")
+
+
+def _is_mask(directory: Directory) -> bool:
+    """Whether this is the internal mask of the full-resolution image."""
+    kind = directory.integer(tiff.NEW_SUBFILE_TYPE, 0)
+    return bool(kind & _MASK) and not kind & _REDUCED_IMAGE
+
+
+def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size: int) -> Header:
+    """The header of the image of one directory of a file of `size` bytes."""
+    is_tiled = tiff.TILE_WIDTH in page
+    tables = (
+        (tiff.TILE_OFFSETS, tiff.TILE_BYTE_COUNTS)
+        if tiff.TILE_OFFSETS in page
+        else (tiff.STRIP_OFFSETS, tiff.STRIP_BYTE_COUNTS)
+    )
+    shape = (page.integer(tiff.IMAGE_LENGTH), page.integer(tiff.IMAGE_WIDTH))
+    tags = _read_tags(page, byteorder)
+    if not (min(shape) > 0 and max(shape) < 2**31 and 0 < tags.samples < 2**16):
+        raise BrokenTiffError(f"an image of {shape[0]} x {shape[1]} px, {tags.samples} bands")
+    number = page.integer(tiff.COMPRESSION, 1)
+    image = describe_image(tags)
+    header = Header(
+        identity=identity,
+        shape=shape,
+        count=tags.samples,
+        dtype=image.dtype,
+        nodata=image.nodata,
+        fill=image.fill,
+        block_shape=_read_block_shape(page, shape, is_tiled=is_tiled),
+        is_planar=page.integer(tiff.PLANAR_CONFIG, 1) == _SEPARATE and tags.samples > 1,
+        is_tiled=is_tiled,
+        compression=CODECS.get(number) or _OTHER_CODECS.get(number, f"compression {number}"),
+        predictor=page.integer(tiff.PREDICTOR, 1),
+        bits=tags.bits,
+        sample_format=tags.sample_format,
+        byteorder=byteorder,
+        fill_order=page.integer(tiff.FILL_ORDER, 1),
+        block_offsets=np.empty(0, np.uint64),
+        block_lengths=np.empty(0, np.uint64),
+        crs=image.crs,
+        transform=image.transform,
+        scales=image.scales,
+        shifts=image.shifts,
+        alpha=image.alpha,
+        validity=image.validity,
+        mask=None,
+        why_unsupported=None,
+    )
+    why = _why_unsupported(header, page)
+    header = replace(header, why_unsupported=why)
+    if why is not None and number in _GDAL_CODECS:
+        header = replace(header, codec_tags=_read_codec_tags(page, byteorder, header))
+    if header.row_bytes * header.block_shape[0] > _MAX_BLOCK_BYTES:
+        raise BrokenTiffError(f"blocks of {header.row_bytes * header.block_shape[0]} bytes")
+    return _split_strips(_with_blocks(header, page, *tables, size))
+
+
+def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
+    """What decides how GDAL sees the pixels and where they lie.
+
+    Raises:
+        BrokenTiffError: Where the bands differ in their bits or their format, as GDAL refuses too.
+    """
+    bits = {int(n) for n in page.integers(tiff.BITS_PER_SAMPLE)} or {1}
+    formats = {int(n) for n in page.integers(tiff.SAMPLE_FORMAT)} or {1}
+    if len(bits) > 1 or len(formats) > 1 or not 1 <= min(bits) <= 128:
+        raise BrokenTiffError(f"bands of {sorted(bits)} bits and of formats {sorted(formats)}")
+    metadata = page.raw(tiff.GDAL_METADATA) if tiff.GDAL_METADATA in page else b""
+    if b'role="scale"' not in metadata and b'role="offset"' not in metadata:
+        metadata = b""  # the rest of it differs from file to file, and says nothing of pixels
+    return ImageTags(
+        samples=page.integer(tiff.SAMPLES_PER_PIXEL, 1),
+        bits=bits.pop(),
+        sample_format=formats.pop(),
+        photometric=page.integer(tiff.PHOTOMETRIC, 1),
+        extra_samples=tuple(int(n) for n in page.integers(tiff.EXTRA_SAMPLES)),
+        byteorder=byteorder,
+        geo=page.raw_tags(tiff.GEO_TAGS),
+        nodata=page.raw(tiff.GDAL_NODATA) if tiff.GDAL_NODATA in page else b"",
+        metadata=metadata,
+    )
+
+
+def _read_codec_tags(
+    page: Directory, byteorder: ByteOrder, header: Header
+) -> tuple[tiff.RawTag, ...]:
+    """The tags that go with each block; a block of one plane has one band, and no colours."""
+    found = page.raw_tags(tiff.CODEC_TAGS)
+    if not header.is_planar:
+        return found
+    per_band = {tiff.BITS_PER_SAMPLE, tiff.SAMPLE_FORMAT, tiff.EXTRA_SAMPLES}
+    kept = [tag for tag in found if tag[0] not in {*per_band, *_ONE_BAND}]
+    dtype = np.dtype("u2").newbyteorder(byteorder)
+    values = {
+        **_ONE_BAND, tiff.BITS_PER_SAMPLE: header.bits, tiff.SAMPLE_FORMAT: header.sample_format,
+    }  # fmt: skip
+    more = [(tag, 3, 1, np.array([value], dtype).tobytes()) for tag, value in values.items()]
+    return (*kept, *more)
+
+
+def _read_block_shape(
+    page: Directory, shape: tuple[int, int], *, is_tiled: bool
+) -> tuple[int, int]:
+    """(height, width) of a tile, or of a strip."""
+    if is_tiled:
+        block = (page.integer(tiff.TILE_LENGTH), page.integer(tiff.TILE_WIDTH))
+    else:
+        block = (min(page.integer(tiff.ROWS_PER_STRIP, shape[0]), shape[0]), shape[1])
+    if not 0 < min(block) <= max(block) < 2**31:
+        raise BrokenTiffError(f"blocks of {block[0]} x {block[1]} px")
+    return block
+
+
+def _why_unsupported(header: Header, page: Directory) -> str | None:
+    """Why the fast path cannot read this image, or None where it can."""
+    photometric = page.integer(tiff.PHOTOMETRIC, 1)
+    if header.compression not in CODECS.values():
+        return f"compressed with {header.compression}"
+    if photometric in _RGB_FORMS:
+        return f"its colours are {_RGB_FORMS[photometric]}, which GDAL turns into RGB"
+    if not is_known_sample(header.bits, header.sample_format):
+        return f"samples of {header.bits} bits in sample format {header.sample_format}"
+    if header.fill_order not in (1, 2):
+        return f"fill order {header.fill_order}"
+    if not _fits_predictor(header):
+        return f"predictor {header.predictor} over samples of {header.bits} bits"
+    return None
+
+
+def _fits_predictor(header: Header) -> bool:
+    """Whether the predictor exists for such samples (TIFF 6.0 section 14, Technical Note 3)."""
+    if header.compression == "none":
+        return True  # libtiff's predictors belong to codecs: without one the tag says nothing
+    if header.predictor == 2:
+        return header.bits in (8, 16, 32, 64)
+    if header.predictor == 3:
+        return header.sample_format == 3 and header.bits in (16, 32, 64)
+    return header.predictor == 1
+
+
+def _with_blocks(header: Header, page: Directory, where: int, how_long: int, size: int) -> Header:
+    """The header with its block table.
+
+    A table that is too short is filled up with sparse blocks, as libtiff does it.
+    """
+    blocks = math.prod(header.grid) * header.planes
+    offsets = page.integers(where)[:blocks]
+    if not len(offsets):
+        raise BrokenTiffError("it has no table of blocks")
+    if blocks > len(offsets) + _MAX_MISSING_BLOCKS:
+        raise BrokenTiffError(f"it needs {blocks} blocks and has {len(offsets)}")
+    offsets = np.pad(offsets, (0, blocks - len(offsets)))
+    lengths = page.integers(how_long)[:blocks]
+    if len(lengths):
+        lengths = np.pad(lengths, (0, blocks - len(lengths)))
+        is_missing = np.zeros(blocks, np.bool_)
+        # libtiff mends a single strip of no length; of many, those are sparse
+        is_missing[:] = not header.is_tiled and blocks == 1 and not lengths[0] and offsets[0]
+    else:
+        lengths = np.zeros(blocks, np.uint64)
+        is_missing = offsets > 0
+    if header.compression == "none":
+        # as libtiff does it: what such a block holds is known, whatever the table says
+        lengths = np.where(is_missing | (lengths > 0), _whole_lengths(header), np.uint64(0))
+    else:
+        lengths = np.where(is_missing, _lengths_to_next(offsets, size), lengths)
+    return replace(header, block_offsets=offsets, block_lengths=lengths)
+
+
+def _whole_lengths(header: Header) -> NDArray[np.uint64]:
+    """The lengths of uncompressed blocks: the last strip of a plane is as long as its rows."""
+    height = header.block_shape[0]
+    rows = np.full((header.planes, math.prod(header.grid)), height, np.uint64)
+    if not header.is_tiled:
+        rows[:, -1] = header.shape[0] - (header.grid[0] - 1) * height
+    return (rows * np.uint64(header.row_bytes)).ravel()
+
+
+def _lengths_to_next(offsets: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
+    """The bytes from each block to the next, or to the end: codecs know where theirs ends.
+
+    TIFF 6.0 section 8 demands StripByteCounts; old writers left them out.
+    """
+    begins = np.unique(np.append(offsets, np.uint64(size)))
+    after = begins[np.minimum(np.searchsorted(begins, offsets, "right"), len(begins) - 1)]
+    return np.where(after > offsets, after - offsets, np.uint64(0))
+
+
+def _split_strips(header: Header) -> Header:
+    """The header with large uncompressed strips as several: a chip needs but some of its rows."""
+    height, rows = header.block_shape[0], max(1, _STRIP_BYTES // header.row_bytes)
+    if header.is_tiled or header.compression != "none" or height <= rows:
+        return header
+    parts = -(-height // rows)
+    # strips must stay aligned with each other, so each is cut into equal parts
+    while height % parts and header.grid[0] > 1:
+        parts += 1
+    rows = -(-height // parts)
+    parts = -(-height // rows)
+    split = replace(header, block_shape=(rows, header.block_shape[1]))
+    part_bytes = np.uint64(rows * header.row_bytes)
+    within = np.arange(parts, dtype=np.uint64) * part_bytes
+    strips = (header.planes, header.grid[0], 1)
+    whole = header.block_lengths.reshape(strips)
+    lengths = np.where(whole > within, np.minimum(whole - within, part_bytes), np.uint64(0))
+    offsets = header.block_offsets.reshape(strips) + within
+    down = split.grid[0]
+    return replace(
+        split,
+        block_offsets=np.ascontiguousarray(offsets.reshape(header.planes, -1)[:, :down]).ravel(),
+        block_lengths=np.ascontiguousarray(lengths.reshape(header.planes, -1)[:, :down]).ravel(),
+    )

@@ -1,0 +1,313 @@
+"""Readers: pixels of one file by window, fast where we can, through GDAL where we cannot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from stacchip.errors import UnsupportedRaster
+from stacchip.raster.blocks import Target, blocks_of, decode_block, decode_into, paste_block
+from stacchip.raster.cache import block_key
+from stacchip.raster.fetch import NO_CACHES, BlockAddress, start_fetching
+from stacchip.raster.gdal import GdalFile
+from stacchip.raster.parse import read_header
+from stacchip.raster.validity import valid_pixels
+from stacchip.raster.window import require_bands
+from stacchip.storage import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from stacchip.raster.blocks import Block
+    from stacchip.raster.cache import Caches
+    from stacchip.raster.geobox import GeoBox
+    from stacchip.raster.header import Header
+    from stacchip.raster.window import Window
+    from stacchip.storage import Storage
+
+
+class Reader(Protocol):
+    """Pixels of one file by window. It may be used from many threads at once, and pickled."""
+
+    @property
+    def href(self) -> str:
+        """The file."""
+
+    @property
+    def geobox(self) -> GeoBox | None:
+        """CRS, transform and shape, or None where the file lacks a CRS or a transform."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+
+    @property
+    def count(self) -> int:
+        """How many bands."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What a read gives."""
+
+    @property
+    def nodata(self) -> float | int | None:
+        """The value that stands for no data, typed to the bands."""
+
+    @property
+    def header(self) -> Header | None:
+        """The TIFF's header; None for what is no TIFF."""
+
+    @property
+    def why_unsupported(self) -> str | None:
+        """Why the fast path was not taken, or None where it was."""
+
+    def read(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[Any]:
+        """The pixels of `window`, which must lie inside, as (band, y, x); bands count from 0."""
+
+    def read_valid(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[np.bool_]:
+        """Where the pixels of `window` may be used, as (y, x)."""
+
+
+def open_reader(
+    href: str,
+    storage: Storage,
+    *,
+    header: Header | None = None,
+    force: Literal["fast", "gdal"] | None = None,
+    caches: Caches = NO_CACHES,
+) -> Reader:
+    """A reader of the raster at `href`: the fast one where it knows the file, else GDAL's.
+
+    Args:
+        href: The file.
+        storage: Where its bytes come from.
+        header: Its header, where it is at hand: then the fast path asks nothing of the store.
+        force: "fast" refuses to fall back to GDAL; "gdal" takes GDAL for any file.
+        caches: Where the fast path keeps blocks.
+
+    Raises:
+        NotARaster: It is no raster, or its header is broken.
+        UnsupportedRaster: Only GDAL knows it, and `force="fast"`.
+        StorageError: Its bytes cannot be had.
+    """
+    if force == "gdal":
+        return GdalReader(href, storage, header=header, why_unsupported="GDAL was asked for")
+    try:
+        header = header or read_header(storage, href)
+    except UnsupportedRaster as error:
+        if force == "fast":
+            raise
+        return GdalReader(href, storage, header=None, why_unsupported=error.facts["reason"])
+    if header.why_unsupported is not None and force == "fast":
+        raise UnsupportedRaster(
+            f"{redact(href)} is not for the fast path: {header.why_unsupported}.",
+            href=redact(href),
+        )
+    if header.why_unsupported is not None and not header.codec_tags:
+        return GdalReader(href, storage, header=header, why_unsupported=header.why_unsupported)
+    return FastReader(href, storage, header, caches)
+
+
+@dataclass(frozen=True)
+class FastReader:
+    """Fetches blocks itself, and decodes them itself where it knows their codec; see `Reader`."""
+
+    href: str
+    storage: Storage
+    header: Header
+    caches: Caches = NO_CACHES
+
+    @property
+    def geobox(self) -> GeoBox | None:
+        """CRS, transform and shape, or None where the file lacks a CRS or a transform."""
+        return self.header.geobox
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.header.shape
+
+    @property
+    def count(self) -> int:
+        """How many bands."""
+        return self.header.count
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What a read gives."""
+        return self.header.numpy_dtype
+
+    @property
+    def nodata(self) -> float | int | None:
+        """The value that stands for no data, typed to the bands."""
+        return self.header.nodata
+
+    @property
+    def why_unsupported(self) -> str | None:
+        """Why GDAL decodes the blocks, or None where we do."""
+        return self.header.why_unsupported
+
+    def read(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[Any]:
+        """The pixels of `window`, which must lie inside, as (band, y, x); bands count from 0."""
+        return read_windows([WindowRequest(self, window, bands)])[0]
+
+    def read_valid(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[np.bool_]:
+        """Where the pixels of `window` may be used, as (y, x)."""
+        return read_valid_windows([WindowRequest(self, window, bands)])[0][1]
+
+    def address(self, block: Block) -> BlockAddress:
+        """Where the bytes of a block are."""
+        return BlockAddress(self.storage, self.href, self.header, block, self.caches)
+
+    @property
+    def valid_nodata(self) -> float | int | None:
+        """The nodata value that tells valid pixels: none where a mask or alpha band does."""
+        return self.header.nodata if self.header.validity == "nodata" else None
+
+
+class GdalReader(GdalFile):
+    """Reads whole files through GDAL; see `Reader`."""
+
+    def __init__(
+        self, href: str, storage: Storage, *, header: Header | None, why_unsupported: str
+    ) -> None:
+        super().__init__(href, storage, None if header is None else header.identity)
+        self.header = header
+        self.why_unsupported = why_unsupported
+
+    @property
+    def geobox(self) -> GeoBox | None:
+        """CRS, transform and shape, or None where the file lacks a CRS or a transform."""
+        from stacchip.raster.geobox import make_geobox  # noqa: PLC0415 - as in Header.geobox
+
+        if self.crs is None or self.transform is None:
+            return None
+        return make_geobox(self.crs, self.transform, self.shape)
+
+
+@dataclass(frozen=True)
+class WindowRequest:
+    """What `read_windows` is asked for: a window of one file.
+
+    Attributes:
+        reader: The file's reader.
+        window: A window inside it.
+        bands: Which bands, from 0; None for all.
+    """
+
+    reader: Reader
+    window: Window
+    bands: Sequence[int] | None = None
+
+
+def read_windows(requests: Sequence[WindowRequest]) -> list[NDArray[Any]]:
+    """The pixels of many windows, of one file or many, each as (band, y, x).
+
+    All blocks are fetched in one round trip and decoded on all cores, each as soon as it is there;
+    a block that several windows share is fetched and decoded once.
+
+    Raises:
+        UsageError: A window leaves its raster, or a band does not exist.
+        RasterError: A block is broken; the first such error cancels the rest.
+        StorageError: Bytes cannot be had, or a file has changed.
+    """
+    outputs: list[Any] = [None] * len(requests)
+    targets: dict[Any, list[Target]] = {}
+    addresses: list[BlockAddress] = []
+    others: list[Callable[[], None]] = []
+
+    def paste(address: BlockAddress, data: Any) -> None:
+        _decode(address, data, targets[_key(address)])
+
+    def read_other(place: int, request: WindowRequest) -> None:
+        outputs[place] = request.reader.read(request.window, request.bands)
+
+    for place, request in enumerate(requests):
+        reader, window = request.reader, request.window
+        window.require_inside(reader.shape)
+        bands = require_bands(reader.href, reader.count, request.bands)
+        if not isinstance(reader, FastReader):
+            others.append(partial(read_other, place, request))
+            continue
+        out = outputs[place] = np.empty((len(bands), *window.shape), reader.dtype)
+        for block in blocks_of(reader.header, window, bands):
+            target = Target(window, bands, out)
+            pixels = _find_decoded(reader, block)
+            if pixels is not None:
+                paste_block(reader.header, block, pixels, target)
+                continue
+            address = reader.address(block)
+            key = _key(address)
+            if key not in targets:
+                targets[key] = []
+                addresses.append(address)
+            targets[key].append(target)
+    start_fetching(addresses, paste, *others).wait()
+    return outputs
+
+
+def read_valid_windows(
+    requests: Sequence[WindowRequest],
+) -> list[tuple[NDArray[Any], NDArray[np.bool_]]]:
+    """What `read_windows` gives, each with its valid pixels (y, x), in the same one round trip.
+
+    Masks and alpha bands are fetched along; nodata is found in the pixels.
+    """
+    extra: list[WindowRequest] = []
+    places: list[int | None] = []
+    for request in requests:
+        mask = _mask_request(request)
+        places.append(None if mask is None else len(requests) + len(extra))
+        extra += [] if mask is None else [mask]
+    arrays = read_windows([*requests, *extra])
+    results = []
+    for request, pixels, place in zip(requests, arrays, places, strict=False):
+        if place is not None:
+            valid = arrays[place][0] != 0
+        elif isinstance(request.reader, FastReader):
+            valid = valid_pixels(pixels, request.reader.valid_nodata)
+        else:
+            valid = request.reader.read_valid(request.window, request.bands)
+        results.append((pixels, valid))
+    return results
+
+
+def _mask_request(request: WindowRequest) -> WindowRequest | None:
+    """The request for the mask or alpha band that goes with a request, or None without one."""
+    reader = request.reader
+    if not isinstance(reader, FastReader):
+        return None
+    header = reader.header
+    if header.validity == "mask" and header.mask is not None:
+        inner = FastReader(reader.href, reader.storage, header.mask, reader.caches)
+        return WindowRequest(inner, request.window, (0,))
+    if header.validity == "alpha" and header.alpha is not None:
+        return WindowRequest(reader, request.window, (header.alpha,))
+    return None
+
+
+def _find_decoded(reader: FastReader, block: Block) -> NDArray[Any] | None:
+    """The pixels (band, y, x) of a block that was decoded before and kept."""
+    decoded = reader.caches.decoded
+    return None if decoded is None else decoded.get(block_key(reader.href, reader.header, block))
+
+
+def _decode(address: BlockAddress, data: Any, targets: Sequence[Target]) -> None:
+    """Decode a block to where it is wanted, and keep it where there is a cache."""
+    header, block, decoded = address.header, address.block, address.caches.decoded
+    if decoded is None:
+        decode_into(header, block, data, targets, href=address.href)
+        return
+    pixels = decode_block(header, block, data, href=address.href)
+    decoded.put(block_key(address.href, header, block), pixels)
+    for target in targets:
+        paste_block(header, block, pixels, target)
+
+
+def _key(address: BlockAddress) -> Any:
+    return (address.href, id(address.header), address.block)

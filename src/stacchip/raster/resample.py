@@ -1,0 +1,147 @@
+"""Resampling: pixels of one grid onto another of the same CRS."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from stacchip.errors import UsageError
+from stacchip.raster.gdal import warp
+from stacchip.raster.geobox import covering_window, nearest_pixels
+from stacchip.raster.validity import valid_pixels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stacchip.raster.geobox import GeoBox
+    from stacchip.raster.window import Window
+
+Resampling = Literal["nearest", "bilinear", "cubic", "average", "mode", "min", "max"]
+# how far beyond a target pixel's edge a method looks: in pixels of the coarser of the two grids
+_REACH: Final[dict[str, int]] = {
+    "nearest": 0, "bilinear": 1, "cubic": 2, "average": 1, "mode": 1, "min": 1, "max": 1,
+}  # fmt: skip
+
+
+def needed_window(source: GeoBox, target: GeoBox, method: Resampling) -> Window | None:
+    """The source's pixels that `resample` needs, inside the source; None where the grids are apart.
+
+    Args:
+        source: The grid to read from.
+        target: The grid to fill, of the same CRS.
+        method: How it is to be resampled.
+
+    Raises:
+        UsageError: Where the grids differ in CRS, or one is rotated.
+
+    Example:
+        >>> from affine import Affine
+        >>> from stacchip.raster.geobox import make_geobox
+        >>> coarse = make_geobox("EPSG:32629", Affine(60, 0, 0, 0, -60, 0), (183, 183))
+        >>> chip = make_geobox("EPSG:32629", Affine(10, 0, 2560, 0, -10, 0), (256, 256))
+        >>> needed_window(coarse, chip, "nearest")
+        Window(row=0, col=42, height=43, width=44)
+    """
+    a, b = source.affine, target.affine
+    ratio = max(1.0, abs(b.a / a.a), abs(b.e / a.e)) if a.a and a.e else 1.0
+    return covering_window(source, target, margin=math.ceil(_REACH[method] * ratio))
+
+
+def resample(
+    pixels: NDArray[Any],
+    source: GeoBox,
+    target: GeoBox,
+    *,
+    method: Resampling = "nearest",
+    nodata: float | None = None,
+    valid: NDArray[np.bool_] | None = None,
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Pixels of `source` on the grid `target`, and where they may be used.
+
+    Nearest neighbour is a gather of our own: a target pixel takes the source pixel that its centre
+    lies in. The other methods are GDAL's. What lies outside the source is nodata (0 where there is
+    none) and not valid.
+
+    Args:
+        pixels: Array (band, y, x) on `source`.
+        source: The grid of `pixels`.
+        target: The grid wanted, of the same CRS.
+        method: How.
+        nodata: The value that stands for no data; other methods than nearest leave it out.
+        valid: Array (y, x) of the source's pixels that may be used; None for those that are not
+            `nodata`.
+
+    Returns:
+        Array (band, y, x) of the dtype of `pixels`, and array (y, x).
+
+    Raises:
+        UsageError: Where the grids differ in CRS, one is rotated, or `pixels` is not on `source`.
+
+    Example:
+        >>> from affine import Affine
+        >>> from stacchip.raster.geobox import make_geobox
+        >>> coarse = make_geobox("EPSG:32629", Affine(20, 0, 0, 0, -20, 0), (1, 2))
+        >>> fine = make_geobox("EPSG:32629", Affine(10, 0, 0, 0, -10, 0), (2, 5))
+        >>> resample(np.array([[[3, 4]]]), coarse, fine)[0]
+        array([[[3, 3, 4, 4, 0],
+                [3, 3, 4, 4, 0]]])
+    """
+    if pixels.shape[1:] != source.shape.yx:
+        raise UsageError(
+            f"Pixels of shape {pixels.shape} do not lie on a grid of {source.shape.yx}."
+        )
+    if method != "nearest" and pixels.dtype.kind not in "uif":
+        raise UsageError(f"{method!r} is not for pixels of {pixels.dtype}: take 'nearest'.")
+    if valid is None:
+        valid = valid_pixels(pixels, nodata)
+    rows, cols = nearest_pixels(source, target)
+    fill = 0 if nodata is None else nodata
+    if source == target:
+        return pixels, valid
+    if method == "nearest":
+        return _gather(pixels, valid, rows, cols, fill=fill)
+    hidden = _is_nodata(pixels, nodata) | ~valid
+    warped = warp(np.where(hidden, np.nan, pixels.astype(np.float64)), source, target, method)
+    is_empty = np.isnan(warped)
+    found = _as_dtype(np.where(is_empty, fill, warped), pixels.dtype)
+    return found, np.asarray((~is_empty).any(axis=0))
+
+
+def _is_nodata(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    """Where single bands have no data, as (band, y, x)."""
+    return ~np.stack([valid_pixels(band[None], nodata) for band in pixels])
+
+
+def _as_dtype(pixels: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Floats as `dtype`, integers rounded half up and clipped, as GDAL's warper does it."""
+    if dtype.kind == "f":
+        return pixels.astype(dtype)
+    limits = np.iinfo(dtype)
+    return np.clip(np.floor(pixels + 0.5), limits.min, limits.max).astype(dtype)
+
+
+def _gather(
+    pixels: NDArray[Any],
+    valid: NDArray[np.bool_],
+    rows: NDArray[np.intp],
+    cols: NDArray[np.intp],
+    *,
+    fill: float,
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The pixels at `rows` and `cols`; `fill`, not valid, where one of them is -1."""
+    inside = (slice(*_span(rows)), slice(*_span(cols)))
+    out = np.full((len(pixels), len(rows), len(cols)), fill, pixels.dtype)
+    out_valid = np.zeros(out.shape[1:], np.bool_)
+    rows, cols = rows[inside[0]], cols[inside[1]]
+    # rows, then columns: each `take` copies whole runs
+    out[(slice(None), *inside)] = pixels.take(rows, axis=1).take(cols, axis=2)
+    out_valid[inside] = valid.take(rows, axis=0).take(cols, axis=1)
+    return out, out_valid
+
+
+def _span(indexes: NDArray[np.intp]) -> tuple[int, int]:
+    """The first and the last + 1 that is not -1: they are in a row, since grids are rectangles."""
+    found = np.flatnonzero(indexes >= 0)
+    return (int(found[0]), int(found[-1]) + 1) if len(found) else (0, 0)

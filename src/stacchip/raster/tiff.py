@@ -1,0 +1,326 @@
+"""TIFF structure: directories and their tags, which tifffile parses from as few bytes as it takes.
+
+A header is asked of stores far away and of files that nobody vouches for. So `FileBytes` is the
+file that tifffile sees: it fetches ahead, it ends what a lying file would make endless, and it
+remembers the store's errors, which tifffile would take for the file's.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import IO, TYPE_CHECKING, Any, Final, Literal, cast
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+ByteOrder = Literal["<", ">"]
+# (tag, type, count, bytes in the file's byte order)
+RawTag = tuple[int, int, int, bytes]
+
+NEW_SUBFILE_TYPE: Final = 254
+IMAGE_WIDTH: Final = 256
+IMAGE_LENGTH: Final = 257
+BITS_PER_SAMPLE: Final = 258
+COMPRESSION: Final = 259
+PHOTOMETRIC: Final = 262
+FILL_ORDER: Final = 266
+STRIP_OFFSETS: Final = 273
+SAMPLES_PER_PIXEL: Final = 277
+ROWS_PER_STRIP: Final = 278
+STRIP_BYTE_COUNTS: Final = 279
+PLANAR_CONFIG: Final = 284
+PREDICTOR: Final = 317
+TILE_WIDTH: Final = 322
+TILE_LENGTH: Final = 323
+TILE_OFFSETS: Final = 324
+TILE_BYTE_COUNTS: Final = 325
+EXTRA_SAMPLES: Final = 338
+SAMPLE_FORMAT: Final = 339
+MODEL_PIXEL_SCALE: Final = 33550
+MODEL_TIEPOINT: Final = 33922
+MODEL_TRANSFORMATION: Final = 34264
+GEO_KEYS: Final = 34735
+GEO_DOUBLES: Final = 34736
+GEO_ASCII: Final = 34737
+GDAL_METADATA: Final = 42112
+GDAL_NODATA: Final = 42113
+COLOR_MAP: Final = 320
+JPEG_TABLES: Final = 347
+# what a codec must know beside the block's bytes: colours, sample types, and its own parameters
+# (T4Options, T6Options, JPEGTables, YCbCr*, ReferenceBlackWhite, LercParameters)
+CODEC_TAGS: Final = (
+    BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES_PER_PIXEL, 292, 293, PREDICTOR,
+    COLOR_MAP, EXTRA_SAMPLES, SAMPLE_FORMAT, JPEG_TABLES, 529, 530, 531, 532, 50674,
+)  # fmt: skip
+GEO_TAGS: Final = (
+    MODEL_PIXEL_SCALE, MODEL_TIEPOINT, MODEL_TRANSFORMATION, GEO_KEYS, GEO_DOUBLES, GEO_ASCII,
+)  # fmt: skip
+
+# What tifffile may ask of one file: it follows some microscopes' tags value by value, and makes
+# Python integers of tables, 40 bytes each. A directory of GDAL's takes some 10 reads.
+_MAX_READS: Final = 500
+_READS_PER_DIRECTORY: Final = 30
+_MAX_FETCHES: Final = 300
+_MAX_DIRECTORIES: Final = 256
+_MAX_ENTRIES: Final = 20_000
+_FEW_BYTES: Final = 8 << 20  # tables of 500,000 blocks; more are for larger files
+_MAX_BYTES: Final = 64 << 20
+_READ_AHEAD: Final = 32 << 10
+_MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_IS_PARSING: ContextVar[bool] = ContextVar("is_parsing", default=False)
+
+
+class BrokenTiffError(ValueError):
+    """The structure contradicts itself or the file's size; the message says where."""
+
+
+class FileBytes:
+    """The bytes of one file that its header asks for, each fetched once: a file for tifffile.
+
+    Args:
+        fetch: Gives the bytes of (start, length), which lie inside the file.
+        size: The file's size in bytes.
+        head: The file's first bytes, which are at hand.
+
+    Attributes:
+        failure: The error that a fetch raised; tifffile takes some of them for the file's end.
+    """
+
+    def __init__(self, fetch: Callable[[int, int], Any], size: int, head: Any) -> None:
+        self._fetch = fetch
+        self.size = size
+        self.failure: Exception | None = None
+        self._chunks: list[tuple[int, memoryview]] = [(0, memoryview(head))]
+        self._position = 0
+        self._reads_left = _MAX_READS
+        self._bytes_left = min(_FEW_BYTES + size // 256, _MAX_BYTES)
+
+    def allow_directory(self) -> None:
+        """Let one directory more be read."""
+        self._reads_left += _READS_PER_DIRECTORY
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to a byte, as files do."""
+        self._position = offset + (0, self._position, self.size)[whence]
+        return self._position
+
+    def tell(self) -> int:
+        """The byte that is read next."""
+        return self._position
+
+    def read(self, length: int) -> bytes:
+        """The next bytes: fewer where the file ends.
+
+        Raises:
+            BrokenTiffError: Where no header that is meant to be read is so long.
+        """
+        start = self._position
+        length = max(0, min(length, self.size - start))
+        self._reads_left -= 1
+        self._bytes_left -= length
+        if self._reads_left < 0 or self._bytes_left < 0:
+            raise BrokenTiffError("its directories are too long to be meant")
+        self._position = start + length
+        return bytes(self.take(start, length))
+
+    def take(self, start: int, length: int) -> memoryview:
+        """The bytes `[start, start + length)`, which lie inside the file."""
+        for first, data in reversed(self._chunks):
+            if first <= start and start + length <= first + len(data):
+                return data[start - first : start - first + length]
+        if len(self._chunks) > _MAX_FETCHES:
+            raise BrokenTiffError("its directories are scattered over the file")
+        ahead = min(length + _READ_AHEAD, self.size - start)
+        try:
+            data = memoryview(self._fetch(start, ahead))
+        except Exception as error:
+            self.failure = error
+            raise
+        if len(data) < length:
+            raise BrokenTiffError(f"byte {start} and those behind it came back short")
+        self._chunks.append((start, data))
+        return data[:length]
+
+
+class Directory:
+    """One directory of a TIFF: tags whose values are read when asked for."""
+
+    def __init__(self, page: Any, tags: dict[int, Any], data: FileBytes) -> None:
+        self._data = data
+        self._tags = tags
+        self.offset: int = page.offset
+        self.byteorder: ByteOrder = page.parent.byteorder
+
+    def __contains__(self, tag: int) -> bool:
+        return tag in self._tags
+
+    def raw(self, tag: int) -> bytes:
+        """The bytes of a tag's values as they stand in the file."""
+        entry = self._tags[tag]
+        start, length = entry.valueoffset, entry.valuebytecount
+        if length > _MAX_BYTES or start + length > self._data.size:
+            raise BrokenTiffError(
+                f"the value of tag {tag} is said to lie at bytes {start} to {start + length}, "
+                f"and the file has {self._data.size}"
+            )
+        return bytes(self._data.take(start, length))
+
+    def integers(self, tag: int) -> NDArray[np.uint64]:
+        """The values of a tag that counts or points, empty where the tag is absent."""
+        if tag not in self:
+            return np.empty(0, np.uint64)
+        letter = self._tags[tag].dataformat[-1]
+        if letter not in "bBhHiIqQ" or self._tags[tag].dataformat[0] != "1":
+            raise BrokenTiffError(f"tag {tag} is not of an integer type")
+        dtype = np.dtype(letter).newbyteorder(self.byteorder)
+        return np.frombuffer(self.raw(tag), dtype).astype(np.uint64)
+
+    def integer(self, tag: int, default: int | None = None) -> int:
+        """The first value of a tag that counts, or `default` where the tag is absent."""
+        if tag in self and self._tags[tag].count:
+            return int(self.integers(tag)[0])
+        if default is None:
+            raise BrokenTiffError(f"tag {tag} is absent")
+        return default
+
+    def raw_tags(self, tags: Iterable[int]) -> tuple[RawTag, ...]:
+        """Those of the tags that are there, as they stand in the file."""
+        return tuple(
+            (tag, int(self._tags[tag].dtype), self._tags[tag].count, self.raw(tag))
+            for tag in tags
+            if tag in self
+        )
+
+
+def read_directories(data: FileBytes) -> Iterator[Directory] | None:
+    """The directories of a TIFF in their order, or None where it is no TIFF at all.
+
+    A chain that leaves the file ends there: a truncated file still has its first image.
+
+    Raises:
+        BrokenTiffError: While it is walked, where a directory cannot be parsed or comes twice.
+    """
+    if bytes(data.take(0, min(4, data.size))) not in _MAGIC:
+        return None
+    return _walk(data)
+
+
+def _walk(data: FileBytes) -> Iterator[Directory]:
+    from tifffile import TiffFile  # noqa: PLC0415 - 0.3 s that a worker with headers saves
+
+    with _guard(data):
+        # kinds of microscopes' files for which tifffile would look further
+        file = TiffFile(cast("IO[bytes]", data), is_lsm=False, is_scanimage=False, is_ndpi=False)
+    seen: set[int] = set()
+    entries = 0
+    for number in range(_MAX_DIRECTORIES):
+        data.allow_directory()
+        with _guard(data):
+            try:
+                page: Any = file.pages.get(number)
+            except IndexError:
+                if number < len(file.pages):
+                    raise
+                break
+            tags = _tags_of(page)
+        if page.offset in seen:
+            raise BrokenTiffError(f"the directory at byte {page.offset} comes after itself")
+        seen.add(page.offset)
+        entries += len(page.tags)
+        if entries > _MAX_ENTRIES:
+            raise BrokenTiffError(f"its directories have more than {_MAX_ENTRIES} entries")
+        yield Directory(page, tags, data)
+    if not seen:
+        raise BrokenTiffError("it has no directory inside the file")
+
+
+def _tags_of(page: Any) -> dict[int, Any]:
+    """A page's tags; also those that tifffile drops as their values lie outside the file."""
+    from tifffile import TIFF, TiffTag  # noqa: PLC0415 - as above
+
+    file, form = page.parent, page.parent.tiff
+    file.filehandle.seek(page.offset)
+    count = struct.unpack(form.tagnoformat, file.filehandle.read(form.tagnosize))[0]
+    tags = {tag.code: tag for tag in reversed(page.tags.values())}
+    if count == len(page.tags):
+        return tags
+    start = page.offset + form.tagnosize
+    for number in range(count):
+        tag = TiffTag.fromfile(file, offset=start + number * form.tagsize, validate=False)
+        if tag.dtype in TIFF.DATA_FORMATS:
+            tags.setdefault(tag.code, tag)
+    return tags
+
+
+@contextmanager
+def _guard(data: FileBytes) -> Iterator[None]:
+    """Keep what tifffile logs to ourselves, and make its errors ours."""
+    logging.getLogger("tifffile").addFilter(_is_logged)  # which adds it once
+    token = _IS_PARSING.set(True)
+    try:
+        yield
+    except BrokenTiffError:
+        if data.failure is None:
+            raise
+    except Exception as error:
+        # tifffile raises whatever its parsing meets: struct.error, TypeError, AssertionError...
+        if data.failure is None:
+            raise BrokenTiffError(f"tifffile cannot parse it: {error}") from error
+    finally:
+        _IS_PARSING.reset(token)
+    if data.failure is not None:
+        raise data.failure
+
+
+def _is_logged(_record: logging.LogRecord) -> bool:
+    """Whether what tifffile logs comes from another's use of it."""
+    return not _IS_PARSING.get()
+
+
+def write_image(
+    byteorder: ByteOrder,
+    shape: tuple[int, int],
+    tags: Iterable[RawTag],
+    data: bytes | memoryview = b"",
+) -> bytes:
+    """A TIFF of one strip that carries `tags`: what is GDAL to make of them, and of `data`.
+
+    Args:
+        byteorder: "<" or ">".
+        shape: (height, width).
+        tags: More tags, which win over those that are made here.
+        data: The strip's bytes; none make it sparse.
+    """
+
+    def long(value: int) -> tuple[int, int, bytes]:
+        return (4, 1, struct.pack(f"{byteorder}I", value))
+
+    everything = {
+        IMAGE_WIDTH: long(shape[1]), IMAGE_LENGTH: long(shape[0]), STRIP_OFFSETS: long(0),
+        ROWS_PER_STRIP: long(shape[0]), STRIP_BYTE_COUNTS: long(len(data)),
+    }  # fmt: skip
+    everything |= {tag: (kind, count, raw) for tag, kind, count, raw in tags}
+    start = 8  # after the header
+    values_at = start + 2 + 12 * len(everything) + 4
+    if data:
+        long_values = sum(
+            len(raw) + len(raw) % 2 for _, _, raw in everything.values() if len(raw) > 4
+        )
+        everything[STRIP_OFFSETS] = long(values_at + long_values)
+    table, values = b"", b""
+    for tag, (kind, count, raw) in sorted(everything.items()):
+        inline = raw.ljust(4, b"\0")
+        if len(raw) > 4:
+            inline = struct.pack(f"{byteorder}I", values_at + len(values))
+            values += raw + b"\0" * (len(raw) % 2)
+        table += struct.pack(f"{byteorder}HHI", tag, kind, count) + inline
+    magic = (b"II" if byteorder == "<" else b"MM") + struct.pack(f"{byteorder}HI", 42, start)
+    count_bytes = struct.pack(f"{byteorder}H", len(everything))
+    return b"".join([magic, count_bytes, table, b"\0\0\0\0", values, data])

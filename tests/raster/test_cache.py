@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scenes import write_band
+from servers.range_server import RangeServer
+from stacchip.errors import AssetChanged
+from stacchip.raster import Window, open_reader, read_header
+from stacchip.raster.cache import BlockCache, Caches, DiskCache
+from stacchip.storage import Storage
+
+WINDOW = Window(100, 100, 200, 200)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RangeServer]:
+    (tmp_path / "files").mkdir()
+    write_band(tmp_path / "files" / "red.tif", 10, (600, 700))
+    with RangeServer(tmp_path / "files") as running:
+        yield running
+
+
+def folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_decoded_blocks_are_read_once(server):
+    cache = BlockCache(1 << 20)
+    reader = open_reader(server.url("red.tif"), Storage(), caches=Caches(decoded=cache))
+    first = reader.read(WINDOW)
+    server.reset_counters()
+    np.testing.assert_array_equal(reader.read(WINDOW), first)
+    part = reader.read(Window(120, 130, 50, 20))
+    np.testing.assert_array_equal(part, first[:, 20:70, 30:50])
+    assert server.requests == 0
+    assert cache.hits == 9 + 2
+
+
+def test_decoded_blocks_are_bounded_and_shared_by_threads(server):
+    limit = 6 * 128 * 128 * 4
+    cache = BlockCache(limit)
+    reader = open_reader(server.url("red.tif"), Storage(), caches=Caches(decoded=cache))
+    expected = open_reader(server.url("red.tif"), Storage()).read(Window(0, 0, 600, 700))
+    most = []
+
+    def read(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for _ in range(20):
+            row, col = rng.integers(0, 500), rng.integers(0, 600)
+            pixels = reader.read(Window(row, col, 90, 80))
+            np.testing.assert_array_equal(pixels, expected[:, row : row + 90, col : col + 80])
+            most.append(cache.held_bytes)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read, range(4)))
+    assert 0 < max(most) <= limit
+    assert cache.hits > 0
+
+
+def test_a_block_cache_in_another_process_starts_empty():
+    cache = BlockCache(100)
+    cache.put(("a",), np.zeros(10, np.uint8))
+    again = pickle.loads(pickle.dumps(cache))
+    assert (again.limit_bytes, again.held_bytes) == (100, 0)
+
+
+def test_a_second_epoch_asks_no_store(server, tmp_path):
+    caches = Caches(encoded=DiskCache(tmp_path / "cache", 1 << 30))
+    header = read_header(Storage(), server.url("red.tif"))
+    reader = open_reader(server.url("red.tif"), Storage(), header=header, caches=caches)
+    first = reader.read(WINDOW)
+    server.reset_counters()
+    again = pickle.loads(pickle.dumps(reader))
+    np.testing.assert_array_equal(again.read(WINDOW), first)
+    assert server.requests == 0
+
+
+def test_revalidation_asks_once_and_notices_a_change(server, tmp_path):
+    storage, url = Storage(), server.url("red.tif")
+    header = read_header(storage, url)
+
+    def open_cached(*, revalidate: bool):
+        disk = DiskCache(tmp_path / "cache", 1 << 30, revalidate=revalidate)
+        return open_reader(url, storage, header=header, caches=Caches(encoded=disk))
+
+    first = open_cached(revalidate=True).read(WINDOW)
+    server.reset_counters()
+    reader = open_cached(revalidate=True)
+    for _ in range(3):
+        np.testing.assert_array_equal(reader.read(WINDOW), first)
+    assert {request.method for request in server.log} == {"HEAD"}
+    assert 1 <= server.requests <= 9  # blocks in flight at the same time may all ask
+    os.utime(server.root / "red.tif", ns=(0, 0))
+    np.testing.assert_array_equal(open_cached(revalidate=False).read(WINDOW), first)
+    with pytest.raises(AssetChanged):
+        open_cached(revalidate=True).read(WINDOW)
+
+
+def test_a_file_written_anew_has_other_blocks(server, tmp_path):
+    caches = Caches(BlockCache(1 << 20), DiskCache(tmp_path / "cache", 1 << 30))
+    url = server.url("red.tif")
+    open_reader(url, Storage(), caches=caches).read(WINDOW)
+    write_band(server.root / "red.tif", 10, (600, 700), dtype="uint16")
+    pixels = open_reader(url, Storage(), caches=caches).read(WINDOW)
+    np.testing.assert_array_equal(pixels, open_reader(url, Storage()).read(WINDOW))
+
+
+def test_a_damaged_file_of_the_cache_is_fetched_again(server, tmp_path):
+    caches = Caches(encoded=DiskCache(tmp_path / "cache", 1 << 30))
+    reader = open_reader(server.url("red.tif"), Storage(), caches=caches)
+    first = reader.read(WINDOW)
+    for path in (tmp_path / "cache").rglob("*"):
+        if path.is_file() and path.name != "lock":
+            path.write_bytes(path.read_bytes()[:10])
+    np.testing.assert_array_equal(reader.read(WINDOW), first)
+
+
+def test_local_files_are_not_kept_on_disk_again(server, tmp_path):
+    caches = Caches(encoded=DiskCache(tmp_path / "cache", 1 << 30))
+    open_reader(str(server.root / "red.tif"), Storage(), caches=caches).read(WINDOW)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_folder_is_bounded_for_several_processes(server, tmp_path):
+    code = f"""
+        import sys
+        import numpy as np
+        from stacchip.raster import Window, open_reader
+        from stacchip.raster.cache import Caches, DiskCache
+        from stacchip.storage import Storage
+        caches = Caches(encoded=DiskCache({str(tmp_path / "cache")!r}, 100_000))
+        reader = open_reader({server.url("red.tif")!r}, Storage(), caches=caches)
+        expected = np.arange(1, 600 * 700 + 1, dtype=np.uint32).reshape(600, 700)
+        rng = np.random.default_rng(int(sys.argv[1]))
+        for _ in range(60):
+            row, col = rng.integers(0, 500), rng.integers(0, 600)
+            pixels = reader.read(Window(row, col, 90, 80))[0]
+            assert (pixels == expected[row : row + 90, col : col + 80]).all()
+    """
+    processes = [
+        subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), str(seed)])
+        for seed in range(3)
+    ]
+    most, done = 0, threading.Event()
+    while not done.wait(0.05):
+        with contextlib.suppress(FileNotFoundError):  # a file went while we looked
+            most = max(most, folder_bytes(tmp_path / "cache"))
+        if all(process.poll() is not None for process in processes):
+            done.set()
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert 20_000 < most <= 100_000
+    assert not list((tmp_path / "cache").rglob("*.part"))
