@@ -1,0 +1,63 @@
+"""Aerial imagery, which has no QA band: NAIP (United States) and LINZ (New Zealand)."""
+
+from __future__ import annotations
+
+import re
+
+from stacchip.sources.source import ItemLike, Source
+
+_QUARTER_QUAD = re.compile(r"(^|_)m_\d{7}_(ne|nw|se|sw)_\d{2}_")
+
+
+def is_naip(item: ItemLike) -> bool:
+    """Whether an id holds the name of a NAIP quarter quadrangle.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> is_naip(SimpleNamespace(id="fl_m_2808060_sw_17_060_20191215_20200114"))
+        True
+    """
+    return _QUARTER_QUAD.search(item.id) is not None
+
+
+def is_linz(item: ItemLike) -> bool:
+    """Whether an item was made by LINZ's pipeline, or points into its imagery bucket.
+
+    Each survey is a collection of its own there, with a ULID for an id.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> software = {"processing:software": {"linz/topo-imagery": "https://..."}}
+        >>> is_linz(SimpleNamespace(id="BD31", properties=software, assets={}))
+        True
+    """
+    if "linz/topo-imagery" in item.properties.get("processing:software", {}):
+        return True
+    return any(
+        "nz-imagery" in asset.href.split("/")[2:3] or "//nz-imagery." in asset.href
+        for asset in item.assets.values()
+    )
+
+
+NAIP = Source(
+    name="naip",
+    title="NAIP",
+    collections=("naip",),
+    recognises=is_naip,
+    bands=("image",),
+)
+"""NAIP: one asset of four bands (red, green, blue, near infrared), 0.3 to 1 m, no QA band.
+
+`cloud` and `nodata` are 0, the other shares null. Bands: USDA, NAIP Information Sheet ("4-band").
+"""
+
+LINZ = Source(
+    name="linz",
+    title="LINZ aerial imagery",
+    recognises=is_linz,
+    bands=("visual",),
+)
+"""LINZ aerial imagery of New Zealand: one asset of three or four bands, no QA band.
+
+`cloud` and `nodata` are 0, the other shares null. Bands: README of the `nz-imagery` bucket.
+"""

@@ -1,0 +1,151 @@
+"""What a kind of imagery is: data, and one pure function from QA pixels to shares."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from stacchip.errors import SourceError
+from stacchip.sources.classify import Classes, Classify, classify_nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SHARES = ("cloud", "nodata", "shadow", "cirrus", "snow", "water")
+"""The shares an index has columns for; a source tells some of them."""
+
+_log = logging.getLogger(__name__)
+
+
+class ItemLike(Protocol):
+    """What a source looks at in a STAC item; `pystac.Item` has it, and a test may fake it."""
+
+    id: str
+    collection_id: str | None
+    properties: dict[str, Any]
+
+    @property
+    def assets(self) -> Mapping[str, Any]:
+        """Assets by key; only the keys are looked at, and their hrefs."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of imagery: how to know its items, and what its QA band says.
+
+    Everything is a value, so that a variant is a `dataclasses.replace` away, and a source can be
+    pickled to a worker (its functions must be importable, no lambdas).
+
+    Args:
+        name: The `platform` of its chips, and the folder of its items in a bucket.
+        title: A name for people.
+        collections: STAC collection ids whose items are of this source.
+        recognises: Tells its items where the collection does not (old files have none, and each
+            catalogue its own names). May raise on odd items: that counts as no.
+        qa_assets: Keys of the QA band, the preferred first; each catalogue has its own spelling.
+        classes: For each share that the QA band tells, the values or bits that count. A share
+            that is not here is null in the index, or 0 for `cloud` and `nodata`.
+        classify: `(pixels, classes, nodata) -> {share: bool array}`; must be pure. Its pixels are
+            a strip of any height of the QA band (its first band), in native byte order.
+        bands: Keys of the bands, in their order of use; those of the QA band are no bands.
+        rgb: The common names of red, green and blue, for pictures; None where there are none.
+        nodata: Nodata where neither the file nor the item says it, of the bands and of the QA band
+            alike: leave it None where that number means something in the QA band.
+        adapt: Fits the source to one item, where sensors of one collection differ (Landsat MSS has
+            no shadow bit): `(source, item) -> source`.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from stacchip.sources import SENTINEL_2
+        >>> strict = replace(SENTINEL_2, classes={**SENTINEL_2.classes, "cloud": (8, 9)})
+        >>> strict.classes["cloud"]
+        (8, 9)
+    """
+
+    name: str
+    title: str
+    collections: tuple[str, ...] = ()
+    recognises: Callable[[ItemLike], bool] | None = None
+    qa_assets: tuple[str, ...] = ()
+    classes: Classes = field(default_factory=dict, hash=False)
+    classify: Classify = classify_nothing
+    bands: tuple[str, ...] = ()
+    rgb: tuple[str, str, str] | None = ("red", "green", "blue")
+    nodata: float | None = None
+    adapt: Callable[[Source, ItemLike], Source] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name or "\\" in self.name or self.name.startswith("."):
+            raise SourceError(
+                f"{self.name!r} cannot name a source: it is the name of a folder in a bucket. "
+                "Use letters, digits, '-' and '_'."
+            )
+        unknown = sorted(set(self.classes) - set(SHARES))
+        if unknown:
+            raise SourceError(
+                f"Source {self.name!r} has classes for {', '.join(unknown)}, which an index has no "
+                f"column for. Its shares are: {', '.join(SHARES)}."
+            )
+        if self.classes and not self.qa_assets:
+            raise SourceError(
+                f"Source {self.name!r} has classes, and no qa_assets to find them in. "
+                "Name the asset keys of the QA band."
+            )
+
+    def has_collection(self, item: ItemLike) -> bool:
+        """Whether the item says that it is of one of the source's collections.
+
+        Example:
+            >>> from types import SimpleNamespace
+            >>> from stacchip.sources import NAIP
+            >>> NAIP.has_collection(SimpleNamespace(id="x", collection_id="naip"))
+            True
+        """
+        return getattr(item, "collection_id", None) in self.collections
+
+    def matches(self, item: ItemLike) -> bool:
+        """Whether an item is of this source, by its collection or else by `recognises`.
+
+        Never raises.
+
+        Example:
+            >>> from types import SimpleNamespace
+            >>> from stacchip.sources import NAIP
+            >>> item = SimpleNamespace(id="m_4709963_se_14_1_20120731", collection_id=None,
+            ...                        properties={}, assets={})
+            >>> NAIP.matches(item)
+            True
+        """
+        if self.has_collection(item):
+            return True
+        if self.recognises is None:
+            return False
+        try:
+            return bool(self.recognises(item))
+        except Exception:  # noqa: BLE001  any foreign function, any item: a doubt is a no
+            _log.debug("source %s cannot judge item %r", self.name, item, exc_info=True)
+            return False
+
+    def for_item(self, item: ItemLike) -> Source:
+        """The source fitted to one item; itself, where sensors do not differ.
+
+        Example:
+            >>> from types import SimpleNamespace
+            >>> from stacchip.sources import LANDSAT_L1
+            >>> mss = SimpleNamespace(id="LM01_L1GS_001010_19720908_02_T2")
+            >>> sorted(LANDSAT_L1.for_item(mss).classes)
+            ['cloud', 'nodata']
+        """
+        return self if self.adapt is None else self.adapt(self, item)
+
+    def qa_asset(self, item: ItemLike) -> str | None:
+        """The key of the item's QA band; None where it has none.
+
+        Example:
+            >>> from types import SimpleNamespace
+            >>> from stacchip.sources import SENTINEL_2
+            >>> SENTINEL_2.qa_asset(SimpleNamespace(assets={"B02": ..., "SCL": ...}))
+            'SCL'
+        """
+        return next((key for key in self.qa_assets if key in item.assets), None)

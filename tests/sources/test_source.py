@@ -1,0 +1,95 @@
+"""A source is a value that refuses to contradict itself, and knows its items."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stacchip.errors import SourceError
+from stacchip.sources import LANDSAT, LANDSAT_L1, NAIP, SENTINEL_2, Source, list_sources
+
+
+def item(item_id: str = "a", **fields: Any) -> Any:
+    return SimpleNamespace(
+        **{"id": item_id, "collection_id": None, "properties": {}, "assets": {}} | fields
+    )
+
+
+def test_classes_of_an_unknown_share_are_refused_by_name() -> None:
+    with pytest.raises(SourceError, match=r"haze.*cloud, nodata, shadow"):
+        Source(name="mine", title="Mine", qa_assets=("qa",), classes={"haze": (1,)})
+
+
+def test_classes_without_a_qa_band_are_refused() -> None:
+    with pytest.raises(SourceError, match="qa_assets"):
+        Source(name="mine", title="Mine", classes={"cloud": (1,)})
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "a\\b"])
+def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
+    with pytest.raises(SourceError, match="folder"):
+        Source(name=name, title="Mine")
+
+
+@pytest.mark.parametrize("source", list_sources(), ids=lambda source: source.name)
+def test_sources_go_to_worker_processes(source: Source) -> None:
+    assert pickle.loads(pickle.dumps(source)) == source
+    assert hash(source) == hash(replace(source))
+
+
+def test_what_counts_as_cloud_is_changed_by_replace() -> None:
+    strict = replace(SENTINEL_2, classes={**SENTINEL_2.classes, "cloud": (9,)})
+
+    assert strict.classes["cloud"] == (9,)
+    assert SENTINEL_2.classes["cloud"] == (1, 3, 8, 9, 10)
+
+
+@pytest.mark.parametrize("key", ["scl", "SCL", "SCL_20m", "scl-jp2"])
+def test_the_qa_band_is_found_in_each_catalogues_spelling(key: str) -> None:
+    assert SENTINEL_2.qa_asset(item(assets={"red": None, key: None})) == key
+
+
+def test_the_tiff_of_a_qa_band_goes_before_its_jpeg_2000_copy() -> None:
+    assert SENTINEL_2.qa_asset(item(assets={"scl-jp2": None, "scl": None})) == "scl"
+
+
+def test_an_item_without_qa_band_has_none() -> None:
+    assert SENTINEL_2.qa_asset(item(assets={"red": None})) is None
+    assert NAIP.qa_asset(item(assets={"image": None})) is None
+
+
+@pytest.mark.parametrize(
+    ("item_id", "told"),
+    [
+        (
+            "LC08_L2SP_047027_20201204_02_T1",
+            {"cloud", "nodata", "shadow", "cirrus", "snow", "water"},
+        ),
+        (
+            "LE07_L2SP_044033_20210329_20210424_02_T1_SR",
+            {"cloud", "nodata", "shadow", "snow", "water"},
+        ),
+        (
+            "LT05_L2SP_010067_19860424_20200918_02_T2_SR",
+            {"cloud", "nodata", "shadow", "snow", "water"},
+        ),
+        ("LM01_L1GS_001010_19720908_02_T2", {"cloud", "nodata"}),
+    ],
+)
+def test_landsat_tells_only_the_shares_whose_bits_its_sensor_sets(
+    item_id: str, told: set[str]
+) -> None:
+    assert set(LANDSAT.for_item(item(item_id)).classes) == told
+    assert set(LANDSAT_L1.for_item(item(item_id)).classes) == told
+
+
+def test_classes_that_a_user_chose_stay_when_a_source_is_fitted_to_an_item() -> None:
+    mine = replace(LANDSAT, classes={"cloud": (3,), "cirrus": (2,)})
+
+    fitted = mine.for_item(item("LT05_L2SP_010067_19860424_20200918_02_T2_SR"))
+
+    assert fitted.classes == {"cloud": (3,)}
