@@ -1,0 +1,146 @@
+"""Pages of a STAC API over HTTP: bounded in size and time, retried as every other read is.
+
+pystac-client builds the requests and follows the pages; its own transport would wait for ever on a
+server that drips, take an answer of any size, and hide the status behind retries.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from pystac_client.stac_api_io import StacApiIO
+
+from stacchip.errors import StorageError
+from stacchip.storage import StorageOptions, redact
+from stacchip.storage.failure import TransientError, failure_of_status
+from stacchip.storage.retry import persist
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# a page of 1000 Landsat items is about 30 MB
+LARGEST_PAGE_BYTES = 256 << 20
+_CHUNK_BYTES = 1 << 20
+
+
+class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-client's base is untyped
+    """How pystac-client talks to one API; every failure is a `StorageError` with its status."""
+
+    def __init__(
+        self, api: str, options: StorageOptions, *, largest_page_bytes: int = LARGEST_PAGE_BYTES
+    ) -> None:
+        super().__init__(max_retries=None)
+        self._largest_page_bytes = largest_page_bytes
+        self._host = urlsplit(api).netloc
+        self._options = options
+
+    def request(
+        self,
+        href: str,
+        method: str | None = None,
+        headers: dict[str, str] | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> str:
+        """The text of an answer; tried again as `StorageOptions` say."""
+        method = (method or "GET").upper()
+        sent = dict(headers or {})
+        if urlsplit(href).netloc == self._host:
+            # what lets us in here is not for another host that a page may link to
+            sent.update(self._options.headers)
+        body: dict[str, Any] = {"json": parameters} if method == "POST" else {"params": parameters}
+        prepared = self.session.prepare_request(
+            requests.Request(method, href, headers=sent, **body)
+        )
+        return persist(
+            lambda until_s: self._attempt(prepared, until_s), str(prepared.url), self._options
+        )
+
+    def json_loads(self, txt: str, *_: Any, **__: Any) -> dict[str, Any]:
+        """An answer as a JSON object."""
+        try:
+            answer = json.loads(txt)
+        except ValueError as error:
+            raise self._malformed(f"no JSON ({error}); it begins with {txt[:60]!r}") from error
+        if not isinstance(answer, dict):
+            raise self._malformed(f"no JSON object but {txt[:60]!r}")
+        return answer
+
+    def get_pages(
+        self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Pages until one is empty or links to no other; one that comes back ends in an error."""
+        seen: set[str] = set()
+        for page in super().get_pages(url, method, parameters):
+            if not isinstance(page.get("features", []), list):
+                raise self._malformed("a page whose features are no list")
+            links = page.get("links") or []
+            # a page may leave its links out, which pystac-client does not foresee
+            page["links"] = [link for link in links if isinstance(link, dict) and "rel" in link]
+            yield page
+            following = [link for link in page["links"] if link["rel"] == "next"]
+            mark = json.dumps(following, sort_keys=True)
+            if following and mark in seen:
+                raise self._malformed("the same page again and again (its next link repeats)")
+            seen.add(mark)
+
+    def _attempt(self, prepared: requests.PreparedRequest, until_s: float) -> str:
+        """One request, over by `until_s` on the monotonic clock."""
+        settings = self.session.merge_environment_settings(str(prepared.url), {}, True, None, None)
+        timeout_s = max(0.001, min(self._options.timeout_s, until_s - time.monotonic()))
+        try:
+            with self.session.send(prepared, timeout=timeout_s, **settings) as answer:
+                data = self._read_body(answer, until_s)
+        except requests.exceptions.ConnectionError as error:
+            raise TransientError(f"a lost connection ({type(error).__name__})") from error
+        except requests.exceptions.Timeout as error:
+            raise TransientError(f"no answer within {timeout_s:.3g} s") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise TransientError(f"an answer cut short ({type(error).__name__})") from error
+        except requests.exceptions.RequestException as error:
+            raise StorageError(
+                f"{redact(str(prepared.url))} cannot be asked: {type(error).__name__}. "
+                "Check the address of the API.",
+                href=redact(str(prepared.url)),
+            ) from error
+        if answer.status_code >= 300:
+            raise self._refusal(answer, data)
+        return data.decode("utf-8", errors="replace")
+
+    def _read_body(self, answer: requests.Response, until_s: float) -> bytes:
+        """The body of an answer that is neither too large nor too slow."""
+        chunks, size = [], 0
+        # read1 gives what is there, where iter_content would wait for a chunk to fill
+        while chunk := answer.raw.read1(_CHUNK_BYTES, decode_content=True):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self._largest_page_bytes:
+                limit_mb = self._largest_page_bytes >> 20
+                raise self._malformed(f"more than {limit_mb} MB for one page")
+            if time.monotonic() > until_s:
+                raise TransientError("an answer that dripped")
+        return b"".join(chunks)
+
+    def _refusal(self, answer: requests.Response, data: bytes) -> Exception:
+        """The error of a status, with what the server says of a request that it finds wrong."""
+        href, status = str(answer.url), answer.status_code
+        headers: Mapping[str, str] = {k.lower(): v for k, v in answer.headers.items()}
+        failure = failure_of_status(href, status, headers=headers)
+        if status not in (400, 422):
+            return failure
+        return StorageError(
+            f"{redact(href)} refuses the search (HTTP {status}): "
+            f"{data[:300].decode('utf-8', errors='replace')}. Mend its parameters.",
+            href=redact(href),
+            status=status,
+        )
+
+    def _malformed(self, what: str) -> StorageError:
+        return StorageError(
+            f"The STAC API at {self._host} answered with {what}. Try later, or another API.",
+            href=self._host,
+        )

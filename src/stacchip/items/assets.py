@@ -1,0 +1,195 @@
+"""What an item's metadata tell of its assets, with no file opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stacchip.errors import ItemError
+from stacchip.items.media import is_raster_file, why_left_out
+from stacchip.items.naming import is_absolute
+from stacchip.items.projection import has_own_projection, read_geobox
+from stacchip.storage import join_href, unsign
+
+if TYPE_CHECKING:
+    import pystac
+    from odc.geo.geobox import GeoBox
+
+# STAC's data types that numpy names otherwise; None: no such type there
+_DTYPES = {"cfloat32": "complex64", "cfloat64": "complex128"}
+
+
+@dataclass(frozen=True)
+class BandInfo:
+    """One band of an asset: its names, where the item tells them."""
+
+    name: str | None = None
+    common_name: str | None = None
+
+
+@dataclass(frozen=True)
+class AssetInfo:
+    """What an item tells of an asset.
+
+    Attributes:
+        key: The asset's key.
+        href: Where its file is: absolute where that can be known, and unsigned.
+        media_type: As the item gives it.
+        roles: As the item gives them.
+        is_raster: Whether it holds pixels that are chipped when nobody chooses assets.
+        why_left_out: Why not, where it does not.
+        geobox: Its grid; None where the item does not tell, or contradicts itself.
+        missing: The fields whose lack leaves the grid unknown, such as `("proj:shape",)`.
+        problem: The error that tells why there is no geobox, for a caller to raise.
+        gsd: Ground sample distance in metres, where told.
+        dtype: numpy's name of the pixels' type, where told and the same for all bands.
+        nodata: Where told and the same for all bands; NaN is possible.
+        bands: The bands that the item describes; may be empty.
+    """
+
+    key: str
+    href: str
+    media_type: str | None = None
+    roles: tuple[str, ...] = ()
+    why_left_out: str | None = None
+    geobox: GeoBox | None = None
+    problem: ItemError | None = None
+    gsd: float | None = None
+    dtype: str | None = None
+    nodata: float | None = None
+    bands: tuple[BandInfo, ...] = ()
+
+    @property
+    def is_raster(self) -> bool:
+        """Whether it holds pixels that are chipped when nobody chooses assets."""
+        return self.why_left_out is None
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The fields whose lack leaves the grid unknown; empty where it is known, or wrong."""
+        missing: tuple[str, ...] = getattr(self.problem, "missing", ())
+        return missing
+
+
+def read_assets(item: pystac.Item) -> dict[str, AssetInfo]:
+    """What the item tells of each of its assets, in its order; no file is opened, nothing raised.
+
+    Example:
+        >>> from datetime import datetime
+        >>> import pystac
+        >>> item = pystac.Item("a", None, None, datetime(2020, 2, 19), {})
+        >>> item.set_self_href("s3://bucket/a/item.json")
+        >>> item.add_asset("red", pystac.Asset("./B04.tif"))
+        >>> red = read_assets(item)["red"]
+        >>> red.href, red.is_raster, red.missing
+        ('s3://bucket/a/B04.tif', True, ('proj:code', 'proj:shape', 'proj:transform'))
+    """
+    base = item.get_self_href()
+    of_item: tuple[GeoBox | None, ItemError | None] | None = None
+    infos = {}
+    for key, asset in item.assets.items():
+        geobox, problem = None, None
+        if is_raster_file(asset):
+            if has_own_projection(asset):
+                geobox, problem = _try_geobox(item, key)
+            else:
+                # most catalogues tell the grid once for all assets
+                of_item = of_item or _try_geobox(item, None)
+                geobox, problem = of_item
+        bands = _read_bands(asset)
+        infos[key] = AssetInfo(
+            key=key,
+            href=_resolve(asset.href, base),
+            media_type=asset.media_type,
+            roles=tuple(asset.roles or ()),
+            why_left_out=why_left_out(key, asset, item.assets.keys()),
+            geobox=geobox,
+            problem=problem,
+            gsd=_read_gsd(item, asset, bands),
+            dtype=_read_dtype(asset, bands),
+            nodata=_read_nodata(asset, bands),
+            bands=tuple(BandInfo(_text(band, "name"), _common_name(band)) for band in bands),
+        )
+    return infos
+
+
+def _try_geobox(item: pystac.Item, key: str | None) -> tuple[GeoBox | None, ItemError | None]:
+    try:
+        return read_geobox(item, key), None
+    except ItemError as problem:
+        # kept with the asset, where its traceback would keep the frames alive
+        return None, problem.with_traceback(None)
+
+
+def _resolve(href: str, base: str | None) -> str:
+    """An href, absolute where the item's own is known, and unsigned.
+
+    Where it is not known, a relative href stays so: it is a path from where the program runs.
+    """
+    if base is not None and not is_absolute(href):
+        href = join_href(base, href)
+    return unsign(href) if "?" in href or "@" in href else href
+
+
+def _read_bands(asset: pystac.Asset) -> list[dict[str, Any]]:
+    """The asset's bands: `bands` (STAC 1.1), or `raster:bands` and `eo:bands` side by side."""
+    fields = asset.extra_fields
+    merged: list[dict[str, Any]] = []
+    for name in ("raster:bands", "eo:bands", "bands"):
+        bands = fields.get(name)
+        if not isinstance(bands, Sequence):
+            continue
+        for number, band in enumerate(bands):
+            if number == len(merged):
+                merged.append({})
+            if isinstance(band, Mapping):
+                merged[number].update(band)
+    return merged
+
+
+def _common(asset: pystac.Asset, bands: Iterable[Mapping[str, Any]], *names: str) -> Any:
+    """A field of the asset, or else that of its bands where they all agree."""
+    for name in names:
+        if asset.extra_fields.get(name) is not None:
+            return asset.extra_fields[name]
+    values = [next((band[name] for name in names if name in band), None) for band in bands]
+    # compared as text: NaN differs from itself; as floats: 0 and 0.0 do not
+    texts = {str(float(value) if isinstance(value, int) else value) for value in values}
+    return values[0] if len(texts) == 1 else None
+
+
+def _read_dtype(asset: pystac.Asset, bands: list[dict[str, Any]]) -> str | None:
+    dtype = _common(asset, bands, "data_type", "raster:data_type")
+    try:
+        return None if dtype is None else str(np.dtype(_DTYPES.get(dtype, dtype)))
+    except TypeError:
+        return None  # "other", complex integers: numpy has none
+
+
+def _read_nodata(asset: pystac.Asset, bands: list[dict[str, Any]]) -> float | None:
+    """Nodata as a number; STAC writes "nan", "inf" and "-inf" as strings."""
+    nodata = _common(asset, bands, "nodata", "raster:nodata")
+    try:
+        return None if nodata is None else float(nodata)
+    except (TypeError, ValueError):
+        return None
+
+
+def _read_gsd(item: pystac.Item, asset: pystac.Asset, bands: list[dict[str, Any]]) -> float | None:
+    gsd = _common(asset, bands, "gsd", "eo:gsd", "raster:spatial_resolution", "spatial_resolution")
+    for value in (gsd, item.properties.get("gsd"), item.properties.get("eo:gsd")):
+        if isinstance(value, int | float) and value > 0:
+            return float(value)
+    return None
+
+
+def _text(band: Mapping[str, Any], field: str) -> str | None:
+    value = band.get(field)
+    return None if value is None else str(value)
+
+
+def _common_name(band: Mapping[str, Any]) -> str | None:
+    return _text(band, "eo:common_name") or _text(band, "common_name")

@@ -1,0 +1,212 @@
+"""Items from wherever they are: objects, files, addresses, collections, stac-geoparquet."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pystac
+
+from stacchip.errors import InvalidMetadata, ItemError, UsageError
+from stacchip.items.record import parse_item, unsign_item
+from stacchip.storage import Storage, join_href, local_path, redact
+
+Errors = Literal["raise", "skip"]
+ItemSource = (
+    pystac.Item | pystac.ItemCollection | Mapping[str, Any] | str | os.PathLike[str] | Iterable[Any]
+)
+
+_log = logging.getLogger(__name__)
+
+# a page of a catalogue is a few megabytes; what is larger than this is no list of items
+_LIMIT_BYTES = 1 << 30
+_PARQUET_SUFFIXES = (".parquet", ".geoparquet")
+_PARQUET_MAGIC = b"PAR1"
+
+
+def load_items(
+    source: ItemSource, *, storage: Storage | None = None, errors: Errors = "raise"
+) -> Iterator[pystac.Item]:
+    """Yield the items of almost anything that holds items, one at a time.
+
+    Args:
+        source: A `pystac.Item` or `ItemCollection`; the JSON object of an item, a FeatureCollection
+            or a list of items; the path or URL of one of these, or of a STAC Collection or Catalog
+            whose links name its items, or of a stac-geoparquet file; or an iterable of all these.
+        storage: How to read files; with the usual credentials where it is None.
+        errors: Whether an item that is wrong raises, or is left out with a warning in the log.
+
+    Yields:
+        Items as pystac migrates them. Those read from a file have the file for their self href; an
+        item of a collection keeps its own, if absolute. Hrefs are unsigned, and otherwise left as
+        written. An object that is passed in is never changed; it is passed on, if nothing in it is
+        signed.
+
+    Raises:
+        UsageError: `source` holds no items.
+        MissingMetadata: An item lacks a field.
+        InvalidMetadata: An item is wrong, or a file is no JSON.
+        StorageError: A file cannot be read.
+
+    Example:
+        >>> [item.id for item in load_items({"type": "FeatureCollection", "features": []})]
+        []
+    """
+    if errors not in ("raise", "skip"):
+        raise UsageError(f'errors is {errors!r}, and must be "raise" or "skip".')
+    return _Loader(storage or Storage(), errors).load(source)
+
+
+class _Loader:
+    """One call of `load_items`: how to read, and what was left out."""
+
+    def __init__(self, storage: Storage, errors: Errors) -> None:
+        self._storage = storage
+        self._errors = errors
+        self._skipped = 0
+
+    def load(self, source: ItemSource) -> Iterator[pystac.Item]:
+        """The items of a source; what holds none is refused now, not at the first item."""
+        items = self._open(source)
+
+        def run() -> Iterator[pystac.Item]:
+            yield from items
+            if self._skipped:
+                _log.warning("%d items were left out", self._skipped)
+
+        return run()
+
+    def _open(self, source: Any) -> Iterator[pystac.Item]:
+        if isinstance(source, pystac.Item):
+            return iter((unsign_item(source),))
+        if isinstance(source, pystac.Catalog):
+            raise UsageError(
+                f"{source!r} is no list of items. Pass catalog.get_items(recursive=True)."
+            )
+        if isinstance(source, str | os.PathLike):
+            return self._read_href(os.fspath(source))
+        if isinstance(source, Mapping):
+            return self._read_object(source, None)
+        if hasattr(source, "__arrow_c_stream__"):
+            return self._read_stream(source)
+        if isinstance(source, Iterable) and not isinstance(source, bytes | bytearray):
+            return (item for part in source for item in self._open(part))
+        raise UsageError(
+            f"{type(source).__name__} holds no items. Pass a pystac.Item, an ItemCollection, a "
+            "dict, a path, a URL, or a list of these."
+        )
+
+    def _parse(self, record: Any, **places: str | None) -> Iterator[pystac.Item]:
+        """One item, or none where it is wrong and to be left out."""
+        try:
+            item = parse_item(record, **places)
+        except ItemError as error:
+            if self._errors == "raise":
+                raise
+            self._skipped += 1
+            _log.warning("left out: %s", error)
+        else:
+            yield item
+
+    def _read_href(self, href: str) -> Iterator[pystac.Item]:
+        """The items of a file, which is opened when the first is asked for."""
+        path = local_path(href)
+        if path is not None:
+            href = str(path.absolute())
+        suffix = Path(href.partition("?")[0]).suffix.lower()
+        if suffix in _PARQUET_SUFFIXES:
+            yield from self._read_parquet(href)
+            return
+        data = self._storage.read(href, limit_bytes=_LIMIT_BYTES)
+        if data[:4] == _PARQUET_MAGIC:
+            yield from self._read_parquet(href)
+            return
+        yield from self._read_object(_parse_json(data, href), href)
+
+    def _read_object(self, record: Any, href: str | None) -> Iterator[pystac.Item]:
+        """The items of a JSON value: an item, a FeatureCollection, a list, or links to items."""
+        if isinstance(record, list):
+            return self._read_records(record, href)
+        kind = record.get("type") if isinstance(record, Mapping) else None
+        if kind == "FeatureCollection":
+            features = record.get("features")
+            if not isinstance(features, list):
+                raise InvalidMetadata(
+                    f"{_name(href)} is a FeatureCollection without a list of features.",
+                    field="features",
+                )
+            return self._read_records(features, href)
+        if kind in ("Collection", "Catalog") or (kind is None and _has_links_only(record)):
+            return self._follow(record, href)
+        return self._parse(record, href=href)
+
+    def _read_records(self, records: Iterable[Any], href: str | None) -> Iterator[pystac.Item]:
+        for record in records:
+            yield from self._parse(record, base=href)
+
+    def _follow(self, record: Mapping[str, Any], href: str | None) -> Iterator[pystac.Item]:
+        """The items that a STAC Collection or Catalog links to; not those of its children."""
+        links = [link for link in record.get("links", ()) if isinstance(link, Mapping)]
+        items = [str(link["href"]) for link in links if link.get("rel") == "item"]
+        if not items:
+            children = sum(link.get("rel") == "child" for link in links)
+            raise UsageError(
+                f"{_name(href)} is a STAC {record.get('type', 'Catalog')} that links to no items "
+                f"({children} children). Pass one of its children, or search its API with "
+                "search_items."
+            )
+        if href is None:
+            own = next((link["href"] for link in links if link.get("rel") == "self"), "")
+            href = str(own)
+        return (item for link in items for item in self._read_href(join_href(href, link)))
+
+    def _read_parquet(self, href: str) -> Iterator[pystac.Item]:
+        import pyarrow as pa  # noqa: PLC0415  slow to import, seldom used
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        with self._storage.open(href) as file, pq.ParquetFile(file) as parquet:
+            for batch in parquet.iter_batches(batch_size=1000):
+                yield from self._read_table(pa.Table.from_batches([batch]), href)
+
+    def _read_stream(self, stream: Any) -> Iterator[pystac.Item]:
+        import pyarrow as pa  # noqa: PLC0415  slow to import, seldom used
+
+        yield from self._read_table(pa.table(stream), None)
+
+    def _read_table(self, table: Any, href: str | None) -> Iterator[pystac.Item]:
+        """The items of an Arrow table in the form of stac-geoparquet."""
+        from stac_geoparquet.arrow import stac_table_to_items  # noqa: PLC0415  slow to import
+
+        names = set(table.schema.names)
+        if not {"id", "geometry", "assets"} <= names:
+            raise InvalidMetadata(
+                f"{_name(href)} is no stac-geoparquet: it has the columns "
+                f"{', '.join(sorted(names))}, and needs id, geometry and assets.",
+                field="assets",
+            )
+        yield from self._read_records(stac_table_to_items(table), href)
+
+
+def _parse_json(data: bytes, href: str) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise InvalidMetadata(
+            f"{_name(href)} is no JSON ({error}); it begins with {data[:40]!r}. "
+            "Pass an item, a FeatureCollection or a stac-geoparquet file.",
+            field="type",
+            href=redact(href),
+        ) from error
+
+
+def _has_links_only(record: Any) -> bool:
+    """Whether an object is a catalogue of STAC before 1.0, which has no type."""
+    return isinstance(record, Mapping) and "links" in record and "geometry" not in record
+
+
+def _name(href: str | None) -> str:
+    return "The object" if href is None else redact(href)

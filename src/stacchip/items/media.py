@@ -1,0 +1,75 @@
+"""Which assets of an item hold pixels to chip, told by media type, roles and file name."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import pystac
+
+# the forms of GeoTIFF that catalogues write, old ones too, and JPEG 2000 (Sentinel-2 SAFE)
+RASTER_TYPES = frozenset(
+    {
+        "image/tiff",
+        "image/tif",
+        "image/geotiff",
+        "image/x.geotiff",
+        "image/vnd.stac.geotiff",
+        "application/geotiff",
+        "image/jp2",
+    }
+)
+# what object stores give to files whose type nobody said
+_VAGUE_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+_RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".jp2"})
+_PICTURE_ROLES = frozenset({"thumbnail", "overview"})
+
+
+def is_raster_file(asset: pystac.Asset) -> bool:
+    """Whether an asset's file is of a raster format that is read: GeoTIFF or JPEG 2000.
+
+    The media type decides; the name of the file does where there is no type, or a vague one.
+    HDF, NetCDF, Zarr, PNG and JPEG are not read.
+
+    Example:
+        >>> import pystac
+        >>> is_raster_file(pystac.Asset("red.tif")), is_raster_file(pystac.Asset("a.hdf"))
+        (True, False)
+    """
+    kind = (asset.media_type or "").split(";")[0].strip().lower()
+    if kind not in _VAGUE_TYPES:
+        return kind in RASTER_TYPES
+    path = urlsplit(asset.href).path if "://" in asset.href else asset.href
+    return PurePosixPath(path).suffix.lower() in _RASTER_SUFFIXES
+
+
+def why_left_out(key: str, asset: pystac.Asset, keys: Collection[str]) -> str | None:
+    """Why an asset is not chipped unless it is asked for; None where it is.
+
+    Left out are files of other formats, pictures of the data (roles `thumbnail` and `overview`,
+    whatever their format), and Earth Search's JPEG 2000 copies (`red-jp2` beside `red`). The role
+    `metadata` says nothing: USGS gives it to QA bands.
+
+    Args:
+        key: The asset's key.
+        asset: The asset.
+        keys: The keys of all assets of the item.
+
+    Example:
+        >>> import pystac
+        >>> why_left_out("red-jp2", pystac.Asset("B04.jp2"), {"red", "red-jp2"})
+        "it is a JPEG 2000 copy of 'red'"
+    """
+    if not is_raster_file(asset):
+        return f"its format is not read ({asset.media_type or 'no media type'})"
+    pictures = sorted(_PICTURE_ROLES.intersection(asset.roles or ()))
+    if pictures:
+        return f"it is a picture of the data (role {pictures[0]!r})"
+    original = key.removesuffix("-jp2")
+    if original != key and original in keys:
+        return f"it is a JPEG 2000 copy of {original!r}"
+    return None

@@ -1,0 +1,330 @@
+"""From `proj:*` fields to a geobox, with doubt where they contradict each other.
+
+The rules are those of the STAC projection extension, versions 1.0 to 2.0, and a few for what
+catalogues make of it. A field of the asset goes before that of the item, field by field. But a
+field is only held against others of its own level: an item's `proj:bbox` may well be larger than
+one asset.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from affine import Affine
+
+from stacchip.errors import InvalidMetadata, MissingMetadata
+from stacchip.items.crs import crs_of_code, crs_of_text, is_same_crs
+from stacchip.raster.geobox import GeoBox, make_geobox
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pystac
+    from odc.geo.crs import CRS
+
+Shape = tuple[int, int]
+Box = tuple[float, float, float, float]
+
+_log = logging.getLogger(__name__)
+
+# how far proj:bbox may lie off the grid, in pixels: catalogues round it, or mean pixel centres
+_TOLERANCE = 1.0
+
+
+def read_geobox(item: pystac.Item, key: str | None = None) -> GeoBox:
+    """The geobox of an asset, from metadata alone; that of the item where no asset is named.
+
+    The CRS comes from `proj:code`, `proj:epsg`, `proj:wkt2` or `proj:projjson`; transform and shape
+    from their fields, or one of them from `proj:bbox` and the other. Rotated grids are read too.
+
+    - A transform of 6 or 9 numbers is in the order of the specification, `a b c d e f`, pixel to
+      CRS. GDAL's order, `c a b f d e`, is seen by what it would mean otherwise: no pixel height,
+      and an origin on an axis of the CRS, with a rotation far off 1.
+    - Where shape, transform and bbox are of one level, the bbox must lie within the grid (some
+      catalogues give the bbox of the valid data), to a pixel.
+
+    Raises:
+        MissingMetadata: Something is absent; `missing` lists all that is, `field` is its first.
+        InvalidMetadata: Fields contradict each other, or one cannot be right.
+
+    Example:
+        >>> from datetime import datetime
+        >>> import pystac
+        >>> item = pystac.Item("a", None, None, datetime(2020, 2, 19), {"proj:code": "EPSG:32629",
+        ...     "proj:shape": [100, 200], "proj:bbox": [600000, 3199000, 602000, 3200000]})
+        >>> read_geobox(item).resolution.x, read_geobox(item).shape.yx
+        (10.0, (100, 200))
+    """
+    fields = _Fields(item.id, key, _levels(item, key))
+    crs = _read_crs(fields)
+    transform, shape = _read_grid(fields)
+    lacking = {"proj:code": crs, "proj:shape": shape, "proj:transform": transform}
+    missing = tuple(field for field, value in lacking.items() if value is None)
+    if crs is None or transform is None or shape is None:
+        raise MissingMetadata(
+            f"{fields} lacks {', '.join(missing)}, so that its grid is not known without opening "
+            "a file. Open the file's header (open_files=True), or add the fields to the item.",
+            item_id=item.id,
+            asset=key,
+            field=missing[0],
+            missing=missing,
+        )
+    _refuse_radar_geometry(fields, item, crs, transform)
+    return make_geobox(crs, transform, shape)
+
+
+def has_own_projection(asset: pystac.Asset) -> bool:
+    """Whether an asset has `proj:*` fields of its own.
+
+    Example:
+        >>> import pystac
+        >>> has_own_projection(pystac.Asset("a.tif", extra_fields={"proj:shape": [1, 1]}))
+        True
+    """
+    return any(field.startswith("proj:") for field in asset.extra_fields)
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """The `proj:*` fields of an asset over those of its item, and whose they are."""
+
+    item_id: str
+    asset: str | None
+    levels: tuple[Mapping[str, Any], ...]
+
+    def __str__(self) -> str:
+        if self.asset is None:
+            return f"Item {self.item_id!r}"
+        return f"Asset {self.asset!r} of item {self.item_id!r}"
+
+    def find(self, field: str) -> tuple[Any, int]:
+        """A field's value and the level it is from; (None, -1) where it is absent or null."""
+        for number, level in enumerate(self.levels):
+            if level.get(field) is not None:
+                return level[field], number
+        return None, -1
+
+    def refuse(self, field: str, problem: str) -> NoReturn:
+        raise InvalidMetadata(
+            f"{self}: {problem}. Mend the item, or open the file's header (open_files=True), which "
+            "wins over it.",
+            item_id=self.item_id,
+            asset=self.asset,
+            field=field,
+        )
+
+
+def _levels(item: pystac.Item, key: str | None) -> tuple[Mapping[str, Any], ...]:
+    return (item.properties,) if key is None else (item.assets[key].extra_fields, item.properties)
+
+
+def _read_crs(fields: _Fields) -> CRS | None:
+    """The CRS of the first level that tells one; its ways of telling must agree."""
+    for level in fields.levels:
+        code, text = _code(fields, level), level.get("proj:wkt2") or level.get("proj:projjson")
+        field = "proj:wkt2" if level.get("proj:wkt2") else "proj:projjson"
+        by_code = crs_of_code(code) if code else None
+        by_text = crs_of_text(text) if text else None
+        if text and by_text is None:
+            fields.refuse(field, f"{field} is no CRS that PROJ knows: {str(text)[:60]!r}")
+        if by_code is not None and by_text is not None and not is_same_crs(by_code, by_text):
+            fields.refuse("proj:code", f"proj:code {code} and {field} ({by_text.proj.name}) differ")
+        if code and by_code is None and by_text is None:
+            fields.refuse("proj:code", f"{code} is no CRS that PROJ knows")
+        if by_code is not None or by_text is not None:
+            # a code too new for this PROJ is told by the text beside it
+            return by_code or by_text
+    return None
+
+
+def _code(fields: _Fields, level: Mapping[str, Any]) -> str | None:
+    """`proj:code`, or `proj:epsg` as one; they must agree."""
+    code, epsg = level.get("proj:code"), level.get("proj:epsg")
+    if epsg is not None:
+        try:
+            epsg = f"EPSG:{int(epsg)}"
+        except (TypeError, ValueError):
+            fields.refuse("proj:epsg", f"proj:epsg is {epsg!r}, which is no number")
+    if code is not None and epsg is not None and str(code).upper() != epsg:
+        fields.refuse("proj:code", f"proj:code {code} and proj:epsg {epsg[5:]} differ")
+    return str(code) if code is not None else epsg
+
+
+def _read_grid(fields: _Fields) -> tuple[Affine | None, Shape | None]:
+    """Transform and shape, each None where nothing tells it."""
+    numbers, transform_level = _read_numbers(fields, "proj:transform", (6, 9))
+    shape, shape_level = _read_shape(fields)
+    corners, bbox_level = _read_numbers(fields, "proj:bbox", (4, 6))
+    bbox = _flat_bbox(corners)
+    if transform_level > shape_level >= 0 and _differs_from_item(fields, "proj:shape"):
+        numbers = None  # the item's, of another grid than the asset's shape
+    if shape_level > transform_level >= 0 and _differs_from_item(fields, "proj:transform"):
+        shape = None
+    transform = None if numbers is None else _as_affine(fields, numbers)
+    if bbox is not None:
+        if transform is None and shape is not None:
+            return _transform_from_bbox(fields, shape, bbox), shape
+        if transform is not None and shape is None:
+            return transform, _shape_from_bbox(transform, bbox)
+        if transform is not None and shape and transform_level == shape_level == bbox_level:
+            _check_bbox(fields, transform, shape, bbox)
+    return transform, shape
+
+
+def _differs_from_item(fields: _Fields, field: str) -> bool:
+    """Whether both the asset and its item have a field, and not the same."""
+    values = [level.get(field) for level in fields.levels]
+    # a list from JSON and a tuple from Python are the same
+    of_asset, of_item = (list(v) if isinstance(v, Sequence) else v for v in values)
+    return of_item is not None and of_item != of_asset
+
+
+def _read_numbers(
+    fields: _Fields, field: str, lengths: Sequence[int]
+) -> tuple[tuple[float, ...] | None, int]:
+    """A field that is an array of finite numbers, of one of some lengths."""
+    value, level = fields.find(field)
+    if value is None:
+        return None, level
+    try:
+        numbers = tuple(float(number) for number in value)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) not in lengths or not all(map(math.isfinite, numbers)):
+        expected = " or ".join(map(str, lengths))
+        fields.refuse(field, f"{field} is {str(value)[:120]}, and must be {expected} numbers")
+    return numbers, level
+
+
+def _read_shape(fields: _Fields) -> tuple[Shape | None, int]:
+    """`proj:shape` as (height, width)."""
+    numbers, level = _read_numbers(fields, "proj:shape", (2,))
+    if numbers is None:
+        return None, level
+    if any(number < 1 or number != int(number) for number in numbers):
+        fields.refuse("proj:shape", f"proj:shape is {list(numbers)}, and must be two whole numbers")
+    return (int(numbers[0]), int(numbers[1])), level
+
+
+def _flat_bbox(corners: tuple[float, ...] | None) -> Box | None:
+    """A bbox in the plane; None for one across the antimeridian, which tells no extent."""
+    if corners is None:
+        return None
+    xmin, ymin, xmax, ymax = corners if len(corners) == 4 else (*corners[:2], *corners[3:5])
+    return (xmin, ymin, xmax, ymax) if xmin < xmax and ymin < ymax else None
+
+
+def _as_affine(fields: _Fields, numbers: Sequence[float]) -> Affine:
+    """The transform of `proj:transform`, in the specification's order or GDAL's."""
+    if len(numbers) == 9 and tuple(numbers[6:]) != (0, 0, 1):
+        fields.refuse(
+            "proj:transform",
+            f"proj:transform ends in {list(numbers[6:])}, and must end in 0, 0, 1",
+        )
+    transform = Affine(*numbers[:6])
+    if _is_gdal_order(numbers):
+        _log.warning("%s: proj:transform %s is in GDAL's order", fields, list(numbers))
+        transform = Affine.from_gdal(*numbers[:6])
+    if transform.determinant == 0:
+        fields.refuse("proj:transform", f"proj:transform {list(numbers)} gives pixels no area")
+    return transform
+
+
+def _is_gdal_order(numbers: Sequence[float]) -> bool:
+    """Whether six numbers can only be `x0, dx, 0, y0, 0, dy`.
+
+    In the specification's order they would be a grid without pixel height, or turned by 90 degrees
+    exactly, whose x origin is exactly 0 and whose pixels are `dx` wide and `y0` high.
+    """
+    x0, dx, row_rotation, y0, column_rotation, dy = numbers[:6]
+    if len(numbers) != 6 or row_rotation != 0 or column_rotation != 0 or dx == 0 or dy == 0:
+        return False
+    is_quarter_turn = x0 == 0 and 0.1 < abs(y0 / dx) < 10
+    return not is_quarter_turn
+
+
+def _extent(transform: Affine, shape: Shape) -> Box:
+    """The bbox of a grid in its CRS."""
+    height, width = shape
+    a, b, c, d, e, f = transform[:6]
+    xs = (c, c + a * width, c + b * height, c + a * width + b * height)
+    ys = (f, f + d * width, f + e * height, f + d * width + e * height)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _is_within(bbox: Box, transform: Affine, shape: Shape) -> bool:
+    """Whether a bbox lies within a grid, to a pixel."""
+    xmin, ymin, xmax, ymax = _extent(transform, shape)
+    slack_x = _TOLERANCE * (abs(transform.a) + abs(transform.b))
+    slack_y = _TOLERANCE * (abs(transform.d) + abs(transform.e))
+    return (
+        xmin - slack_x <= bbox[0]
+        and bbox[2] <= xmax + slack_x
+        and ymin - slack_y <= bbox[1]
+        and bbox[3] <= ymax + slack_y
+    )
+
+
+def _check_bbox(fields: _Fields, transform: Affine, shape: Shape, bbox: Box) -> None:
+    """Refuse a grid that its own bbox reaches out of; say so where the shape is swapped."""
+    if _is_within(bbox, transform, shape):
+        return
+    if _is_within(bbox, transform, shape[::-1]):
+        fields.refuse(
+            "proj:shape",
+            f"proj:shape {list(shape)} is (width, height): only {list(shape[::-1])} holds its "
+            f"proj:bbox {list(bbox)}",
+        )
+    fields.refuse(
+        "proj:bbox",
+        f"proj:bbox {list(bbox)} is not where proj:transform and proj:shape put the grid, "
+        f"{list(_extent(transform, shape))}",
+    )
+
+
+def _transform_from_bbox(fields: _Fields, shape: Shape, bbox: Box) -> Affine:
+    """The north-up transform of a grid that fills its bbox."""
+    (height, width), (xmin, ymin, xmax, ymax) = shape, bbox
+    transform = Affine((xmax - xmin) / width, 0, xmin, 0, (ymin - ymax) / height, ymax)
+    swapped_aspect = (xmax - xmin) / height / ((ymax - ymin) / width)
+    if abs(-transform.a / transform.e - 1) > 0.01 and abs(swapped_aspect - 1) < 0.001:
+        fields.refuse(
+            "proj:shape",
+            f"proj:shape {list(shape)} is (width, height): with {list(shape[::-1])} the pixels of "
+            f"proj:bbox {list(bbox)} are square",
+        )
+    return transform
+
+
+def _shape_from_bbox(transform: Affine, bbox: Box) -> Shape | None:
+    """The shape of a grid that fills its bbox; None where it does not fill it in whole pixels."""
+    a, b, c, d, e, f = transform[:6]
+    if b != 0 or d != 0:
+        return None
+    left, right = sorted(((bbox[0] - c) / a, (bbox[2] - c) / a))
+    top, bottom = sorted(((bbox[3] - f) / e, (bbox[1] - f) / e))
+    shape = round(bottom), round(right)
+    error = max(abs(left), abs(top), abs(bottom - shape[0]), abs(right - shape[1]))
+    return shape if error < 0.01 and min(shape) > 0 else None
+
+
+def _refuse_radar_geometry(fields: _Fields, item: pystac.Item, crs: CRS, transform: Affine) -> None:
+    """Refuse Sentinel-1 GRD and SLC, whose catalogues make up a transform.
+
+    The pixels lie in radar geometry, skew to the meridian, and are placed by control points. The
+    item's transform is its bbox divided by its shape: right at the corners of nothing. It is known
+    by pixels that are not square in degrees.
+    """
+    product = item.properties.get("sar:product_type")
+    if product not in ("GRD", "SLC") or not crs.geographic:
+        return
+    if abs(abs(transform.a / transform.e) - 1) > 0.01:
+        fields.refuse(
+            "proj:transform",
+            f"proj:transform {list(transform[:6])} stretches a {product} image over its bbox, but "
+            "it lies in radar geometry. Use a terrain-corrected product (RTC)",
+        )

@@ -1,0 +1,233 @@
+"""One STAC item from its JSON: checked, migrated by pystac, without signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any, NoReturn
+
+import pystac
+
+from stacchip.errors import InvalidMetadata, MissingMetadata
+from stacchip.items.dates import parse_datetime
+from stacchip.items.naming import is_absolute
+from stacchip.storage import unsign
+
+_CONTAINERS: tuple[tuple[str, type, str], ...] = (
+    ("properties", dict, "an object"),
+    ("assets", dict, "an object"),
+    ("links", list, "an array"),
+)
+
+
+def parse_item(
+    record: Mapping[str, Any], *, href: str | None = None, base: str | None = None
+) -> pystac.Item:
+    """A pystac item from its JSON object, of STAC 0.7.0 to 1.1.0; the record is left as it is.
+
+    Hrefs stay as they are written, relative ones too; only signatures are taken off, since they are
+    made anew when a file is read.
+
+    Args:
+        record: The item as JSON gives it.
+        href: Where the record was read from. It becomes the item's self href, whatever self link
+            there was: relative hrefs in a file are relative to the file.
+        base: Where a collection of records was read from. It becomes the item's self href where the
+            item has no absolute self link of its own.
+
+    Raises:
+        MissingMetadata: `id`, `stac_version`, `geometry`, `properties` or every date is absent.
+        InvalidMetadata: A field cannot be right; the error names it.
+
+    Example:
+        >>> item = parse_item({"type": "Feature", "stac_version": "1.0.0", "id": "a",
+        ...     "geometry": None, "properties": {"datetime": "2020-02-19 11:04:56Z"},
+        ...     "links": [], "assets": {}})
+        >>> item.datetime.isoformat()
+        '2020-02-19T11:04:56+00:00'
+    """
+    copy = _check(record)
+    _unsign_record(copy)
+    aside = _set_epsg_aside(copy)
+    if not any(_is_own_address(link) for link in copy["links"]):
+        href = href or base
+        # pystac would take a relative one from the working directory
+        copy["links"] = [link for link in copy["links"] if link.get("rel") != "self"]
+    try:
+        item = pystac.Item.from_dict(copy, href=href, preserve_dict=False)
+    except Exception as error:
+        # whatever pystac and its extensions stumble on; the common cases were named above
+        raise InvalidMetadata(
+            f"Item {copy['id']!r} cannot be read by pystac {pystac.__version__}: {error!r}. "
+            "Mend the record, or its stac_version and stac_extensions.",
+            item_id=copy["id"],
+            field="stac_version",
+        ) from error
+    for key, epsg in aside.items():
+        fields = item.properties if key is None else item.assets[key].extra_fields
+        fields["proj:epsg"] = epsg
+    return item
+
+
+def unsign_item(item: pystac.Item) -> pystac.Item:
+    """The item itself where none of its hrefs is signed, else a copy without signatures.
+
+    Example:
+        >>> from datetime import datetime
+        >>> item = pystac.Item("a", None, None, datetime(2020, 2, 19), {})
+        >>> item.add_asset("B04", pystac.Asset("https://example.com/B04.tif?sig=abc"))
+        >>> unsign_item(item).assets["B04"].href, item.assets["B04"].href
+        ('https://example.com/B04.tif', 'https://example.com/B04.tif?sig=abc')
+    """
+    hrefs = [asset.href for asset in item.assets.values()]
+    hrefs += [
+        other["href"] for asset in item.assets.values() for other in _alternates(asset.extra_fields)
+    ]
+    hrefs += [link.target for link in item.links if isinstance(link.target, str)]
+    if not any(_is_signed(href) for href in hrefs):
+        return item
+    copy = item.clone()
+    for asset in copy.assets.values():
+        asset.href = unsign(asset.href)
+        # clone() copies extra fields shallowly
+        asset.extra_fields = deepcopy(asset.extra_fields)
+        for other in _alternates(asset.extra_fields):
+            other["href"] = unsign(other["href"])
+    for link in copy.links:
+        if isinstance(link.target, str):
+            link.target = unsign(link.target)
+    return copy
+
+
+def _check(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a record that has what every item must have."""
+    if not isinstance(record, Mapping):
+        raise InvalidMetadata(
+            f"A STAC item is a JSON object, and this is of type {type(record).__name__}: "
+            f"{str(record)[:80]!r}. Pass the object of an item, or a FeatureCollection.",
+            field="type",
+        )
+    item_id = record.get("id")
+    if not isinstance(item_id, str) or not item_id:
+        kind = MissingMetadata if item_id is None else InvalidMetadata
+        raise kind(
+            f"A STAC item needs an id, a string; this one has {item_id!r}. Give it one.",
+            field="id",
+        )
+    if record.get("type") != "Feature":
+        _refuse(item_id, "type", record.get("type"), "a STAC item is a GeoJSON Feature")
+    for field in ("stac_version", "geometry", "properties"):
+        if field not in record:
+            raise MissingMetadata(
+                f"Item {item_id!r} has no {field}. Add it; the geometry may be null.",
+                item_id=item_id,
+                field=field,
+            )
+    if not isinstance(record["stac_version"], str):
+        _refuse(
+            item_id, "stac_version", record["stac_version"], 'it must be a text such as "1.1.0"'
+        )
+    copy = dict(record)
+    for field, kind_, name in _CONTAINERS:
+        if field != "properties" and copy.get(field) is None:
+            copy[field] = kind_()  # absent and null read alike
+        if not isinstance(copy[field], kind_):
+            _refuse(item_id, field, copy[field], f"it must be {name}")
+    _check_members(item_id, copy)
+    # as deep as it is changed below; pystac copies the rest when it migrates
+    copy["properties"] = dict(copy["properties"])
+    copy["links"] = [dict(link) for link in copy["links"]]
+    copy["assets"] = {key: _copy_asset(asset) for key, asset in copy["assets"].items()}
+    return copy
+
+
+def _copy_asset(asset: dict[str, Any]) -> dict[str, Any]:
+    copy = dict(asset)
+    if "alternate" in copy:
+        copy["alternate"] = deepcopy(copy["alternate"])
+    return copy
+
+
+def _check_members(item_id: str, record: dict[str, Any]) -> None:
+    """Check what is inside a record's geometry, assets, links and properties."""
+    geometry = record["geometry"]
+    if geometry is not None and not (isinstance(geometry, Mapping) and "type" in geometry):
+        _refuse(item_id, "geometry", geometry, "it must be a GeoJSON geometry, or null")
+    for key, asset in record["assets"].items():
+        if not isinstance(asset, dict) or not isinstance(asset.get("href"), str):
+            raise InvalidMetadata(
+                f"Item {item_id!r}: asset {key!r} has no href. Add one, or leave the asset out.",
+                item_id=item_id,
+                asset=key,
+                field="href",
+            )
+    for link in record["links"]:
+        if not isinstance(link, dict) or not isinstance(link.get("href"), str):
+            _refuse(item_id, "links", link, "each link needs a rel and an href")
+    _check_dates(item_id, record["properties"])
+
+
+def _check_dates(item_id: str, properties: dict[str, Any]) -> None:
+    """Check that an item has a date, and that it is one; pystac asks for start and end together."""
+    if properties.get("datetime") is not None:
+        parse_datetime(item_id, "datetime", properties["datetime"])
+        return
+    for field in ("start_datetime", "end_datetime"):
+        value = properties.get(field, properties.get(f"dtr:{field}"))
+        if value is None:
+            raise MissingMetadata(
+                f"Item {item_id!r} has neither a datetime nor, in its place, start_datetime and "
+                f"end_datetime ({field} is absent). Add them.",
+                item_id=item_id,
+                field="datetime" if field == "start_datetime" else field,
+            )
+        parse_datetime(item_id, field, value)
+
+
+def _refuse(item_id: str, field: str, value: Any, rule: str) -> NoReturn:
+    raise InvalidMetadata(
+        f"Item {item_id!r}: {field} is {str(value)[:80]!r}; {rule}. Mend the record.",
+        item_id=item_id,
+        field=field,
+    )
+
+
+def _set_epsg_aside(record: dict[str, Any]) -> dict[str | None, Any]:
+    """Take out each `proj:epsg` that lies beside a `proj:code`, by asset key (None: the item's).
+
+    pystac merges the two when it migrates: it drops `proj:epsg`, and only warns where they differ.
+    They are put back afterwards, so that `projection` sees a contradiction and says where it is.
+    """
+    places: list[tuple[str | None, dict[str, Any]]] = [(None, record["properties"])]
+    places += list(record["assets"].items())
+    return {
+        key: fields.pop("proj:epsg")
+        for key, fields in places
+        if fields.get("proj:code") is not None and fields.get("proj:epsg") is not None
+    }
+
+
+def _is_own_address(link: dict[str, Any]) -> bool:
+    return link.get("rel") == "self" and is_absolute(link["href"])
+
+
+def _unsign_record(record: dict[str, Any]) -> None:
+    """Take the signatures off a record's asset hrefs and links, in place."""
+    places = [*record["links"], *record["assets"].values()]
+    for asset in record["assets"].values():
+        places += _alternates(asset)
+    for place in places:
+        if _is_signed(place["href"]):
+            place["href"] = unsign(place["href"])
+
+
+def _alternates(fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The other addresses of an asset (alternate-assets extension)."""
+    alternates = fields.get("alternate")
+    for other in alternates.values() if isinstance(alternates, Mapping) else ():
+        if isinstance(other, dict) and isinstance(other.get("href"), str):
+            yield other
+
+
+def _is_signed(href: str) -> bool:
+    return ("?" in href or "@" in href) and unsign(href) != href

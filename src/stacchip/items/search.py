@@ -1,0 +1,144 @@
+"""Items from a STAC API."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from stacchip.errors import ItemError, StacchipError, StorageError, UsageError
+from stacchip.items.record import parse_item
+from stacchip.storage import StorageOptions, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pystac
+
+    from stacchip.items.load import Errors
+
+_log = logging.getLogger(__name__)
+
+
+def search_items(
+    api: str,
+    *,
+    collections: Sequence[str] | None = None,
+    ids: Sequence[str] | None = None,
+    bbox: Sequence[float] | None = None,
+    intersects: Mapping[str, Any] | Any = None,
+    datetime: Any = None,
+    query: Mapping[str, Any] | Sequence[str] | None = None,
+    filter: Mapping[str, Any] | str | None = None,  # noqa: A002  STAC's name for it
+    filter_lang: str | None = None,
+    sortby: Any = None,
+    max_items: int | None = None,
+    page_size: int = 100,
+    options: StorageOptions | None = None,
+    errors: Errors = "raise",
+) -> Iterator[pystac.Item]:
+    """Yield the items that a STAC API finds, page by page; none is an answer too.
+
+    Items come as the API gives them, also those without the assets that are wanted. Nothing is
+    asked before the first item is.
+
+    Args:
+        api: URL of the API, such as `https://earth-search.aws.element84.com/v1`.
+        collections: Collection ids.
+        ids: Item ids.
+        bbox: xmin, ymin, xmax, ymax in WGS84.
+        intersects: A GeoJSON geometry, or an object with `__geo_interface__`; not with `bbox`.
+        datetime: A date or an interval, as pystac-client takes them: `2020-02-01/2020-02-29`.
+        query: Of the query extension, best as a dict: `{"eo:cloud_cover": {"lt": 20}}`. (In the
+            list form pystac-client sends numbers as strings.)
+        filter: Of the filter extension: CQL2 JSON or text.
+        filter_lang: "cql2-json" or "cql2-text", where it does not follow from `filter`.
+        sortby: As pystac-client takes it: `"-properties.datetime"`.
+        max_items: At most so many items.
+        page_size: Items asked for at once.
+        options: Time-outs, attempts, and headers such as an API key's; the headers go to the API's
+            own host only.
+        errors: Whether an item that is wrong raises, or is left out with a warning in the log.
+
+    Raises:
+        UsageError: The arguments contradict each other.
+        StorageError: The API cannot be reached, refuses, or answers what no API should; with its
+            HTTP `status`. 429, 500, 502, 503, 504 and lost connections are tried again first, as
+            `Retry-After` says.
+        MissingMetadata: An item lacks a field.
+        InvalidMetadata: An item is wrong.
+    """
+    if bbox is not None and intersects is not None:
+        raise UsageError("Pass bbox or intersects, not both.")
+    if max_items is not None and max_items < 1:
+        raise UsageError(f"max_items is {max_items}, and must be at least 1 (None: all).")
+    arguments = {
+        "collections": collections,
+        "ids": ids,
+        "bbox": bbox,
+        "intersects": intersects,
+        "datetime": datetime,
+        "query": query,
+        "filter": filter,
+        "filter_lang": filter_lang,
+        "sortby": sortby,
+        "max_items": max_items,
+        "limit": page_size,
+    }
+    return _search(api, arguments, options or StorageOptions(), errors)
+
+
+def _search(
+    api: str, arguments: dict[str, Any], options: StorageOptions, errors: Errors
+) -> Iterator[pystac.Item]:
+    skipped = 0
+    for record in _records(api, arguments, options):
+        try:
+            item = parse_item(record)
+        except ItemError as error:
+            if errors == "raise":
+                raise
+            skipped += 1
+            _log.warning("left out: %s", error)
+            continue
+        yield item
+    if skipped:
+        _log.warning("%d items of %s were left out", skipped, redact(api))
+
+
+def _records(
+    api: str, arguments: dict[str, Any], options: StorageOptions
+) -> Iterator[dict[str, Any]]:
+    """The JSON objects of the items; whatever goes wrong on the way is one of our errors."""
+    # slow to import, and not needed by those who have their items
+    from pystac_client import Client  # noqa: PLC0415
+
+    from stacchip.items.api import BoundedApiIO  # noqa: PLC0415
+
+    try:
+        client = Client.open(api, stac_io=BoundedApiIO(api, options))
+    except StacchipError:
+        raise
+    except Exception as error:
+        # what an answer that is no STAC API's makes pystac-client raise: any error at all
+        raise _no_api(api, error) from error
+    try:
+        search = client.search(**arguments)
+    except StacchipError:
+        raise
+    except NotImplementedError as error:
+        raise _no_api(api, error) from error
+    except Exception as error:
+        # pystac-client checks arguments before it asks, and raises plain Exception
+        raise UsageError(f"The search cannot be: {error}. Mend its arguments.") from error
+    try:
+        yield from search.items_as_dicts()
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _no_api(api, error) from error
+
+
+def _no_api(api: str, error: Exception) -> StorageError:
+    return StorageError(
+        f"{redact(api)} does not answer as a STAC API with item search does: {error!r}. "
+        "Check the address; it is that of the landing page.",
+        href=redact(api),
+    )

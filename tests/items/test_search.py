@@ -1,0 +1,340 @@
+"""Items from a STAC API, also from one that is busy, broken or no API at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from items.stac_api import StacApi, Trouble
+from servers.pgstac import PgstacServer
+from stacchip.errors import (
+    AccessDenied,
+    InvalidMetadata,
+    ObjectNotFound,
+    StacchipError,
+    StorageError,
+    StorageTimeout,
+    UsageError,
+)
+from stacchip.items import item_href, read_assets, search_items
+from stacchip.items.api import BoundedApiIO
+from stacchip.storage import StorageOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+QUICK = StorageOptions(timeout_s=5, deadline_s=10, max_attempts=4)
+
+
+def record(item_id: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": item_id,
+        "collection": "c",
+        "geometry": {"type": "Point", "coordinates": [0, 0]},
+        "bbox": [0, 0, 0, 0],
+        "properties": {"datetime": "2020-02-19T11:04:56Z"},
+        "links": [{"rel": "self", "href": f"https://example.com/items/{item_id}"}],
+        "assets": {},
+    } | changes
+
+
+@pytest.fixture
+def server() -> Iterator[StacApi]:
+    with StacApi([record(str(number)) for number in range(5)]) as api:
+        yield api
+
+
+def ids(api: StacApi, **arguments: Any) -> list[str]:
+    return [item.id for item in search_items(api.url, **{"options": QUICK} | arguments)]
+
+
+def test_items_come_from_all_pages(server: StacApi) -> None:
+    assert ids(server) == ["0", "1", "2", "3", "4"]
+    assert len(server.bodies) == 3
+
+
+def test_pages_are_asked_for_when_their_items_are(server: StacApi) -> None:
+    items = search_items(server.url, options=QUICK)
+    assert server.bodies == []
+
+    next(items)
+
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 9])
+def test_no_more_than_max_items_come(server: StacApi, limit: int) -> None:
+    assert len(ids(server, max_items=limit)) == min(limit, 5)
+
+
+def test_the_search_is_sent_as_given(server: StacApi) -> None:
+    ids(
+        server,
+        collections=["c"],
+        bbox=[1, 2, 3, 4],
+        datetime="2020-02-01/2020-02-29",
+        query={"eo:cloud_cover": {"lt": 20}},
+        page_size=7,
+    )
+
+    assert server.bodies[0] == {
+        "collections": ["c"],
+        "bbox": [1, 2, 3, 4],
+        "datetime": "2020-02-01T00:00:00Z/2020-02-29T23:59:59Z",
+        "query": {"eo:cloud_cover": {"lt": 20}},
+        "limit": 7,
+    }
+
+
+def test_a_search_that_finds_nothing_gives_no_items(server: StacApi) -> None:
+    server.records = []
+
+    assert ids(server) == []
+
+
+def test_items_without_assets_come_too_and_keep_their_address(server: StacApi) -> None:
+    (item, *_) = search_items(server.url, options=QUICK)
+
+    assert read_assets(item) == {}
+    assert item_href(item) == "https://example.com/items/0"
+
+
+def test_signed_hrefs_are_unsigned(server: StacApi) -> None:
+    server.records = [record("a", assets={"red": {"href": "https://a.org/B04.tif?sig=abc"}})]
+
+    (item,) = search_items(server.url, options=QUICK)
+
+    assert item.assets["red"].href == "https://a.org/B04.tif"
+
+
+# -- a busy server
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_busy_server_is_asked_again(server: StacApi, status: int) -> None:
+    server.troubles.extend([Trouble(status), Trouble(status)])
+
+    assert len(ids(server)) == 5
+    assert len(server.bodies) == 5
+
+
+def test_retry_after_is_waited_for(server: StacApi) -> None:
+    server.troubles.append(Trouble(429, {"Retry-After": "1"}))
+    start = time.monotonic()
+
+    assert len(ids(server)) == 5
+    assert time.monotonic() - start >= 1
+
+
+def test_a_lost_connection_in_the_middle_of_a_page_is_asked_again(server: StacApi) -> None:
+    server.troubles.append(Trouble(body=json.dumps(record("a")).encode(), hang_up_after=20))
+
+    assert len(ids(server)) == 5
+
+
+def test_a_server_that_stays_busy_is_an_error_with_its_status(server: StacApi) -> None:
+    server.troubles.extend([Trouble(503)] * 9)
+
+    with pytest.raises(StorageError, match="503") as caught:
+        ids(server)
+    assert caught.value.status == 503
+    assert len(server.bodies) == QUICK.max_attempts
+
+
+def test_a_wait_longer_than_the_deadline_is_not_waited(server: StacApi) -> None:
+    server.troubles.append(Trouble(429, {"Retry-After": "3600"}))
+    start = time.monotonic()
+
+    with pytest.raises(StorageTimeout, match="3600"):
+        ids(server)
+    assert time.monotonic() - start < 5
+
+
+def test_a_dripping_answer_ends_at_the_deadline(server: StacApi) -> None:
+    options = StorageOptions(timeout_s=5, deadline_s=1)
+    server.troubles.extend([Trouble(body=b" " * 1000, drip_s=0.05)] * 3)
+    start = time.monotonic()
+
+    with pytest.raises(StorageTimeout):
+        ids(server, options=options)
+    assert time.monotonic() - start < 8
+
+
+def test_nobody_at_the_address_is_an_error_that_names_it() -> None:
+    with pytest.raises(StorageError, match=r"127\.0\.0\.1:9.*lost connection"):
+        list(search_items("http://127.0.0.1:9", options=StorageOptions(max_attempts=2)))
+
+
+# -- a broken server, or a wrong search
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, AccessDenied), (403, AccessDenied), (404, ObjectNotFound)]
+)
+def test_a_refusal_is_an_error_at_once(
+    server: StacApi, status: int, kind: type[StacchipError]
+) -> None:
+    server.troubles.append(Trouble(status))
+
+    with pytest.raises(kind) as caught:
+        ids(server)
+    assert caught.value.status == status
+    assert len(server.bodies) == 1
+
+
+def test_a_refused_search_says_what_the_server_says(server: StacApi) -> None:
+    server.troubles.append(Trouble(400, body=b'{"description": "bbox is upside down"}'))
+
+    with pytest.raises(StorageError, match="bbox is upside down") as caught:
+        ids(server)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (b"<html>maintenance</html>", "no JSON"),
+        (b'{"features": [', "no JSON"),
+        (b"[]", "no JSON object"),
+        (b'{"features": {"a": 1}}', "no list"),
+        (b'{"features": "abc"}', "no list"),
+    ],
+)
+def test_a_malformed_page_is_an_error(server: StacApi, body: bytes, what: str) -> None:
+    server.troubles.append(Trouble(body=body))
+
+    with pytest.raises(StorageError, match=what):
+        ids(server)
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        '{"rel": "next"}',
+        '[{"rel": "next"}]',
+        '[{"href": "x"}, 3, null]',
+        '[{"rel": "next", "href": 7}]',
+        "null",
+    ],
+)
+def test_malformed_links_end_in_an_error_or_in_the_page(server: StacApi, links: str) -> None:
+    page = f'{{"features": [{json.dumps(record("a"))}], "links": {links}}}'
+    server.troubles.append(Trouble(body=page.encode()))
+
+    try:
+        found = ids(server)
+    except StorageError:
+        found = ["a"]
+    assert found[0] == "a"
+
+
+def test_an_item_that_is_wrong_is_an_error_or_left_out(
+    server: StacApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.records[1] = record("wrong", geometry="here")
+
+    with pytest.raises(InvalidMetadata, match="'wrong'"):
+        ids(server)
+    with caplog.at_level(logging.WARNING, "stacchip"):
+        assert ids(server, errors="skip") == ["0", "2", "3", "4"]
+    assert "'wrong'" in caplog.text
+
+
+def test_a_next_link_that_leads_in_a_circle_ends_in_an_error(server: StacApi) -> None:
+    server.repeats = True
+
+    with pytest.raises(StorageError, match="again and again"):
+        ids(server)
+    assert len(server.bodies) <= 3
+
+
+def test_an_answer_without_end_is_an_error(server: StacApi) -> None:
+    server.troubles.append(Trouble(body=b" " * (8 << 20)))
+    io = BoundedApiIO(server.url, QUICK, largest_page_bytes=3 << 20)
+
+    with pytest.raises(StorageError, match="more than 3 MB"):
+        io.read_json(f"{server.url}/search")
+
+
+def test_what_is_no_api_is_an_error_that_says_so(server: StacApi) -> None:
+    with pytest.raises(StorageError, match="STAC API"):
+        list(search_items(f"{server.url}/search", options=QUICK))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"bbox": [0, 0, 1, 1], "intersects": {"type": "Point", "coordinates": [0, 0]}},
+        {"max_items": 0},
+        {"max_items": -1},
+    ],
+)
+def test_arguments_that_cannot_be_are_refused_before_anything_is_asked(
+    server: StacApi, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError):
+        search_items(server.url, **arguments)
+
+
+def test_a_datetime_that_is_no_date_is_refused(server: StacApi) -> None:
+    with pytest.raises(UsageError, match="yesterday"):
+        ids(server, datetime="yesterday")
+
+
+def test_an_api_key_goes_to_its_own_host_only(server: StacApi) -> None:
+    with StacApi([record("elsewhere")] * 5) as other:
+        server.next_url = other.url
+        options = StorageOptions(headers={"Authorization": "Bearer secret"}, deadline_s=10)
+
+        ids(server, options=options)
+
+        assert server.headers[0]["Authorization"] == "Bearer secret"
+        assert other.bodies
+        assert all("Authorization" not in headers for headers in other.headers)
+
+
+def test_keys_in_an_address_are_shown_in_no_error() -> None:
+    api = "http://user:hunter2@127.0.0.1:9/?token=hunter2"
+
+    with pytest.raises(StorageError) as caught:
+        list(search_items(api, options=StorageOptions(max_attempts=1)))
+    assert "hunter2" not in str(caught.value)
+
+
+# -- a real one
+
+
+@pytest.mark.servers
+def test_a_real_api_finds_what_is_there(tmp_path_factory: Any, shared_data: Path) -> None:
+    path = shared_data / "items/sentinel2/odc-stac__site1-20200606-tall-strip-africa.geojson"
+    records = json.loads(path.read_text())["features"]
+    extent = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}
+    collection = {
+        "type": "Collection",
+        "id": "sentinel-2-l2a",
+        "stac_version": "1.0.0",
+        "description": "",
+        "license": "proprietary",
+        "extent": extent,
+        "links": [],
+    }
+    with PgstacServer(tmp_path_factory.mktemp("search")) as server:
+        server.load(collections=[collection], items=records)
+        every = search_items(server.url, collections=["sentinel-2-l2a"], page_size=2)
+        assert sorted(item.id for item in every) == sorted(record["id"] for record in records)
+        assert list(search_items(server.url, collections=["nothing"])) == []
+        box = records[0]["bbox"]
+        inside = [item.id for item in search_items(server.url, bbox=box, max_items=50)]
+        assert records[0]["id"] in inside
+        clear = search_items(
+            server.url, query={"eo:cloud_cover": {"lt": 5}}, collections=["sentinel-2-l2a"]
+        )
+        expected = {r["id"] for r in records if r["properties"]["eo:cloud_cover"] < 5}
+        assert {item.id for item in clear} == expected
