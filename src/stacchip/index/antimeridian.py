@@ -1,0 +1,76 @@
+"""Rings on a globe as polygons of longitude and latitude: the antimeridian and the poles.
+
+GeoJSON (RFC 7946, clause 3.1.9) cuts a polygon that crosses the antimeridian in two, so that none
+of its parts crosses it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+from shapely.geometry.polygon import orient
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from shapely.geometry.base import BaseGeometry
+
+__all__ = ["fold_ring", "unroll"]
+
+
+def fold_ring(ring: NDArray[np.float64]) -> shapely.Polygon | shapely.MultiPolygon | None:
+    """The area inside a ring on the globe, with longitudes in -180..180.
+
+    Args:
+        ring: Closed ring (point, 2) of longitude and latitude, dense enough that no step spans half
+            of the globe. Where it winds around a pole, its inside is the side of that pole.
+
+    Returns:
+        A Polygon, or a MultiPolygon where the ring crosses the antimeridian, counter-clockwise;
+        None where it encloses nothing.
+
+    Example:
+        >>> square = np.array([[179.0, 0], [-179, 0], [-179, 1], [179, 1], [179, 0]])
+        >>> [part.bounds for part in fold_ring(square).geoms]
+        [(179.0, 0.0, 180.0, 1.0), (-180.0, 0.0, -179.0, 1.0)]
+    """
+    lon = unroll(ring[:, 0])
+    outline = np.stack([lon, ring[:, 1]], axis=-1)
+    turn = 360 * round((lon[-1] - lon[0]) / 360)
+    if not turn:
+        return _cut(shapely.make_valid(shapely.Polygon(outline)))
+    # around a pole: three turns, closed along the pole, of which one globe is cut out
+    pole = np.copysign(90.0, ring[:, 1].mean())
+    once_more = np.array([turn, 0])
+    turns = [outline - once_more, outline[1:], outline[1:] + once_more]
+    cap = [[lon[-1] + turn, pole], [lon[0] - turn, pole]]
+    area = shapely.make_valid(shapely.Polygon(np.concatenate([*turns, cap])))
+    return _cut(shapely.intersection(area, shapely.box(-180, -90, 180, 90)))
+
+
+def unroll(lon: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Longitudes along a path without jumps: they may leave -180..180.
+
+    Example:
+        >>> unroll(np.array([170.0, -175, 160]))
+        array([170., 185., 160.])
+    """
+    steps = (np.diff(lon) + 180) % 360 - 180
+    return np.concatenate([lon[:1], lon[0] + np.cumsum(steps)])
+
+
+def _cut(area: BaseGeometry) -> shapely.Polygon | shapely.MultiPolygon | None:
+    """An area of unrolled longitudes, cut at the antimeridian and brought back to -180..180."""
+    west, _, east, _ = area.bounds
+    parts: list[shapely.Polygon] = []
+    for turn in range(math.floor((west + 180) / 360), math.ceil((east - 180) / 360) + 1):
+        globe = shapely.box(-180 + 360 * turn, -90, 180 + 360 * turn, 90)
+        for part in shapely.get_parts(shapely.intersection(area, globe)):
+            if part.geom_type == "Polygon":  # lines and points are where it only touches
+                lonlat = shapely.get_coordinates(part.exterior) - (360 * turn, 0)
+                parts.append(orient(shapely.Polygon(lonlat)))
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)

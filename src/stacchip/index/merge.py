@@ -1,0 +1,362 @@
+"""Merge any number of indexes into one, in bounded memory.
+
+Every input is read once, in order, and its rows are put aside on disk, item by item. Then the items
+of each source are sorted by place and time (`stacchip.index.order`) and their rows are written in
+that order. Memory holds a line for each item, and the rows of one row group.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stacchip.errors import DuplicateChips, UsageError
+from stacchip.index.layout import find_files, index_href, is_file
+from stacchip.index.order import order_items
+from stacchip.index.parquet import ROWS_PER_GROUP, ParquetFile, chips_writer, open_parquet
+from stacchip.index.record_file import RecordFile
+from stacchip.index.records import ItemRecord, to_table, without_signatures
+from stacchip.index.replacing import name_files, refuse_strangers, replace_index, staging
+from stacchip.index.schema import SCHEMA, conform, embedded_items
+from stacchip.index.spill import Spill
+from stacchip.storage import Entry, Storage, redact
+from stacchip.storage.threads import stream_concurrently
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import pyarrow.parquet as pq
+    from numpy.typing import NDArray
+
+    Duplicates: TypeAlias = Literal["error", "drop"]
+
+__all__ = ["Merged", "merge_indexes"]
+
+_log = logging.getLogger(__name__)
+# Files read ahead of the one that is put aside; larger ones are read by row group, in their turn.
+_AHEAD: Final = 16
+_SMALL_BYTES: Final = 4 << 20
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge did.
+
+    Attributes:
+        files: Files with chips that were read.
+        items: Items in the merged index, each counted once for every source and chip size.
+        chips: Rows of the merged index.
+        dropped: Rows that were left out, since their chip was there already.
+        platforms: Names of the sources.
+        records: Items of which the merged index keeps a record.
+    """
+
+    files: int
+    items: int
+    chips: int
+    dropped: int
+    platforms: tuple[str, ...]
+    records: int
+
+
+class _Item(NamedTuple):
+    """What tells an item's rows of one chip size."""
+
+    platform: str
+    item_id: str
+    chip_size: int
+
+
+class _Part(NamedTuple):
+    """Rows of an item, put aside."""
+
+    number: int
+    rows: int
+    lon: float
+    lat: float
+    time: int
+    origin: str
+    has_repeats: bool
+
+
+def merge_indexes(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    duplicates: Duplicates = "error",
+    storage: Storage | None = None,
+) -> Merged:
+    """Merge indexes of any sources and chip sizes into one folder, sorted by place and time.
+
+    The order of the inputs matters only for which of two duplicates is kept; the same inputs give
+    the same bytes. Local disk of about the size of the merged index is needed meanwhile: beside
+    `out` where that is local, else in the folder for temporary files (`TMPDIR`).
+
+    Args:
+        paths: Folders (with all below them) and parquet files of indexes, also those that
+            `pyarrow.parquet.write_table` made. What lies at `out`, below one of them, is passed
+            over.
+        out: Folder of the merged index; what index was there is replaced once all is done, and may
+            be among the inputs.
+        duplicates: Of rows with the same key (`stacchip.index.KEY`), `"drop"` keeps the first, in
+            the order of the inputs; `"error"` refuses them.
+        storage: How to reach all of them.
+
+    Returns:
+        What was merged.
+
+    Raises:
+        DuplicateChips: A chip is there twice, and `duplicates="error"`.
+        InvalidMetadata: Two inputs have different items of one id and source.
+        IndexFormatError: An input is no index.
+        ObjectNotFound: Nothing is at one of the paths.
+        UsageError: `out` is a file or holds other parquet files, or `duplicates` is unknown.
+    """
+    storage = storage or Storage()
+    target = index_href(out)
+    if duplicates not in ("error", "drop"):
+        raise UsageError(f"duplicates is 'error' or 'drop', not {duplicates!r}.")
+    if is_file(target):
+        raise UsageError(f"A merged index is a folder; {redact(target)} is a file's name.")
+    chips, records = _find_inputs(paths, target, storage)
+    with staging(target) as stage, ExitStack() as stack:
+        collected = _Collected(
+            stack.enter_context(Spill(stage / "chips.spill", _SPILLED)),
+            stack.enter_context(RecordFile(stage)),
+        )
+        for href, table in _read_records(records, storage):
+            collected.records.add(table, redact(href))
+        for href, part in _read_chips(chips, storage):
+            collected.add(part, redact(href))
+        return _write(collected, target, duplicates, stage, storage, files=len(chips))
+
+
+def _find_inputs(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], target: str, storage: Storage
+) -> tuple[list[Entry], list[str]]:
+    """The files with chips and with records of the inputs, without those of a former merge."""
+    several = [paths] if isinstance(paths, str) or hasattr(paths, "__fspath__") else list(paths)
+    chips: list[Entry] = []
+    records: list[str] = []
+    for path in several:
+        href = index_href(path)
+        files = find_files(href, storage)
+        inside = f"{target}/" if href != target else "\0"
+        chips += [entry for entry in files.chips if not entry.href.startswith(inside)]
+        records += [record for record in files.records if not record.startswith(inside)]
+    if not chips:
+        raise UsageError("There is nothing to merge: give at least one index.")
+    return chips, records
+
+
+def _read_records(hrefs: Sequence[str], storage: Storage) -> Iterator[tuple[str, pa.Table]]:
+    """The records of the inputs, in parts."""
+
+    def start(href: str) -> ParquetFile:
+        return open_parquet(href, storage)
+
+    for file in stream_concurrently(start, hrefs, ahead=_AHEAD):
+        for table in file.scan():
+            yield file.href, table
+
+
+def _read_chips(files: Sequence[Entry], storage: Storage) -> Iterator[tuple[str, pa.Table]]:
+    """The chips of the inputs, in parts; small files are read ahead as a whole."""
+
+    def start(entry: Entry) -> tuple[ParquetFile, list[pa.Table] | None]:
+        file = open_parquet(entry.href, storage, size_bytes=entry.size_bytes)
+        is_small = file.remote is None and 0 <= entry.size_bytes <= _SMALL_BYTES
+        return file, list(file.scan()) if is_small else None
+
+    for file, tables in stream_concurrently(start, files, ahead=_AHEAD):
+        for table in file.scan() if tables is None else tables:
+            yield file.href, conform(table, href=redact(file.href))
+
+
+_SPILLED: Final = pa.schema(list(SCHEMA))
+
+
+class _Collected:
+    """All that was read so far: rows on disk, and a line for each item in memory."""
+
+    def __init__(self, spill: Spill, records: RecordFile) -> None:
+        self.spill = spill
+        self.records = records
+        self.parts: dict[_Item, list[_Part]] = defaultdict(list)
+
+    def add(self, table: pa.Table, origin: str) -> None:
+        """Put the rows of a table aside, item by item, and the items in its metadata."""
+        items = embedded_items(table)
+        named: dict[tuple[str, str], ItemRecord] = {}
+        for item, rows in _split_by_item(without_signatures(table.select(SCHEMA.names))):
+            lon, lat = _centre(rows)
+            time = pc.min(rows["datetime"]).cast(pa.int64()).as_py()
+            batch = rows.cast(_SPILLED).combine_chunks().to_batches()[0]
+            number = self.spill.append(batch)
+            repeats = len(np.unique(_places(batch))) < batch.num_rows
+            part = _Part(number, rows.num_rows, lon, lat, time, origin, repeats)
+            self.parts[item].append(part)
+            if item.item_id in items:
+                named[item.platform, item.item_id] = ItemRecord(
+                    platform=item.platform,
+                    item_id=item.item_id,
+                    item=items[item.item_id],
+                    item_href=batch["item_href"][0].as_py(),
+                )
+        self.records.add(to_table(named.values()), origin)
+
+
+def _split_by_item(table: pa.Table) -> Iterator[tuple[_Item, pa.Table]]:
+    """The rows of each item, in one piece each."""
+    if not table.num_rows:
+        return
+    names = ("platform", "item_id", "chip_size")
+    encoded = [table[name].combine_chunks().dictionary_encode() for name in names]
+    codes = np.stack([column.indices.to_numpy() for column in encoded])
+    starts = np.flatnonzero((np.diff(codes, axis=1, prepend=-1) != 0).any(axis=0))
+    if len(np.unique(codes[:, starts], axis=1).T) < len(starts):
+        # the rows of some item are apart
+        order = np.lexsort(codes)
+        yield from _split_by_item(table.take(pa.array(order)))
+        return
+    stops = np.append(starts[1:], table.num_rows)
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        rows = table.slice(start, stop - start)
+        yield _Item(*(rows[name][0].as_py() for name in names)), rows
+
+
+def _centre(rows: pa.Table) -> tuple[float, float]:
+    """Longitude and latitude of the middle of some chips, also across the antimeridian."""
+    box = rows["bbox"].combine_chunks()
+    sides = [pc.struct_field(box, side).drop_null().to_numpy() for side in ("xmin", "xmax")]
+    lon = np.radians((sides[0] + sides[1])[sides[1] - sides[0] < 180] / 2)
+    lat = pc.mean(pc.add(pc.struct_field(box, "ymin"), pc.struct_field(box, "ymax"))).as_py()
+    if lat is None:  # no chip is on Earth
+        return 0.0, 0.0
+    if not len(lon):  # every chip crosses the antimeridian
+        return 180.0, lat / 2
+    return float(np.degrees(np.arctan2(np.sin(lon).mean(), np.cos(lon).mean()))), lat / 2
+
+
+def _write(
+    collected: _Collected,
+    target: str,
+    duplicates: Duplicates,
+    stage: Path,
+    storage: Storage,
+    *,
+    files: int,
+) -> Merged:
+    """Write what was collected, and bring it into the target folder."""
+    if duplicates == "error":
+        for item, parts in sorted(collected.parts.items()):
+            if len(parts) > 1 or parts[0].has_repeats:
+                _refuse_duplicates(item, parts, collected.spill)
+    sources: dict[str, list[_Item]] = defaultdict(list)
+    for item in sorted(collected.parts):
+        sources[item.platform].append(item)
+    names = name_files(target, list(sources), storage)
+    refuse_strangers(target, names.values(), storage)
+    written = 0
+    for platform, name in names.items():
+        with chips_writer(stage / name) as writer:
+            written += _write_source(collected, sources.get(platform, []), writer)
+    total = sum(part.rows for parts in collected.parts.values() for part in parts)
+    merged = Merged(
+        files=files,
+        items=len(collected.parts),
+        chips=written,
+        dropped=total - written,
+        platforms=tuple(sources),
+        records=len(collected.records),
+    )
+    staged = {name: stage / name for name in names.values()}
+    replace_index(target, staged, collected.records, stage, storage)
+    _log.info("%s: %s", redact(target), merged)
+    return merged
+
+
+def _refuse_duplicates(item: _Item, parts: Sequence[_Part], spill: Spill) -> None:
+    """Check that no chip of an item is there twice.
+
+    Raises:
+        DuplicateChips: The first chip that is there twice, and the places it is from, are named.
+    """
+    seen: dict[int, str] = {}
+    for part in parts:
+        for place in _places(spill.read(part.number)).tolist():
+            if place not in seen:
+                seen[place] = part.origin
+                continue
+            y, x = divmod(place, 1 << 32)
+            raise DuplicateChips(
+                f"Chip ({x}, {y}) of item '{item.item_id}' ({item.platform}, {item.chip_size} px) "
+                f"is in {seen[place]} and again in {part.origin}. Merge with duplicates='drop' to "
+                "keep the first.",
+                **item._asdict(),
+                chip_index_x=x,
+                chip_index_y=y,
+            )
+
+
+def _places(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    """One number for each place in the grid; rising along the rows of the grid."""
+    x, y = (batch[f"chip_index_{axis}"].to_numpy().astype(np.int64) for axis in "xy")
+    places: NDArray[np.int64] = (y << 32) + x
+    return places
+
+
+def _write_source(collected: _Collected, items: Sequence[_Item], writer: pq.ParquetWriter) -> int:
+    """Write the chips of one source, region by region, and say how many there are."""
+    parts = [collected.parts[item] for item in items]
+    rows = np.array([sum(part.rows for part in several) for several in parts], np.int64)
+    regions = order_items(
+        np.array([several[0].lon for several in parts]),
+        np.array([several[0].lat for several in parts]),
+        np.array([min(part.time for part in several) for several in parts], np.int64),
+        rows,
+        ROWS_PER_GROUP,
+    )
+    written = 0
+    for region in regions:
+        groups = max(1, round(int(rows[region].sum()) / ROWS_PER_GROUP))
+        wanted = -(-int(rows[region].sum()) // groups)
+        tables = (_unique_rows(parts[place], collected.spill) for place in region.tolist())
+        for group in _gather(tables, wanted):
+            writer.write_table(group, row_group_size=2 * ROWS_PER_GROUP)
+            written += group.num_rows
+    if not regions:
+        writer.write_table(SCHEMA.empty_table())
+    return written
+
+
+def _unique_rows(parts: Sequence[_Part], spill: Spill) -> pa.Table:
+    """The rows of one item, each chip once, along the rows of its grid."""
+    batches = [spill.read(part.number) for part in parts]
+    places = np.concatenate([_places(batch) for batch in batches])
+    table = pa.Table.from_batches(batches, _SPILLED)
+    if len(places) > 1 and (np.diff(places) <= 0).any():
+        _, first = np.unique(places, return_index=True)  # the first of equal ones, in order
+        table = table.take(pa.array(first))
+    return table
+
+
+def _gather(tables: Iterable[pa.Table], wanted: int) -> Iterator[pa.Table]:
+    """Tables put together until they have the rows wanted, or somewhat more: items stay whole."""
+    gathered: list[pa.Table] = []
+    for table in tables:
+        gathered.append(table)
+        if sum(part.num_rows for part in gathered) >= wanted:
+            yield pa.concat_tables(gathered).cast(SCHEMA)
+            gathered = []
+    if gathered:
+        yield pa.concat_tables(gathered).cast(SCHEMA)

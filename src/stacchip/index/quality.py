@@ -1,0 +1,349 @@
+"""Shares of cloud, nodata and their kin of all chips at once, from a QA band.
+
+The QA band is read once, at its own resolution, in parts made of whole blocks; a part is classified
+and counted on the thread that read it, while others decode. Counting is sums along columns in
+8 bits, which numpy does with vector instructions, then sums along the few rows that are left.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+import pyproj
+from affine import Affine
+
+from stacchip.errors import GridMismatch, UsageError
+from stacchip.index.grid import ChipGrid, name_crs
+from stacchip.raster.geobox import GeoBox, is_axis_aligned, nearest_pixels
+from stacchip.raster.pools import core_count
+from stacchip.raster.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from stacchip.raster.reader import Reader
+    from stacchip.sources import Source
+
+    Shares: TypeAlias = dict[str, NDArray[np.float32]]
+    Flags: TypeAlias = Mapping[str, NDArray[np.bool_]]
+    Classify: TypeAlias = Callable[[NDArray[Any]], Flags]
+
+__all__ = ["chip_shares", "count_shares"]
+
+# Decoded bytes: of one part, at least (many small blocks make one request) and at most (unless one
+# block is larger), and of all parts under way. A Sentinel-1 scene of 2.5 GB stays below 300 MB.
+_SMALL_PART: Final = 4 << 20
+_LARGE_PART: Final = 48 << 20
+_UNDER_WAY: Final = 128 << 20
+# They count, and wait for the store and for the decoding threads; more only fight over the GIL.
+_MOST_THREADS: Final = core_count() + 1
+# Pixels that are classified in one go: what the second-level cache holds with its intermediates.
+_TILE_PIXELS: Final = 1 << 18
+_FALLBACK_BLOCK_ROWS: Final = 512
+
+
+def chip_shares(
+    reader: Reader,
+    source: Source,
+    grid: ChipGrid,
+    *,
+    geobox: GeoBox | None = None,
+    nodata: float | None = None,
+) -> Shares:
+    """Shares of all chips of a grid, from the first band of a QA file.
+
+    Each pixel of a chip takes the QA pixel in which its centre lies, so resolutions need not divide
+    and grids may be shifted. A share is a number of pixels over all pixels of the chip, fill
+    included; pixels outside the QA band, and those of a padded chip outside the reference band,
+    count as nodata.
+
+    Args:
+        reader: The QA band, open.
+        source: Says which QA values are cloud, shadow, ... (`classes`), and how to tell
+            (`classify`).
+        grid: The chips.
+        geobox: Where the QA band lies, if its file does not say (else the file is believed). With
+            neither, a band of the reference band's shape lies where that does.
+        nodata: The QA band's nodata value where its file has none; else the source's is taken.
+
+    Returns:
+        By share name, float32 in 0..1, (grid.y_size, grid.x_size).
+
+    Raises:
+        GridMismatch: The QA band has another CRS, or is turned against the grid.
+        RasterError: The QA band cannot be read.
+    """
+    placed = _place(reader, grid, geobox)
+    value = next((v for v in (reader.nodata, nodata, source.nodata) if v is not None), None)
+
+    def classify(pixels: NDArray[Any]) -> Flags:
+        return source.classify(pixels, source.classes, value)
+
+    maps = _GridMaps.between(grid, placed)
+
+    def count(window: Window) -> dict[str, NDArray[np.int64]]:
+        return _count_part(reader.read(window, [0])[0], window, classify, maps)
+
+    dtype = np.dtype(reader.dtype)
+    block = reader.header.block_shape if reader.header else (_FALLBACK_BLOCK_ROWS, placed.shape[1])
+    parts = [part for part in _cut_parts(reader.shape, block, dtype.itemsize) if maps.needs(part)]
+    part_bytes = max((p.height * p.width * dtype.itemsize for p in parts), default=1)
+    # the names are asked of one pixel: where the bands do not meet, no other is read
+    totals = {name: maps.no_pixels() for name in classify(np.zeros((1, 1), dtype))}
+    for counted in _run_bounded(count, parts, at_once=max(2, _UNDER_WAY // part_bytes)):
+        for name, number in counted.items():
+            totals[name] += number
+    return maps.to_shares(totals)
+
+
+def count_shares(flags: Flags, grid: ChipGrid) -> Shares:
+    """Shares of all chips, from flags of each pixel of the reference band.
+
+    Args:
+        flags: By share name, True where a pixel has it, (height, width) of the reference band.
+        grid: The chips.
+
+    Returns:
+        By share name, float32 in 0..1, (grid.y_size, grid.x_size). `"nodata"` is always among them:
+        a padded chip's pixels outside the reference band count as such.
+
+    Raises:
+        UsageError: The flags are not of the reference band's shape.
+
+    Example:
+        >>> from odc.geo.geobox import GeoBox
+        >>> grid = ChipGrid(GeoBox.from_bbox((0, 0, 4, 4), "EPSG:3857", resolution=1), 2)
+        >>> count_shares({"nodata": np.eye(4, dtype=bool)}, grid)["nodata"]
+        array([[0.5, 0. ],
+               [0. , 0.5]], dtype=float32)
+    """
+    for name, flag in flags.items():
+        if np.shape(flag) != grid.shape:
+            raise UsageError(
+                f"The flags of '{name}' have shape {np.shape(flag)}, but the reference band has "
+                f"{grid.shape} (height, width)."
+            )
+    maps = _GridMaps.between(grid, grid.geobox)
+    whole = Window(0, 0, *grid.shape)
+    totals: dict[str, NDArray[np.int64]] = {}
+    for name, flag in flags.items():
+        pixels = np.ascontiguousarray(flag, dtype=bool)
+        totals[name] = _count_part(pixels, whole, _as_flags, maps).get("", maps.no_pixels())
+    return maps.to_shares(totals)
+
+
+def _as_flags(tile: NDArray[Any]) -> Flags:
+    """Pixels that are flags already."""
+    return {"": tile}
+
+
+def _place(reader: Reader, grid: ChipGrid, geobox: GeoBox | None) -> GeoBox:
+    """Where a QA band lies: as its file says, else as the caller says, else on the grid."""
+    placed = reader.geobox if reader.geobox is not None else geobox
+    if placed is None:
+        if tuple(reader.shape) != grid.shape:
+            raise GridMismatch(
+                f"{reader.href} has no CRS and transform, and its shape {tuple(reader.shape)} is "
+                f"not the reference band's {grid.shape}: its pixels cannot be placed.",
+                href=reader.href,
+            )
+        return grid.geobox
+    crs = pyproj.CRS.from_user_input(placed.crs) if placed.crs else grid.crs
+    ours, theirs = grid.crs_name, name_crs(crs.to_wkt())
+    if ours != theirs and not crs.equals(grid.crs, ignore_axis_order=True):
+        raise GridMismatch(
+            f"The QA band {reader.href} is in {theirs}, but the chip grid is in {ours}: "
+            "its pixels say nothing of these chips. Choose a QA asset in the CRS of the grid.",
+            href=reader.href,
+        )
+    return GeoBox(reader.shape, placed.affine, grid.geobox.crs)
+
+
+def _cut_parts(shape: tuple[int, int], block: tuple[int, int], item_bytes: int) -> Iterator[Window]:
+    """Windows of whole blocks that cover a raster, in bytes between a small and a large part."""
+    height, width = shape
+    block_rows, block_cols = min(block[0], height), min(block[1], width)
+    rows = block_rows * max(1, _SMALL_PART // (block_rows * width * item_bytes))
+    cols = width
+    if rows * width * item_bytes > _LARGE_PART:
+        cols = block_cols * max(1, _LARGE_PART // (rows * block_cols * item_bytes))
+    for row in range(0, height, rows):
+        for col in range(0, width, cols):
+            yield Window(row, col, min(rows, height - row), min(cols, width - col))
+
+
+def _run_bounded(
+    count: Callable[[Window], dict[str, NDArray[np.int64]]], parts: list[Window], *, at_once: int
+) -> Iterator[dict[str, NDArray[np.int64]]]:
+    """Results of `count` as they come, with at most `at_once` parts in memory."""
+    workers = min(at_once, _MOST_THREADS, max(1, len(parts)))
+    waiting = iter(parts)
+    with ThreadPoolExecutor(workers, thread_name_prefix="stacchip-quality") as pool:
+        running: set[Future[dict[str, NDArray[np.int64]]]] = set()
+        try:
+            for part in waiting:
+                running.add(pool.submit(count, part))
+                if len(running) == workers:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        yield future.result()
+            for future in list(running):
+                yield future.result()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+@dataclass(frozen=True)
+class _AxisMap:
+    """For one axis, which QA pixels the chips see, and how often.
+
+    Attributes:
+        position: QA pixel, rising within each chip, (entry,).
+        weight: Pixels of the chip whose centre lies in it, (entry,).
+        start: First entry of each chip, and the number of entries, (chip + 1,).
+        inside: Pixels of each chip that lie in both bands, (chip,).
+    """
+
+    position: NDArray[np.int64]
+    weight: NDArray[np.int64]
+    start: NDArray[np.int64]
+    inside: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, mapped: NDArray[np.intp], chips: int, chip_size: int) -> _AxisMap:
+        """From the QA pixel of each pixel of the reference band, -1 where there is none."""
+        pixels = min(chips * chip_size, len(mapped))
+        chip = np.arange(pixels) // chip_size
+        known = mapped[:pixels] >= 0
+        # one number for each pair of chip and QA pixel: a sort of numbers is fast, of pairs is not
+        width = int(mapped.max(initial=0)) + 1
+        pairs, weight = np.unique(chip[known] * width + mapped[:pixels][known], return_counts=True)
+        start = np.searchsorted(pairs, np.arange(chips + 1) * width)
+        inside = np.bincount(chip[known], minlength=chips)
+        return cls(pairs % width, weight.astype(np.int64), start, inside)
+
+    def entries_of(self, chip: int, first: int, stop: int) -> slice:
+        """Entries of a chip with positions in `first` to `stop`."""
+        begin, end = self.start[chip], self.start[chip + 1]
+        positions = self.position[begin:end]
+        low, high = np.searchsorted(positions, (first, stop))
+        return slice(begin + low, begin + high)
+
+    def chips_in(self, first: int, stop: int) -> range:
+        """The chips that see a QA pixel in `first` to `stop`, and any between them."""
+        here = np.flatnonzero((self.position >= first) & (self.position < stop))
+        if not len(here):
+            return range(0)
+        low, high = np.searchsorted(self.start, here[[0, -1]], side="right") - 1
+        return range(int(low), int(high) + 1)
+
+    def reduce(self, sums: NDArray[np.int32], first: int) -> NDArray[np.int64]:
+        """Sums of each QA column (..., column) as sums of each chip (..., chip).
+
+        `sums` begins with QA column `first`; columns that it lacks count as zero.
+        """
+        here = (self.position >= first) & (self.position < first + sums.shape[-1])
+        before = np.concatenate([[0], np.cumsum(here)])[self.start]
+        filled = np.flatnonzero(np.diff(before))
+        chips = np.zeros((*sums.shape[:-1], len(self.inside)), np.int64)
+        if len(filled):
+            position, weight = self.position[here] - first, self.weight[here]
+            together = (np.diff(position) == 1).all()
+            taken = sums[..., position[0] : position[-1] + 1] if together else sums[..., position]
+            times = weight[0]
+            if (weight != times).any():  # chips whose edges cut QA pixels
+                taken, times = taken * weight, np.int64(1)
+            chips[..., filled] = times * np.add.reduceat(
+                taken, before[filled], axis=-1, dtype=np.int64
+            )
+        return chips
+
+
+@dataclass(frozen=True)
+class _GridMaps:
+    """Which QA pixels the chips of a grid see, along both axes."""
+
+    rows: _AxisMap
+    cols: _AxisMap
+    chip_size: int
+
+    @classmethod
+    def between(cls, grid: ChipGrid, qa: GeoBox) -> _GridMaps:
+        """The maps from a grid to the geobox of a QA band in the same CRS."""
+        # In the grid's own pixels, where grids that are turned alike lie straight.
+        straight = GeoBox(qa.shape, ~grid.transform * qa.affine, grid.geobox.crs)
+        if not is_axis_aligned(straight):
+            raise GridMismatch(
+                f"The QA band's transform {tuple(qa.affine)[:6]} is turned against the chip grid's "
+                f"{tuple(grid.transform)[:6]}: rows and columns do not correspond."
+            )
+        here = GeoBox(grid.shape, Affine.identity(), grid.geobox.crs)
+        row, col = nearest_pixels(straight, here)
+        return cls(
+            _AxisMap.of(row, grid.y_size, grid.chip_size),
+            _AxisMap.of(col, grid.x_size, grid.chip_size),
+            grid.chip_size,
+        )
+
+    def needs(self, part: Window) -> bool:
+        """Whether any chip sees a pixel of this part of the QA band."""
+        row, col = self.rows.position, self.cols.position
+        return bool(
+            ((row >= part.row) & (row < part.row_stop)).any()
+            and ((col >= part.col) & (col < part.col_stop)).any()
+        )
+
+    def no_pixels(self) -> NDArray[np.int64]:
+        """A number of pixels for each chip, (y, x): none yet."""
+        return np.zeros((len(self.rows.inside), len(self.cols.inside)), np.int64)
+
+    def to_shares(self, totals: Mapping[str, NDArray[np.int64]]) -> Shares:
+        """Numbers of pixels (y, x) as shares of all pixels of a chip."""
+        area = self.chip_size**2
+        outside = area - self.rows.inside[:, None] * self.cols.inside[None, :]
+        totals = {"nodata": np.zeros_like(outside), **totals}
+        totals["nodata"] = totals["nodata"] + outside
+        return {name: (total / area).astype(np.float32) for name, total in totals.items()}
+
+
+def _count_part(
+    pixels: NDArray[Any], part: Window, classify: Classify, maps: _GridMaps
+) -> dict[str, NDArray[np.int64]]:
+    """Numbers of pixels of each chip that lie in one part of the QA band, (y, x) by share."""
+    rows = maps.rows
+    touched = rows.chips_in(part.row, part.row_stop)
+    sums: dict[str, NDArray[np.int32]] = {}
+    for chip in touched:  # a row of chips at a time: each is tens of thousands of pixels
+        entries = rows.entries_of(chip, part.row, part.row_stop)
+        position = rows.position[entries] - part.row
+        weight = rows.weight[entries]
+        for times in np.unique(weight).astype(np.int32):
+            for name, columns in _sum_columns(pixels, position[weight == times], classify):
+                if name not in sums:
+                    sums[name] = np.zeros((len(touched), part.width), np.int32)
+                sums[name][chip - touched.start] += columns * times
+    counts = {}
+    for name, number in sums.items():
+        counts[name] = maps.no_pixels()
+        counts[name][touched.start : touched.stop] = maps.cols.reduce(number, part.col)
+    return counts
+
+
+def _sum_columns(
+    pixels: NDArray[Any], rows: NDArray[np.int64], classify: Classify
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """How many of some rows have each share, by column; several times, 255 rows at most each."""
+    at_once = min(255, max(1, _TILE_PIXELS // pixels.shape[1]))
+    for first in range(0, len(rows), at_once):
+        chosen = rows[first : first + at_once]
+        together = chosen[-1] - chosen[0] == len(chosen) - 1
+        tile = pixels[chosen[0] : chosen[-1] + 1] if together else pixels[chosen]
+        for name, flag in classify(tile).items():
+            # eight bits hold the sum of 255 rows, and numpy adds 32 columns in one instruction
+            yield name, np.add.reduce(flag.view(np.uint8), axis=0, dtype=np.uint8)

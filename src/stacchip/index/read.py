@@ -1,0 +1,202 @@
+"""Read an index: the rows that are wanted, and no row group without any of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stacchip.errors import UsageError
+from stacchip.index.layout import IndexFiles, find_files, index_href
+from stacchip.index.parquet import ParquetFile, open_parquet
+from stacchip.index.records import ItemRecord, from_table
+from stacchip.index.schema import (
+    SCHEMA,
+    conform,
+    embed_items,
+    embedded_items,
+)
+from stacchip.index.selection import Filters, Selection
+from stacchip.storage import Storage, local_path, redact
+from stacchip.storage.threads import stream_concurrently
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+    from typing import Unpack
+
+    from stacchip.storage import Entry
+
+__all__ = ["index_of", "read_index", "read_records", "scan_index"]
+
+_INDEX_KEY: Final = b"stacchip:index"
+_FOOTERS_AHEAD: Final = 16
+
+
+def read_index(
+    path: str | os.PathLike[str],
+    *,
+    columns: Sequence[str] | None = None,
+    storage: Storage | None = None,
+    **filters: Unpack[Filters],
+) -> pa.Table:
+    """The chips of an index, all or those chosen.
+
+    Row groups whose statistics say that they hold no chosen chip are not read, nor are columns that
+    were not asked for.
+
+    Args:
+        path: Folder or parquet file of an index: local, `s3://`, `http(s)://`, ...
+        columns: Names of the columns wanted; all by default.
+        storage: How to reach it.
+        **filters: Which chips; see `Selection`.
+
+    Returns:
+        A table of `SCHEMA`'s columns. Its metadata tells where it was read from (`index_of`), and
+        has the items of files that carry them.
+
+    Raises:
+        ObjectNotFound: Nothing is there.
+        IndexFormatError: A file is no chip index, or is missing.
+        UsageError: A filter or a column is unknown.
+
+    Example:
+        >>> import pyarrow.parquet as pq, tempfile
+        >>> from stacchip.index.schema import SCHEMA
+        >>> path = tempfile.mkdtemp() + "/index.parquet"
+        >>> pq.write_table(SCHEMA.empty_table(), path)
+        >>> read_index(path, max_cloud=0.1, columns=["chipid", "datetime"]).column_names
+        ['chipid', 'datetime']
+    """
+    storage = storage or Storage()
+    href = index_href(path)
+    selection = Selection.of(filters)
+    names = _column_names(columns)
+    tables: list[pa.Table] = []
+    items: dict[str, Any] = {}
+    for file in _open_files(find_files(href, storage), storage):
+        items |= embedded_items(file.schema)
+        found = file.read(_needed(file, selection, names), selection.expression)
+        tables.append(_finish(found, selection, names, file))
+    table = pa.concat_tables(tables, promote_options="default") if len(tables) > 1 else tables[0]
+    return _with_origin(table, href, items)
+
+
+def scan_index(
+    path: str | os.PathLike[str],
+    *,
+    columns: Sequence[str] | None = None,
+    storage: Storage | None = None,
+    **filters: Unpack[Filters],
+) -> Iterator[pa.Table]:
+    """The chosen chips of an index in parts, for indexes that do not fit into memory.
+
+    Yields:
+        The rows of a row group each, in the order of the files; see `read_index`.
+
+    Raises:
+        ObjectNotFound: Nothing is there.
+        IndexFormatError: A file is no chip index, or is missing.
+        UsageError: A filter or a column is unknown.
+    """
+    storage = storage or Storage()
+    selection = Selection.of(filters)
+    names = _column_names(columns)
+    for file in _open_files(find_files(index_href(path), storage), storage):
+        for found in file.scan(_needed(file, selection, names), selection.expression):
+            part = _finish(found, selection, names, file)
+            if part.num_rows:
+                yield part
+
+
+def read_records(
+    path: str | os.PathLike[str],
+    *,
+    platform: str | Sequence[str] | None = None,
+    item_ids: Sequence[str] | None = None,
+    storage: Storage | None = None,
+) -> list[ItemRecord]:
+    """The records of an index's items: the STAC items, and the headers of their files.
+
+    Args:
+        path: Folder of an index.
+        platform: Name of a source, or several; all by default.
+        item_ids: Ids of items; all by default.
+        storage: How to reach it.
+
+    Returns:
+        Records in the order of item id and platform. Items of which the index keeps no record are
+        not among them: those of a single parquet file are in its metadata.
+
+    Raises:
+        ObjectNotFound: Nothing is there.
+        IndexFormatError: A file is broken, or is missing.
+    """
+    storage = storage or Storage()
+    chosen = Selection(item_id=item_ids, platform=platform).expression
+    found: dict[tuple[str, str], ItemRecord] = {}
+
+    def read(href: str) -> tuple[str, pa.Table]:
+        return href, open_parquet(href, storage).read(where=chosen)
+
+    hrefs = find_files(index_href(path), storage).records
+    for href, table in stream_concurrently(read, hrefs, ahead=_FOOTERS_AHEAD):
+        for record in from_table(table, href=redact(href)):
+            found.setdefault((record.item_id, record.platform), record)
+    return [found[key] for key in sorted(found)]
+
+
+def index_of(table: pa.Table) -> str | None:
+    """Where a table was read from by `read_index`; None if it was not.
+
+    Example:
+        >>> from stacchip.index.schema import SCHEMA
+        >>> index_of(SCHEMA.empty_table()) is None
+        True
+    """
+    href = (table.schema.metadata or {}).get(_INDEX_KEY)
+    return None if href is None else href.decode()
+
+
+def _column_names(columns: Sequence[str] | None) -> list[str] | None:
+    if columns is None:
+        return None
+    unknown = sorted(set(columns) - set(SCHEMA.names))
+    if isinstance(columns, str) or unknown:
+        raise UsageError(f"columns is a list of names of columns; {unknown or columns!r} are not.")
+    return list(columns)
+
+
+def _open_files(files: IndexFiles, storage: Storage) -> Iterator[ParquetFile]:
+    """The files with chips; their footers are fetched ahead."""
+
+    def open_one(entry: Entry) -> ParquetFile:
+        return open_parquet(entry.href, storage, size_bytes=entry.size_bytes)
+
+    return stream_concurrently(open_one, files.chips, ahead=_FOOTERS_AHEAD)
+
+
+def _needed(file: ParquetFile, selection: Selection, names: list[str] | None) -> list[str] | None:
+    """The columns to read of a file."""
+    conform(file.schema.empty_table(), columns=names, href=redact(file.href))
+    return None if names is None else list(dict.fromkeys([*names, *selection.columns]))
+
+
+def _finish(
+    found: pa.Table, selection: Selection, names: list[str] | None, file: ParquetFile
+) -> pa.Table:
+    """The chosen chips among those found, with the columns asked for."""
+    table = conform(selection.refine(found), columns=names, href=redact(file.href))
+    return table if names is None else table.select(names)
+
+
+def _with_origin(table: pa.Table, href: str, items: dict[str, Any]) -> pa.Table:
+    """The table with its origin in the metadata, and with the items of its chips."""
+    local = local_path(href)
+    origin = href if local is None else str(local.absolute())
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _INDEX_KEY: origin})
+    if items and "item_id" in table.column_names:
+        there = set(pc.unique(table["item_id"]).to_pylist())
+        items = {item_id: item for item_id, item in items.items() if item_id in there}
+    return embed_items(table, items) if items else table

@@ -1,0 +1,177 @@
+"""Take a source or an item out of an index, without touching the chips of other sources."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stacchip.errors import ItemNotFound, SourceNotFound, UsageError
+from stacchip.index.layout import CHIPS, RECORDS, IndexFiles, find_files, index_href, is_file
+from stacchip.index.parquet import chips_writer, open_parquet
+from stacchip.index.record_file import RecordFile
+from stacchip.index.replacing import put_file, replace_files, staging
+from stacchip.index.schema import SCHEMA, conform, embed_items, embedded_items
+from stacchip.index.selection import Selection
+from stacchip.storage import Storage, child_href, parent_href, redact
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+__all__ = ["remove"]
+
+_log = logging.getLogger(__name__)
+
+
+def remove(
+    path: str | os.PathLike[str],
+    *,
+    platform: str | None = None,
+    item_id: str | None = None,
+    storage: Storage | None = None,
+) -> int:
+    """Take the chips of a source, or of an item, out of an index, and the records of their items.
+
+    The files of other sources stay as they are, byte for byte. A file that holds several sources,
+    as other tools write it, is written again without the chips. A remove that is killed leaves each
+    source's chips as they were or without those removed; run again, it ends its work.
+
+    Args:
+        path: Folder or parquet file of an index.
+        platform: Name of the source.
+        item_id: Id of the item; with `platform`, of that source only.
+        storage: How to reach it.
+
+    Returns:
+        How many chips were removed.
+
+    Raises:
+        SourceNotFound: The index has no chip of that source.
+        ItemNotFound: The index has no chip of that item.
+        UsageError: Neither was given.
+    """
+    storage = storage or Storage()
+    if platform is None and item_id is None:
+        raise UsageError("Say what to remove: platform=, item_id=, or both.")
+    href = index_href(path)
+    files = find_files(href, storage)
+    chosen = Selection(platform=platform, item_id=item_id).expression
+    if is_file(href):
+        removed = _remove_in_file(href, chosen, storage)
+    else:
+        removed = sum(
+            _remove_in_folder(folder, chips, records, chosen, storage)
+            for folder, chips, records in _folders(files)
+        )
+    if removed == 0:
+        _raise_not_found(href, platform, item_id)
+    _log.info("%s: %d chips removed", redact(href), removed)
+    return removed
+
+
+def _folders(files: IndexFiles) -> Iterator[tuple[str, list[str], str | None]]:
+    """The folders of an index: each with its files with chips, and its records."""
+    by_folder: dict[str, list[str]] = defaultdict(list)
+    for entry in files.chips:
+        by_folder[parent_href(entry.href)].append(entry.href)
+    for folder, chips in by_folder.items():
+        records = child_href(folder, RECORDS)
+        yield folder, chips, records if records in files.records else None
+
+
+def _remove_in_folder(
+    folder: str, chips: Sequence[str], records: str | None, chosen: pc.Expression, storage: Storage
+) -> int:
+    """Take chips out of the files of one folder, and say how many."""
+    counts = {href: _count(href, chosen, storage) for href in chips}
+    touched = {href: found for href, (found, _) in counts.items() if found}
+    if not touched:
+        return 0
+    emptied = {href for href in touched if counts[href][0] == counts[href][1]}
+    with staging(folder) as stage:
+        staged = {
+            href.rpartition("/")[2]: _write_rest(href, chosen, stage, storage)
+            for href in touched.keys() - emptied
+        }
+        if emptied == set(chips):
+            # an index without chips is still one
+            staged[CHIPS] = _write_empty(stage)
+        replace_files(
+            folder,
+            staged,
+            {href.rpartition("/")[2] for href in emptied} - set(staged),
+            stage,
+            records=None if records is None else _write_records(records, chosen, stage, storage),
+            interim_records=None,
+            storage=storage,
+        )
+    return sum(touched.values())
+
+
+def _remove_in_file(href: str, chosen: pc.Expression, storage: Storage) -> int:
+    """Take chips out of an index that is a single file, and say how many."""
+    found, _ = _count(href, chosen, storage)
+    if found:
+        with staging(parent_href(href)) as stage:
+            put_file(_write_rest(href, chosen, stage, storage), href, storage)
+    return found
+
+
+def _count(href: str, chosen: pc.Expression, storage: Storage) -> tuple[int, int]:
+    """How many chips of a file are chosen, and how many it has; pixels of neither are read."""
+    file = open_parquet(href, storage)
+    return file.count(chosen), file.rows
+
+
+def _write_rest(href: str, chosen: pc.Expression, stage: Path, storage: Storage) -> Path:
+    """Write the chips of a file that are not chosen, row group by row group."""
+    file = open_parquet(href, storage)
+    items = embedded_items(file.schema)
+    like = conform(file.schema.empty_table(), href=redact(href))
+    if items:
+        wanted = pc.field("item_id").isin(pa.array(items, pa.string())) & ~chosen
+        left = file.read(["item_id"], wanted)["item_id"].unique().to_pylist()
+        like = embed_items(like, {key: items[key] for key in left})
+    path = stage / href.rpartition("/")[2]
+    with chips_writer(path, like.schema) as writer:
+        for part in file.scan(where=~chosen):
+            rest = conform(part, href=redact(href))
+            if rest.num_rows:
+                writer.write_table(rest.replace_schema_metadata(like.schema.metadata))
+    return path
+
+
+def _write_empty(stage: Path) -> Path:
+    path = stage / CHIPS
+    with chips_writer(path) as writer:
+        writer.write_table(SCHEMA.empty_table())
+    return path
+
+
+def _write_records(href: str, chosen: pc.Expression, stage: Path, storage: Storage) -> Path | None:
+    """Write the records that are not chosen; None where none is chosen."""
+    file = open_parquet(href, storage)
+    if not file.count(chosen):
+        return None
+    with RecordFile(stage) as records:
+        for table in file.scan(where=~chosen):
+            records.add(table, redact(href))
+        return records.write(stage / RECORDS)
+
+
+def _raise_not_found(href: str, platform: str | None, item_id: str | None) -> None:
+    if item_id is not None:
+        of = f" of '{platform}'" if platform is not None else ""
+        raise ItemNotFound(
+            f"The index at {redact(href)} has no chip of item '{item_id}'{of}: "
+            "nothing was removed.",
+            item_id=item_id,
+        )
+    raise SourceNotFound(
+        f"The index at {redact(href)} has no chip of source '{platform}': nothing was removed."
+    )

@@ -1,0 +1,243 @@
+"""The columns of a chip index, stated once, and the check that a table has them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from stacchip.errors import IndexFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+__all__ = [
+    "BBOX",
+    "GEO_METADATA",
+    "KEY",
+    "OPTIONAL_COLUMNS",
+    "SCHEMA",
+    "SHARE_COLUMNS",
+    "concat_indexes",
+    "conform",
+    "embed_items",
+    "embedded_items",
+    "validate",
+    "without_extension",
+]
+
+KEY: Final = ("platform", "item_id", "chip_size", "chip_index_x", "chip_index_y")
+"""What makes a chip: two chip sizes of one item share chipids, so a chipid does not."""
+
+BBOX: Final = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
+"""Type of the `bbox` column: the covering of GeoParquet 1.1, degrees in OGC:CRS84."""
+
+_GEOARROW_WKB: Final = {
+    "ARROW:extension:name": "geoarrow.wkb",
+    "ARROW:extension:metadata": json.dumps({"crs": "OGC:CRS84", "crs_type": "authority_code"}),
+}
+
+# Facts that stay true when files are merged by tools that keep the first file's metadata only:
+# hence both geometry types, and no `bbox`. `crs` is left out, which says OGC:CRS84.
+GEO_METADATA: Final[dict[str, Any]] = {
+    "version": "1.1.0",
+    "primary_column": "geometry",
+    "columns": {
+        "geometry": {
+            "encoding": "WKB",
+            "geometry_types": ["MultiPolygon", "Polygon"],
+            "orientation": "counterclockwise",
+            "edges": "planar",
+            "covering": {"bbox": {field.name: ["bbox", field.name] for field in BBOX}},
+        }
+    },
+}
+"""The `geo` metadata of every index file (GeoParquet 1.1.0, "File metadata")."""
+
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("chipid", pa.string()),
+        pa.field("platform", pa.string()),
+        pa.field("item_id", pa.string()),
+        pa.field("date", pa.date32()),
+        pa.field("datetime", pa.timestamp("us", tz="UTC")),
+        pa.field("chip_index_x", pa.int32()),
+        pa.field("chip_index_y", pa.int32()),
+        pa.field("cloud_cover_percentage", pa.float32()),
+        pa.field("nodata_percentage", pa.float32()),
+        pa.field("shadow_percentage", pa.float32()),
+        pa.field("cirrus_percentage", pa.float32()),
+        pa.field("snow_percentage", pa.float32()),
+        pa.field("water_percentage", pa.float32()),
+        pa.field("chip_size", pa.int32()),
+        pa.field("crs", pa.string()),
+        pa.field("item_href", pa.string()),
+        pa.field("geometry", pa.binary(), metadata=_GEOARROW_WKB),
+        pa.field("bbox", BBOX),
+    ],
+    metadata={"geo": json.dumps(GEO_METADATA)},
+)
+"""The columns of an index, in their order.
+
+The shares (`*_percentage`) are 0..1 of all pixels of the chip, fill included; null is "not known".
+`datetime` is UTC, `crs` the chip's own, `geometry` its footprint and `bbox` the footprint's
+bounds in OGC:CRS84. Both are null for a chip that lies wholly outside the Earth's edge in its
+projection (the corners of a global sinusoidal grid).
+"""
+
+SHARE_COLUMNS: Final = {
+    "cloud": "cloud_cover_percentage",
+    "nodata": "nodata_percentage",
+    "shadow": "shadow_percentage",
+    "cirrus": "cirrus_percentage",
+    "snow": "snow_percentage",
+    "water": "water_percentage",
+}
+"""The name of a share, as sources use it, and its column."""
+
+# Files of earlier versions and of other writers may lack these; they are filled with nulls.
+OPTIONAL_COLUMNS: Final = (
+    "shadow_percentage",
+    "cirrus_percentage",
+    "snow_percentage",
+    "water_percentage",
+    "item_href",
+)
+# Said here and not by the schema's nullability: a table made by pandas or DuckDB, where every
+# column is nullable, must concatenate with ours.
+_NEVER_NULL: Final = frozenset((*KEY, "chipid", "date", "datetime", "crs"))
+_ITEMS_KEY: Final = b"stacchip:items"
+
+
+def validate(table: pa.Table) -> None:
+    """Check that a table is a chip index: its columns, their types, and no null in a key.
+
+    Dictionary-encoded and large strings count as strings, and geoarrow's WKB type as binary, since
+    other libraries read files so. Further columns are allowed.
+
+    Raises:
+        IndexFormatError: The first column that is absent or wrong is named in `column`.
+
+    Example:
+        >>> validate(SCHEMA.empty_table())
+        >>> validate(SCHEMA.empty_table().drop_columns("platform"))
+        Traceback (most recent call last):
+            ...
+        stacchip.errors.IndexFormatError: Not a chip index: column 'platform' is absent. ...
+    """
+    conform(table)
+
+
+def conform(
+    table: pa.Table, *, columns: Collection[str] | None = None, href: str | None = None
+) -> pa.Table:
+    """The table with exactly the columns of `SCHEMA`, of its types and in its order, then others.
+
+    Args:
+        table: Rows of a chip index as any tool may have written or read them.
+        columns: Which columns of `SCHEMA` it must have; all by default.
+        href: Where the table comes from, for the error.
+
+    Returns:
+        A table that shares its buffers with the one given where the types agree already. Its
+        metadata is that of the table given, with `geo` set.
+
+    Raises:
+        IndexFormatError: `table` is no chip index; `column` names the first column at fault.
+    """
+    names = SCHEMA.names if columns is None else columns
+    ours = [SCHEMA.field(name) for name in SCHEMA.names if name in names]
+    conformed = [_conform_column(table, field, href) for field in ours]
+    others = [name for name in table.column_names if name not in SCHEMA.names]
+    metadata = {**(table.schema.metadata or {}), **(SCHEMA.metadata or {})}
+    if "geometry" not in names or "bbox" not in names:
+        del metadata[b"geo"]  # it would speak of columns that are not there
+    schema = pa.schema([*ours, *(table.schema.field(name) for name in others)], metadata=metadata)
+    return pa.Table.from_arrays([*conformed, *(table[name] for name in others)], schema=schema)
+
+
+def _conform_column(table: pa.Table, field: pa.Field, href: str | None) -> pa.ChunkedArray:
+    found = table.schema.get_all_field_indices(field.name)
+    if not found and field.name in OPTIONAL_COLUMNS:
+        return pa.chunked_array([pa.nulls(table.num_rows, field.type)])
+    if len(found) != 1:
+        raise _wrong(field.name, "is there twice" if found else "is absent", href)
+    column = without_extension(table.column(found[0]))
+    if column.type != field.type:
+        try:
+            column = column.cast(field.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            problem = f"has type {column.type}, not {field.type}"
+            raise _wrong(field.name, problem, href) from error
+    if column.null_count and field.name in _NEVER_NULL:
+        raise _wrong(field.name, f"is null in {column.null_count} rows", href)
+    return column
+
+
+def without_extension(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column without an extension type: `geometry` has one where geoarrow is imported."""
+    if isinstance(column.type, pa.BaseExtensionType):
+        chunks = [chunk.storage for chunk in column.chunks]
+        return pa.chunked_array(chunks, type=column.type.storage_type)
+    return column
+
+
+def _wrong(column: str, problem: str, href: str | None) -> IndexFormatError:
+    where = f" in {href}" if href else ""
+    return IndexFormatError(
+        f"Not a chip index{where}: column '{column}' {problem}. "
+        "An index is made by stacchip's create_index(); its columns are stacchip.index.SCHEMA.",
+        column=column,
+        href=href,
+    )
+
+
+def embed_items(table: pa.Table, items: Mapping[str, Mapping[str, Any]]) -> pa.Table:
+    """The table with its STAC items in the schema's metadata, as `pq.write_table` keeps them.
+
+    Args:
+        table: A chip index.
+        items: STAC items as dictionaries, by item id.
+
+    Example:
+        >>> table = embed_items(SCHEMA.empty_table(), {"a": {"id": "a", "type": "Feature"}})
+        >>> embedded_items(table)
+        {'a': {'id': 'a', 'type': 'Feature'}}
+    """
+    text = json.dumps(items, separators=(",", ":"), ensure_ascii=False)
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), _ITEMS_KEY: text})
+
+
+def embedded_items(table: pa.Table | pa.Schema) -> dict[str, dict[str, Any]]:
+    """The STAC items in the metadata of a table or schema, by item id; empty where none are.
+
+    After a merge by another tool this is the first file's map: it says nothing of other items.
+    """
+    schema = table.schema if isinstance(table, pa.Table) else table
+    text = (schema.metadata or {}).get(_ITEMS_KEY)
+    if text is None:
+        return {}
+    items: dict[str, dict[str, Any]] = json.loads(text)
+    return items
+
+
+def concat_indexes(tables: Sequence[pa.Table]) -> pa.Table:
+    """Several chip indexes as one table that has the items of all; pyarrow keeps the first's only.
+
+    Where tables have different items of one id, the first is kept.
+
+    Raises:
+        IndexFormatError: A table is no chip index.
+
+    Example:
+        >>> one = embed_items(SCHEMA.empty_table(), {"a": {"id": "a"}})
+        >>> other = embed_items(SCHEMA.empty_table(), {"b": {"id": "b"}})
+        >>> sorted(embedded_items(concat_indexes([one, other])))
+        ['a', 'b']
+    """
+    table = pa.concat_tables([conform(table) for table in tables], promote_options="default")
+    items: dict[str, dict[str, Any]] = {}
+    for part in reversed(tables):
+        items |= embedded_items(part)
+    return embed_items(table.replace_schema_metadata(SCHEMA.metadata), items)

@@ -1,0 +1,268 @@
+"""Which chips of an index are wanted: by cloud, nodata, time, place, source, item."""
+
+from __future__ import annotations
+
+import re
+from calendar import isleap, monthrange
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property, reduce
+from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import shapely
+
+from stacchip.errors import UsageError
+from stacchip.index.schema import SCHEMA, without_extension
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Filters", "Moment", "Selection", "parse_period"]
+
+Moment: TypeAlias = str | date | None
+"""A date, an aware datetime, or either as ISO 8601 text; None where a period is open."""
+
+# Of a geometry with more parts than this, the bounds of the whole decide which row groups are read.
+_MOST_PARTS: Final = 32
+
+
+class Filters(TypedDict, total=False):
+    """The arguments of `Selection`, as functions that read an index take them."""
+
+    max_cloud: float | None
+    max_nodata: float | None
+    datetime: str | date | Sequence[Moment] | None
+    bbox: Sequence[float] | None
+    geometry: shapely.Geometry | None
+    platform: str | Sequence[str] | None
+    item_id: str | Sequence[str] | None
+    chip_size: int | Sequence[int] | None
+    where: pc.Expression | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which chips of an index are wanted; what is None does not matter.
+
+    A chip whose cloud or nodata share is not known (null) is not below any limit.
+
+    Args:
+        max_cloud: Largest share of cloud, 0..1.
+        max_nodata: Largest share of nodata, 0..1.
+        datetime: Period in which chips were taken, ends included: `"2023-05"`,
+            `"2023-05-01/2023-08-31"`, `"2023-05-01/.."`, or a pair of dates or aware datetimes. A
+            date stands for its whole day in UTC.
+        bbox: xmin, ymin, xmax, ymax in degrees (OGC:CRS84); xmin > xmax crosses the antimeridian.
+        geometry: In OGC:CRS84; footprints must intersect it, as they must the bbox.
+        platform: Name of a source, or several.
+        item_id: Id of an item, or several.
+        chip_size: Side of a chip in pixels, or several.
+        where: Any further condition on the columns, as a pyarrow expression.
+
+    Raises:
+        UsageError: An argument cannot be right.
+
+    Example:
+        >>> chosen = Selection(max_cloud=0.1, datetime="2023-05")
+        >>> print(chosen.expression)
+        (((cloud_cover_percentage <= 0.1) and (datetime >= 2023-05-01 00:00:00.000000Z)) and \
+(datetime <= 2023-05-31 23:59:59.999999Z))
+    """
+
+    max_cloud: float | None = None
+    max_nodata: float | None = None
+    datetime: str | date | Sequence[Moment] | None = None
+    bbox: Sequence[float] | None = None
+    geometry: shapely.Geometry | None = None
+    platform: str | Sequence[str] | None = None
+    item_id: str | Sequence[str] | None = None
+    chip_size: int | Sequence[int] | None = None
+    where: pc.Expression | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.expression, self.area  # says at once what is wrong
+
+    @classmethod
+    def of(cls, filters: Filters) -> Selection:
+        """A selection from the arguments of a function.
+
+        Raises:
+            UsageError: There is no such filter.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(filters) - set(known))
+        if unknown:
+            raise UsageError(f"An index cannot be filtered by {unknown}; known are {known}.")
+        return cls(**filters)
+
+    @cached_property
+    def area(self) -> shapely.Geometry | None:
+        """Where footprints must lie, in OGC:CRS84; None is anywhere."""
+        if self.geometry is not None and not isinstance(self.geometry, shapely.Geometry):
+            raise UsageError(f"geometry is a shapely geometry, not {type(self.geometry).__name__}.")
+        if self.bbox is None:
+            return self.geometry
+        box = _to_polygon(self.bbox)
+        return box if self.geometry is None else shapely.intersection(box, self.geometry)
+
+    @cached_property
+    def expression(self) -> pc.Expression | None:
+        """What the columns must satisfy; footprints are only compared by their bounds."""
+        conditions = [*self._limits(), *self._period(), *self._names()]
+        if self.area is not None:
+            conditions.append(_overlaps(self.area))
+        if self.where is not None:
+            conditions.append(self.where)
+        return reduce(lambda one, other: one & other, conditions) if conditions else None
+
+    def _limits(self) -> Iterable[pc.Expression]:
+        limits = {"cloud_cover_percentage": self.max_cloud, "nodata_percentage": self.max_nodata}
+        for column, limit in limits.items():
+            if limit is None:
+                continue
+            if not 0 <= limit <= 1:
+                raise UsageError(f"A limit of {column} is a share, 0 to 1, not {limit}.")
+            # in the column's own precision: 0.1 as float32 is above 0.1
+            yield pc.field(column) <= pa.scalar(limit, SCHEMA.field(column).type)
+
+    def _period(self) -> Iterable[pc.Expression]:
+        kind = SCHEMA.field("datetime").type
+        start, end = parse_period(self.datetime)
+        if start is not None:
+            yield pc.field("datetime") >= pa.scalar(start, kind)
+        if end is not None:
+            yield pc.field("datetime") <= pa.scalar(end, kind)
+
+    def _names(self) -> Iterable[pc.Expression]:
+        named = {"platform": self.platform, "item_id": self.item_id, "chip_size": self.chip_size}
+        for column, wanted in named.items():
+            if wanted is None:
+                continue
+            values = [wanted] if isinstance(wanted, str | int) else list(wanted)
+            yield pc.field(column).isin(pa.array(values, SCHEMA.field(column).type))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that `refine` needs."""
+        return () if self.area is None else ("geometry",)
+
+    def refine(self, table: pa.Table) -> pa.Table:
+        """The rows that satisfy `expression`, without those whose footprint misses the area."""
+        if self.area is None or table.num_rows == 0:
+            return table
+        shapely.prepare(self.area)
+        wkb = without_extension(table["geometry"]).to_numpy(zero_copy_only=False)
+        return table.filter(pa.array(shapely.intersects(self.area, shapely.from_wkb(wkb))))
+
+    def apply(self, table: pa.Table) -> pa.Table:
+        """The chosen rows of a table in memory.
+
+        Example:
+            >>> from stacchip.index.schema import SCHEMA
+            >>> Selection(max_cloud=0.1).apply(SCHEMA.empty_table()).num_rows
+            0
+        """
+        return self.refine(table if self.expression is None else table.filter(self.expression))
+
+
+def _to_polygon(bbox: Sequence[float]) -> shapely.Geometry:
+    """A bbox as a polygon, or as two where it crosses the antimeridian."""
+    try:
+        west, south, east, north = (float(side) for side in bbox)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"bbox is xmin, ymin, xmax, ymax in degrees, not {bbox!r}.") from error
+    if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
+        raise UsageError(
+            f"bbox is xmin, ymin, xmax, ymax in degrees of longitude and latitude, not {bbox!r}."
+        )
+    if west <= east:
+        return shapely.box(west, south, east, north)
+    return shapely.union(
+        shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)
+    )
+
+
+def _overlaps(area: shapely.Geometry) -> pc.Expression:
+    """That a footprint's bounds overlap those of a part of an area."""
+    parts = shapely.get_parts(area)
+    if len(parts) > _MOST_PARTS or len(parts) == 0:
+        parts = np.array([area])
+    boxes = (_in_bounds(part.bounds) for part in parts)
+    return reduce(lambda one, other: one | other, boxes)
+
+
+def _in_bounds(bounds: tuple[float, float, float, float]) -> pc.Expression:
+    west, south, east, north = bounds
+    return (
+        (pc.field("bbox", "xmin") <= east)
+        & (pc.field("bbox", "xmax") >= west)
+        & (pc.field("bbox", "ymin") <= north)
+        & (pc.field("bbox", "ymax") >= south)
+    )
+
+
+def parse_period(
+    period: str | date | Sequence[Moment] | None,
+) -> tuple[datetime | None, datetime | None]:
+    """Start and end of a period, in UTC, both within it.
+
+    Args:
+        period: A moment, a pair of them, or text as STAC APIs take it, where `..` is open.
+
+    Raises:
+        UsageError: It cannot be understood, or ends before it starts.
+
+    Example:
+        >>> start, end = parse_period("2024-02/2024-03-05T12:00:00Z")
+        >>> start.isoformat(), end.isoformat()
+        ('2024-02-01T00:00:00+00:00', '2024-03-05T12:00:00+00:00')
+    """
+    if isinstance(period, str):
+        moments: Sequence[Moment] = period.split("/")
+    else:
+        moments = [period] if period is None or isinstance(period, date) else list(period)
+    if len(moments) not in (1, 2):
+        raise UsageError(f"A period has a start and an end, not {period!r}.")
+    spans = [_span(moment) for moment in moments]
+    start, end = spans[0][0], spans[-1][1]
+    if start is not None and end is not None and end < start:
+        raise UsageError(f"The period {period!r} ends before it starts.")
+    return start, end
+
+
+def _span(moment: Moment) -> tuple[datetime | None, datetime | None]:
+    """The first and last microsecond that a moment stands for: of a date, its whole day."""
+    if moment is None or moment in ("", ".."):
+        return None, None
+    if isinstance(moment, datetime):
+        utc = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        return utc, utc
+    if isinstance(moment, date):
+        return _days(moment, 1)
+    return _parse_span(moment)
+
+
+def _parse_span(text: str) -> tuple[datetime | None, datetime | None]:
+    match = re.fullmatch(r"(\d{4})(?:-(\d\d))?(?:-(\d\d))?", text)
+    try:
+        if match is None:
+            return _span(datetime.fromisoformat(text))
+        year, month, day = (int(part) if part else None for part in match.groups())
+        first = date(year or 0, month or 1, day or 1)
+    except ValueError as error:
+        raise UsageError(
+            f"{text!r} is no date: write 2023-05-01 or 2023-05-01T10:30:00Z."
+        ) from error
+    if day is not None:
+        return _days(first, 1)
+    if month is not None:
+        return _days(first, monthrange(first.year, month)[1])
+    return _days(first, 366 if isleap(first.year) else 365)
+
+
+def _days(first: date, number: int) -> tuple[datetime, datetime]:
+    start = datetime.combine(first, time(), UTC)
+    return start, start + timedelta(days=number) - timedelta(microseconds=1)

@@ -1,0 +1,67 @@
+"""Rows put aside on disk, to be read again in another order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["Spill"]
+
+
+class Spill:
+    """A file of record batches of one schema: appended one by one, read in any order.
+
+    The batches are compressed with LZ4, which costs less time than the disk saves.
+
+    Args:
+        path: A file to make.
+        schema: Of all batches; dictionary-encoded columns are not supported.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> batch = pa.record_batch({"x": [1, 2, 3]})
+        >>> with Spill(Path(tempfile.mkdtemp()) / "rows", batch.schema) as spill:
+        ...     number = spill.append(batch.slice(1))
+        ...     spill.read(number).to_pydict()
+        {'x': [2, 3]}
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.schema = schema
+        self._file = path.open("w+b")
+        self._places: list[tuple[int, int, int]] = []  # offset, stored and true size in bytes
+        self._end = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def append(self, batch: pa.RecordBatch) -> int:
+        """Put a batch aside, and get its number."""
+        plain = batch.serialize()
+        packed = pa.compress(plain, codec="lz4")
+        self._file.seek(self._end)
+        self._file.write(packed)
+        self._places.append((self._end, packed.size, plain.size))
+        self._end += packed.size
+        return len(self._places) - 1
+
+    def read(self, number: int) -> pa.RecordBatch:
+        """The batch of a number."""
+        offset, stored, size = self._places[number]
+        self._file.seek(offset)
+        plain = pa.decompress(self._file.read(stored), size, codec="lz4")
+        return pa.ipc.read_record_batch(plain, self.schema)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import shapely
+
+from index.tables import TAKEN, make_grid, make_item, make_table, make_tables
+from stacchip.errors import UsageError
+from stacchip.index import Selection, build_table, parse_period
+
+
+def ids(table):
+    return table["chipid"].to_pylist()
+
+
+@pytest.fixture(scope="module")
+def several():
+    return pa.concat_tables(make_tables(12))
+
+
+def test_a_limit_includes_itself(table):
+    # the column holds float32: 0.1 there is above 0.1 here
+    clouds = Selection(max_cloud=1 / 12).apply(table)["cloud_cover_percentage"].to_pylist()
+    assert len(clouds) == 2
+    assert Selection(max_nodata=0.25).apply(table).num_rows == 6
+
+
+def test_unknown_shares_are_below_no_limit():
+    unknown = build_table(make_item("a"), make_grid(), platform="p", datetime=TAKEN)
+    assert Selection(max_cloud=1).apply(unknown).num_rows == 0
+    assert Selection().apply(unknown).num_rows == 12
+
+
+def test_names_are_one_or_several(several):
+    assert set(Selection(platform="landsat-c2l2-sr").apply(several)["platform"].to_pylist()) == {
+        "landsat-c2l2-sr"
+    }
+    chosen = Selection(item_id=["item-003", "item-004"]).apply(several)
+    assert set(chosen["item_id"].to_pylist()) == {"item-003", "item-004"}
+    assert Selection(chip_size=128).apply(several).num_rows == 4 * 12
+    assert Selection(item_id=[]).apply(several).num_rows == 0
+
+
+def test_conditions_hold_together(several):
+    chosen = Selection(
+        platform="sentinel-2-l2a", max_cloud=0.5, where=pc.field("chip_index_x") == 1
+    ).apply(several)
+    assert chosen.num_rows == 6 * 2
+    assert set(chosen["chip_index_x"].to_pylist()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("period", "start", "end"),
+    [
+        ("2024", "2024-01-01T00:00:00", "2024-12-31T23:59:59.999999"),
+        ("2023", "2023-01-01T00:00:00", "2023-12-31T23:59:59.999999"),
+        ("2024-02", "2024-02-01T00:00:00", "2024-02-29T23:59:59.999999"),
+        ("2024-02-03", "2024-02-03T00:00:00", "2024-02-03T23:59:59.999999"),
+        ("2024-02/2024-03-05", "2024-02-01T00:00:00", "2024-03-05T23:59:59.999999"),
+        ("../2024-02-03T04:05:06Z", None, "2024-02-03T04:05:06"),
+        ("2024-02-03T04:05:06+02:00/..", "2024-02-03T02:05:06", None),
+        ((date(2024, 1, 2), None), "2024-01-02T00:00:00", None),
+        (date(2024, 1, 2), "2024-01-02T00:00:00", "2024-01-02T23:59:59.999999"),
+        ((datetime(2024, 1, 2, 3, tzinfo=UTC), "2024-01-03"), "2024-01-02T03:00:00",
+         "2024-01-03T23:59:59.999999"),
+        (None, None, None),
+    ],
+)  # fmt: skip
+def test_periods_are_understood(period, start, end):
+    found = parse_period(period)
+    expected = tuple(
+        side and datetime.fromisoformat(side).replace(tzinfo=UTC) for side in (start, end)
+    )
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "period", ["yesterday", "2024-13", "2024/2025/2026", "2025/2024", "2024-02-30"]
+)
+def test_impossible_periods_are_refused(period):
+    with pytest.raises(UsageError):
+        parse_period(period)
+
+
+def test_a_period_chooses_by_the_second(several):
+    assert set(Selection(datetime="2024-01-08").apply(several)["item_id"].to_pylist()) == {
+        "item-001"
+    }
+    at = "2024-01-08T10:30:00Z"
+    assert Selection(datetime=at).apply(several).num_rows == 12
+    assert Selection(datetime=("2024-01-08T10:30:01Z", None)).apply(several).num_rows == 12 * 10
+
+
+def test_a_bbox_chooses_footprints_that_meet_it(table):
+    row = table.to_pylist()[5]
+    middle = shapely.from_wkb(row["geometry"]).centroid
+    bbox = (middle.x, middle.y, middle.x, middle.y)
+    assert ids(Selection(bbox=bbox).apply(table)) == [row["chipid"]]
+
+
+def test_a_geometry_that_only_meets_the_bounds_of_a_footprint_does_not_choose_it():
+    slanted = make_table(zone=33, east=200_000, north=7_500_000, chips=(1, 1), chip_size=2000)
+    footprint = shapely.from_wkb(slanted["geometry"][0].as_py())
+    west, south, *_ = footprint.bounds
+    corner = shapely.Point(west + 1e-6, south + 1e-6)
+    assert not footprint.intersects(corner)
+    assert Selection(geometry=corner).apply(slanted).num_rows == 0
+    assert Selection(geometry=footprint.centroid).apply(slanted).num_rows == 1
+
+
+def test_a_bbox_and_a_geometry_hold_together(table):
+    here = shapely.from_wkb(table["geometry"][0].as_py()).centroid
+    there = shapely.from_wkb(table["geometry"][11].as_py()).centroid
+    assert (
+        Selection(geometry=here, bbox=(*there.coords[0], *there.coords[0])).apply(table).num_rows
+        == 0
+    )
+    both = Selection(geometry=here, bbox=(-180, -90, 180, 90)).apply(table)
+    assert ids(both) == ids(table)[:1]
+
+
+def test_a_bbox_across_the_antimeridian_chooses_on_both_sides():
+    across = make_table(zone=60, east=750_000, north=4_000_000, chips=(2, 20))
+    kinds = [shapely.from_wkb(wkb).geom_type for wkb in across["geometry"].to_pylist()]
+    assert "MultiPolygon" in kinds
+    assert Selection(bbox=(179, 30, -179, 40)).apply(across).num_rows == 40
+    # the covering of chips that cross is the whole globe; their footprints are not
+    assert Selection(bbox=(0, 30, 10, 40)).apply(across).num_rows == 0
+    east = Selection(bbox=(-180, 30, -179, 40)).apply(across).num_rows
+    west = Selection(bbox=(179, 30, 180, 40)).apply(across).num_rows
+    assert east + west == 40 + kinds.count("MultiPolygon")
+
+
+def test_a_geometry_of_many_parts_chooses_all_of_them(several):
+    points = [shapely.from_wkb(wkb).centroid for wkb in several["geometry"].to_pylist()[::3]]
+    assert Selection(geometry=shapely.MultiPoint(points)).apply(several).num_rows == len(points)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"bbox": (1, 2, 3)}, {"bbox": (0, 50, 10, 40)}, {"bbox": (-200, 0, 0, 10)},
+        {"bbox": "world"}, {"geometry": "POINT (0 0)"}, {"max_cloud": 50},
+        {"max_nodata": -0.1}, {"datetime": "soon"},
+    ],
+)  # fmt: skip
+def test_impossible_filters_are_refused_at_once(filters):
+    with pytest.raises(UsageError):
+        Selection(**filters)
