@@ -1,0 +1,345 @@
+"""The chips of one item, however they are measured."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from stacchip.errors import ItemError, MissingMetadata, RasterError, StorageError, UsageError
+from stacchip.index import (
+    ChipGrid,
+    Edge,
+    RecordedGrid,
+    build_table,
+    count_shares,
+    make_footprints,
+    record_grid,
+)
+from stacchip.items import (
+    AssetInfo,
+    item_datetime,
+    item_href,
+    load_items,
+    platform_name,
+    read_assets,
+    reference_asset,
+    reference_candidates,
+)
+from stacchip.raster.geobox import GeoBox
+from stacchip.raster.reader import open_reader
+from stacchip.sources import Source, find_source
+from stacchip.storage import Storage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pystac
+    from affine import Affine
+    from numpy.typing import ArrayLike, NDArray
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GridDifference:
+    """A file that lies elsewhere than its item says; the file was believed.
+
+    Attributes:
+        item_id: The item.
+        asset: Key of the asset.
+        in_item: What the item says: CRS, shape and transform.
+        in_file: What the file's header says.
+    """
+
+    item_id: str
+    asset: str
+    in_item: str
+    in_file: str
+
+    def __str__(self) -> str:
+        return (
+            f"Item {self.item_id!r} says of asset {self.asset!r}: {self.in_item}; "
+            f"its file says: {self.in_file}. The file is believed."
+        )
+
+
+class ChipIndexer:
+    """The chips of one item; subclass it and override `get_stats` to measure them your way.
+
+    Args:
+        item: A STAC item: a `pystac.Item`, its dictionary, or its path or URL.
+        chip_size: Side of a chip in pixels of the reference band.
+        chip_max_nodata: Chips with a larger share of nodata (0..1) get no row.
+        shape: (height, width) of the reference band, where the item does not say it.
+        edge: `"drop"` leaves out chips that would reach beyond the last pixels, `"pad"` keeps them;
+            where nodata is measured, padding counts as nodata (`chip_max_nodata`).
+        reference: Key of the asset whose pixels make the chip grid; by default the finest band.
+        open_files: Take the grid from the reference band's file, whatever the item says. Without
+            it a file is asked only where the item says too little.
+        storage: Where files are read from: credentials, endpoint, retries.
+
+    Raises:
+        MissingMetadata: The item does not say where its pixels lie, and no file could be opened.
+        InvalidMetadata: What it says cannot be right.
+
+    Example:
+        >>> class Striped(NoStatsChipIndexer):
+        ...     def get_stats(self, x, y):
+        ...         return 0.25 * x, 0.0
+        >>> Striped(item).create_index()["cloud_cover_percentage"].to_pylist()[:4]
+        [0.0, 0.25, 0.5, 0.75]
+    """
+
+    def __init__(
+        self,
+        item: pystac.Item | dict[str, Any] | str,
+        chip_size: int = 256,
+        chip_max_nodata: float = 0.5,
+        shape: tuple[int, int] | None = None,
+        *,
+        edge: Edge = "drop",
+        reference: str | None = None,
+        open_files: bool = False,
+        storage: Storage | None = None,
+    ) -> None:
+        self.storage = storage or Storage()
+        self.item = load_one(item, self.storage)
+        self.chip_size = chip_size
+        self.chip_max_nodata = chip_max_nodata
+        self.edge = edge
+        self.differences: tuple[GridDifference, ...] = ()
+        self._shape = shape
+        self._reference = reference
+        self._open_files = open_files
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.item.id!r}, platform={self.platform!r})"
+
+    # --- where the chips lie
+
+    @cached_property
+    def assets(self) -> dict[str, AssetInfo]:
+        """What the item says of its assets, by key."""
+        return read_assets(self.item)
+
+    @cached_property
+    def reference(self) -> AssetInfo:
+        """The asset whose pixels make the chip grid."""
+        names = None if self._reference is None else [self._reference]
+        source = self.source
+        try:
+            return reference_asset(self.item, self.assets, names=names, source=source)
+        except ItemError as error:
+            # no grid is known: the file of the most likely band will tell
+            if not (self._open_files or isinstance(error, MissingMetadata)):
+                raise
+            return reference_candidates(self.item, self.assets, names=names, source=source)[0]
+
+    @cached_property
+    def grid(self) -> ChipGrid:
+        """The chips of the item; a file is opened only where the item does not say where it is."""
+        return ChipGrid(self._find_geobox(), self.chip_size, self.edge)
+
+    def _find_geobox(self) -> GeoBox:
+        geobox = self.reference.geobox
+        if geobox is None or self._open_files or self.differences:
+            geobox = self.open_reference()
+        return geobox if self._shape is None else GeoBox(self._shape, geobox.affine, geobox.crs)
+
+    def open_reference(self) -> GeoBox:
+        """Where the reference band's file says that its pixels lie.
+
+        Raises:
+            MissingMetadata: It does not say, or could not be opened, and neither does the item.
+        """
+        asset = self.reference
+        try:
+            geobox = open_reader(asset.href, self.storage).geobox
+        except (StorageError, RasterError) as error:
+            if asset.problem is None:
+                raise
+            raise MissingMetadata(
+                f"Item {self.item.id!r} does not say where the pixels of asset {asset.key!r} lie "
+                f"({', '.join(asset.missing)}), and its file cannot be opened: {error}",
+                item_id=self.item.id,
+                asset=asset.key,
+                field=asset.problem.field,
+            ) from error
+        if geobox is None:
+            raise MissingMetadata(
+                f"Neither item {self.item.id!r} nor the file of its asset {asset.key!r} says where "
+                "its pixels lie. Add proj:code, proj:transform and proj:shape to the item.",
+                item_id=self.item.id,
+                asset=asset.key,
+                field="proj:transform",
+            )
+        return geobox
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the reference band in pixels."""
+        return self.grid.shape
+
+    @property
+    def transform(self) -> Affine:
+        """From (column, row) of the reference band to coordinates in `crs`."""
+        return self.grid.transform
+
+    @property
+    def crs(self) -> Any:
+        """The CRS of the reference band; its `str` is "EPSG:..." where it has a code."""
+        return self.grid.geobox.crs
+
+    @property
+    def bbox(self) -> tuple[float, float, float, float]:
+        """Bounds of the reference band in its CRS: xmin, ymin, xmax, ymax."""
+        box = self.grid.geobox.boundingbox
+        return (box.left, box.bottom, box.right, box.top)
+
+    @property
+    def x_size(self) -> int:
+        """Chips in a row."""
+        return self.grid.x_size
+
+    @property
+    def y_size(self) -> int:
+        """Chips in a column."""
+        return self.grid.y_size
+
+    @property
+    def size(self) -> int:
+        """Chips in the grid."""
+        return self.grid.size
+
+    def get_chip_bbox(self, x: int, y: int) -> shapely.Geometry:
+        """The footprint of a chip: a polygon in OGC:CRS84 (longitude, latitude).
+
+        Raises:
+            ChipOutOfRange: The grid has no such chip.
+        """
+        chip = self.grid.chip_geobox(x, y)
+        made = make_footprints(chip.affine, self.grid.crs, self.chip_size, (1, 1))
+        footprint: shapely.Geometry = shapely.from_wkb(made.wkb[0].as_py())
+        return footprint
+
+    # --- what is in them
+
+    @property
+    def platform(self) -> str:
+        """The chips' `platform`: the source's name, else the collection, else STAC's platform."""
+        return platform_name(self.item, self.source)
+
+    @cached_property
+    def source(self) -> Source | None:
+        """What kind of imagery the item is, where that is known."""
+        return find_source(self.item)
+
+    def get_stats(self, x: int, y: int) -> tuple[float, float]:  # noqa: ARG002 - for subclasses
+        """Shares of (cloud, nodata) in a chip, 0..1. Override this."""
+        raise UsageError(
+            f"{type(self).__name__} does not say how chips are measured: override get_stats(x, y), "
+            "or use NoStatsChipIndexer."
+        )
+
+    def get_shares(self) -> dict[str, NDArray[np.float32]]:
+        """Shares of all chips, 0..1, each (y_size, x_size): here, one `get_stats` a chip."""
+        stats = np.empty((2, self.y_size, self.x_size), dtype=np.float32)
+        for y, x in np.ndindex(self.y_size, self.x_size):  # the caller's function takes one chip
+            stats[:, y, x] = self.get_stats(x, y)
+        return {"cloud": stats[0], "nodata": stats[1]}
+
+    def recorded_item(self) -> dict[str, Any]:
+        """The item as an index keeps it: a dictionary, with the grid of its chips."""
+        item = self.item.to_dict(include_self_link=True, transform_hrefs=False)
+        return record_grid(item, RecordedGrid(self.grid.geobox, self.reference.key))
+
+    def create_index(self) -> pa.Table:
+        """The index: a row for each chip with no more nodata than `chip_max_nodata`.
+
+        Columns are those of `stacchip.index.schema.SCHEMA`, rows go along x, then y. The table's
+        metadata carries the item, so that `Chipper(table)` works, also after `pq.write_table`.
+
+        Raises:
+            StorageError: A QA file could not be had.
+            RasterError: A QA file could not be read.
+            GridMismatch: The QA band lies in another CRS than the chips.
+        """
+        shares = self.get_shares()
+        table = build_table(
+            self.recorded_item(),
+            self.grid,
+            platform=self.platform,
+            datetime=item_datetime(self.item),
+            shares=shares,
+            chip_max_nodata=self.chip_max_nodata,
+            item_href=item_href(self.item),
+        )
+        _log.info("%r: %d of %d chips indexed", self, table.num_rows, self.size)
+        return table
+
+
+class NoStatsChipIndexer(ChipIndexer):
+    """Indexes without looking at pixels: every chip counts as clear and full.
+
+    Opens no file where the item says where its pixels lie.
+    """
+
+    def get_stats(self, x: int, y: int) -> tuple[float, float]:  # noqa: ARG002 - all are the same
+        """(0, 0) for every chip."""
+        return 0.0, 0.0
+
+
+class NoDataMaskChipIndexer(ChipIndexer):
+    """Measures nodata by a mask that the caller has.
+
+    Args:
+        item: As in `ChipIndexer`.
+        nodata_mask: (height, width) of the reference band, True or nonzero where there is no data.
+        chip_size: As in `ChipIndexer`.
+        chip_max_nodata: As in `ChipIndexer`.
+        **options: Further options of `ChipIndexer`.
+    """
+
+    def __init__(
+        self,
+        item: pystac.Item | dict[str, Any] | str,
+        nodata_mask: ArrayLike,
+        chip_size: int = 256,
+        chip_max_nodata: float = 0.5,
+        **options: Any,
+    ) -> None:
+        super().__init__(item, chip_size, chip_max_nodata, **options)
+        self.nodata_mask = np.asarray(nodata_mask).astype(bool, copy=False)
+
+    @cached_property
+    def _shares(self) -> dict[str, NDArray[np.float32]]:
+        shares = count_shares({"nodata": self.nodata_mask}, self.grid)
+        return {"cloud": np.zeros_like(shares["nodata"]), **shares}
+
+    def get_shares(self) -> dict[str, NDArray[np.float32]]:
+        """The mask's share of each chip; no cloud."""
+        return self._shares
+
+    def get_stats(self, x: int, y: int) -> tuple[float, float]:
+        """(0, share of nodata) of a chip."""
+        return 0.0, float(self._shares["nodata"][y, x])
+
+
+def load_one(item: pystac.Item | dict[str, Any] | str, storage: Storage | None) -> pystac.Item:
+    """The one item that something holds.
+
+    Raises:
+        UsageError: It holds none, or several.
+    """
+    found = list(islice(load_items(item, storage=storage), 2))
+    if len(found) != 1:
+        raise UsageError(
+            f"An indexer takes one item, and was given {'several' if found else 'none'}. "
+            "Loop over stacchip.items.load_items(...), and index each."
+        )
+    return found[0]

@@ -1,0 +1,181 @@
+"""Indexers that measure chips by the QA band of the item's source."""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from stacchip.errors import AssetNotFound
+from stacchip.index import chip_shares
+from stacchip.indexer.base import ChipIndexer, GridDifference, load_one
+from stacchip.raster.geobox import describe_geobox, is_same_grid
+from stacchip.raster.reader import open_reader
+from stacchip.sources import (
+    LANDSAT,
+    LANDSAT_L1,
+    LANDSAT_ST,
+    MODIS,
+    SENTINEL_1,
+    SENTINEL_2,
+    Source,
+    find_source,
+)
+
+if TYPE_CHECKING:
+    import pystac
+    from numpy.typing import NDArray
+
+    from stacchip.items import AssetInfo
+    from stacchip.raster.reader import Reader
+
+_log = logging.getLogger(__name__)
+
+
+class Indexer(ChipIndexer):
+    """Measures chips by the QA band of the item's source.
+
+    `Indexer(item)` finds the source, and is then the indexer of that source where it is one of
+    ours; its `repr` and `source` say which. An item of no known source is indexed as by
+    `NoStatsChipIndexer`, and so is one whose source has no QA band (NAIP, LINZ).
+
+    Args:
+        item: As in `ChipIndexer`.
+        chip_size: As in `ChipIndexer`.
+        chip_max_nodata: As in `ChipIndexer`.
+        shape: As in `ChipIndexer`.
+        source: The source, where it should not be found by the item; a variant of one
+            (`dataclasses.replace`) changes which classes count as cloud.
+        **options: Further options of `ChipIndexer`.
+
+    Raises:
+        AssetNotFound: The source has a QA band, and the item lacks it.
+    """
+
+    sources: ClassVar[tuple[Source, ...]] = ()
+
+    def __new__(cls, item: Any, *_: Any, **options: Any) -> Self:
+        """The indexer of the item's source."""
+        kind = cls
+        if cls is Indexer and options.get("source") is None:
+            found = find_source(load_one(item, options.get("storage")))
+            kinds = (kind for kind in cls.__subclasses__() if found and kind.serves(found))
+            kind = next(kinds, cls)
+        return super().__new__(kind)
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        """What `__new__` is given when an indexer is unpickled."""
+        return (self.item,)
+
+    @classmethod
+    def serves(cls, source: Source) -> bool:
+        """Whether a source is one of this indexer's, fitted to an item or not."""
+        return source.name in {own.name for own in cls.sources}
+
+    def __init__(
+        self,
+        item: pystac.Item | dict[str, Any] | str,
+        chip_size: int = 256,
+        chip_max_nodata: float = 0.5,
+        shape: tuple[int, int] | None = None,
+        *,
+        source: Source | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(item, chip_size, chip_max_nodata, shape, **options)
+        self._source = source
+
+    def __repr__(self) -> str:
+        source = f"source={self.source.name!r}" if self.source else "no known source"
+        return f"{type(self).__name__}({self.item.id!r}, {source})"
+
+    @cached_property
+    def source(self) -> Source | None:
+        """The source given, else the item's where it is one of this indexer's, else its first."""
+        source = self._source or find_source(self.item)
+        if self._source is None and self.sources and not (source and self.serves(source)):
+            source = self.sources[0]
+        return source and source.for_item(self.item)
+
+    @cached_property
+    def qa_asset(self) -> AssetInfo | None:
+        """The QA band; None where the source has none.
+
+        Raises:
+            AssetNotFound: The source has one, and the item lacks it.
+        """
+        source = self.source
+        if source is None or not source.qa_assets:
+            return None
+        key = source.qa_asset(self.item)
+        if key is None:
+            there = ", ".join(self.item.assets) or "none"
+            raise AssetNotFound(
+                f"Item {self.item.id!r} has no QA asset of source {source.name!r} "
+                f"({', '.join(source.qa_assets)}); it has: {there}. "
+                "Use NoStatsChipIndexer to index it without shares.",
+                item_id=self.item.id,
+                asset=source.qa_assets[0],
+            )
+        return self.assets[key]
+
+    @cached_property
+    def _shares(self) -> dict[str, NDArray[np.float32]]:
+        asset, source = self.qa_asset, self.source
+        if asset is None or source is None:
+            zeros = np.zeros((self.y_size, self.x_size), dtype=np.float32)
+            return {"cloud": zeros, "nodata": zeros}
+        reader = open_reader(asset.href, self.storage)
+        self._compare(asset, reader)
+        return chip_shares(reader, source, self.grid, geobox=asset.geobox, nodata=asset.nodata)
+
+    def _compare(self, asset: AssetInfo, reader: Reader) -> None:
+        """Note a QA file that lies elsewhere than its item says: the grid is then the file's."""
+        if asset.geobox is None or reader.geobox is None:
+            return
+        if is_same_grid(asset.geobox, reader.geobox):
+            return
+        difference = GridDifference(
+            self.item.id, asset.key, describe_geobox(asset.geobox), describe_geobox(reader.geobox)
+        )
+        _log.warning("%s", difference)
+        self.differences = (difference,)
+        self.__dict__.pop("grid", None)
+
+    def get_shares(self) -> dict[str, NDArray[np.float32]]:
+        """Shares of all chips, each (y_size, x_size); the QA band is read once."""
+        if type(self).get_stats is not Indexer.get_stats:
+            return super().get_shares()
+        return self._shares
+
+    def get_stats(self, x: int, y: int) -> tuple[float, float]:
+        """Shares of (cloud, nodata) in a chip, 0..1."""
+        shares = self._shares
+        cloud = shares["cloud"][y, x] if "cloud" in shares else 0.0
+        return float(cloud), float(shares["nodata"][y, x])
+
+
+class LandsatIndexer(Indexer):
+    """Measures Landsat Collection 2 by QA_PIXEL; see `stacchip.sources.LANDSAT`."""
+
+    sources = (LANDSAT, LANDSAT_L1, LANDSAT_ST)
+
+
+class Sentinel2Indexer(Indexer):
+    """Measures Sentinel-2 Level-2A by its scene classification (SCL); see `SENTINEL_2`."""
+
+    sources = (SENTINEL_2,)
+
+
+class ModisIndexer(Indexer):
+    """Measures MODIS surface reflectance by its QC bits; see `stacchip.sources.MODIS`."""
+
+    sources = (MODIS,)
+
+
+class Sentinel1Indexer(Indexer):
+    """Measures Sentinel-1 by the nodata of its pixels; see `stacchip.sources.SENTINEL_1`."""
+
+    sources = (SENTINEL_1,)
