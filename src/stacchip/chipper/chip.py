@@ -1,0 +1,74 @@
+"""One chip: its pixels, where and when they are, and which of them may be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    from stacchip.raster.geobox import GeoBox
+
+
+@dataclass(frozen=True, eq=False)
+class Chip:
+    """A square of imagery on its item's chip grid.
+
+    Attributes:
+        array: Pixels (band, y, x), in the common dtype of the bands.
+        valid: Boolean (band, y, x), True where a pixel may be used: not nodata, not masked out,
+            not beyond the edge of its raster.
+        bands: The name of each band: its asset's key, followed by `:n` (from 1) where the asset has
+            more than one.
+        geobox: CRS, transform and shape of the chip.
+        datetime: When it was acquired (UTC).
+        chipid: The id in the index.
+        platform: The name of its source.
+        item_id: The item it was cut from.
+        x: Column in the item's chip grid.
+        y: Row in the item's chip grid.
+    """
+
+    array: NDArray[Any]
+    valid: NDArray[np.bool_]
+    bands: tuple[str, ...]
+    geobox: GeoBox
+    datetime: datetime
+    chipid: str
+    platform: str
+    item_id: str
+    x: int
+    y: int
+
+    @property
+    def chip_size(self) -> int:
+        """Pixels a side."""
+        return int(self.array.shape[-1])
+
+    def to_xarray(self) -> Any:
+        """The chip as an `xarray.DataArray` (band, y, x) with coordinates and CRS.
+
+        The coordinates are pixel centres in the chip's CRS; the CRS is a `spatial_ref` coordinate
+        (CF conventions), which rioxarray and odc-geo read. Needs the extra `xarray`.
+        """
+        from odc.geo.xr import xr_coords  # noqa: PLC0415 - imports xarray, which is an extra
+        from xarray import DataArray  # noqa: PLC0415 - an extra
+
+        coords = xr_coords(self.geobox, dims=("y", "x"))
+        return DataArray(
+            self.array,
+            dims=("band", "y", "x"),
+            coords={
+                **coords,
+                "band": list(self.bands),
+                "valid": (("band", "y", "x"), self.valid),
+                "time": np.datetime64(self.datetime.replace(tzinfo=None), "ns"),
+            },
+            name=self.chipid,
+            attrs={"item_id": self.item_id, "platform": self.platform},
+        )

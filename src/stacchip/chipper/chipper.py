@@ -1,0 +1,334 @@
+"""The chipper: rows of an index to arrays of pixels."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from copy import copy
+from dataclasses import replace
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+import pyarrow as pa
+
+from stacchip.chipper.bucket import DEFAULT_CHIP_SIZE, Bucket
+from stacchip.chipper.chip import Chip
+from stacchip.chipper.found import FoundItem, ItemFinder
+from stacchip.chipper.grids import find_grid
+from stacchip.chipper.opened import AssetChoice, OpenedItem, open_item
+from stacchip.chipper.rows import ChipKey, ChipRows, grid_table
+from stacchip.errors import ChipNotFound, UsageError
+from stacchip.index.read import read_index
+from stacchip.index.schema import conform, embedded_items
+from stacchip.indexer import ChipIndexer, NoStatsChipIndexer
+from stacchip.items import item_datetime, item_href, load_items, parse_item
+from stacchip.raster.fetch import NO_CACHES
+from stacchip.storage import Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import pystac
+    from numpy.typing import NDArray
+
+    from stacchip.index.grid import ChipGrid
+    from stacchip.raster.cache import Caches
+    from stacchip.raster.resample import Resampling
+
+    Arrays = dict[str, NDArray[Any]]
+
+_OPEN_ITEMS = 64  # the headers of one take about a megabyte
+
+
+class Chipper:
+    """Cuts chips out of the original files.
+
+    It is made from an index (a table, or the path or URL of its folder or parquet file), from an
+    indexer, or from an item in a bucket (`bucket=`, `platform=`, `item_id=`). Files are opened when
+    their first chip is cut. It may be used from several threads, and pickled.
+
+    Args:
+        index: The index, or the indexer.
+        mountpath: A folder or bucket in the layout of `Bucket`, where the assets' files lie instead
+            of where the items say.
+        assets: Keys of the assets wanted, in this order; by default every raster.
+        asset_blacklist: Keys of assets to leave out.
+        bucket: The bucket of an item that was collected: its name or address.
+        platform: The item's platform; a `pyarrow` scalar will do.
+        item_id: The item's id; a `pyarrow` scalar will do.
+        items: Items of the index that the caller has, one or several, in any form that
+            `stacchip.items.load_items` takes.
+        chip_size: Pixels a side, for an item in a bucket; by default that of its index, else 256.
+        resampling: How bands that do not lie on the chip grid are brought there: one method for
+            all, or by asset key; nearest neighbour where nothing is said.
+        edge: What becomes of chips that reach beyond the reference band: `"pad"` keeps them, their
+            further pixels nodata and not valid, `"drop"` refuses them. By default the rows of an
+            index, or the `edge` of an indexer, decide.
+        storage: Where files are read from: credentials, endpoint, retries.
+        caches: Where blocks are kept, decoded ones in memory and encoded ones on a local disk, for
+            chips that are cut at random or again; nowhere by default.
+
+    Raises:
+        IndexFormatError: `index` is no index.
+        UsageError: There is nothing to cut from, or there are two things.
+
+    Example:
+        >>> from stacchip.indexer import NoStatsChipIndexer
+        >>> chipper = Chipper(NoStatsChipIndexer(item))
+        >>> len(chipper)
+        16
+    """
+
+    def __init__(
+        self,
+        index: pa.Table | ChipIndexer | str | os.PathLike[str] | None = None,
+        mountpath: str | os.PathLike[str] | None = None,
+        assets: Sequence[str] | None = None,
+        asset_blacklist: Iterable[str] | None = None,
+        *,
+        bucket: str | None = None,
+        platform: str | pa.StringScalar | None = None,
+        item_id: str | pa.StringScalar | None = None,
+        items: Any = None,
+        chip_size: int | None = None,
+        resampling: Resampling | Mapping[str, Resampling] = "nearest",
+        edge: Literal["drop", "pad"] | None = None,
+        storage: Storage | None = None,
+        caches: Caches = NO_CACHES,
+    ) -> None:
+        if (index is None) == (bucket is None):
+            raise UsageError("Give either an index or indexer, or bucket=, platform= and item_id=.")
+        if isinstance(index, ChipIndexer):
+            storage = storage or index.storage
+        self.storage = storage or Storage()
+        self.caches = caches
+        self.choice = AssetChoice(
+            None if assets is None else tuple(assets), frozenset(asset_blacklist or ()), resampling
+        )
+        self.edge = edge
+        self._mount = None if mountpath is None else Bucket(os.fspath(mountpath))
+        given = {}
+        if items is not None:
+            given = {item.id: item for item in load_items(items, storage=self.storage)}
+        table = (
+            self._read_rows(index, given)
+            if bucket is None
+            else self._find_in_bucket(bucket, platform, item_id, chip_size, given)
+        )
+        self.rows = ChipRows(table)
+        self._finder = ItemFinder(given, table, self.storage)
+        self._opened: OrderedDict[tuple[str, str], OpenedItem] = OrderedDict()
+        self._lock = Lock()
+
+    def _find_in_bucket(
+        self,
+        bucket: str,
+        platform: Any,
+        item_id: Any,
+        chip_size: int | None,
+        given: dict[str, pystac.Item],
+    ) -> pa.Table:
+        """The index of an item in a bucket, else its whole grid; the item joins those given."""
+        platform, item_id = (_as_text(value) for value in (platform, item_id))
+        if not platform or not item_id:
+            raise UsageError("With bucket=, give platform= and item_id= of an item that is there.")
+        place = Bucket.named(bucket)
+        table = None
+        if chip_size is None:
+            table = place.read_index(platform, item_id, self.storage)
+        if table is None or item_id not in embedded_items(table):
+            given.setdefault(item_id, place.read_item(platform, item_id, self.storage))
+        if table is None:
+            size = chip_size or DEFAULT_CHIP_SIZE
+            indexer = NoStatsChipIndexer(given[item_id], size, storage=self.storage)
+            table = grid_table(item_id, platform, self._grid_of(indexer))
+        self._mount = self._mount or place
+        return table
+
+    def _read_rows(self, index: Any, given: dict[str, pystac.Item]) -> pa.Table:
+        """The rows to cut; an indexer's item joins those given."""
+        if isinstance(index, ChipIndexer):
+            given[index.item.id] = parse_item(index.recorded_item(), href=item_href(index.item))
+            return grid_table(index.item.id, index.platform, self._grid_of(index))
+        if isinstance(index, pa.Table):
+            return conform(index)
+        if isinstance(index, str | os.PathLike):
+            return read_index(index, storage=self.storage)
+        raise UsageError(f"{type(index).__name__} is no index: give a table, a path or an indexer.")
+
+    def _grid_of(self, indexer: ChipIndexer) -> ChipGrid:
+        return indexer.grid if self.edge is None else replace(indexer.grid, edge=self.edge)
+
+    # --- as a sequence
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[int, int, Arrays]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[int, int, Arrays]]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        """`(x, y, chip)` of a row, or a list of these.
+
+        Raises:
+            ChipOutOfRange: Past the end; it is an `IndexError`.
+        """
+        if isinstance(index, slice):
+            return [self[row] for row in range(*index.indices(len(self)))]
+        key = self.rows.key(self.rows.position(index))
+        return key.x, key.y, self._cut_arrays(key)
+
+    def __iter__(self) -> Iterator[tuple[int, int, Arrays]]:
+        return (self[row] for row in range(len(self)))
+
+    # --- by what is known of a chip
+
+    def chip(
+        self,
+        x: int | None = None,
+        y: int | None = None,
+        *,
+        platform: str | None = None,
+        item_id: str | None = None,
+        chip_size: int | None = None,
+        chipid: str | None = None,
+    ) -> Arrays:
+        """The pixels of a chip by asset key, each (band, chip_size, chip_size).
+
+        Args:
+            x: Column in the chip grid.
+            y: Row in the chip grid.
+            platform: Needed where two sources share an item id.
+            item_id: Needed where the index has several items.
+            chip_size: Needed where the index has several chip sizes.
+            chipid: The chip's id, instead of x, y and item_id.
+
+        Raises:
+            ChipNotFound: The index has no such chip.
+            AmbiguousChip: It has several.
+            ItemNotFound: Nothing at hand resolves its item.
+            AssetNotFound: The item lacks an asset that was asked for.
+            GridMismatch: A file contradicts the grid of the index.
+            RasterError: A file is broken.
+            StorageError: A file could not be had.
+        """
+        row = self.rows.find(
+            x, y, platform=platform, item_id=item_id, chip_size=chip_size, chipid=chipid
+        )
+        return self._cut_arrays(self.rows.key(row))
+
+    def cut(
+        self,
+        x: int | None = None,
+        y: int | None = None,
+        *,
+        platform: str | None = None,
+        item_id: str | None = None,
+        chip_size: int | None = None,
+        chipid: str | None = None,
+    ) -> Chip:
+        """A chip as one `Chip`: all bands in one array, in the order asked, and what is valid.
+
+        Arguments and errors are those of `chip`.
+        """
+        row = self.rows.find(
+            x, y, platform=platform, item_id=item_id, chip_size=chip_size, chipid=chipid
+        )
+        return self.cut_row(row)
+
+    def cut_row(self, row: int) -> Chip:
+        """The chip of a row, as `cut` gives it."""
+        return self._cut_chip(self.rows.key(self.rows.position(row)))
+
+    def find_item(self, row: int) -> pystac.Item:
+        """The item that the chip of a row is cut from.
+
+        Raises:
+            ItemNotFound: Nothing at hand resolves it.
+        """
+        return self._find(self.rows.key(self.rows.position(row))).item
+
+    def with_assets(self, assets: Iterable[str]) -> Chipper:
+        """A chipper of the same rows that cuts other assets."""
+        other = copy(self)
+        other.choice = replace(self.choice, assets=tuple(assets))
+        return other
+
+    def _cut_arrays(self, key: ChipKey) -> Arrays:
+        return {name: pixels for name, (pixels, _) in self._read(key).items()}
+
+    def _cut_chip(self, key: ChipKey) -> Chip:
+        opened = self.open(key)
+        read = self._read(key)
+        arrays = [pixels for pixels, _ in read.values()]
+        valid = [np.broadcast_to(valid, pixels.shape) for pixels, valid in read.values()]
+        return Chip(
+            array=np.concatenate(arrays, dtype=np.result_type(*arrays)),
+            valid=np.concatenate(valid),
+            bands=tuple(
+                name if len(pixels) == 1 else f"{name}:{number}"
+                for name, (pixels, _) in read.items()
+                for number in range(1, len(pixels) + 1)
+            ),
+            geobox=opened.chip_grid(key.chip_size).chip_geobox(key.x, key.y),
+            datetime=item_datetime(opened.item),
+            chipid=f"{key.item_id}-{key.x}-{key.y}",
+            platform=key.platform,
+            item_id=key.item_id,
+            x=key.x,
+            y=key.y,
+        )
+
+    def _read(self, key: ChipKey) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
+        """Pixels and valid of a chip, by asset key."""
+        opened = self.open(key)
+        window = opened.chip_grid(key.chip_size).window(key.x, key.y)
+        if self.edge == "drop" and window.clip(opened.grid.shape.yx) != window:
+            raise ChipNotFound(
+                f"Chip ({key.x}, {key.y}) of item {key.item_id!r} reaches beyond the edge of the "
+                "reference band. Cut it with edge='pad'.",
+                item_id=key.item_id,
+                x=key.x,
+                y=key.y,
+            )
+        return opened.read(window)
+
+    def open(self, key: ChipKey) -> OpenedItem:
+        """The rasters of the item of a chip, on its chip grid; kept open for further chips."""
+        name = (key.platform, key.item_id)
+        with self._lock:
+            if name in self._opened:
+                self._opened.move_to_end(name)
+                return self._opened[name]
+        opened = self._open(key)
+        with self._lock:
+            self._opened[name] = opened
+            while len(self._opened) > _OPEN_ITEMS:
+                self._opened.popitem(last=False)
+        return opened
+
+    def _open(self, key: ChipKey) -> OpenedItem:
+        found = self._find(key)
+        grid = find_grid(found, key, self.rows.first_of(key)["bbox"], self.storage)
+        return open_item(found, grid, self.choice, self.storage, caches=self.caches)
+
+    def _find(self, key: ChipKey) -> FoundItem:
+        item_href = self.rows.first_of(key)["item_href"]
+        found = self._finder.find(key.platform, key.item_id, item_href)
+        if self._mount is None:
+            return found
+        return found.with_files_of(self._mount.relocate(found.item, key.platform))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": OrderedDict(), "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=Lock())
+
+
+def _as_text(value: Any) -> str | None:
+    """A name, also where it is a `pyarrow` scalar out of a table."""
+    text: str | None = value.as_py() if isinstance(value, pa.Scalar) else value
+    return text

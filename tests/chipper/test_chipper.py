@@ -1,0 +1,350 @@
+from __future__ import annotations
+
+import pickle
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pystac
+import pytest
+import rasterio
+from rasterio.warp import Resampling, reproject
+
+from scenes import Scene, make_scene, write_band
+from stacchip.chipper import Chipper
+from stacchip.errors import (
+    AmbiguousChip,
+    AssetNotFound,
+    ChipNotFound,
+    ChipOutOfRange,
+    CorruptBlock,
+    GridMismatch,
+    ItemNotFound,
+    UsageError,
+)
+from stacchip.index import KEY, read_index, write_index
+from stacchip.index.merge import merge_indexes
+from stacchip.indexer import NoStatsChipIndexer
+
+
+def read_band(path: Path, x: int, y: int, size: int = 256) -> np.ndarray:
+    with rasterio.open(path) as dataset:
+        window = rasterio.windows.Window(x * size, y * size, size, size)
+        return dataset.read(window=window)
+
+
+def warp_to_chip(path: Path, chip, method: Resampling = Resampling.nearest) -> np.ndarray:
+    """What GDAL's warper makes of a band on the chip's grid."""
+    out = np.zeros(chip.geobox.shape, chip.array.dtype)
+    with rasterio.open(path) as dataset:
+        reproject(
+            rasterio.band(dataset, 1), out, dst_crs=dataset.crs, dst_nodata=0,
+            dst_transform=chip.geobox.affine, resampling=method, tolerance=0,
+        )  # fmt: skip
+    return out
+
+
+def test_a_chip_has_the_pixels_that_rasterio_reads(scene: Scene):
+    chip = Chipper(NoStatsChipIndexer(scene.item).create_index()).chip(x=1, y=1)
+    assert list(chip) == ["red", "swir", "coastal"]
+    assert chip["red"].shape == (1, 256, 256)
+    np.testing.assert_array_equal(chip["red"], read_band(scene.path("red"), 1, 1))
+
+
+@pytest.mark.parametrize("x", [0, 1])
+@pytest.mark.parametrize("y", [0, 1])
+def test_coarse_bands_lie_where_gdal_puts_them(scene: Scene, x: int, y: int):
+    chipper = Chipper(NoStatsChipIndexer(scene.item).create_index())
+    chip = chipper.cut(x, y)
+    for band, key in enumerate(chip.bands):
+        np.testing.assert_array_equal(chip.array[band], warp_to_chip(scene.path(key), chip), key)
+
+
+def test_another_resampling_is_gdals(scene: Scene):
+    table = NoStatsChipIndexer(scene.item).create_index()
+    chip = Chipper(table, assets=["coastal"], resampling="bilinear").cut(0, 1)
+    expected = warp_to_chip(scene.path("coastal"), chip, Resampling.bilinear)
+    np.testing.assert_array_equal(chip.array[0], expected)
+
+
+def test_assets_that_are_no_rasters_are_left_out(scene: Scene):
+    assert "thumbnail" not in Chipper(NoStatsChipIndexer(scene.item)).chip(0, 0)
+
+
+def test_assets_are_chosen_in_the_order_asked(scene: Scene):
+    index = NoStatsChipIndexer(scene.item).create_index()
+    assert list(Chipper(index, assets=["swir", "red"]).chip(0, 0)) == ["swir", "red"]
+    assert list(Chipper(index, asset_blacklist=["red"]).chip(0, 0)) == ["swir", "coastal"]
+
+
+def test_an_asset_that_is_absent_is_named_with_those_there(scene: Scene):
+    chipper = Chipper(NoStatsChipIndexer(scene.item), assets=["red", "scl"])
+    with pytest.raises(AssetNotFound, match=r"no asset 'scl'.*red, swir, coastal") as caught:
+        chipper.chip(0, 0)
+    assert (caught.value.item_id, caught.value.asset) == ("scene-1", "scl")
+
+
+def test_rows_are_a_sequence(scene: Scene):
+    table = NoStatsChipIndexer(scene.item).create_index().slice(1, 2)
+    chipper = Chipper(table, assets=["red"])
+    assert len(chipper) == 2
+    positions = [(x, y) for x, y, _ in chipper]
+    assert positions == [(1, 0), (0, 1)]
+    assert [(x, y) for x, y, _ in chipper[:]] == positions
+    assert chipper[-1][:2] == (0, 1)
+    np.testing.assert_array_equal(chipper[0][2]["red"], read_band(scene.path("red"), 1, 0))
+    with pytest.raises(IndexError, match="there are 2 chips"):
+        chipper[2]
+    with pytest.raises(ChipOutOfRange):
+        chipper[-3]
+
+
+def test_an_indexer_gives_its_whole_grid(scene: Scene):
+    class Half(NoStatsChipIndexer):
+        def get_stats(self, x: int, y: int) -> tuple[float, float]:
+            return 0.0, 0.9 if x else 0.0
+
+    indexer = Half(scene.item)
+    assert len(Chipper(indexer.create_index())) == 2
+    assert len(Chipper(indexer)) == 4
+    assert len(Chipper(indexer, edge="pad")) == 9
+
+
+def test_padding_is_nodata_and_not_valid(scene: Scene):
+    chipper = Chipper(NoStatsChipIndexer(scene.item, edge="pad").create_index(), assets=["red"])
+    chip = chipper.cut(2, 2)
+    inside = read_band(scene.path("red"), 2, 2)
+    assert inside.shape == (1, 88, 188)
+    np.testing.assert_array_equal(chip.array[:, :88, :188], inside)
+    assert chip.valid[:, :88, :188].all()
+    for part in (chip.array[:, 88:], chip.array[:, :, 188:]):
+        assert (part == 0).all()
+    assert chip.valid.sum() == 88 * 188
+
+
+def test_dropping_refuses_a_chip_over_the_edge(scene: Scene):
+    table = NoStatsChipIndexer(scene.item, edge="pad").create_index()
+    with pytest.raises(ChipNotFound, match="edge='pad'"):
+        Chipper(table, edge="drop").chip(2, 2)
+
+
+def test_several_items_need_an_item_id(tmp_path: Path):
+    tables = [
+        NoStatsChipIndexer(make_scene(tmp_path / name, name).item).create_index()
+        for name in ("a", "b")
+    ]
+    folder = tmp_path / "indexes"
+    for number, table in enumerate(tables):
+        write_index(table, folder / str(number))
+    merge_indexes(folder, tmp_path / "index")
+    chipper = Chipper(tmp_path / "index", assets=["red"])
+    with pytest.raises(AmbiguousChip, match="item_id= one of a, b"):
+        chipper.chip(0, 0)
+    assert chipper.cut(0, 0, item_id="b").item_id == "b"
+    assert chipper.cut(chipid="a-1-0").x == 1
+
+
+def test_several_chip_sizes_need_a_chip_size(scene: Scene):
+    tables = [NoStatsChipIndexer(scene.item, size).create_index() for size in (128, 256)]
+    chipper = Chipper(pa.concat_tables(tables), assets=["red"])
+    with pytest.raises(AmbiguousChip, match="chip_size= one of 128, 256"):
+        chipper.chip(0, 0)
+    with pytest.raises(AmbiguousChip, match="chip_size="):
+        chipper.chip(chipid="scene-1-0-0")
+    np.testing.assert_array_equal(
+        chipper.chip(1, 1, chip_size=128)["red"], read_band(scene.path("red"), 1, 1, 128)
+    )
+
+
+def test_a_chip_without_a_row_is_not_found(scene: Scene):
+    chipper = Chipper(NoStatsChipIndexer(scene.item).create_index())
+    with pytest.raises(ChipNotFound, match=r"x=7, y=0 among the 4 rows"):
+        chipper.chip(7, 0)
+    with pytest.raises(UsageError, match="give x and y, or chipid"):
+        chipper.chip(x=1)
+
+
+def test_a_chip_knows_where_and_when_it_is(scene: Scene):
+    chip = Chipper(NoStatsChipIndexer(scene.item), assets=["red", "swir"]).cut(1, 0)
+    assert chip.array.shape == chip.valid.shape == (2, 256, 256)
+    assert chip.chipid == "scene-1-1-0"
+    assert chip.geobox.affine[:6] == (10, 0, 502560, 0, -10, 4200000)
+    assert chip.datetime.isoformat() == "2024-05-01T11:30:00+00:00"
+    array = chip.to_xarray()
+    assert array.dims == ("band", "y", "x")
+    assert array.odc.geobox == chip.geobox
+    assert array.band.values.tolist() == ["red", "swir"]
+
+
+def test_bands_of_one_file_are_numbered(scene: Scene):
+    write_band(scene.path("red"), 10, (600, 700), count=3, dtype="uint16")
+    chip = Chipper(NoStatsChipIndexer(scene.item), assets=["red"]).cut(0, 0)
+    assert chip.bands == ("red:1", "red:2", "red:3")
+    assert chip.array.dtype == np.uint16
+
+
+def test_nodata_is_not_valid(scene: Scene):
+    with rasterio.open(scene.path("red"), "r+") as dataset:
+        pixels = dataset.read()
+        pixels[:, 10:20, 30:50] = 0
+        dataset.write(pixels)
+    chip = Chipper(NoStatsChipIndexer(scene.item), assets=["red", "swir"]).cut(0, 0)
+    assert not chip.valid[0, 10:20, 30:50].any()
+    assert chip.valid[0].sum() == 256 * 256 - 200
+    assert chip.valid[1].all()
+
+
+# --- where the item comes from
+
+
+def test_a_table_written_and_read_by_pyarrow_still_finds_its_item(scene: Scene, tmp_path: Path):
+    path = tmp_path / "index.parquet"
+    pq.write_table(NoStatsChipIndexer(scene.item).create_index(), path)
+    chip = Chipper(pq.read_table(path), assets=["red"]).chip(1, 1)
+    np.testing.assert_array_equal(chip["red"], read_band(scene.path("red"), 1, 1))
+
+
+def test_a_filtered_table_finds_the_items_of_its_index(scene: Scene, tmp_path: Path):
+    write_index(NoStatsChipIndexer(scene.item).create_index(), tmp_path / "index")
+    (scene.folder / "item.json").unlink()
+    table = read_index(tmp_path / "index", max_cloud=0.1).replace_schema_metadata(
+        {k: v for k, v in read_index(tmp_path / "index").schema.metadata.items()
+         if k != b"stacchip:items"}
+    )  # fmt: skip
+    assert list(Chipper(table).chip(0, 0)) == ["red", "swir", "coastal"]
+
+
+def test_pyarrows_own_merge_finds_items_by_their_hrefs(tmp_path: Path):
+    names = ("a", "b", "c")
+    scenes = {name: make_scene(tmp_path / "scenes" / name, name) for name in names}
+    for name, made in scenes.items():
+        folder = tmp_path / "indexes" / name
+        folder.mkdir(parents=True)
+        pq.write_table(NoStatsChipIndexer(made.item).create_index(), folder / "index.parquet")
+    merged = ds.dataset(
+        tmp_path / "indexes", format="parquet",
+        partitioning=ds.partitioning(field_names=["item_id"]),
+    )  # fmt: skip
+    ds.write_dataset(merged, tmp_path / "merged", format="parquet")
+    table = ds.dataset(tmp_path / "merged", format="parquet").to_table()
+    chip = Chipper(table, assets=["red"]).chip(1, 0, item_id="c")
+    np.testing.assert_array_equal(chip["red"], read_band(scenes["c"].path("red"), 1, 0))
+
+
+def test_an_item_that_nothing_resolves_is_named_with_the_remedy(scene: Scene):
+    scene.item.set_self_href(None)
+    table = NoStatsChipIndexer(scene.item).create_index().replace_schema_metadata(None)
+    with pytest.raises(ItemNotFound, match=r"Item 'scene-1'.*items=\[item\]"):
+        Chipper(table).chip(0, 0)
+
+
+def test_an_item_that_is_given_goes_first(scene: Scene, tmp_path: Path):
+    table = NoStatsChipIndexer(scene.item).create_index()
+    moved = shutil.copytree(scene.folder, tmp_path / "moved")
+    shutil.rmtree(scene.folder)
+    np.testing.assert_array_equal(
+        Chipper(table, items=[moved / "item.json"], assets=["red"]).chip(0, 0)["red"],
+        read_band(moved / "red.tif", 0, 0),
+    )
+
+
+def test_files_under_a_mountpath_are_read_instead(scene: Scene, tmp_path: Path):
+    table = NoStatsChipIndexer(scene.item).create_index()
+    platform = table["platform"][0].as_py()
+    mounted = tmp_path / "mount" / platform / "scene-1"
+    mounted.parent.mkdir(parents=True)
+    scene.folder.rename(mounted)
+    chip = Chipper(table, mountpath=tmp_path / "mount", assets=["red"]).chip(0, 0)
+    np.testing.assert_array_equal(chip["red"], read_band(mounted / "red.tif", 0, 0))
+
+
+@pytest.mark.parametrize("stored_size", [128, None])
+def test_a_bucket_gives_an_item_by_platform_and_id(tmp_path: Path, stored_size: int | None):
+    scene = make_scene(tmp_path / "scene-1", platform="my-source")
+    bucket = tmp_path / "bucket"
+    folder = bucket / "my-source" / "scene-1"
+    folder.parent.mkdir(parents=True)
+    shutil.copytree(scene.folder, folder)
+    (folder / "item.json").rename(folder / "stac_item.json")
+    if stored_size:
+        index = bucket / "index" / "my-source" / "scene-1" / "index_scene-1.parquet"
+        index.parent.mkdir(parents=True)
+        pq.write_table(NoStatsChipIndexer(scene.item, stored_size).create_index(), index)
+    names = pa.array(["my-source", "scene-1"])
+    shutil.rmtree(scene.folder)
+    chipper = Chipper(bucket=str(bucket), platform=names[0], item_id=names[1], assets=["red"])
+    size = stored_size or 256
+    assert len(chipper) == (600 // size) * (700 // size)
+    np.testing.assert_array_equal(
+        chipper.chip(1, 1)["red"], read_band(folder / "red.tif", 1, 1, size)
+    )
+
+
+# --- what is broken
+
+
+def test_bands_in_two_crs_are_refused_with_both(shared_data: Path):
+    folder = shared_data / "sentinel2" / "L2A_T19UDP_20170729_mixed"
+    item = pystac.Item("T19UDP", None, None, datetime(2017, 7, 29), {})
+    item.add_asset("visual", pystac.Asset(str(folder / "R10m" / "TCI.jp2"), roles=["data"]))
+    item.add_asset("scl", pystac.Asset(str(folder / "R20m" / "SCL.jp2"), roles=["data"]))
+    chipper = Chipper(NoStatsChipIndexer(item, reference="visual"))
+    with pytest.raises(GridMismatch, match=r"(?s)EPSG:32701.*EPSG:32619"):
+        chipper.chip(0, 0)
+
+
+def test_a_file_that_contradicts_the_index_is_refused_with_both_grids(scene: Scene):
+    table = NoStatsChipIndexer(scene.item).create_index()
+    write_band(scene.path("red"), 100, (60, 70))
+    with pytest.raises(GridMismatch, match=r"60 x 70 px.*600 x 700 px") as caught:
+        Chipper(table).chip(0, 0)
+    assert (caught.value.item_id, caught.value.asset) == ("scene-1", "red")
+
+
+def test_an_item_that_contradicts_the_index_is_refused(scene: Scene):
+    table = NoStatsChipIndexer(scene.item).create_index().replace_schema_metadata(None)
+    other = scene.item.clone()
+    other.assets["red"].extra_fields["proj:transform"] = [10, 0, 600000, 0, -10, 4200000]
+    write_band(scene.path("red"), 100, (60, 70))
+    with pytest.raises(GridMismatch, match="Index the item again"):
+        Chipper(table, items=other, assets=["red"]).chip(0, 0)
+
+
+def test_a_broken_block_is_named_and_the_others_are_read(shared_data: Path):
+    path = shared_data / "odd" / "derived" / "u16_corrupt_centre_tile.tif"
+    item = pystac.Item("broken", None, None, datetime(2020, 1, 1), {})
+    item.add_asset("b04", pystac.Asset(str(path), roles=["data"]))
+    chipper = Chipper(NoStatsChipIndexer(item, chip_size=64))
+    outcomes = []
+    for row in range(len(chipper)):
+        try:
+            x, y, chip = chipper[row]
+        except CorruptBlock as error:
+            assert error.href == str(path)
+            outcomes.append(error.block)
+        else:
+            np.testing.assert_array_equal(chip["b04"], read_band(path, x, y, 64))
+            outcomes.append(None)
+    assert len(set(outcomes)) == 2
+    assert None in outcomes
+
+
+def test_a_chipper_can_be_pickled_after_use(scene: Scene):
+    chipper = Chipper(NoStatsChipIndexer(scene.item), assets=["red"])
+    before = chipper.chip(0, 0)["red"]
+    after = pickle.loads(pickle.dumps(chipper)).chip(0, 0)["red"]
+    np.testing.assert_array_equal(before, after)
+
+
+def test_keys_of_an_index_are_those_of_the_chips(scene: Scene):
+    table = NoStatsChipIndexer(scene.item).create_index()
+    chip = Chipper(table, assets=["red"]).cut(1, 1)
+    row = table.slice(3, 1).select(list(KEY)).to_pylist()[0]
+    assert row == {
+        "platform": chip.platform, "item_id": chip.item_id, "chip_size": chip.chip_size,
+        "chip_index_x": chip.x, "chip_index_y": chip.y,
+    }  # fmt: skip
