@@ -1,0 +1,169 @@
+"""An image as NAIP would deliver it: four bands of bytes in one file, pixel by pixel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stacchip.demo.frame import cut_view, georeference
+from stacchip.demo.landscape import EXTENT_M, Landscape, LandUse
+from stacchip.demo.settlement import furnish
+from stacchip.demo.spectra import COVER, COVERS, FARMED, WATER
+from stacchip.demo.stac import (
+    COG,
+    Scene,
+    describe_grid,
+    write_item,
+    write_metadata,
+    write_thumbnail,
+)
+from stacchip.demo.standing import PAINTS, clear_ground, shine
+from stacchip.demo.surface import Season, Surface, look
+from stacchip.demo.view import Line, View
+from stacchip.raster.cog import write_cog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from stacchip.demo.noise import Field
+    from stacchip.demo.progress import Progress
+    from stacchip.demo.roads import Town
+
+CRS = "EPSG:26910"
+ITEM_ID = "NAIP_DEMO_20230618"
+COLLECTION = "naip"
+GSD = 0.6
+WHOLE = 1792
+SMALL = 512
+SEASON = Season("spring", snow_line_m=2500.0, sun_azimuth=128.0, sun_elevation=46.0)
+BANDS = ("red", "green", "blue", "nir")
+WHITE = {"red": 0.34, "green": 0.32, "blue": 0.29, "nir": 0.62}
+"""The reflectance that the camera shows as 255."""
+
+
+def choose_view(towns: list[Town], size: int) -> View:
+    """A square at the edge of a town of middling size: houses, fields, and what lies between."""
+    town = towns[4]
+    half = size * GSD / 2
+    inland = (town.centre[0] + 0.4 * town.radius_m, town.centre[1] - 0.4 * town.radius_m)
+    corner = [float(np.clip(round(at - half), 0, EXTENT_M - 2 * half - 1)) for at in inland]
+    return View(corner[0], corner[1], GSD, (size, size))
+
+
+def photograph(landscape: Landscape, view: View, seed: int) -> NDArray[np.uint8]:
+    """The image of a view, (band, y, x), in the order of `BANDS`."""
+    rng = np.random.default_rng([seed, 4])
+    surface = look(landscape, view, SEASON, rng)
+    _make_lawns(surface)
+    _draw_furrows(surface, landscape.land_use)
+    _mark_roads(surface, landscape.land_use)
+    standing = clear_ground(view, rng)
+    furnish(standing, surface, landscape.land_use, rng)
+    standing.clear(np.isin(np.array(COVERS)[surface.dominant()], [*WATER, "sand"]))
+    light = shine(standing, SEASON)
+    light *= 1 + np.float32(0.05) * rng.standard_normal(view.shape, np.float32)
+    paints = np.array(list(PAINTS.values()), np.float32)
+    painted = standing.paint > 0
+    image = np.empty((len(BANDS), *view.shape), np.uint8)
+    for number, band in enumerate(BANDS):
+        reflectance = surface.reflect(band)
+        np.copyto(reflectance, paints[:, number][standing.paint], where=painted)
+        image[number] = _expose(reflectance * light, WHITE[band])
+    return image
+
+
+def _expose(reflectance: Field, white: float) -> NDArray[np.uint8]:
+    """Bytes as a camera gives them: brighter in the dark, never 0, which would be no data."""
+    shares = np.clip((reflectance + 0.008) / np.float32(white), 0, 1)
+    counts: NDArray[np.uint8] = np.clip(255 * np.sqrt(shares), 1, 255).astype(np.uint8)
+    return counts
+
+
+def _make_lawns(surface: Surface) -> None:
+    """Under the houses of a block lie lawns, in old towns yards, around works car parks."""
+    ground = np.arange(len(COVERS), dtype=np.uint8)
+    ground[COVER["houses"]] = COVER["meadow"]
+    ground[COVER["old town"]] = COVER["gravel"]
+    ground[COVER["concrete"]] = COVER["asphalt"]
+    surface.main[:] = ground[surface.main]
+
+
+def _draw_furrows(surface: Surface, use: LandUse) -> None:
+    """Rows of crops, and the tracks of the machines that tend them."""
+    view = surface.view
+    farmed = np.flatnonzero(use.parcels.seen_in(view) & FARMED[use.use])
+    rings = use.parcels.rings
+    place = view.draw_areas((rings[parcel], at) for at, parcel in enumerate(farmed, 1))
+    angle = np.concatenate([[0], use.parcels.angle[farmed]]).astype(np.float32)
+    depth = np.concatenate([[0], 0.03 + 0.09 * (use.edge[farmed] * 7 % 1)]).astype(np.float32)
+    y, x = (np.arange(size, dtype=np.float32) * np.float32(view.pixel_m) for size in view.shape)
+    across = np.cos(angle)[place] * y[:, None] - np.sin(angle)[place] * x
+    rows = np.sin(across * np.float32(2 * np.pi / 3.1))
+    tracks = np.abs(across % 27 - 13.5) % 27
+    wheels = (np.abs(tracks - 1.0) < 0.35) & (place > 0)
+    surface.light *= 1 + depth[place] * rows
+    surface.light *= np.where(wheels, np.float32(0.86), np.float32(1))
+
+
+def _mark_roads(surface: Surface, use: LandUse) -> None:
+    """Lines in the middle of the roads."""
+    middle = [Line(road.points, 0.35) for road in use.roads]
+    surface.lay("concrete", 0.9 * surface.view.draw_lines(middle))
+
+
+def write_naip(
+    folder: Path, landscape: Landscape, view: View, seed: int, progress: Progress
+) -> Path:
+    """Write the image's files into `folder`; gives the path of its item."""
+    folder.mkdir(parents=True, exist_ok=True)
+    progress.say(0)
+    image = photograph(landscape, view, seed)
+    progress.say(1)
+    write_cog(
+        folder / "image.tif",
+        image,
+        georeference(view, CRS),
+        level=3,
+        colours=("red", "green", "blue", "undefined"),
+    )
+    item = _describe_image(view)
+    small = [band[::8, ::8] for band in image[:3]]
+    assets: dict[str, dict[str, Any]] = {
+        "image": {
+            "href": "./image.tif",
+            "type": COG,
+            "title": "RGBIR COG tile",
+            "data_type": "uint8",
+            "bands": [{"name": name, "eo:common_name": name} for name in BANDS],
+            "roles": ["data"],
+        },
+        "thumbnail": write_thumbnail(folder / "thumbnail.png", small, white=255),
+        "metadata": write_metadata(folder / "metadata.txt", item),
+    }
+    written = write_item(folder, item, assets)
+    progress.say(2)
+    return written
+
+
+def _describe_image(view: View) -> Scene:
+    return Scene(
+        item_id=ITEM_ID,
+        collection=COLLECTION,
+        title="NAIP",
+        stac_version="1.1.0",
+        extensions=("eo", "proj-v2"),
+        crs=CRS,
+        seen=cut_view(view),
+        properties={
+            "datetime": "2023-06-18T16:00:00Z",
+            "gsd": GSD,
+            "eo:cloud_cover": 0,
+            "proj:code": CRS,
+            "naip:state": "wa",
+            "naip:year": "2023",
+            **describe_grid(georeference(view, CRS)),
+        },
+    )

@@ -1,0 +1,44 @@
+"""One landscape and one small archive for all tests of the demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stacchip.demo import write_archive
+from stacchip.demo.landscape import Landscape, make_landscape
+
+
+@pytest.fixture(scope="session")
+def landscape() -> Landscape:
+    return make_landscape(0)
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small archive; do not change it."""
+    folder = tmp_path_factory.mktemp("archive")
+    write_archive(folder, small=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sentinel2(archive: Path) -> Path:
+    return next(archive.glob("sentinel-2-l2a/*/stac_item.json"))
+
+
+@pytest.fixture(scope="session")
+def landsat(archive: Path) -> Path:
+    return next(archive.glob("landsat-c2-l2/*/stac_item.json"))
+
+
+@pytest.fixture(scope="session")
+def naip(archive: Path) -> Path:
+    return next(archive.glob("naip/*/stac_item.json"))
+
+
+@pytest.fixture(params=["sentinel2", "landsat", "naip"])
+def item_path(request: pytest.FixtureRequest) -> Path:
+    """Each item of the archive in turn."""
+    return request.getfixturevalue(request.param)
