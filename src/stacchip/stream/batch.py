@@ -1,0 +1,165 @@
+"""Batches: chips of one kind in one array, and the kinds that there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from stacchip.chipper.chip import Chip
+from stacchip.errors import UsageError
+from stacchip.items import item_datetime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from stacchip.chipper.rows import ChipKey
+    from stacchip.stream.chips import WantedChips
+    from stacchip.stream.layers import ItemLayers
+    from stacchip.stream.memory import Allocator
+
+
+class ChipKind(NamedTuple):
+    """What chips must share to lie in one array.
+
+    Attributes:
+        bands: The names of their bands.
+        chip_size: Pixels a side.
+        dtype: Of the pixels.
+    """
+
+    bands: tuple[str, ...]
+    chip_size: int
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ChipBatch:
+    """Several chips.
+
+    Attributes:
+        array: Pixels (chip, band, y, x).
+        valid: Boolean (chip, band, y, x), True where a pixel may be used; None if not asked for.
+        bands: The name of each band.
+        rows: Each chip's row in the index.
+        keys: Each chip's place: platform, item, size, x and y.
+    """
+
+    array: NDArray[Any]
+    valid: NDArray[np.bool_] | None
+    bands: tuple[str, ...]
+    rows: NDArray[np.int64]
+    keys: tuple[ChipKey, ...]
+    _items: tuple[ItemLayers, ...]
+    _chips: WantedChips
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, number: int) -> Chip:
+        """One of the chips; its arrays are views of the batch's."""
+        key, opened = self.keys[number], self._items[number].opened
+        pixels = self.array[number]
+        return Chip(
+            array=pixels,
+            valid=np.ones(pixels.shape, bool) if self.valid is None else self.valid[number],
+            bands=self.bands,
+            geobox=opened.chip_grid(key.chip_size).chip_geobox(key.x, key.y),
+            datetime=item_datetime(opened.item),
+            chipid=self.chipids[number],
+            platform=key.platform,
+            item_id=key.item_id,
+            x=key.x,
+            y=key.y,
+        )
+
+    def __iter__(self) -> Iterator[Chip]:
+        return (self[number] for number in range(len(self)))
+
+    @property
+    def chipids(self) -> tuple[str, ...]:
+        """Each chip's id."""
+        return tuple(f"{key.item_id}-{key.x}-{key.y}" for key in self.keys)
+
+    @property
+    def datetimes(self) -> tuple[datetime, ...]:
+        """When each was acquired (UTC)."""
+        return tuple(item_datetime(item.opened.item) for item in self._items)
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The chips' rows of the index."""
+        return self._chips.rows.table.take(self.rows)
+
+
+class Building:
+    """A batch that is being filled.
+
+    Args:
+        kind: Of its chips.
+        size: How many there will be.
+        pool: Where its memory comes from.
+        with_valid: Whether it tells which pixels are valid.
+    """
+
+    def __init__(self, kind: ChipKind, size: int, pool: Allocator, *, with_valid: bool) -> None:
+        shape = (size, len(kind.bands), kind.chip_size, kind.chip_size)
+        self.kind = kind
+        self.positions: list[int] = []
+        self._array = pool.array(shape, kind.dtype)
+        self._valid = pool.array(shape, np.dtype(bool)) if with_valid else None
+        self._rows: list[int] = []
+        self._items: list[ItemLayers] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more chips fit."""
+        return len(self.positions) == len(self._array)
+
+    def slot(self) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Where the next chip goes (band, y, x), and where its valid pixels do."""
+        number = len(self.positions)
+        return self._array[number], None if self._valid is None else self._valid[number]
+
+    def add(self, position: int, row: int, item: ItemLayers) -> None:
+        """Keep the chip that lies in `slot`."""
+        self.positions.append(position)
+        self._rows.append(row)
+        self._items.append(item)
+
+    def finish(self, chips: WantedChips) -> ChipBatch:
+        """The batch, of as many chips as there are."""
+        count = len(self.positions)
+        return ChipBatch(
+            array=self._array[:count],
+            valid=None if self._valid is None else self._valid[:count],
+            bands=self.kind.bands,
+            rows=np.array(self._rows, np.int64),
+            keys=tuple(chips.key(row) for row in self._rows),
+            _items=tuple(self._items),
+            _chips=chips,
+        )
+
+
+def fit(own: ChipKind, kind: ChipKind, chip: NDArray[Any] | None, out: NDArray[Any]) -> None:
+    """Put a chip (band, y, x) of one kind into the place of one of a larger kind; 0 elsewhere.
+
+    Raises:
+        UsageError: The larger kind lacks one of its bands.
+    """
+    lacking = [band for band in own.bands if band not in kind.bands]
+    if lacking or own.chip_size > kind.chip_size:
+        raise UsageError(
+            f"A chip of {own.chip_size} px with bands {', '.join(own.bands)} does not fit among "
+            f"those of {kind.chip_size} px with {', '.join(kind.bands)}. Name the assets wanted: "
+            "assets=[...]."
+        )
+    out[...] = 0
+    places = [kind.bands.index(band) for band in own.bands]
+    out[places, : own.chip_size, : own.chip_size] = chip

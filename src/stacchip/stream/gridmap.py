@@ -1,0 +1,153 @@
+"""Where the pixels of a chip lie in a raster, by nearest neighbour: computed once for a grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from stacchip.raster.geobox import is_same_grid, nearest_pixels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stacchip.raster.geobox import GeoBox
+    from stacchip.raster.window import Window
+
+# strided copies, one for each pixel that a source pixel becomes, are the fastest way up to here
+# (256 px, measured: twice as large 28 us, by two gathers 59 us)
+_MOST_STRIDES = 3
+
+
+class AxisCut(NamedTuple):
+    """How one side of a chip is filled from one side of a raster.
+
+    Attributes:
+        start: First row (or column) of the raster that is needed.
+        stop: The last one + 1.
+        place: Where in the chip they go.
+        sources: Row of the raster, from `start`, of each row in `place`.
+        repeat: Where `sources` is 0, 0, 1, 1, ... how often each comes; 0 where it is none of that.
+    """
+
+    start: int
+    stop: int
+    place: slice
+    sources: NDArray[np.intp]
+    repeat: int
+
+
+class Axis:
+    """One side of a grid: which row (or column) of a raster each of its rows takes.
+
+    Args:
+        sources: Row of the raster for each row of the grid; -1 where it has none.
+    """
+
+    def __init__(self, sources: NDArray[np.intp]) -> None:
+        self._sources = sources
+        self._cuts: dict[tuple[int, int], AxisCut | None] = {}
+
+    def cut(self, first: int, size: int) -> AxisCut | None:
+        """The cut for rows [first, first + size), which may leave the grid; None for nothing."""
+        key = (first, size)
+        if key not in self._cuts:
+            self._cuts[key] = self._find(first, size)
+        return self._cuts[key]
+
+    def _find(self, first: int, size: int) -> AxisCut | None:
+        sources = self._sources[max(first, 0) : first + size]
+        found = np.flatnonzero(sources >= 0)
+        if not len(found):
+            return None
+        sources = sources[found[0] : found[-1] + 1]
+        top = int(found[0]) + max(first, 0) - first
+        start, stop = int(sources.min()), int(sources.max()) + 1
+        index = sources - start
+        repeat = len(index) // (stop - start)
+        is_even = repeat * (stop - start) == len(index)
+        if not is_even or not (index == np.arange(len(index)) // repeat).all():
+            repeat = 0
+        return AxisCut(start, stop, slice(top, top + len(index)), index, repeat)
+
+
+class ChipCut(NamedTuple):
+    """How a chip is filled from a raster, and where that lies in the raster's blocks.
+
+    Attributes:
+        rows: The cut of its rows.
+        cols: The cut of its columns.
+        is_whole: Whether the raster fills the chip to its edges.
+        block: (row, column) of the one block that holds it all; None where several do.
+        part: Where the chip's pixels are in that block.
+    """
+
+    rows: AxisCut
+    cols: AxisCut
+    is_whole: bool
+    block: tuple[int, int] | None
+    part: tuple[slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class GridMap:
+    """Nearest neighbour from a raster onto a chip grid, both sides of it."""
+
+    rows: Axis
+    cols: Axis
+
+    def cut(self, chip: Window, block_shape: tuple[int, int]) -> ChipCut | None:
+        """How a chip is filled from a raster with such blocks; None where they do not meet."""
+        rows = self.rows.cut(chip.row, chip.height)
+        cols = self.cols.cut(chip.col, chip.width)
+        if rows is None or cols is None:
+            return None
+        is_whole = len(rows.sources) == chip.height and len(cols.sources) == chip.width
+        (height, width), block = block_shape, None
+        top, left = rows.start // height, cols.start // width
+        if (rows.stop - 1) // height == top and (cols.stop - 1) // width == left:
+            block = (top, left)
+        down, across = top * height, left * width
+        part = (
+            slice(rows.start - down, rows.stop - down),
+            slice(cols.start - across, cols.stop - across),
+        )
+        return ChipCut(rows, cols, is_whole, block, part)
+
+
+@lru_cache(maxsize=64)
+def grid_map(source: GeoBox, grid: GeoBox) -> GridMap:
+    """The nearest pixels of `source` for each pixel of `grid`.
+
+    Raises:
+        UsageError: The grids differ in CRS, or one of them is rotated and they are not the same.
+    """
+    if is_same_grid(source, grid):
+        rows, cols = (np.arange(size, dtype=np.intp) for size in grid.shape.yx)
+    else:
+        rows, cols = nearest_pixels(source, grid)
+    return GridMap(Axis(rows), Axis(cols))
+
+
+def spread(
+    pixels: NDArray[np.generic], rows: AxisCut, cols: AxisCut, out: NDArray[np.generic]
+) -> None:
+    """Fill a part of a chip from the pixels that its cuts name.
+
+    Args:
+        pixels: The raster's pixels (y, x) of [rows.start, rows.stop) and [cols.start, cols.stop).
+        rows: The cut of the chip's rows.
+        cols: The cut of its columns.
+        out: The chip (y, x); only `rows.place` and `cols.place` are written.
+    """
+    part = out[rows.place, cols.place]
+    if rows.repeat == cols.repeat == 1:
+        part[...] = pixels
+    elif 0 < rows.repeat <= _MOST_STRIDES and 0 < cols.repeat <= _MOST_STRIDES:
+        for row in range(rows.repeat):
+            for col in range(cols.repeat):
+                part[row :: rows.repeat, col :: cols.repeat] = pixels
+    else:
+        part[...] = pixels.take(rows.sources, axis=0).take(cols.sources, axis=1)

@@ -1,0 +1,54 @@
+"""What a stream did so far, and what it left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stacchip.errors import StacchipError
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A chip that could not be cut.
+
+    Attributes:
+        chipid: Its id.
+        row: Its row in the index.
+        error: Why; it tells `item_id`, `asset` and `href` where they are known.
+    """
+
+    chipid: str
+    row: int
+    error: StacchipError
+
+
+@dataclass
+class StreamReport:
+    """Counts of one pass.
+
+    Attributes:
+        delivered: Chips given out.
+        skipped: How many chips could not be cut (`errors="skip"`).
+        reasons: The first thousand of those.
+        decoded_blocks: Blocks decoded.
+        decoded_bytes: What their pixels took.
+        peak_bytes: The most that decoded blocks took at the same time.
+    """
+
+    delivered: int = 0
+    skipped: int = 0
+    reasons: list[Skipped] = field(default_factory=list)
+    decoded_blocks: int = 0
+    decoded_bytes: int = 0
+    peak_bytes: int = 0
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.delivered} chips from {self.decoded_blocks} blocks "
+            f"({self.decoded_bytes / 1e6:.0f} MB decoded, {self.peak_bytes / 1e6:.0f} MB at once)"
+        )
+        if self.skipped:
+            text += f"; {self.skipped} skipped, the first: {self.reasons[0].error}"
+        return text

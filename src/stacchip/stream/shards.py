@@ -1,0 +1,72 @@
+"""Shards: which part of an epoch a process reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from stacchip.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Uneven = Literal["exact", "pad", "drop"]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of the parts that an epoch is cut into: by rank, and the rank's part by worker.
+
+    Args:
+        rank: Number of this process among those that train together.
+        world_size: How many there are.
+        worker: Number of this loading process among those of the rank.
+        workers: How many there are.
+        uneven: What becomes of chips that do not divide by `world_size`: `"exact"` gives each chip
+            once, and some ranks one more than others; `"pad"` gives all ranks the same number, some
+            chips twice; `"drop"` the same number, and leaves some out.
+
+    Example:
+        >>> [Shard(rank, 3).bounds(10) for rank in range(3)]
+        [(0, 3), (3, 6), (6, 10)]
+        >>> [len(Shard(rank, 3, uneven="pad").take(np.arange(10))) for rank in range(3)]
+        [4, 4, 4]
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    worker: int = 0
+    workers: int = 1
+    uneven: Uneven = "exact"
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.rank < self.world_size and 0 <= self.worker < self.workers):
+            raise UsageError(
+                f"No shard of rank {self.rank} of {self.world_size} and worker {self.worker} of "
+                f"{self.workers}: both count from 0."
+            )
+        if self.uneven not in ("exact", "pad", "drop"):
+            raise UsageError(f"uneven is 'exact', 'pad' or 'drop', not {self.uneven!r}.")
+
+    def bounds(self, count: int) -> tuple[int, int]:
+        """First and last + 1 of the rank's chips, out of `count`; ranks differ by one at most."""
+        return _part(count, self.rank, self.world_size)
+
+    def take(self, sequence: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The shard's part of a sequence: neighbours stay together, so that few areas are cut."""
+        start, stop = self.bounds(len(sequence))
+        own = sequence[start:stop]
+        if self.uneven == "drop":
+            own = own[: len(sequence) // self.world_size]
+        elif self.uneven == "pad" and len(sequence):
+            length = -(-len(sequence) // self.world_size)
+            more = own if len(own) else sequence
+            own = np.concatenate([own, np.resize(more, length - len(own))])
+        start, stop = _part(len(own), self.worker, self.workers)
+        return own[start:stop]
+
+
+def _part(count: int, number: int, parts: int) -> tuple[int, int]:
+    return count * number // parts, count * (number + 1) // parts

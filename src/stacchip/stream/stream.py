@@ -1,0 +1,419 @@
+"""`ChipStream`: many chips, in the order that decodes each block once, or well mixed."""
+
+from __future__ import annotations
+
+import logging
+from copy import copy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from stacchip.chipper import Chipper
+from stacchip.errors import StacchipError, UsageError
+from stacchip.stream.areas import Areas, AreaShape, find_areas, find_shape
+from stacchip.stream.batch import Building, ChipBatch, ChipKind, fit
+from stacchip.stream.catalog import Catalog
+from stacchip.stream.chips import WantedChips
+from stacchip.stream.explain import Explanation, explain
+from stacchip.stream.loading import LoadedBlocks
+from stacchip.stream.memory import Allocator, MemoryPool
+from stacchip.stream.order import Order, Ordering
+from stacchip.stream.reading import Reading, VisitPlans
+from stacchip.stream.report import Skipped, StreamReport
+from stacchip.stream.shards import Shard
+from stacchip.stream.state import StreamState
+from stacchip.stream.visits import Visits, find_visits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from stacchip.chipper import Chip
+    from stacchip.stream.layers import ItemLayers
+
+    Rows = NDArray[np.int64]
+
+_log = logging.getLogger(__name__)
+
+_AHEAD_SHARE: Final = 1 / 4
+_MOST_AHEAD_BYTES: Final = 256 << 20
+_MOST_REASONS: Final = 1000
+# an item that cannot be opened cannot tell how its chips lie in blocks: others of its kind may
+_ITEMS_TO_ASK: Final = 8
+_USUAL_AREA: Final = 2048
+
+
+class ChipStream:
+    """Gives out the chips of an index, reading and decoding ahead on all cores.
+
+    Chips that share blocks are read together: each block is decoded once where chips nest in
+    blocks, and seldom more than once elsewhere; `explain` tells. The sequence is a function of the
+    index, `order`, `seed`, `epoch`, `shard` and `memory_bytes`, and of nothing else.
+
+    Args:
+        index: A `Chipper`, or what one is made of: a table, a path or URL, an indexer.
+        order: `"index"` as the rows are; `"blocks"` area by area, the fastest; `"shuffle"` at
+            random out of many areas.
+        seed: Of the shuffle.
+        epoch: Each has another shuffle; see `set_epoch`.
+        open_areas: How many areas a shuffle draws from at once, where memory allows: more mix
+            better, and the first batch waits for half of them.
+        memory_bytes: What decoded blocks may take. Batches come on top, and encoded blocks on their
+            way: a few dozen megabytes.
+        shard: Which part of the chips to give out.
+        errors: `"skip"` leaves out chips that cannot be cut, counts them and says why in `report`.
+        dtype: Of the pixels; by default the common one of a chip's bands.
+        with_valid: Whether to tell which pixels may be used.
+        **options: Of `Chipper`: `assets`, `resampling`, `mountpath`, `storage`, ...
+
+    Raises:
+        IndexFormatError: `index` is no index.
+        UsageError: An argument cannot be right.
+
+    Example:
+        >>> from stacchip.indexer import NoStatsChipIndexer
+        >>> stream = ChipStream(NoStatsChipIndexer(item), order="shuffle", shard=Shard(0, 3))
+        >>> len(stream)
+        5
+    """
+
+    def __init__(
+        self,
+        index: Any,
+        *,
+        order: Order = "blocks",
+        seed: int = 0,
+        epoch: int = 0,
+        open_areas: int = 24,
+        memory_bytes: int = 2 << 30,
+        shard: Shard | None = None,
+        errors: Literal["raise", "skip"] = "raise",
+        dtype: Any = None,
+        with_valid: bool = True,
+        **options: Any,
+    ) -> None:
+        if errors not in ("raise", "skip"):
+            raise UsageError(f"errors is 'raise' or 'skip', not {errors!r}.")
+        if isinstance(index, Chipper) and options:
+            raise UsageError(
+                f"Give {', '.join(options)} to the Chipper that the stream is made of."
+            )
+        self.chipper = index if isinstance(index, Chipper) else Chipper(index, **options)
+        self.order = order
+        self.seed = seed
+        self.open_areas = open_areas
+        self.memory_bytes = memory_bytes
+        self.errors = errors
+        self.dtype = None if dtype is None else np.dtype(dtype)
+        self.with_valid = with_valid
+        self.shard = shard or Shard()
+        self.report = StreamReport()
+        self._chips = WantedChips.of(self.chipper.rows)
+        self._catalog = Catalog(self.chipper, self._chips)
+        self._pool: Allocator = MemoryPool()
+        self._block_pool = MemoryPool()
+        self._state = StreamState(epoch, self._settings())
+        self._is_restored = False
+        self._ordering()  # refuses what cannot be right
+
+    # --- what there is
+
+    def __len__(self) -> int:
+        """How many chips the shard has in an epoch."""
+        return len(self.shard.take(np.arange(len(self._chips))))
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose chips come next."""
+        return self._state.epoch
+
+    @cached_property
+    def areas(self) -> Areas:
+        """How the chips are grouped; one item of each platform and chip size is opened for it."""
+        return find_areas(self._chips, self._find_shapes())
+
+    def rows(self) -> Rows:
+        """The rows of the index in the order in which this epoch gives them out."""
+        return self._ordering().rows(self.areas, self.shard)
+
+    def explain(self) -> Explanation:
+        """What this epoch will read, before it does: requests, bytes, blocks, memory, speed.
+
+        It opens every item of the shard; with an index that keeps headers, that asks no store.
+
+        Raises:
+            StacchipError: An item cannot be opened, unless `errors="skip"`.
+        """
+        visits = self._find_visits(self.rows())
+        plans = VisitPlans(visits, self._chips, self._catalog)
+        return explain(plans, self.memory_bytes, self._ahead_bytes)
+
+    def groups_of_rows(self) -> Rows:
+        """For each row of the index, the number of its item and chip size."""
+        return self._chips.group
+
+    def with_shard(self, shard: Shard) -> ChipStream:
+        """A stream of the same chips that gives out another shard."""
+        other = copy(self)
+        other.shard = shard
+        other.set_epoch(self.epoch)
+        return other
+
+    def use_memory(self, pool: Allocator) -> None:
+        """Make further batches out of this memory."""
+        self._pool = pool
+
+    # --- chips
+
+    def __iter__(self) -> Iterator[Chip]:
+        """The chips one by one."""
+        for batch in self.batches(1):
+            yield batch[0]
+
+    def batches(
+        self,
+        size: int,
+        *,
+        mixed: Literal["group", "pad"] = "group",
+        drop_last: bool = False,
+    ) -> Iterator[ChipBatch]:
+        """The chips in batches.
+
+        Args:
+            size: Chips in a batch.
+            mixed: What to do with chips that differ in bands, size or type: `"group"` gives each
+                kind batches of its own, full ones as they come and the rest at the end; `"pad"`
+                gives all chips the bands of all and the largest size, 0 and not valid where they
+                have none.
+            drop_last: Leave out batches that are not full.
+
+        Raises:
+            StacchipError: A chip cannot be cut, unless `errors="skip"`.
+        """
+        if size < 1:
+            raise UsageError(f"A batch holds at least one chip, not {size}.")
+        if mixed not in ("group", "pad"):
+            raise UsageError(f"mixed is 'group' or 'pad', not {mixed!r}.")
+        common = self._find_common_kind() if mixed == "pad" else None
+        return self._give_batches(size, common, drop_last=drop_last)
+
+    def take(self, rows: Sequence[int]) -> list[ChipBatch]:
+        """The chips of some rows of the index, read together: a batch of each kind.
+
+        Raises:
+            StacchipError: A chip cannot be cut, unless `errors="skip"`.
+        """
+        wanted = np.asarray(rows, np.int64)
+        building: dict[ChipKind, Building] = {}
+        reading = self._open_reading(wanted)
+        try:
+            for number, row in enumerate(wanted.tolist()):
+                reading.advance(number)
+                self._add(reading, building, (len(wanted), None), row, number)
+        finally:
+            reading.close()
+        return [each.finish(self._chips) for each in building.values()]
+
+    def _give_batches(
+        self, size: int, common: ChipKind | None, *, drop_last: bool
+    ) -> Iterator[ChipBatch]:
+        state = self._begin()
+        sequence = self.rows()
+        positions = state.remaining(len(sequence))
+        reading = self._open_reading(sequence[positions])
+        building: dict[ChipKind, Building] = {}
+
+        def give(kind: ChipKind) -> ChipBatch:
+            batch = building.pop(kind).finish(self._chips)
+            held = [position for each in building.values() for position in each.positions]
+            drawn = max(state.next, int(positions[number]) + 1)
+            # of those held from before, some may not have been drawn again yet
+            waiting = positions[number + 1 :]
+            held += waiting[waiting < state.next].tolist()
+            self._state = state.at(drawn, held)
+            self._count(reading, len(batch))
+            return batch
+
+        try:
+            for number, row in enumerate(sequence[positions].tolist()):
+                reading.advance(number)
+                kind = self._add(reading, building, (size, common), row, int(positions[number]))
+                if kind is not None and building[kind].is_full:
+                    yield give(kind)
+            for kind in list(building):
+                if drop_last:
+                    break
+                yield give(kind)
+            self._state = state.at(len(sequence), [])
+            self._count(reading, 0)
+        finally:
+            reading.close()
+
+    def _add(
+        self,
+        reading: Reading,
+        building: dict[ChipKind, Building],
+        form: tuple[int, ChipKind | None],
+        row: int,
+        position: int,
+    ) -> ChipKind | None:
+        """Cut a chip into its batch, and tell of what kind it is; None where it was skipped."""
+        size, common = form
+        try:
+            item = reading.open(row)
+            own = self._kind_of(item, self._chips.key(row).chip_size)
+            kind = common or own
+            if kind not in building:
+                building[kind] = self._new_batch(kind, size)
+            out, valid = building[kind].slot()
+            if own == kind:
+                reading.cut(row, item, out, valid)
+            else:
+                alone, alone_valid = self._new_batch(own, 1).slot()
+                reading.cut(row, item, alone, alone_valid)
+                fit(own, kind, alone, out)
+                if valid is not None:
+                    fit(own, kind, alone_valid, valid)
+        except StacchipError as error:
+            if self.errors == "raise":
+                raise
+            self._skip(row, error)
+            return None
+        building[kind].add(position, row, item)
+        return kind
+
+    def _new_batch(self, kind: ChipKind, size: int) -> Building:
+        return Building(kind, size, self._pool, with_valid=self.with_valid)
+
+    def _skip(self, row: int, error: StacchipError) -> None:
+        key = self._chips.key(row)
+        chipid = f"{key.item_id}-{key.x}-{key.y}"
+        _log.warning("chip %s is skipped: %s", chipid, error)
+        self.report.skipped += 1
+        if len(self.report.reasons) < _MOST_REASONS:
+            self.report.reasons.append(Skipped(chipid, row, error))
+
+    def _count(self, reading: Reading, delivered: int) -> None:
+        self.report.delivered += delivered
+        self.report.decoded_blocks = reading.blocks.decoded_blocks
+        self.report.decoded_bytes = reading.blocks.decoded_bytes
+        self.report.peak_bytes = reading.peak_bytes
+
+    # --- where it stands
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch: the next iteration gives all its chips."""
+        self._state = StreamState(epoch, self._settings())
+        self._is_restored = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the stream stands: after the chips that were given out, whatever was read ahead."""
+        return self._state.to_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another stream stood: the next iteration gives what that one had not given.
+
+        Raises:
+            UsageError: That stream was made in another way.
+        """
+        self._state = StreamState.from_dict(state, self._settings())
+        self._is_restored = True
+
+    def _begin(self) -> StreamState:
+        """The state to begin an iteration with: the one restored, or the epoch's beginning."""
+        if not self._is_restored:
+            self._state = StreamState(self.epoch, self._settings())
+        self._is_restored = False
+        self.report = StreamReport()
+        return self._state
+
+    def _settings(self) -> dict[str, Any]:
+        shard = self.shard
+        return {
+            "order": self.order,
+            "seed": self.seed,
+            "shard": [shard.rank, shard.world_size, shard.worker, shard.workers, shard.uneven],
+            "open_areas": self.open_areas,
+            "memory_bytes": self.memory_bytes,
+            "chips": self._chips.fingerprint,
+        }
+
+    # --- how it reads
+
+    @property
+    def _ahead_bytes(self) -> int:
+        return int(min(self.memory_bytes * _AHEAD_SHARE, _MOST_AHEAD_BYTES))
+
+    def _ordering(self) -> Ordering:
+        open_bytes = self.memory_bytes - self._ahead_bytes
+        return Ordering(self.order, self.seed, self.epoch, self.open_areas, open_bytes)
+
+    def _find_visits(self, rows: Rows) -> Visits:
+        return find_visits(rows, self.areas, self.memory_bytes)
+
+    def _open_reading(self, rows: Rows) -> Reading:
+        plans = VisitPlans(self._find_visits(rows), self._chips, self._catalog)
+        return Reading(
+            plans,
+            LoadedBlocks(self._block_pool),
+            memory_bytes=self.memory_bytes,
+            ahead_bytes=self._ahead_bytes,
+            edge=self.chipper.edge,
+        )
+
+    def _find_shapes(self) -> dict[tuple[str, int], AreaShape]:
+        """How chips are grouped, by platform and chip size."""
+        shapes = {}
+        for (platform, chip_size), item in self._first_items().items():
+            if item is None:
+                side = max(chip_size, _USUAL_AREA)
+                shapes[platform, chip_size] = AreaShape(side, side, side**2, chip_size**2)
+            else:
+                shapes[platform, chip_size] = find_shape(item, chip_size, self.memory_bytes)
+        return shapes
+
+    def _first_items(self) -> dict[tuple[str, int], ItemLayers | None]:
+        """The first item of each platform and chip size that can be opened."""
+        found: dict[tuple[str, int], ItemLayers | None] = {}
+        tries: dict[tuple[str, int], int] = {}
+        _, first_rows = np.unique(self._chips.group, return_index=True)
+        for group, row in zip(self._chips.groups, first_rows.tolist(), strict=True):
+            name = (group.platform, group.chip_size)
+            if found.get(name) is not None or tries.get(name, 0) >= _ITEMS_TO_ASK:
+                continue
+            tries[name] = tries.get(name, 0) + 1
+            try:
+                found[name] = self._catalog.get(row)
+            except StacchipError:
+                if self.errors == "raise":
+                    raise
+                found[name] = None
+        return found
+
+    def _kind_of(self, item: ItemLayers, chip_size: int) -> ChipKind:
+        return ChipKind(item.bands, chip_size, self.dtype or item.dtype)
+
+    def _find_common_kind(self) -> ChipKind:
+        """The kind that chips of all kinds fit into."""
+        kinds = [
+            self._kind_of(item, chip_size)
+            for (_, chip_size), item in self._first_items().items()
+            if item is not None
+        ]
+        bands = tuple(dict.fromkeys(band for kind in kinds for band in kind.bands))
+        size = max((kind.chip_size for kind in kinds), default=1)
+        dtype = np.result_type(*(kind.dtype for kind in kinds)) if kinds else np.dtype(np.uint8)
+        return ChipKind(bands, size, self.dtype or dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {**self.__dict__, "report": StreamReport()}
+        del state["_catalog"], state["_pool"], state["_block_pool"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.chipper = copy(self.chipper)  # no lock that a forked process inherited
+        self._catalog = Catalog(self.chipper, self._chips)
+        self._pool, self._block_pool = MemoryPool(), MemoryPool()

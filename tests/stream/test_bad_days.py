@@ -1,0 +1,156 @@
+"""Stores that fail, files that are gone, consumers that stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from servers.range_server import Fault, RangeServer
+from stacchip.chipper import Chipper
+from stacchip.errors import AssetChanged, CorruptBlock, ObjectNotFound
+from stacchip.storage import Storage, StorageOptions
+from stacchip.stream import ChipStream
+from stream.conftest import behind, index_items, make_item
+
+
+def test_an_epoch_survives_a_store_that_fails_every_tenth_time(archive, nested, server):
+    chipper = Chipper(nested)
+    expected = {row: chipper.cut_row(row).array for row in range(0, 864, 7)}
+    server.fail_rate = 0.1
+    stream = ChipStream(nested, order="shuffle", seed=1)
+    seen = 0
+    for batch in stream.batches(32):
+        for row, pixels in zip(batch.rows.tolist(), batch.array, strict=True):
+            seen += 1
+            if row in expected:
+                np.testing.assert_array_equal(pixels, expected[row])
+    assert seen == 864
+    assert server.failed > 5
+
+
+def test_a_lost_file_is_named(archive, nested, server):
+    server.always("item-3/swir.tif", Fault(status=404))
+    with pytest.raises(ObjectNotFound, match=r"Item 'item-3', asset 'swir'.*item-3/swir\.tif"):
+        for _ in ChipStream(nested):
+            pass
+
+
+def test_a_lost_file_is_skipped_and_counted_where_asked(archive, nested, server):
+    server.always("item-3/swir.tif", Fault(status=404))
+    stream = ChipStream(nested, order="shuffle", errors="skip")
+    items = [key.item_id for batch in stream.batches(32) for key in batch.keys]
+    assert len(items) == 5 * 144
+    assert "item-3" not in items
+    assert (stream.report.delivered, stream.report.skipped) == (5 * 144, 144)
+    reason = stream.report.reasons[0].error
+    assert (reason.facts["item_id"], reason.facts["asset"]) == ("item-3", "swir")
+    assert "item-3/swir.tif" in reason.facts["href"]
+
+
+def test_an_item_without_headers_that_cannot_be_opened_is_skipped(tmp_path):
+    scenes = [make_item(tmp_path / name, name, {"red": (10, 256)}) for name in ("a", "b")]
+    items = [scene.item for scene in scenes]
+    path = index_items(items, tmp_path / "index")
+    chipper = Chipper(path, items=items)
+    chipper._finder._index_href = None  # as of an index without headers
+    scenes[0].path("red").unlink()
+    stream = ChipStream(chipper, errors="skip")
+    assert {chip.item_id for chip in stream} == {"b"}
+    assert stream.report.skipped == 16
+    assert ChipStream(chipper, errors="skip").explain().unreadable_chips == 16
+
+
+def test_one_broken_block_costs_the_chips_in_it(tmp_path):
+    scene = make_item(tmp_path / "a", "a", {"red": (10, 512)})
+    path = index_items([scene.item], tmp_path / "index")
+    chipper = Chipper(path)
+    header = chipper.open(chipper.rows.key(0)).placements["red"].reader.header
+    with scene.path("red").open("r+b") as file:
+        file.seek(int(header.block_offsets[5]) + 4)
+        file.write(b"\xff" * 64)
+    chipper = Chipper(NoHeaders(path).table, items=[scene.item])
+    with pytest.raises(CorruptBlock, match="asset 'red'"):
+        list(ChipStream(chipper))
+    stream = ChipStream(chipper, errors="skip")
+    assert len(list(stream)) == 64 - 4
+    assert stream.report.skipped == 4
+
+
+class NoHeaders:
+    """The rows of an index without its records."""
+
+    def __init__(self, path: str) -> None:
+        from stacchip.index import read_index
+
+        self.table = read_index(path).replace_schema_metadata()
+
+
+def test_a_file_that_changed_is_noticed(tmp_path):
+    scene = make_item(tmp_path / "a", "a", {"red": (10, 256)})
+    path = index_items([scene.item], tmp_path / "index")
+    os.utime(scene.path("red"), ns=(0, 0))
+    with pytest.raises(AssetChanged, match="'a', asset 'red'"):
+        list(ChipStream(path))
+
+
+def test_a_consumer_that_stops_leaves_nothing_running(nested, server):
+    server.delay_s = 0.05
+    stream = ChipStream(nested, memory_bytes=64 << 20)
+    for number, _ in enumerate(stream.batches(4)):
+        if number == 2:
+            break
+    asked = server.requests
+    time.sleep(0.5)
+    late = server.requests
+    time.sleep(0.5)
+    assert server.requests == late <= asked + 32
+    assert late < stream.explain().requests
+
+
+def test_an_interrupt_ends_the_process_within_two_seconds(archive, tmp_path):
+    with RangeServer(archive[0].folder.parent) as server:
+        path = index_items([behind(scene, server) for scene in archive], tmp_path / "index")
+        server.delay_s = 20.0  # a store that hangs
+        code = f"""
+            from stacchip.stream import ChipStream
+            print("begin", flush=True)
+            for batch in ChipStream({path!r}).batches(8):
+                pass
+        """
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stdout.readline() == "begin\n"
+        until = time.monotonic() + 20
+        while not server.requests and time.monotonic() < until:
+            time.sleep(0.05)
+        begin = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=10)
+        assert time.monotonic() - begin < 2
+        assert process.returncode != 0
+        assert "KeyboardInterrupt" in said
+
+
+def test_a_stream_in_a_thread_starts_no_thread_for_each_chip(nested):
+    list(ChipStream(nested).batches(32))
+    before = threading.active_count()
+    for _ in range(3):
+        list(ChipStream(nested).batches(32))
+    assert threading.active_count() <= before + 32
+
+
+def test_a_slow_store_times_out_with_item_and_asset(archive, nested, server):
+    server.delay_s = 5.0
+    storage = Storage(options=StorageOptions(timeout_s=0.2, deadline_s=0.6, max_attempts=2))
+    with pytest.raises(TimeoutError, match="asset"):
+        list(ChipStream(nested, storage=storage))

@@ -1,0 +1,141 @@
+"""Orders, shards and the place in an epoch."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from itertools import chain
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from stacchip.chipper import Chipper
+from stacchip.errors import UsageError
+from stacchip.indexer import NoStatsChipIndexer
+from stacchip.stream import ChipStream, Shard, measure_mixing
+
+
+def rows_of(stream: ChipStream, size: int = 8, **options) -> list[int]:
+    return [int(row) for batch in stream.batches(size, **options) for row in batch.rows]
+
+
+def test_index_order_is_the_index(nested):
+    assert rows_of(ChipStream(nested, order="index")) == list(range(6 * 144))
+
+
+def test_block_order_finishes_an_area_before_the_next(nested):
+    stream = ChipStream(nested, order="blocks")
+    areas = stream.areas.of_row[stream.rows()]
+    assert (np.diff(areas) >= 0).all()
+    assert len(np.unique(areas)) == len(stream.areas) == 6 * 9
+
+
+def test_a_shuffle_depends_on_seed_and_epoch_alone(nested):
+    def first(**options) -> list[int]:
+        return ChipStream(nested, order="shuffle", **options).rows().tolist()
+
+    assert first(seed=1) == first(seed=1)
+    assert first(seed=1) != first(seed=2)
+    assert first(seed=1, epoch=1) != first(seed=1)
+    stream = ChipStream(nested, order="shuffle", seed=1)
+    stream.set_epoch(1)
+    assert rows_of(stream) == first(seed=1, epoch=1)
+    assert sorted(first(seed=1)) == list(range(6 * 144))
+
+
+def test_a_shuffle_mixes_areas_and_items(nested):
+    stream = ChipStream(nested, order="shuffle", open_areas=24)
+    mixing = measure_mixing(stream, 64)
+    assert mixing.areas >= 8
+    assert mixing.items >= 4
+    # a full shuffle puts one chip of 54 areas after another of its own
+    assert mixing.neighbours < 0.12
+    assert measure_mixing(ChipStream(nested), 64).neighbours > 0.9
+
+
+def test_more_open_areas_mix_better(nested):
+    mixed = [
+        measure_mixing(ChipStream(nested, order="shuffle", open_areas=count)).areas
+        for count in (2, 8, 32)
+    ]
+    assert mixed == sorted(mixed)
+    assert mixed[0] < 8 < mixed[-1]
+
+
+@pytest.mark.parametrize("order", ["index", "blocks", "shuffle"])
+def test_seven_shards_give_each_of_a_thousand_chips_once(archive, order):
+    items = [scene.item for scene in archive]
+    tables = [NoStatsChipIndexer(item, 50).create_index() for item in items]
+    table = pa.concat_tables([each.replace_schema_metadata() for each in tables]).slice(0, 1000)
+    chipper = Chipper(table, items=items)
+    streams = [ChipStream(chipper, order=order, shard=Shard(rank, 7)) for rank in range(7)]
+    parts = [stream.rows().tolist() for stream in streams]
+    assert sorted(chain(*parts)) == list(range(1000))
+    assert [len(part) for part in parts] == [len(stream) for stream in streams]
+    assert {len(part) for part in parts} == {142, 143}
+
+
+def test_workers_share_what_their_rank_has(nested):
+    parts = [
+        ChipStream(nested, shard=Shard(rank, 2, worker, 3)).rows().tolist()
+        for rank in range(2)
+        for worker in range(3)
+    ]
+    assert sorted(chain(*parts)) == list(range(864))
+
+
+@pytest.mark.parametrize(("uneven", "length"), [("pad", 124), ("drop", 123)])
+def test_ranks_get_equal_lengths_where_asked(nested, uneven, length):
+    parts = [ChipStream(nested, shard=Shard(rank, 7, uneven=uneven)).rows() for rank in range(7)]
+    assert {len(part) for part in parts} == {length}
+    distinct = len(np.unique(np.concatenate(parts)))
+    assert distinct == (864 if uneven == "pad" else 7 * 123)
+
+
+def test_shards_that_cannot_be_are_refused(nested):
+    with pytest.raises(UsageError, match="rank 2 of 2"):
+        Shard(2, 2)
+    with pytest.raises(UsageError, match="order"):
+        ChipStream(nested, order="random")
+    with pytest.raises(UsageError, match="at least one"):
+        ChipStream(nested).batches(0)
+
+
+@pytest.mark.parametrize("order", ["blocks", "shuffle"])
+def test_a_saved_state_goes_on_with_what_was_not_delivered(nested, server, order):
+    whole = rows_of(ChipStream(nested, order=order, seed=5))
+    stream = ChipStream(nested, order=order, seed=5)
+    batches = stream.batches(8)
+    seen = [int(row) for _ in range(50) for row in next(batches).rows]
+    state = json.loads(json.dumps(stream.state_dict()))
+    batches.close()
+    server.reset_counters()
+    restored = ChipStream(nested, order=order, seed=5)
+    restored.load_state_dict(state)
+    rest = rows_of(restored)
+    assert seen + rest == whole
+    # only the areas with chips left are read
+    assert server.bytes < 0.9 * ChipStream(nested, order=order, seed=5).explain().bytes
+    assert rows_of(restored) == whole, "the next iteration is a whole epoch"
+
+
+def test_a_state_at_the_end_leaves_nothing(nested):
+    stream = ChipStream(nested)
+    rows_of(stream)
+    restored = ChipStream(nested)
+    restored.load_state_dict(stream.state_dict())
+    assert rows_of(restored) == []
+
+
+def test_a_state_belongs_to_its_stream(nested):
+    state = ChipStream(nested, seed=1).state_dict()
+    with pytest.raises(UsageError, match="seed is 1, and here it is 2"):
+        ChipStream(nested, seed=2).load_state_dict(state)
+
+
+def test_a_stream_can_be_pickled(nested):
+    stream = ChipStream(nested, order="shuffle", seed=4)
+    next(iter(stream))
+    again = pickle.loads(pickle.dumps(stream))
+    assert rows_of(again) == rows_of(stream)

@@ -1,0 +1,100 @@
+"""Every chip of a stream is the chipper's, to the bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scenes import make_scene, write_band
+from stacchip.chipper import Chipper
+from stacchip.indexer import NoStatsChipIndexer
+from stacchip.stream import ChipStream
+
+
+def assert_same(chip, expected) -> None:
+    np.testing.assert_array_equal(chip.array, expected.array)
+    np.testing.assert_array_equal(chip.valid, expected.valid)
+    assert chip.array.dtype == expected.array.dtype
+    for name in ("bands", "geobox", "datetime", "chipid", "platform", "item_id", "x", "y"):
+        assert getattr(chip, name) == getattr(expected, name), name
+
+
+def compare(chipper: Chipper, **options) -> None:
+    stream = ChipStream(chipper, **options)
+    seen = 0
+    for batch in stream.batches(7):
+        for row, chip in zip(batch.rows, batch, strict=True):
+            assert_same(chip, chipper.cut_row(int(row)))
+            seen += 1
+    assert seen == len(chipper.rows)
+
+
+@pytest.mark.parametrize("order", ["index", "blocks", "shuffle"])
+def test_chips_of_three_resolutions(scene, order):
+    compare(Chipper(NoStatsChipIndexer(scene.item, 64)), order=order)
+
+
+@pytest.mark.parametrize("chip_size", [37, 100, 256, 300])
+def test_chips_that_straddle_blocks(scene, chip_size):
+    compare(Chipper(NoStatsChipIndexer(scene.item, chip_size)))
+
+
+def test_chips_that_reach_over_the_edge(scene):
+    compare(Chipper(NoStatsChipIndexer(scene.item, 256, edge="pad"), edge="pad"))
+
+
+@pytest.mark.parametrize("method", ["bilinear", "cubic", "average"])
+def test_bands_resampled_in_other_ways(scene, method):
+    resampling = {"swir": method, "coastal": "nearest"}
+    compare(Chipper(NoStatsChipIndexer(scene.item, 64), resampling=resampling))
+
+
+def test_files_that_only_gdal_reads(tmp_path):
+    scene = make_scene(tmp_path / "a")
+    write_band(scene.path("swir"), 20, (300, 350), compress="LERC", predictor=1)
+    compare(Chipper(NoStatsChipIndexer(scene.item, 64)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"count": 4, "interleave": "pixel", "dtype": "uint8"},
+        {"count": 3, "interleave": "band", "dtype": "int16", "nodata": -1},
+        {"dtype": "float32", "nodata": float("nan"), "predictor": 3},
+        {"dtype": "uint16", "tiled": False, "blockysize": 16, "blockxsize": 700},
+        {"dtype": "uint16", "compress": "none", "predictor": 1},
+        {"dtype": "uint16", "ENDIANNESS": "BIG"},
+    ],
+)
+def test_files_of_many_kinds(tmp_path, options):
+    scene = make_scene(tmp_path / "a")
+    write_band(scene.path("red"), 10, (600, 700), **options)
+    compare(Chipper(NoStatsChipIndexer(scene.item, 64)))
+
+
+def test_masks_and_alpha_bands_tell_what_is_valid(tmp_path):
+    import rasterio
+
+    scene = make_scene(tmp_path / "a")
+    write_band(scene.path("red"), 10, (600, 700), dtype="uint8", nodata=None)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(scene.path("red"), "r+") as file:
+        file.write_mask(np.tri(600, 700, dtype=bool))
+    write_band(scene.path("swir"), 20, (300, 350), count=2, dtype="uint8", nodata=None, alpha="yes")
+    compare(Chipper(NoStatsChipIndexer(scene.item, 64)))
+
+
+def test_another_type_is_made_while_copying(scene):
+    chipper = Chipper(NoStatsChipIndexer(scene.item, 64))
+    for chip in ChipStream(chipper, dtype="float32"):
+        assert chip.array.dtype == np.float32
+        expected = chipper.cut(chip.x, chip.y)
+        np.testing.assert_array_equal(chip.array, expected.array.astype(np.float32))
+        np.testing.assert_array_equal(chip.valid, expected.valid)
+
+
+def test_batches_that_are_kept_are_not_written_over(scene):
+    chipper = Chipper(NoStatsChipIndexer(scene.item, 64))
+    kept = list(ChipStream(chipper).batches(4))
+    for batch in kept:
+        for row, chip in zip(batch.rows, batch, strict=True):
+            np.testing.assert_array_equal(chip.array, chipper.cut_row(int(row)).array)
