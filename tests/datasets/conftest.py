@@ -1,0 +1,3 @@
+from stream.conftest import archive, nested, server
+
+__all__ = ["archive", "nested", "server"]
