@@ -1,0 +1,1 @@
+"""From catalogues to an archive: imagery, items and indexes of six sources in one bucket."""

@@ -1,0 +1,258 @@
+"""One local raster into one local Cloud Optimized GeoTIFF, reprojected or resampled where wanted.
+
+The same input gives the same bytes, so that a job that was killed and ran again leaves what one
+that ran through leaves.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stacchip.errors import NotARaster, UsageError
+from stacchip.storage import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BLOCK = 512
+STRIP = 8 * BLOCK  # rows of a work window: 8 blocks high keeps memory to a few megapixels a band
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What becomes of the pixels; a field that is `None` leaves that as it is.
+
+    Attributes:
+        crs: The reference system, in any form that PROJ knows.
+        resolution: Edge of a pixel in the unit of the CRS; pixels stay square and the upper left
+            corner stays where it is.
+        band_count: Bands that are kept, from the first.
+    """
+
+    crs: str | None = None
+    resolution: float | None = None
+    band_count: int | None = None
+
+
+@dataclass(frozen=True)
+class WrittenGrid:
+    """The grid of a file that was written.
+
+    Attributes:
+        crs: `EPSG:3857` where it has a code, else WKT 2.
+        transform: Six numbers, as `proj:transform` has them.
+        shape: (height, width).
+    """
+
+    crs: str
+    transform: tuple[float, ...]
+    shape: tuple[int, int]
+
+
+def write_cog(source: Path, target: Path, conversion: Conversion, *, href: str = "") -> None:
+    """Write a raster as a COG: deflate with a predictor, blocks of 512, overviews.
+
+    Nodata stays what it is. A file with a mask or an alpha band keeps what they say as an internal
+    mask, also where `band_count` drops the alpha band. Pixels that a reprojection leaves without a
+    source are nodata (the type's extreme, where the file names none), never a made-up zero.
+
+    Args:
+        source: A file that GDAL opens.
+        target: Where the COG goes; beside it, a temporary file lies while it is made.
+        conversion: What is changed.
+        href: What the file is called in an error.
+
+    Raises:
+        NotARaster: GDAL cannot read the file, or it has no bands or no grid.
+        UsageError: It has fewer bands than are kept.
+    """
+    import rasterio  # noqa: PLC0415  half a second, and only conversions need it
+    from rasterio.errors import RasterioError  # noqa: PLC0415
+    from rasterio.shutil import copy  # noqa: PLC0415
+
+    plain = target.with_suffix(".plain.tif")
+    try:
+        with (
+            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="ALL_CPUS"),
+            rasterio.open(source) as dataset,
+        ):
+            bands = _kept_bands(dataset, conversion, href)
+            with _resampled(dataset, conversion) as pixels:
+                _write_plain(pixels, plain, bands)
+            copy(str(plain), str(target), driver="COG", **_cog_options(dataset.dtypes[0]))
+    except RasterioError as error:
+        raise NotARaster(
+            f"{redact(href) or source.name} cannot be converted: {error}", href=redact(href)
+        ) from error
+    finally:
+        plain.unlink(missing_ok=True)
+
+
+def _kept_bands(dataset: Any, conversion: Conversion, href: str) -> list[int]:
+    """Numbers of the bands that are kept, from 1; an alpha band is no band of pixels."""
+    from rasterio.enums import ColorInterp  # noqa: PLC0415
+
+    if dataset.crs is None and conversion.crs is not None:
+        raise NotARaster(f"{redact(href)} has no CRS to reproject from.", href=redact(href))
+    colours = zip(dataset.indexes, dataset.colorinterp, strict=True)
+    bands = [number for number, colour in colours if colour != ColorInterp.alpha]
+    wanted = conversion.band_count or len(bands)
+    if wanted > len(bands):
+        raise UsageError(f"{redact(href)} has {len(bands)} bands; {wanted} were asked for.")
+    return bands[:wanted]
+
+
+def _resampled(dataset: Any, conversion: Conversion) -> Any:
+    """The dataset seen on the grid that is wanted."""
+    from rasterio.enums import MaskFlags, Resampling  # noqa: PLC0415
+    from rasterio.vrt import WarpedVRT  # noqa: PLC0415
+
+    grid = _wanted_grid(dataset, conversion)
+    masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
+    if grid is None:
+        return _Same(dataset, masked)
+    # classes, quality bits and nodata must not be mixed: only finer imagery is averaged
+    coarser = conversion.resolution is not None and conversion.resolution > dataset.res[0]
+    resampling = Resampling.average if coarser and conversion.crs is None else Resampling.nearest
+    nodata = dataset.nodata
+    if nodata is None and not masked:
+        nodata = _extreme(dataset.dtypes[0])
+    has_alpha = masked and any(MaskFlags.alpha in flags for flags in dataset.mask_flag_enums)
+    return _Warped(
+        WarpedVRT(
+            dataset,
+            crs=grid["crs"],
+            transform=grid["transform"],
+            width=grid["width"],
+            height=grid["height"],
+            resampling=resampling,
+            src_nodata=dataset.nodata,
+            nodata=nodata,
+            add_alpha=masked and not has_alpha,
+        ),
+        masked,
+    )
+
+
+def _wanted_grid(dataset: Any, conversion: Conversion) -> dict[str, Any] | None:
+    """The grid to resample to; `None` where the file has it already."""
+    from affine import Affine  # noqa: PLC0415
+    from rasterio.crs import CRS  # noqa: PLC0415
+    from rasterio.warp import calculate_default_transform  # noqa: PLC0415
+
+    crs = CRS.from_user_input(conversion.crs) if conversion.crs else dataset.crs
+    size = conversion.resolution
+    if crs != dataset.crs:
+        transform, width, height = calculate_default_transform(
+            dataset.crs, crs, dataset.width, dataset.height, *dataset.bounds, resolution=size
+        )
+        return {"crs": crs, "transform": transform, "width": width, "height": height}
+    if size is None or all(math.isclose(own, size, rel_tol=1e-6) for own in dataset.res):
+        return None
+    west, south, east, north = dataset.bounds
+    # a sheet of 240 m is 800 pixels of 0.3 m, not 801 for the last bit of a double
+    width = max(1, math.ceil((east - west) / size - 1e-6))
+    height = max(1, math.ceil((north - south) / size - 1e-6))
+    transform = Affine(size, 0, west, 0, -size, north)
+    return {"crs": crs, "transform": transform, "width": width, "height": height}
+
+
+def _extreme(dtype: str) -> float:
+    """Nodata for a type whose file names none: MODIS takes all bits set for fill, floats NaN."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return float("nan")
+    limits = np.iinfo(kind)
+    return float(limits.max if kind.kind == "u" else limits.min)
+
+
+@dataclass
+class _Same:
+    """A dataset on its own grid."""
+
+    dataset: Any
+    masked: bool
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+    def mask(self, window: Any) -> Any:
+        """The dataset's mask in a window: 255 where a pixel is valid."""
+        return self.dataset.dataset_mask(window=window)
+
+
+@dataclass
+class _Warped:
+    """A dataset on another grid, its mask carried along as alpha."""
+
+    dataset: Any
+    masked: bool
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.dataset.close()
+
+    def mask(self, window: Any) -> Any:
+        """The alpha band of the view in a window."""
+        alpha = self.dataset.read(self.dataset.count, window=window)
+        return np.where(alpha > 0, 255, 0).astype("uint8")
+
+
+def _write_plain(pixels: Any, path: Path, bands: list[int]) -> None:
+    """Write the bands to an uncompressed GeoTIFF, strip by strip."""
+    import rasterio  # noqa: PLC0415
+
+    dataset = pixels.dataset
+    profile = {
+        "driver": "GTiff",
+        "width": dataset.width,
+        "height": dataset.height,
+        "count": len(bands),
+        "dtype": dataset.dtypes[0],
+        "crs": dataset.crs,
+        "transform": dataset.transform,
+        "nodata": None if pixels.masked else dataset.nodata,
+        "tiled": True,
+        "blockxsize": BLOCK,
+        "blockysize": BLOCK,
+        "bigtiff": "IF_SAFER",
+    }
+    with rasterio.open(path, "w", **profile) as out:
+        for window in _strips(dataset.height, dataset.width):
+            out.write(dataset.read(bands, window=window), window=window)
+            if pixels.masked:
+                out.write_mask(pixels.mask(window), window=window)
+        out.colorinterp = [dataset.colorinterp[number - 1] for number in bands]
+        for number, name in enumerate((dataset.descriptions[band - 1] for band in bands), 1):
+            if name:
+                out.set_band_description(number, name)
+
+
+def _strips(height: int, width: int) -> Iterator[Any]:
+    """Windows of the full width that cover an image from above."""
+    from rasterio.windows import Window  # noqa: PLC0415
+
+    for top in range(0, height, STRIP):
+        yield Window(0, top, width, min(STRIP, height - top))
+
+
+def _cog_options(dtype: str) -> dict[str, Any]:
+    """How a COG is written."""
+    return {
+        "COMPRESS": "DEFLATE",
+        "PREDICTOR": "FLOATING_POINT" if np.dtype(dtype).kind == "f" else "STANDARD",
+        "BLOCKSIZE": BLOCK,
+        "BIGTIFF": "IF_SAFER",
+        "OVERVIEW_RESAMPLING": "NEAREST",
+        "NUM_THREADS": "ALL_CPUS",
+    }

@@ -1,0 +1,241 @@
+"""Statistics of the bands of platforms, over an index or over cubes, by one job or by many."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stacchip.chipper.bucket import Bucket
+from stacchip.datasets.platforms import get_platform
+from stacchip.datasets.sinks import CubeFolder
+from stacchip.datasets.sinks.cube import VERSION
+from stacchip.datasets.statistics import PlatformStatistics
+from stacchip.errors import ChipNotFound, IndexFormatError, ObjectNotFound, UsageError
+from stacchip.index import read_index
+from stacchip.storage import child_href, redact
+from stacchip.storage.threads import stream_concurrently
+from stacchip.stream import ChipStream, Shard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from stacchip.datasets.platforms import PlatformBands
+    from stacchip.processors.prechip import Imagery
+    from stacchip.storage import Storage
+
+_BATCH = 16  # chips: of ten bands in 16 bits, 21 MB
+_CUBE = re.compile(r"cube_(\d+)\.npz")
+_STATE = re.compile(r"statistics_.+_\d+\.npz")
+
+
+def index_statistics(
+    imagery: Imagery,
+    storage: Storage,
+    *,
+    shard: Shard | None = None,
+    max_chips: int | None = None,
+    seed: int = 0,
+    dtype: str | None = None,
+    threads: int = 2,
+    memory_bytes: int = 1 << 30,
+) -> PlatformStatistics:
+    """Statistics of the chips of an index; every block is decoded once.
+
+    A pixel counts where it is valid: not nodata as the file says, else the item, else the source,
+    not masked out, not NaN, not beyond the edge.
+
+    Args:
+        imagery: The chips.
+        storage: Where files are read from.
+        shard: Which part of the chips; those of all shards make up all chips.
+        max_chips: At most so many, drawn at random from all.
+        seed: Of the draw.
+        dtype: Of the pixels; by default that of the files.
+        threads: How many bands are counted at the same time.
+        memory_bytes: What decoded blocks may take.
+
+    Raises:
+        ChipNotFound: The part has no chips.
+        AssetNotFound: An item lacks an asset or a band.
+    """
+    platform = imagery.platform_bands
+    chipper = imagery.open(storage)
+    if max_chips is not None and max_chips < len(chipper):
+        draw = np.random.default_rng(seed)
+        rows = np.sort(draw.choice(len(chipper), max_chips, replace=False))
+        chipper = imagery.chipper_of(chipper.rows.table.take(pa.array(rows)), storage)
+    stream = ChipStream(chipper, shard=shard, dtype=dtype, memory_bytes=memory_bytes)
+    statistics: PlatformStatistics | None = None
+    with ThreadPoolExecutor(threads, thread_name_prefix="stacchip-stats") as pool:
+        for batch in stream.batches(_BATCH):
+            places = platform.places_in(batch.bands, item_id=batch.keys[0].item_id)
+            statistics = statistics or PlatformStatistics(platform, batch.array.dtype)
+            valid = None if batch.valid is None else batch.valid[:, places]
+            statistics.add(batch.array[:, places], valid, run=pool.map)
+    if statistics is None:
+        raise ChipNotFound(f"This part of {redact(imagery.index)} has no chips: use fewer jobs.")
+    return statistics
+
+
+def cube_statistics(
+    root: str,
+    platform: str,
+    storage: Storage,
+    *,
+    shard: Shard | None = None,
+    max_cubes: int | None = None,
+    bands: tuple[str, ...] | None = None,
+    dtype: str | None = None,
+    threads: int = 2,
+) -> PlatformStatistics:
+    """Statistics of the `.npz` cubes of a platform.
+
+    Cubes are floats that tell no nodata: a pixel counts where it is neither NaN nor the platform's
+    nodata value (`stacchip.datasets.platforms`).
+
+    Args:
+        root: The bucket or folder of all cubes.
+        platform: Whose.
+        storage: How to reach them.
+        shard: Which part of the cubes.
+        max_cubes: At most so many, the first by number; their chips are mixed already.
+        bands: The bands of the cubes; by default those that were recorded beside them, else the
+            platform's.
+        dtype: What the pixels were before they became float32; by default the platform's. Those of
+            8 and 16 bits have exact percentiles.
+        threads: How many cubes are read ahead, and bands counted at the same time.
+
+    Raises:
+        ChipNotFound: There are no cubes, or none in this part.
+        IndexFormatError: A file is no cube.
+    """
+    folder = CubeFolder(Bucket.named(root).href.rstrip("/"), platform)
+    hrefs = _list_cubes(folder, storage)[:max_cubes]
+    shard = shard or Shard()
+    hrefs = [hrefs[number] for number in shard.take(np.arange(len(hrefs)))]
+    if not hrefs:
+        raise ChipNotFound(f"There are no cubes at {redact(folder.href)} for this job.")
+    known = get_platform(platform, bands or _recorded_bands(folder, storage))
+    statistics = PlatformStatistics(known, dtype or known.dtype or "float32")
+
+    def read(href: str) -> NDArray[Any]:
+        return _read_pixels(href, storage, known)
+
+    with ThreadPoolExecutor(threads, thread_name_prefix="stacchip-stats") as pool:
+        for pixels in stream_concurrently(read, hrefs, ahead=threads):
+            statistics.add(pixels, run=pool.map)
+    return statistics
+
+
+def _list_cubes(folder: CubeFolder, storage: Storage) -> list[str]:
+    """The cubes of a folder, by number."""
+    found = {}
+    for entry in storage.list(f"{folder.href}/"):
+        name = _CUBE.fullmatch(entry.href.rpartition("/")[2])
+        if name is not None:
+            found[int(name[1])] = entry.href
+    return [found[number] for number in sorted(found)]
+
+
+def _recorded_bands(folder: CubeFolder, storage: Storage) -> tuple[str, ...] | None:
+    """The bands that `stacchip prechip` recorded beside its cubes."""
+    try:
+        return tuple(json.loads(storage.read(folder.plan_href))["bands"])
+    except ObjectNotFound:
+        return None
+
+
+def _read_pixels(href: str, storage: Storage, platform: PlatformBands) -> NDArray[Any]:
+    try:
+        with np.load(io.BytesIO(storage.read(href)), allow_pickle=False) as file:
+            pixels: NDArray[Any] = file["pixels"]
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise IndexFormatError(f"{redact(href)} is no cube of chips.", href=redact(href)) from error
+    if pixels.ndim != 4 or pixels.shape[1] != len(platform.bands):
+        raise IndexFormatError(
+            f"{redact(href)} has pixels of shape {pixels.shape}; (chip, {len(platform.bands)}, y, "
+            f"x) is expected of {platform.platform!r}. Name its bands.",
+            href=redact(href),
+        )
+    return pixels
+
+
+def list_platforms(storage: Storage, *, index: str | None, cubes: str | None) -> list[str]:
+    """The platforms of an index, or of the cubes in a bucket, by name."""
+    if cubes is None:
+        table = read_index(index or "", columns=["platform"], storage=storage)
+        return sorted(pc.unique(table["platform"]).to_pylist())
+    root = child_href(Bucket.named(cubes).href, VERSION)
+    hrefs = (entry.href for entry in storage.list(f"{root}/"))
+    return sorted({href.split("/")[-2] for href in hrefs if _CUBE.fullmatch(href.split("/")[-1])})
+
+
+# --- many jobs
+
+
+@dataclass(frozen=True)
+class StatisticsFolder:
+    """Where jobs leave what they have seen, for one to merge.
+
+    Args:
+        href: The folder.
+        storage: How to reach it.
+    """
+
+    href: str
+    storage: Storage
+
+    def write(self, statistics: PlatformStatistics, job: int) -> str:
+        """Leave a job's part; returns where."""
+        name = f"statistics_{statistics.platform.platform}_{job}.npz"
+        href = child_href(self.href, name)
+        self.storage.write(href, statistics.to_bytes())
+        return href
+
+    def merge(self) -> list[PlatformStatistics]:
+        """All parts, merged by platform.
+
+        Raises:
+            ChipNotFound: There are none.
+        """
+        names = sorted(
+            entry.href
+            for entry in self.storage.list(self.href)
+            if _STATE.fullmatch(entry.href.rpartition("/")[2])
+        )
+        if not names:
+            raise ChipNotFound(f"There are no statistics to merge at {redact(self.href)}.")
+        parts = (
+            PlatformStatistics.from_bytes(self.storage.read(href), href=redact(href))
+            for href in names
+        )
+        return merge_statistics(parts)
+
+
+def merge_statistics(parts: Iterable[PlatformStatistics]) -> list[PlatformStatistics]:
+    """Statistics of shards as one of each platform, by name.
+
+    Raises:
+        UsageError: Parts of one platform have different bands or types.
+    """
+    merged: dict[str, PlatformStatistics] = {}
+    for part in parts:
+        name = part.platform.platform
+        if name in merged:
+            merged[name].merge(part)
+        else:
+            merged[name] = part
+    if not merged:
+        raise UsageError("There is nothing to merge.")
+    return [merged[name] for name in sorted(merged)]

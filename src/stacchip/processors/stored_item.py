@@ -1,0 +1,167 @@
+"""The STAC item as the archive keeps it: its own hrefs, sizes and grids, and nothing signed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pystac
+
+from stacchip.storage import join_href, unsign
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stacchip.processors.convert import WrittenGrid
+
+CHOICES = "stacchip:choices"
+PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
+COG = pystac.MediaType.COG
+KEPT_LINKS = ("collection", "license", "via", "derived_from", "cite-as")
+OF_ALTERNATES = (
+    "https://stac-extensions.github.io/alternate-assets/",
+    "https://stac-extensions.github.io/storage/",
+)
+# what is no longer true of a file that was written anew
+OF_THE_OLD_BYTES = ("file:checksum", "file:header_size", "file:byte_order", "alternate",
+                    "raster:bands", "proj:epsg")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One file of an item in the archive.
+
+    Attributes:
+        href: Where it lies, unsigned.
+        size_bytes: How large; `None` where nobody tells.
+        grid: Its own grid, where it was written anew; `None` where it is as the catalogue says.
+    """
+
+    href: str
+    size_bytes: int | None = None
+    grid: WrittenGrid | None = None
+
+
+def make_stored_item(
+    item: pystac.Item,
+    files: Mapping[str, Placed],
+    *,
+    href: str,
+    choices: Mapping[str, Any],
+    collection_href: str | None = None,
+) -> dict[str, Any]:
+    """The item as it is written, with only the assets that are in `files`.
+
+    The result depends on nothing but the arguments: no time, no host, so that a job that runs again
+    writes the same bytes.
+
+    Args:
+        item: As the catalogue gave it.
+        files: Where its assets lie now, by key.
+        href: Where it will be written.
+        choices: How it was made; kept as the property `stacchip:choices`.
+        collection_href: Where its collection is, if the item does not say it.
+    """
+    origin = item.get_self_href()
+    record = item.to_dict(include_self_link=False, transform_hrefs=False)
+    record["assets"] = {
+        key: _stored_asset(record["assets"][key], placed) for key, placed in files.items()
+    }
+    record["links"] = _stored_links(record.get("links", []), origin, href)
+    _link_collection(record, collection_href)
+    record["properties"][CHOICES] = dict(choices)
+    # what these tell of lay in the alternate addresses, which are gone
+    record["stac_extensions"] = [
+        url for url in record.get("stac_extensions", []) if not url.startswith(OF_ALTERNATES)
+    ]
+    grids = [placed.grid for placed in files.values() if placed.grid is not None]
+    if grids:
+        _forget_projection(record)
+        if len(set(grids)) == 1:
+            record["properties"].update(_projection_of(grids[0]))
+        _declare(record, PROJECTION)
+    if any("file:size" in asset for asset in record["assets"].values()):
+        _declare(record, FILE)
+    return record
+
+
+def to_bytes(record: Mapping[str, Any]) -> bytes:
+    """The item's JSON as it is stored."""
+    return (json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _stored_asset(asset: dict[str, Any], placed: Placed) -> dict[str, Any]:
+    stored = {name: value for name, value in asset.items() if name != "href"}
+    if placed.grid is not None:
+        stored = {
+            name: value
+            for name, value in stored.items()
+            if name not in OF_THE_OLD_BYTES and not name.startswith("proj:")
+        }
+        stored["type"] = COG
+        stored.update(_projection_of(placed.grid))
+    if placed.size_bytes is not None:
+        stored["file:size"] = placed.size_bytes
+    # an alternate is another address of the same bytes, which a signature may be part of
+    stored.pop("alternate", None)
+    return {"href": unsign(placed.href), **stored}
+
+
+def _stored_links(
+    links: list[dict[str, Any]], origin: str | None, href: str
+) -> list[dict[str, Any]]:
+    """Links that still lead somewhere, the item's new address, and where it came from."""
+    kept = []
+    for link in links:
+        if link.get("rel") not in KEPT_LINKS:
+            continue
+        target = str(link.get("href", ""))
+        if origin is not None:
+            target = join_href(origin, target)
+        if "://" in target and not target.startswith("file:"):
+            kept.append({**link, "href": unsign(target)})
+    if origin is not None and "://" in origin and not origin.startswith("file:"):
+        address = {"rel": "derived_from", "href": unsign(origin), "type": "application/geo+json"}
+        kept.append(address)
+    return [{"rel": "self", "href": href, "type": "application/geo+json"}, *kept]
+
+
+def _link_collection(record: dict[str, Any], collection_href: str | None) -> None:
+    """Give an item that names a collection a link to it, as STAC demands (item-spec, `collection`).
+
+    Without an address to link to, it may not name one.
+    """
+    if not record.get("collection") or any(link["rel"] == "collection" for link in record["links"]):
+        return
+    if collection_href is None:
+        del record["collection"]
+        return
+    link = {"rel": "collection", "href": unsign(collection_href), "type": "application/json"}
+    record["links"].append(link)
+
+
+def _projection_of(grid: WrittenGrid) -> dict[str, Any]:
+    """A grid as the projection extension writes it (version 2: `proj:code`)."""
+    named: dict[str, Any] = {"proj:code": grid.crs}
+    if not grid.crs.startswith("EPSG:"):
+        named = {"proj:code": None, "proj:wkt2": grid.crs}
+    return {
+        **named,
+        "proj:shape": list(grid.shape),
+        "proj:transform": [float(number) for number in grid.transform],
+    }
+
+
+def _forget_projection(record: dict[str, Any]) -> None:
+    properties = record["properties"]
+    for name in [name for name in properties if name.startswith("proj:")]:
+        del properties[name]
+
+
+def _declare(record: dict[str, Any], schema: str) -> None:
+    """Name an extension once, in the version that is written."""
+    stem = schema.rsplit("/", 2)[0]
+    named = [url for url in record.get("stac_extensions", []) if not url.startswith(f"{stem}/")]
+    record["stac_extensions"] = [*named, schema]
