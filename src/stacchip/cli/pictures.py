@@ -1,0 +1,107 @@
+"""Chips of an index as pictures: which bands are red, green and blue, and which chips to show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stacchip import console
+from stacchip.chipper import Chip, Chipper
+from stacchip.errors import AssetNotFound
+from stacchip.items import find_band, read_assets
+from stacchip.preview import ChipPicture, contact_sheet, describe_chip
+from stacchip.sources import find_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pystac
+    from numpy.typing import NDArray
+
+    from stacchip.storage import Storage
+
+    Bands = list[tuple[str, int]]
+
+
+def choose_chips(table: pa.Table, number: int, seed: int = 0) -> pa.Table:
+    """At most `number` rows, an equal share of each source, in the order of the index."""
+    random = np.random.default_rng(seed)
+    platforms = np.asarray(table["platform"].to_pylist())
+    names = np.unique(platforms)
+    chosen: list[NDArray[np.int64]] = []
+    left = number
+    # the sources with few chips first: what they leave goes to the others
+    for place, name in enumerate(sorted(names, key=lambda name: (platforms == name).sum())):
+        rows = np.flatnonzero(platforms == name)
+        share = min(len(rows), left // (len(names) - place))
+        chosen.append(random.choice(rows, share, replace=False))
+        left -= share
+    return table.take(pa.array(np.sort(np.concatenate(chosen)) if chosen else [], pa.int64()))
+
+
+def rgb_bands(item: pystac.Item) -> Bands:
+    """The bands to show as red, green and blue, as (asset key, band from 0).
+
+    Those of the item's source, else its bands called red, green and blue, else the only or first
+    band thrice.
+
+    Raises:
+        AssetNotFound: The item has nothing to show.
+    """
+    infos = read_assets(item)
+    source = find_source(item)
+    names = (source.rgb if source else None) or ("red", "green", "blue")
+    found = [find_band(infos, name) for name in names]
+    bands = [band for band in found if band is not None]
+    if len(bands) == 3:
+        return bands
+    first = next((key for key, info in infos.items() if info.is_raster), None)
+    if first is None:
+        raise AssetNotFound(f"Item {item.id!r} has no raster to show.", item_id=item.id)
+    return [(first, 0)] * 3
+
+
+def make_picture(chipper: Chipper, row: int) -> ChipPicture:
+    """A row's chip in true colour, with its shares of cloud and nodata."""
+    bands = rgb_bands(chipper.find_item(row))
+    chip = chipper.with_assets(dict.fromkeys(key for key, _ in bands)).cut_row(row)
+    places = [chip.bands.index(_name(chip, key, band)) for key, band in bands]
+    names = ("date", "cloud_cover_percentage", "nodata_percentage")
+    day, cloud, nodata = (chipper.rows.table[name][row].as_py() for name in names)
+    return ChipPicture(
+        rgb=chip.array[places],
+        valid=np.asarray(chip.valid[places].all(axis=0)),
+        platform=chip.platform,
+        captions=describe_chip(
+            chip.platform,
+            chip.x,
+            chip.y,
+            day,
+            cloud=np.nan if cloud is None else cloud,
+            nodata=np.nan if nodata is None else nodata,
+        ),
+    )
+
+
+def _name(chip: Chip, key: str, band: int) -> str:
+    return key if key in chip.bands else f"{key}:{band + 1}"
+
+
+def draw_sheet(table: pa.Table, path: Path, storage: Storage, *, title: str) -> None:
+    """A contact sheet of all rows of an index."""
+    chipper = Chipper(table, storage=storage)
+    pictures = []
+    with console.progress("Cutting", len(chipper)) as advance:
+        for row in range(len(chipper)):
+            pictures.append(make_picture(chipper, row))
+            advance(table["chipid"][row].as_py())
+    contact_sheet(pictures, title=title).save(path)
+
+
+def count_by_platform(table: pa.Table) -> str:
+    """`"120 naip, 64 sentinel-2-l2a"`."""
+    counts = pc.value_counts(table["platform"]).to_pylist()
+    return ", ".join(f"{entry['counts']:,} {entry['values']}" for entry in counts)

@@ -1,0 +1,147 @@
+"""What is in an index, as a person wants to see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.compute as pc
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+_BINS = 10
+_BARS = " ▁▂▃▄▅▆▇█"
+
+
+@dataclass
+class SourceSummary:
+    """What an index holds of one source.
+
+    Attributes:
+        chips: How many chips.
+        items: Ids of its items.
+        sizes: Chip sizes.
+        cloud: Chips by share of cloud, in ten steps from 0 to 1.
+        nodata: The same by share of nodata.
+        bounds: xmin, ymin, xmax, ymax in degrees.
+        dates: First and last day.
+    """
+
+    chips: int = 0
+    items: set[str] = field(default_factory=set)
+    sizes: set[int] = field(default_factory=set)
+    cloud: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BINS, np.int64))
+    nodata: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BINS, np.int64))
+    bounds: tuple[float, float, float, float] = (np.inf, np.inf, -np.inf, -np.inf)
+    dates: tuple[date, date] | None = None
+
+    def add(self, chips: pa.Table) -> None:
+        """Take chips of the source into account."""
+        self.chips += chips.num_rows
+        self.items.update(pc.unique(chips["item_id"]).to_pylist())
+        self.sizes.update(pc.unique(chips["chip_size"]).to_pylist())
+        self.cloud += _histogram(chips["cloud_cover_percentage"])
+        self.nodata += _histogram(chips["nodata_percentage"])
+        box = chips["bbox"].combine_chunks().flatten()
+        low = [pc.min(box[side]).as_py() for side in (0, 1)]
+        high = [pc.max(box[side]).as_py() for side in (2, 3)]
+        if None not in (*low, *high):
+            self.bounds = (
+                min(self.bounds[0], low[0]),
+                min(self.bounds[1], low[1]),
+                max(self.bounds[2], high[0]),
+                max(self.bounds[3], high[1]),
+            )
+        days = pc.min_max(chips["date"]).as_py()
+        first, last = self.dates or (days["min"], days["max"])
+        self.dates = (min(first, days["min"]), max(last, days["max"]))
+
+    def cells(self) -> tuple[str, ...]:
+        """The summary as the cells of a row."""
+        first, last = self.dates or ("", "")
+        return (
+            f"{self.chips:,}",
+            f"{len(self.items):,}",
+            ", ".join(map(str, sorted(self.sizes))),
+            _spark(self.cloud),
+            _spark(self.nodata),
+            f"{first} to {last}" if first != last else str(first),
+            _bounds(self.bounds),
+        )
+
+
+_COLUMNS = ("chips", "items", "size", "cloud 0..1", "nodata 0..1", "dates", "extent (degrees)")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an index holds, by source."""
+
+    sources: dict[str, SourceSummary]
+
+    def table(self) -> Table:
+        """The summary as a table for a terminal."""
+        table = Table("source", *_COLUMNS, box=None, header_style="bold", pad_edge=False)
+        for name, source in sorted(self.sources.items()):
+            table.add_row(name, *source.cells())
+        if len(self.sources) > 1:
+            chips = sum(source.chips for source in self.sources.values())
+            items = sum(len(source.items) for source in self.sources.values())
+            table.add_row("[bold]all", f"[bold]{chips:,}", f"[bold]{items:,}")
+        return table
+
+    def text(self) -> str:
+        """The summary as lines of `name: value`, for a log or another program."""
+        lines = []
+        for name, source in sorted(self.sources.items()):
+            lines.append(f"source: {name}")
+            lines += [
+                f"  {column}: {cell}"
+                for column, cell in zip(_COLUMNS, source.cells(), strict=True)
+                if "0..1" not in column
+            ]
+            lines.append(f"  chips by cloud, tenths from 0 to 1: {_numbers(source.cloud)}")
+            lines.append(f"  chips by nodata, tenths from 0 to 1: {_numbers(source.nodata)}")
+        return "\n".join(lines) or "no chips"
+
+
+def summarise(parts: Iterable[pa.Table]) -> Summary:
+    """The summary of an index that comes in parts."""
+    sources: dict[str, SourceSummary] = {}
+    for part in parts:
+        for name in pc.unique(part["platform"]).to_pylist():
+            chosen = part.filter(pc.equal(part["platform"], name))
+            sources.setdefault(name, SourceSummary()).add(chosen)
+    return Summary(sources)
+
+
+def _histogram(shares: Any) -> NDArray[np.int64]:
+    """Chips in each tenth of 0..1; those of unknown share are in none."""
+    values = shares.drop_null().to_numpy()
+    return np.histogram(values, bins=_BINS, range=(0, 1))[0].astype(np.int64)
+
+
+def _spark(counts: NDArray[np.int64]) -> str:
+    """A histogram in one line; any chip at all shows."""
+    if not counts.any():
+        return "not known"
+    heights = np.ceil(counts / counts.max() * (len(_BARS) - 1)).astype(int)
+    return "".join(_BARS[height] for height in heights)
+
+
+def _numbers(counts: NDArray[np.int64]) -> str:
+    return " ".join(map(str, counts)) if counts.any() else "not known"
+
+
+def _bounds(bounds: tuple[float, float, float, float]) -> str:
+    if not np.isfinite(bounds).all():
+        return ""
+    west, south, east, north = bounds
+    return f"{west:.2f} {south:.2f} .. {east:.2f} {north:.2f}"

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+
+from scenes import make_scene
+from stacchip.chipper import Chipper
+from stacchip.cli import run
+from stacchip.index import read_index, read_records
+
+
+@pytest.fixture
+def index(demo: Path) -> str:
+    return str(demo / "index")
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[str]]:
+    captured = capsys.readouterr()
+    return captured.out.splitlines(), captured.err.splitlines()
+
+
+def test_demo_leaves_a_picture_an_index_and_the_next_command(demo: Path, index: str):
+    with Image.open(demo / "chips.png") as sheet:
+        assert sheet.width > 1000
+        assert len(np.unique(np.asarray(sheet).reshape(-1, 3), axis=0)) > 10_000
+    table = read_index(index)
+    assert set(table["platform"].to_pylist()) == {"sentinel-2-l2a", "landsat-c2l2-sr", "naip"}
+    assert {len(record.headers) > 0 for record in read_records(index)} == {True}
+
+
+def test_index_measures_items_and_keeps_their_headers(demo: Path, tmp_path: Path, capsys):
+    items = [str(path) for path in (demo / "archive").glob("*/*/*.json")]
+    assert run(["index", *items, "-o", str(tmp_path / "index")]) == 0
+    out, _ = lines(capsys)
+    assert "of 3 items" in out[0]
+    assert "stacchip info" in out[1]
+    columns = ["chipid", "cloud_cover_percentage"]
+    made = read_index(tmp_path / "index").select(columns).sort_by("chipid")
+    assert made == read_index(demo / "index").select(columns).sort_by("chipid")
+
+
+def test_index_refuses_to_replace_an_index_unasked(demo: Path, index: str, capsys):
+    before = read_index(index)
+    (item,) = (demo / "archive" / "naip").glob("*/*.json")
+    assert run(["index", str(item), "-o", index]) == 2
+    assert "--replace" in lines(capsys)[1][-1]
+    assert read_index(index) == before
+
+
+def test_index_can_search_an_api(stac_api: str, tmp_path: Path, capsys):
+    arguments = ["--api", stac_api, "--collection", "sentinel-2-l2a", "--max-items", "1"]
+    assert run(["index", *arguments, "-o", str(tmp_path / "index")]) == 0
+    assert "of 1 items" in lines(capsys)[0][0]
+
+
+def test_an_item_that_fails_ends_the_run_without_an_index(tmp_path: Path, capsys):
+    good = make_scene(tmp_path / "good", "good").folder / "item.json"
+    bad = make_scene(tmp_path / "bad", "bad").folder / "item.json"
+    record = json.loads(bad.read_text())
+    record["properties"]["proj:code"] = "EPSG:1"
+    bad.write_text(json.dumps(record))
+    out = tmp_path / "index"
+    assert run(["index", str(good), str(bad), "-o", str(out)]) == 1
+    _, err = lines(capsys)
+    assert "item 'bad'" in err[-1]
+    assert "EPSG:1" in err[-1]
+    assert not out.exists()
+
+
+def test_an_index_may_be_a_single_file(tmp_path: Path, capsys):
+    item = make_scene(tmp_path / "scene").folder / "item.json"
+    out = str(tmp_path / "index.parquet")
+    assert run(["index", str(item), "-o", out]) == 0
+    assert Chipper(out, assets=["red"]).chip(0, 0)["red"].shape == (1, 256, 256)
+    assert run(["index", str(item), "-o", out]) == 2
+    assert "--replace" in lines(capsys)[1][-1]
+
+
+def test_a_file_that_cannot_be_read_can_be_left_out(tmp_path: Path, capsys):
+    good = make_scene(tmp_path / "good", "good").folder / "item.json"
+    out = tmp_path / "index"
+    assert run(["index", str(good), "/no-such-item.json", "-o", str(out), "--skip-errors"]) == 1
+    assert any("/no-such-item.json" in line for line in lines(capsys)[1])
+    assert set(read_index(out)["item_id"].to_pylist()) == {"good"}
+
+
+def test_an_item_that_fails_can_be_left_out_and_is_reported(tmp_path: Path, capsys):
+    good = make_scene(tmp_path / "good", "good").folder / "item.json"
+    bad = make_scene(tmp_path / "bad", "bad").folder / "item.json"
+    record = json.loads(bad.read_text())
+    record["properties"]["proj:code"] = "EPSG:1"
+    bad.write_text(json.dumps(record))
+    out = tmp_path / "index"
+    assert run(["index", str(good), str(bad), "-o", str(out), "--skip-errors"]) == 1
+    _, err = lines(capsys)
+    assert any(line.startswith("left out bad: ") for line in err)
+    assert set(read_index(out)["item_id"].to_pylist()) == {"good"}
+
+
+def test_merge_and_remove(demo: Path, tmp_path: Path, capsys):
+    merged = str(tmp_path / "merged")
+    assert run(["merge", str(demo / "indexes"), "-o", merged]) == 0
+    before = read_index(merged)
+    assert f"{before.num_rows} chips of 3 items" in lines(capsys)[0][0]
+    assert run(["remove", merged, "--platform", "naip"]) == 0
+    removed = before.num_rows - read_index(merged).num_rows
+    assert lines(capsys)[0] == [f"{removed} chips removed from {merged}"]
+    assert removed > 0
+
+
+def test_info_counts_by_source(index: str, capsys):
+    assert run(["info", index]) == 0
+    out, _ = lines(capsys)
+    table = read_index(index)
+    for platform in set(table["platform"].to_pylist()):
+        count = table["platform"].to_pylist().count(platform)
+        place = out.index(f"source: {platform}")
+        assert out[place + 1] == f"  chips: {count}"
+    clouds = [line for line in out if line.startswith("  chips by cloud")]
+    assert sum(int(n) for line in clouds for n in line.split(": ")[1].split()) == table.num_rows
+
+
+@pytest.mark.parametrize("suffix", ["tif", "npy"])
+def test_chip_writes_what_the_chipper_cuts(index: str, tmp_path: Path, suffix: str):
+    table = read_index(index, platform="sentinel-2-l2a")
+    chipid = table["chipid"][0].as_py()
+    path = tmp_path / f"chip.{suffix}"
+    assert run(["chip", index, chipid, "-o", str(path), "--assets", "red,nir"]) == 0
+    expected = Chipper(table, assets=["red", "nir"]).cut(chipid=chipid)
+    if suffix == "npy":
+        np.testing.assert_array_equal(np.load(path), expected.array)
+        return
+    with rasterio.open(path) as dataset:
+        np.testing.assert_array_equal(dataset.read(), expected.array)
+        assert dataset.transform == expected.geobox.affine
+
+
+def test_chip_draws_a_picture(index: str, tmp_path: Path):
+    chipid = read_index(index, platform="naip")["chipid"][0].as_py()
+    assert run(["chip", index, chipid, "-o", str(tmp_path / "chip.png")]) == 0
+    with Image.open(tmp_path / "chip.png") as picture:
+        assert picture.size == (256, 256)
+        assert np.asarray(picture)[..., :3].std() > 10
+
+
+def test_preview_shows_only_what_is_within_the_limits(index: str, tmp_path: Path, capsys):
+    path = tmp_path / "sheet.png"
+    limits = ["--max-cloud", "0.1", "--max-nodata", "0", "-n", "5"]
+    assert run(["preview", index, "-o", str(path), *limits]) == 0
+    clear = read_index(index, max_cloud=0.1, max_nodata=0).num_rows
+    assert lines(capsys)[0] == [f"{path}: {min(5, clear)} of {clear} chips"]
+    assert path.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["frobnicate"], 2, "No such command 'frobnicate'"),
+        (["index", "-o", "x"], 2, "Name items, or search a STAC API"),
+        (["index", "a.json", "--api", "http://x", "-o", "x"], 2, "Name items, or search"),
+        (["index", "--api", "http://x", "--bbox", "1,2", "-o", "x"], 2, "xmin,ymin,xmax,ymax"),
+        (["index", "--api", "http://x", "--query", "[", "-o", "x"], 2, "JSON object"),
+        (["index", "no-such-item.json", "-o", "x"], 1, "There is no file"),
+        (["info", "no-such-index"], 1, "There is no index"),
+        (["remove", "no-such-index"], 2, "Say what to remove"),
+        (["preview", "x", "-o", "sheet.jpg"], 2, "must end in .png"),
+        (["chip", "x", "id", "-o", "chip.jpg"], 2, "must end in one of"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    arguments: list[str], code: int, message: str, tmp_path: Path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == code
+    out, err = lines(capsys)
+    assert out == []
+    assert len(err) == 1
+    assert message in err[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_chip_that_is_absent_is_one_line(index: str, tmp_path: Path, capsys):
+    assert run(["chip", index, "nope", "-o", str(tmp_path / "chip.tif")]) == 1
+    assert "has no chip 'nope'" in lines(capsys)[1][0]
+
+
+def test_help_shows_examples(capsys):
+    for command in ("demo", "index", "merge", "remove", "info", "chip", "preview"):
+        assert run([command, "--help"]) == 0
+        assert f"stacchip {command}" in " ".join(lines(capsys)[0])
+
+
+def test_an_interrupt_is_one_line(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        host, port = silent.getsockname()
+        program = "import sys; from stacchip.cli import main; main(sys.argv[1:])"
+        arguments = ["index", f"http://{host}:{port}/item.json", "-o", str(tmp_path / "index")]
+        running = subprocess.Popen(
+            [sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True
+        )
+        connection, _ = silent.accept()
+        with connection:
+            running.send_signal(signal.SIGINT)
+            _, told = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert told.splitlines()[-1] == "stacchip: interrupted"
+    assert "Traceback" not in told
+
+
+def test_importing_stacchip_loads_nothing_heavy():
+    program = "import sys, stacchip; print(sorted(m for m in ('torch', 'dask', 'matplotlib', "
+    program += "'rasterio', 'pyarrow') if m in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
