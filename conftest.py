@@ -1,0 +1,31 @@
+"""What the examples in docstrings may use without saying where it comes from."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from typing import Any
+
+import pystac
+import pytest
+
+# without the extra `torch`, the modules that need it cannot be imported for their examples
+collect_ignore = (
+    []
+    if find_spec("torch")
+    else [
+        f"src/stacchip/datasets/{name}.py"
+        for name in ("chips", "labels", "samples", "shared", "streams")
+    ]
+)
+
+
+@pytest.fixture(autouse=True)
+def _names_in_examples(doctest_namespace: dict[str, Any]) -> None:
+    """`item`: 1024 px at 10 m, one band, whose file does not exist."""
+    item = pystac.Item(
+        "example", None, None, datetime(2024, 5, 1, 10, 30, tzinfo=UTC), {"proj:code": "EPSG:32633"}
+    )
+    grid = {"proj:shape": [1024, 1024], "proj:transform": [10, 0, 500000, 0, -10, 6000]}
+    item.add_asset("red", pystac.Asset("/nowhere/red.tif", extra_fields=grid))
+    doctest_namespace["item"] = item

@@ -1,0 +1,47 @@
+"""The code in README and docs runs, on the archive that `make demo` writes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pystac
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+API = "https://earth-search.aws.element84.com/v1"
+
+
+def python_blocks(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_of_a_page_runs(page: str, demo: Path, tmp_path: Path, monkeypatch, stac_api):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").symlink_to(demo)
+    items = sorted((tmp_path / "demo" / "archive").glob("*/*/*.json"))
+    by_collection = {pystac.Item.from_file(str(path)).collection_id: path for path in items}
+    naip = pystac.Item.from_file(str(by_collection["naip"]))
+    from stacchip.chipper import Chipper
+    from stacchip.indexer import Indexer
+
+    names = {
+        "Indexer": Indexer,
+        "Chipper": Chipper,
+        "item": str(by_collection["sentinel-2-l2a"]),
+        "item_paths": [str(path) for path in items],
+        "sentinel_2_item": str(by_collection["sentinel-2-l2a"]),
+        "naip_image": naip.assets["image"].get_absolute_href(),
+    }
+    for block in python_blocks(page):
+        code = block.replace(API, stac_api).replace("x=23, y=42", "x=1, y=1")
+        exec(compile(code, page, "exec"), names)
+
+
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", *PAGES[1:]])
+def test_links_within_the_repository_lead_somewhere(page: str):
+    for link in re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text()):
+        if "://" not in link:
+            assert ((ROOT / page).parent / link).exists(), link
