@@ -1,0 +1,2 @@
+"""Measurements of stacchip against its floor, its peers and its predecessor: `python -m
+benchmarks.run`."""

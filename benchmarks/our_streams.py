@@ -1,0 +1,192 @@
+"""stacchip's streams, caches and datasets, asked through their public interface."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.contender import Task, answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from stacchip.stream.order import Order
+
+BATCH = 64
+MEMORY_BYTES = 1_400_000_000
+"""What a stream may keep of decoded blocks, so that the process stays under 2 GB with batches."""
+
+CACHE_BYTES = 8 << 30
+
+_streams: dict[tuple[Any, ...], Any] = {}
+_loaders: dict[str, Any] = {}
+
+
+def epoch(
+    path: str, order: Order, number: int = 0, *, with_valid: bool = False, cache_folder: str = ""
+) -> dict[str, Any]:
+    """All chips of an index in batches; `seconds` is from the first request to the last batch.
+
+    The first answer of a process opens the index, which is not counted.
+    """
+    stream = _stream(path, order, with_valid=with_valid, cache_folder=cache_folder)
+    stream.set_epoch(number)
+    areas: list[int] = []
+    chips = 0
+    waits: list[float] = []
+    of_row = stream.areas.of_row
+    begin = last = time.perf_counter()
+    for batch in stream.batches(BATCH):
+        now = time.perf_counter()
+        waits.append(now - last)
+        last = now
+        chips += len(batch)
+        areas.append(len(np.unique(of_row[batch.rows])))
+    seconds = time.perf_counter() - begin
+    return {
+        "seconds": seconds,
+        "chips": chips,
+        "areas": statistics.median(areas),
+        "first_batch_s": waits[0],
+        "decoded_blocks": stream.report.decoded_blocks,
+        "decoded_mb": stream.report.peak_bytes / 1e6,
+    }
+
+
+def checksum(path: str, chips: list[tuple[int, int]], order: Order) -> dict[str, Any]:
+    """The sum of the pixels of some chips of an epoch: what was streamed is what was asked for."""
+    wanted = {tuple(chip) for chip in chips}
+    stream = _stream(path, order, with_valid=False, cache_folder="")
+    stream.set_epoch(0)
+    total = found = 0
+    for batch in stream.batches(BATCH):
+        for number, key in enumerate(batch.keys):
+            if (key.x, key.y) in wanted:
+                total += int(batch.array[number].sum(dtype=np.uint64))
+                found += 1
+    return {"checksum": total, "found": found}
+
+
+def _stream(path: str, order: Order, *, with_valid: bool, cache_folder: str) -> Any:
+    from stacchip.chipper import Chipper
+    from stacchip.raster.cache import Caches, DiskCache
+    from stacchip.stream import ChipStream
+
+    key = (path, order, with_valid, cache_folder)
+    if key not in _streams:
+        caches = Caches(encoded=DiskCache(cache_folder, CACHE_BYTES) if cache_folder else None)
+        _streams[key] = ChipStream(
+            Chipper(path, caches=caches),
+            order=order,
+            memory_bytes=MEMORY_BYTES,
+            with_valid=with_valid,
+        )
+    return _streams[key]
+
+
+def first_chip(path: str, x: int, y: int) -> dict[str, Any]:
+    """From an index on disk to the first chip, in a process that has imported and no more."""
+    _import_all()
+    from stacchip.chipper import Chipper
+
+    begin = time.perf_counter()
+    chipper = Chipper(path)
+    opened = time.perf_counter()
+    pixels = chipper.chip(x, y)
+    end = time.perf_counter()
+    return {
+        "seconds": end - begin,
+        "index_s": opened - begin,
+        "checksum": sum(int(band.sum(dtype=np.uint64)) for band in pixels.values()),
+    }
+
+
+@cache
+def _import_all() -> None:
+    """What the first chip would import: the interpreter's time is not the reader's."""
+    import imagecodecs
+    import pystac
+    import urllib3  # noqa: F401 - imported when the first address is opened
+
+    import stacchip.chipper
+    import stacchip.raster.reader  # noqa: F401
+
+    # pystac imports its extensions, and Python its codec of host names, at first use
+    pystac.Item.from_dict(pystac.Item("none", None, None, datetime.now(UTC), {}).to_dict())
+    "localhost".encode("idna")
+    # the codecs are libraries of their own, loaded at the first call
+    data = imagecodecs.deflate_encode(bytes(64))
+    imagecodecs.deflate_decode(data, out=bytearray(64))
+    imagecodecs.delta_decode(np.zeros((2, 2), np.uint16), axis=-1)
+
+
+def loader_epoch(path: str, number: int) -> dict[str, Any]:
+    """All chips through a DataLoader of two workers, which stay alive between epochs."""
+    loader = _loader(path)
+    loader.dataset.set_epoch(number)
+    begin = time.perf_counter()
+    chips, first = _count(loader, begin)
+    return {"seconds": time.perf_counter() - begin, "chips": chips, "first_batch_s": first}
+
+
+def _count(loader: Iterable[dict[str, Any]], begin: float) -> tuple[int, float]:
+    chips, first = 0, 0.0
+    for batch in loader:
+        first = first or time.perf_counter() - begin
+        chips += len(batch["pixels"])
+    return chips, first
+
+
+def _loader(path: str) -> Any:
+    from torch.utils.data import DataLoader
+
+    from stacchip.datasets import ChipStreamDataset
+    from stacchip.stream import ChipStream
+
+    if path not in _loaders:
+        stream = ChipStream(path, order="blocks", memory_bytes=MEMORY_BYTES // 2, with_valid=False)
+        _loaders[path] = DataLoader(
+            ChipStreamDataset(stream, batch_size=BATCH),
+            batch_size=None,
+            num_workers=2,
+            multiprocessing_context="forkserver",
+            persistent_workers=True,
+        )
+    return _loaders[path]
+
+
+def end_loader() -> None:
+    """End the workers, which a killed process could not."""
+    import gc
+
+    _loaders.clear()
+    gc.collect()
+
+
+def has_datasets() -> dict[str, Any]:
+    """Why the datasets are not to be had here; empty where they are."""
+    try:
+        import torch  # noqa: F401
+
+        from stacchip.datasets import ChipStreamDataset  # noqa: F401
+    except ImportError as reason:
+        return {"why_not": str(reason)}
+    return {"why_not": ""}
+
+
+TASKS: dict[str, Task] = {
+    "epoch": epoch,
+    "checksum": checksum,
+    "first_chip": first_chip,
+    "loader_epoch": loader_epoch,
+    "end_loader": end_loader,
+    "has_datasets": has_datasets,
+}
+
+if __name__ == "__main__":
+    answer(TASKS)

@@ -1,0 +1,69 @@
+"""Measure: `python -m benchmarks.run [NAME ...]`, which is what `make bench` runs.
+
+The first run makes the scene (a minute or two, 1.1 GB in `benchmarks/data`) and the environments of
+the peers (`benchmarks/.venvs`), and a further minute's worth of small indexes (0.3 GB).
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from importlib import import_module
+
+from rich.console import Console
+
+from benchmarks.machine import describe_machine
+from benchmarks.measuring import BENCHMARKS, Lab
+from benchmarks.results import FOLDER, make_result, print_result, save
+
+# importing a module registers its benchmarks, in this order
+for _module in ("indexing", "random_chips", "epochs", "archive"):
+    import_module(f"benchmarks.{_module}")
+
+
+def main() -> int:
+    """Run the benchmarks that were named, or all; a goal that was missed is said, not an error."""
+    # as Ctrl-C does, so that servers and contenders end with it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    options = _parse_arguments()
+    console = Console()
+    if options.list:
+        for each in BENCHMARKS.values():
+            console.print(f"{each.name:16s} {each.title}", highlight=False)
+        return 0
+    machine = describe_machine()
+    console.print(
+        f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average_1min']}",
+        highlight=False,
+    )
+    results = {}
+    with Lab(effort=options.effort) as lab:
+        for name in options.names or BENCHMARKS:
+            begin = time.perf_counter()
+            lab.left_out.clear()
+            rows = BENCHMARKS[name].measure(lab)
+            context = {"left_out": dict(lab.left_out), "machine": machine}
+            results[name] = make_result(BENCHMARKS[name], rows, context)
+            print_result(console, results[name])
+            console.print(
+                f"  ({time.perf_counter() - begin:.0f} s)\n", style="dim", highlight=False
+            )
+    if not options.dry_run:
+        save(results, list(BENCHMARKS))
+        console.print(f"written to {FOLDER}", highlight=False)
+    return 0
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], metavar="NAME")
+    parser.add_argument("--list", action="store_true", help="list the names and end")
+    parser.add_argument("--effort", type=float, default=1.0, help="multiplies the repeats")
+    parser.add_argument("--dry-run", action="store_true", help="print, and write nothing")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
