@@ -12,6 +12,7 @@ import pytest
 import rasterio
 from PIL import Image
 
+from interrupts import heeding_interrupts
 from scenes import make_scene
 from stacchip.chipper import Chipper
 from stacchip.cli import run
@@ -205,9 +206,10 @@ def test_an_interrupt_is_one_line(tmp_path: Path):
         host, port = silent.getsockname()
         program = "import sys; from stacchip.cli import main; main(sys.argv[1:])"
         arguments = ["index", f"http://{host}:{port}/item.json", "-o", str(tmp_path / "index")]
-        running = subprocess.Popen(
-            [sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True
-        )
+        with heeding_interrupts():
+            running = subprocess.Popen(
+                [sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True
+            )
         connection, _ = silent.accept()
         with connection:
             running.send_signal(signal.SIGINT)

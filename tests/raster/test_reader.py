@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import rasterio
 
+from interrupts import heeding_interrupts
 from raster.handmade import strip_tags, strips_of, write_handmade
 from raster.pixels import distinct, random_windows, same_bits
 from servers.range_server import Fault, RangeServer
@@ -300,7 +301,7 @@ def test_a_child_process_reads_what_its_parent_read(
 
 def test_an_interrupt_ends_a_read_that_waits(pixels: np.ndarray, tmp_path: Path) -> None:
     storage = Storage()
-    with RangeServer(tmp_path) as server:
+    with RangeServer(tmp_path) as server, heeding_interrupts():
         reader = open_reader(server.url("raster.tif"), storage)
         server.always("/raster.tif", Fault(hang_s=20))
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()

@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 
+from interrupts import heeding_interrupts
 from servers.range_server import Fault, RangeServer
 from stacchip.chipper import Chipper
 from stacchip.errors import AssetChanged, CorruptBlock, ObjectNotFound
@@ -125,10 +126,11 @@ def test_an_interrupt_ends_the_process_within_two_seconds(archive, tmp_path):
             for batch in ChipStream({path!r}).batches(8):
                 pass
         """
-        process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(code)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        with heeding_interrupts():
+            process = subprocess.Popen(
+                [sys.executable, "-c", textwrap.dedent(code)],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
         assert process.stdout.readline() == "begin\n"
         until = time.monotonic() + 20
         while not server.requests and time.monotonic() < until:
@@ -151,6 +153,6 @@ def test_a_stream_in_a_thread_starts_no_thread_for_each_chip(nested):
 
 def test_a_slow_store_times_out_with_item_and_asset(archive, nested, server):
     server.delay_s = 5.0
-    storage = Storage(options=StorageOptions(timeout_s=0.2, deadline_s=0.6, max_attempts=2))
+    storage = Storage(options=StorageOptions(timeout_s=0.2, deadline_s=0.6))
     with pytest.raises(TimeoutError, match="asset"):
         list(ChipStream(nested, storage=storage))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from stacchip.errors import CorruptBlock, StacchipError
+from stacchip.errors import CorruptBlock
 from stacchip.raster.blocks import Block, block_number
 from stacchip.raster.cache import Caches, block_key
-from stacchip.raster.pools import Workers, decoders, fetchers
+from stacchip.raster.pools import decoders, fetchers
 from stacchip.storage import redact
 from stacchip.storage.ranges import join_ranges
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from stacchip.raster.cache import DiskCache
     from stacchip.raster.header import Header
     from stacchip.storage import Storage
+    from stacchip.storage.workers import Workers
 
-    OnError = Callable[[Sequence["BlockAddress"], StacchipError], None]
+    OnError = Callable[[Sequence["BlockAddress"], Exception], None]
 
 # Blocks in a row come in one request; more than this comes in several, so that decoding begins
 # before all of it is there.
@@ -263,7 +264,7 @@ def _fetch_kept(
     if disk is not None:
         try:
             disk.require_current(address.storage, address.href, address.header)
-        except StacchipError as error:
+        except Exception as error:
             if on_error is None:
                 raise
             on_error([address], error)
@@ -294,7 +295,7 @@ def _fetch(
     """Fetch one request, and hand what it brings to decoding threads."""
     try:
         data = memoryview(_read(request))
-    except StacchipError as error:
+    except Exception as error:
         if on_error is None:
             raise
         on_error([address for address, _, _ in request.members], error)
@@ -316,7 +317,7 @@ def _handle(
             break
         try:
             handle(address, data[first:stop])
-        except StacchipError as error:
+        except Exception as error:
             if on_error is None:
                 raise
             on_error([address], error)

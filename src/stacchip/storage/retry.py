@@ -41,7 +41,8 @@ def persist(attempt: Callable[[float], T], href: str, options: StorageOptions) -
         StorageTimeout: The deadline passed, or would pass in the next wait.
         StorageError: `max_attempts` failed.
     """
-    policy = _Policy(href, options)
+    until_s = time.monotonic() + options.deadline_s
+    policy = _Policy(href, options, until_s)
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(policy.may_repeat),
         wait=policy.wait_s,
@@ -49,7 +50,7 @@ def persist(attempt: Callable[[float], T], href: str, options: StorageOptions) -
         before_sleep=policy.log,
         retry_error_callback=policy.give_up,
     )
-    return retrying(attempt, time.monotonic() + options.deadline_s)
+    return retrying(attempt, until_s)
 
 
 class _Policy:
@@ -57,16 +58,20 @@ class _Policy:
 
     failure: TransientError
 
-    def __init__(self, href: str, options: StorageOptions) -> None:
+    def __init__(self, href: str, options: StorageOptions, until_s: float) -> None:
         self.shown = redact(href)
         self.options = options
+        self.until_s = until_s
+        self.failures = 0
         self.counted = 0  # failures without a Retry-After
         self.is_late = tenacity.stop_before_delay(options.deadline_s)
 
     def may_repeat(self, error: BaseException) -> bool:
         if not isinstance(error, TransientError):
             return False
-        self.failure = error
+        self.failures += 1
+        if self.failures == 1 or time.monotonic() < self.until_s:
+            self.failure = error  # one that our deadline cut off says less than the one before
         self.counted += error.retry_after_s is None
         return True
 

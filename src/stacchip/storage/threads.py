@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections import deque
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from stacchip.storage.process import PerProcess
+from stacchip.storage.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,42 +17,21 @@ R = TypeVar("R")
 MOST_THREADS = 32
 
 
-class _Workers:
-    """Daemon threads, started as they are needed: unlike an executor's they never hold up exit."""
-
-    def __init__(self) -> None:
-        self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[[Any], Any], Any]] = (
-            queue.SimpleQueue()
-        )
-        self._lock = threading.Lock()
-        self._free = 0  # threads that wait, less tasks that wait
-        self._threads = 0
-
-    def submit(self, function: Callable[[T], R], argument: T) -> Future[R]:
-        future: Future[R] = Future()
-        with self._lock:
-            self._free -= 1
-            if self._free < 0 and self._threads < MOST_THREADS:
-                self._threads += 1
-                self._free += 1
-                threading.Thread(target=self._work, name="stacchip-storage", daemon=True).start()
-        self._tasks.put((future, function, argument))
-        return future
-
-    def _work(self) -> None:
-        while True:
-            future, function, argument = self._tasks.get()
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(function(argument))
-                except BaseException as error:  # noqa: BLE001 - handed to the caller
-                    future.set_exception(error)
-            del future, function, argument  # or an idle thread keeps the last result alive
-            with self._lock:
-                self._free += 1
+_WORKERS = PerProcess(lambda: Workers("stacchip-storage", MOST_THREADS))
 
 
-_WORKERS = PerProcess(_Workers)
+def _submit(function: Callable[[T], R], argument: T) -> Future[R]:
+    future: Future[R] = Future()
+
+    def run() -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(function(argument))
+            except BaseException as error:  # noqa: BLE001 - handed to the caller
+                future.set_exception(error)
+
+    _WORKERS.get().submit(run)
+    return future
 
 
 def map_concurrently(function: Callable[[T], R], arguments: Iterable[T]) -> list[R]:
@@ -70,8 +48,7 @@ def map_concurrently(function: Callable[[T], R], arguments: Iterable[T]) -> list
     items = list(arguments)
     if len(items) <= 1:
         return [function(item) for item in items]
-    workers = _WORKERS.get()
-    futures = [workers.submit(function, item) for item in items[:-1]]
+    futures = [_submit(function, item) for item in items[:-1]]
     try:
         last = function(items[-1])
         return [*(future.result() for future in futures), last]
@@ -89,11 +66,10 @@ def stream_concurrently(
         >>> list(stream_concurrently(abs, [1, -2, 3], ahead=2))
         [1, 2, 3]
     """
-    workers = _WORKERS.get()
     pending: deque[Future[R]] = deque()
     try:
         for argument in arguments:
-            pending.append(workers.submit(function, argument))
+            pending.append(_submit(function, argument))
             if len(pending) > ahead:
                 yield pending.popleft().result()
         while pending:
