@@ -18,7 +18,9 @@ from scenes import write_band
 from servers.range_server import RangeServer
 from stacchip.errors import AssetChanged
 from stacchip.raster import Window, open_reader, read_header
+from stacchip.raster.blocks import blocks_of
 from stacchip.raster.cache import BlockCache, Caches, DiskCache
+from stacchip.raster.fetch import fetch_blocks
 from stacchip.storage import Storage
 
 WINDOW = Window(100, 100, 200, 200)
@@ -122,7 +124,7 @@ def test_a_damaged_file_of_the_cache_is_fetched_again(server, tmp_path):
     reader = open_reader(server.url("red.tif"), Storage(), caches=caches)
     first = reader.read(WINDOW)
     for path in (tmp_path / "cache").rglob("*"):
-        if path.is_file() and path.name != "lock":
+        if path.is_file() and path.name != "kept-bytes":
             path.write_bytes(path.read_bytes()[:10])
     np.testing.assert_array_equal(reader.read(WINDOW), first)
 
@@ -131,6 +133,26 @@ def test_local_files_are_not_kept_on_disk_again(server, tmp_path):
     caches = Caches(encoded=DiskCache(tmp_path / "cache", 1 << 30))
     open_reader(str(server.root / "red.tif"), Storage(), caches=caches).read(WINDOW)
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_block_that_another_process_keeps_meanwhile_is_read_all_the_same(
+    server, tmp_path, monkeypatch
+):
+    disk = DiskCache(tmp_path / "cache", 1 << 30)
+    reader = open_reader(server.url("red.tif"), Storage(), caches=Caches(encoded=disk))
+    asked = []
+
+    def has(key):  # each block comes to be kept right after it was asked for
+        asked.append(key)
+        return key in asked[:-1]
+
+    monkeypatch.setattr(disk, "has", has)
+    blocks = blocks_of(reader.header, WINDOW, [0])
+    handled = []
+    fetch_blocks(
+        [reader.address(block) for block in blocks], lambda at, _: handled.append(at.block)
+    )
+    assert sorted(handled) == blocks
 
 
 def test_the_folder_is_bounded_for_several_processes(server, tmp_path):

@@ -16,7 +16,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from stacchip.raster.blocks import block_number
 from stacchip.storage import unsign
@@ -33,11 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["BlockCache", "Caches", "DiskCache"]
 
-# a process looks at the folder again when it has written this share of the limit; what it removes
-# then leaves room for a dozen processes that do the same
-_SHARE_BETWEEN_LOOKS = 1 / 64
+# where a block would not fit, those used longest ago go until this share of the limit is left: to
+# look at the whole folder for each block would cost more than fetching it
 _SHARE_AFTER_LOOK = 0.8
 _PART = ".part"
+_LEDGER = "kept-bytes"
+_LEDGER_BYTES = 20
 
 
 def block_key(href: str, header: Header, block: Block) -> tuple[Any, ...]:
@@ -100,8 +101,8 @@ class BlockCache:
 class DiskCache:
     """Encoded blocks in a local folder, those used last; shared by processes.
 
-    A block is a file that appears whole. The limit holds for all processes together, as long as
-    they are no more than a dozen; each may go beyond it by a 64th.
+    A block is a file that appears whole. The limit holds at any moment for all processes together:
+    room for a block is made before it is written, and counted in a file that they lock.
 
     Args:
         folder: A folder of its own; it is made.
@@ -116,8 +117,7 @@ class DiskCache:
         self.limit_bytes = limit_bytes
         self.revalidate = revalidate
         self._validated: set[tuple[Any, ...]] = set()
-        self._unseen_bytes = limit_bytes  # look before the first block is written
-        self._lock = threading.Lock()
+        self._has_looked = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _make_disk_cache, (self.folder, self.limit_bytes, self.revalidate)
@@ -139,21 +139,29 @@ class DiskCache:
     def put(self, key: tuple[Any, ...], data: Any) -> None:
         """Keep the bytes of a block."""
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_PART}")
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            part.write_bytes(data)
-            part.replace(path)
+            if self._reserve(len(data)):
+                part.write_bytes(data)
+                part.replace(path)
         except OSError:  # a full disk: the cache only saves time
             part.unlink(missing_ok=True)
-            return
-        with self._lock:
-            self._unseen_bytes += len(data)
-            is_due = self._unseen_bytes > self.limit_bytes * _SHARE_BETWEEN_LOOKS
-            if is_due:
-                self._unseen_bytes = 0
-        if is_due:
-            self._make_room()
+
+    def _reserve(self, size: int) -> bool:
+        """Make sure that a block fits; not where it is larger than what is ever left for it."""
+        limit = self.limit_bytes - _LEDGER_BYTES
+        if size > limit * _SHARE_AFTER_LOOK:
+            return False
+        with _locked(self.folder / _LEDGER) as ledger:
+            told = ledger.read()
+            kept = int(told) if told.isdigit() and self._has_looked else limit
+            if kept + size > limit:  # or what a killed process, or a larger limit, left behind
+                kept = self._make_room(limit, size)
+                self._has_looked = True
+            ledger.seek(0)
+            ledger.write(str(kept + size).encode().zfill(_LEDGER_BYTES))
+        return True
 
     def require_current(self, storage: Storage, href: str, header: Header) -> None:
         """With `revalidate`, ask whether a file is still the version of its header.
@@ -174,21 +182,19 @@ class DiskCache:
         name = hashlib.blake2b(repr(key[:6]).encode(), digest_size=20).hexdigest()
         return self.folder / name[:2] / name[2:]
 
-    def _make_room(self) -> None:
-        """Remove blocks that were used longest ago, where all together take too much."""
-        with _only_one(self.folder / "lock") as is_mine:
-            if not is_mine:
-                return
-            files = sorted(self._files())
-            total = sum(size for _, size, _ in files)
-            if total <= self.limit_bytes * _SHARE_AFTER_LOOK:
-                return
-            for _, size, path in files:
-                if total <= self.limit_bytes * _SHARE_AFTER_LOOK:
-                    return
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)  # noqa: PTH108 - a Path for each would cost more
-                total -= size
+    def _make_room(self, limit: int, size: int) -> int:
+        """Remove blocks that were used longest ago, where `size` bytes do not fit; what is left."""
+        files = sorted(self._files())
+        total = sum(size for _, size, _ in files)
+        if total + size <= limit:
+            return total
+        for _, freed, path in files:
+            if total + size <= limit * _SHARE_AFTER_LOOK:
+                break
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)  # noqa: PTH108 - a Path for each would cost more
+            total -= freed
+        return total
 
     def _files(self) -> Iterator[tuple[int, int, str]]:
         """(time of use, size, path) of each file."""
@@ -205,15 +211,11 @@ def _make_disk_cache(folder: Path, limit_bytes: int, revalidate: bool) -> DiskCa
 
 
 @contextlib.contextmanager
-def _only_one(path: Path) -> Iterator[bool]:
-    """Whether this is the only process that holds the lock at `path`; nobody waits for it."""
-    with path.open("wb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    """A file that no other thread or process has open in this way meanwhile."""
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
 
 
 @dataclass(frozen=True)

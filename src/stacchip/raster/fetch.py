@@ -170,12 +170,13 @@ def start_fetching(
             first failure ends it all. It is called from several threads at once.
     """
     fetching = Fetching()
-    kept = [address for address in addresses if is_kept(address)]
-    for address in kept:
-        fetching.run(partial(_fetch_kept, address, handle, fetching, on_error))
-    if kept:
-        addresses = [address for address in addresses if not is_kept(address)]
-    for request in plan_requests(addresses, on_error=on_error):
+    missing = []
+    for address in addresses:
+        if is_kept(address):  # asked once: another process may keep it in the next moment
+            fetching.run(partial(_fetch_kept, address, handle, fetching, on_error))
+        else:
+            missing.append(address)
+    for request in plan_requests(missing, on_error=on_error):
         fetching.run(partial(_fetch, request, handle, fetching, on_error))
     for task in others:
         fetching.run(task)
