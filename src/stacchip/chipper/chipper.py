@@ -177,8 +177,9 @@ class Chipper:
         """
         if isinstance(index, slice):
             return [self[row] for row in range(*index.indices(len(self)))]
-        key = self.rows.key(self.rows.position(index))
-        return key.x, key.y, self._cut_arrays(key)
+        row = self.rows.position(index)
+        key = self.rows.key(row)
+        return key.x, key.y, self._cut_arrays(row)
 
     def __iter__(self) -> Iterator[tuple[int, int, Arrays]]:
         return (self[row] for row in range(len(self)))
@@ -217,7 +218,7 @@ class Chipper:
         row = self.rows.find(
             x, y, platform=platform, item_id=item_id, chip_size=chip_size, chipid=chipid
         )
-        return self._cut_arrays(self.rows.key(row))
+        return self._cut_arrays(row)
 
     def cut(
         self,
@@ -240,28 +241,9 @@ class Chipper:
 
     def cut_row(self, row: int) -> Chip:
         """The chip of a row, as `cut` gives it."""
-        return self._cut_chip(self.rows.key(self.rows.position(row)))
-
-    def find_item(self, row: int) -> pystac.Item:
-        """The item that the chip of a row is cut from.
-
-        Raises:
-            ItemNotFound: Nothing at hand resolves it.
-        """
-        return self._find(self.rows.key(self.rows.position(row))).item
-
-    def with_assets(self, assets: Iterable[str]) -> Chipper:
-        """A chipper of the same rows that cuts other assets."""
-        other = copy(self)
-        other.choice = replace(self.choice, assets=tuple(assets))
-        return other
-
-    def _cut_arrays(self, key: ChipKey) -> Arrays:
-        return {name: pixels for name, (pixels, _) in self._read(key).items()}
-
-    def _cut_chip(self, key: ChipKey) -> Chip:
-        opened = self.open(key)
-        read = self._read(key)
+        row = self.rows.position(row)
+        key, opened = self.rows.key(row), self.open(row)
+        read = self._read(row)
         arrays = [pixels for pixels, _ in read.values()]
         valid = [np.broadcast_to(valid, pixels.shape) for pixels, valid in read.values()]
         return Chip(
@@ -281,9 +263,26 @@ class Chipper:
             y=key.y,
         )
 
-    def _read(self, key: ChipKey) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
+    def find_item(self, row: int) -> pystac.Item:
+        """The item that the chip of a row is cut from.
+
+        Raises:
+            ItemNotFound: Nothing at hand resolves it.
+        """
+        return self._find(self.rows.position(row)).item
+
+    def with_assets(self, assets: Iterable[str]) -> Chipper:
+        """A chipper of the same rows that cuts other assets."""
+        other = copy(self)
+        other.choice = replace(self.choice, assets=tuple(assets))
+        return other
+
+    def _cut_arrays(self, row: int) -> Arrays:
+        return {name: pixels for name, (pixels, _) in self._read(row).items()}
+
+    def _read(self, row: int) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
         """Pixels and valid of a chip, by asset key."""
-        opened = self.open(key)
+        key, opened = self.rows.key(row), self.open(row)
         window = opened.chip_grid(key.chip_size).window(key.x, key.y)
         if self.edge == "drop" and window.clip(opened.grid.shape.yx) != window:
             raise ChipNotFound(
@@ -295,28 +294,33 @@ class Chipper:
             )
         return opened.read(window)
 
-    def open(self, key: ChipKey) -> OpenedItem:
-        """The rasters of the item of a chip, on its chip grid; kept open for further chips."""
+    def open(self, row: int) -> OpenedItem:
+        """The rasters of the item of a row's chip, on its chip grid; kept open for further chips.
+
+        Raises:
+            StacchipError: As for `chip`.
+        """
+        key = self.rows.key(row)
         name = (key.platform, key.item_id)
         with self._lock:
             if name in self._opened:
                 self._opened.move_to_end(name)
                 return self._opened[name]
-        opened = self._open(key)
+        opened = self._open(row, key)
         with self._lock:
             self._opened[name] = opened
             while len(self._opened) > _OPEN_ITEMS:
                 self._opened.popitem(last=False)
         return opened
 
-    def _open(self, key: ChipKey) -> OpenedItem:
-        found = self._find(key)
-        grid = find_grid(found, key, self.rows.first_of(key)["bbox"], self.storage)
+    def _open(self, row: int, key: ChipKey) -> OpenedItem:
+        found = self._find(row)
+        grid = find_grid(found, key, self.rows.told(row, "bbox"), self.storage)
         return open_item(found, grid, self.choice, self.storage, caches=self.caches)
 
-    def _find(self, key: ChipKey) -> FoundItem:
-        item_href = self.rows.first_of(key)["item_href"]
-        found = self._finder.find(key.platform, key.item_id, item_href)
+    def _find(self, row: int) -> FoundItem:
+        key = self.rows.key(row)
+        found = self._finder.find(key.platform, key.item_id, self.rows.told(row, "item_href"))
         if self._mount is None:
             return found
         return found.with_files_of(self._mount.relocate(found.item, key.platform))

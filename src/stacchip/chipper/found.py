@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stacchip.errors import ItemNotFound, StorageError
-from stacchip.index.read import index_of, read_records
+from stacchip.index.lookup import RecordLookup
+from stacchip.index.read import index_of
 from stacchip.index.schema import embedded_items
 from stacchip.items import load_items, parse_item
 from stacchip.storage import redact
@@ -68,7 +69,8 @@ class ItemFinder:
     ) -> None:
         self._given = given
         self._embedded = embedded_items(table)
-        self._index_href = index_of(table)
+        index = index_of(table)
+        self._records = None if index is None else RecordLookup(index, storage)
         self._storage = storage
 
     def find(self, platform: str, item_id: str, item_href: str | None) -> FoundItem:
@@ -99,19 +101,16 @@ class ItemFinder:
 
     def _find_record(self, platform: str, item_id: str) -> FoundItem | None:
         """What the index's own `_items.parquet` holds, if there is one."""
-        if self._index_href is None:
+        if self._records is None:
             return None
         try:
-            records = read_records(
-                self._index_href, platform=platform, item_ids=[item_id], storage=self._storage
-            )
+            record = self._records.find(platform, item_id)
         except StorageError as error:
             # a table read from an index may outlive it; its rows may still tell the way
             _log.warning("the index is no longer where it was read from: %s", error)
             return None
-        if not records:
+        if record is None:
             return None
-        (record,) = records
         return FoundItem(parse_item(record.item, base=record.item_href), record.headers)
 
     def _load(self, item_id: str, item_href: str) -> pystac.Item:

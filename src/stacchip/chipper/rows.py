@@ -68,16 +68,12 @@ class ChipRows:
             y=int(self._y[row]),
         )
 
-    def first_of(self, key: ChipKey) -> dict[str, Any]:
-        """What an index tells of a chip: `bbox` and `item_href`, None where it does not."""
-        row = self.find(
-            key.x, key.y, platform=key.platform, item_id=key.item_id, chip_size=key.chip_size
-        )
-        names = ("bbox", "item_href")
-        return {
-            name: self.table[name][row].as_py() if name in self.table.column_names else None
-            for name in names
-        }
+    def told(self, row: int, column: str) -> Any:
+        """What the index tells of a chip in one of its columns; None where it has no such column.
+
+        A whole grid, made from an indexer, has fewer columns than an index.
+        """
+        return self.table[column][row].as_py() if column in self.table.column_names else None
 
     def find(
         self,

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["RecordFile"]
 
 _log = logging.getLogger(__name__)
-# Records of a row group, the least that looking up an item reads: some 30 KB each, 5 MB compressed.
-_RECORDS_PER_GROUP = 256
+# Records of a row group, the least that looking up an item reads: some 30 KB each. Looking one up
+# takes 2 ms of 32 and 20 ms of 256, in files of the same size.
+_RECORDS_PER_GROUP = 32
 
 
 class RecordFile:

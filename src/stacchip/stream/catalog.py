@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING
 
 from stacchip.raster.pools import fetchers
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from stacchip.chipper import Chipper
-    from stacchip.chipper.rows import ChipKey
     from stacchip.stream.chips import WantedChips
 
 _OPEN_ITEMS = 256
@@ -37,10 +37,9 @@ class Catalog:
     def prepare(self, rows: Iterable[int]) -> None:
         """Begin to open the items of these rows' chips."""
         for row in rows:
-            key = self._chips.key(row)
-            future, is_new = self._find(key)
+            future, is_new = self._find(row)
             if is_new:
-                fetchers().submit(lambda key=key, future=future: self._fill(key, future))  # type: ignore[misc]  # mypy cannot see that a lambda's defaults are its arguments
+                fetchers().submit(partial(self._fill, row, future))
 
     def get(self, row: int) -> ItemLayers:
         """The opened item of a row's chip.
@@ -48,15 +47,15 @@ class Catalog:
         Raises:
             StacchipError: It cannot be found or opened.
         """
-        key = self._chips.key(row)
-        future, is_new = self._find(key)
+        future, is_new = self._find(row)
         if is_new:
-            self._fill(key, future)
+            self._fill(row, future)
         return future.result()
 
-    def _find(self, key: ChipKey) -> tuple[Future[ItemLayers], bool]:
+    def _find(self, row: int) -> tuple[Future[ItemLayers], bool]:
         """The item as it is or will be, and whether the caller has to open it."""
-        name = (key.platform, key.item_id)
+        group = self._chips.groups[self._chips.group[row]]
+        name = (group.platform, group.item_id)
         with self._lock:
             if name in self._opened:
                 self._opened.move_to_end(name)
@@ -66,8 +65,8 @@ class Catalog:
                 self._opened.popitem(last=False)
         return future, True
 
-    def _fill(self, key: ChipKey, future: Future[ItemLayers]) -> None:
+    def _fill(self, row: int, future: Future[ItemLayers]) -> None:
         try:
-            future.set_result(layers_of(self._chipper.open(key), key.platform))
+            future.set_result(layers_of(self._chipper.open(row), self._chips.key(row).platform))
         except BaseException as error:  # noqa: BLE001 - handed to who asks for the item
             future.set_exception(error)
