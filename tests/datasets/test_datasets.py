@@ -264,9 +264,12 @@ def test_fork_after_an_object_store_was_used_fails_at_once_with_the_remedy(
     next(iter(stream))
     dataset = ChipStreamDataset(stream, batch_size=8)
     loader = DataLoader(dataset, batch_size=None, num_workers=1, multiprocessing_context="fork")
-    begin = time.monotonic()
-    with pytest.raises(StorageError, match="forkserver"):
-        next(iter(loader))
-    assert time.monotonic() - begin < 5
+    seconds = []
+    for _ in range(3):
+        begin = time.monotonic()
+        with pytest.raises(StorageError, match="forkserver"):
+            next(iter(loader))
+        seconds.append(time.monotonic() - begin)
+    assert min(seconds) < 1  # of several: another process may have the machine
     spawned = DataLoader(dataset, batch_size=None, num_workers=1, multiprocessing_context="spawn")
     assert sum(len(batch["chipid"]) for batch in spawned) == 144
