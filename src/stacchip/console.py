@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -124,6 +125,16 @@ def program() -> str:
     if shutil.which("stacchip") == str(called.absolute()) or called.name != "stacchip":
         return "stacchip"
     return os.path.relpath(called)
+
+
+def command(*arguments: str | Path) -> str:
+    """A command line of this program, as a shell takes it: what to run next, or instead.
+
+    Example:
+        >>> command("info", "my index")
+        "stacchip info 'my index'"
+    """
+    return shlex.join([program(), *map(str, arguments)])
 
 
 def say(text: str) -> None:

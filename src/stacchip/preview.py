@@ -125,7 +125,7 @@ def describe_chip(
     nodata: float,
     chip_size: int | None = None,
 ) -> tuple[str, ...]:
-    """Caption lines of a chip; `cloud` and `nodata` are shares, 0 to 1, as in the index.
+    """Caption lines of a chip; `cloud` and `nodata` are shares, 0 to 1, NaN where not known.
 
     Example:
         >>> from datetime import date
@@ -133,11 +133,14 @@ def describe_chip(
         ('naip', 'x 3, y 4  ·  2023-06-18', 'nodata 0 %')
         >>> describe_chip("landsat", 0, 1, date(2024, 9, 26), cloud=0.031, nodata=0.25)[2]
         'cloud 3 %  ·  nodata 25 %'
+        >>> unknown = float("nan")
+        >>> describe_chip("mine", 0, 1, date(2024, 9, 26), cloud=unknown, nodata=unknown)[2]
+        'not measured'
     """
     shares = [("cloud", cloud), ("nodata", nodata)]
     told = [f"{name} {_as_percent(share)}" for name, share in shares if np.isfinite(share)]
     place = [f"x {x}, y {y}", day.isoformat(), *([f"{chip_size} px"] if chip_size else [])]
-    return platform, "  ·  ".join(place), "  ·  ".join(told)
+    return platform, "  ·  ".join(place), "  ·  ".join(told) or "not measured"
 
 
 def _as_percent(share: float) -> str:

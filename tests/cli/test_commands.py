@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,7 +18,9 @@ from interrupts import heeding_interrupts
 from scenes import make_scene
 from stacchip.chipper import Chipper
 from stacchip.cli import run
-from stacchip.index import read_index, read_records
+from stacchip.cli.output import require_folder
+from stacchip.errors import AccessDenied
+from stacchip.index import SCHEMA, read_index, read_records, write_index
 
 
 @pytest.fixture
@@ -170,11 +174,18 @@ def test_preview_shows_only_what_is_within_the_limits(index: str, tmp_path: Path
         (["index", "a.json", "--api", "http://x", "-o", "x"], 2, "Name items, or search"),
         (["index", "--api", "http://x", "--bbox", "1,2", "-o", "x"], 2, "xmin,ymin,xmax,ymax"),
         (["index", "--api", "http://x", "--query", "[", "-o", "x"], 2, "JSON object"),
+        (
+            ["index", "--api", "http://127.0.0.1:9", "--datetime", "2024-13", "-o", "x"],
+            2,
+            "2024-13",
+        ),
         (["index", "no-such-item.json", "-o", "x"], 1, "There is no file"),
         (["info", "no-such-index"], 1, "There is no index"),
         (["remove", "no-such-index"], 2, "Say what to remove"),
         (["preview", "x", "-o", "sheet.jpg"], 2, "must end in .png"),
         (["chip", "x", "id", "-o", "chip.jpg"], 2, "must end in one of"),
+        (["chip", "x", "id", "-o", "s3://bucket/chip.tif"], 2, "is no local place"),
+        (["demo", "s3://bucket/demo"], 2, "is no local place"),
     ],
 )
 def test_what_is_wrong_is_one_line(
@@ -187,6 +198,130 @@ def test_what_is_wrong_is_one_line(
     assert len(err) == 1
     assert message in err[0]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["file/x", "file/x/y"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["demo"],
+        ["index", "no-such-item.json", "-o"],
+        ["merge", "no-such-index", "-o"],
+        ["index", "no-such-item.json", "-o", "{}.parquet"],
+        ["preview", "no-such-index", "-o", "{}.png"],
+        ["chip", "no-such-index", "id", "-o", "{}.tif"],
+    ],
+)
+def test_a_place_below_a_file_is_told_before_any_work(
+    command: list[str], place: str, tmp_path: Path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    *words, last = command
+    arguments = [*words, last.format(place)] if "{}" in last else [*command, place]
+    assert run(arguments) == 2
+    out, (line,) = lines(capsys)
+    assert out == []
+    assert "file is a file, not a folder" in line
+    assert "another place" in line
+
+
+@pytest.mark.parametrize("command", [["index", "no-such-item.json", "-o"], ["demo"]])
+def test_a_file_is_no_place_for_a_folder(command: list[str], tmp_path: Path, capsys):
+    (tmp_path / "file").touch()
+    assert run([*command, str(tmp_path / "file")]) == 2
+    assert "is a file, not a folder" in lines(capsys)[1][0]
+
+
+@pytest.mark.parametrize("command", [["preview", "no-such-index"], ["chip", "no-such-index", "id"]])
+def test_a_folder_that_is_missing_is_told_before_any_work(
+    command: list[str], tmp_path: Path, capsys
+):
+    folder = tmp_path / "not there"
+    assert run([*command, "-o", str(folder / "out.png")]) == 2
+    out, (line,) = lines(capsys)
+    assert out == []
+    assert f"there is no folder {folder}" in line
+    assert f"mkdir -p '{folder}'" in line
+    (tmp_path / "folder.png").mkdir()
+    assert run([*command, "-o", str(tmp_path / "folder.png")]) == 2
+    assert "is a folder" in lines(capsys)[1][0]
+
+
+def test_a_place_that_may_not_be_written_to_is_told(tmp_path: Path, monkeypatch):
+    # what the system says; tests may run as root, whom it refuses nothing
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK)
+    with pytest.raises(AccessDenied, match=r"access to .* was refused\. Check its permissions"):
+        require_folder(tmp_path)
+
+
+def test_an_item_that_comes_twice_is_told_by_its_id(tmp_path: Path, capsys):
+    item = str(make_scene(tmp_path / "scene", "scene").folder / "item.json")
+    out = tmp_path / "index"
+    assert run(["index", item, item, "-o", str(out)]) == 1
+    told = lines(capsys)[1][-1]
+    assert "Item 'scene'" in told
+    assert "comes twice" in told
+    assert "duplicates=" not in told
+    assert not out.exists()
+    assert run(["index", item, item, "-o", str(out), "--skip-errors"]) == 1
+    assert any(line.startswith("left out scene: ") for line in lines(capsys)[1])
+    assert read_index(out).num_rows == 4
+
+
+def test_merging_tells_how_duplicates_are_dropped(demo: Path, tmp_path: Path, capsys):
+    twice = ["merge", str(demo / "indexes"), str(demo / "index"), "-o", str(tmp_path / "merged")]
+    assert run(twice) == 1
+    assert "--drop-duplicates" in lines(capsys)[1][-1]
+    assert run([*twice, "--drop-duplicates"]) == 0
+
+
+def test_what_to_run_next_can_be_run(tmp_path: Path, capsys):
+    item = str(make_scene(tmp_path / "a scene").folder / "item.json")
+    made, merged = str(tmp_path / "an index"), str(tmp_path / "another index")
+    assert run(["index", item, "-o", made]) == 0
+    hints = lines(capsys)[0][-1].removeprefix("Next: ").split(", or ")
+    assert [shlex.split(hint) for hint in hints] == [
+        ["stacchip", "info", made],
+        ["stacchip", "preview", made, "-o", "sheet.png"],
+    ]
+    assert run(["merge", made, "-o", merged]) == 0
+    hint = lines(capsys)[0][-1].removeprefix("Next: ")
+    assert shlex.split(hint) == ["stacchip", "info", merged]
+
+
+def test_the_demos_hints_can_be_run(tmp_path: Path, capsys):
+    folder = tmp_path / "a demo"
+    assert run(["demo", str(folder), "--small"]) == 0
+    out, _ = lines(capsys)
+    hints = [shlex.split(line) for line in out[out.index("Next:") + 1 :]]
+    assert [hint[1:3] for hint in hints] == [
+        [command, str(folder / "index")] for command in ("info", "chip", "preview")
+    ]
+
+
+def test_a_chip_of_another_size_or_source_is_told_with_what_there_is(
+    index: str, tmp_path: Path, capsys
+):
+    chipid = read_index(index, platform="naip")["chipid"][0].as_py()
+    chip = ["chip", index, chipid, "-o", str(tmp_path / "chip.tif")]
+    for asked in ("--chip-size 12", "--platform landsat --chip-size 256"):
+        assert run([*chip, *asked.split()]) == 1
+        told = lines(capsys)[1][0]
+        assert f"no chip {chipid!r} with {asked};" in told
+        assert "it has one with --platform naip --chip-size 256." in told
+
+
+def test_an_index_without_chips_is_told_as_such(index: str, tmp_path: Path, capsys):
+    empty = str(tmp_path / "empty")
+    write_index(SCHEMA.empty_table(), empty)
+    sheet = ["-o", str(tmp_path / "sheet.png")]
+    assert run(["preview", empty, *sheet]) == 1
+    told = lines(capsys)[1][0]
+    assert "has no chips" in told
+    assert "limits" not in told
+    assert run(["preview", index, *sheet, "--platform", "nobody"]) == 1
+    assert "within these limits" in lines(capsys)[1][0]
 
 
 def test_a_chip_that_is_absent_is_one_line(index: str, tmp_path: Path, capsys):
@@ -217,6 +352,28 @@ def test_an_interrupt_is_one_line(tmp_path: Path):
     assert running.returncode == 130
     assert told.splitlines()[-1] == "stacchip: interrupted"
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("module", ["typer", "numpy", "stacchip.processors.commands"])
+def test_an_interrupt_while_python_imports_is_one_line(module: str):
+    program = f"""
+import signal, sys
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from stacchip.cli import main
+main(["--help"])
+"""
+    with heeding_interrupts():
+        done = subprocess.run(
+            [sys.executable, "-c", program], check=False, capture_output=True, text=True
+        )
+    assert done.returncode == 130
+    assert done.stderr == "stacchip: interrupted\n"
 
 
 def test_importing_stacchip_loads_nothing_heavy():

@@ -9,7 +9,8 @@ import pystac
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
+DOCS = (ROOT / "docs").rglob("*.md")
+PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in DOCS)]
 API = "https://earth-search.aws.element84.com/v1"
 
 

@@ -133,6 +133,16 @@ def test_several_items_are_refused(scene: Scene):
         NoStatsChipIndexer([scene.item, scene.item])
 
 
+@pytest.mark.parametrize("kind", [NoStatsChipIndexer, Indexer, Sentinel2Indexer])
+def test_chips_that_cannot_be_are_refused_at_once(scene: Scene, kind: type[ChipIndexer]):
+    for size in (0, -1, 2.5, "a", True, None, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match=rf"chip_size is a whole number .* not {size!r}"):
+            kind(scene.item, size)
+    with pytest.raises(UsageError, match="edge is 'drop' or 'pad', not 'keep'"):
+        kind(scene.item, edge="keep")
+    assert kind(scene.item, np.int64(128)).chip_size == 128
+
+
 # --- measuring
 
 

@@ -1,51 +1,28 @@
 """The command line: `stacchip COMMAND`.
 
-Exit codes: 0 done, 1 failed, 2 misused. Whatever goes wrong is one line on standard error; a
-traceback is a defect of ours.
+Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted. Whatever goes wrong is one line on
+standard error; a traceback is a defect of ours.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
-
-import typer
-
-from stacchip import console
-from stacchip.cli import archive, chips, indexes
-from stacchip.processors.commands import collect
-from stacchip.processors.prechip_command import prechip
-from stacchip.processors.stats_command import stats
-
-app = typer.Typer(
-    name="stacchip",
-    help="Index the chips of satellite and aerial imagery, and cut them out of the original files.",
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for commands in (archive.app, indexes.app, chips.app):
-    app.registered_commands += commands.registered_commands
-for command in (collect, prechip, stats):
-    app.command()(command)
+from typing import NoReturn
 
 
-@app.callback()
-def _configure(
-    *,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Tell what is done, on standard error.")
-    ] = False,
-) -> None:
-    console.set_up_logging(verbose=verbose)
-
-
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command line and leave the process with its exit code."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: list[str]) -> int:
     """Run a command line; returns its exit code."""
-    return console.run_app(app, "stacchip", arguments or ["--help"])
+    try:
+        # a second's work, in which an interrupt must find us here
+        from stacchip import console  # noqa: PLC0415
+        from stacchip.cli.app import app  # noqa: PLC0415
+
+        return console.run_app(app, "stacchip", arguments or ["--help"])
+    except KeyboardInterrupt:
+        sys.stderr.write("stacchip: interrupted\n")
+        return 130

@@ -11,6 +11,7 @@ import typer
 from stacchip import console
 from stacchip.chipper import Chipper
 from stacchip.chipper.headers import gather_headers
+from stacchip.cli.output import require_folder
 from stacchip.cli.pictures import choose_chips, count_by_platform, draw_sheet
 from stacchip.demo import write_archive
 from stacchip.index import merge_indexes, read_index, write_index
@@ -20,6 +21,7 @@ from stacchip.storage import Storage
 app = typer.Typer()
 
 _MAX_CLOUD, _MAX_NODATA = 0.1, 0.0
+_CLEAREST = ("-o", "sheet.png", "--max-cloud", "0.05", "-n", "12")
 
 
 @app.command(epilog="Example:\n\nstacchip demo demo")
@@ -31,6 +33,7 @@ def demo(
 ) -> None:
     """Write a small archive of generated imagery, index it, cut clear chips, and draw them."""
     began = time.monotonic()
+    require_folder(folder)
     storage = Storage()
     archive, indexes, index = folder / "archive", folder / "indexes", folder / "index"
     items = _write_archive(archive, seed, small=small)
@@ -62,9 +65,9 @@ def demo(
         f"took      {time.monotonic() - began:.0f} s\n"
         f"\n"
         f"Next:\n"
-        f"  {console.program()} info {index}\n"
-        f"  {console.program()} chip {index} {chipid} -o chip.png\n"
-        f"  {console.program()} preview {index} -o sheet.png --max-cloud 0.05 -n 12"
+        f"  {console.command('info', index)}\n"
+        f"  {console.command('chip', index, chipid, '-o', 'chip.png')}\n"
+        f"  {console.command('preview', index, *_CLEAREST)}"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import pyarrow.compute as pc
@@ -12,11 +12,15 @@ import typer
 from stacchip import console
 from stacchip.chipper import Chipper
 from stacchip.cli import options
+from stacchip.cli.output import require_file
 from stacchip.cli.pictures import choose_chips, count_by_platform, draw_sheet, make_picture
 from stacchip.errors import ChipNotFound, UsageError
 from stacchip.index import read_index
 from stacchip.preview import draw_chip
 from stacchip.raster.cog import write_cog
+
+if TYPE_CHECKING:
+    from stacchip.chipper.rows import ChipRows
 
 app = typer.Typer()
 
@@ -25,7 +29,7 @@ _SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 
 @app.command(epilog="Example:\n\nstacchip chip index S2A_29SMC_20240503_0_L2A-12-30 -o chip.tif")
 def chip(
-    index: Annotated[str, typer.Argument(help="Folder or parquet file of the index.")],
+    index: options.Index,
     chipid: Annotated[str, typer.Argument(help="The chip's id, as in the index.")],
     *,
     output: Annotated[
@@ -47,6 +51,7 @@ def chip(
     suffix = output.suffix.lower()
     if suffix not in _SUFFIXES:
         raise UsageError(f"{output} must end in one of {', '.join(_SUFFIXES)}.")
+    require_file(output)
     storage = options.make_storage(
         endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
     )
@@ -54,9 +59,15 @@ def chip(
     chipper = Chipper(rows, assets=assets.split(",") if assets else None, storage=storage)
     if not rows.num_rows:
         raise ChipNotFound(
-            f"{index} has no chip {chipid!r}. See what it has: stacchip info {index}"
+            f"{index} has no chip {chipid!r}. See what it has: {console.command('info', index)}"
         )
-    row = chipper.rows.find(chipid=chipid, chip_size=chip_size, platform=platform)
+    try:
+        row = chipper.rows.find(chipid=chipid, chip_size=chip_size, platform=platform)
+    except ChipNotFound as error:
+        raise ChipNotFound(
+            f"{index} has no chip {chipid!r} with {_as_options(platform, chip_size)}; "
+            f"it has one with {_variants(chipper.rows)}."
+        ) from error
     if suffix == ".png":
         draw_chip(make_picture(chipper, row)).save(output)
         console.say(f"{output}: {chipid} in true colour")
@@ -69,11 +80,23 @@ def chip(
     console.say(f"{output}: {chipid}, {cut.array.shape} {cut.array.dtype}: {', '.join(cut.bands)}")
 
 
+def _variants(rows: ChipRows) -> str:
+    keys = [rows.key(row) for row in range(len(rows))]
+    there = {_as_options(key.platform, key.chip_size) for key in keys}
+    return ", and one with ".join(sorted(there))
+
+
+def _as_options(platform: str | None, chip_size: int | None) -> str:
+    """What tells chips of one id apart, as the command takes it."""
+    named = {"--platform": platform, "--chip-size": chip_size}
+    return " ".join(f"{name} {value}" for name, value in named.items() if value is not None)
+
+
 @app.command(
     epilog="Example:\n\nstacchip preview index -o sheet.png --max-cloud 0.1 --max-nodata 0 -n 24"
 )
 def preview(
-    index: Annotated[str, typer.Argument(help="Folder or parquet file of the index.")],
+    index: options.Index,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="A .png.")],
     max_cloud: options.MaxCloud = None,
@@ -89,6 +112,7 @@ def preview(
     """Draw a contact sheet of chips in true colour, with their shares of cloud and nodata."""
     if output.suffix.lower() != ".png":
         raise UsageError(f"{output} must end in .png.")
+    require_file(output)
     storage = options.make_storage(
         endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
     )
@@ -96,7 +120,12 @@ def preview(
         index, max_cloud=max_cloud, max_nodata=max_nodata, platform=platform, storage=storage
     )
     if not table.num_rows:
-        raise ChipNotFound(f"No chip of {index} is within these limits; see: stacchip info {index}")
+        limited = {max_cloud, max_nodata, platform} != {None}
+        raise ChipNotFound(
+            f"No chip of {index} is within these limits; see: {console.command('info', index)}"
+            if limited
+            else f"{index} has no chips: there is nothing to show."
+        )
     chosen = choose_chips(table, number, seed)
     draw_sheet(chosen, output, storage, title=f"{index}: {count_by_platform(table)} chips")
     console.say(f"{output}: {chosen.num_rows} of {table.num_rows:,} chips")

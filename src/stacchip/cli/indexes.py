@@ -10,10 +10,10 @@ import typer
 from stacchip import console
 from stacchip.cli import options
 from stacchip.cli.making import Failed, index_items
+from stacchip.cli.output import require_index
 from stacchip.cli.summary import summarise
 from stacchip.errors import StacchipError, UsageError
 from stacchip.index import merge_indexes, remove, scan_index
-from stacchip.index.layout import find_files, is_file
 from stacchip.indexer import Indexer, NoStatsChipIndexer
 from stacchip.items import load_items, search_items
 
@@ -77,9 +77,7 @@ def index(
     skip_errors: Annotated[
         bool, typer.Option("--skip-errors", help="Leave out items that fail, and report them.")
     ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Replace the index that is there.")
-    ] = False,
+    replace: options.Replace = False,
     endpoint: options.Endpoint = None,
     region: options.Region = None,
     skip_signature: options.SkipSignature = False,
@@ -91,7 +89,7 @@ def index(
     )
     if bool(items) == bool(api):
         raise UsageError("Name items, or search a STAC API with --api: not both.")
-    _refuse_existing(output, storage, replace=replace)
+    require_index(output, storage, replace=replace)
     found: Iterable[pystac.Item | Failed]
     if api:
         found = search_items(
@@ -103,7 +101,7 @@ def index(
             max_items=max_items,
         )
     else:
-        found = _load_each(items or [], storage, skip_errors=skip_errors)
+        found = _load_each(items or [], storage)
     kind = Indexer if stats else NoStatsChipIndexer
 
     def make(item: pystac.Item) -> ChipIndexer:
@@ -121,42 +119,20 @@ def index(
         )
     console.say(
         f"{made.chips:,} chips of {made.items:,} items in {output}\n"
-        f"Next: stacchip info {output}, or stacchip preview {output} -o sheet.png"
+        f"Next: {console.command('info', output)}, "
+        f"or {console.command('preview', output, '-o', 'sheet.png')}"
     )
     if made.skipped:
         raise typer.Exit(1)
 
 
-def _load_each(
-    paths: list[str], storage: Storage, *, skip_errors: bool
-) -> Iterator[pystac.Item | Failed]:
-    """The items at each path; one that cannot be read is told, where errors are skipped."""
+def _load_each(paths: list[str], storage: Storage) -> Iterator[pystac.Item | Failed]:
+    """The items at each path, or why they cannot be read."""
     for path in paths:
         try:
             yield from load_items(path, storage=storage)
         except StacchipError as error:
-            if not skip_errors:
-                raise
             yield Failed(path, error)
-
-
-def _refuse_existing(output: str, storage: Storage, *, replace: bool) -> None:
-    if output.startswith(("http://", "https://")):
-        raise UsageError(f"{output} cannot be written to: name a folder, or an address in a store.")
-    if replace:
-        return
-    if is_file(output):
-        if not storage.exists(output):
-            return
-    else:
-        try:
-            find_files(output, storage)
-        except StacchipError:
-            return  # nothing is there, or nothing whole
-    raise UsageError(
-        f"There is an index at {output} already. Replace it with --replace, or write to another "
-        "place and merge the two: stacchip merge A B -o C"
-    )
 
 
 def _parse_bbox(text: str | None) -> list[float] | None:
@@ -196,9 +172,7 @@ def merge(
         bool,
         typer.Option("--drop-duplicates", help="Keep the first of chips that are there twice."),
     ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Replace the index that is there.")
-    ] = False,
+    replace: options.Replace = False,
     endpoint: options.Endpoint = None,
     region: options.Region = None,
     skip_signature: options.SkipSignature = False,
@@ -208,14 +182,14 @@ def merge(
     storage = options.make_storage(
         endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
     )
-    _refuse_existing(output, storage, replace=replace)
+    require_index(output, storage, replace=replace)
     merged = merge_indexes(
         indexes, output, duplicates="drop" if drop_duplicates else "error", storage=storage
     )
     dropped = f", {merged.dropped:,} duplicates dropped" if merged.dropped else ""
     console.say(
         f"{merged.chips:,} chips of {merged.items:,} items ({', '.join(merged.platforms)}) "
-        f"in {output}{dropped}\nNext: stacchip info {output}"
+        f"in {output}{dropped}\nNext: {console.command('info', output)}"
     )
 
 
@@ -239,7 +213,7 @@ def remove_from(
 
 @app.command(epilog="Example:\n\nstacchip info index")
 def info(
-    index: Annotated[str, typer.Argument(help="Folder or parquet file of the index.")],
+    index: options.Index,
     *,
     endpoint: options.Endpoint = None,
     region: options.Region = None,

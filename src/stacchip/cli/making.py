@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Literal
 
 from stacchip import console
 from stacchip.chipper.headers import gather_headers
-from stacchip.errors import StacchipError
+from stacchip.errors import DuplicateChips, StacchipError
 from stacchip.index import merge_indexes, read_index, write_index
 from stacchip.index.layout import is_file
+from stacchip.items import platform_name
+from stacchip.sources import find_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import pystac
 
@@ -69,14 +71,17 @@ def index_items(
         errors: `"skip"` leaves out items that fail, and tells which.
 
     Raises:
-        StacchipError: An item failed, and `errors="raise"`; no index is written.
+        DuplicateChips: An item came twice, and `errors="raise"`; no index is written.
+        StacchipError: An item failed otherwise, and `errors="raise"`; no index is written.
     """
     keep_headers = headers and not is_file(output)
     skipped: list[tuple[str, StacchipError]] = []
     done = chips = 0
     with tempfile.TemporaryDirectory(prefix="stacchip-index-") as folder:
 
-        def index_one(number: int, item: pystac.Item) -> int:
+        def index_one(number: int, item: pystac.Item | Failed) -> int:
+            if isinstance(item, Failed):
+                raise item.error
             indexer = make(item)
             table = indexer.create_index()
             gathered = gather_headers([indexer.item], storage=storage) if keep_headers else None
@@ -104,16 +109,34 @@ def index_items(
                         done += 1
                     advance(item_id)
 
-            for number, item in enumerate(items):
-                if isinstance(item, Failed):
-                    skipped.append((item.id, item.error))
-                    continue
+            for number, item in enumerate(_fail_repeats(items)):
                 running.append((item.id, pool.submit(index_one, number, item)))
                 finish(at_most=2 * _AT_ONCE)
             finish(at_most=0)
         if done:
             _merge(folder, output, storage)
     return Made(done, chips, tuple(skipped))
+
+
+def _fail_repeats(items: Iterable[pystac.Item | Failed]) -> Iterator[pystac.Item | Failed]:
+    """The items; one that has come before has failed, since its chips would be there twice."""
+    seen: set[tuple[str, str]] = set()
+    for item in items:
+        if isinstance(item, Failed):
+            yield item
+            continue
+        platform = platform_name(item, find_source(item))
+        if (platform, item.id) in seen:
+            error = DuplicateChips(
+                f"Item {item.id!r} ({platform}) comes twice. Name it once, or leave out what "
+                "comes again with --skip-errors.",
+                item_id=item.id,
+                platform=platform,
+            )
+            yield Failed(item.id, error)
+            continue
+        seen.add((platform, item.id))
+        yield item
 
 
 def _merge(folder: str, output: str, storage: Storage) -> None:

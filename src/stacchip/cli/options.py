@@ -8,6 +8,8 @@ import typer
 
 from stacchip.storage import Storage, StorageOptions
 
+Index = Annotated[str, typer.Argument(help="Folder or parquet file of the index.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace the index that is there.")]
 MaxCloud = Annotated[
     float | None,
     typer.Option("--max-cloud", min=0, max=1, help="Largest share of cloud in a chip, 0..1."),

@@ -70,20 +70,34 @@ def make_picture(chipper: Chipper, row: int) -> ChipPicture:
     chip = chipper.with_assets(dict.fromkeys(key for key, _ in bands)).cut_row(row)
     places = [chip.bands.index(_name(chip, key, band)) for key, band in bands]
     names = ("date", "cloud_cover_percentage", "nodata_percentage")
-    day, cloud, nodata = (chipper.rows.table[name][row].as_py() for name in names)
+    day, *shares = (chipper.rows.table[name][row].as_py() for name in names)
+    cloud, nodata = (np.nan if share is None else share for share in shares)
+    valid = np.asarray(chip.valid[places].all(axis=0))
+    if _is_unmeasured(cloud, nodata, valid):
+        cloud = nodata = np.nan
     return ChipPicture(
         rgb=chip.array[places],
-        valid=np.asarray(chip.valid[places].all(axis=0)),
+        valid=valid,
         platform=chip.platform,
         captions=describe_chip(
             chip.platform,
             chip.x,
             chip.y,
             day,
-            cloud=np.nan if cloud is None else cloud,
-            nodata=np.nan if nodata is None else nodata,
+            cloud=cloud,
+            nodata=nodata,
         ),
     )
+
+
+def _is_unmeasured(cloud: float, nodata: float, valid: NDArray[np.bool_]) -> bool:
+    """Whether an index made without statistics says 0 of a chip that is padded.
+
+    Where nodata is measured, padding counts; it is the last rows or columns of a chip. Of other
+    chips an index cannot tell a 0 that was measured from one that stands for nothing.
+    """
+    is_padded = not (valid[-1].any() and valid[:, -1].any())
+    return is_padded and cloud == 0 and nodata == 0
 
 
 def _name(chip: Chip, key: str, band: int) -> str:

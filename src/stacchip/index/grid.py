@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from numbers import Integral
 from typing import Any, Literal
 
 import pyproj
@@ -16,7 +17,7 @@ from stacchip.index.footprints import Footprints, make_footprints
 from stacchip.raster.geobox import GeoBox
 from stacchip.raster.window import Window
 
-__all__ = ["ChipGrid", "Edge", "name_crs"]
+__all__ = ["ChipGrid", "Edge", "name_crs", "require_grid"]
 
 Edge = Literal["drop", "pad"]
 """What becomes of pixels beyond the last whole chip: left out, or a chip padded with nodata."""
@@ -56,12 +57,7 @@ class ChipGrid:
     edge: Edge = "drop"
 
     def __post_init__(self) -> None:
-        if isinstance(self.chip_size, bool) or self.chip_size != int(self.chip_size):
-            raise UsageError(f"chip_size is a whole number of pixels, not {self.chip_size!r}.")
-        if self.chip_size < 1:
-            raise UsageError(f"chip_size is at least 1, not {self.chip_size}.")
-        if self.edge not in ("drop", "pad"):
-            raise UsageError(f"edge is 'drop' or 'pad', not {self.edge!r}.")
+        require_grid(self.chip_size, self.edge)
         if self.geobox.crs is None:
             raise UsageError("A chip grid needs a geobox with a CRS; this one has none.")
 
@@ -185,3 +181,16 @@ def name_crs(crs: Any) -> str:
         if named.equals(known, ignore_axis_order=True):
             return ":".join(authority)
     return str(known.to_wkt())
+
+
+def require_grid(chip_size: Any, edge: Any) -> None:
+    """Refuse what no chip grid can have.
+
+    Raises:
+        UsageError: The chip size is no whole number from 1 on, or `edge` is unknown.
+    """
+    is_whole = isinstance(chip_size, Integral) and not isinstance(chip_size, bool)
+    if not is_whole or chip_size < 1:
+        raise UsageError(f"chip_size is a whole number of pixels from 1 on, not {chip_size!r}.")
+    if edge not in ("drop", "pad"):
+        raise UsageError(f"edge is 'drop' or 'pad', not {edge!r}.")

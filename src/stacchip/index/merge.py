@@ -300,8 +300,8 @@ def _refuse_duplicates(item: _Item, parts: Sequence[_Part], spill: Spill) -> Non
             y, x = divmod(place, 1 << 32)
             raise DuplicateChips(
                 f"Chip ({x}, {y}) of item '{item.item_id}' ({item.platform}, {item.chip_size} px) "
-                f"is in {seen[place]} and again in {part.origin}. Merge with duplicates='drop' to "
-                "keep the first.",
+                f"is in {seen[place]} and again in {part.origin}. Merge with duplicates='drop' "
+                "(--drop-duplicates) to keep the first.",
                 **item._asdict(),
                 chip_index_x=x,
                 chip_index_y=y,

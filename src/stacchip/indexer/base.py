@@ -21,6 +21,7 @@ from stacchip.index import (
     make_footprints,
     record_grid,
 )
+from stacchip.index.grid import require_grid
 from stacchip.items import (
     AssetInfo,
     item_datetime,
@@ -86,6 +87,7 @@ class ChipIndexer:
     Raises:
         MissingMetadata: The item does not say where its pixels lie, and no file could be opened.
         InvalidMetadata: What it says cannot be right.
+        UsageError: `chip_size` is no whole number from 1 on, or `edge` is unknown.
 
     Example:
         >>> class Striped(NoStatsChipIndexer):
@@ -107,6 +109,7 @@ class ChipIndexer:
         open_files: bool = False,
         storage: Storage | None = None,
     ) -> None:
+        require_grid(chip_size, edge)
         self.storage = storage or Storage()
         self.item = load_one(item, self.storage)
         self.chip_size = chip_size

@@ -60,7 +60,7 @@ def search_items(
         errors: Whether an item that is wrong raises, or is left out with a warning in the log.
 
     Raises:
-        UsageError: The arguments contradict each other.
+        UsageError: The arguments contradict each other, or `datetime` is no date.
         StorageError: The API cannot be reached, refuses, or answers what no API should; with its
             HTTP `status`. 429, 500, 502, 503, 504 and lost connections are tried again first, as
             `Retry-After` says.
@@ -76,7 +76,7 @@ def search_items(
         "ids": ids,
         "bbox": bbox,
         "intersects": intersects,
-        "datetime": datetime,
+        "datetime": _as_interval(datetime),
         "query": query,
         "filter": filter,
         "filter_lang": filter_lang,
@@ -85,6 +85,23 @@ def search_items(
         "limit": page_size,
     }
     return _search(api, arguments, options or StorageOptions(), errors)
+
+
+def _as_interval(datetime: Any) -> str | None:
+    """A date or period as APIs take it, checked before any of them is asked."""
+    if datetime is None:
+        return None
+    from pystac_client.item_search import ItemSearch  # noqa: PLC0415 - slow, as below
+
+    try:
+        interval: str | None = ItemSearch("", datetime=datetime).get_parameters().get("datetime")
+    except Exception as error:
+        # pystac-client raises plain Exception
+        raise UsageError(
+            f"datetime is {datetime!r}, which cannot be searched for: {error}. "
+            "Write a date or a period, such as 2024-05 or 2024-05-01/2024-06-15."
+        ) from error
+    return interval
 
 
 def _search(
