@@ -12,12 +12,15 @@ import sys
 import time
 from pathlib import Path
 
+import boto3
 import numpy as np
 import pytest
 import zarr
 
 from processors.cube_world import DATES, ITEMS, PER_ITEM, PLATFORM, World, item_chips, make_world
-from servers.seaweedfs import SeaweedFS
+from servers.nginx import Nginx
+from servers.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFS
+from stacchip.datasets.sinks import CubeFolder, find_cubes
 from stacchip.errors import AssetNotFound, ChipNotFound, InvalidMetadata, UsageError
 from stacchip.processors.cube_plan import PlanSettings
 from stacchip.processors.prechip import Imagery, Prechip
@@ -187,6 +190,50 @@ def test_a_job_that_is_killed_and_run_again_leaves_what_one_that_ran_through_doe
         }
 
     assert content("s3://cubes/killed/") == content("s3://cubes/through/")
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("form", ["npz-uncompressed", "webdataset"])
+def test_a_job_killed_in_an_upload_and_run_again_leaves_no_part_behind(
+    store, remote, expected, tmp_path, form
+):
+    """A cube of 300 chips has 12 MB, which go up in two parts; a slow store holds them open."""
+    place, other = f"killed-in-upload-{form}", "of-another-job.npz"
+    options = {
+        "STACCHIP_CHIP_BUCKET": f"s3://cubes/{place}",
+        "STACCHIP_CUBE_SIZE": "300",
+        "STACCHIP_CUBE_FORMAT": form,
+    }
+    storage = Storage(options=store.options)
+    s3 = boto3.client(
+        "s3", endpoint_url=store.endpoint, region_name="us-east-1",
+        aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY,
+    )  # fmt: skip
+
+    def unfinished() -> set[str]:
+        uploads = s3.list_multipart_uploads(Bucket="cubes").get("Uploads", [])
+        return {upload["Key"] for upload in uploads if upload["Key"].startswith(place)}
+
+    with Nginx(tmp_path, upstream=store.endpoint) as proxy:
+        slow = {**environment(store, remote, **options), "AWS_ENDPOINT_URL": proxy.url}
+        proxy.set(delay_s=0.2)
+        process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", COMMAND], env=slow)
+        while not (left := unfinished()):
+            assert process.poll() is None, "it ended without an upload in parts"
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+    assert left == unfinished(), "it was killed too late"
+    s3.create_multipart_upload(Bucket="cubes", Key=f"{place}/{FOLDER}/{other}")
+    with pytest.raises(ChipNotFound):
+        find_cubes(CubeFolder(f"s3://cubes/{place}", PLATFORM), storage)
+    done = run_command(environment(store, remote, **options))
+    assert done.returncode == 0, done.stderr
+    assert unfinished() == {f"{place}/{FOLDER}/{other}"}
+    cubes = find_cubes(CubeFolder(f"s3://cubes/{place}", PLATFORM), storage)
+    assert cubes.numbers == (0,)
+    numbers = check_cube(remote, cubes.reader.read(0), expected)
+    assert sorted(numbers) == list(range(CHIPS))
 
 
 @pytest.mark.servers

@@ -13,9 +13,16 @@ import yaml
 from processors.cube_world import ITEMS, PLATFORM, World, item_chips, make_world
 from servers.seaweedfs import SeaweedFS
 from stacchip.datasets.platforms import get_platform
+from stacchip.datasets.statistics import make_report
 from stacchip.errors import ChipNotFound, IndexFormatError
+from stacchip.processors.cube_plan import PlanSettings
 from stacchip.processors.prechip import Imagery, Prechip
-from stacchip.processors.stats import cube_statistics, index_statistics, merge_statistics
+from stacchip.processors.stats import (
+    cube_statistics,
+    index_statistics,
+    list_platforms,
+    merge_statistics,
+)
 from stacchip.storage import Storage
 from stacchip.stream import Shard
 
@@ -75,6 +82,13 @@ def run_command(
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-c", COMMAND, *options],
         env={**kept, **store.environment, "STACCHIP_POOL_SIZE": "2", **variables},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def run_local(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", COMMAND, *options],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
 
@@ -152,6 +166,41 @@ def test_a_sample_of_chips_is_the_seeds(local):
         return statistics.bands[0].moments.mean
 
     assert mean(1) == mean(1) != mean(2)
+
+
+@pytest.mark.parametrize("form", ["npz", "npz-uncompressed", "webdataset", "zarr"])
+def test_cubes_of_every_form_have_the_statistics_of_the_index(local, expected, tmp_path, form):
+    imagery = Imagery(local.index, PLATFORM)
+    run = Prechip(imagery, str(tmp_path), PlanSettings(cubes_per_job=3), form=form)
+    assert run.run(0).cubes == 3
+    assert list_platforms(Storage(), index=None, cubes=str(tmp_path)) == [PLATFORM]
+    of_cubes = cube_statistics(str(tmp_path), PLATFORM, Storage())
+    of_index = index_statistics(imagery, Storage())
+    (known,) = make_report([of_cubes], PERCENTS).values()
+    assert make_report([of_index], PERCENTS) == {PLATFORM: known}
+    check_report(known, expected)
+    parts = [
+        cube_statistics(str(tmp_path), PLATFORM, Storage(), shard=Shard(rank, 2))
+        for rank in range(2)
+    ]
+    assert make_report(merge_statistics(parts), PERCENTS) == {PLATFORM: known}
+    first = cube_statistics(str(tmp_path), PLATFORM, Storage(), max_cubes=1)
+    assert first.chips == 128
+
+
+def test_of_cubes_in_several_forms_one_is_chosen(local, tmp_path):
+    imagery = Imagery(local.index, PLATFORM, bands=("red",))
+    for form in ("npz", "zarr"):
+        Prechip(imagery, str(tmp_path), form=form).run(0)
+    options = ["--cubes", str(tmp_path), "--percentiles", "50"]
+    refused = run_local(*options)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+    assert "npz and zarr" in refused.stderr
+    for form in ("npz", "npz-uncompressed", "zarr"):
+        done = run_local(*options, "--format", form)
+        assert done.returncode == 0, done.stderr
+        assert yaml.safe_load(done.stdout)[PLATFORM]["band_order"] == ["red"]
+    assert run_local(*options, "--format", "hdf5").returncode == 2
 
 
 def test_floats_have_merged_moments_and_a_sketch(local, expected):

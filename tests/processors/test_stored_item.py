@@ -7,8 +7,7 @@ import json
 import pytest
 
 from stacchip.items import parse_item, read_assets
-from stacchip.processors.convert import WrittenGrid
-from stacchip.processors.stored_item import Placed, make_stored_item, to_bytes
+from stacchip.processors.stored_item import Placed, WrittenGrid, make_stored_item, to_bytes
 
 HREF = "s3://archive/p/i/stac_item.json"
 GRID = WrittenGrid("EPSG:3857", (500.0, 0.0, -1e7, 0.0, -500.0, 4e6), (20, 30))

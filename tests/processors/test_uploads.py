@@ -50,6 +50,15 @@ def test_unfinished_uploads_of_an_item_are_aborted_and_no_others(store, s3):
     assert unfinished(s3) == set()
 
 
+def test_only_the_uploads_of_the_objects_named_are_aborted(store, s3):
+    for number in (1, 2, 10):
+        begin(s3, f"cubes/cube_{number}.npz")
+    own = ["s3://archive/cubes/cube_1.npz", "s3://archive/cubes/cube_3.npz"]
+    assert abort_orphans("s3://archive/cubes/", store.options, only=own) == 1
+    assert unfinished(s3) == {"cubes/cube_2.npz", "cubes/cube_10.npz"}
+    assert abort_orphans("s3://archive/cubes/", store.options) == 2
+
+
 def test_an_unfinished_upload_shows_no_object(store, s3):
     begin(s3, "naip/m_2/a.tif")
     assert list(Storage(options=store.options).list("s3://archive/naip/m_2/")) == []

@@ -20,6 +20,7 @@ import typer
 from stacchip.errors import StacchipError, UsageError
 from stacchip.processors.collect import collect as collect_rows
 from stacchip.processors.job import Job, RowReport, describe_error
+from stacchip.processors.options import parse_names
 from stacchip.processors.recipes import RECIPES, get_recipe
 from stacchip.processors.rows import Row, read_layer, read_list, select_rows
 from stacchip.processors.settings import AssetMode, Settings
@@ -169,7 +170,7 @@ def collect(
     }  # fmt: skip
     try:
         recipe = get_recipe(source)
-        wanted |= {"years": _parse_years(years), "bands": _parse_names(bands)}
+        wanted |= {"years": _parse_years(years), "bands": parse_names(bands)}
         settings = Settings(
             root=_bucket_root(bucket),
             assets=_parse_mode(assets),
@@ -220,12 +221,6 @@ def _parse_years(years: str | None) -> tuple[int, int] | None:
         return int(first), int(last or first)
     except ValueError as error:
         raise UsageError(f"--years is FIRST:LAST, such as 2018:2023, not {years!r}.") from error
-
-
-def _parse_names(names: str | None) -> tuple[str, ...] | None:
-    if names is None:
-        return None
-    return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def _read_rows(job: Job, sample: str | None) -> Sequence[Row]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stacchip.errors import InvalidMetadata, NotARaster, StacchipError, UnsupportedRaster
-from stacchip.processors.convert import Conversion, WrittenGrid
 from stacchip.processors.layout import ITEM_NAME, file_name
-from stacchip.processors.stored_item import Placed
+from stacchip.processors.stored_item import Placed, WrittenGrid
 from stacchip.processors.transfer import Original, convert_file, copy_file, find_original
 from stacchip.raster import read_header
+from stacchip.raster.gdal import Conversion
 from stacchip.storage import is_remote, redact, unsign
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from stacchip.errors import ChipNotFound, UsageError
 from stacchip.index import read_index
 from stacchip.processors.cube_plan import CubePlan, PlanSettings
 from stacchip.processors.layout import safe_name
+from stacchip.processors.uploads import abort_orphans
 from stacchip.storage import Storage, redact
 from stacchip.stream import ChipStream
 
@@ -207,6 +208,7 @@ class Prechip:
         complete = sink.find_complete(numbers)
         rows = plan.rows(job) if len(complete) < len(numbers) else {}
         rows = {number: each for number, each in rows.items() if number not in complete}
+        self._abort_orphans([sink.cube_href(number) for number in rows])
         written = sum(_write_all(sink, self._cut(plan, rows), self.writers)) if rows else 0
         return PrechipReport(
             job=job,
@@ -217,6 +219,12 @@ class Prechip:
             bytes_written=written,
             seconds=time.perf_counter() - begin,
         )
+
+    def _abort_orphans(self, hrefs: list[str]) -> None:
+        """Abort what a killed job left unfinished of these cubes; other jobs' are left alone."""
+        if hrefs:
+            folder = f"{self.folder.href}/"
+            abort_orphans(folder, self.storage.options_for(folder), only=hrefs)
 
     def _cut(self, plan: CubePlan, rows: Mapping[int, NDArray[np.int64]]) -> Iterator[Cube]:
         """The cubes of these rows, in this order."""

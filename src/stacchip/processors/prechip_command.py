@@ -7,9 +7,18 @@ from typing import Annotated, NoReturn, cast
 
 import typer
 
-from stacchip.errors import UsageError
 from stacchip.processors.console_script import run_script
 from stacchip.processors.cube_plan import CUBE_SIZE, CubePlan, LastCube, PlanSettings
+from stacchip.processors.options import (
+    BandsOption,
+    ChipMaxCloudOption,
+    ChipMaxNodataOption,
+    ChipSizeOption,
+    DataOption,
+    MemoryOption,
+    SeedOption,
+    parse_names,
+)
 from stacchip.processors.prechip import (
     DEFAULT_MAX_NODATA,
     FORMATS,
@@ -35,13 +44,6 @@ PlatformOption = Annotated[
     str,
     typer.Option("--platform", envvar="STACCHIP_PLATFORM", help="Whose chips: sentinel-2-l2a, ..."),
 ]
-DataOption = Annotated[
-    str | None,
-    typer.Option(
-        "--data", envvar="STACCHIP_DATA_BUCKET",
-        help="Bucket or folder of the imagery, where it is not where the items say.",
-    ),
-]  # fmt: skip
 JobOption = Annotated[
     int | None,
     typer.Option(
@@ -58,27 +60,6 @@ PoolSizeOption = Annotated[
         help="Cubes that are written while the next one is cut.",
     ),
 ]  # fmt: skip
-MaxNodataOption = Annotated[
-    float,
-    typer.Option(
-        "--max-nodata", min=0, max=1, envvar="STACCHIP_MAX_NODATA", help="Share of a chip, 0..1."
-    ),
-]
-MaxCloudOption = Annotated[
-    float | None,
-    typer.Option(
-        "--max-cloud", min=0, max=1, envvar="STACCHIP_MAX_CLOUD", help="Share of a chip, 0..1."
-    ),
-]
-BandsOption = Annotated[
-    str | None,
-    typer.Option("--bands", envvar="STACCHIP_BANDS", help="Bands or asset keys: red,green,..."),
-]
-ChipSizeOption = Annotated[
-    int | None,
-    typer.Option("--chip-size", envvar="STACCHIP_CHIP_SIZE", help="Where there are several."),
-]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, envvar="STACCHIP_SEED")]
 FormatOption = Annotated[
     str, typer.Option("--format", envvar="STACCHIP_CUBE_FORMAT", help=f"{', '.join(FORMATS)}.")
 ]
@@ -89,13 +70,6 @@ LastCubeOption = Annotated[
 CubeSizeOption = Annotated[
     int, typer.Option("--cube-size", min=1, envvar="STACCHIP_CUBE_SIZE", help="Chips of a cube.")
 ]
-MemoryOption = Annotated[
-    int,
-    typer.Option(
-        "--memory", min=64, envvar="STACCHIP_MEMORY_MB",
-        help="Megabytes of decoded blocks; cubes come on top.",
-    ),
-]  # fmt: skip
 MixingOption = Annotated[
     int,
     typer.Option(
@@ -117,8 +91,8 @@ def prechip(
     job: JobOption = None,
     cubes_per_job: CubesPerJobOption = 16,
     pool_size: PoolSizeOption = 2,
-    max_nodata: MaxNodataOption = DEFAULT_MAX_NODATA,
-    max_cloud: MaxCloudOption = None,
+    max_nodata: ChipMaxNodataOption = DEFAULT_MAX_NODATA,
+    max_cloud: ChipMaxCloudOption = None,
     bands: BandsOption = None,
     chip_size: ChipSizeOption = None,
     seed: SeedOption = 0,
@@ -158,24 +132,6 @@ def prechip(
         return
     for number in range(cubes.jobs) if job is None else [job]:
         _print_report(run.run(number, cubes))
-
-
-def parse_names(names: str | None) -> tuple[str, ...] | None:
-    """Names out of an option, parted by commas; None where it was not given.
-
-    Raises:
-        UsageError: It names nothing.
-
-    Example:
-        >>> parse_names("red, nir")
-        ('red', 'nir')
-    """
-    if names is None:
-        return None
-    found = tuple(name.strip() for name in names.split(",") if name.strip())
-    if not found:
-        raise UsageError(f"Names are parted by commas: red,green; not {names!r}.")
-    return found
 
 
 def _print_plan(plan: CubePlan) -> None:

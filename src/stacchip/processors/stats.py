@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,8 +14,7 @@ import pyarrow.compute as pc
 
 from stacchip.chipper.bucket import Bucket
 from stacchip.datasets.platforms import get_platform
-from stacchip.datasets.sinks import CubeFolder
-from stacchip.datasets.sinks.cube import VERSION
+from stacchip.datasets.sinks import CubeFolder, find_cubes, find_platforms
 from stacchip.datasets.statistics import PlatformStatistics
 from stacchip.errors import ChipNotFound, IndexFormatError, ObjectNotFound, UsageError
 from stacchip.index import read_index
@@ -31,11 +28,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.datasets.platforms import PlatformBands
+    from stacchip.datasets.sinks import CubeReader
     from stacchip.processors.prechip import Imagery
     from stacchip.storage import Storage
 
 _BATCH = 16  # chips: of ten bands in 16 bits, 21 MB
-_CUBE = re.compile(r"cube_(\d+)\.npz")
 _STATE = re.compile(r"statistics_.+_\d+\.npz")
 
 
@@ -93,13 +90,14 @@ def cube_statistics(
     platform: str,
     storage: Storage,
     *,
+    form: str | None = None,
     shard: Shard | None = None,
     max_cubes: int | None = None,
     bands: tuple[str, ...] | None = None,
     dtype: str | None = None,
     threads: int = 2,
 ) -> PlatformStatistics:
-    """Statistics of the `.npz` cubes of a platform.
+    """Statistics of the cubes of a platform, in whichever form `stacchip prechip` wrote them.
 
     Cubes are floats that tell no nodata: a pixel counts where it is neither NaN nor the platform's
     nodata value (`stacchip.datasets.platforms`).
@@ -108,6 +106,7 @@ def cube_statistics(
         root: The bucket or folder of all cubes.
         platform: Whose.
         storage: How to reach them.
+        form: Which, where cubes of several forms lie there.
         shard: Which part of the cubes.
         max_cubes: At most so many, the first by number; their chips are mixed already.
         bands: The bands of the cubes; by default those that were recorded beside them, else the
@@ -119,33 +118,24 @@ def cube_statistics(
     Raises:
         ChipNotFound: There are no cubes, or none in this part.
         IndexFormatError: A file is no cube.
+        UsageError: There are cubes of several forms, and none was chosen.
     """
     folder = CubeFolder(Bucket.named(root).href.rstrip("/"), platform)
-    hrefs = _list_cubes(folder, storage)[:max_cubes]
+    cubes = find_cubes(folder, storage, form)
     shard = shard or Shard()
-    hrefs = [hrefs[number] for number in shard.take(np.arange(len(hrefs)))]
-    if not hrefs:
+    numbers = shard.take(np.array(cubes.numbers[:max_cubes])).tolist()
+    if not numbers:
         raise ChipNotFound(f"There are no cubes at {redact(folder.href)} for this job.")
     known = get_platform(platform, bands or _recorded_bands(folder, storage))
     statistics = PlatformStatistics(known, dtype or known.dtype or "float32")
 
-    def read(href: str) -> NDArray[Any]:
-        return _read_pixels(href, storage, known)
+    def read(number: int) -> NDArray[Any]:
+        return _read_pixels(cubes.reader, number, known)
 
     with ThreadPoolExecutor(threads, thread_name_prefix="stacchip-stats") as pool:
-        for pixels in stream_concurrently(read, hrefs, ahead=threads):
+        for pixels in stream_concurrently(read, numbers, ahead=threads):
             statistics.add(pixels, run=pool.map)
     return statistics
-
-
-def _list_cubes(folder: CubeFolder, storage: Storage) -> list[str]:
-    """The cubes of a folder, by number."""
-    found = {}
-    for entry in storage.list(f"{folder.href}/"):
-        name = _CUBE.fullmatch(entry.href.rpartition("/")[2])
-        if name is not None:
-            found[int(name[1])] = entry.href
-    return [found[number] for number in sorted(found)]
 
 
 def _recorded_bands(folder: CubeFolder, storage: Storage) -> tuple[str, ...] | None:
@@ -156,29 +146,24 @@ def _recorded_bands(folder: CubeFolder, storage: Storage) -> tuple[str, ...] | N
         return None
 
 
-def _read_pixels(href: str, storage: Storage, platform: PlatformBands) -> NDArray[Any]:
-    try:
-        with np.load(io.BytesIO(storage.read(href)), allow_pickle=False) as file:
-            pixels: NDArray[Any] = file["pixels"]
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise IndexFormatError(f"{redact(href)} is no cube of chips.", href=redact(href)) from error
+def _read_pixels(reader: CubeReader, number: int, platform: PlatformBands) -> NDArray[Any]:
+    pixels = reader.read(number, ("pixels",))["pixels"]
     if pixels.ndim != 4 or pixels.shape[1] != len(platform.bands):
+        href = redact(reader.cube_href(number))
         raise IndexFormatError(
-            f"{redact(href)} has pixels of shape {pixels.shape}; (chip, {len(platform.bands)}, y, "
-            f"x) is expected of {platform.platform!r}. Name its bands.",
-            href=redact(href),
+            f"{href} has pixels of shape {pixels.shape}; (chip, {len(platform.bands)}, y, x) is "
+            f"expected of {platform.platform!r}. Name its bands.",
+            href=href,
         )
     return pixels
 
 
 def list_platforms(storage: Storage, *, index: str | None, cubes: str | None) -> list[str]:
     """The platforms of an index, or of the cubes in a bucket, by name."""
-    if cubes is None:
-        table = read_index(index or "", columns=["platform"], storage=storage)
-        return sorted(pc.unique(table["platform"]).to_pylist())
-    root = child_href(Bucket.named(cubes).href, VERSION)
-    hrefs = (entry.href for entry in storage.list(f"{root}/"))
-    return sorted({href.split("/")[-2] for href in hrefs if _CUBE.fullmatch(href.split("/")[-1])})
+    if cubes is not None:
+        return find_platforms(Bucket.named(cubes).href, storage)
+    table = read_index(index or "", columns=["platform"], storage=storage)
+    return sorted(pc.unique(table["platform"]).to_pylist())
 
 
 # --- many jobs

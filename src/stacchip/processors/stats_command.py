@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from stacchip.datasets.sinks.stored import READERS
 from stacchip.datasets.statistics import (
     PERCENTILES,
     PlatformStatistics,
@@ -16,8 +17,17 @@ from stacchip.datasets.statistics import (
 )
 from stacchip.errors import UsageError
 from stacchip.processors.console_script import run_script
+from stacchip.processors.options import (
+    BandsOption,
+    ChipMaxCloudOption,
+    ChipMaxNodataOption,
+    ChipSizeOption,
+    DataOption,
+    MemoryOption,
+    SeedOption,
+    parse_names,
+)
 from stacchip.processors.prechip import Imagery
-from stacchip.processors.prechip_command import parse_names
 from stacchip.processors.settings import DEADLINE_S
 from stacchip.processors.stats import (
     StatisticsFolder,
@@ -36,19 +46,19 @@ CubesOption = Annotated[
     str | None,
     typer.Option(
         "--cubes", envvar="STACCHIP_CHIP_BUCKET",
-        help="of the .npz cubes in this bucket or folder, or",
+        help="of the cubes in this bucket or folder, or",
+    ),
+]  # fmt: skip
+FormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--format", envvar="STACCHIP_CUBE_FORMAT",
+        help=f"Cubes as {', '.join(READERS)}: where several are there.",
     ),
 ]  # fmt: skip
 MergeOption = Annotated[
     str | None, typer.Option("--merge", help="of what jobs have left in this folder.")
 ]
-DataOption = Annotated[
-    str | None,
-    typer.Option(
-        "--data", envvar="STACCHIP_DATA_BUCKET",
-        help="Bucket or folder of the imagery, where it is not where the items say.",
-    ),
-]  # fmt: skip
 PlatformOption = Annotated[
     str | None,
     typer.Option(
@@ -83,39 +93,12 @@ MaxChipsOption = Annotated[
         "--max-chips", min=1, envvar="STACCHIP_MAX_CHIPS", help="So many of an index, at random."
     ),
 ]
-MaxNodataOption = Annotated[
-    float | None,
-    typer.Option(
-        "--max-nodata", min=0, max=1, envvar="STACCHIP_MAX_NODATA", help="Share of a chip, 0..1."
-    ),
-]
-MaxCloudOption = Annotated[
-    float | None,
-    typer.Option(
-        "--max-cloud", min=0, max=1, envvar="STACCHIP_MAX_CLOUD", help="Share of a chip, 0..1."
-    ),
-]
-BandsOption = Annotated[
-    str | None,
-    typer.Option("--bands", envvar="STACCHIP_BANDS", help="Bands or asset keys: red,green,..."),
-]
-ChipSizeOption = Annotated[
-    int | None,
-    typer.Option("--chip-size", envvar="STACCHIP_CHIP_SIZE", help="Where there are several."),
-]
 DtypeOption = Annotated[
     str | None,
     typer.Option("--dtype", help="The type of the imagery, where it is not the usual one."),
 ]
 PercentilesOption = Annotated[
     str, typer.Option("--percentiles", envvar="STACCHIP_PERCENTILES", help="In 0..100.")
-]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, envvar="STACCHIP_SEED")]
-MemoryOption = Annotated[
-    int,
-    typer.Option(
-        "--memory", min=64, envvar="STACCHIP_MEMORY_MB", help="Megabytes of decoded blocks."
-    ),
 ]
 
 
@@ -128,6 +111,7 @@ class _Run:
 
     index: str | None
     cubes: str | None
+    form: str | None
     data: str | None
     bands: tuple[str, ...] | None
     max_nodata: float | None
@@ -148,6 +132,7 @@ class _Run:
                 self.cubes,
                 platform,
                 self.storage,
+                form=self.form,
                 shard=shard,
                 max_cubes=self.max_cubes,
                 bands=self.bands,
@@ -179,6 +164,7 @@ def stats(
     *,
     index: IndexOption = None,
     cubes: CubesOption = None,
+    form: FormatOption = None,
     merge: MergeOption = None,
     data: DataOption = None,
     platform: PlatformOption = None,
@@ -188,8 +174,8 @@ def stats(
     pool_size: PoolSizeOption = 2,
     max_cubes: MaxCubesOption = None,
     max_chips: MaxChipsOption = None,
-    max_nodata: MaxNodataOption = None,
-    max_cloud: MaxCloudOption = None,
+    max_nodata: ChipMaxNodataOption = None,
+    max_cloud: ChipMaxCloudOption = None,
     bands: BandsOption = None,
     chip_size: ChipSizeOption = None,
     dtype: DtypeOption = None,
@@ -209,7 +195,7 @@ def stats(
         return
     _check(index, cubes, job, jobs, output)
     run = _Run(
-        index, cubes, data, parse_names(bands), max_nodata, max_cloud, chip_size, max_cubes,
+        index, cubes, form, data, parse_names(bands), max_nodata, max_cloud, chip_size, max_cubes,
         max_chips, dtype, seed, pool_size, memory << 20, storage,
     )  # fmt: skip
     platforms = parse_names(platform) or list_platforms(storage, index=index, cubes=cubes)

@@ -13,8 +13,6 @@ from stacchip.storage import join_href, unsign
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stacchip.processors.convert import WrittenGrid
-
 CHOICES = "stacchip:choices"
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
@@ -27,6 +25,21 @@ OF_ALTERNATES = (
 # what is no longer true of a file that was written anew
 OF_THE_OLD_BYTES = ("file:checksum", "file:header_size", "file:byte_order", "alternate",
                     "raster:bands", "proj:epsg")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class WrittenGrid:
+    """The grid of a file that was written.
+
+    Attributes:
+        crs: `EPSG:3857` where it has a code, else WKT 2.
+        transform: Six numbers, as `proj:transform` has them.
+        shape: (height, width).
+    """
+
+    crs: str
+    transform: tuple[float, ...]
+    shape: tuple[int, int]
 
 
 @dataclass(frozen=True)

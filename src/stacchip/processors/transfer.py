@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stacchip.errors import AccessDenied, ObjectNotFound, StorageError
-from stacchip.processors.convert import Conversion, write_cog
+from stacchip.raster.gdal import convert_to_cog
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from stacchip.raster.gdal import Conversion
     from stacchip.storage import Storage
 
 TRIES = 3
@@ -83,7 +84,7 @@ def convert_file(original: Original, target: str, conversion: Conversion, storag
     with temporary_folder() as folder:
         before, after = folder / "original", folder / "converted.tif"
         _persist(lambda: storage.copy(original.href, before), original.href)
-        write_cog(before, after, conversion, href=original.href)
+        convert_to_cog(before, after, conversion, href=original.href)
         before.unlink()
         _persist(lambda: storage.write(target, after), target)
 

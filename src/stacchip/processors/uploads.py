@@ -17,12 +17,16 @@ from stacchip.errors import StorageError
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from stacchip.storage import StorageOptions
 
 _log = logging.getLogger(__name__)
 
 
-def abort_orphans(folder: str, options: StorageOptions) -> int:
+def abort_orphans(
+    folder: str, options: StorageOptions, *, only: Collection[str] | None = None
+) -> int:
     """Abort the unfinished uploads of objects below a folder.
 
     A job calls this before it writes there for the first time. An upload of another job that is at
@@ -31,6 +35,7 @@ def abort_orphans(folder: str, options: StorageOptions) -> int:
     Args:
         folder: An `s3://` href; anywhere else there is nothing to abort.
         options: How the store is reached.
+        only: Hrefs of the objects that are the job's own, where others write to the folder, too.
 
     Returns:
         How many uploads were aborted.
@@ -51,7 +56,9 @@ def abort_orphans(folder: str, options: StorageOptions) -> int:
         )
         return 0
     try:
-        return _abort(_client(options.with_environment()), parts.netloc, parts.path.lstrip("/"))
+        client = _client(options.with_environment())
+        keys = None if only is None else {urlsplit(href).path.lstrip("/") for href in only}
+        return _abort(client, parts.netloc, parts.path.lstrip("/"), keys)
     except (BotoCoreError, ClientError) as error:
         failure = StorageError(
             f"Unfinished uploads below {redact(folder)} cannot be listed or aborted: "
@@ -62,12 +69,14 @@ def abort_orphans(folder: str, options: StorageOptions) -> int:
     raise failure  # not chained: the text of the original may show a key
 
 
-def _abort(client: Any, bucket: str, prefix: str) -> int:
+def _abort(client: Any, bucket: str, prefix: str, keys: Collection[str] | None) -> int:
     aborted = 0
     pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
     for page in pages:
         for upload in page.get("Uploads", []):
             if not upload["Key"].startswith(prefix):  # a store that ignores the prefix
+                continue
+            if keys is not None and upload["Key"] not in keys:
                 continue
             _abort_one(client, bucket, upload["Key"], upload["UploadId"])
             _log.info("aborted an unfinished upload of s3://%s/%s", bucket, upload["Key"])

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stacchip.errors import RasterError, UsageError
+from stacchip.errors import UsageError
+from stacchip.raster.gdal import write_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,31 +89,6 @@ def write_cog(
         profile["level"] = level
     with ExitStack() as undo:
         undo.callback(unfinished.unlink, missing_ok=True)
-        _write(unfinished, bands, profile, colours, tags)
+        write_array(unfinished, bands, profile, colours, tags)
         unfinished.replace(path)
     return path
-
-
-def _write(
-    path: Path,
-    bands: NDArray[Any],
-    profile: dict[str, Any],
-    colours: tuple[str, ...] | None,
-    tags: dict[str, str] | None,
-) -> None:
-    import rasterio  # noqa: PLC0415 - half a second, and most callers only read
-    from rasterio._err import CPLE_BaseError  # noqa: PLC0415 - what escapes as a COG is closed
-    from rasterio.enums import ColorInterp  # noqa: PLC0415 - half a second, as above
-
-    try:
-        with rasterio.open(path, "w", **profile) as dataset:
-            if colours is not None:
-                dataset.colorinterp = [ColorInterp[name] for name in colours]
-            if tags:
-                dataset.update_tags(**tags)
-            dataset.write(bands)
-    except (rasterio.errors.RasterioError, CPLE_BaseError) as error:
-        raise RasterError(
-            f"GDAL could not write a COG of {bands.shape[0]} {bands.dtype} bands into "
-            f"{path.parent}: {error}. Look for room on the disk, or choose another compression."
-        ) from error

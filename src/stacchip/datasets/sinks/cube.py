@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from stacchip.datasets.normalise import encode_degrees, encode_hour, encode_week, find_centres
-from stacchip.storage import child_href
+from stacchip.errors import IndexFormatError
+from stacchip.storage import child_href, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import re
+    from collections.abc import Collection, Iterable
 
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from stacchip.storage import Storage
 
 VERSION = "mode_v1_chipper_v2"
 """The folder of all cubes, as the original calls it."""
@@ -87,8 +91,42 @@ class CubeFolder:
 class CubeSink(Protocol):
     """Where cubes go. A cube is written whole or not at all, the same bytes for the same cube."""
 
+    def cube_href(self, number: int) -> str:
+        """Where a cube's pixels go."""
+
     def find_complete(self, numbers: Iterable[int]) -> set[int]:
         """Those of the cubes that are there, whole."""
 
     def write(self, cube: Cube) -> int:
         """Write a cube; returns how many bytes it took. May be called by several threads."""
+
+
+class CubeReader(Protocol):
+    """Where cubes come from: it reads what the sink of the same form wrote."""
+
+    pattern: ClassVar[re.Pattern[str]]
+    """What a cube is called within its folder; the first group is its number."""
+
+    def __init__(self, folder: CubeFolder, storage: Storage) -> None:
+        """Nothing is read yet."""
+
+    def cube_href(self, number: int) -> str:
+        """Where a cube's pixels lie."""
+
+    def read(self, number: int, names: Collection[str] = ARRAYS) -> dict[str, NDArray[np.generic]]:
+        """A cube's arrays by name, as `Cube.arrays` gives them. May be called by several threads.
+
+        Args:
+            number: Which cube.
+            names: Which arrays; the others are not decoded.
+
+        Raises:
+            ObjectNotFound: There is no such cube.
+            IndexFormatError: It is no cube, or not a whole one.
+        """
+
+
+def not_a_cube(href: str) -> IndexFormatError:
+    """The error of a file that is no cube, or not a whole one."""
+    href = redact(href)
+    return IndexFormatError(f"{href} is no cube of chips.", href=href)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
+from stacchip.datasets.sinks.cube import ARRAYS, not_a_cube
 from stacchip.datasets.sinks.npy import npy_bytes
 from stacchip.errors import ObjectNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
+
+    from numpy.typing import NDArray
 
     from stacchip.datasets.sinks.cube import Cube, CubeFolder
     from stacchip.storage import Storage
@@ -39,12 +46,16 @@ class WebDatasetSink:
         self._storage = storage
         self._cube_size = cube_size
 
+    def cube_href(self, number: int) -> str:
+        """The shard of a cube."""
+        return self._folder.cube_href(number, SUFFIX)
+
     def find_complete(self, numbers: Iterable[int]) -> set[int]:
         """Those of the cubes that are there and end as a tar file does."""
         return {number for number in numbers if self._is_complete(number)}
 
     def _is_complete(self, number: int) -> bool:
-        href = self._folder.cube_href(number, SUFFIX)
+        href = self.cube_href(number)
         try:
             size = self._storage.stat(href).size_bytes or 0
             if size % tarfile.RECORDSIZE or not size:
@@ -67,7 +78,7 @@ class WebDatasetSink:
                 facts["datetime"] = facts["datetime"].isoformat()
                 _add(archive, f"{key}.json", json.dumps(facts, sort_keys=True).encode())
         data = file.getbuffer()
-        self._storage.write(self._folder.cube_href(cube.number, SUFFIX), data)
+        self._storage.write(self.cube_href(cube.number), data)
         return len(data)
 
 
@@ -76,3 +87,59 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(data)
     archive.addfile(member, io.BytesIO(data))
+
+
+@dataclass(frozen=True)
+class WebDatasetReader:
+    """Reads what `WebDatasetSink` wrote: the samples of a shard, stacked to a cube.
+
+    Args:
+        folder: Where the cubes lie.
+        storage: How to reach it.
+    """
+
+    folder: CubeFolder
+    storage: Storage
+    pattern: ClassVar[re.Pattern[str]] = re.compile(rf"cube_(\d+){re.escape(SUFFIX)}")
+
+    def cube_href(self, number: int) -> str:
+        """The shard of a cube."""
+        return self.folder.cube_href(number, SUFFIX)
+
+    def read(self, number: int, names: Collection[str] = ARRAYS) -> dict[str, NDArray[np.generic]]:
+        """A cube's arrays by name.
+
+        Raises:
+            ObjectNotFound: There is no such cube.
+            IndexFormatError: It is no shard of chips, or not a whole one.
+        """
+        data = self.storage.read(self.cube_href(number))
+        try:
+            if len(data) % tarfile.RECORDSIZE or not data.endswith(_END):
+                # cut off between two files, a tar file would seem whole
+                raise tarfile.ReadError("The end is missing.")
+            with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+                return {name: _stack(archive, name) for name in names}
+        except (ValueError, EOFError, tarfile.TarError) as error:
+            raise not_a_cube(self.cube_href(number)) from error
+
+
+def _stack(archive: tarfile.TarFile, name: str) -> NDArray[np.generic]:
+    """The arrays of one name of all samples, in their order."""
+    members = [each for each in archive if each.name.partition(".")[2] == f"{name}.npy"]
+    if not members:
+        raise tarfile.ReadError(f"No sample has {name}.")
+    first = _load(archive, members[0])
+    # one by one into their place: a list of them would be a second cube in memory
+    stacked = np.empty((len(members), *first.shape), first.dtype)
+    for place, member in enumerate(members):
+        stacked[place] = _load(archive, member)
+    return stacked
+
+
+def _load(archive: tarfile.TarFile, member: tarfile.TarInfo) -> NDArray[Any]:
+    file = archive.extractfile(member)
+    if file is None:
+        raise tarfile.ReadError(f"{member.name} is no file.")
+    array: NDArray[Any] = np.load(io.BytesIO(file.read()), allow_pickle=False)
+    return array

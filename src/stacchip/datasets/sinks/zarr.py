@@ -9,19 +9,25 @@ metadata, which are the same for all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from stacchip.datasets.sinks.cube import ARRAYS
+from stacchip.datasets.sinks.cube import ARRAYS, not_a_cube
 from stacchip.errors import UsageError
 from stacchip.storage import child_href
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from stacchip.datasets.sinks.cube import Cube, CubeFolder
     from stacchip.storage import Storage
 
 NAME = "cubes.zarr"
+METADATA = "zarr.json"
 
 
 class ZarrSink:
@@ -49,11 +55,7 @@ class ZarrSink:
         bands: tuple[str, ...],
         chip_size: int,
     ) -> None:
-        try:
-            import zarr  # noqa: PLC0415  an extra: only this form needs it
-        except ImportError as error:
-            raise UsageError("Cubes in Zarr: pip install 'stacchip[processors]'.") from error
-        self._zarr = zarr
+        self._zarr = _import_zarr()
         self._root = child_href(folder.href, NAME)
         self._storage = storage
         self._cube_size = cube_size
@@ -61,13 +63,13 @@ class ZarrSink:
         self._bands = bands
         self._has_metadata = False
 
+    def cube_href(self, number: int) -> str:
+        """The shard of a cube's pixels."""
+        return child_href(self._root, _shard("pixels", number))
+
     def find_complete(self, numbers: Iterable[int]) -> set[int]:
         """Those of the cubes whose shard of pixels is there."""
-        return {
-            number
-            for number in numbers
-            if self._storage.exists(child_href(self._root, f"pixels/c/{number}/0/0/0"))
-        }
+        return {number for number in numbers if self._storage.exists(self.cube_href(number))}
 
     def write(self, cube: Cube) -> int:
         """Write a cube's shards; returns their bytes."""
@@ -118,5 +120,66 @@ class ZarrSink:
         return sum(map(len, objects.values()))
 
 
+@dataclass(frozen=True)
+class ZarrReader:
+    """Reads what `ZarrSink` wrote, a cube's shards at a time.
+
+    Args:
+        folder: Where the cubes lie.
+        storage: How to reach it.
+    """
+
+    folder: CubeFolder
+    storage: Storage
+    pattern: ClassVar[re.Pattern[str]] = re.compile(rf"{re.escape(NAME)}/pixels/c/(\d+)/0/0/0")
+
+    def cube_href(self, number: int) -> str:
+        """The shard of a cube's pixels."""
+        return self._href(_shard("pixels", number))
+
+    def _href(self, key: str) -> str:
+        return child_href(self.folder.href, f"{NAME}/{key}")
+
+    def read(self, number: int, names: Collection[str] = ARRAYS) -> dict[str, NDArray[np.generic]]:
+        """A cube's arrays by name.
+
+        Raises:
+            ObjectNotFound: There is no such cube.
+            IndexFormatError: It is no group of cubes, or a shard is broken.
+            UsageError: Zarr is not installed.
+        """
+        zarr = _import_zarr()
+        from zarr.core.buffer import default_buffer_prototype  # noqa: PLC0415  as above
+
+        keys = [METADATA]
+        for name in names:
+            keys += [f"{name}/{METADATA}", _shard(name, number)]
+        blobs = {key: self.storage.read(self._href(key)) for key in keys}
+        if not all(blobs.values()):  # of an empty shard zarr makes zeros
+            raise not_a_cube(self.cube_href(number))
+        to_buffer = default_buffer_prototype().buffer.from_bytes
+        objects = {key: to_buffer(blob) for key, blob in blobs.items()}
+        try:
+            store = zarr.storage.MemoryStore(objects)
+            group = zarr.open_group(store, mode="r")
+            size = group.attrs["chips_per_shard"]
+            return {name: group[name][number * size : (number + 1) * size] for name in names}
+        except (ValueError, KeyError, TypeError) as error:
+            raise not_a_cube(self.cube_href(number)) from error
+
+
+def _import_zarr() -> Any:
+    try:
+        import zarr  # noqa: PLC0415  an extra: only this form needs it
+    except ImportError as error:
+        raise UsageError("Cubes in Zarr: pip install 'stacchip[processors]'.") from error
+    return zarr
+
+
+def _shard(name: str, number: int) -> str:
+    """The key of a cube's shard of an array."""
+    return f"{name}/c/{number}/0/0/0" if name == "pixels" else f"{name}/c/{number}/0"
+
+
 def _is_metadata(key: str) -> bool:
-    return key.rpartition("/")[2] == "zarr.json"
+    return key.rpartition("/")[2] == METADATA

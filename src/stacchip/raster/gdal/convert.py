@@ -1,4 +1,4 @@
-"""One local raster into one local Cloud Optimized GeoTIFF, reprojected or resampled where wanted.
+"""One raster file into one Cloud Optimized GeoTIFF, reprojected or resampled where wanted.
 
 The same input gives the same bytes, so that a job that was killed and ran again leaves what one
 that ran through leaves.
@@ -7,6 +7,7 @@ that ran through leaves.
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,23 +40,8 @@ class Conversion:
     band_count: int | None = None
 
 
-@dataclass(frozen=True)
-class WrittenGrid:
-    """The grid of a file that was written.
-
-    Attributes:
-        crs: `EPSG:3857` where it has a code, else WKT 2.
-        transform: Six numbers, as `proj:transform` has them.
-        shape: (height, width).
-    """
-
-    crs: str
-    transform: tuple[float, ...]
-    shape: tuple[int, int]
-
-
-def write_cog(source: Path, target: Path, conversion: Conversion, *, href: str = "") -> None:
-    """Write a raster as a COG: deflate with a predictor, blocks of 512, overviews.
+def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: str = "") -> None:
+    """Write a raster file as a COG: deflate with a predictor, blocks of 512, overviews.
 
     Nodata stays what it is. A file with a mask or an alpha band keeps what they say as an internal
     mask, also where `band_count` drops the alpha band. Pixels that a reprojection leaves without a
@@ -71,7 +57,7 @@ def write_cog(source: Path, target: Path, conversion: Conversion, *, href: str =
         NotARaster: GDAL cannot read the file, or it has no bands or no grid.
         UsageError: It has fewer bands than are kept.
     """
-    import rasterio  # noqa: PLC0415  half a second, and only conversions need it
+    import rasterio  # noqa: PLC0415 - half a second, and only conversions need it
     from rasterio.errors import RasterioError  # noqa: PLC0415
     from rasterio.shutil import copy  # noqa: PLC0415
 
@@ -82,8 +68,8 @@ def write_cog(source: Path, target: Path, conversion: Conversion, *, href: str =
             rasterio.open(source) as dataset,
         ):
             bands = _kept_bands(dataset, conversion, href)
-            with _resampled(dataset, conversion) as pixels:
-                _write_plain(pixels, plain, bands)
+            with _view(dataset, conversion) as view:
+                _write_plain(view, plain, bands)
             copy(str(plain), str(target), driver="COG", **_cog_options(dataset.dtypes[0]))
     except RasterioError as error:
         raise NotARaster(
@@ -107,36 +93,64 @@ def _kept_bands(dataset: Any, conversion: Conversion, href: str) -> list[int]:
     return bands[:wanted]
 
 
-def _resampled(dataset: Any, conversion: Conversion) -> Any:
-    """The dataset seen on the grid that is wanted."""
-    from rasterio.enums import MaskFlags, Resampling  # noqa: PLC0415
+@dataclass(frozen=True)
+class _View:
+    """A dataset on the grid that is wanted.
+
+    Attributes:
+        dataset: The file itself, or GDAL's warped view of it.
+        has_mask: The file has a mask or an alpha band: what it says is kept.
+        is_warped: The mask is the view's last band.
+    """
+
+    dataset: Any
+    has_mask: bool
+    is_warped: bool = False
+
+    def mask(self, window: Any) -> Any:
+        """255 where a pixel of a window is valid, else 0."""
+        if not self.is_warped:
+            return self.dataset.dataset_mask(window=window)
+        alpha = self.dataset.read(self.dataset.count, window=window)
+        return np.where(alpha > 0, 255, 0).astype("uint8")
+
+
+@contextmanager
+def _view(dataset: Any, conversion: Conversion) -> Iterator[_View]:
+    """The dataset as it is wanted."""
+    from rasterio.enums import MaskFlags  # noqa: PLC0415
     from rasterio.vrt import WarpedVRT  # noqa: PLC0415
 
     grid = _wanted_grid(dataset, conversion)
-    masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
+    has_mask = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
     if grid is None:
-        return _Same(dataset, masked)
-    # classes, quality bits and nodata must not be mixed: only finer imagery is averaged
-    coarser = conversion.resolution is not None and conversion.resolution > dataset.res[0]
-    resampling = Resampling.average if coarser and conversion.crs is None else Resampling.nearest
+        yield _View(dataset, has_mask)
+        return
     nodata = dataset.nodata
-    if nodata is None and not masked:
+    if nodata is None and not has_mask:
         nodata = _extreme(dataset.dtypes[0])
-    has_alpha = masked and any(MaskFlags.alpha in flags for flags in dataset.mask_flag_enums)
-    return _Warped(
-        WarpedVRT(
-            dataset,
-            crs=grid["crs"],
-            transform=grid["transform"],
-            width=grid["width"],
-            height=grid["height"],
-            resampling=resampling,
-            src_nodata=dataset.nodata,
-            nodata=nodata,
-            add_alpha=masked and not has_alpha,
-        ),
-        masked,
-    )
+    has_alpha = has_mask and any(MaskFlags.alpha in flags for flags in dataset.mask_flag_enums)
+    with WarpedVRT(
+        dataset,
+        **grid,
+        resampling=_resampling(dataset, conversion),
+        src_nodata=dataset.nodata,
+        nodata=nodata,
+        add_alpha=has_mask and not has_alpha,
+    ) as warped:
+        yield _View(warped, has_mask, is_warped=True)
+
+
+def _resampling(dataset: Any, conversion: Conversion) -> Any:
+    """How pixels come to their new grid.
+
+    Classes, quality bits and nodata must not be mixed: only imagery that gets coarser is averaged.
+    """
+    from rasterio.enums import Resampling  # noqa: PLC0415
+
+    size = conversion.resolution
+    is_coarser = conversion.crs is None and size is not None and size > dataset.res[0]
+    return Resampling.average if is_coarser else Resampling.nearest
 
 
 def _wanted_grid(dataset: Any, conversion: Conversion) -> dict[str, Any] | None:
@@ -171,48 +185,11 @@ def _extreme(dtype: str) -> float:
     return float(limits.max if kind.kind == "u" else limits.min)
 
 
-@dataclass
-class _Same:
-    """A dataset on its own grid."""
-
-    dataset: Any
-    masked: bool
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        return None
-
-    def mask(self, window: Any) -> Any:
-        """The dataset's mask in a window: 255 where a pixel is valid."""
-        return self.dataset.dataset_mask(window=window)
-
-
-@dataclass
-class _Warped:
-    """A dataset on another grid, its mask carried along as alpha."""
-
-    dataset: Any
-    masked: bool
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.dataset.close()
-
-    def mask(self, window: Any) -> Any:
-        """The alpha band of the view in a window."""
-        alpha = self.dataset.read(self.dataset.count, window=window)
-        return np.where(alpha > 0, 255, 0).astype("uint8")
-
-
-def _write_plain(pixels: Any, path: Path, bands: list[int]) -> None:
+def _write_plain(view: _View, path: Path, bands: list[int]) -> None:
     """Write the bands to an uncompressed GeoTIFF, strip by strip."""
     import rasterio  # noqa: PLC0415
 
-    dataset = pixels.dataset
+    dataset = view.dataset
     profile = {
         "driver": "GTiff",
         "width": dataset.width,
@@ -221,7 +198,7 @@ def _write_plain(pixels: Any, path: Path, bands: list[int]) -> None:
         "dtype": dataset.dtypes[0],
         "crs": dataset.crs,
         "transform": dataset.transform,
-        "nodata": None if pixels.masked else dataset.nodata,
+        "nodata": None if view.has_mask else dataset.nodata,
         "tiled": True,
         "blockxsize": BLOCK,
         "blockysize": BLOCK,
@@ -230,8 +207,8 @@ def _write_plain(pixels: Any, path: Path, bands: list[int]) -> None:
     with rasterio.open(path, "w", **profile) as out:
         for window in _strips(dataset.height, dataset.width):
             out.write(dataset.read(bands, window=window), window=window)
-            if pixels.masked:
-                out.write_mask(pixels.mask(window), window=window)
+            if view.has_mask:
+                out.write_mask(view.mask(window), window=window)
         out.colorinterp = [dataset.colorinterp[number - 1] for number in bands]
         for number, name in enumerate((dataset.descriptions[band - 1] for band in bands), 1):
             if name:

@@ -12,7 +12,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.warp import Resampling, reproject
 
 from stacchip.errors import NotARaster, UsageError
-from stacchip.processors.convert import Conversion, write_cog
+from stacchip.raster.gdal import Conversion, convert_to_cog
 
 # rasterio 1.4 multiplies transforms as affine 3.1 no longer likes it
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
@@ -59,7 +59,7 @@ OPERA = "sentinel1/OPERA_L2_RTC-S1_T137-292318-IW1_20250102T015857Z_20250102T190
 )
 def test_a_file_written_anew_keeps_pixels_grid_and_nodata(shared_data, tmp_path, name):
     target = tmp_path / "out.tif"
-    write_cog(shared_data / name, target, Conversion())
+    convert_to_cog(shared_data / name, target, Conversion())
     with rasterio.open(shared_data / name) as before, rasterio.open(target) as after:
         np.testing.assert_array_equal(before.read(), after.read())
         assert before.transform == after.transform
@@ -75,7 +75,7 @@ def test_a_file_written_anew_keeps_pixels_grid_and_nodata(shared_data, tmp_path,
 def test_modis_is_reprojected_as_gdal_does_it(shared_data, tmp_path):
     source = shared_data / "modis/MOD10A2.A2022033.h09v05.061.2022042050729_Maximum_Snow_Extent.tif"
     target = tmp_path / "out.tif"
-    write_cog(source, target, Conversion(crs="EPSG:3857"))
+    convert_to_cog(source, target, Conversion(crs="EPSG:3857"))
     with rasterio.open(source) as before, rasterio.open(target) as after:
         assert after.crs.to_epsg() == 3857
         expected = np.full(after.shape, before.nodata, before.dtypes[0])
@@ -93,7 +93,7 @@ def test_aerial_imagery_is_averaged_to_whole_pixels_of_the_sheet(tmp_path):
     colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.undefined]
     source = write(tmp_path / "in.tif", pixels, colours=colours)
     target = tmp_path / "out.tif"
-    write_cog(source, target, Conversion(resolution=0.3, band_count=3))
+    convert_to_cog(source, target, Conversion(resolution=0.3, band_count=3))
     with rasterio.open(target) as after:
         assert after.shape == (1200, 800)
         assert after.count == 3
@@ -106,7 +106,7 @@ def test_aerial_imagery_is_averaged_to_whole_pixels_of_the_sheet(tmp_path):
 def test_a_file_without_nodata_gets_no_zeros_where_there_is_no_source(tmp_path):
     source = write(tmp_path / "in.tif", distinct(1, 300, 300) + 1, crs="EPSG:32659", res=30)
     target = tmp_path / "out.tif"
-    write_cog(source, target, Conversion(crs="EPSG:3857"))
+    convert_to_cog(source, target, Conversion(crs="EPSG:3857"))
     with rasterio.open(target) as after:
         assert after.nodata == 65_535
         assert (after.read(1) != 0).all()
@@ -125,7 +125,7 @@ def test_what_a_mask_or_an_alpha_band_says_is_kept(tmp_path, kind, resolution):
     else:
         source = write(tmp_path / "in.tif", pixels, valid=valid)
     target = tmp_path / "out.tif"
-    write_cog(source, target, Conversion(resolution=resolution, band_count=3))
+    convert_to_cog(source, target, Conversion(resolution=resolution, band_count=3))
     step = 1 if resolution is None else 2
     with rasterio.open(target) as after:
         assert after.count == 3
@@ -141,7 +141,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
     outputs = []
     for number in range(2):
         target = tmp_path / f"out{number}.tif"
-        write_cog(source, target, Conversion(resolution=0.1))
+        convert_to_cog(source, target, Conversion(resolution=0.1))
         outputs.append(target.read_bytes())
     assert outputs[0] == outputs[1]
 
@@ -150,17 +150,21 @@ def test_a_file_that_is_no_raster_is_an_error_that_names_it(tmp_path):
     source = tmp_path / "in.tif"
     source.write_bytes(b"<html>not found</html>")
     with pytest.raises(NotARaster, match=r"https://h/a\.tif cannot"):
-        write_cog(source, tmp_path / "out.tif", Conversion(), href="https://h/a.tif?sig=secret")
+        convert_to_cog(
+            source, tmp_path / "out.tif", Conversion(), href="https://h/a.tif?sig=secret"
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["in.tif"]
 
 
 def test_a_truncated_file_is_an_error_and_leaves_nothing(shared_data, tmp_path):
     with pytest.raises(NotARaster):
-        write_cog(shared_data / "odd/derived/truncated_half.tif", tmp_path / "o.tif", Conversion())
+        convert_to_cog(
+            shared_data / "odd/derived/truncated_half.tif", tmp_path / "o.tif", Conversion()
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_bands_that_are_not_there_cannot_be_kept(tmp_path):
     source = write(tmp_path / "in.tif", distinct(1, 20, 20))
     with pytest.raises(UsageError, match="has 1 bands; 3"):
-        write_cog(source, tmp_path / "out.tif", Conversion(band_count=3))
+        convert_to_cog(source, tmp_path / "out.tif", Conversion(band_count=3))
