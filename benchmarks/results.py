@@ -70,6 +70,8 @@ def print_result(console: Console, result: dict[str, Any]) -> None:
     for row in result["rows"]:
         if "note" in row:
             console.print(f"  {row['name']}: {row['note']}", style="dim", highlight=False)
+    for name, reason in result["left_out"].items():
+        console.print(f"  left out: {name}: {reason}", style="dim", highlight=False)
 
 
 def save(results: dict[str, dict[str, Any]], order: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """Measure: `python -m benchmarks.run [NAME ...]`, which is what `make bench` runs.
 
 The first run makes the scene (a minute or two, 1.1 GB in `benchmarks/data`) and the environments of
-the peers (`benchmarks/.venvs`), and a further minute's worth of small indexes (0.3 GB).
+the peers (`benchmarks/.venvs`), and a further minute's worth of small indexes (0.3 GB). `processor`
+needs 10 GB for temporary files while it runs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from benchmarks.measuring import BENCHMARKS, Lab
 from benchmarks.results import FOLDER, make_result, print_result, save
 
 # importing a module registers its benchmarks, in this order
-for _module in ("indexing", "random_chips", "epochs", "archive"):
+for _module in ("indexing", "random_chips", "epochs", "archive", "processor"):
     import_module(f"benchmarks.{_module}")
 
 

@@ -1,6 +1,10 @@
 """The benchmarks' own tools: with a wrong server or a misread goal, any claim could be shown."""
 
+import http.client
 import json
+import os
+import random
+import subprocess
 import sys
 import time
 import urllib.error
@@ -13,9 +17,11 @@ import pytest
 # the benchmarks are no part of the package: they lie beside it
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.contender import Contender, ContenderError
+from benchmarks.contender import REPOSITORY, Contender, ContenderError
+from benchmarks.latency_relay import relay
 from benchmarks.latency_server import serve
-from benchmarks.measuring import Benchmark, Row, at_least, at_most
+from benchmarks.measuring import Benchmark, Row, Samples, at_least, at_most
+from benchmarks.processor import FLOOR, ORIGINAL, OURS, make_rows
 from benchmarks.random_chips import choose_chips
 from benchmarks.results import make_result, render_chart, render_markdown
 
@@ -111,3 +117,92 @@ def test_a_failing_contender_tells_its_traceback():
             contender.ask("no such task")
     finally:
         contender.close()
+
+
+def test_relay_delays_every_request_and_changes_nothing(tmp_path):
+    (tmp_path / "file.bin").write_bytes(CONTENT)
+    with serve(tmp_path, 0.0) as server, relay(server, 0.030) as relayed:
+        connection = http.client.HTTPConnection(relayed.url.removeprefix("http://"))
+        for number in range(1, 4):
+            begin = time.perf_counter()
+            connection.request("GET", "/file.bin")
+            assert connection.getresponse().read() == CONTENT
+            assert time.perf_counter() - begin >= 0.030
+            assert relayed.count().requests == number
+        connection.close()
+        assert relayed.count().to_client > 3 * len(CONTENT)
+
+
+def test_relay_delays_again_what_a_client_holds_back_for_an_answer(seaweed):
+    # boto3 sends a body after `100 Continue`: far away that is two ways to the server
+    boto3 = pytest.importorskip("boto3")
+    with relay(seaweed.endpoint, 0.030) as relayed:
+        client = boto3.client(
+            "s3",
+            endpoint_url=relayed.url,
+            region_name="us-east-1",
+            aws_access_key_id=seaweed.options.access_key_id,
+            aws_secret_access_key=seaweed.options.secret_access_key,
+        )
+        begin = time.perf_counter()
+        client.put_object(Bucket="private", Key="relayed", Body=CONTENT)
+        assert time.perf_counter() - begin >= 0.060
+        # the signature was for the relay's address, and held
+        assert client.get_object(Bucket="private", Key="relayed")["Body"].read() == CONTENT
+        counts = relayed.count()
+        client.close()
+    assert counts.requests == 3
+    assert min(counts.to_server, counts.to_client) > len(CONTENT)
+
+
+def test_relay_ends_what_its_server_ends(tmp_path):
+    with serve(tmp_path, 0.0) as server, relay(server, 0.0) as relayed:
+        with pytest.raises(urllib.error.HTTPError, match="404") as refused:
+            fetch(f"{relayed.url}/missing", Connection="close")
+        refused.value.close()
+
+
+def run_benchmarks(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.run", *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, "COLUMNS": "200", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_every_benchmark_is_listed():
+    names = [line.split()[0] for line in run_benchmarks("--list").splitlines()]
+    assert {"index", "random-chip", "merge", "prechip", "processor"} <= set(names)
+
+
+def test_a_benchmark_without_its_servers_is_left_out_and_says_why(tmp_path):
+    said = run_benchmarks("processor", "--dry-run", STACCHIP_PGSTAC_VENV=str(tmp_path / "nowhere"))
+    assert "left out: all of it: no pgstac here" in said
+    assert "make servers" in said
+
+
+def test_both_processors_draw_the_years_that_have_items():
+    outside = pytest.importorskip("benchmarks.outside")
+    random.seed(outside.ROW)  # as the original does
+    assert sorted(random.sample(range(2018, 2024), 2)) == list(outside.YEARS)
+
+
+@pytest.mark.parametrize(("floor_s", "said"), [(30.0, "binds"), (10.0, "does not bind")])
+def test_the_store_binds_where_copying_alone_takes_over_a_fifth_of_the_original(floor_s, said):
+    parts = dict.fromkeys(("fetched_bytes", "requests", "store_cpu_s", "again_s"), 1.0)
+    samples = {
+        OURS: Samples(({"seconds": 40.0, "copying_s": 30.0, "indexing_s": 2.0, **parts},)),
+        FLOOR: Samples(({"seconds": floor_s, **parts},)),
+        ORIGINAL: Samples(({"seconds": 100.0, "copying_s": 80.0, "indexing_s": 16.0, **parts},)),
+    }
+    rows = {row.name: row for row in make_rows(samples)}
+    ratio = rows["times as fast as the original"]
+    assert ratio.value == 2.5
+    assert not ratio.goal.is_met(ratio.value)
+    assert rows["floor, times as fast as the original"].note.endswith(said)
+    assert rows["indexing, times as fast as the original"].value == 8
+    del samples[ORIGINAL]
+    assert not any("times as fast" in row.name for row in make_rows(samples))

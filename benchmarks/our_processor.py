@@ -1,0 +1,65 @@
+"""stacchip's Sentinel-2 processor, as `stacchip collect sentinel-2` runs it, and the store alone.
+
+The environment (`AWS_*`) says where the store is.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import boto3
+import geopandas  # noqa: F401 - the time of imports is not counted, nor is the original's
+import pystac_client  # noqa: F401
+from botocore.config import Config
+
+from benchmarks.contender import Task, answer
+from stacchip.processors.collect import collect as collect_rows
+from stacchip.processors.job import Job
+from stacchip.processors.recipes import get_recipe
+from stacchip.processors.rows import read_layer, select_rows
+from stacchip.processors.settings import Settings
+
+
+def collect(
+    catalogue: str, bucket: str, sample: str, row: int, years: tuple[int, int], workers: int
+) -> dict[str, Any]:
+    """One row of a sample layer into a bucket; seconds of each item as its own report has them."""
+    begin = time.perf_counter()
+    recipe = get_recipe("sentinel-2")
+    choices = recipe.with_choices({"years": tuple(years), "year_count": 2})
+    settings = Settings(root=f"s3://{bucket}", workers=workers, catalogue=catalogue)
+    rows = select_rows(read_layer(sample), str(row))
+    report = collect_rows(Job(recipe, choices, settings), rows)
+    seconds = time.perf_counter() - begin
+    if report.failed:
+        raise RuntimeError("; ".join(report.failed[0].errors))
+    items = report.rows[0].items
+    return {
+        "seconds": seconds,
+        "copying_s": [item.files_s for item in items],
+        "indexing_s": [item.index_s for item in items],
+        "files_written": report.files_written,
+        "chips": [item.chips for item in items],
+    }
+
+
+def copy_by_store(bucket: str, copies: list[tuple[str, str]], at_once: int) -> dict[str, Any]:
+    """Objects of `sentinel-cogs` to another bucket, `(key, new key)`: the store is told to."""
+    client = boto3.client("s3", config=Config(max_pool_connections=at_once))
+
+    def copy(pair: tuple[str, str]) -> None:
+        source = {"Bucket": "sentinel-cogs", "Key": pair[0]}
+        client.copy_object(Bucket=bucket, Key=pair[1], CopySource=source)
+
+    with ThreadPoolExecutor(at_once) as pool:
+        begin = time.perf_counter()
+        list(pool.map(copy, copies))
+        return {"seconds": time.perf_counter() - begin}
+
+
+TASKS: dict[str, Task] = {"collect": collect, "copy_by_store": copy_by_store}
+
+if __name__ == "__main__":
+    answer(TASKS)
