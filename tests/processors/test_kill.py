@@ -1,7 +1,8 @@
 """A job killed at any moment and started again ends as one that ran through.
 
 At least 30 kills (SIGKILL) at random, logged times: 16 of a source that copies, four of them while
-an upload in parts is under way, and 16 of one that converts.
+an upload in parts is under way and half of them while the store copies, and 16 of one that
+converts.
 """
 
 from __future__ import annotations
@@ -106,10 +107,12 @@ class Victim:
         for name in self.present():
             self.outside.storage.delete(f"{self.root}/{name}")
 
-    def survive(self, reference: dict[str, bytes], longest_s: float, seed: int) -> None:
-        """Kill it until it has been killed often enough, and check after each kill."""
+    def survive(
+        self, reference: dict[str, bytes], longest_s: float, seed: int, kills: int = KILLS
+    ) -> None:
+        """Kill it until it has been killed so often, and check after each kill."""
         dice = random.Random(seed)
-        while len(self.kills) < KILLS:
+        while len(self.kills) < kills:
             before = self.present()
             self.outside.proxy.forget()
             ended = self.run_and_kill(dice.uniform(1.5, longest_s))
@@ -175,6 +178,7 @@ def test_a_source_that_copies(outside, shared_data, large_scenes):
         {
             "STACCHIP_MGRS_SOURCE": str(layer), "STACCHIP_BUCKET": "archive/killed-copy",
             "AWS_BATCH_JOB_ARRAY_INDEX": "1", "STACCHIP_WORKERS": "2",
+            "STACCHIP_STORE_COPIES": "no",
         },
     )  # fmt: skip
     assert victim.run_and_kill(200.0)
@@ -187,7 +191,10 @@ def test_a_source_that_copies(outside, shared_data, large_scenes):
         victim.wipe()
     assert victim.orphans >= 4, "the kills left no unfinished upload"
     outside.proxy.set(delay_s=0.02)
-    victim.survive(reference, longest_s=5.0, seed=1)
+    victim.survive(reference, longest_s=5.0, seed=1, kills=KILLS // 2)
+    victim.wipe()
+    del victim.environment["STACCHIP_STORE_COPIES"]
+    victim.survive(reference, longest_s=4.0, seed=3)
     outside.loaded -= {place for place in world.objects if place.endswith("B02.tif")}
 
 

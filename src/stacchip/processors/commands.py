@@ -119,6 +119,14 @@ BandCountOption = Annotated[
 BandsOption = Annotated[
     str | None, typer.Option("--bands", envvar="STACCHIP_BANDS", help="Asset keys: red,green,...")
 ]
+StoreCopiesOption = Annotated[
+    bool,
+    typer.Option(
+        "--store-copies/--no-store-copies",
+        envvar="STACCHIP_STORE_COPIES",
+        help="Let an S3 store that has both source and archive copy by itself.",
+    ),
+]
 SourceArgument = Annotated[
     str, typer.Argument(help=f"One of {', '.join(recipe.name for recipe in RECIPES)}.")
 ]
@@ -140,6 +148,7 @@ def collect(
     source_endpoint: SourceEndpointOption = None,
     rate: RateOption = None,
     write_again: AgainOption = False,
+    store_copies: StoreCopiesOption = True,
     seed: SeedOption = None,
     chip_size: ChipSizeOption = None,
     years: YearsOption = None,
@@ -180,6 +189,7 @@ def collect(
             source_endpoint=source_endpoint,
             requests_per_second=rate,
             write_again=write_again,
+            store_copies=store_copies,
         )
         job = Job(recipe, recipe.with_choices(wanted), settings)
         selected = select_rows(_read_rows(job, sample), rows)

@@ -143,7 +143,7 @@ class Placer:
         is_there = present is not None and original.size_bytes in {None, present}
         if is_there and not self.settings.write_again:
             return False
-        copy_file(original, target, self.storage)
+        copy_file(original, target, self.storage, by_store=self.settings.store_copies)
         return True
 
     def _convert(self, candidates: tuple[str, ...], target: str, present: int | None) -> bool:

@@ -34,6 +34,7 @@ class Settings:
         source_endpoint: URL of the S3 service that is read from, in place of the buckets' own.
         requests_per_second: To the catalogue, of each process; `None` for no limit.
         write_again: What is there already is made anew.
+        store_copies: A store that has both source and archive copies by itself, where it will.
     """
 
     root: str
@@ -44,6 +45,7 @@ class Settings:
     source_endpoint: str | None = None
     requests_per_second: float | None = None
     write_again: bool = False
+    store_copies: bool = True
 
     @property
     def layout(self) -> Layout:

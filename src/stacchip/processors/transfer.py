@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stacchip.errors import AccessDenied, ObjectNotFound, StorageError
+from stacchip.processors.store_copy import copy_by_store
 from stacchip.raster.gdal import convert_to_cog
 from stacchip.storage import redact
 
@@ -65,13 +66,24 @@ def find_original(candidates: Sequence[str], storage: Storage) -> Original:
     raise ObjectNotFound(f"Nothing is at {tried}.", href=redact(candidates[0]))
 
 
-def copy_file(original: Original, target: str, storage: Storage) -> None:
+def copy_file(original: Original, target: str, storage: Storage, *, by_store: bool = True) -> None:
     """Copy a file; it appears under its name when the last byte is there.
+
+    Args:
+        original: The file.
+        target: Where to.
+        storage: How both are reached.
+        by_store: The store may copy by itself, where it has both.
 
     Raises:
         StorageError: It could not be read or written, after several tries.
     """
-    _persist(lambda: storage.copy(original.href, target), target)
+
+    def copy() -> None:
+        if not (by_store and copy_by_store(original.href, target, storage)):
+            storage.copy(original.href, target)
+
+    _persist(copy, target)
 
 
 def convert_file(original: Original, target: str, conversion: Conversion, storage: Storage) -> None:

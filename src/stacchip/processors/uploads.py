@@ -9,11 +9,11 @@ lifecycle rule of the bucket (`AbortIncompleteMultipartUpload`).
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from stacchip.errors import StorageError
+from stacchip.processors.s3_client import open_client
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def abort_orphans(
         )
         return 0
     try:
-        client = _client(options.with_environment())
+        client = open_client(options.with_environment())
         keys = None if only is None else {urlsplit(href).path.lstrip("/") for href in only}
         return _abort(client, parts.netloc, parts.path.lstrip("/"), keys)
     except (BotoCoreError, ClientError) as error:
@@ -92,25 +92,3 @@ def _abort_one(client: Any, bucket: str, key: str, upload_id: str) -> None:
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") != "NoSuchUpload":
             raise  # else somebody else was quicker
-
-
-@lru_cache(maxsize=8)
-def _client(options: StorageOptions) -> Any:
-    """A client of a store; keys that are not named come from where boto3 finds them."""
-    import boto3  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
-
-    return boto3.session.Session().client(
-        "s3",
-        endpoint_url=options.endpoint,
-        region_name=options.region or "us-east-1",
-        aws_access_key_id=options.access_key_id,
-        aws_secret_access_key=options.secret_access_key,
-        aws_session_token=options.session_token,
-        config=Config(
-            retries={"mode": "standard", "max_attempts": 8},
-            connect_timeout=10,
-            read_timeout=60,
-            s3={"addressing_style": "path"} if options.endpoint else {},
-        ),
-    )
