@@ -16,6 +16,7 @@ from rasterio.warp import Resampling, reproject
 
 from scenes import Scene, make_scene, write_band
 from stacchip.chipper import Chipper
+from stacchip.chipper.headers import gather_headers
 from stacchip.errors import (
     AmbiguousChip,
     AssetNotFound,
@@ -348,3 +349,32 @@ def test_keys_of_an_index_are_those_of_the_chips(scene: Scene):
         "platform": chip.platform, "item_id": chip.item_id, "chip_size": chip.chip_size,
         "chip_index_x": chip.x, "chip_index_y": chip.y,
     }  # fmt: skip
+
+
+def test_two_items_of_one_id_are_not_taken_for_each_other(tmp_path: Path):
+    one, two = (make_scene(tmp_path / name, "same") for name in ("one", "two"))
+    table = NoStatsChipIndexer(one.item).create_index()
+    with pytest.raises(UsageError, match="'same'"):
+        Chipper(table, items=[one.item, two.item])
+    with pytest.raises(UsageError, match="'same'"):
+        write_index(table, tmp_path / "index", items=[one.item, two.item])
+    with pytest.raises(UsageError, match="'same'"):
+        gather_headers([one.item, two.item])
+    assert len(Chipper(table, items=[one.item, one.item.clone()])) == len(table)
+
+
+@pytest.mark.parametrize("said", [-9999, 0.5, "nan"])
+def test_a_nodata_that_a_band_cannot_hold_is_no_nodata(tmp_path: Path, said: object):
+    write_band(tmp_path / "red.tif", 10, (300, 300), dtype="uint8", nodata=None)
+    item = pystac.Item("a", None, None, datetime(2024, 5, 1), {"proj:code": "EPSG:32629"})
+    item.add_asset("red", pystac.Asset(str(tmp_path / "red.tif"), roles=["data"]))
+    item.assets["red"].extra_fields = {
+        "proj:shape": [300, 300],
+        "proj:transform": [10, 0, 500_000, 0, -10, 4_200_000],
+        "raster:bands": [{"nodata": said}],
+    }
+    chipper = Chipper(NoStatsChipIndexer(item, edge="pad", open_files=True))
+    chip = chipper.cut_row(len(chipper) - 1)
+    assert not chip.array[0, -1, -1]
+    assert not chip.valid[0, -1, -1]
+    assert chip.valid[0, 0, 0]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
+from interrupts import heeding_interrupts
 from scenes import Scene
 from servers.range_server import RangeServer
 from servers.seaweedfs import SeaweedFS
@@ -116,3 +122,29 @@ def test_wrong_credentials_are_refused_and_not_shown(scene: Scene, seaweed: Seaw
         )  # fmt: skip
     assert "not-the-secret" not in repr(caught.value) + str(caught.value)
     assert caught.value.status == 403
+
+
+def test_an_interrupt_while_an_item_is_opened_ends_the_process(scene: Scene, web: RangeServer):
+    web.delay_s = 25.0  # a store that hangs
+    hrefs = {key: web.url(f"scene-1/{key}.tif") for key in scene.item.assets}
+    item = scene.item.clone()
+    for key, href in hrefs.items():
+        item.assets[key].href = href
+    program = (
+        "import json, sys\n"
+        "from stacchip.chipper import Chipper\n"
+        "from stacchip.indexer import NoStatsChipIndexer\n"
+        "Chipper(NoStatsChipIndexer(json.loads(sys.argv[1]))).chip(1, 1)\n"
+    )
+    with heeding_interrupts():
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, json.dumps(item.to_dict())], stderr=subprocess.PIPE
+        )
+    until = time.monotonic() + 30
+    while not web.requests and time.monotonic() < until:
+        time.sleep(0.05)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert time.monotonic() - begin < 3
+    assert b"KeyboardInterrupt" in said

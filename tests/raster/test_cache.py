@@ -3,16 +3,20 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 
 from scenes import write_band
 from servers.range_server import RangeServer
@@ -119,14 +123,70 @@ def test_a_file_written_anew_has_other_blocks(server, tmp_path):
     np.testing.assert_array_equal(pixels, open_reader(url, Storage()).read(WINDOW))
 
 
-def test_a_damaged_file_of_the_cache_is_fetched_again(server, tmp_path):
+@pytest.mark.parametrize("damage", [lambda data: data[:10], lambda data: bytes(len(data))])
+def test_a_damaged_file_of_the_cache_is_fetched_again(tmp_path, damage):
+    write_band(tmp_path / "red.tif", 10, (600, 700), compress="none", predictor=1)
     caches = Caches(encoded=DiskCache(tmp_path / "cache", 1 << 30))
+    with RangeServer(tmp_path) as server:
+        reader = open_reader(server.url("red.tif"), Storage(), caches=caches)
+        first = reader.read(WINDOW)
+        for path in (tmp_path / "cache").rglob("*"):
+            if path.is_file() and path.name != "kept-bytes":
+                path.write_bytes(damage(path.read_bytes()))
+        for _ in range(2):
+            np.testing.assert_array_equal(reader.read(WINDOW), first)
+        server.reset_counters()
+        np.testing.assert_array_equal(reader.read(WINDOW), first)
+        assert server.requests == 0  # what was fetched again is kept
+
+
+def test_a_folder_that_cannot_be_made_is_told_once_and_costs_no_chip(server, tmp_path, caplog):
+    (tmp_path / "cache").write_text("a file")
+    caches = Caches(encoded=DiskCache(tmp_path / "cache" / "blocks", 1 << 30))
     reader = open_reader(server.url("red.tif"), Storage(), caches=caches)
-    first = reader.read(WINDOW)
-    for path in (tmp_path / "cache").rglob("*"):
-        if path.is_file() and path.name != "kept-bytes":
-            path.write_bytes(path.read_bytes()[:10])
-    np.testing.assert_array_equal(reader.read(WINDOW), first)
+    expected = open_reader(server.url("red.tif"), Storage()).read(WINDOW)
+    np.testing.assert_array_equal(reader.read(WINDOW), expected)
+    reader.read(WINDOW)
+    assert len([r for r in caplog.records if "blocks are not kept" in r.message]) == 1
+
+
+def test_sparse_blocks_of_an_image_and_of_its_mask_are_told_apart(tmp_path):
+    path = tmp_path / "masked.tif"
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(
+            path, "w", driver="GTiff", width=256, height=256, count=3, dtype="uint8", tiled=True,
+            blockxsize=128, blockysize=128, compress="deflate", SPARSE_OK=True, crs="EPSG:32629",
+            transform=Affine(10, 0, 500_000, 0, -10, 4_200_000),
+        ) as out,
+    ):  # fmt: skip
+        window = rasterio.windows.Window(0, 0, 128, 128)
+        out.write(np.full((3, 128, 128), 7, np.uint8), window=window)
+        out.write_mask(np.full((128, 128), 255, np.uint8), window=window)
+    caches = Caches(decoded=BlockCache(1 << 24))
+    reader = open_reader(str(path), Storage(), caches=caches)
+    plain = open_reader(str(path), Storage())
+    sparse = Window(130, 130, 50, 50)
+    for _ in range(2):
+        np.testing.assert_array_equal(reader.read_valid(sparse), plain.read_valid(sparse))
+        np.testing.assert_array_equal(reader.read(sparse), plain.read(sparse))
+
+
+def test_a_forked_child_has_a_lock_of_its_own():
+    cache = BlockCache(1 << 20)
+    cache.put(("a",), np.zeros(8))
+    with cache._kept.get().lock:  # as when another thread is at it
+        child = os.fork()
+        if not child:
+            os._exit(0 if cache.get(("a",)) is None else 1)
+    for _ in range(200):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(child, signal.SIGKILL)
+    assert (done, status) == (child, 0)
 
 
 def test_local_files_are_not_kept_on_disk_again(server, tmp_path):

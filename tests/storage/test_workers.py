@@ -5,6 +5,8 @@ import sys
 import threading
 import time
 
+import pytest
+
 from stacchip.storage.workers import Workers
 
 
@@ -55,3 +57,20 @@ def test_a_task_that_hangs_holds_up_the_end_for_half_a_second_only() -> None:
     start = time.monotonic()
     subprocess.run([sys.executable, "-c", script], check=True, timeout=20)
     assert time.monotonic() - start < 10
+
+
+def test_where_no_more_threads_are_given_those_that_are_there_do_the_work(monkeypatch) -> None:
+    workers = Workers("scarce", 3)
+    gate, done = threading.Event(), threading.Semaphore(0)
+    workers.submit(lambda: [gate.wait(5), done.release()])
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for _ in range(4):
+        workers.submit(done.release)
+    gate.set()
+    assert all(done.acquire(timeout=5) for _ in range(5))
+    with pytest.raises(RuntimeError):
+        Workers("none", 1).submit(print)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from stacchip.chipper import Chipper
+from stacchip.raster import fetch
 from stacchip.raster.cache import BlockCache, Caches, DiskCache
 from stacchip.stream import ChipStream
 
@@ -38,3 +40,12 @@ def test_decoded_blocks_are_kept_for_chips_at_random(nested, server):
     chipper.cut_row(17)
     assert server.requests == 0
     assert cache.hits > 0
+
+
+def test_a_failure_that_no_store_caused_ends_the_stream_and_hangs_nobody(nested, monkeypatch):
+    def fail(*_arguments, **_options):
+        raise MemoryError("none left")
+
+    monkeypatch.setattr(fetch, "_tasks", fail)
+    with pytest.raises(MemoryError):
+        list(ChipStream(nested))

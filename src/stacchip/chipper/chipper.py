@@ -23,6 +23,7 @@ from stacchip.index.read import read_index
 from stacchip.index.schema import conform, embedded_items
 from stacchip.indexer import ChipIndexer, NoStatsChipIndexer
 from stacchip.items import item_datetime, item_href, load_items, parse_item
+from stacchip.items.distinct import by_id
 from stacchip.raster.fetch import NO_CACHES
 from stacchip.storage import Storage
 
@@ -108,9 +109,9 @@ class Chipper:
         )
         self.edge = edge
         self._mount = None if mountpath is None else Bucket(os.fspath(mountpath))
-        given = {}
+        given: dict[str, pystac.Item] = {}
         if items is not None:
-            given = {item.id: item for item in load_items(items, storage=self.storage)}
+            given = by_id(load_items(items, storage=self.storage))
         table = (
             self._read_rows(index, given)
             if bucket is None

@@ -17,6 +17,7 @@ from stacchip.errors import (
 from stacchip.index.read import read_records
 from stacchip.index.write import write_headers
 from stacchip.items import load_items, parse_item, read_assets
+from stacchip.items.distinct import by_id
 from stacchip.raster import Header, read_header
 from stacchip.storage import Storage
 from stacchip.storage.threads import map_concurrently
@@ -61,7 +62,7 @@ def gather_headers(
         StorageError: A file could not be had.
     """
     storage = storage or Storage()
-    loaded = list(load_items(items, storage=storage))
+    loaded = list(by_id(load_items(items, storage=storage)).values())
     places = [place for item in loaded for place in _places_of(item, assets)]
     lacking = set(assets or ()) - {place.asset for place in places}
     if lacking and loaded:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,9 @@ from stacchip.raster.geobox import describe_geobox, is_same_grid
 from stacchip.raster.reader import open_reader, read_valid_windows
 from stacchip.raster.validity import valid_pixels
 from stacchip.sources import find_source
+from stacchip.storage.process import PerProcess
+from stacchip.storage.threads import map_concurrently
+from stacchip.storage.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
     from stacchip.raster.window import Window
     from stacchip.storage import Storage
 
-_OPENERS = 16  # opening waits for a store
+# opening waits for a store, and fetches ranges by the storage's own threads
+_OPENERS = PerProcess(lambda: Workers("stacchip-open", 16))
 _NO_PIXELS = np.zeros((1, 0, 0), bool)
 
 
@@ -156,16 +159,24 @@ def open_item(
     if all(key in headers for key in keys):
         readers = [open_asset(key) for key in keys]
     else:
-        with ThreadPoolExecutor(min(_OPENERS, len(keys)), "stacchip-open") as pool:
-            readers = list(pool.map(open_asset, keys))
+        readers = map_concurrently(open_asset, keys, workers=_OPENERS.get())
     placements = {}
     for key, reader in zip(keys, readers, strict=True):
         placed = _find_geobox(item, infos[key], reader, grid.geobox)
         _check(item, infos[key], placed, grid)
         said = (reader.nodata, infos[key].nodata, default_nodata)
-        nodata = next((value for value in said if value is not None), None)
+        nodata = next((value for value in said if _is_sample(value, reader.dtype)), None)
         placements[key] = Placement(reader, placed, grid.geobox, nodata, choice.method(key))
     return OpenedItem(item, grid.geobox, placements)
+
+
+def _is_sample(value: float | None, dtype: np.dtype[Any]) -> bool:
+    """Whether a band of this type can hold a value: items and sources may say -9999 of bytes."""
+    if value is None or dtype.kind not in "iub":
+        return value is not None
+    bounds = np.iinfo(dtype) if dtype.kind in "iu" else None
+    is_whole = np.isfinite(value) and value == int(value)
+    return bool(is_whole and (bounds is None or bounds.min <= value <= bounds.max))
 
 
 def _find_geobox(item: pystac.Item, info: AssetInfo, reader: Reader, grid: GeoBox) -> GeoBox:

@@ -29,6 +29,7 @@ from stacchip.index.replacing import (
     staging,
 )
 from stacchip.index.schema import KEY, SCHEMA, conform, embed_items, embedded_items
+from stacchip.items.distinct import by_id
 from stacchip.storage import Storage, child_href, parent_href
 
 if TYPE_CHECKING:
@@ -141,8 +142,7 @@ def _stored_items(table: pa.Table, items: Items | None) -> dict[str, dict[str, A
         items = embedded_items(table)
     if isinstance(items, Mapping):
         items = items.values()
-    stored = (to_stored_item(item) for item in items)
-    return {str(item["id"]): item for item in stored}
+    return {item_id: to_stored_item(item) for item_id, item in by_id(items).items()}
 
 
 def _make_records(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import secrets
 import threading
@@ -19,8 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from stacchip.raster.blocks import block_number
+from stacchip.raster.codecs import checksum
 from stacchip.storage import unsign
 from stacchip.storage.failure import failure_of_change
+from stacchip.storage.process import PerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = ["BlockCache", "Caches", "DiskCache"]
 
+_log = logging.getLogger(__name__)
 # where a block would not fit, those used longest ago go until this share of the limit is left: to
 # look at the whole folder for each block would cost more than fetching it
 _SHARE_AFTER_LOOK = 0.8
 _PART = ".part"
+_CHECKSUM_BYTES = 4
 _LEDGER = "kept-bytes"
 _LEDGER_BYTES = 20
 
@@ -47,7 +52,9 @@ def block_key(href: str, header: Header, block: Block) -> tuple[Any, ...]:
     identity = header.identity
     version = (identity.size_bytes, identity.etag, identity.last_modified)
     place = (int(header.block_offsets[number]), int(header.block_lengths[number]))
-    return (unsign(href), *version, *place, *block)
+    # sparse blocks of an image and of its mask have one place, and not the same pixels
+    form = (header.samples, header.dtype, header.fill)
+    return (unsign(href), *version, *place, *block, *form)
 
 
 class BlockCache:
@@ -69,40 +76,61 @@ class BlockCache:
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
-        self.held_bytes = 0
-        self.hits = 0
-        self._blocks: OrderedDict[tuple[Any, ...], NDArray[Any]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept = PerProcess(_Kept)
 
     def __reduce__(self) -> tuple[type[BlockCache], tuple[int]]:
         return BlockCache, (self.limit_bytes,)
 
+    @property
+    def held_bytes(self) -> int:
+        """What all pixels take."""
+        return self._kept.get().held_bytes
+
+    @property
+    def hits(self) -> int:
+        """How often a block was here."""
+        return self._kept.get().hits
+
     def get(self, key: tuple[Any, ...]) -> NDArray[Any] | None:
         """The pixels (band, y, x) of a block, not to be written to; None where it is not here."""
-        with self._lock:
-            pixels = self._blocks.get(key)
+        kept = self._kept.get()
+        with kept.lock:
+            pixels = kept.blocks.get(key)
             if pixels is not None:
-                self._blocks.move_to_end(key)
-                self.hits += 1
+                kept.blocks.move_to_end(key)
+                kept.hits += 1
             return pixels
 
     def put(self, key: tuple[Any, ...], pixels: NDArray[Any]) -> None:
         """Keep the pixels of a block, and forget those used longest ago."""
         if pixels.nbytes > self.limit_bytes:
             return
-        with self._lock:
-            before = self._blocks.pop(key, None)
-            self.held_bytes += pixels.nbytes - (0 if before is None else before.nbytes)
-            self._blocks[key] = pixels
-            while self.held_bytes > self.limit_bytes:
-                self.held_bytes -= self._blocks.popitem(last=False)[1].nbytes
+        kept = self._kept.get()
+        with kept.lock:
+            before = kept.blocks.pop(key, None)
+            kept.held_bytes += pixels.nbytes - (0 if before is None else before.nbytes)
+            kept.blocks[key] = pixels
+            while kept.held_bytes > self.limit_bytes:
+                kept.held_bytes -= kept.blocks.popitem(last=False)[1].nbytes
+
+
+class _Kept:
+    """What a `BlockCache` holds in one process."""
+
+    def __init__(self) -> None:
+        self.blocks: OrderedDict[tuple[Any, ...], NDArray[Any]] = OrderedDict()
+        self.lock = threading.Lock()
+        self.held_bytes = 0
+        self.hits = 0
 
 
 class DiskCache:
     """Encoded blocks in a local folder, those used last; shared by processes.
 
-    A block is a file that appears whole. The limit holds at any moment for all processes together:
-    room for a block is made before it is written, and counted in a file that they lock.
+    A block is a file that appears whole, with a checksum: one that was damaged is fetched again.
+    The limit holds at any moment for all processes together: room for a block is made before it is
+    written, and counted in a file that they lock. Where nothing can be written (a full disk, a
+    folder that may not be made), blocks are not kept, and a warning in the log says so once.
 
     Args:
         folder: A folder of its own; it is made.
@@ -118,6 +146,7 @@ class DiskCache:
         self.revalidate = revalidate
         self._validated: set[tuple[Any, ...]] = set()
         self._has_looked = False
+        self._has_warned = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _make_disk_cache, (self.folder, self.limit_bytes, self.revalidate)
@@ -130,23 +159,35 @@ class DiskCache:
         """The bytes of a block; None where they are not here."""
         path = self._path(key)
         try:
-            data = path.read_bytes()
-            os.utime(path)  # used now
-        except FileNotFoundError:
+            told = path.read_bytes()
+        except OSError:
             return None
-        return data if len(data) == key[5] else None
+        data = told[:-_CHECKSUM_BYTES]
+        if len(data) != key[5] or told[-_CHECKSUM_BYTES:] != _checksum(data):
+            with contextlib.suppress(OSError):
+                path.unlink()
+            return None
+        with contextlib.suppress(OSError):  # another user's
+            os.utime(path)  # used now
+        return data
 
     def put(self, key: tuple[Any, ...], data: Any) -> None:
         """Keep the bytes of a block."""
         path = self._path(key)
         part = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_PART}")
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            if self._reserve(len(data)):
-                part.write_bytes(data)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if self._reserve(len(data) + _CHECKSUM_BYTES):
+                with part.open("wb") as file:
+                    file.write(data)
+                    file.write(_checksum(data))
                 part.replace(path)
-        except OSError:  # a full disk: the cache only saves time
-            part.unlink(missing_ok=True)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            if not self._has_warned:
+                self._has_warned = True
+                _log.warning("blocks are not kept in %s: %s", self.folder, error)
 
     def _reserve(self, size: int) -> bool:
         """Make sure that a block fits; not where it is larger than what is ever left for it."""
@@ -208,6 +249,10 @@ class DiskCache:
 
 def _make_disk_cache(folder: Path, limit_bytes: int, revalidate: bool) -> DiskCache:
     return DiskCache(folder, limit_bytes, revalidate=revalidate)
+
+
+def _checksum(data: Any) -> bytes:
+    return checksum(data).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 @contextlib.contextmanager

@@ -63,12 +63,16 @@ class BlockAddress:
 class Fetching:
     """Blocks on their way: counts what is left, and keeps the first error.
 
+    Args:
+        on_failure: Is told what ended it all, where nobody waits.
+
     Attributes:
         cancelled: Whether what has not begun is left out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_failure: Callable[[BaseException], None] | None = None) -> None:
         self.cancelled = False
+        self._on_failure = on_failure
         self._left = 1  # one for who submits, until `finish`
         self._error: BaseException | None = None
         self._lock = threading.Lock()
@@ -85,6 +89,8 @@ class Fetching:
             self._error = self._error or error
         self.cancelled = True
         self._done.set()
+        if self._on_failure is not None:
+            self._on_failure(error)
 
     def run(self, task: Callable[[], None]) -> None:
         """Run a task in a fetching thread; `wait` waits for it, and raises its error."""
@@ -159,6 +165,7 @@ def start_fetching(
     handle: Callable[[BlockAddress, Any], None],
     *others: Callable[[], None],
     on_error: OnError | None = None,
+    on_failure: Callable[[BaseException], None] | None = None,
 ) -> Fetching:
     """`fetch_blocks` without the wait: what it gives can be waited for, or cancelled.
 
@@ -168,8 +175,10 @@ def start_fetching(
         *others: Tasks to run in fetching threads meanwhile.
         on_error: Is told of blocks that failed, and why; the others then go on. Without it the
             first failure ends it all. It is called from several threads at once.
+        on_failure: Is told what ended it all all the same, as no store or file does (no memory, a
+            defect of ours): for those who do not `wait`.
     """
-    fetching = Fetching()
+    fetching = Fetching(on_failure)
     missing = []
     for address in addresses:
         if is_kept(address):  # asked once: another process may keep it in the next moment

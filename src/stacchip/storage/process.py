@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
-_ALL: list[PerProcess[Any]] = []
+_ALL: WeakSet[PerProcess[Any]] = WeakSet()
 
 
 class PerProcess(Generic[T]):
@@ -34,7 +35,7 @@ class PerProcess(Generic[T]):
         self._value: T | None = None
         self._inherited: list[T] = []
         self.was_used_before_fork = False
-        _ALL.append(self)
+        _ALL.add(self)
 
     def get(self) -> T:
         """The value of this process."""
@@ -60,7 +61,7 @@ class PerProcess(Generic[T]):
 
 
 def _forget_all() -> None:
-    for state in _ALL:
+    for state in tuple(_ALL):
         state.forget()
 
 

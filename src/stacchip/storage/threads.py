@@ -20,7 +20,7 @@ MOST_THREADS = 32
 _WORKERS = PerProcess(lambda: Workers("stacchip-storage", MOST_THREADS))
 
 
-def _submit(function: Callable[[T], R], argument: T) -> Future[R]:
+def _submit(workers: Workers, function: Callable[[T], R], argument: T) -> Future[R]:
     future: Future[R] = Future()
 
     def run() -> None:
@@ -30,16 +30,18 @@ def _submit(function: Callable[[T], R], argument: T) -> Future[R]:
             except BaseException as error:  # noqa: BLE001 - handed to the caller
                 future.set_exception(error)
 
-    _WORKERS.get().submit(run)
+    workers.submit(run)
     return future
 
 
-def map_concurrently(function: Callable[[T], R], arguments: Iterable[T]) -> list[R]:
+def map_concurrently(
+    function: Callable[[T], R], arguments: Iterable[T], *, workers: Workers | None = None
+) -> list[R]:
     """Call a function that waits on I/O once for each argument, all at the same time.
 
     The results are in the order of the arguments. The calling thread serves the last argument.
     Where calls fail, the first error in that order is raised, and calls that have not begun are
-    cancelled. `function` must not call `map_concurrently` itself.
+    cancelled. `function` must not call `map_concurrently` with the same workers itself.
 
     Example:
         >>> map_concurrently(abs, [1, -2, 3])
@@ -48,7 +50,8 @@ def map_concurrently(function: Callable[[T], R], arguments: Iterable[T]) -> list
     items = list(arguments)
     if len(items) <= 1:
         return [function(item) for item in items]
-    futures = [_submit(function, item) for item in items[:-1]]
+    pool = workers or _WORKERS.get()
+    futures = [_submit(pool, function, item) for item in items[:-1]]
     try:
         last = function(items[-1])
         return [*(future.result() for future in futures), last]
@@ -66,10 +69,11 @@ def stream_concurrently(
         >>> list(stream_concurrently(abs, [1, -2, 3], ahead=2))
         [1, 2, 3]
     """
+    workers = _WORKERS.get()
     pending: deque[Future[R]] = deque()
     try:
         for argument in arguments:
-            pending.append(_submit(function, argument))
+            pending.append(_submit(workers, function, argument))
             if len(pending) > ahead:
                 yield pending.popleft().result()
         while pending:

@@ -40,16 +40,28 @@ class Workers:
         atexit.register(self._close)
 
     def submit(self, task: Callable[[], None]) -> None:
-        """Run `task` in one of the threads. It must handle its own errors: nobody else does."""
+        """Run `task` in one of the threads. It must handle its own errors: nobody else does.
+
+        Raises:
+            RuntimeError: The system gives no thread, and there is none.
+        """
         with self._lock:
+            if self._unclaimed <= 0 and len(self._threads) < self._most:
+                self._start_one()
             self._unclaimed -= 1
-            if self._unclaimed < 0 and len(self._threads) < self._most:
-                self._unclaimed += 1
-                name = f"{self._name}-{len(self._threads) + 1}"
-                thread = threading.Thread(target=self._work, name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
         self._tasks.put(task)
+
+    def _start_one(self) -> None:
+        name = f"{self._name}-{len(self._threads) + 1}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # too many threads, or too little memory
+            if not self._threads:
+                raise
+            return  # those that are there take the task in their turn
+        self._threads.append(thread)
+        self._unclaimed += 1
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None and not self._is_closed:

@@ -83,8 +83,15 @@ class LoadedBlocks:
             for address in failed:
                 self._settle(slots[id(address)], error=error)
 
+        def fail_rest(error: BaseException) -> None:
+            for block in blocks:
+                self._settle(own[block], error=error)
+
+        own = {block: self._slots[block] for block in blocks}
         self._under_way = [fetching for fetching in self._under_way if not fetching.is_done]
-        self._under_way.append(start_fetching(addresses, decode, *others, on_error=fail))
+        self._under_way.append(
+            start_fetching(addresses, decode, *others, on_error=fail, on_failure=fail_rest)
+        )
 
     def _decode(self, slot: _Slot, address: BlockAddress, data: Any) -> None:
         if slot.is_dropped:
@@ -107,10 +114,11 @@ class LoadedBlocks:
         reader, window = layer.placed.reader, layer.block_window(block)
         try:
             pixels, valid = reader.read(window), reader.read_valid(window)
+            both = np.concatenate([pixels, valid[None].astype(pixels.dtype)])
         except BaseException as error:  # noqa: BLE001 - as above
             self._settle(slot, error=error)
         else:
-            self._settle(slot, np.concatenate([pixels, valid[None].astype(pixels.dtype)]))
+            self._settle(slot, both)
 
     def _settle(
         self,
@@ -121,6 +129,8 @@ class LoadedBlocks:
         memory: BlockMemory | None = None,
     ) -> None:
         with self._changed:
+            if slot.pixels is not None or slot.error is not None:
+                return  # it came before everything failed
             slot.pixels, slot.error, slot.memory = pixels, error, memory
             if pixels is not None:
                 self.decoded_blocks += 1
