@@ -58,6 +58,7 @@ def gather_headers(
 
     Raises:
         AssetNotFound: No item has one of `assets`.
+        UsageError: Different items have one id.
         RasterError: A file is broken; `item_id` and `asset` are named, as for all errors.
         StorageError: A file could not be had.
     """
@@ -93,14 +94,17 @@ def add_headers(
 
     Raises:
         ObjectNotFound: The folder has no records of items.
+        UsageError: Different items have one id.
         RasterError: A file is broken; the index stays as it was.
         StorageError: A file could not be had; the index stays as it was.
     """
     storage = storage or Storage()
+    records = read_records(path, storage=storage)
+    items = [parse_item(record.item, base=record.item_href) for record in records]
+    by_id(items)  # headers are put to items by id
     places = []
-    for record in read_records(path, storage=storage):
+    for record, item in zip(records, items, strict=True):
         known: Collection[str] = () if refresh else record.headers
-        item = parse_item(record.item, base=record.item_href)
         places += [place for place in _places_of(item, assets) if place.asset not in known]
     headers = _read_all(places, storage, errors)
     if headers:
