@@ -15,6 +15,7 @@ from stacchip.index import write_index
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.storage import Storage, StorageOptions
 from stacchip.stream import ChipStream, Shard
+from stream.conftest import index_items, make_item
 
 torch = pytest.importorskip("torch", reason="PyTorch is absent: make torch")
 
@@ -91,6 +92,28 @@ def test_labels_come_from_a_function_a_column_or_an_asset(nested):
         Label()
 
 
+def test_a_dataset_by_number_skips_nothing(archive):
+    indexer = NoStatsChipIndexer(archive[0].item, 64)
+    with pytest.raises(UsageError, match="ChipStreamDataset"):
+        ChipDataset(indexer, errors="skip")
+    assert len(ChipDataset(indexer, errors="raise")) == 144
+
+
+def test_without_workers_the_stream_reports_what_the_dataset_gave(tmp_path):
+    scenes = [make_item(tmp_path / f"item-{n}", f"item-{n}", {"red": (10, 256)}) for n in range(2)]
+    path = index_items([scene.item for scene in scenes], tmp_path / "index")
+    scenes[0].path("red").unlink()
+    stream = ChipStream(path, errors="skip")
+    dataset = ChipStreamDataset(stream, batch_size=8)
+    for _ in range(2):
+        assert sum(len(batch["row"]) for batch in dataset) == 16
+        assert (stream.report.delivered, stream.report.skipped) == (16, 16)
+    scenes[1].path("red").unlink()
+    stream = ChipStream(path, errors="skip")
+    assert list(ChipStreamDataset(stream, batch_size=8)) == []
+    assert (stream.report.delivered, stream.report.skipped) == (0, 32)
+
+
 @pytest.mark.parametrize("context", ["spawn", "forkserver", "fork", None])
 @pytest.mark.parametrize("workers", [2, 4])
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")
@@ -160,32 +183,6 @@ def test_an_epoch_set_by_the_parent_reaches_its_workers(nested, persistent):
         epochs.append([row for batch in loader for row in batch["row"].tolist()])
     assert epochs[0] != epochs[1]
     assert epochs[1] == ChipStream(nested, order="shuffle", epoch=1, shard=Shard()).rows().tolist()
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_restored_dataset_gives_what_was_not_delivered(nested, workers):
-    def loader_of(dataset):
-        context = "spawn" if workers else None
-        return DataLoader(
-            dataset, batch_size=None, num_workers=workers, multiprocessing_context=context
-        )
-
-    dataset = ChipStreamDataset(stream_of(nested), batch_size=16, resumable=True)
-    dataset.set_epoch(3)
-    seen, state = [], None
-    for number, batch in enumerate(dataset.track(loader_of(dataset))):
-        seen += batch["row"].tolist()
-        if number == 10:
-            state = json.loads(json.dumps(dataset.state_dict()))
-            break
-    restored = ChipStreamDataset(stream_of(nested), batch_size=16, resumable=True)
-    restored.load_state_dict(state)
-    rest = [row for batch in restored.track(loader_of(restored)) for row in batch["row"].tolist()]
-    assert sorted(seen + rest) == list(range(864))
-    # the next epoch is whole
-    restored.set_epoch(4)
-    again = [row for batch in restored.track(loader_of(restored)) for row in batch["row"].tolist()]
-    assert len(again) == 864
 
 
 def train_rank(rank: int, path: str, folder: str, meeting: str) -> None:

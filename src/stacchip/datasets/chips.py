@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import Dataset
 
 from stacchip.datasets.samples import Sample, split, to_tensors
+from stacchip.errors import UsageError
 from stacchip.stream import ChipStream
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class ChipDataset(Dataset[Sample]):
         dtype: Of the pixels; None for that of the files.
         **options: Of `ChipStream` and `Chipper`: `assets`, `memory_bytes`, `storage`, ...
 
+    Raises:
+        UsageError: `errors="skip"`: a chip that was asked for has to be there.
+
     Example:
         >>> from stacchip.indexer import NoStatsChipIndexer
         >>> dataset = ChipDataset(NoStatsChipIndexer(item))
@@ -45,6 +49,11 @@ class ChipDataset(Dataset[Sample]):
         dtype: Any = "float32",
         **options: Any,
     ) -> None:
+        if options.get("errors") == "skip":
+            raise UsageError(
+                "A ChipDataset gives the chip that was asked for, and can skip none: take "
+                "ChipStreamDataset(ChipStream(index, errors='skip'))."
+            )
         self.stream = ChipStream(index, order="index", dtype=dtype, **options)
         self.transform = transform
         self.label = label

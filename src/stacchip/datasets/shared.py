@@ -8,6 +8,7 @@ So a worker keeps the memory of its batches, and fills it again when the parent 
 from __future__ import annotations
 
 import math
+import os
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,14 +40,15 @@ class SharedMemory:
         return owner.view(dtype).reshape(shape)
 
     def lend(self, sample: Any) -> Any:
-        """What to put into the queue for a sample: its tensors that lie here as they are."""
+        """What to put into the queue for a sample: its tensors that lie here as they are.
+
+        Memory is lent to one receiver at a time, since the first that is done with it gives it
+        back: a second tensor that lies there, in this sample or a later one, is copied.
+        """
         if not isinstance(sample, dict):
             return sample
-        places = {buffer.memory.data_ptr(): buffer for buffer in self._buffers}
-        return {
-            name: _lend(value, places) if isinstance(value, torch.Tensor) else value
-            for name, value in sample.items()
-        }
+        places = {each.memory.data_ptr(): each for each in self._buffers if not each.is_lent}
+        return {name: _lend(value, places) for name, value in sample.items()}
 
 
 @dataclass
@@ -80,39 +82,65 @@ class _Buffer:
         return len(self.memory)
 
     @property
+    def is_lent(self) -> bool:
+        """Whether the parent looks at it, or is about to."""
+        return int(self.state[0]) == _LENT
+
+    @property
     def is_free(self) -> bool:
         """Whether neither this process nor the parent looks at it."""
         is_held = self.owner is not None and self.owner() is not None
-        return not is_held and int(self.state[0]) == _FREE
+        return not is_held and not self.is_lent
 
 
 class _Lent:
     """A tensor on its way to the parent, where it is unpickled as a tensor."""
 
     def __init__(self, tensor: torch.Tensor, buffer: _Buffer) -> None:
-        self._tensor = tensor
-        self._buffer = buffer
-        buffer.state.fill_(_LENT)
+        self._facts = (buffer.memory, buffer.state, tuple(tensor.shape), tensor.dtype)
+        _write(buffer.state, _LENT)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        array = self._tensor.numpy()
-        return _receive, (self._buffer.memory, self._buffer.state, array.shape, array.dtype.str)
+        return _receive, self._facts
 
 
-def _lend(tensor: torch.Tensor, places: dict[int, _Buffer]) -> Any:
-    """The tensor, or how it is sent where it lies at the beginning of one of these."""
-    buffer = places.get(tensor.data_ptr())
-    return _Lent(tensor, buffer) if buffer is not None and tensor.is_contiguous() else tensor
+def _lend(value: Any, places: dict[int, _Buffer]) -> Any:
+    """The value, or how it is sent: as what lies at the beginning of one of these places."""
+    if not _is_plain(value):
+        return value
+    value = value.resolve_conj().resolve_neg()  # which PyTorch would forget on the way
+    buffer = places.pop(value.data_ptr(), None) if value.is_contiguous() else None
+    return value if buffer is None else _Lent(value, buffer)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a tensor that its bytes, shape, strides and type tell all about."""
+    return (
+        type(value) is torch.Tensor
+        and value.layout is torch.strided
+        and not (value.requires_grad or value.is_nested or value.is_quantized)
+    )
 
 
 def _receive(
-    memory: torch.Tensor, state: torch.Tensor, shape: tuple[int, ...], dtype: str
+    memory: torch.Tensor, state: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype
 ) -> torch.Tensor:
     """A tensor in a worker's memory, which the worker may use when all its views are gone."""
     owner = _owner_of(memory)
-    weakref.finalize(owner, state.fill_, _FREE).atexit = False
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    return torch.from_numpy(owner[:size].view(dtype).reshape(shape))
+    weakref.finalize(owner, _give_back, state, os.getpid()).atexit = False
+    size = math.prod(shape) * dtype.itemsize
+    return torch.from_numpy(owner[:size]).view(dtype).reshape(shape)
+
+
+def _give_back(state: torch.Tensor, receiver: int) -> None:
+    """Tell the worker that the process that received its memory is done with it."""
+    if os.getpid() == receiver:  # and not a fork of it, which has the same tensor
+        _write(state, _FREE)
+
+
+def _write(state: torch.Tensor, value: int) -> None:
+    """Set a state, also where PyTorch would not: what `inference_mode` made, and outside of it."""
+    state.numpy()[0] = value
 
 
 def _owner_of(memory: torch.Tensor) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
@@ -21,6 +22,30 @@ if TYPE_CHECKING:
     from stacchip.stream import ChipStream
 
 _STATE = "stream_state"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A place in an epoch, over all workers.
+
+    Attributes:
+        epoch: The epoch.
+        workers: How many workers there are, where a stream has given something out.
+        states: Those of the workers' streams, by the number of the worker.
+        load: By which load it came here; 0 where it was not loaded.
+    """
+
+    epoch: int
+    workers: int = 0
+    states: Mapping[str, Any] = field(default_factory=dict)
+    load: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The place in plain values."""
+        place: dict[str, Any] = {"epoch": self.epoch}
+        if self.states:
+            place |= {"workers": self.workers, "states": json.loads(json.dumps(self.states))}
+        return place
 
 
 class ChipStreamDataset(IterableDataset[Sample]):
@@ -54,6 +79,8 @@ class ChipStreamDataset(IterableDataset[Sample]):
         drop_last: bool = False,
         resumable: bool = False,
     ) -> None:
+        # there is no public way to tell a stream that goes on from one that begins anew
+        restored = stream.state_dict() if stream._is_restored else None  # noqa: SLF001
         shard = stream.shard
         if shard.workers != 1:
             raise UsageError("Give the stream the rank's shard: workers are found by the dataset.")
@@ -67,10 +94,14 @@ class ChipStreamDataset(IterableDataset[Sample]):
         self.mixed: Literal["group", "pad"] = mixed
         self.drop_last = drop_last
         self.resumable = resumable
-        # shared with workers that outlive an epoch (`persistent_workers=True`)
-        self._epoch = cast("Any", torch.tensor(stream.epoch))
-        self._epoch.share_memory_()
-        self._states: dict[str, Any] = {}
+        # the start's epoch and load: shared with workers that outlive an epoch
+        # (`persistent_workers=True`), which have the start that there was when they were made
+        self._told = cast("Any", torch.zeros(2, dtype=torch.int64)).share_memory_()
+        self._loads = 0
+        self.set_epoch(stream.epoch)
+        if restored is not None:
+            states: dict[str, Any] = {"0": restored}
+            self.load_state_dict({"epoch": stream.epoch, "workers": 1, "states": states})
 
     def __iter__(self) -> Iterator[Any]:
         worker = get_worker_info()
@@ -81,6 +112,7 @@ class ChipStreamDataset(IterableDataset[Sample]):
             stream.use_memory(shared)
         batches = stream.batches(self.batch_size or 1, mixed=self.mixed, drop_last=self.drop_last)
         for batch in batches:
+            self.stream.report = stream.report
             sample = to_tensors(batch, self.label)
             if self.batch_size is None:
                 (sample,) = split(sample)
@@ -88,6 +120,7 @@ class ChipStreamDataset(IterableDataset[Sample]):
             if self.resumable:
                 given[_STATE] = json.dumps(stream.state_dict())
             yield given if shared is None else shared.lend(given)
+        self.stream.report = stream.report  # also where all chips were skipped
 
     def _open_stream(self) -> ChipStream:
         """The stream of this process, where it is to begin."""
@@ -96,21 +129,34 @@ class ChipStreamDataset(IterableDataset[Sample]):
         own = self.stream.shard
         shard = Shard(own.rank, own.world_size, number, workers, own.uneven)
         stream = self.stream.with_shard(shard)
-        stream.set_epoch(int(self._epoch))
-        if self._states:
-            if self._states["workers"] != workers:
-                raise UsageError(
-                    f"The state is of {self._states['workers']} workers, and here are {workers}."
-                )
-            state = self._states["states"].get(str(number))
-            if state is not None:
-                stream.load_state_dict(state)
+        start = self._find_start()
+        stream.set_epoch(start.epoch)
+        if start.states and start.workers != workers:
+            raise UsageError(f"The state is of {start.workers} workers, and here are {workers}.")
+        if str(number) in start.states:
+            stream.load_state_dict(start.states[str(number)])
         return stream
+
+    def _find_start(self) -> _Place:
+        """Where this process is to begin: also as a worker, made when it was elsewhere."""
+        epoch, load = self._told.tolist()
+        if load == 0:
+            return _Place(epoch)
+        if load != self._start.load:
+            raise UsageError(
+                "The state was loaded when the loader's workers were there already, and does not "
+                "reach them: make another DataLoader of the dataset."
+            )
+        return self._start
 
     def set_epoch(self, epoch: int) -> None:
         """Begin an epoch: the next iteration gives all its chips. Call it before each."""
-        self._epoch.fill_(epoch)
-        self._states = {}
+        self._begin_at(_Place(int(epoch)))
+
+    def _begin_at(self, start: _Place) -> None:
+        self._start = self._reached = start
+        # not by PyTorch, which refuses what was made in `inference_mode` outside of it
+        self._told.numpy()[:] = start.epoch, start.load
 
     # --- where it stands
 
@@ -124,26 +170,42 @@ class ChipStreamDataset(IterableDataset[Sample]):
             checkpoint(model, dataset.state_dict())  # counts no batch that waits in a queue
         ```
 
+        A loop that is left early and begun again begins where it had begun. A loop that came to
+        its end lets go of a state that was loaded, as `set_epoch` does.
+
         Raises:
             UsageError: The dataset was not made with `resumable=True`.
         """
         if not self.resumable:
             raise UsageError("Make the dataset with resumable=True to track where it stands.")
-        states = dict(self._states.get("states", {}))
+        start = self._reached = self._start
+        states = dict(start.states)
         for batch in loader:
             told = batch.pop(_STATE)
             state = json.loads(told if isinstance(told, str) else told[-1])
             shard = state["settings"]["shard"]
             states[str(shard[2])] = state
-            self._states = {"workers": shard[3], "states": states}
+            if self._start is start:
+                self._reached = _Place(start.epoch, shard[3], states)
             yield batch
-        self._states = {}
+        if self._start is start:
+            self.set_epoch(start.epoch)
+            self._reached = _Place(start.epoch + 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the dataset stands, in plain values: after the batches that `track` gave."""
-        return {"epoch": int(self._epoch), **json.loads(json.dumps(self._states))}
+        """Where the dataset stands, in plain values: after the batches that `track` gave.
+
+        After the last of them, that is the beginning of the next epoch.
+        """
+        return self._reached.to_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another dataset stood, with as many workers as that one had."""
-        self._epoch.fill_(int(state["epoch"]))
-        self._states = {name: state[name] for name in ("workers", "states") if name in state}
+        """Go on where another dataset stood, with as many workers as that one had.
+
+        Load it before the loader makes its workers: where `persistent_workers=True` has kept them,
+        the next iteration raises `UsageError`. It holds until `set_epoch`.
+        """
+        states = dict(state.get("states", {}))
+        self._loads += 1
+        load = self._loads if states else 0
+        self._begin_at(_Place(int(state["epoch"]), state.get("workers", 0), states, load))

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+
+from stacchip.errors import UsageError
+from stacchip.stream import ChipStream
+from stream.conftest import index_items
+
+torch = pytest.importorskip("torch", reason="PyTorch is absent: make torch")
+
+from torch.utils.data import DataLoader  # noqa: E402 - after the skip
+
+from stacchip.datasets import ChipStreamDataset  # noqa: E402 - needs torch
+
+CHIPS = 144
+
+
+@pytest.fixture(scope="module")
+def path(archive, tmp_path_factory) -> str:
+    return index_items([archive[0].item], tmp_path_factory.mktemp("resume") / "index")
+
+
+def dataset_of(path: str) -> ChipStreamDataset:
+    return ChipStreamDataset(ChipStream(path, order="shuffle"), batch_size=16, resumable=True)
+
+
+def loader_of(dataset: ChipStreamDataset, workers: int = 0, **options) -> DataLoader:
+    context = "forkserver" if workers else None
+    return DataLoader(
+        dataset, batch_size=None, num_workers=workers, multiprocessing_context=context, **options
+    )
+
+
+persistent_loader_of = partial(loader_of, workers=2, persistent_workers=True)
+LOADERS = {
+    "no-worker": loader_of,
+    "workers": partial(loader_of, workers=2),
+    "persistent": persistent_loader_of,
+}
+
+
+def rows_of(batches) -> list[int]:
+    return [row for batch in batches for row in batch["row"].tolist()]
+
+
+def track_some(dataset: ChipStreamDataset, loader: DataLoader, count: int) -> list[int]:
+    """The rows of the first batches of a tracked loop that is left early."""
+    batches = dataset.track(loader)
+    rows = rows_of(next(batches) for _ in range(count))
+    batches.close()
+    return rows
+
+
+@pytest.mark.parametrize("load", LOADERS.values(), ids=LOADERS)
+def test_a_restored_dataset_gives_what_was_not_delivered(path, load):
+    dataset = dataset_of(path)
+    dataset.set_epoch(3)
+    seen = track_some(dataset, load(dataset), 5)
+    state = json.loads(json.dumps(dataset.state_dict()))
+    restored = dataset_of(path)
+    restored.load_state_dict(state)
+    assert restored.state_dict() == state
+    loader = load(restored)
+    rest = rows_of(restored.track(loader))
+    assert sorted(seen + rest) == list(range(CHIPS))
+    # later passes are whole: over the same epoch, and over another
+    assert sorted(rows_of(restored.track(loader))) == list(range(CHIPS))
+    restored.set_epoch(4)
+    assert sorted(rows_of(restored.track(loader))) == list(range(CHIPS))
+
+
+@pytest.mark.parametrize("load", [loader_of, persistent_loader_of], ids=["no-worker", "persistent"])
+def test_a_pass_that_is_left_early_and_begun_again_is_another(path, load):
+    dataset = dataset_of(path)
+    loader = load(dataset)
+    first = track_some(dataset, loader, 4)
+    second = track_some(dataset, loader, 2)
+    assert second == first[: len(second)]
+    restored = dataset_of(path)
+    restored.load_state_dict(dataset.state_dict())
+    rest = rows_of(restored.track(load(restored)))
+    assert sorted(second + rest) == list(range(CHIPS))
+    # and from the restored state too
+    again = dataset_of(path)
+    again.load_state_dict(dataset.state_dict())
+    loader = load(again)
+    assert track_some(again, loader, 2) == track_some(again, loader, 2) == rest[:32]
+
+
+def test_a_state_that_cannot_reach_the_workers_is_refused(path):
+    dataset = dataset_of(path)
+    loader = persistent_loader_of(dataset)
+    seen = track_some(dataset, loader, 3)
+    state = dataset.state_dict()
+    dataset.load_state_dict(state)
+    with pytest.raises(UsageError, match="another DataLoader"):
+        next(iter(loader))
+    rest = rows_of(dataset.track(persistent_loader_of(dataset)))
+    assert sorted(seen + rest) == list(range(CHIPS))
+    # an epoch does reach them
+    dataset.load_state_dict({"epoch": 1})
+    assert sorted(rows_of(loader)) == list(range(CHIPS))
+
+
+def test_a_state_is_of_as_many_workers(path):
+    dataset = dataset_of(path)
+    track_some(dataset, loader_of(dataset), 1)
+    dataset.load_state_dict(dataset.state_dict())
+    with pytest.raises(UsageError, match="of 1 workers, and here are 2"):
+        next(iter(loader_of(dataset, workers=2)))
+
+
+def test_the_state_after_an_epoch_is_the_beginning_of_the_next(path):
+    dataset = dataset_of(path)
+    dataset.set_epoch(3)
+    seen = rows_of(dataset.track(loader_of(dataset)))
+    state = dataset.state_dict()
+    assert state == {"epoch": 4}
+    restored = dataset_of(path)
+    restored.load_state_dict(state)
+    rows = rows_of(restored.track(loader_of(restored)))
+    assert sorted(rows) == list(range(CHIPS))
+    assert rows != seen
+    assert rows == ChipStream(path, order="shuffle", epoch=4).rows().tolist()
+    # the dataset itself waits to be told
+    assert rows_of(dataset.track(loader_of(dataset))) == seen
+
+
+def test_an_epoch_set_in_a_tracked_loop_is_not_lost_at_its_end(path):
+    dataset = dataset_of(path)
+    for _ in dataset.track(loader_of(dataset)):
+        dataset.set_epoch(7)
+    assert dataset.state_dict() == {"epoch": 7}
+
+
+def test_a_restored_stream_goes_on_in_a_dataset(path):
+    stream = ChipStream(path, order="shuffle")
+    batches = stream.batches(16)
+    seen = [row for _ in range(3) for row in next(batches).rows.tolist()]
+    # a stream that was only begun begins anew
+    assert sorted(rows_of(ChipStreamDataset(stream, batch_size=16))) == list(range(CHIPS))
+    restored = ChipStream(path, order="shuffle")
+    restored.load_state_dict(stream.state_dict())
+    dataset = ChipStreamDataset(restored, batch_size=16)
+    assert sorted(seen + rows_of(dataset)) == list(range(CHIPS))
+    dataset.set_epoch(1)
+    assert sorted(rows_of(dataset)) == list(range(CHIPS))
