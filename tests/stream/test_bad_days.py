@@ -12,11 +12,14 @@ import time
 
 import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 
 from interrupts import heeding_interrupts
 from servers.range_server import Fault, RangeServer
 from stacchip.chipper import Chipper
-from stacchip.errors import AssetChanged, CorruptBlock, ObjectNotFound
+from stacchip.errors import AssetChanged, CorruptBlock, ObjectNotFound, UsageError
+from stacchip.indexer import NoStatsChipIndexer
 from stacchip.storage import Storage, StorageOptions
 from stacchip.stream import ChipStream
 from stream.conftest import behind, index_items, make_item
@@ -82,6 +85,56 @@ def test_one_broken_block_costs_the_chips_in_it(tmp_path):
     stream = ChipStream(chipper, errors="skip")
     assert len(list(stream)) == 64 - 4
     assert stream.report.skipped == 4
+
+
+def break_block(scene, number: int) -> None:
+    """Spoil a block of the scene's red band; the file keeps its time."""
+    header = Chipper(NoStatsChipIndexer(scene.item)).open(0).placements["red"].reader.header
+    times = scene.path("red").stat()
+    with scene.path("red").open("r+b") as file:
+        file.seek(int(header.block_offsets[number]) + 4)
+        file.write(b"\xff" * 64)
+    os.utime(scene.path("red"), ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_batch_whose_chips_are_all_skipped_is_not_given(tmp_path):
+    scene = make_item(tmp_path / "a", "a", {"red": (10, 256)})
+    stream = ChipStream(NoStatsChipIndexer(scene.item, 64), errors="skip")
+    break_block(scene, 3)
+    assert [len(batch) for batch in stream.batches(4)] == [4, 4, 4]
+    assert len(list(stream)) == 12
+    lost = [reason.row for reason in stream.report.reasons]
+    assert stream.take(lost) == []
+
+
+def test_what_was_skipped_holds_no_batch_in_memory(tmp_path):
+    scene = make_item(tmp_path / "a", "a", {"red": (10, 512)})
+    stream = ChipStream(NoStatsChipIndexer(scene.item, 64), order="shuffle", errors="skip")
+    break_block(scene, 5)
+    places = {batch.array.ctypes.data for batch in stream.batches(4)}
+    assert stream.report.skipped == 4
+    assert len(places) <= 2, "one that is looked at, and the next"
+    waiting = [stream.report.reasons[0].error]
+    while waiting:
+        error = waiting.pop()
+        assert error.__traceback__ is None
+        waiting += [each for each in (error.__cause__, error.__context__) if each is not None]
+
+
+def test_a_band_that_cannot_be_placed_costs_the_chips_of_its_item(tmp_path):
+    bands = {"red": (10, 256), "swir": (20, 128)}
+    scenes = [make_item(tmp_path / name, name, bands) for name in ("a", "b")]
+    rotated = Affine(20, 0.5, 500000, 0.5, -20, 4200000)
+    with rasterio.open(scenes[1].path("swir"), "r+") as file:
+        file.transform = rotated
+    scenes[1].item.assets["swir"].extra_fields["proj:transform"] = list(rotated)[:6]
+    path = index_items([scene.item for scene in scenes], tmp_path / "index")
+    stream = ChipStream(path, errors="skip")
+    assert {chip.item_id for chip in stream} == {"a"}
+    assert stream.report.skipped == 16
+    assert stream.explain().unreadable_chips == 16
+    with pytest.raises(UsageError, match=r"(?s)Item 'b', asset 'swir'.*rotated"):
+        list(ChipStream(path))
 
 
 class NoHeaders:

@@ -94,3 +94,37 @@ def test_bands_that_no_first_item_has_are_told(tmp_path):
     assert len({batch.bands for batch in stream.batches(4)}) == 2
     with pytest.raises(UsageError, match="nir"):
         list(stream.batches(4, mixed="pad"))
+
+
+@pytest.fixture
+def widening(tmp_path) -> Chipper:
+    """Two items of a platform, the second of a wider type."""
+    one = make_item(tmp_path / "a", "a", {"red": (10, 128)}, dtype="uint8", predictor=1).item
+    two = make_item(tmp_path / "b", "b", {"red": (10, 128)}, dtype="uint16").item
+    tables = [NoStatsChipIndexer(item, 64).create_index() for item in (one, two)]
+    table = pa.concat_tables([each.replace_schema_metadata() for each in tables])
+    return Chipper(table, items=[one, two])
+
+
+def test_pixels_that_the_common_type_cannot_hold_are_refused(widening):
+    with pytest.raises(UsageError, match=r"Item 'b' has pixels of uint16.*dtype='uint16'") as told:
+        list(ChipStream(widening).batches(4, mixed="pad"))
+    assert told.value.facts["item_id"] == "b"
+    skipping = ChipStream(widening, errors="skip")
+    assert sum(len(batch) for batch in skipping.batches(4, mixed="pad")) == 4
+    assert skipping.report.skipped == 4
+
+
+def test_a_type_that_holds_all_pads_right(widening):
+    for batch in ChipStream(widening, dtype="uint16").batches(4, mixed="pad"):
+        for row, pixels in zip(batch.rows.tolist(), batch.array, strict=True):
+            np.testing.assert_array_equal(pixels, widening.cut_row(row).array)
+
+
+def test_bands_that_no_first_item_has_are_told_with_their_item(tmp_path):
+    one = make_item(tmp_path / "a", "a", {"red": (10, 128)}).item
+    two = make_item(tmp_path / "b", "b", {"red": (10, 128), "nir": (10, 128)}).item
+    tables = [NoStatsChipIndexer(item, 64).create_index() for item in (one, two)]
+    table = pa.concat_tables([each.replace_schema_metadata() for each in tables])
+    with pytest.raises(UsageError, match=r"Item 'b'.*red, nir.*assets="):
+        list(ChipStream(Chipper(table, items=[one, two])).batches(4, mixed="pad"))

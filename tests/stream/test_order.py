@@ -14,6 +14,7 @@ from stacchip.chipper import Chipper
 from stacchip.errors import UsageError
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.stream import ChipStream, Shard, measure_mixing
+from stream.conftest import make_item
 
 
 def rows_of(stream: ChipStream, size: int = 8, **options) -> list[int]:
@@ -132,6 +133,42 @@ def test_a_state_belongs_to_its_stream(nested):
     state = ChipStream(nested, seed=1).state_dict()
     with pytest.raises(UsageError, match="seed is 1, and here it is 2"):
         ChipStream(nested, seed=2).load_state_dict(state)
+
+
+def test_a_state_belongs_to_a_selection_of_assets(nested):
+    state = ChipStream(nested, assets=["red"]).state_dict()
+    with pytest.raises(UsageError, match=r"areas|assets"):
+        ChipStream(nested).load_state_dict(state)
+    # the same areas, and other bands
+    state = ChipStream(nested, assets=["red", "swir"]).state_dict()
+    with pytest.raises(UsageError, match="assets"):
+        ChipStream(nested, assets=["swir", "red"]).load_state_dict(state)
+
+
+def test_a_state_belongs_to_a_way_to_group_chips(tmp_path):
+    def stream(block: int) -> ChipStream:
+        bands = {"red": (10, 256)}
+        options = {"blockxsize": block, "blockysize": block}
+        scene = make_item(tmp_path / str(block), "a", bands, **options)
+        return ChipStream(NoStatsChipIndexer(scene.item, 64), order="shuffle")
+
+    with pytest.raises(UsageError, match="areas"):
+        stream(128).load_state_dict(stream(64).state_dict())
+
+
+@pytest.mark.parametrize("name", ["seed", "epoch", "open_areas", "memory_bytes"])
+def test_numbers_that_cannot_be_are_refused(nested, name):
+    for value in (-1, 0.5, None):
+        with pytest.raises(UsageError, match=name):
+            ChipStream(nested, **{name: value})
+
+
+def test_a_state_is_plain_whatever_the_numbers_were(nested):
+    stream = ChipStream(nested, order="shuffle", seed=np.int64(3), epoch=np.int32(1))
+    state = json.loads(json.dumps(stream.state_dict()))
+    again = ChipStream(nested, order="shuffle", seed=3)
+    again.load_state_dict(state)
+    assert rows_of(again) == rows_of(ChipStream(nested, order="shuffle", seed=3, epoch=1))
 
 
 def test_a_stream_can_be_pickled(nested):

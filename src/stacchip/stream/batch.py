@@ -133,6 +133,10 @@ class Building:
         self._rows.append(row)
         self._items.append(item)
 
+    def __len__(self) -> int:
+        """How many chips there are so far."""
+        return len(self.positions)
+
     def finish(self, chips: WantedChips) -> ChipBatch:
         """The batch, of as many chips as there are."""
         count = len(self.positions)
@@ -148,18 +152,30 @@ class Building:
 
 
 def fit(own: ChipKind, kind: ChipKind, chip: NDArray[Any] | None, out: NDArray[Any]) -> None:
-    """Put a chip (band, y, x) of one kind into the place of one of a larger kind; 0 elsewhere.
+    """Put a chip (band, y, x) of one kind into the place of one of a larger kind; 0 elsewhere."""
+    out[...] = 0
+    places = [kind.bands.index(band) for band in own.bands]
+    out[places, : own.chip_size, : own.chip_size] = chip
+
+
+def require_fitting(own: ChipKind, kind: ChipKind, item_id: str) -> None:
+    """Refuse a chip of one kind that another has no place for.
 
     Raises:
-        UsageError: The larger kind lacks one of its bands.
+        UsageError: The other lacks one of its bands, or is smaller, or cannot hold its values.
     """
     lacking = [band for band in own.bands if band not in kind.bands]
     if lacking or own.chip_size > kind.chip_size:
         raise UsageError(
-            f"A chip of {own.chip_size} px with bands {', '.join(own.bands)} does not fit among "
-            f"those of {kind.chip_size} px with {', '.join(kind.bands)}. Name the assets wanted: "
-            "assets=[...]."
+            f"Item {item_id!r} has chips of {own.chip_size} px with bands {', '.join(own.bands)}: "
+            f"they do not fit among those of {kind.chip_size} px with {', '.join(kind.bands)}, "
+            "which the first item of each platform has. Name the assets wanted: assets=[...].",
+            item_id=item_id,
         )
-    out[...] = 0
-    places = [kind.bands.index(band) for band in own.bands]
-    out[places, : own.chip_size, : own.chip_size] = chip
+    if not np.can_cast(own.dtype, kind.dtype):
+        raise UsageError(
+            f"Item {item_id!r} has pixels of {own.dtype}, which {kind.dtype} does not hold: that "
+            "is the common type of the first item of each platform. Name one that holds all: "
+            f"dtype={np.result_type(own.dtype, kind.dtype).name!r}.",
+            item_id=item_id,
+        )

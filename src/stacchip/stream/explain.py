@@ -71,9 +71,9 @@ class Explanation:
 def explain(plans: VisitPlans, memory_bytes: int, ahead_bytes: int) -> Explanation:
     """Turn the ledger's pages from the first chip to the last, and add up."""
     visits = plans.visits
-    ledger = Ledger(visits, plans.find, memory_bytes, ahead_bytes)
+    ledger = Ledger(visits, plans, memory_bytes, ahead_bytes)
     times: Counter[LayerBlock] = Counter()
-    requests = fetched = decoded = 0
+    requests = fetched = decoded = unreadable = copied = 0
     seconds = 0.0
     gdal_files: dict[str, str] = {}
     for position in range(len(visits.rows)):
@@ -81,6 +81,8 @@ def explain(plans: VisitPlans, memory_bytes: int, ahead_bytes: int) -> Explanati
             if not isinstance(step, Load):
                 continue
             found = plans.take(step)
+            lost, kept = _look_at_item(plans, step.visit)
+            unreadable, copied = unreadable + lost, copied + kept
             times.update(found.keys())
             ranges = _ranges(found)
             requests += len(ranges)
@@ -92,7 +94,6 @@ def explain(plans: VisitPlans, memory_bytes: int, ahead_bytes: int) -> Explanati
                 reader = layer.placed.reader
                 if layer.header is None:
                     gdal_files[reader.href] = reader.why_unsupported or ""
-    unreadable, copied = _look_at_items(plans)
     seconds += copied * _COPY_SECONDS
     chips = len(visits.rows) - unreadable
     return Explanation(
@@ -117,16 +118,12 @@ def _ranges(blocks: Mapping[LayerBlock, Layer]) -> list[int]:
     return [request.length for request in planned if request.length]
 
 
-def _look_at_items(plans: VisitPlans) -> tuple[int, int]:
-    """How many chips have items that cannot be opened, and the bytes of all others' pixels."""
-    unreadable = copied = 0
-    for visit in range(len(plans.visits)):
-        rows = plans.visits.rows_of(visit)
-        try:
-            item = plans.catalog.get(int(rows[0]))
-        except StacchipError:
-            unreadable += len(rows)
-            continue
-        size = plans.chips.window(int(rows[0])).height
-        copied += len(rows) * len(item.bands) * size * size * item.dtype.itemsize
-    return unreadable, copied
+def _look_at_item(plans: VisitPlans, visit: int) -> tuple[int, int]:
+    """How many of a visit's chips cannot be read, and the bytes of the others' pixels."""
+    rows = plans.visits.rows_of(visit)
+    try:
+        item = plans.open(int(rows[0]))
+    except StacchipError:
+        return len(rows), 0
+    size = plans.chips.window(int(rows[0])).height
+    return 0, len(rows) * len(item.bands) * size * size * item.dtype.itemsize

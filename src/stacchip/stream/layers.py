@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from stacchip.chipper.attribution import attribute
+from stacchip.errors import StacchipError
 from stacchip.raster.blocks import Block, block_window, blocks_of
 from stacchip.raster.reader import FastReader
 from stacchip.raster.validity import valid_pixels
@@ -326,13 +328,24 @@ class ItemLayers:
     dtype: np.dtype[Any]
     _forms: dict[np.dtype[Any], list[tuple[Layer, LayerForm | None]]] = field(default_factory=dict)
 
+    @cached_property
+    def is_read_by_gdal(self) -> bool:
+        """Whether GDAL reads one of its files."""
+        return any(layer.header is None for layer in self.layers)
+
     def blocks(self, windows: Sequence[Window]) -> dict[LayerBlock, Layer]:
-        """The blocks that chips need, each with its layer, in the order of assets and rows."""
+        """The blocks that chips need, each with its layer, in the order of assets and rows.
+
+        Raises:
+            UsageError: A raster cannot be placed on the chip grid; item and asset are named.
+        """
         found: dict[LayerBlock, Layer] = {}
         for layer in self.layers:
-            for window in _distinct(layer.window(chip) for chip in windows):
-                for block in layer.blocks(window):
-                    found[block] = layer
+            try:
+                own = _distinct(layer.window(chip) for chip in windows)
+            except StacchipError as error:
+                raise attribute(error, layer.item[1], layer.asset) from error
+            found.update((block, layer) for window in own for block in layer.blocks(window))
         return found
 
     def cut(

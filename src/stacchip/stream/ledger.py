@@ -9,15 +9,14 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from stacchip.stream.layers import LayerBlock
     from stacchip.stream.visits import Visits
 
-    Plan = Callable[[int], Mapping[LayerBlock, int]]
 
 # blocks are kept for visits so far ahead, where memory allows: the neighbours in the next row of
 # areas, six to a Sentinel-2 scene
@@ -41,6 +40,20 @@ class Drop:
     blocks: Sequence[LayerBlock]
 
 
+class Plans(Protocol):
+    """What the ledger asks about visits; all of it is told by positions alone."""
+
+    def find(self, visit: int) -> Mapping[LayerBlock, int]:
+        """The blocks of a visit with their decoded bytes."""
+
+    def release(self, position: int) -> None:
+        """Chips before this position are done."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no visit should be planned that does not begin yet."""
+
+
 class Ledger:
     """Keeps the books of one pass over some visits.
 
@@ -50,7 +63,7 @@ class Ledger:
 
     Args:
         visits: The visits.
-        plan: Gives the blocks of a visit with their decoded bytes.
+        plans: Tell which blocks each visit needs.
         memory_bytes: How much all decoded blocks may take.
         ahead_bytes: How much of it those may take whose visits have not begun.
 
@@ -59,10 +72,10 @@ class Ledger:
         peak_bytes: The most that it was.
     """
 
-    def __init__(self, visits: Visits, plan: Plan, memory_bytes: int, ahead_bytes: int) -> None:
+    def __init__(self, visits: Visits, plans: Plans, memory_bytes: int, ahead_bytes: int) -> None:
         self._first = visits.first.tolist()
         self._last = visits.last.tolist()
-        self._plan = plan
+        self._plans = plans
         self._memory_bytes = memory_bytes
         self._ahead_bytes = ahead_bytes
         self._next_event = 0
@@ -83,6 +96,7 @@ class Ledger:
         """What to do before the chip at this position is cut; positions come in order."""
         if position < self._next_event:
             return
+        self._plans.release(position)
         while self._closing and self._closing[0][0] < position:
             yield from self._close(heapq.heappop(self._closing)[1])
         while self._ahead and self._ahead[0][0] <= position:
@@ -102,7 +116,7 @@ class Ledger:
 
     def _look_ahead(self) -> None:
         for _ in range(_LOOK_AT_ONCE):
-            if len(self._planned) < _LOOKAHEAD:
+            if len(self._planned) < _LOOKAHEAD and not self._plans.is_full:
                 self._plan_one()
 
     def _plan_one(self) -> bool:
@@ -110,14 +124,14 @@ class Ledger:
         visit = self._cursor + len(self._planned)
         if visit >= len(self._first):
             return False
-        blocks = self._plan(visit)
+        blocks = self._plans.find(visit)
         self._planned.append(blocks)
         for block in blocks:
             self._wanted.setdefault(block, deque()).append(visit)
         return True
 
     def _may_load_ahead(self) -> bool:
-        if not self._planned and not self._plan_one():
+        if not self._planned and (self._plans.is_full or not self._plan_one()):
             return False
         more = self._missing_bytes(self._planned[0])
         ahead = sum(size for _, size in self._ahead)

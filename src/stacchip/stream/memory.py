@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections import deque
+from collections import defaultdict, deque
+from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,6 +20,17 @@ if TYPE_CHECKING:
 
 # numpy asks for huge pages from 4 MB on, which come seven times as fast
 _SLAB_BYTES = 32 << 20
+# of the memory that is kept, a slab takes at most one part of so many
+_SLABS = 32
+_LEAST_STEP = 64
+# three batches of 64 chips of 11 bands of 256 px, with what is valid
+_MOST_BYTES = 512 << 20
+
+
+def _round_up(size: int) -> int:
+    """The next of eight sizes between two powers of two: sizes that are near share memory."""
+    step = max(_LEAST_STEP, 1 << max(0, (size - 1).bit_length() - 4))
+    return max(1, -(-size // step)) * step
 
 
 class Allocator(Protocol):
@@ -31,30 +44,72 @@ class MemoryPool:
     """Buffers of a few sizes, given back by those who are done with them.
 
     It holds no lock: buffers come back from finalizers, which run anywhere.
+
+    Args:
+        most_bytes: How much it keeps for later. Where more is needed at once there is more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._slab_bytes = min(_SLAB_BYTES, most_bytes // _SLABS)
         self._idle: dict[int, deque[NDArray[np.uint8]]] = {}
+        self._slabs: dict[int, weakref.ref[NDArray[np.uint8]]] = {}
+        self._number = count()
+        self._used: dict[int, int] = {}  # by size, when one was last taken
 
     def take(self, size: int) -> NDArray[np.uint8]:
-        """A buffer of `size` bytes; what is in it is anything."""
-        idle = self._idle.setdefault(size, deque())
+        """A buffer of `size` bytes or some more; what is in it is anything."""
+        size = _round_up(size)
+        self._used[size] = next(self._number)
         try:
-            return idle.pop()
-        except IndexError:
+            return self._idle[size].pop()
+        except LookupError:
             pass
-        count = max(1, _SLAB_BYTES // max(size, 1))
-        slab = np.empty(count * size, np.uint8)
-        idle.extend(slab[number * size : (number + 1) * size] for number in range(1, count))
+        pieces = max(1, self._slab_bytes // size)
+        self._make_room(pieces * size)
+        slab = np.empty(pieces * size, np.uint8)
+        self._slabs[next(self._number)] = weakref.ref(slab)
+        idle = self._idle.setdefault(size, deque())
+        idle.extend(slab[number * size : (number + 1) * size] for number in range(1, pieces))
         return slab[:size]
 
+    def _make_room(self, more: int) -> None:
+        """Free idle slabs, those of sizes least recently used first, until so many bytes fit."""
+        for size in sorted(self._idle.copy(), key=lambda size: self._used.get(size, 0)):
+            if self._held_bytes() + more <= self._most_bytes:
+                return
+            self._free_slabs(size)
+
+    def _held_bytes(self) -> int:
+        """The bytes of all slabs, also of those whose buffers are all in use."""
+        total = 0
+        for number, reference in list(self._slabs.items()):
+            slab = reference()
+            if slab is None:
+                self._slabs.pop(number, None)
+            else:
+                total += slab.nbytes
+        return total
+
+    def _free_slabs(self, size: int) -> None:
+        """Let go of the slabs of this size of which no buffer is in use."""
+        idle = self._idle[size]
+        by_slab: defaultdict[int, list[NDArray[np.uint8]]] = defaultdict(list)
+        with suppress(IndexError):  # one by one: other threads take and give back meanwhile
+            while True:
+                buffer = idle.pop()
+                by_slab[id(buffer.base)].append(buffer)
+        for buffers in by_slab.values():
+            if len(buffers) * size < buffers[0].base.nbytes:  # type: ignore[union-attr]  # a slab
+                idle.extend(buffers)
+
     def give_back(self, buffer: NDArray[np.uint8]) -> None:
-        """Take a buffer that nobody looks at any more."""
+        """Have a buffer back that nobody looks at any more."""
         self._idle.setdefault(len(buffer), deque()).append(buffer)
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """An array, not filled, whose memory comes back when it and all its views are gone."""
-        buffer = self.take(max(1, math.prod(shape) * dtype.itemsize))
+        buffer = self.take(math.prod(shape) * dtype.itemsize)
         # the base of all views: numpy looks through arrays, but not through a memoryview
         owner = np.frombuffer(buffer.data, np.uint8)
         weakref.finalize(owner, self.give_back, buffer).atexit = False
@@ -71,7 +126,7 @@ class BlockMemory:
     def take(self, size: int) -> memoryview:
         """Writable memory of `size` bytes."""
         self._buffers.append(self._pool.take(size))
-        return self._buffers[-1].data
+        return self._buffers[-1][:size].data
 
     def release(self) -> None:
         """Give everything back: no array may be a view of it any more."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from stacchip.chipper.attribution import attribute
 from stacchip.errors import ChipNotFound, StacchipError
+from stacchip.stream.catalog import OPEN_GDAL_ITEMS, again
 from stacchip.stream.ledger import Ledger, Load
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ _OPEN_AHEAD = 8
 class VisitPlans:
     """Which blocks each visit needs.
 
+    It holds the items of visits that are planned or open, and remembers for the whole pass which
+    could not be opened.
+
     Attributes:
         visits: The visits.
         chips: Their chips.
@@ -40,25 +44,64 @@ class VisitPlans:
     catalog: Catalog
     open_ahead: int = _OPEN_AHEAD
     _found: dict[int, dict[LayerBlock, Layer]] = field(default_factory=dict)
+    _items: dict[int, ItemLayers] = field(default_factory=dict)  # by group
+    _until: dict[int, int] = field(default_factory=dict)  # last position that needs a group's item
+    _waiting: dict[int, int] = field(default_factory=dict)  # first position, of items read by GDAL
+    _failed: dict[int, StacchipError] = field(default_factory=dict)
 
     def find(self, visit: int) -> Mapping[LayerBlock, int]:
-        """The blocks of a visit with their decoded bytes; none where its item cannot be opened."""
+        """The blocks of a visit with their decoded bytes; none where its item cannot be read."""
         following = range(visit, min(visit + 1 + self.open_ahead, len(self.visits)))
-        self.catalog.prepare(int(self.visits.rows[self.visits.first[each]]) for each in following)
+        first_rows = (int(self.visits.rows[self.visits.first[each]]) for each in following)
+        self.catalog.prepare(row for row in first_rows if not self._is_known(row))
         rows = self.visits.rows_of(visit).tolist()
+        group = int(self.chips.group[rows[0]])
         try:
-            item = self.catalog.get(rows[0])
-        except StacchipError:
+            item = self.open(rows[0])
+            found = item.blocks([self.chips.window(row) for row in rows])
+        except StacchipError as error:
+            # raised again, or skipped, where each of its chips is cut
+            self._failed.setdefault(group, error)
             self._found[visit] = {}
-            return {}  # raised again, or skipped, where each of its chips is cut
-        found = item.blocks([self.chips.window(row) for row in rows])
+            return {}
+        self._items[group] = item
+        self._until[group] = max(self._until.get(group, 0), int(self.visits.last[visit]))
+        if item.is_read_by_gdal:
+            self._waiting.setdefault(group, int(self.visits.first[visit]))
         self._found[visit] = found
         return {block: layer.block_bytes(block) for block, layer in found.items()}
+
+    def _is_known(self, row: int) -> bool:
+        group = int(self.chips.group[row])
+        return group in self._items or group in self._failed
+
+    def open(self, row: int) -> ItemLayers:
+        """The item of a row's chip.
+
+        Raises:
+            StacchipError: It cannot be found, opened or placed, or could not be before.
+        """
+        group = int(self.chips.group[row])
+        if group in self._failed:
+            raise again(self._failed[group])
+        return self._items.get(group) or self.catalog.get(row)
 
     def take(self, load: Load) -> dict[LayerBlock, Layer]:
         """The blocks to load, each with its layer; the visit's plan is then forgotten."""
         found = self._found.pop(load.visit)
         return {block: found[block] for block in load.blocks}
+
+    def release(self, position: int) -> None:
+        """Let go of the items that no planned visit needs from this position on."""
+        for group in [each for each, last in self._until.items() if last < position]:
+            del self._items[group], self._until[group]
+        for group in [each for each, first in self._waiting.items() if first <= position]:
+            del self._waiting[group]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many items as should be wait with files that GDAL has open."""
+        return len(self._waiting) >= OPEN_GDAL_ITEMS
 
 
 class Reading:
@@ -83,7 +126,7 @@ class Reading:
     ) -> None:
         self._plans = plans
         self._edge = edge
-        self._ledger = Ledger(plans.visits, plans.find, memory_bytes, ahead_bytes)
+        self._ledger = Ledger(plans.visits, plans, memory_bytes, ahead_bytes)
         self.blocks = blocks
 
     @property
@@ -105,7 +148,7 @@ class Reading:
         Raises:
             StacchipError: It cannot be found or opened.
         """
-        return self._plans.catalog.get(row)
+        return self._plans.open(row)
 
     def cut(
         self, row: int, item: ItemLayers, out: NDArray[Any], valid: NDArray[Any] | None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from stacchip.errors import StacchipError
+
+
+_MOST_REASONS: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,13 @@ class StreamReport:
     decoded_bytes: int = 0
     peak_bytes: int = 0
 
+    def skip(self, chipid: str, row: int, error: StacchipError) -> None:
+        """Count a chip that could not be cut, and keep why."""
+        _let_go_of_frames(error)
+        self.skipped += 1
+        if len(self.reasons) < _MOST_REASONS:
+            self.reasons.append(Skipped(chipid, row, error))
+
     def __str__(self) -> str:
         text = (
             f"{self.delivered} chips from {self.decoded_blocks} blocks "
@@ -52,3 +62,15 @@ class StreamReport:
         if self.skipped:
             text += f"; {self.skipped} skipped, the first: {self.reasons[0].error}"
         return text
+
+
+def _let_go_of_frames(error: BaseException) -> None:
+    """Drop the tracebacks of an error that is kept: their frames hold the arrays of batches."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            waiting += [each.__cause__, each.__context__]

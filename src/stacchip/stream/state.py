@@ -23,20 +23,22 @@ class StreamState:
 
     Attributes:
         epoch: The epoch.
-        settings: What makes the sequence of chips: order, seed, shard, memory, selection.
         next: Position of the first chip that has not been drawn.
         held: Positions before it that were drawn and not delivered: chips of batches that were
             not full yet.
     """
 
     epoch: int
-    settings: Mapping[str, Any]
     next: int = 0
     held: tuple[int, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """The state as a dictionary."""
-        return {**asdict(self), "settings": dict(self.settings), "held": list(self.held)}
+    def to_dict(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The state as a dictionary.
+
+        Args:
+            settings: What makes the sequence of chips: order, seed, shard, memory, selection.
+        """
+        return {**asdict(self), "settings": dict(settings), "held": list(self.held)}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any], settings: Mapping[str, Any]) -> Self:
@@ -56,7 +58,7 @@ class StreamState:
                 f"is {settings.get(name)!r}. Make the stream as it was when the state was saved."
             )
         held = tuple(int(position) for position in state["held"])
-        return cls(int(state["epoch"]), dict(settings), int(state["next"]), held)
+        return cls(int(state["epoch"]), int(state["next"]), held)
 
     def at(self, position: int, held: list[int]) -> StreamState:
         """The state when the chips up to a position are drawn, and some of them held."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 from copy import copy
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from stacchip.chipper import Chipper
 from stacchip.errors import StacchipError, UsageError
-from stacchip.stream.areas import Areas, AreaShape, find_areas, find_shape
-from stacchip.stream.batch import Building, ChipBatch, ChipKind, fit
+from stacchip.stream.batch import Building, ChipBatch, ChipKind, fit, require_fitting
 from stacchip.stream.catalog import Catalog
 from stacchip.stream.chips import WantedChips
 from stacchip.stream.explain import Explanation, explain
@@ -20,9 +18,10 @@ from stacchip.stream.loading import LoadedBlocks
 from stacchip.stream.memory import Allocator, MemoryPool
 from stacchip.stream.order import Order, Ordering
 from stacchip.stream.reading import Reading, VisitPlans
-from stacchip.stream.report import Skipped, StreamReport
+from stacchip.stream.report import StreamReport
 from stacchip.stream.shards import Shard
 from stacchip.stream.state import StreamState
+from stacchip.stream.survey import Survey
 from stacchip.stream.visits import Visits, find_visits
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.chipper import Chip
+    from stacchip.stream.areas import Areas
     from stacchip.stream.layers import ItemLayers
 
     Rows = NDArray[np.int64]
@@ -39,10 +39,6 @@ _log = logging.getLogger(__name__)
 
 _AHEAD_SHARE: Final = 1 / 4
 _MOST_AHEAD_BYTES: Final = 256 << 20
-_MOST_REASONS: Final = 1000
-# an item that cannot be opened cannot tell how its chips lie in blocks: others of its kind may
-_ITEMS_TO_ASK: Final = 8
-_USUAL_AREA: Final = 2048
 
 
 class ChipStream:
@@ -102,9 +98,9 @@ class ChipStream:
             )
         self.chipper = index if isinstance(index, Chipper) else Chipper(index, **options)
         self.order = order
-        self.seed = seed
-        self.open_areas = open_areas
-        self.memory_bytes = memory_bytes
+        self.seed = _whole("seed", seed)
+        self.open_areas = _whole("open_areas", open_areas)
+        self.memory_bytes = _whole("memory_bytes", memory_bytes)
         self.errors = errors
         self.dtype = None if dtype is None else np.dtype(dtype)
         self.with_valid = with_valid
@@ -112,10 +108,10 @@ class ChipStream:
         self.report = StreamReport()
         self._chips = WantedChips.of(self.chipper.rows)
         self._catalog = Catalog(self.chipper, self._chips)
-        self._pool: Allocator = MemoryPool()
-        self._block_pool = MemoryPool()
-        self._state = StreamState(epoch, self._settings())
-        self._is_restored = False
+        self._survey = Survey(self._chips, self._catalog, self.memory_bytes, self.errors)
+        self._pool: Allocator
+        self._make_pools()
+        self.set_epoch(epoch)
         self._ordering()  # refuses what cannot be right
 
     # --- what there is
@@ -129,10 +125,10 @@ class ChipStream:
         """The epoch whose chips come next."""
         return self._state.epoch
 
-    @cached_property
+    @property
     def areas(self) -> Areas:
         """How the chips are grouped; one item of each platform and chip size is opened for it."""
-        return find_areas(self._chips, self._find_shapes())
+        return self._survey.areas
 
     def rows(self) -> Rows:
         """The rows of the index in the order in which this epoch gives them out."""
@@ -146,6 +142,7 @@ class ChipStream:
         Raises:
             StacchipError: An item cannot be opened, unless `errors="skip"`.
         """
+        self._catalog.forget_failures()
         visits = self._find_visits(self.rows())
         plans = VisitPlans(visits, self._chips, self._catalog)
         return explain(plans, self.memory_bytes, self._ahead_bytes)
@@ -196,7 +193,8 @@ class ChipStream:
             raise UsageError(f"A batch holds at least one chip, not {size}.")
         if mixed not in ("group", "pad"):
             raise UsageError(f"mixed is 'group' or 'pad', not {mixed!r}.")
-        common = self._find_common_kind() if mixed == "pad" else None
+        self._catalog.forget_failures()
+        common = self._survey.find_common_kind(self.dtype) if mixed == "pad" else None
         return self._give_batches(size, common, drop_last=drop_last)
 
     def take(self, rows: Sequence[int]) -> list[ChipBatch]:
@@ -205,6 +203,7 @@ class ChipStream:
         Raises:
             StacchipError: A chip cannot be cut, unless `errors="skip"`.
         """
+        self._catalog.forget_failures()
         wanted = np.asarray(rows, np.int64)
         building: dict[ChipKind, Building] = {}
         reading = self._open_reading(wanted)
@@ -214,7 +213,7 @@ class ChipStream:
                 self._add(reading, building, (len(wanted), None), row, number)
         finally:
             reading.close()
-        return [each.finish(self._chips) for each in building.values()]
+        return [each.finish(self._chips) for each in building.values() if len(each)]
 
     def _give_batches(
         self, size: int, common: ChipKind | None, *, drop_last: bool
@@ -243,9 +242,8 @@ class ChipStream:
                 if kind is not None and building[kind].is_full:
                     yield give(kind)
             for kind in list(building):
-                if drop_last:
-                    break
-                yield give(kind)
+                if len(building[kind]) and not drop_last:  # of some all chips were skipped
+                    yield give(kind)
             self._state = state.at(len(sequence), [])
             self._count(reading, 0)
         finally:
@@ -265,6 +263,8 @@ class ChipStream:
             item = reading.open(row)
             own = self._kind_of(item, self._chips.key(row).chip_size)
             kind = common or own
+            if own != kind:
+                require_fitting(own, kind, item.opened.item.id)
             if kind not in building:
                 building[kind] = self._new_batch(kind, size)
             out, valid = building[kind].slot()
@@ -291,9 +291,7 @@ class ChipStream:
         key = self._chips.key(row)
         chipid = f"{key.item_id}-{key.x}-{key.y}"
         _log.warning("chip %s is skipped: %s", chipid, error)
-        self.report.skipped += 1
-        if len(self.report.reasons) < _MOST_REASONS:
-            self.report.reasons.append(Skipped(chipid, row, error))
+        self.report.skip(chipid, row, error)
 
     def _count(self, reading: Reading, delivered: int) -> None:
         self.report.delivered += delivered
@@ -305,17 +303,20 @@ class ChipStream:
 
     def set_epoch(self, epoch: int) -> None:
         """Begin an epoch: the next iteration gives all its chips."""
-        self._state = StreamState(epoch, self._settings())
+        self._state = StreamState(_whole("epoch", epoch))
         self._is_restored = False
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream stands: after the chips that were given out, whatever was read ahead."""
-        return self._state.to_dict()
+        return self._state.to_dict(self._settings())
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another stream stood: the next iteration gives what that one had not given.
 
+        As `areas` does, it opens one item of each platform and chip size, to compare.
+
         Raises:
+            StacchipError: One of those cannot be opened, unless `errors="skip"`.
             UsageError: That stream was made in another way.
         """
         self._state = StreamState.from_dict(state, self._settings())
@@ -324,20 +325,23 @@ class ChipStream:
     def _begin(self) -> StreamState:
         """The state to begin an iteration with: the one restored, or the epoch's beginning."""
         if not self._is_restored:
-            self._state = StreamState(self.epoch, self._settings())
+            self._state = StreamState(self.epoch)
         self._is_restored = False
         self.report = StreamReport()
         return self._state
 
     def _settings(self) -> dict[str, Any]:
-        shard = self.shard
+        shard, choice = self.shard, self.chipper.choice
         return {
             "order": self.order,
             "seed": self.seed,
             "shard": [shard.rank, shard.world_size, shard.worker, shard.workers, shard.uneven],
             "open_areas": self.open_areas,
             "memory_bytes": self.memory_bytes,
+            "assets": None if choice.assets is None else list(choice.assets),
+            "asset_blacklist": sorted(choice.blacklist),
             "chips": self._chips.fingerprint,
+            "areas": None if self.order == "index" else self._survey.fingerprint,
         }
 
     # --- how it reads
@@ -363,57 +367,34 @@ class ChipStream:
             edge=self.chipper.edge,
         )
 
-    def _find_shapes(self) -> dict[tuple[str, int], AreaShape]:
-        """How chips are grouped, by platform and chip size."""
-        shapes = {}
-        for (platform, chip_size), item in self._first_items().items():
-            if item is None:
-                side = max(chip_size, _USUAL_AREA)
-                shapes[platform, chip_size] = AreaShape(side, side, side**2, chip_size**2)
-            else:
-                shapes[platform, chip_size] = find_shape(item, chip_size, self.memory_bytes)
-        return shapes
-
-    def _first_items(self) -> dict[tuple[str, int], ItemLayers | None]:
-        """The first item of each platform and chip size that can be opened."""
-        found: dict[tuple[str, int], ItemLayers | None] = {}
-        tries: dict[tuple[str, int], int] = {}
-        _, first_rows = np.unique(self._chips.group, return_index=True)
-        for group, row in zip(self._chips.groups, first_rows.tolist(), strict=True):
-            name = (group.platform, group.chip_size)
-            if found.get(name) is not None or tries.get(name, 0) >= _ITEMS_TO_ASK:
-                continue
-            tries[name] = tries.get(name, 0) + 1
-            try:
-                found[name] = self._catalog.get(row)
-            except StacchipError:
-                if self.errors == "raise":
-                    raise
-                found[name] = None
-        return found
-
     def _kind_of(self, item: ItemLayers, chip_size: int) -> ChipKind:
         return ChipKind(item.bands, chip_size, self.dtype or item.dtype)
 
-    def _find_common_kind(self) -> ChipKind:
-        """The kind that chips of all kinds fit into."""
-        kinds = [
-            self._kind_of(item, chip_size)
-            for (_, chip_size), item in self._first_items().items()
-            if item is not None
-        ]
-        bands = tuple(dict.fromkeys(band for kind in kinds for band in kind.bands))
-        size = max((kind.chip_size for kind in kinds), default=1)
-        dtype = np.result_type(*(kind.dtype for kind in kinds)) if kinds else np.dtype(np.uint8)
-        return ChipKind(bands, size, self.dtype or dtype)
-
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "report": StreamReport()}
-        del state["_catalog"], state["_pool"], state["_block_pool"]
+        del state["_pool"], state["_block_pool"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.chipper = copy(self.chipper)  # no lock that a forked process inherited
-        self._catalog = Catalog(self.chipper, self._chips)
-        self._pool, self._block_pool = MemoryPool(), MemoryPool()
+        self._make_pools()
+
+    def _make_pools(self) -> None:
+        self._pool = MemoryPool()
+        self._block_pool = MemoryPool(self.memory_bytes * 9 // 8)  # sizes are rounded up
+
+
+def _whole(name: str, value: Any) -> int:
+    """A count as a plain number, which JSON takes.
+
+    Raises:
+        UsageError: It is no whole number, or negative.
+    """
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UsageError(f"{name} is a whole number, not {value!r}.") from error
+    if number != value or number < 0:
+        raise UsageError(f"{name} is a whole number from 0 on, not {value!r}.")
+    return number
