@@ -39,7 +39,7 @@ format: .venv/ready ## format the code and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/ready ## the benchmarks of docs/benchmarks (some 15 minutes, 3 GB of disk); BENCH=name for one
+bench: .venv/ready ## the benchmarks of docs/benchmarks (some 15 minutes, 10 GB of disk); BENCH=name for one
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
 torch: .venv/ready ## PyTorch into .venv, for the tests of the datasets

@@ -10,6 +10,7 @@ import shapely
 
 from stacchip.errors import UsageError
 from stacchip.processors.rows import Row, read_layer, read_list, select_rows
+from stacchip.storage import Storage
 
 
 @pytest.mark.parametrize("suffix", ["fgb", "gpkg", "geojson", "parquet"])
@@ -75,3 +76,19 @@ def test_rows_are_selected(wanted, numbers):
 def test_rows_that_are_not_there_are_refused(wanted):
     with pytest.raises(UsageError):
         select_rows([Row(number, "") for number in range(4)], wanted)
+
+
+def test_what_is_no_layer_is_said_in_one_line(tmp_path):
+    text = tmp_path / "tiles.txt"
+    text.write_text("h16v00\n")
+    for path in (str(text), str(tmp_path / "nowhere.fgb")):
+        with pytest.raises(UsageError, match="--sample") as caught:
+            read_layer(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_layer_is_no_list(tmp_path):
+    layer = tmp_path / "layer.fgb"
+    layer.write_bytes(b"fgb\x03fgb\x00\xe4\xff")
+    with pytest.raises(UsageError, match="STACCHIP_MGRS_SOURCE"):
+        read_list(str(layer), default="modis_tiles.txt", storage=Storage())

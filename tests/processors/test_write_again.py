@@ -104,6 +104,19 @@ def test_files_item_and_index_are_written_again_only_when_asked(survey, tmp_path
     assert all(after[name] > before[name] for name in before)
 
 
+def test_a_plan_leaves_out_what_is_there(survey, tmp_path):
+    settings = Settings(str(tmp_path / "archive"), catalogue=str(tmp_path / "nz-imagery"))
+    job = Job(RECIPE, RECIPE.choices, settings)
+    planned, _ = job.plan(Row(0, SURVEY))
+    assert [file.item_id for file in planned] == [ITEM_ID]
+    assert not job.run(Row(0, SURVEY)).errors
+    planned, notes = job.plan(Row(0, SURVEY))
+    assert not planned
+    assert f"{ITEM_ID} is there already" in notes
+    again = Job(RECIPE, RECIPE.choices, dataclasses.replace(settings, write_again=True))
+    assert len(again.plan(Row(0, SURVEY))[0]) == 1
+
+
 def test_the_command_has_it_as_an_option(survey, tmp_path):
     root, rows = tmp_path / "archive", tmp_path / "rows.txt"
     rows.write_text(f"{SURVEY}\n")

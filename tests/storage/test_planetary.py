@@ -125,6 +125,21 @@ def test_a_busy_token_service_is_waited_for(
     assert second - first > 0.95
 
 
+def test_a_token_service_that_failed_is_not_asked_for_each_file(
+    pc: RangeServer, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/token/modiseuwest/modis-061"
+    pc.always(path, Fault(status=500))
+    storage = Storage(options=StorageOptions(max_attempts=2))
+    for _ in range(3):
+        with pytest.raises(StorageError, match="500"):
+            read(storage)
+    assert pc.by_path[path] == 2
+    pc.always(path, None)
+    monkeypatch.setattr(planetary, "ASK_AGAIN_S", 0.0)
+    assert read(storage) == CONTENT
+
+
 def test_other_hrefs_are_left_alone(pc: RangeServer, service: Service, storage: Storage) -> None:
     options = StorageOptions()
     for href in (
@@ -143,8 +158,9 @@ def test_other_hrefs_are_left_alone(pc: RangeServer, service: Service, storage: 
 
 
 def test_an_answer_without_a_token_is_an_error(
-    pc: RangeServer, service: Service, storage: Storage
+    pc: RangeServer, service: Service, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(planetary, "ASK_AGAIN_S", 0.0)
     for body in (b"<html>", b"{}", b'{"token": 5, "msft:expiry": "2030-01-01T00:00:00Z"}', b"[1]"):
         pc.route("/token", lambda _, body=body: (200, {}, body))
         with pytest.raises(StorageError, match="did not answer with a token"):

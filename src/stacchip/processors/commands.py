@@ -219,6 +219,8 @@ def _bucket_root(bucket: str) -> str:
         >>> _bucket_root("my-bucket"), _bucket_root("./archive")
         ('s3://my-bucket', './archive')
     """
+    if not bucket:
+        raise UsageError("--bucket (STACCHIP_BUCKET) names no bucket and no folder.")
     is_place = "://" in bucket or bucket.startswith(("/", "."))
     return (bucket if is_place else f"s3://{bucket}").rstrip("/")
 
@@ -297,7 +299,11 @@ def _print_plan(job: Job, rows: Sequence[Row]) -> bool:
             unknown += file.size_bytes is None
         for note in notes:
             _say(f"{row.number}\t{note}")
-    _say(f"{len(rows)} rows, {_size(total)} and {unknown} files of unknown size; nothing written")
+    done = "copied or converted" if job.settings.assets == "copy" else "linked where they lie"
+    _say(
+        f"{len(rows)} rows: files of {_size(total)}, and {unknown} of unknown size, would be "
+        f"{done}; nothing written"
+    )
     return failed == 0
 
 

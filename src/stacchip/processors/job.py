@@ -156,9 +156,7 @@ class Job:
         platform = self.platform(item)
         layout, storage = self.settings.layout, self.storage
         folder = layout.folder(platform, item.id)
-        present = {
-            entry.href.rpartition("/")[2]: entry.size_bytes for entry in storage.list(folder)
-        }
+        present = self._list_present(item)
         keys = self._asset_keys(item)
         made_by = self._made_by(keys)
         if not self.settings.write_again and self._is_complete(item, platform, present, made_by):
@@ -225,6 +223,12 @@ class Job:
             "band_count": self.choices.band_count,
         }
 
+    def _list_present(self, item: pystac.Item) -> dict[str, int]:
+        """Sizes of the files that the archive has of an item, by name."""
+        folder = self.settings.layout.folder(self.platform(item), item.id)
+        listed = self.storage.list(folder)
+        return {entry.href.rpartition("/")[2]: entry.size_bytes for entry in listed}
+
     def _is_complete(
         self,
         item: pystac.Item,
@@ -256,20 +260,27 @@ class Job:
     # -- dry run -----------------------------------------------------------------------------------
 
     def plan(self, row: Row) -> tuple[list[PlannedFile], tuple[str, ...]]:
-        """What a run would copy of a row, and its notes; nothing is written.
+        """What a run would bring of a row, and its notes; nothing is written.
+
+        Items that are there already, as they would be made now, are left out.
 
         Raises:
             StacchipError: The catalogue cannot be asked, or an item cannot be archived.
         """
         choice = self.choose(row)
         placer = Placer(self.recipe, self.choices, self.settings, self.storage)
-        planned = []
+        planned, notes = [], list(choice.notes)
         for item in choice.items:
             safe_name(item.id, what="item id")
-            for key in self._asset_keys(item):
+            keys, present = self._asset_keys(item), self._list_present(item)
+            is_there = self._is_complete(item, self.platform(item), present, self._made_by(keys))
+            if is_there and not self.settings.write_again:
+                notes.append(f"{item.id} is there already")
+                continue
+            for key in keys:
                 original = placer.look(item, key)
                 planned.append(PlannedFile(item.id, key, original.href, original.size_bytes))
-        return planned, choice.notes
+        return planned, tuple(notes)
 
 
 def describe_error(error: BaseException) -> str:

@@ -68,7 +68,7 @@ def read_layer(path: str) -> list[Row]:
     Geometries are brought to longitude and latitude.
 
     Raises:
-        UsageError: The layer has no CRS, or geopandas is not installed.
+        UsageError: It is no layer, has no CRS, or geopandas is not installed.
     """
     try:
         import geopandas  # noqa: PLC0415  an extra: only sample layers need it
@@ -76,10 +76,16 @@ def read_layer(path: str) -> list[Row]:
         raise UsageError(
             "Sample layers are read with geopandas: pip install 'stacchip[processors]'."
         ) from error
-    if path.endswith((".parquet", ".geoparquet")):
-        frame = geopandas.read_parquet(path)
-    else:
-        frame = geopandas.read_file(path)
+    is_parquet = path.endswith((".parquet", ".geoparquet"))
+    try:
+        frame = (geopandas.read_parquet if is_parquet else geopandas.read_file)(path)
+    except Exception as error:  # each format's driver has errors of its own
+        raise UsageError(
+            f"{path} cannot be read as a layer of places: {' '.join(str(error).split())}. Name one "
+            "with --sample (STACCHIP_MGRS_SOURCE or STACCHIP_SAMPLE_SOURCE)."
+        ) from error
+    if not hasattr(frame, "geometry"):
+        raise UsageError(f"{path} is a table without geometries: it is no layer of places.")
     if frame.crs is None:
         raise UsageError(f"The layer {path} has no CRS: longitude and latitude cannot be told.")
     frame = frame.to_crs("OGC:CRS84").reset_index(drop=True)
@@ -114,8 +120,20 @@ def read_list(path: str | None, *, default: str, storage: Storage | None = None)
     elif storage is None:
         raise UsageError(f"A storage is needed to read {path}.")
     else:
-        text = bytes(storage.read(path)).decode()
+        text = _read_text(path, storage)
     return [Row(number, line) for number, line in enumerate(parse_lines(text))]
+
+
+def _read_text(path: str, storage: Storage) -> str:
+    data = bytes(storage.read(path))
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is no list of names, one a line: it holds {data[:16]!r}... This source has a "
+            "list of its own; for yours name a text file with --sample, and unset "
+            "STACCHIP_MGRS_SOURCE and STACCHIP_SAMPLE_SOURCE where they are of another source."
+        ) from error
 
 
 def select_rows(rows: Sequence[Row], wanted: str | None) -> list[Row]:

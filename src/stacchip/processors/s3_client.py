@@ -30,6 +30,7 @@ def open_client(options: StorageOptions) -> Any:
             retries={"mode": "standard", "max_attempts": 8},
             connect_timeout=10,
             read_timeout=60,
+            max_pool_connections=64,  # rows, items and files of items are worked on at once
             s3={"addressing_style": "path"} if options.endpoint else {},
         ),
     )

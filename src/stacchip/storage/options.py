@@ -62,6 +62,8 @@ class StorageOptions:
                 raise UsageError(f"StorageOptions.{name} must be more than 0.")
         if bool(self.access_key_id) != bool(self.secret_access_key):
             raise UsageError("access_key_id and secret_access_key go together: give both or none.")
+        if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
+            raise UsageError(f"An endpoint begins with http:// or https://, not {self.endpoint!r}.")
 
     def __repr__(self) -> str:
         shown = [

@@ -29,6 +29,7 @@ ENDPOINT = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
 ENDPOINT_VARIABLE = "STACCHIP_PC_SAS_URL"
 HOST_SUFFIX = ".blob.core.windows.net"
 RENEW_BEFORE_S = 60.0
+ASK_AGAIN_S = 30.0
 LARGEST_ANSWER = 64 * 1024
 
 
@@ -38,6 +39,8 @@ class _Token:
 
     query: str = ""
     ends_at_s: float = 0.0  # time.time()
+    failed_at_s: float = 0.0
+    failure: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __repr__(self) -> str:
@@ -64,10 +67,24 @@ def sign(href: str, options: StorageOptions) -> str:
     if token.ends_at_s <= time.time():
         with token.lock:
             if token.ends_at_s <= time.time():
-                token.query, token.ends_at_s = _fetch(key, options)
+                _renew(token, key, options)
     if not token.query:
         return href
     return f"{href}{'&' if '?' in href else '?'}{token.query}"
+
+
+def _renew(token: _Token, key: tuple[str, str, str], options: StorageOptions) -> None:
+    """Fetch a token; a service that just failed, after all attempts, is not asked for each file."""
+    if token.failure and time.time() < token.failed_at_s + ASK_AGAIN_S:
+        raise StorageError(token.failure, href="/".join(key))
+    try:
+        token.query, token.ends_at_s = _fetch(key, options)
+    except AccessDenied:
+        raise  # at the first attempt
+    except StorageError as error:
+        token.failed_at_s, token.failure = time.time(), str(error)
+        raise
+    token.failure = ""
 
 
 def renew(href: str, refused: str) -> bool:

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-BACK_OFF = tenacity.wait_random_exponential(multiplier=0.2, max=15)
+FIRST_WAIT_S = 0.2
+LONGEST_WAIT_S = 15.0
 SPREAD_S = 0.25
+# dice of our own: a training that seeded Python's draws the same whatever a store did
+_DICE = random.Random()  # noqa: S311 - spreads load, guards nothing
 
 
 def persist(attempt: Callable[[float], T], href: str, options: StorageOptions) -> T:
@@ -77,10 +80,10 @@ class _Policy:
 
     def wait_s(self, state: tenacity.RetryCallState) -> float:
         if self.failure.retry_after_s is None:
-            return BACK_OFF(state)
+            longest_s = min(FIRST_WAIT_S * 2.0 ** min(state.attempt_number - 1, 10), LONGEST_WAIT_S)
+            return _DICE.uniform(0.0, longest_s)
         # all clients were told the same time: spread them behind it
-        spread_s = random.uniform(0.0, SPREAD_S)  # noqa: S311 - spreads load, guards nothing
-        return self.failure.retry_after_s + spread_s
+        return self.failure.retry_after_s + _DICE.uniform(0.0, SPREAD_S)
 
     def is_over(self, state: tenacity.RetryCallState) -> bool:
         return self.counted >= self.options.max_attempts or self.is_late(state)
