@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,16 +15,18 @@ import yaml
 from processors.cube_world import ITEMS, PLATFORM, World, item_chips, make_world
 from servers.seaweedfs import SeaweedFS
 from stacchip.datasets.platforms import get_platform
-from stacchip.datasets.statistics import make_report
-from stacchip.errors import ChipNotFound, IndexFormatError
+from stacchip.datasets.statistics import Part, PlatformStatistics, make_report
+from stacchip.errors import ChipNotFound, IndexFormatError, UsageError
 from stacchip.processors.cube_plan import PlanSettings
 from stacchip.processors.prechip import Imagery, Prechip
 from stacchip.processors.stats import (
+    StatisticsFolder,
     cube_statistics,
     index_statistics,
     list_platforms,
     merge_statistics,
 )
+from stacchip.processors.stats_command import stats
 from stacchip.storage import Storage
 from stacchip.stream import Shard
 
@@ -219,8 +223,177 @@ def test_floats_have_merged_moments_and_a_sketch(local, expected):
 def test_no_cubes_and_no_chips_are_errors(local, tmp_path):
     with pytest.raises(ChipNotFound, match="no cubes"):
         cube_statistics(str(tmp_path), PLATFORM, Storage())
-    with pytest.raises(ChipNotFound, match="fewer jobs"):
-        index_statistics(Imagery(local.index, PLATFORM), Storage(), shard=Shard(0, 1000))
+    with pytest.raises(ChipNotFound, match="limits"):
+        index_statistics(Imagery(local.index, "naip"), Storage())
+
+
+# --- parts of many jobs
+
+
+@pytest.fixture(scope="module")
+def cubes(local, tmp_path_factory) -> str:
+    """Three cubes of the world (128, 128 and 44 chips), and one of NAIP with two chips."""
+    root = tmp_path_factory.mktemp("cubes")
+    Prechip(Imagery(local.index, PLATFORM, bands=("blue", "red")), str(root)).run(0)
+    folder = root / "mode_v1_chipper_v2" / "naip"
+    folder.mkdir()
+    np.savez(folder / "cube_0.npz", pixels=np.full((2, 4, 8, 8), 7, np.float32))
+    return str(root)
+
+
+def run_jobs(cubes: str, output: object, jobs: int, **options) -> None:
+    for job in range(jobs):
+        stats(cubes=cubes, job=job, jobs=jobs, output=str(output), **options)
+
+
+def merge(folder: object) -> dict[str, int]:
+    """Chips by platform."""
+    merged = StatisticsFolder(str(folder), Storage()).merge()
+    return {each.platform.platform: each.chips for each in merged}
+
+
+def test_jobs_without_cubes_leave_empty_parts(cubes, tmp_path):
+    options = ["--cubes", cubes, "-o", str(tmp_path), "--jobs", "5"]
+    done = run_local(*options, "--job", "0")  # of five jobs, the first has no cube of three
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": 0 chips") == 2
+    for job in range(1, 5):
+        stats(cubes=cubes, job=job, jobs=5, output=str(tmp_path))
+    assert merge(tmp_path) == {"naip": 2, PLATFORM: 300}
+
+
+def test_jobs_without_chips_leave_empty_parts(local, expected, tmp_path):
+    options = {"index": local.index, "bands": "red", "max_chips": 2, "output": str(tmp_path)}
+    for job in range(3):
+        stats(job=job, jobs=3, **options)
+    (merged,) = StatisticsFolder(str(tmp_path), Storage()).merge()
+    whole = index_statistics(Imagery(local.index, PLATFORM, bands=("red",)), Storage(), max_chips=2)
+    assert make_report([merged]) == make_report([whole])
+    assert merged.chips == 2
+
+
+def test_an_empty_part_has_no_type_that_others_must_have(local):
+    platform = get_platform("naip")
+    full = PlatformStatistics(platform, "uint16")
+    full.add(np.ones((1, 4, 2, 2), np.uint16))
+    for order in (1, -1):
+        parts = [PlatformStatistics(platform, "uint8"), full][::order]
+        (merged,) = merge_statistics(parts)
+        assert (merged.chips, merged.bands[0].moments.count) == (1, 4)
+    (empty,) = merge_statistics([PlatformStatistics(platform, "uint8")] * 2)
+    assert empty.chips == 0
+
+
+def test_missing_parts_are_not_passed_over(cubes, tmp_path):
+    run_jobs(cubes, tmp_path / "all", 3)
+    some = tmp_path / "some"
+    some.mkdir()
+    for path in (tmp_path / "all").glob("*_1.npz"):
+        shutil.copy(path, some)
+    with pytest.raises(UsageError, match=r"'naip', 1 of 3 parts .* jobs 0, 2 are missing"):
+        merge(some)
+    done = run_local("--merge", str(some), "-o", str(tmp_path / "metadata.yaml"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert not (tmp_path / "metadata.yaml").exists()
+
+
+def test_a_platform_that_no_job_came_to_is_missed(cubes, tmp_path):
+    run_jobs(cubes, tmp_path, 2)
+    for path in tmp_path.glob("*sentinel*"):
+        path.unlink()
+    with pytest.raises(UsageError, match=rf"'{PLATFORM}', 0 of 2 parts .* jobs 0, 1 are missing"):
+        merge(tmp_path)
+
+
+def test_platforms_that_were_measured_by_runs_of_their_own_merge(cubes, tmp_path):
+    run_jobs(cubes, tmp_path, 2, platform=PLATFORM)
+    run_jobs(cubes, tmp_path, 3, platform="naip")
+    assert merge(tmp_path) == {"naip": 2, PLATFORM: 300}
+
+
+def test_of_many_missing_parts_some_are_named(tmp_path):
+    folder = StatisticsFolder(str(tmp_path), Storage())
+    folder.write(PlatformStatistics(get_platform("naip"), "uint8"), Part(3, 100))
+    with pytest.raises(UsageError, match=r"jobs 0, 1, 2, 4, 5, 6, 7, 8, 9, 10 and 89 more are"):
+        merge(tmp_path)
+
+
+def test_parts_of_an_earlier_run_are_not_counted(cubes, tmp_path):
+    run_jobs(cubes, tmp_path, 3, platform=PLATFORM)
+    run_jobs(cubes, tmp_path, 2, platform=PLATFORM)
+    with pytest.raises(UsageError, match=r"_2\.npz are parts .*: jobs is 2 in one and 3 in the"):
+        merge(tmp_path)
+    (tmp_path / f"statistics_{PLATFORM}_2.npz").unlink()
+    assert merge(tmp_path) == {PLATFORM: 300}
+
+
+def test_a_part_that_is_there_twice_is_refused(cubes, tmp_path):
+    run_jobs(cubes, tmp_path, 2, platform=PLATFORM)
+    again = tmp_path / "kept"
+    again.mkdir()
+    shutil.copy(tmp_path / f"statistics_{PLATFORM}_0.npz", again)
+    with pytest.raises(UsageError, match="both of job 0 of 2"):
+        merge(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("named", "options"), [("max_cubes", {"max_cubes": 2}), ("dtype", {"dtype": "float32"})]
+)
+def test_parts_of_cubes_that_were_measured_otherwise_are_refused(cubes, tmp_path, named, options):
+    run_jobs(cubes, tmp_path, 2, platform=PLATFORM)
+    stats(cubes=cubes, platform=PLATFORM, job=1, jobs=2, output=str(tmp_path), **options)
+    with pytest.raises(UsageError, match=f"different runs: {named} is"):
+        merge(tmp_path)
+
+
+def test_parts_of_an_index_and_of_cubes_are_refused(local, cubes, tmp_path):
+    run_jobs(cubes, tmp_path, 2, platform=PLATFORM)
+    stats(index=local.index, bands="blue,red", job=1, jobs=2, output=str(tmp_path))
+    with pytest.raises(UsageError, match="different runs"):
+        merge(tmp_path)
+
+
+def test_parts_of_cubes_that_were_still_being_made_are_refused(cubes, tmp_path):
+    root = tmp_path / "cubes"
+    shutil.copytree(cubes, root)
+    (last,) = root.glob(f"*/{PLATFORM}/cube_2.npz")
+    last.rename(tmp_path / "later.npz")
+    stats(cubes=str(root), job=0, jobs=2, output=str(tmp_path / "parts"))
+    (tmp_path / "later.npz").rename(last)
+    stats(cubes=str(root), job=1, jobs=2, output=str(tmp_path / "parts"))
+    with pytest.raises(UsageError, match="different runs: cube_numbers is"):
+        merge(tmp_path / "parts")
+
+
+@pytest.mark.parametrize(
+    ("named", "options"),
+    [
+        ("max_nodata", {"max_nodata": 0.5}),
+        ("bands", {"bands": "blue"}),
+        ("max_chips", {"max_chips": 9}),
+        ("seed", {"seed": 1}),
+        ("chips", {"index": "other"}),
+    ],
+)
+def test_parts_of_other_chips_are_refused(local, tmp_path, named, options):
+    index = str(tmp_path / "index")
+    shutil.copytree(local.index, index)
+    common = {"index": index, "bands": "red", "output": str(tmp_path / "parts")}
+    stats(job=0, jobs=2, **common)
+    if "index" in options:
+        shutil.rmtree(index)
+        shutil.copytree(Path(local.data).parent / "index-0", index)
+        options = {}
+    stats(job=1, jobs=2, **common | options)
+    with pytest.raises(UsageError, match=f"different runs: {named} is"):
+        merge(tmp_path / "parts")
+
+
+def test_parts_that_tell_no_job_are_refused(tmp_path):
+    part = PlatformStatistics(get_platform("naip"), "uint8").to_bytes()
+    (tmp_path / "statistics_naip_0.npz").write_bytes(part)
+    with pytest.raises(UsageError, match=r"_0\.npz does not tell of which job it is"):
+        merge(tmp_path)
 
 
 def test_a_file_that_is_no_cube_is_named(local, tmp_path):

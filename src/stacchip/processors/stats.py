@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from stacchip.chipper.bucket import Bucket
 from stacchip.datasets.platforms import get_platform
 from stacchip.datasets.sinks import CubeFolder, find_cubes, find_platforms
-from stacchip.datasets.statistics import PlatformStatistics
+from stacchip.datasets.statistics import Part, PlatformStatistics
 from stacchip.errors import ChipNotFound, IndexFormatError, ObjectNotFound, UsageError
 from stacchip.index import read_index
 from stacchip.storage import child_href, redact
@@ -23,7 +24,7 @@ from stacchip.storage.threads import stream_concurrently
 from stacchip.stream import ChipStream, Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _BATCH = 16  # chips: of ten bands in 16 bits, 21 MB
 _STATE = re.compile(r"statistics_.+_\d+\.npz")
+_MOST_NAMED = 10  # jobs in one message
 
 
 def index_statistics(
@@ -50,7 +52,7 @@ def index_statistics(
     """Statistics of the chips of an index; every block is decoded once.
 
     A pixel counts where it is valid: not nodata as the file says, else the item, else the source,
-    not masked out, not NaN, not beyond the edge.
+    not masked out, not NaN, not beyond the edge. A part without chips has statistics of none.
 
     Args:
         imagery: The chips.
@@ -63,7 +65,7 @@ def index_statistics(
         memory_bytes: What decoded blocks may take.
 
     Raises:
-        ChipNotFound: The part has no chips.
+        ChipNotFound: No chip of any part is within the limits.
         AssetNotFound: An item lacks an asset or a band.
     """
     platform = imagery.platform_bands
@@ -81,7 +83,20 @@ def index_statistics(
             valid = None if batch.valid is None else batch.valid[:, places]
             statistics.add(batch.array[:, places], valid, run=pool.map)
     if statistics is None:
-        raise ChipNotFound(f"This part of {redact(imagery.index)} has no chips: use fewer jobs.")
+        statistics = PlatformStatistics(platform, dtype or platform.dtype or "float32")
+    settings = stream.state_dict()["settings"]
+    statistics.measured = {
+        **asdict(imagery),
+        "index": redact(imagery.index),
+        "data": None if imagery.data is None else redact(imagery.data),
+        "bands": list(platform.names),
+        "dtype": dtype,
+        "max_chips": max_chips,
+        "seed": seed,
+        # which chips there are, and how they are shared out among jobs
+        "chips": settings["chips"],
+        "areas": settings["areas"],
+    }
     return statistics
 
 
@@ -100,7 +115,7 @@ def cube_statistics(
     """Statistics of the cubes of a platform, in whichever form `stacchip prechip` wrote them.
 
     Cubes are floats that tell no nodata: a pixel counts where it is neither NaN nor the platform's
-    nodata value (`stacchip.datasets.platforms`).
+    nodata value (`stacchip.datasets.platforms`). A part without cubes has statistics of none.
 
     Args:
         root: The bucket or folder of all cubes.
@@ -116,18 +131,23 @@ def cube_statistics(
         threads: How many cubes are read ahead, and bands counted at the same time.
 
     Raises:
-        ChipNotFound: There are no cubes, or none in this part.
+        ChipNotFound: There are no cubes.
         IndexFormatError: A file is no cube.
         UsageError: There are cubes of several forms, and none was chosen.
     """
     folder = CubeFolder(Bucket.named(root).href.rstrip("/"), platform)
     cubes = find_cubes(folder, storage, form)
-    shard = shard or Shard()
-    numbers = shard.take(np.array(cubes.numbers[:max_cubes])).tolist()
-    if not numbers:
-        raise ChipNotFound(f"There are no cubes at {redact(folder.href)} for this job.")
+    chosen = cubes.numbers[:max_cubes]
+    numbers = (shard or Shard()).take(np.array(chosen)).tolist()
     known = get_platform(platform, bands or _recorded_bands(folder, storage))
     statistics = PlatformStatistics(known, dtype or known.dtype or "float32")
+    statistics.measured = {
+        "cubes": redact(folder.href),
+        "bands": list(known.names),
+        "dtype": dtype,
+        "max_cubes": max_cubes,
+        "cube_numbers": hashlib.blake2b(repr(chosen).encode(), digest_size=8).hexdigest(),
+    }
 
     def read(number: int) -> NDArray[Any]:
         return _read_pixels(cubes.reader, number, known)
@@ -181,9 +201,10 @@ class StatisticsFolder:
     href: str
     storage: Storage
 
-    def write(self, statistics: PlatformStatistics, job: int) -> str:
+    def write(self, statistics: PlatformStatistics, part: Part) -> str:
         """Leave a job's part; returns where."""
-        name = f"statistics_{statistics.platform.platform}_{job}.npz"
+        statistics.part = part
+        name = f"statistics_{statistics.platform.platform}_{part.job}.npz"
         href = child_href(self.href, name)
         self.storage.write(href, statistics.to_bytes())
         return href
@@ -193,23 +214,95 @@ class StatisticsFolder:
 
         Raises:
             ChipNotFound: There are none.
+            IndexFormatError: A file is no part.
+            UsageError: Parts are missing, there twice, or of different runs.
         """
-        names = sorted(
+        hrefs = sorted(
             entry.href
             for entry in self.storage.list(self.href)
             if _STATE.fullmatch(entry.href.rpartition("/")[2])
         )
-        if not names:
+        if not hrefs:
             raise ChipNotFound(f"There are no statistics to merge at {redact(self.href)}.")
-        parts = (
-            PlatformStatistics.from_bytes(self.storage.read(href), href=redact(href))
-            for href in names
-        )
-        return merge_statistics(parts)
+        return merge_statistics(self._read_whole(hrefs))
+
+    def _read_whole(self, hrefs: Sequence[str]) -> Iterator[PlatformStatistics]:
+        """The parts, one after another; at the end it is known that none is missing."""
+        runs: dict[str, _Run] = {}
+        expected: dict[str, Part] = {}  # one part of each platform's run
+        for href in hrefs:
+            shown = redact(href)
+            statistics = PlatformStatistics.from_bytes(self.storage.read(href), href=shown)
+            name, part = statistics.platform.platform, statistics.part
+            if part is None:
+                raise UsageError(
+                    f"{shown} does not tell of which job it is, as parts of earlier versions: "
+                    "delete it, and run the jobs again."
+                )
+            runs.setdefault(name, _Run(part, statistics.measured, shown)).enrol(
+                part, statistics.measured, shown
+            )
+            expected |= dict.fromkeys(set(part.platforms) - set(expected), part) | {name: part}
+            yield statistics
+        for name, part in sorted(expected.items()):
+            there = set(runs[name].hrefs) if name in runs else set()
+            missing = part.find_missing(there)
+            if missing:
+                raise UsageError(
+                    f"Of platform {name!r}, {len(there)} of {part.jobs} parts are at "
+                    f"{redact(self.href)}: those of jobs {_name_some(missing)} are missing. Run "
+                    "these jobs with the same options, then merge."
+                )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The parts of a platform that have come, all of one run.
+
+    Attributes:
+        first: The first of them.
+        measured: What it measured.
+        first_href: Where it lies.
+        hrefs: Where each lies, by job.
+    """
+
+    first: Part
+    measured: dict[str, Any]
+    first_href: str
+    hrefs: dict[int, str] = field(default_factory=dict)
+
+    def enrol(self, part: Part, measured: dict[str, Any], href: str) -> None:
+        """Take a part in.
+
+        Raises:
+            UsageError: It is of another run, or its job's part is there already.
+        """
+        ours = {"jobs": self.first.jobs, **self.measured}
+        theirs = {"jobs": part.jobs, **measured}
+        for name in [*ours, *theirs]:
+            if ours.get(name) != theirs.get(name):
+                raise UsageError(
+                    f"{self.first_href} and {href} are parts of different runs: {name} is "
+                    f"{ours.get(name)!r} in one and {theirs.get(name)!r} in the other. Delete the "
+                    "parts of one run, or run all jobs again into a folder of their own."
+                )
+        if part.job in self.hrefs:
+            raise UsageError(
+                f"{self.hrefs[part.job]} and {href} are both of job {part.job} of {part.jobs}: "
+                "delete one."
+            )
+        self.hrefs[part.job] = href
+
+
+def _name_some(jobs: Sequence[int]) -> str:
+    more = f" and {len(jobs) - _MOST_NAMED} more" if len(jobs) > _MOST_NAMED else ""
+    return ", ".join(map(str, jobs[:_MOST_NAMED])) + more
 
 
 def merge_statistics(parts: Iterable[PlatformStatistics]) -> list[PlatformStatistics]:
     """Statistics of shards as one of each platform, by name.
+
+    Those of no chips add nothing, whatever their type: nobody has seen what it is.
 
     Raises:
         UsageError: Parts of one platform have different bands or types.
@@ -217,10 +310,10 @@ def merge_statistics(parts: Iterable[PlatformStatistics]) -> list[PlatformStatis
     merged: dict[str, PlatformStatistics] = {}
     for part in parts:
         name = part.platform.platform
-        if name in merged:
-            merged[name].merge(part)
-        else:
+        if name not in merged or not merged[name].chips:
             merged[name] = part
+        elif part.chips:
+            merged[name].merge(part)
     if not merged:
         raise UsageError("There is nothing to merge.")
     return [merged[name] for name in sorted(merged)]

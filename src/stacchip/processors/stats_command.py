@@ -11,6 +11,7 @@ import typer
 from stacchip.datasets.sinks.stored import READERS
 from stacchip.datasets.statistics import (
     PERCENTILES,
+    Part,
     PlatformStatistics,
     make_report,
     write_yaml,
@@ -204,8 +205,9 @@ def stats(
         _write(make_report(measured, ranks), output, storage)
         return
     folder = StatisticsFolder(output, storage)
+    part = Part(job or 0, jobs, tuple(platforms))
     for each in measured:
-        sys.stdout.write(f"{folder.write(each, job or 0)}: {each.chips} chips\n")
+        sys.stdout.write(f"{folder.write(each, part)}: {each.chips} chips\n")
 
 
 def _check(

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from stacchip.datasets.platforms import get_platform
-from stacchip.datasets.statistics import PlatformStatistics, make_report, write_yaml
+from stacchip.datasets.statistics import Part, PlatformStatistics, make_report, write_yaml
 from stacchip.errors import IndexFormatError, UsageError
 
 
@@ -60,6 +60,16 @@ def test_shards_that_went_through_the_disk_merge_to_the_whole(platform, make, dt
         assert ours.moments.std == pytest.approx(theirs.moments.std, rel=1e-12)
         # few enough for a sketch to keep them all
         assert ours.percentile([1, 50, 99]) == theirs.percentile([1, 50, 99])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_statistics_of_nothing_keep_what_they_are_a_part_of(dtype):
+    empty = PlatformStatistics(get_platform("naip"), dtype)
+    assert PlatformStatistics.from_bytes(empty.to_bytes()).part is None
+    empty.part, empty.measured = Part(2, 3, ("linz", "naip")), {"index": "a", "max_cloud": None}
+    again = PlatformStatistics.from_bytes(empty.to_bytes())
+    assert (again.part, again.measured, again.chips) == (empty.part, empty.measured, 0)
+    assert [band.moments for band in again.bands] == [band.moments for band in empty.bands]
 
 
 def test_whole_numbers_in_cubes_are_counted_and_others_refused():

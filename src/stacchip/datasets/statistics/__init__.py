@@ -8,6 +8,7 @@ is stated with the result.
 from stacchip.datasets.statistics.band import BandStatistics, new_statistics
 from stacchip.datasets.statistics.histogram import Histogram
 from stacchip.datasets.statistics.moments import Moments
+from stacchip.datasets.statistics.part import Part
 from stacchip.datasets.statistics.platform import PlatformStatistics
 from stacchip.datasets.statistics.report import PERCENTILES, make_report, write_yaml
 from stacchip.datasets.statistics.sketch import QuantileSketch
@@ -17,6 +18,7 @@ __all__ = [
     "BandStatistics",
     "Histogram",
     "Moments",
+    "Part",
     "PlatformStatistics",
     "QuantileSketch",
     "make_report",

@@ -11,6 +11,7 @@ import numpy as np
 
 from stacchip.datasets.platforms import Band, PlatformBands
 from stacchip.datasets.statistics.band import BandStatistics, from_state, new_statistics
+from stacchip.datasets.statistics.part import Part
 from stacchip.errors import IndexFormatError, UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class PlatformStatistics:
         platform: The platform and its bands.
         bands: Each band's statistics, in order.
         chips: How many chips have been seen.
+        measured: Of what they are, in plain values: the same in all parts of one whole.
+        part: Which part of that; None where nobody told.
     """
 
     def __init__(self, platform: PlatformBands, dtype: Any) -> None:
@@ -42,6 +45,8 @@ class PlatformStatistics:
             new_statistics(dtype) for _ in platform.bands
         )
         self.chips = 0
+        self.measured: dict[str, Any] = {}
+        self.part: Part | None = None
 
     def add(
         self,
@@ -104,6 +109,8 @@ class PlatformStatistics:
             "dtype": str(self.bands[0].dtype),
             "nodata": self.platform.nodata,
             "chips": self.chips,
+            "measured": self.measured,
+            "part": None if self.part is None else self.part.to_dict(),
             "bands": [
                 [band.name, band.asset, band.number, band.wavelength_um]
                 for band in self.platform.bands
@@ -140,6 +147,9 @@ class PlatformStatistics:
         )
         self = cls(platform, dtype)
         self.chips = about["chips"]
+        self.measured = about.get("measured", {})  # earlier versions told neither
+        part = about.get("part")
+        self.part = None if part is None else Part.from_dict(part)
         self.bands = tuple(
             from_state(
                 dtype,
