@@ -134,7 +134,7 @@ def _against_original(
     title='The same epoch, order "shuffle", under 2 GB',
     method=(
         "As above, but in a process of its own that does nothing else, and whose first epoch "
-        "counts: median of three. Memory is the "
+        "counts: median of five. Memory is the "
         "highest resident memory of that process (VmHWM) with everything, batches and interpreter "
         "too; areas (64 chips that share blocks, 2048 px a side) were counted in each batch."
     ),
@@ -157,7 +157,7 @@ def epoch_shuffle(lab: Lab) -> list[Row]:
     def ask() -> Mapping[str, Any]:
         return contender.ask("epoch", path=path, order="shuffle", number=next(epochs))
 
-    samples = lab.in_turn({"stacchip": ask, "floor": _floor_of_epoch(lab)}, repeats=3, warm_ups=0)
+    samples = lab.in_turn({"stacchip": ask, "floor": _floor_of_epoch(lab)}, repeats=5, warm_ups=0)
     contender.close()
     _require_all(samples)
     ours, floor = samples["stacchip"], samples["floor"]
@@ -239,7 +239,7 @@ def first_chip(lab: Lab) -> list[Row]:
                 ),
                 "floor": lambda: _ask_cold(lab, "floor", "chip", x=x, y=y),
             },
-            repeats=5,
+            repeats=9,
             warm_ups=0,
         )
     requests = (count_requests(lab) - before) / len(samples["near"].answers)

@@ -150,8 +150,6 @@ def open_item(
     item, headers = found.item, found.headers
     infos = read_assets(item)
     keys = choice.keys(item, infos)
-    source = find_source(item)
-    default_nodata = None if source is None else source.nodata
 
     def open_asset(key: str) -> Reader:
         return open_reader(infos[key].href, storage, header=headers.get(key), caches=caches)
@@ -164,10 +162,19 @@ def open_item(
     for key, reader in zip(keys, readers, strict=True):
         placed = _find_geobox(item, infos[key], reader, grid.geobox)
         _check(item, infos[key], placed, grid)
-        said = (reader.nodata, infos[key].nodata, default_nodata)
-        nodata = next((value for value in said if _is_sample(value, reader.dtype)), None)
+        nodata = _find_nodata(item, infos[key], reader)
         placements[key] = Placement(reader, placed, grid.geobox, nodata, choice.method(key))
     return OpenedItem(item, grid.geobox, placements)
+
+
+def _find_nodata(item: pystac.Item, info: AssetInfo, reader: Reader) -> float | None:
+    """The first that a band can hold of what the file, the item and the item's source say."""
+    for value in (reader.nodata, info.nodata):
+        if _is_sample(value, reader.dtype):
+            return value
+    source = find_source(item)  # last: it takes milliseconds to look for plugins
+    value = None if source is None else source.nodata
+    return value if _is_sample(value, reader.dtype) else None
 
 
 def _is_sample(value: float | None, dtype: np.dtype[Any]) -> bool:
