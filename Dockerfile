@@ -20,7 +20,8 @@ RUN python -m venv /opt/stacchip \
 
 FROM python:3.11-slim
 
-# libexpat1 is what GDAL's wheel takes from the system
+# libexpat1 is what GDAL's wheel takes from the system. Dask's profiler can lock up Python 3.11
+# (docs/dask.md).
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends libexpat1 \
  && rm -rf /var/lib/apt/lists/* \
@@ -28,7 +29,8 @@ RUN apt-get update \
 COPY --from=build /opt/stacchip /opt/stacchip
 ENV PATH=/opt/stacchip/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    MALLOC_ARENA_MAX=4
+    MALLOC_ARENA_MAX=4 \
+    DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False
 USER stacchip
 WORKDIR /home/stacchip
 CMD ["stacchip", "--help"]

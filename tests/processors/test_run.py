@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import dask
 import pytest
 from distributed import Client
 
@@ -16,6 +17,7 @@ from processors.worlds import linz_world, naip_world, sentinel_2_world
 from servers.nginx import Nginx
 from servers.pgstac import free_port
 from stacchip.chipper import Chipper
+from stacchip.processors.collect import start_local_cluster
 from stacchip.storage import Storage, StorageOptions
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
@@ -62,7 +64,11 @@ def cluster(outside, tmp_path):
     """A scheduler and two workers, each a process of its own; gives the address and the workers."""
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
-    environment = {**outside.environment(), "DASK_DISTRIBUTED__ADMIN__TICK__LIMIT": "60s"}
+    environment = {
+        **outside.environment(),
+        "DASK_DISTRIBUTED__ADMIN__TICK__LIMIT": "60s",
+        "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",  # docs/dask.md
+    }
     log = (tmp_path / "cluster.log").open("w")
     common = {"env": environment, "stdout": log, "stderr": log}
     dask = [sys.executable, "-W", "ignore", "-m"]
@@ -95,6 +101,13 @@ def test_rows_run_on_worker_processes_of_this_machine(outside, surveys):
     assert "6 rows, 18 items" in done.stdout
     assert len(items_of(outside, "s3://archive/dask-local")) == 18
     assert indexes_of(outside, "s3://archive/dask-local") == 18
+
+
+def test_workers_of_this_machine_do_not_profile():
+    with start_local_cluster(1) as cluster, Client(cluster) as client:
+        told = client.submit(dask.config.get, "distributed.worker.profile.enabled")
+        assert told.result(timeout=30) is False
+    assert dask.config.get("distributed.worker.profile.enabled") is True, "ours alone were told"
 
 
 def test_a_worker_that_dies_costs_its_rows_retry_only(outside, surveys, cluster):

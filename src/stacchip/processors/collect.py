@@ -104,15 +104,27 @@ def _on_dask(job: Job, rows: Sequence[Row], address: str) -> Iterator[RowReport]
         with distributed.Client(address) as client:
             yield from _gather(distributed, client, job, rows)
         return
-    cluster = distributed.LocalCluster(
-        n_workers=job.settings.workers,
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address=None,
-    )
+    cluster = start_local_cluster(job.settings.workers)
     with cluster, distributed.Client(cluster) as client:
         yield from _gather(distributed, client, job, rows)
+
+
+def start_local_cluster(workers: int) -> Any:
+    """A `distributed.LocalCluster` of worker processes, one thread each.
+
+    Its workers do not profile their tasks: in Python 3.11 a profiler that looks at other threads'
+    frames can lock the whole process up for good (CPython issue 106883), and seldom does.
+    """
+    dask: Any = importlib.import_module("dask")
+    distributed: Any = importlib.import_module("distributed")
+    with dask.config.set({"distributed.worker.profile.enabled": False}):
+        return distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+        )
 
 
 def _gather(distributed: Any, client: Any, job: Job, rows: Sequence[Row]) -> Iterator[RowReport]:
