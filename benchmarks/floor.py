@@ -94,10 +94,16 @@ def _decode(table: BlockTable, data: bytes) -> np.ndarray:
 
 
 def _spread(pixels: np.ndarray, scale: int, out: np.ndarray) -> None:
-    """Copy (y, x) pixels into a chip of the 10 m grid, each `scale` times in both directions."""
+    """Copy (y, x) pixels into a chip of the 10 m grid, each `scale` times in both directions.
+
+    Two of 16 bits are written as one of 32, which is twice as fast as copying one by one.
+    """
+    if scale == 1:
+        out[...] = pixels
+        return
+    wide = np.multiply(pixels, np.uint32(1 << 16 | 1), dtype=np.uint32)
     for row in range(scale):
-        for column in range(scale):
-            out[row::scale, column::scale] = pixels
+        out[row::scale].view(np.uint32)[...] = wide
 
 
 def _run_all(jobs: Sequence[Callable[[], None]]) -> float:

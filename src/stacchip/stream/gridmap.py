@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from stacchip.raster.geobox import GeoBox
     from stacchip.raster.window import Window
 
-# strided copies, one for each pixel that a source pixel becomes, are the fastest way up to here
-# (256 px, measured: twice as large 28 us, by two gathers 59 us)
-_MOST_STRIDES = 3
-
 
 class AxisCut(NamedTuple):
     """How one side of a chip is filled from one side of a raster.
@@ -145,9 +141,28 @@ def spread(
     part = out[rows.place, cols.place]
     if rows.repeat == cols.repeat == 1:
         part[...] = pixels
-    elif 0 < rows.repeat <= _MOST_STRIDES and 0 < cols.repeat <= _MOST_STRIDES:
-        for row in range(rows.repeat):
-            for col in range(cols.repeat):
-                part[row :: rows.repeat, col :: cols.repeat] = pixels
     else:
-        part[...] = pixels.take(rows.sources, axis=0).take(cols.sources, axis=1)
+        wide = _widen(pixels, cols, part.dtype).astype(part.dtype, copy=False)
+        # clipping changes nothing here, and spares a copy that checking the rows would take
+        np.take(wide, rows.sources, axis=0, out=part, mode="clip")
+
+
+def _widen(
+    pixels: NDArray[np.generic], cols: AxisCut, dtype: np.dtype[np.generic]
+) -> NDArray[np.generic]:
+    """Pixels (y, x) with the columns of a chip of this type.
+
+    Where each pixel becomes 2, 4 or 8, this writes them as one larger integer: twice as fast as
+    copying pixel by pixel (measured with 16 bits, 128 to 256 columns).
+    """
+    if cols.repeat == 1:
+        return pixels
+    is_unsigned = pixels.dtype.kind == dtype.kind == "u"
+    size = dtype.itemsize * cols.repeat
+    if size not in (2, 4, 8) or not (is_unsigned or pixels.dtype == dtype):
+        return pixels.take(cols.sources, axis=1)
+    once = pixels if is_unsigned else pixels.view(f"u{pixels.dtype.itemsize}")
+    each = sum(1 << 8 * dtype.itemsize * number for number in range(cols.repeat))
+    wide = np.dtype(f"u{size}")
+    many: NDArray[np.generic] = np.multiply(once, wide.type(each), dtype=wide).view(dtype)
+    return many

@@ -340,11 +340,17 @@ class ItemLayers:
             UsageError: A raster cannot be placed on the chip grid; item and asset are named.
         """
         found: dict[LayerBlock, Layer] = {}
+        by_form: dict[LayerForm, list[Window]] = {}  # once for all bands of a resolution
         for layer in self.layers:
             try:
-                own = _distinct(layer.window(chip) for chip in windows)
+                form = None if layer.map is None else LayerForm(layer.map, layer.block_shape)
+                own = by_form.get(form) if form is not None else None
+                if own is None:
+                    own = _one_of_each_span(map(layer.window, windows), layer.block_shape)
             except StacchipError as error:
                 raise attribute(error, layer.item[1], layer.asset) from error
+            if form is not None:
+                by_form[form] = own
             found.update((block, layer) for window in own for block in layer.blocks(window))
         return found
 
@@ -372,8 +378,22 @@ class ItemLayers:
         return self._forms[dtype]
 
 
-def _distinct(windows: Iterable[Window | None]) -> list[Window]:
-    return list(dict.fromkeys(window for window in windows if window is not None))
+def _one_of_each_span(
+    windows: Iterable[Window | None], block_shape: tuple[int, int]
+) -> list[Window]:
+    """Of windows that lie in the same blocks one, in their order."""
+    height, width = block_shape
+    spans = {
+        (
+            window.row // height,
+            (window.row_stop - 1) // height,
+            window.col // width,
+            (window.col_stop - 1) // width,
+        ): window
+        for window in windows
+        if window is not None
+    }
+    return list(spans.values())
 
 
 def layers_of(opened: OpenedItem, platform: str) -> ItemLayers:
