@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from stacchip.stream.memory import BlockMemory, MemoryPool
+from stacchip.storage.memory import MemoryPool
+from stacchip.stream.memory import BlockMemory
 
 MOST = 8 << 20
 

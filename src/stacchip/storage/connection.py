@@ -16,11 +16,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import numpy as np
 import urllib3
 import urllib3.connection
 from urllib3.util import Timeout, Url, make_headers, parse_url
 
 from stacchip.storage.href import redact
+from stacchip.storage.memory import MemoryPool
 from stacchip.storage.process import PerProcess
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 LONGEST_CONNECT_S = 10.0
 MOST_HOSTS = 100
+# bodies of this size: smaller ones malloc has at hand, and larger ones are whole files
+POOLED = range(256 * 1024, 8 * 1024 * 1024)
 BUFFER = 64 * 1024  # the head and most blocks of an image come in one call
 NO_RETRIES = urllib3.Retry(False, redirect=False)  # ours are tenacity's, over every transport
 PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
@@ -44,6 +48,7 @@ KEEP_ALIVE = [
 # these tell URLs, with their signatures
 LOGGERS = ("urllib3.connection", "urllib3.connectionpool")
 
+_RECEIVED = MemoryPool(256 << 20)
 _until_s: ContextVar[float] = ContextVar("until_s")
 
 
@@ -76,6 +81,19 @@ class _TimedResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp = io.BufferedReader(_TimedStream(sock, self.fp.detach()), BUFFER)
+
+    def read(self, amt: int | None = None) -> Any:
+        """The body; where its size suits, as a view of memory that was used before."""
+        size = self.length
+        if amt is not None or self.chunked or size is None or size not in POOLED:
+            return super().read(amt)
+        if self.getheader("Content-Encoding", "identity").lower() != "identity":
+            return super().read()  # decoders want bytes
+        memory = _RECEIVED.array((size,), np.dtype(np.uint8)).data
+        got = self.readinto(memory)
+        if got < size:
+            raise http.client.IncompleteRead(bytes(memory[:got]), size - got)
+        return memory
 
 
 class _PlainConnection(urllib3.connection.HTTPConnection):

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.raster.fetch import BlockAddress, Fetching
+    from stacchip.storage.memory import MemoryPool
     from stacchip.stream.layers import Layer, LayerBlock
-    from stacchip.stream.memory import MemoryPool
 
 
 class _Slot:

@@ -1,36 +1,14 @@
-"""Memory for decoded blocks and for batches, used again and again.
-
-Fresh memory costs 0.8 ms for a megabyte (measured on a virtual machine): for a batch of 64 chips
-as much as copying them does, and for a block a sixth of its decoding.
-"""
+"""Memory for decoded blocks and for batches: `stacchip.storage.memory`'s, used again and again."""
 
 from __future__ import annotations
 
-import math
-import weakref
-from collections import defaultdict, deque
-from contextlib import suppress
-from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-# numpy asks for huge pages from 4 MB on, which come seven times as fast
-_SLAB_BYTES = 32 << 20
-# of the memory that is kept, a slab takes at most one part of so many
-_SLABS = 32
-_LEAST_STEP = 64
-# three batches of 64 chips of 11 bands of 256 px, with what is valid
-_MOST_BYTES = 512 << 20
-
-
-def _round_up(size: int) -> int:
-    """The next of eight sizes between two powers of two: sizes that are near share memory."""
-    step = max(_LEAST_STEP, 1 << max(0, (size - 1).bit_length() - 4))
-    return max(1, -(-size // step)) * step
+    from stacchip.storage.memory import MemoryPool
 
 
 class Allocator(Protocol):
@@ -38,82 +16,6 @@ class Allocator(Protocol):
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """An array, not filled."""
-
-
-class MemoryPool:
-    """Buffers of a few sizes, given back by those who are done with them.
-
-    It holds no lock: buffers come back from finalizers, which run anywhere.
-
-    Args:
-        most_bytes: How much it keeps for later. Where more is needed at once there is more.
-    """
-
-    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
-        self._most_bytes = most_bytes
-        self._slab_bytes = min(_SLAB_BYTES, most_bytes // _SLABS)
-        self._idle: dict[int, deque[NDArray[np.uint8]]] = {}
-        self._slabs: dict[int, weakref.ref[NDArray[np.uint8]]] = {}
-        self._number = count()
-        self._used: dict[int, int] = {}  # by size, when one was last taken
-
-    def take(self, size: int) -> NDArray[np.uint8]:
-        """A buffer of `size` bytes or some more; what is in it is anything."""
-        size = _round_up(size)
-        self._used[size] = next(self._number)
-        try:
-            return self._idle[size].pop()
-        except LookupError:
-            pass
-        pieces = max(1, self._slab_bytes // size)
-        self._make_room(pieces * size)
-        slab = np.empty(pieces * size, np.uint8)
-        self._slabs[next(self._number)] = weakref.ref(slab)
-        idle = self._idle.setdefault(size, deque())
-        idle.extend(slab[number * size : (number + 1) * size] for number in range(1, pieces))
-        return slab[:size]
-
-    def _make_room(self, more: int) -> None:
-        """Free idle slabs, those of sizes least recently used first, until so many bytes fit."""
-        for size in sorted(self._idle.copy(), key=lambda size: self._used.get(size, 0)):
-            if self._held_bytes() + more <= self._most_bytes:
-                return
-            self._free_slabs(size)
-
-    def _held_bytes(self) -> int:
-        """The bytes of all slabs, also of those whose buffers are all in use."""
-        total = 0
-        for number, reference in list(self._slabs.items()):
-            slab = reference()
-            if slab is None:
-                self._slabs.pop(number, None)
-            else:
-                total += slab.nbytes
-        return total
-
-    def _free_slabs(self, size: int) -> None:
-        """Let go of the slabs of this size of which no buffer is in use."""
-        idle = self._idle[size]
-        by_slab: defaultdict[int, list[NDArray[np.uint8]]] = defaultdict(list)
-        with suppress(IndexError):  # one by one: other threads take and give back meanwhile
-            while True:
-                buffer = idle.pop()
-                by_slab[id(buffer.base)].append(buffer)
-        for buffers in by_slab.values():
-            if len(buffers) * size < buffers[0].base.nbytes:  # type: ignore[union-attr]  # a slab
-                idle.extend(buffers)
-
-    def give_back(self, buffer: NDArray[np.uint8]) -> None:
-        """Have a buffer back that nobody looks at any more."""
-        self._idle.setdefault(len(buffer), deque()).append(buffer)
-
-    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """An array, not filled, whose memory comes back when it and all its views are gone."""
-        buffer = self.take(math.prod(shape) * dtype.itemsize)
-        # the base of all views: numpy looks through arrays, but not through a memoryview
-        owner = np.frombuffer(buffer.data, np.uint8)
-        weakref.finalize(owner, self.give_back, buffer).atexit = False
-        return owner[: math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
 
 
 class BlockMemory:

@@ -10,12 +10,12 @@ import numpy as np
 
 from stacchip.chipper import Chipper
 from stacchip.errors import StacchipError, UsageError
+from stacchip.storage.memory import MemoryPool
 from stacchip.stream.batch import Building, ChipBatch, ChipKind, fit, require_fitting
 from stacchip.stream.catalog import Catalog
 from stacchip.stream.chips import WantedChips
 from stacchip.stream.explain import Explanation, explain
 from stacchip.stream.loading import LoadedBlocks
-from stacchip.stream.memory import Allocator, MemoryPool
 from stacchip.stream.order import Order, Ordering
 from stacchip.stream.reading import Reading, VisitPlans
 from stacchip.stream.report import StreamReport
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from stacchip.chipper import Chip
     from stacchip.stream.areas import Areas
     from stacchip.stream.layers import ItemLayers
+    from stacchip.stream.memory import Allocator
 
     Rows = NDArray[np.int64]
 
