@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stacchip.raster.geobox import crop_geobox, is_same_grid
+from stacchip.raster.gridmap import grid_map
 from stacchip.raster.reader import WindowRequest
 from stacchip.raster.resample import Resampling, needed_window, resample
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.raster.geobox import GeoBox
+    from stacchip.raster.gridmap import GridMap
     from stacchip.raster.reader import Reader
     from stacchip.raster.window import Window
 
@@ -43,12 +45,25 @@ class Placement:
         """Whether its pixels are the grid's: nothing is resampled."""
         return is_same_grid(self.source, self.grid)
 
+    @cached_property
+    def map(self) -> GridMap | None:
+        """Its pixels on the chip grid by nearest neighbour; None where another method is asked.
+
+        Raises:
+            UsageError: The grids differ in CRS, or one of them is rotated.
+        """
+        if self.method != "nearest" and not self.lies_on_grid:
+            return None
+        return grid_map(self.source, self.grid)
+
     def request(self, window: Window) -> WindowRequest | None:
         """What must be read for a window of the grid, which may leave it; None for nothing."""
-        inside = window.clip(self.grid.shape.yx)
-        if inside is None or self.lies_on_grid:
-            return None if inside is None else WindowRequest(self.reader, inside)
-        read = needed_window(self.source, crop_geobox(self.grid, inside), self.method)
+        if self.map is not None:
+            read = self.map.window(window)
+        else:
+            inside = window.clip(self.grid.shape.yx)
+            target = None if inside is None else crop_geobox(self.grid, inside)
+            read = None if target is None else needed_window(self.source, target, self.method)
         return None if read is None else WindowRequest(self.reader, read)
 
     def place(
@@ -70,8 +85,17 @@ class Placement:
             Pixels (band, *window.shape) and valid (*window.shape). What lies beyond the raster is
             nodata, and not valid.
         """
-        inside = window.clip(self.grid.shape.yx)
-        if request is not None and inside is not None and not self.lies_on_grid:
+        if pixels.shape[1:] == window.shape and self.lies_on_grid:
+            return pixels, valid
+        fill = 0 if self.nodata is None else self.nodata
+        placed = np.full((self.reader.count, *window.shape), fill, self.reader.dtype)
+        placed_valid = np.zeros(window.shape, bool)
+        if request is None:
+            return placed, placed_valid
+        if self.map is not None:
+            self.map.fill(window, pixels, placed)
+            self.map.fill(window, valid[None], placed_valid[None])
+        elif (inside := window.clip(self.grid.shape.yx)) is not None:
             pixels, valid = resample(
                 pixels,
                 crop_geobox(self.source, request.window),
@@ -80,12 +104,6 @@ class Placement:
                 nodata=self.nodata,
                 valid=valid,
             )
-        if request is not None and inside == window:
-            return pixels, valid
-        fill = 0 if self.nodata is None else self.nodata
-        padded = np.full((self.reader.count, *window.shape), fill, self.reader.dtype)
-        padded_valid = np.zeros(window.shape, dtype=bool)
-        if request is not None and inside is not None:
             part = inside.shift(-window.row, -window.col).slices
-            padded[:, *part], padded_valid[part] = pixels, valid
-        return padded, padded_valid
+            placed[:, *part], placed_valid[part] = pixels, valid
+        return placed, placed_valid

@@ -135,9 +135,9 @@ def _gather(
     out = np.full((len(pixels), len(rows), len(cols)), fill, pixels.dtype)
     out_valid = np.zeros(out.shape[1:], np.bool_)
     rows, cols = rows[inside[0]], cols[inside[1]]
-    # rows, then columns: each `take` copies whole runs
-    out[(slice(None), *inside)] = pixels.take(rows, axis=1).take(cols, axis=2)
-    out_valid[inside] = valid.take(rows, axis=0).take(cols, axis=1)
+    # columns first: of the two this is the slow one, and has fewer rows to do as a rule
+    out[(slice(None), *inside)] = pixels.take(cols, axis=2).take(rows, axis=1)
+    out_valid[inside] = valid.take(cols, axis=1).take(rows, axis=0)
     return out, out_valid
 
 

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from contextvars import ContextVar
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 
 LONGEST_CONNECT_S = 10.0
 MOST_HOSTS = 100
-# bodies of this size: smaller ones malloc has at hand, and larger ones are whole files
-POOLED = range(256 * 1024, 8 * 1024 * 1024)
+POOLED = range(256 * 1024, 8 * 1024 * 1024)  # smaller ones malloc has at hand, larger are rare
 BUFFER = 64 * 1024  # the head and most blocks of an image come in one call
 NO_RETRIES = urllib3.Retry(False, redirect=False)  # ours are tenacity's, over every transport
 PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
@@ -83,12 +83,10 @@ class _TimedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_TimedStream(sock, self.fp.detach()), BUFFER)
 
     def read(self, amt: int | None = None) -> Any:
-        """The body; where its size suits, as a view of memory that was used before."""
-        size = self.length
-        if amt is not None or self.chunked or size is None or size not in POOLED:
+        """The body; that of a part of an object as a view of memory that was used before."""
+        size = self.length or 0
+        if self.status != HTTPStatus.PARTIAL_CONTENT or amt is not None or size not in POOLED:
             return super().read(amt)
-        if self.getheader("Content-Encoding", "identity").lower() != "identity":
-            return super().read()  # decoders want bytes
         memory = _RECEIVED.array((size,), np.dtype(np.uint8)).data
         got = self.readinto(memory)
         if got < size:

@@ -11,10 +11,10 @@ import numpy as np
 from stacchip.chipper.attribution import attribute
 from stacchip.errors import StacchipError
 from stacchip.raster.blocks import Block, block_window, blocks_of
+from stacchip.raster.gridmap import GridMap, spread
 from stacchip.raster.reader import FastReader
 from stacchip.raster.validity import valid_pixels
 from stacchip.raster.window import Window
-from stacchip.stream.gridmap import GridMap, grid_map, spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from stacchip.chipper.opened import OpenedItem
     from stacchip.chipper.placement import Placement
+    from stacchip.raster.gridmap import ChipCut
     from stacchip.raster.header import Header
-    from stacchip.stream.gridmap import ChipCut
 
     Lookup = Callable[["LayerBlock"], NDArray[Any]]
 
@@ -89,14 +89,6 @@ class Layer:
         return header.mask if header is not None and header.validity == "mask" else None
 
     @cached_property
-    def map(self) -> GridMap | None:
-        """Its pixels on the chip grid by nearest neighbour; None where another method is asked."""
-        placed = self.placed
-        if placed.method != "nearest" and not placed.lies_on_grid:
-            return None
-        return grid_map(placed.source, placed.grid)
-
-    @cached_property
     def block_shape(self) -> tuple[int, int]:
         """(height, width) of a block of its pixels."""
         if self.header is not None:
@@ -118,14 +110,8 @@ class Layer:
 
     def window(self, chip: Window) -> Window | None:
         """The raster's pixels that a chip needs; None where it does not reach the raster."""
-        if self.map is None:
-            request = self.placed.request(chip)
-            return None if request is None else request.window
-        rows = self.map.rows.cut(chip.row, chip.height)
-        cols = self.map.cols.cut(chip.col, chip.width)
-        if rows is None or cols is None:
-            return None
-        return Window(rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start)
+        request = self.placed.request(chip)
+        return None if request is None else request.window
 
     def blocks(self, window: Window) -> list[LayerBlock]:
         """The blocks that hold a window of the raster."""
@@ -219,9 +205,9 @@ class Layer:
     @cached_property
     def form(self) -> LayerForm | None:
         """Its form, where its chips are filled straight from its blocks; else None."""
-        if self.map is None or not self._tells_by_value:
+        if self.placed.map is None or not self._tells_by_value:
             return None
-        return LayerForm(self.map, self.block_shape)
+        return LayerForm(self.placed.map, self.block_shape)
 
     @cached_property
     def _is_planar(self) -> bool:
@@ -343,7 +329,8 @@ class ItemLayers:
         by_form: dict[LayerForm, list[Window]] = {}  # once for all bands of a resolution
         for layer in self.layers:
             try:
-                form = None if layer.map is None else LayerForm(layer.map, layer.block_shape)
+                grids = layer.placed.map
+                form = None if grids is None else LayerForm(grids, layer.block_shape)
                 own = by_form.get(form) if form is not None else None
                 if own is None:
                     own = _one_of_each_span(map(layer.window, windows), layer.block_shape)

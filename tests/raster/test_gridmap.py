@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stacchip.stream.gridmap import Axis, spread
+from stacchip.raster.gridmap import Axis, spread
 
 HEIGHT, WIDTH = 40, 48
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "float32", "float64", "complex64", "bool")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from stacchip.raster.geobox import is_same_grid, nearest_pixels
+from stacchip.raster.window import Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.raster.geobox import GeoBox
-    from stacchip.raster.window import Window
 
 
 class AxisCut(NamedTuple):
@@ -93,6 +93,28 @@ class GridMap:
 
     rows: Axis
     cols: Axis
+
+    def window(self, chip: Window) -> Window | None:
+        """The raster's pixels that a chip needs; None where they do not meet."""
+        rows = self.rows.cut(chip.row, chip.height)
+        cols = self.cols.cut(chip.col, chip.width)
+        if rows is None or cols is None:
+            return None
+        return Window(rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start)
+
+    def fill(self, chip: Window, pixels: NDArray[np.generic], out: NDArray[np.generic]) -> None:
+        """Fill what a raster has of a chip.
+
+        Args:
+            chip: The chip's pixels in the grid; it may leave it.
+            pixels: The raster's (band, y, x) of `window(chip)`.
+            out: The chip (band, y, x); what lies beyond the raster is not written.
+        """
+        rows = self.rows.cut(chip.row, chip.height)
+        cols = self.cols.cut(chip.col, chip.width)
+        if rows is not None and cols is not None:
+            for band in range(len(pixels)):
+                spread(pixels[band], rows, cols, out[band])
 
     def cut(self, chip: Window, block_shape: tuple[int, int]) -> ChipCut | None:
         """How a chip is filled from a raster with such blocks; None where they do not meet."""
