@@ -93,7 +93,7 @@ def epoch_blocks(lab: Lab) -> list[Row]:
         "stacchip": lab.question(OURS, "epoch", path=path, order="blocks"),
         "floor": _floor_of_epoch(lab),
     }
-    samples = lab.in_turn(cases, repeats=3, warm_ups=0)
+    samples = lab.in_turn(cases, repeats=5, warm_ups=0)
     _require_all(samples)
     masked = lab.contender(OURS).ask("epoch", path=path, order="blocks", with_valid=True)
     ours, floor = samples["stacchip"], samples["floor"]

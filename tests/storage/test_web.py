@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from servers.range_server import Fault, RangeServer
@@ -395,6 +396,38 @@ def test_a_part_of_the_range_is_a_short_read(server: RangeServer, content: bytes
     server.route("/a.bin", answer)
     assert bytes(storage.read_range(server.url("a.bin"), 0, 100).data) == content[:100]
     assert not answers
+
+
+def test_parts_lie_in_memory_of_their_own_for_as_long_as_anyone_looks(
+    server: RangeServer, storage: Storage, content: bytes
+) -> None:
+    """Their memory is used again, and only when the last view is gone."""
+    size, url = 600_000, server.url("a.bin")
+    blobs = [storage.read_range(url, start, size) for start in range(0, 5000, 1000)]
+    kept = memoryview(blobs[2].data)[100:200]
+    expected = [content[start : start + size] for start in range(0, 5000, 1000)]
+    assert [bytes(blob.data) for blob in blobs] == expected
+    places = {address_of(blob.data) for blob in blobs}
+    own = address_of(blobs[2].data)
+    del blobs
+    later = [storage.read_range(url, start, size) for start in range(400_000, 405_000, 1000)]
+    assert bytes(kept) == content[2100:2200]
+    found = {address_of(blob.data) for blob in later}
+    assert own not in found
+    assert len(found & places) == 4
+
+
+@pytest.mark.parametrize("fault", ["cut", "cut at once", "reset", "503"])
+def test_a_large_part_is_asked_for_again_where_it_broke_off(
+    server: RangeServer, storage: Storage, content: bytes, fault: str
+) -> None:
+    server.script("/a.bin", [PASSING_FAULTS[fault], Fault(cut_at=599_999)])
+    assert bytes(storage.read_range(server.url("a.bin"), 7, 600_000).data) == content[7:600_007]
+    assert storage.requests == 3
+
+
+def address_of(data: bytes | memoryview) -> int:
+    return int(np.frombuffer(data, np.uint8).ctypes.data)
 
 
 def test_a_refused_head_is_made_up_for_by_a_range(
