@@ -48,7 +48,7 @@ KEEP_ALIVE = [
 # these tell URLs, with their signatures
 LOGGERS = ("urllib3.connection", "urllib3.connectionpool")
 
-_RECEIVED = MemoryPool(256 << 20)
+_RECEIVED = MemoryPool(192 << 20, slab_bytes=0)
 _until_s: ContextVar[float] = ContextVar("until_s")
 
 

@@ -40,11 +40,13 @@ class MemoryPool:
 
     Args:
         most_bytes: How much it keeps for later. Where more is needed at once there is more.
+        slab_bytes: Small buffers are made several at once, in slabs of so many bytes; 0 makes each
+            by itself, which takes less memory where few are needed.
     """
 
-    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int = _MOST_BYTES, slab_bytes: int = _SLAB_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._slab_bytes = min(_SLAB_BYTES, most_bytes // _SLABS)
+        self._slab_bytes = min(slab_bytes, most_bytes // _SLABS)
         self._idle: dict[int, deque[NDArray[np.uint8]]] = {}
         self._slabs: dict[int, weakref.ref[NDArray[np.uint8]]] = {}
         self._number = count()

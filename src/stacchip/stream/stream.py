@@ -58,7 +58,7 @@ class ChipStream:
         open_areas: How many areas a shuffle draws from at once, where memory allows: more mix
             better, and the first batch waits for half of them.
         memory_bytes: What decoded blocks may take. Batches come on top, and encoded blocks on their
-            way: a few dozen megabytes.
+            way: up to 200 MB.
         shard: Which part of the chips to give out.
         errors: `"skip"` leaves out chips that cannot be cut, counts them and says why in `report`.
         dtype: Of the pixels; by default the common one of a chip's bands.
