@@ -25,11 +25,13 @@ from stacchip.errors import (
     CorruptBlock,
     GridMismatch,
     ItemNotFound,
+    StorageError,
     UsageError,
 )
 from stacchip.index import KEY, read_index, write_index
 from stacchip.index.merge import merge_indexes
 from stacchip.indexer import NoStatsChipIndexer
+from stacchip.storage import Storage, StorageOptions
 
 
 def read_band(path: Path, x: int, y: int, size: int = 256) -> np.ndarray:
@@ -241,6 +243,15 @@ def test_an_item_that_nothing_resolves_is_named_with_the_remedy(scene: Scene):
     table = NoStatsChipIndexer(scene.item).create_index().replace_schema_metadata(None)
     with pytest.raises(ItemNotFound, match=r"Item 'scene-1'.*items=\[item\]"):
         Chipper(table).chip(0, 0)
+
+
+def test_an_item_that_cannot_be_asked_for_is_not_called_absent(scene: Scene):
+    scene.item.set_self_href("http://127.0.0.1:9/item.json")  # nobody listens
+    table = NoStatsChipIndexer(scene.item).create_index().replace_schema_metadata(None)
+    storage = Storage(options=StorageOptions(deadline_s=1, max_attempts=2))
+    with pytest.raises(StorageError, match=r"Item 'scene-1': .*refused") as caught:
+        Chipper(table, storage=storage).chip(0, 0)
+    assert caught.value.facts["item_id"] == "scene-1"
 
 
 def test_an_item_that_is_given_goes_first(scene: Scene, tmp_path: Path):

@@ -9,8 +9,8 @@ from stacchip.errors import StacchipError
 E = TypeVar("E", bound=StacchipError)
 
 
-def attribute(error: E, item_id: str, asset: str) -> E:
-    """The same error, its message and facts naming item and asset too.
+def attribute(error: E, item_id: str, asset: str | None = None) -> E:
+    """The same error, its message and facts naming item and asset (if it is one's) too.
 
     Raise it `from` the error given. One that names its item already is given back as it is.
 
@@ -25,4 +25,5 @@ def attribute(error: E, item_id: str, asset: str) -> E:
     if error.facts.get("item_id") is not None:
         return error
     facts = {**error.facts, "item_id": item_id, "asset": asset}
-    return type(error)(f"Item {item_id!r}, asset {asset!r}: {error.message}", **facts)
+    whose = f"Item {item_id!r}" + (f", asset {asset!r}" if asset is not None else "")
+    return type(error)(f"{whose}: {error.message}", **facts)

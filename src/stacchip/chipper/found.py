@@ -6,7 +6,8 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stacchip.errors import ItemNotFound, StorageError
+from stacchip.chipper.attribution import attribute
+from stacchip.errors import ItemNotFound, ObjectNotFound, StorageError
 from stacchip.index.lookup import RecordLookup
 from stacchip.index.read import index_of
 from stacchip.index.schema import embedded_items
@@ -78,6 +79,7 @@ class ItemFinder:
 
         Raises:
             ItemNotFound: Nothing at hand resolves it.
+            StorageError: Its `item_href` could not be asked.
         """
         recorded = self._find_record(platform, item_id)
         if item_id in self._given:
@@ -91,8 +93,10 @@ class ItemFinder:
         if item_href is not None:
             try:
                 return FoundItem(self._load(item_id, item_href))
-            except StorageError as error:
-                reason = f"its item_href cannot be read ({error})"
+            except ObjectNotFound as error:
+                reason = f"nothing is at its item_href ({error.href})"
+            except StorageError as error:  # the store may have it, and answer later
+                raise attribute(error, item_id) from error
         raise ItemNotFound(
             f"Item {item_id!r} of platform {platform!r} was not found: it is not among items=, the "
             f"index keeps no copy of it, and {reason}. Pass it: Chipper(index, items=[item]).",
