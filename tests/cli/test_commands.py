@@ -147,6 +147,7 @@ def test_chip_writes_what_the_chipper_cuts(index: str, tmp_path: Path, suffix: s
     with rasterio.open(path) as dataset:
         np.testing.assert_array_equal(dataset.read(), expected.array)
         assert dataset.transform == expected.geobox.affine
+        assert dataset.descriptions == ("red", "nir")
 
 
 def test_chip_draws_a_picture(index: str, tmp_path: Path):

@@ -76,7 +76,7 @@ def chip(
     if suffix == ".npy":
         np.save(output, cut.array)
     else:
-        write_cog(output, cut.array, cut.geobox)
+        write_cog(output, cut.array, cut.geobox, names=cut.bands)
     console.say(f"{output}: {chipid}, {cut.array.shape} {cut.array.dtype}: {', '.join(cut.bands)}")
 
 

@@ -30,6 +30,7 @@ def write_cog(
     overviews: Resampling = "average",
     colours: tuple[str, ...] | None = None,
     tags: dict[str, str] | None = None,
+    names: tuple[str, ...] | None = None,
 ) -> Path:
     """Write an array as a tiled GeoTIFF with overviews, and give its path.
 
@@ -48,6 +49,7 @@ def write_cog(
         colours: What each band shows ("red", "green", "blue", "undefined", ...). Without it a
             fourth band of bytes might be taken for transparency.
         tags: Metadata of the file, such as TIFFTAG_IMAGEDESCRIPTION.
+        names: The name of each band, as its description.
 
     Raises:
         UsageError: The array and the geobox differ in shape.
@@ -89,6 +91,6 @@ def write_cog(
         profile["level"] = level
     with ExitStack() as undo:
         undo.callback(unfinished.unlink, missing_ok=True)
-        write_array(unfinished, bands, profile, colours, tags)
+        write_array(unfinished, bands, profile, colours=colours, tags=tags, names=names)
         unfinished.replace(path)
     return path

@@ -16,8 +16,10 @@ def write_array(
     path: Path,
     bands: NDArray[Any],
     profile: dict[str, Any],
+    *,
     colours: tuple[str, ...] | None = None,
     tags: dict[str, str] | None = None,
+    names: tuple[str, ...] | None = None,
 ) -> None:
     """Write an array (band, y, x) to a file.
 
@@ -27,6 +29,7 @@ def write_array(
         profile: What rasterio's `open` takes: driver, CRS, transform, the driver's options.
         colours: What each band shows, by the names of rasterio's `ColorInterp`.
         tags: Metadata of the file.
+        names: The name of each band, as its description.
 
     Raises:
         RasterError: GDAL cannot write it: the disk is full, the compression does not fit the type.
@@ -39,6 +42,8 @@ def write_array(
         with rasterio.open(path, "w", **profile) as dataset:
             if colours is not None:
                 dataset.colorinterp = [ColorInterp[name] for name in colours]
+            if names is not None:
+                dataset.descriptions = names
             if tags:
                 dataset.update_tags(**tags)
             dataset.write(bands)
