@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -13,11 +14,21 @@ from processors.memory_catalogue import MemoryCatalogue, make_item
 from stacchip.errors import InvalidMetadata, MissingMetadata, UsageError
 from stacchip.processors import landsat, linz, modis, naip, sentinel_1, sentinel_2
 from stacchip.processors.choice import random_years, row_generator
-from stacchip.processors.recipe import bucket_href
+from stacchip.processors.commands import options_of
+from stacchip.processors.recipe import Choices, bucket_href
 from stacchip.processors.rows import Row
 
 RECIPES = [sentinel_2, landsat, naip, linz, sentinel_1, modis]
 S2_BANDS = sentinel_2.RECIPE.assets["sentinel-2-l2a"]
+
+
+@pytest.mark.parametrize("module", RECIPES)
+def test_a_command_has_the_choices_of_its_source_only(module):
+    names = {option.name for option in options_of(module.RECIPE)}
+    assert {"bucket", "rows", "seed", "chip_size", "bands"} <= names
+    choices = {option.name for option in dataclasses.fields(Choices)}
+    assert names & choices == module.RECIPE.choice_names
+    assert ("store_copies" in names) != module.RECIPE.converts
 
 
 def choose(module, row, catalogue, **wanted):

@@ -158,6 +158,8 @@ def test_a_bad_row_does_not_end_the_run(outside, surveys, dask):
     assert done.stderr.startswith(f"row 2 ({SURVEYS[2]}) failed: ")
     assert "survey-2_2020_0.3m_BX24_500_025022" in done.stderr
     assert len(items_of(outside, f"s3://{bucket}")) == 17
+    told = re.findall(r"^  row \d: (\S+): 1 files .* and 2 chips", done.stdout, re.MULTILINE)
+    assert len(set(told)) == (0 if dask else 17), "of Dask's workers only rows are heard"
     again = collect_linz(outside, surveys, bucket)
     assert "6 rows, 18 items, 1 files" in again.stdout, "only what was missing is made"
 

@@ -6,6 +6,7 @@ import importlib
 import logging
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stacchip.errors import UsageError
@@ -14,7 +15,7 @@ from stacchip.processors.job import RowReport, describe_error
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from stacchip.processors.job import Job
+    from stacchip.processors.job import ItemReport, Job
     from stacchip.processors.rows import Row
 
 # a row whose worker died is given to another one; after so many deaths it is the row's fault
@@ -60,6 +61,7 @@ def collect(
     *,
     dask: str | None = None,
     on_row: Callable[[RowReport], None] = lambda _: None,
+    on_item: Callable[[Row, ItemReport], None] = lambda *_: None,
 ) -> RunReport:
     """Bring rows into the archive; one that fails does not end the run.
 
@@ -69,8 +71,10 @@ def collect(
         dask: Address of a scheduler, or `"local"` for worker processes on this machine; `None`
             for threads of this process.
         on_row: Called as each row ends, in the order in which they do.
+        on_item: Called as each item is there, from several threads; not with Dask, whose workers
+            tell of rows alone.
     """
-    outcomes = _in_threads(job, rows) if dask is None else _on_dask(job, rows, dask)
+    outcomes = _in_threads(job, rows, on_item) if dask is None else _on_dask(job, rows, dask)
     reports = []
     for report in outcomes:
         on_row(report)
@@ -78,14 +82,16 @@ def collect(
     return RunReport(tuple(sorted(reports, key=lambda report: report.number)))
 
 
-def _in_threads(job: Job, rows: Sequence[Row]) -> Iterator[RowReport]:
+def _in_threads(
+    job: Job, rows: Sequence[Row], on_item: Callable[[Row, ItemReport], None]
+) -> Iterator[RowReport]:
     """Rows at a time, or, of a single row, items at a time."""
     workers = job.settings.workers
     if len(rows) == 1:
-        yield job.run(rows[0], workers=workers)
+        yield job.run(rows[0], workers=workers, on_item=partial(on_item, rows[0]))
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="row") as pool:
-        running = [pool.submit(job.run, row) for row in rows]
+        running = [pool.submit(job.run, row, on_item=partial(on_item, row)) for row in rows]
         try:
             for done in as_completed(running):
                 yield done.result()

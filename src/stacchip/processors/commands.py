@@ -8,6 +8,7 @@ are enough: `AWS_BATCH_JOB_ARRAY_INDEX`, `STACCHIP_MGRS_SOURCE` or `STACCHIP_SAM
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import inspect
 import logging
@@ -19,8 +20,9 @@ import typer
 
 from stacchip.errors import StacchipError, UsageError
 from stacchip.processors.collect import collect as collect_rows
-from stacchip.processors.job import Job, RowReport, describe_error
+from stacchip.processors.job import ItemReport, Job, RowReport, describe_error
 from stacchip.processors.options import parse_names
+from stacchip.processors.recipe import Choices
 from stacchip.processors.recipes import RECIPES, get_recipe
 from stacchip.processors.rows import Row, read_layer, read_list, select_rows
 from stacchip.processors.settings import AssetMode, Settings
@@ -250,9 +252,19 @@ def _read_rows(job: Job, sample: str | None) -> Sequence[Row]:
 
 def _run(job: Job, rows: Sequence[Row], dask: str | None) -> bool:
     """Work, and say what became of it; whether every row succeeded."""
-    report = collect_rows(job, rows, dask=dask, on_row=_print_row)
+    report = collect_rows(job, rows, dask=dask, on_row=_print_row, on_item=_print_item)
     _print_end(report)
     return not report.failed
+
+
+def _print_item(row: Row, item: ItemReport) -> None:
+    if item.chips is None:  # it was there already: the row's line counts it
+        return
+    _say(
+        f"  row {row.number}: {item.item_id}: {item.files_written} files "
+        f"({_size(item.bytes_written)}) in {item.files_s:.1f} s and {item.chips} chips in "
+        f"{item.index_s:.1f} s"
+    )
 
 
 def _print_row(row: RowReport) -> None:
@@ -331,6 +343,15 @@ def _fail(error: StacchipError) -> NoReturn:
     raise typer.Exit(2 if isinstance(error, UsageError) else 1)
 
 
+def options_of(recipe: Recipe) -> list[inspect.Parameter]:
+    """The options of `collect` that a source has a use for: not the choices of other sources."""
+    strange = {field.name for field in dataclasses.fields(Choices)} - recipe.choice_names
+    if recipe.converts:
+        strange.add("store_copies")
+    every = inspect.signature(collect, eval_str=True).parameters
+    return [option for name, option in every.items() if name not in {"source", *strange}]
+
+
 def _console_script(recipe: Recipe) -> Callable[[], Any]:
     """The function behind one source's console script: `collect` with the source filled in.
 
@@ -348,10 +369,8 @@ def _console_script(recipe: Recipe) -> Callable[[], Any]:
             )
         collect(source=recipe.name, **options)
 
-    # typer makes the options from the signature
-    signature = inspect.signature(collect, eval_str=True)
-    kept = [word for name, word in signature.parameters.items() if name != "source"]
-    command.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
+    kept = options_of(recipe)  # typer makes the options from the signature
+    command.__signature__ = inspect.Signature(kept)  # type: ignore[attr-defined]
     command.__annotations__ = {word.name: word.annotation for word in kept}
 
     def main() -> Any:

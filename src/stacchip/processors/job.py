@@ -11,7 +11,7 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from stacchip.errors import ObjectNotFound
@@ -27,7 +27,7 @@ from stacchip.processors.uploads import abort_orphans
 from stacchip.sources import find_source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import pystac
 
@@ -118,19 +118,22 @@ class Job:
         dice = row_generator(self.choices.seed, row.number)
         return self.recipe.choose(row, self.choices, catalogue, dice, self.recipe)
 
-    def run(self, row: Row, *, workers: int = 1) -> RowReport:
+    def run(
+        self, row: Row, *, workers: int = 1, on_item: Callable[[ItemReport], None] | None = None
+    ) -> RowReport:
         """Bring a row into the archive. Never raises but for a stop by the user.
 
         Args:
             row: The row.
             workers: How many of its items are worked on at a time.
+            on_item: Called as each item is there, in the thread that brought it.
         """
         try:
             choice = self.choose(row)
         except Exception as error:  # noqa: BLE001  one bad row must not end the run: it is reported
             return RowReport(row.number, row.name, errors=(describe_error(error),))
         with ThreadPoolExecutor(workers, thread_name_prefix="item") as pool:
-            outcomes = list(pool.map(self._try_item, choice.items))
+            outcomes = list(pool.map(partial(self._try_item, on_item), choice.items))
         return RowReport(
             row.number,
             row.name,
@@ -139,11 +142,16 @@ class Job:
             errors=tuple(outcome for outcome in outcomes if isinstance(outcome, str)),
         )
 
-    def _try_item(self, item: pystac.Item) -> ItemReport | str:
+    def _try_item(
+        self, on_item: Callable[[ItemReport], None] | None, item: pystac.Item
+    ) -> ItemReport | str:
         try:
-            return self.archive(item)
+            report = self.archive(item)
         except Exception as error:  # noqa: BLE001  as above, for one item of a row
             return f"{str(item.id)[:80]}: {describe_error(error)}"
+        if on_item is not None:
+            on_item(report)
+        return report
 
     # -- one item ----------------------------------------------------------------------------------
 
