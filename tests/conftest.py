@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,14 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real imagery is absent: {SHARED_DATA} (set STACCHIP_TEST_DATA)")
     return SHARED_DATA
+
+
+@pytest.fixture(autouse=True)
+def _fresh_logging() -> None:
+    """No test hears, or fails to hear, what a command of an earlier one has set."""
+    logger = logging.getLogger("stacchip")
+    logger.handlers = []
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
