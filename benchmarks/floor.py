@@ -156,12 +156,17 @@ def _chip_jobs(x: int, y: int, out: np.ndarray) -> list[Callable[[], None]]:
     return jobs
 
 
+@cache
+def _chips_of_two_areas() -> np.ndarray:
+    """Two sets of chips, so that one area can be finished while the next one begins."""
+    return np.zeros((2, (AREA // CHIP) ** 2, len(ASSETS), CHIP, CHIP), np.uint16)
+
+
 def decode_epoch(areas: int | None = None) -> dict[str, Any]:
     """All blocks of the scene, area by area, each once, copied out to chips (asset, 256, 256)."""
     side = -(-10980 // AREA)
     corners = [(row, column) for row in range(side) for column in range(side)][:areas]
-    # two sets of chips, so that one area can be finished while the next one begins
-    out = np.empty((2, (AREA // CHIP) ** 2, len(ASSETS), CHIP, CHIP), np.uint16)
+    out = _chips_of_two_areas()
     jobs = []
     chips = 0
     for number, (row, column) in enumerate(corners):

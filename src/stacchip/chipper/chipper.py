@@ -257,7 +257,7 @@ class Chipper:
             ),
             geobox=opened.chip_grid(key.chip_size).chip_geobox(key.x, key.y),
             datetime=item_datetime(opened.item),
-            chipid=f"{key.item_id}-{key.x}-{key.y}",
+            chipid=key.chipid,
             platform=key.platform,
             item_id=key.item_id,
             x=key.x,

@@ -27,6 +27,11 @@ class ChipKey:
     x: int
     y: int
 
+    @property
+    def chipid(self) -> str:
+        """The chip's id, as in the index."""
+        return f"{self.item_id}-{self.x}-{self.y}"
+
 
 class ChipRows:
     """The rows of an index table, looked up by position or by what the caller knows of a chip.

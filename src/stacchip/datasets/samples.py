@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from stacchip.chipper import Chip
     from stacchip.datasets.labels import Label
+    from stacchip.raster.geobox import GeoBox
     from stacchip.stream import ChipBatch
 
 Sample = dict[str, Any]
@@ -30,7 +30,7 @@ def to_tensors(batch: ChipBatch, label: Label | None) -> Sample:
     """
     pixels = torch.from_numpy(batch.array)
     valid = None if batch.valid is None else torch.from_numpy(batch.valid)
-    boxes = [chip.geobox.boundingbox for chip in batch]
+    boxes = [batch.geobox(number).boundingbox for number in range(len(batch))]
     sample: Sample = {
         "pixels": pixels,
         "row": torch.from_numpy(batch.rows),
@@ -73,7 +73,8 @@ def _locations(batch: ChipBatch) -> list[tuple[float, float]]:
     else:
         boxes = [None] * len(batch)
     return [
-        _project(batch[number]) if box is None else _middle(box) for number, box in enumerate(boxes)
+        _project(batch.geobox(number)) if box is None else _middle(box)
+        for number, box in enumerate(boxes)
     ]
 
 
@@ -85,10 +86,10 @@ def _middle(box: dict[str, float]) -> tuple[float, float]:
     return (middle - 360 if middle > 180 else middle, (box["ymin"] + box["ymax"]) / 2)
 
 
-def _project(chip: Chip) -> tuple[float, float]:
+def _project(geobox: GeoBox) -> tuple[float, float]:
     """The middle of a chip whose index has no bounds."""
-    height, width = chip.geobox.shape
-    x, y = chip.geobox.affine * (width / 2, height / 2)
-    crs: Any = chip.geobox.crs  # a chip's geobox always has one
+    height, width = geobox.shape
+    x, y = geobox.affine * (width / 2, height / 2)
+    crs: Any = geobox.crs  # a chip's geobox always has one
     longitude, latitude = crs.transformer_to_crs("OGC:CRS84")(np.array([x]), np.array([y]))
     return float(longitude[0]), float(latitude[0])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -184,7 +184,14 @@ def _widen(
     if size not in (2, 4, 8) or not (is_unsigned or pixels.dtype == dtype):
         return pixels.take(cols.sources, axis=1)
     once = pixels if is_unsigned else pixels.view(f"u{pixels.dtype.itemsize}")
-    each = sum(1 << 8 * dtype.itemsize * number for number in range(cols.repeat))
-    wide = np.dtype(f"u{size}")
-    many: NDArray[np.generic] = np.multiply(once, wide.type(each), dtype=wide).view(dtype)
+    factor = _repeating(dtype.itemsize, cols.repeat)
+    many: NDArray[np.generic] = np.multiply(once, factor, dtype=factor.dtype).view(dtype)
     return many
+
+
+@cache
+def _repeating(size: int, count: int) -> np.unsignedinteger[Any]:
+    """The integer that, multiplied with a number of `size` bytes, gives it `count` times."""
+    factor = sum(1 << 8 * size * number for number in range(count))
+    number: np.unsignedinteger[Any] = np.dtype(f"u{size * count}").type(factor)
+    return number

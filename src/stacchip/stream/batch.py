@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.chipper.rows import ChipKey
+    from stacchip.raster.geobox import GeoBox
     from stacchip.stream.chips import WantedChips
     from stacchip.stream.layers import ItemLayers
     from stacchip.stream.memory import Allocator
@@ -70,9 +71,9 @@ class ChipBatch:
             array=pixels,
             valid=np.ones(pixels.shape, bool) if self.valid is None else self.valid[number],
             bands=self.bands,
-            geobox=opened.chip_grid(key.chip_size).chip_geobox(key.x, key.y),
+            geobox=self.geobox(number),
             datetime=item_datetime(opened.item),
-            chipid=self.chipids[number],
+            chipid=key.chipid,
             platform=key.platform,
             item_id=key.item_id,
             x=key.x,
@@ -82,10 +83,15 @@ class ChipBatch:
     def __iter__(self) -> Iterator[Chip]:
         return (self[number] for number in range(len(self)))
 
+    def geobox(self, number: int) -> GeoBox:
+        """Where one of the chips lies: CRS, transform and shape."""
+        key, opened = self.keys[number], self._items[number].opened
+        return opened.chip_grid(key.chip_size).chip_geobox(key.x, key.y)
+
     @property
     def chipids(self) -> tuple[str, ...]:
         """Each chip's id."""
-        return tuple(f"{key.item_id}-{key.x}-{key.y}" for key in self.keys)
+        return tuple(key.chipid for key in self.keys)
 
     @property
     def datetimes(self) -> tuple[datetime, ...]:

@@ -289,8 +289,7 @@ class ChipStream:
         return Building(kind, size, self._pool, with_valid=self.with_valid)
 
     def _skip(self, row: int, error: StacchipError) -> None:
-        key = self._chips.key(row)
-        chipid = f"{key.item_id}-{key.x}-{key.y}"
+        chipid = self._chips.key(row).chipid
         _log.warning("chip %s is skipped: %s", chipid, error)
         self.report.skip(chipid, row, error)
 
