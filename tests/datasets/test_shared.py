@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from multiprocessing.reduction import ForkingPickler
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,11 @@ torch = pytest.importorskip("torch", reason="PyTorch is absent: make torch")
 
 from torch.utils.data import DataLoader  # noqa: E402 - after the skip
 
-from stacchip.datasets import ChipStreamDataset  # noqa: E402 - needs torch
+from stacchip.datasets import (  # noqa: E402 - needs torch
+    ChipStreamDataset,
+    shared,
+    streams,
+)
 from stacchip.datasets.shared import SharedMemory  # noqa: E402 - needs torch
 
 SHAPE = (4, 2, 8, 8)
@@ -165,3 +170,19 @@ def test_what_is_kept_of_a_batch_keeps_its_pixels(archive, tmp_path):
     for rows, pixels in kept:
         for row, each in zip(rows, pixels, strict=False):
             np.testing.assert_array_equal(each, chips[row])
+
+
+def test_a_worker_keeps_its_memory_from_epoch_to_epoch(archive, tmp_path, monkeypatch):
+    path = index_items([archive[0].item], tmp_path / "index")
+    dataset = ChipStreamDataset(ChipStream(path, order="blocks"), batch_size=8)
+    monkeypatch.setattr(streams, "get_worker_info", lambda: SimpleNamespace(id=0, num_workers=1))
+    made = []
+    make = shared._Buffer.make
+    monkeypatch.setattr(shared._Buffer, "make", lambda size: made.append(size) or make(size))
+    for epoch in range(3):
+        dataset.set_epoch(epoch)
+        count = sum(
+            len(ForkingPickler.loads(ForkingPickler.dumps(each))["row"]) for each in dataset
+        )
+        assert count == 144
+        assert 0 < len(made) <= 6, "pixels and valid, of a batch under way and one received"

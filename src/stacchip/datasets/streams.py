@@ -98,17 +98,17 @@ class ChipStreamDataset(IterableDataset[Sample]):
         # (`persistent_workers=True`), which have the start that there was when they were made
         self._told = cast("Any", torch.zeros(2, dtype=torch.int64)).share_memory_()
         self._loads = 0
+        self._shared: SharedMemory | None = None  # of a worker, for all epochs that it lives
         self.set_epoch(stream.epoch)
         if restored is not None:
             states: dict[str, Any] = {"0": restored}
             self.load_state_dict({"epoch": stream.epoch, "workers": 1, "states": states})
 
     def __iter__(self) -> Iterator[Any]:
-        worker = get_worker_info()
         stream = self._open_stream()
         shared = None
-        if worker is not None and self.batch_size is not None:
-            shared = SharedMemory()
+        if get_worker_info() is not None and self.batch_size is not None:
+            shared = self._shared = self._shared or SharedMemory()
             stream.use_memory(shared)
         batches = stream.batches(self.batch_size or 1, mixed=self.mixed, drop_last=self.drop_last)
         for batch in batches:

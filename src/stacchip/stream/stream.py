@@ -153,9 +153,10 @@ class ChipStream:
         return self._chips.group
 
     def with_shard(self, shard: Shard) -> ChipStream:
-        """A stream of the same chips that gives out another shard."""
+        """A stream of the same chips that gives out another shard; both use the same memory."""
         other = copy(self)
         other.shard = shard
+        other._pool, other._block_pool = self._pool, self._block_pool  # noqa: SLF001 - of its kind
         other.set_epoch(self.epoch)
         return other
 
