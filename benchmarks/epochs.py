@@ -81,8 +81,8 @@ def _share(floor: Samples, ours: Samples) -> float:
         ),
         (
             "The floor writes into the same two areas of memory over and over, and shares the "
-            "cores with no server: sending and receiving the scene takes 0.65 s of CPU, a sixth of "
-            "an epoch."
+            "cores with no server: sending and receiving the scene takes some 0.4 s of CPU, a "
+            "ninth of an epoch."
         ),
     ),
 )
