@@ -52,7 +52,8 @@ def test_pixels_repeat(dtype, down, across):
 @pytest.mark.parametrize(
     ("source", "dtype"),
     [("uint8", "uint16"), ("uint8", "uint32"), ("uint8", "int16"), ("int8", "int16"),
-     ("uint16", "float32"), ("int16", "int64"), (">u2", "uint16"), (">i2", "int16")],
+     ("uint16", "float32"), ("int16", "int64"), (">u2", "uint16"), (">i2", "int16"),
+     ("uint8", ">u2"), ("uint16", ">u4"), (">u2", ">u2"), (">i2", ">i2")],
 )  # fmt: skip
 @pytest.mark.parametrize("across", [1, 2, 4, 3])
 def test_pixels_repeat_in_a_wider_type(source, dtype, across):
@@ -73,3 +74,14 @@ def test_a_raster_that_begins_and_ends_inside_the_chip(dtype):
         rows, cols = Axis(sources).cut(0, HEIGHT), Axis(sources).cut(0, WIDTH)
         found = chip_of(pixels, rows, cols, dtype)
         assert same_bits(found, expected(pixels, sources[:HEIGHT], sources, dtype))
+
+
+@pytest.mark.parametrize("first", [-512, -256, -255, 900, 1000, 1400])
+def test_a_chip_beyond_the_grid_has_nothing_of_it(first):
+    cut = Axis(np.arange(1000) // 2).cut(first, 256)
+    expected = [row for row in range(first, first + 256) if 0 <= row < 1000]
+    if not expected:
+        assert cut is None
+    else:
+        assert (cut.start, cut.stop) == (expected[0] // 2, expected[-1] // 2 + 1)
+        assert cut.place == slice(expected[0] - first, expected[-1] - first + 1)

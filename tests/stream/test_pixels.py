@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 
-from scenes import make_scene, write_band
+from scenes import ORIGIN, make_scene, write_band
 from stacchip.chipper import Chipper
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.stream import ChipStream
@@ -81,6 +82,28 @@ def test_masks_and_alpha_bands_tell_what_is_valid(tmp_path):
         file.write_mask(np.tri(600, 700, dtype=bool))
     write_band(scene.path("swir"), 20, (300, 350), count=2, dtype="uint8", nodata=None, alpha="yes")
     compare(Chipper(NoStatsChipIndexer(scene.item, 64)))
+
+
+@pytest.mark.parametrize("mask_block", [64, 128, 512])
+def test_a_mask_may_have_blocks_of_its_own(tmp_path, mask_block):
+    scene = make_scene(tmp_path / "a")
+    shape, path = (600, 700), scene.path("red")
+    pixels = np.random.default_rng(3).integers(1, 9999, shape).astype("uint16")
+    place = [
+        (33550, 12, 3, (10.0, 10.0, 0.0), True),
+        (33922, 12, 6, (0.0, 0.0, 0.0, *ORIGIN, 0.0), True),
+        (34735, 3, 16, (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32629), True),
+    ]
+    with tifffile.TiffWriter(path) as writer:
+        common = {"compression": "zlib", "photometric": "minisblack", "metadata": None}
+        writer.write(pixels, tile=(256, 256), extratags=place, **common)
+        mask = np.tri(*shape, dtype="uint8") * 255
+        writer.write(mask, tile=(mask_block, mask_block), subfiletype=2, **common)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[1].tags["NewSubfileType"].overwrite(4)  # a mask: tifffile writes none
+    chipper = Chipper(NoStatsChipIndexer(scene.item, 64), assets=["red"])
+    assert 0 < chipper.cut(3, 3).valid.mean() < 1
+    compare(chipper)
 
 
 def test_another_type_is_made_while_copying(scene):

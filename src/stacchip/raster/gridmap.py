@@ -54,7 +54,7 @@ class Axis:
         return self._cuts[key]
 
     def _find(self, first: int, size: int) -> AxisCut | None:
-        sources = self._sources[max(first, 0) : first + size]
+        sources = self._sources[max(first, 0) : max(first + size, 0)]
         found = np.flatnonzero(sources >= 0)
         if not len(found):
             return None
@@ -179,7 +179,7 @@ def _widen(
     """
     if cols.repeat == 1:
         return pixels
-    is_unsigned = pixels.dtype.kind == dtype.kind == "u"
+    is_unsigned = pixels.dtype.kind == dtype.kind == "u" and dtype.isnative
     size = dtype.itemsize * cols.repeat
     if size not in (2, 4, 8) or not (is_unsigned or pixels.dtype == dtype):
         return pixels.take(cols.sources, axis=1)

@@ -97,6 +97,12 @@ class Layer:
         return height * -(-_GDAL_ROWS // height), width
 
     @cached_property
+    def block_shapes(self) -> tuple[tuple[int, int], ...]:
+        """(height, width) of a block of its pixels, and of one of its mask where that differs."""
+        masks = set() if self.mask is None else {self.mask.block_shape}
+        return (self.block_shape, *(masks - {self.block_shape}))
+
+    @cached_property
     def scale(self) -> tuple[float, float]:
         """Pixels of the chip grid to one of its own, (down, across)."""
         ours, theirs = self.placed.source.resolution, self.placed.grid.resolution
@@ -326,18 +332,19 @@ class ItemLayers:
             UsageError: A raster cannot be placed on the chip grid; item and asset are named.
         """
         found: dict[LayerBlock, Layer] = {}
-        by_form: dict[LayerForm, list[Window]] = {}  # once for all bands of a resolution
+        # once for all bands of a resolution
+        by_grids: dict[tuple[GridMap, tuple[tuple[int, int], ...]], list[Window]] = {}
         for layer in self.layers:
+            shapes = layer.block_shapes
             try:
                 grids = layer.placed.map
-                form = None if grids is None else LayerForm(grids, layer.block_shape)
-                own = by_form.get(form) if form is not None else None
+                own = None if grids is None else by_grids.get((grids, shapes))
                 if own is None:
-                    own = _one_of_each_span(map(layer.window, windows), layer.block_shape)
+                    own = _one_of_each_span(map(layer.window, windows), shapes)
             except StacchipError as error:
                 raise attribute(error, layer.item[1], layer.asset) from error
-            if form is not None:
-                by_form[form] = own
+            if grids is not None:
+                by_grids[grids, shapes] = own
             found.update((block, layer) for window in own for block in layer.blocks(window))
         return found
 
@@ -366,16 +373,18 @@ class ItemLayers:
 
 
 def _one_of_each_span(
-    windows: Iterable[Window | None], block_shape: tuple[int, int]
+    windows: Iterable[Window | None], block_shapes: Sequence[tuple[int, int]]
 ) -> list[Window]:
-    """Of windows that lie in the same blocks one, in their order."""
-    height, width = block_shape
+    """Of windows that lie in the same blocks, of each of these shapes, one; in their order."""
     spans = {
-        (
-            window.row // height,
-            (window.row_stop - 1) // height,
-            window.col // width,
-            (window.col_stop - 1) // width,
+        tuple(
+            (
+                window.row // height,
+                (window.row_stop - 1) // height,
+                window.col // width,
+                (window.col_stop - 1) // width,
+            )
+            for height, width in block_shapes
         ): window
         for window in windows
         if window is not None
