@@ -426,6 +426,15 @@ def test_a_large_part_is_asked_for_again_where_it_broke_off(
     assert storage.requests == 3
 
 
+def test_a_whole_object_that_is_answered_as_a_part_is_read(
+    server: RangeServer, storage: Storage, content: bytes
+) -> None:
+    last = len(content) - 1
+    headers = {"Content-Range": f"bytes 0-{last}/{len(content)}"}
+    server.route("/a.bin", lambda _: (206, headers, content))
+    assert storage.read(server.url("a.bin")) == content
+
+
 def address_of(data: bytes | memoryview) -> int:
     return int(np.frombuffer(data, np.uint8).ctypes.data)
 

@@ -78,7 +78,7 @@ class MemoryPool:
     def _held_bytes(self) -> int:
         """The bytes of all slabs, also of those whose buffers are all in use."""
         total = 0
-        for number, reference in list(self._slabs.items()):
+        for number, reference in self._slabs.copy().items():  # at once: other threads change it
             slab = reference()
             if slab is None:
                 self._slabs.pop(number, None)

@@ -176,7 +176,8 @@ def get(url: str, options: StorageOptions, until_s: float, limit_bytes: int | No
         if _encoding(answer) not in ENCODINGS:
             raise _failure_of_encoding(url, _encoding(answer))
         amount = None if limit_bytes is None else limit_bytes + 1
-        data = _call(url, partial(answer.read, amount, decode_content=True))
+        is_encoded = _encoding(answer) != "identity"
+        data = _call(url, partial(answer.read, amount, decode_content=is_encoded))
         if limit_bytes is not None and len(data) > limit_bytes:
             text = f"{redact(url)} is larger than the {limit_bytes} bytes that were allowed."
             raise StorageError(text, href=redact(url), status=answer.status)
