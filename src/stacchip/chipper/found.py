@@ -94,7 +94,7 @@ class ItemFinder:
             try:
                 return FoundItem(self._load(item_id, item_href))
             except ObjectNotFound as error:
-                reason = f"nothing is at its item_href ({error.href})"
+                reason = f"nothing is at its item_href ({error})"
             except StorageError as error:  # the store may have it, and answer later
                 raise attribute(error, item_id) from error
         raise ItemNotFound(
