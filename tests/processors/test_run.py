@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +19,7 @@ from processors.worlds import linz_world, naip_world, sentinel_2_world
 from servers.nginx import Nginx
 from servers.pgstac import free_port
 from stacchip.chipper import Chipper
-from stacchip.processors.collect import start_local_cluster
+from stacchip.processors.collect import local_cluster
 from stacchip.storage import Storage, StorageOptions
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
@@ -104,9 +106,13 @@ def test_rows_run_on_worker_processes_of_this_machine(outside, surveys):
 
 
 def test_workers_of_this_machine_do_not_profile():
-    with start_local_cluster(1) as cluster, Client(cluster) as client:
-        told = client.submit(dask.config.get, "distributed.worker.profile.enabled")
-        assert told.result(timeout=30) is False
+    name = "distributed.worker.profile.enabled"
+    with local_cluster(1) as cluster, Client(cluster) as client:
+        assert client.submit(dask.config.get, name, pure=False).result(timeout=30) is False
+        dying = client.submit(os.kill, client.submit(os.getpid).result(), signal.SIGKILL)
+        dying.cancel()
+        again = client.submit(dask.config.get, name, pure=False)
+        assert again.result(timeout=60) is False, "nor does one that was started again"
     assert dask.config.get("distributed.worker.profile.enabled") is True, "ours alone were told"
 
 

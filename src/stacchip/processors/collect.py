@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -110,12 +111,12 @@ def _on_dask(job: Job, rows: Sequence[Row], address: str) -> Iterator[RowReport]
         with distributed.Client(address) as client:
             yield from _gather(distributed, client, job, rows)
         return
-    cluster = start_local_cluster(job.settings.workers)
-    with cluster, distributed.Client(cluster) as client:
+    with local_cluster(job.settings.workers) as cluster, distributed.Client(cluster) as client:
         yield from _gather(distributed, client, job, rows)
 
 
-def start_local_cluster(workers: int) -> Any:
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Any]:
     """A `distributed.LocalCluster` of worker processes, one thread each.
 
     Its workers do not profile their tasks: in Python 3.11 a profiler that looks at other threads'
@@ -123,14 +124,18 @@ def start_local_cluster(workers: int) -> Any:
     """
     dask: Any = importlib.import_module("dask")
     distributed: Any = importlib.import_module("distributed")
-    with dask.config.set({"distributed.worker.profile.enabled": False}):
-        return distributed.LocalCluster(
+    # as long as it lives: a worker that is started again has what is set then
+    with (
+        dask.config.set({"distributed.worker.profile.enabled": False}),
+        distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
-        )
+        ) as cluster,
+    ):
+        yield cluster
 
 
 def _gather(distributed: Any, client: Any, job: Job, rows: Sequence[Row]) -> Iterator[RowReport]:

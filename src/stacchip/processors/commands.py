@@ -14,7 +14,9 @@ import inspect
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+import threading
+from copy import copy
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast, get_args
 
 import typer
 
@@ -133,6 +135,8 @@ SourceArgument = Annotated[
     str, typer.Argument(help=f"One of {', '.join(recipe.name for recipe in RECIPES)}.")
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say what is being done.")]
+
+_SAYING = threading.Lock()
 
 
 def collect(
@@ -334,7 +338,9 @@ def _size(size_bytes: float) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201  what a command is for
+    with _SAYING:  # items are told by several threads
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 def _fail(error: StacchipError) -> NoReturn:
@@ -344,12 +350,28 @@ def _fail(error: StacchipError) -> NoReturn:
 
 
 def options_of(recipe: Recipe) -> list[inspect.Parameter]:
-    """The options of `collect` that a source has a use for: not the choices of other sources."""
+    """The options of `collect`; the help leaves out what the source has no use for.
+
+    They are there all the same: a choice of another source is refused, also where a variable of the
+    environment makes it, and not passed over.
+    """
     strange = {field.name for field in dataclasses.fields(Choices)} - recipe.choice_names
     if recipe.converts:
         strange.add("store_copies")
     every = inspect.signature(collect, eval_str=True).parameters
-    return [option for name, option in every.items() if name not in {"source", *strange}]
+    return [
+        _hide(option) if name in strange else option
+        for name, option in every.items()
+        if name != "source"
+    ]
+
+
+def _hide(option: inspect.Parameter) -> inspect.Parameter:
+    """The same option, which the help does not show."""
+    kind, told = get_args(option.annotation)
+    hidden = copy(told)
+    hidden.hidden = True
+    return option.replace(annotation=Annotated[kind, hidden])
 
 
 def _console_script(recipe: Recipe) -> Callable[[], Any]:

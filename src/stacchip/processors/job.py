@@ -121,7 +121,9 @@ class Job:
     def run(
         self, row: Row, *, workers: int = 1, on_item: Callable[[ItemReport], None] | None = None
     ) -> RowReport:
-        """Bring a row into the archive. Never raises but for a stop by the user.
+        """Bring a row into the archive.
+
+        Never raises but for a stop by the user, and what `on_item` raises.
 
         Args:
             row: The row.
