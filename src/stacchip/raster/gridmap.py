@@ -94,12 +94,18 @@ class GridMap:
     rows: Axis
     cols: Axis
 
-    def window(self, chip: Window) -> Window | None:
-        """The raster's pixels that a chip needs; None where they do not meet."""
+    def _cut_sides(self, chip: Window) -> tuple[AxisCut, AxisCut] | None:
+        """The cuts of a chip's rows and columns; None where it does not meet the raster."""
         rows = self.rows.cut(chip.row, chip.height)
         cols = self.cols.cut(chip.col, chip.width)
-        if rows is None or cols is None:
+        return None if rows is None or cols is None else (rows, cols)
+
+    def window(self, chip: Window) -> Window | None:
+        """The raster's pixels that a chip needs; None where they do not meet."""
+        sides = self._cut_sides(chip)
+        if sides is None:
             return None
+        rows, cols = sides
         return Window(rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start)
 
     def fill(self, chip: Window, pixels: NDArray[np.generic], out: NDArray[np.generic]) -> None:
@@ -110,18 +116,17 @@ class GridMap:
             pixels: The raster's (band, y, x) of `window(chip)`.
             out: The chip (band, y, x); what lies beyond the raster is not written.
         """
-        rows = self.rows.cut(chip.row, chip.height)
-        cols = self.cols.cut(chip.col, chip.width)
-        if rows is not None and cols is not None:
+        sides = self._cut_sides(chip)
+        if sides is not None:
             for band in range(len(pixels)):
-                spread(pixels[band], rows, cols, out[band])
+                spread(pixels[band], *sides, out[band])
 
     def cut(self, chip: Window, block_shape: tuple[int, int]) -> ChipCut | None:
         """How a chip is filled from a raster with such blocks; None where they do not meet."""
-        rows = self.rows.cut(chip.row, chip.height)
-        cols = self.cols.cut(chip.col, chip.width)
-        if rows is None or cols is None:
+        sides = self._cut_sides(chip)
+        if sides is None:
             return None
+        rows, cols = sides
         is_whole = len(rows.sources) == chip.height and len(cols.sources) == chip.width
         (height, width), block = block_shape, None
         top, left = rows.start // height, cols.start // width
