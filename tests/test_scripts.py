@@ -17,7 +17,7 @@ NAMES = {
 }  # fmt: skip
 
 
-def test_the_scripts_of_the_original_are_there():
+def test_every_script_keeps_its_name():
     assert set(TABLE["scripts"]) == NAMES
 
 
