@@ -15,7 +15,7 @@ collect_ignore = (
     if find_spec("torch")
     else [
         f"src/stacchip/datasets/{name}.py"
-        for name in ("chips", "labels", "samples", "shared", "streams")
+        for name in ("chip_dataset", "labels", "samples", "shared_memory", "stream_dataset")
     ]
 )
 

@@ -15,11 +15,11 @@ import pystac_client  # noqa: F401
 from botocore.config import Config
 
 from benchmarks.contender import Task, answer
-from stacchip.processors.collect import collect as collect_rows
-from stacchip.processors.job import Job
-from stacchip.processors.recipes import get_recipe
-from stacchip.processors.rows import read_layer, select_rows
-from stacchip.processors.settings import Settings
+from stacchip.collect.job import Job
+from stacchip.collect.recipes.registry import get_recipe
+from stacchip.collect.run import collect as collect_rows
+from stacchip.collect.sample import read_layer, select_rows
+from stacchip.collect.settings import Settings
 
 
 def collect(

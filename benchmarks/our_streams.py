@@ -15,7 +15,7 @@ from benchmarks.contender import Task, answer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from stacchip.stream.order import Order
+    from stacchip.stream.plan.epoch_order import Order
 
 BATCH = 64
 MEMORY_BYTES = 1_400_000_000

@@ -44,11 +44,11 @@ def index_parts(item: dict[str, Any]) -> dict[str, float]:
 
     Decoding and counting overlap when they run together: the parts add up to more than the whole.
     """
+    from stacchip.grid.chip_grid import ChipGrid
+    from stacchip.grid.window import Window
     from stacchip.index.build import build_table
-    from stacchip.index.grid import ChipGrid
     from stacchip.index.quality import chip_shares
     from stacchip.raster.reader import open_reader
-    from stacchip.raster.window import Window
     from stacchip.sources import SENTINEL_2
     from stacchip.storage import Storage
 
@@ -123,8 +123,8 @@ def write(item: dict[str, Any], path: str) -> dict[str, Any]:
     """Write the index of an item with the headers of its files; every chip of the grid is in it."""
     import pystac
 
-    from stacchip.chipper.headers import gather_headers
     from stacchip.index import write_index
+    from stacchip.index.headers import gather_headers
     from stacchip.indexer import Sentinel2Indexer
 
     parsed = pystac.Item.from_dict(item)

@@ -17,10 +17,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from stacchip.chipper.headers import gather_headers
 from stacchip.datasets import ChipStreamDataset, Label
 from stacchip.demo import write_archive
 from stacchip.index import write_index
+from stacchip.index.headers import gather_headers
 from stacchip.indexer import Indexer
 from stacchip.items import load_items
 from stacchip.stream import ChipStream

@@ -6,10 +6,14 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from servers.seaweedfs import SeaweedFS
+
+if TYPE_CHECKING:
+    from servers.outside import Outside
 
 SHARED_DATA = Path(
     os.environ.get("STACCHIP_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")
@@ -47,6 +51,27 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
     """A real S3 server."""
     with SeaweedFS(tmp_path_factory.mktemp("seaweedfs")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    """A STAC API, an S3 store, and a proxy before it that counts and fails on purpose."""
+    from servers.outside import start_outside
+
+    with start_outside(tmp_path_factory.mktemp("outside")) as servers:
+        yield servers
+
+
+@pytest.fixture(autouse=True)
+def _well_behaved(request: pytest.FixtureRequest) -> None:
+    """Let each test begin with a proxy that does nothing but count."""
+    if "outside" in request.fixturenames:
+        outside = request.getfixturevalue("outside")
+        outside.proxy.set(
+            delay_s=0, fail_rate=0, fail_status=503, fail_methods=(), fail_prefix="",
+            fail_count=-1, retry_after_s=-1, sas_life_s=3600,
+        )  # fmt: skip
+        outside.proxy.forget()
 
 
 @pytest.hookimpl(trylast=True)

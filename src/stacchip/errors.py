@@ -34,7 +34,7 @@ them; the message says what was wrong, where, and what to do. An href in an erro
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 
 class StacchipError(Exception):
@@ -177,3 +177,25 @@ class StorageTimeout(StorageError, TimeoutError):
 
 class AssetChanged(StorageError):
     """The file is not the one whose header is at hand: `href`, `expected`, `found`."""
+
+
+E = TypeVar("E", bound=StacchipError)
+
+
+def attribute(error: E, item_id: str, asset: str | None = None) -> E:
+    """The same error, its message and facts naming item and asset (if it is one's) too.
+
+    Raise it `from` the error given. One that names its item already is given back as it is.
+
+    Example:
+        >>> error = attribute(ObjectNotFound("Nothing is at a.tif.", href="a.tif"), "S2A", "red")
+        >>> error
+        ObjectNotFound("Item 'S2A', asset 'red': Nothing is at a.tif.")
+        >>> error.href, error.facts["item_id"]
+        ('a.tif', 'S2A')
+    """
+    if error.facts.get("item_id") is not None:
+        return error
+    facts = {**error.facts, "item_id": item_id, "asset": asset}
+    whose = f"Item {item_id!r}" + (f", asset {asset!r}" if asset is not None else "")
+    return type(error)(f"{whose}: {error.message}", **facts)

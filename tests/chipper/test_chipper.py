@@ -16,7 +16,6 @@ from rasterio.warp import Resampling, reproject
 
 from scenes import Scene, make_scene, write_band
 from stacchip.chipper import Chipper
-from stacchip.chipper.headers import gather_headers
 from stacchip.errors import (
     AmbiguousChip,
     AssetNotFound,
@@ -29,6 +28,7 @@ from stacchip.errors import (
     UsageError,
 )
 from stacchip.index import KEY, read_index, write_index
+from stacchip.index.headers import gather_headers
 from stacchip.index.merge import merge_indexes
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.storage import Storage, StorageOptions

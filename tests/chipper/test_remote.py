@@ -17,9 +17,9 @@ from scenes import Scene
 from servers.range_server import RangeServer
 from servers.seaweedfs import SeaweedFS
 from stacchip.chipper import Chipper
-from stacchip.chipper.headers import gather_headers
 from stacchip.errors import AccessDenied, ObjectNotFound
 from stacchip.index import write_index
+from stacchip.index.headers import gather_headers
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.storage import Storage, StorageOptions
 

@@ -355,7 +355,7 @@ def test_an_interrupt_is_one_line(tmp_path: Path):
     assert "Traceback" not in told
 
 
-@pytest.mark.parametrize("module", ["typer", "numpy", "stacchip.processors.commands"])
+@pytest.mark.parametrize("module", ["typer", "numpy", "stacchip.cli.commands.collect"])
 def test_an_interrupt_while_python_imports_is_one_line(module: str):
     program = f"""
 import signal, sys

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from stacchip.chipper import Chipper
-from stacchip.chipper.headers import gather_headers
 from stacchip.errors import ChipOutOfRange, StorageError, UsageError
 from stacchip.index import write_index
+from stacchip.index.headers import gather_headers
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.storage import Storage, StorageOptions
 from stacchip.stream import ChipStream, Shard

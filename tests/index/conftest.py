@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chipper.conftest import scene
 from index.tables import make_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+__all__ = ["scene", "table"]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from stacchip.index import (
     write_headers,
     write_index,
 )
-from stacchip.index.layout import chips_name
+from stacchip.index.files.layout import chips_name
 from stacchip.storage import Storage
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pyproj import CRS
 
 from stacchip.errors import InvalidMetadata, ItemError, MissingMetadata
+from stacchip.grid.geobox import make_geobox
 from stacchip.items import read_assets, read_geobox
-from stacchip.raster.geobox import make_geobox
 
 UTM = "EPSG:32629"
 # 200 x 100 px of 10 m

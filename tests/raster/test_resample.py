@@ -13,8 +13,8 @@ from rasterio.warp import reproject
 
 from raster.pixels import distinct
 from stacchip.errors import UsageError
+from stacchip.grid.geobox import crop_geobox, make_geobox
 from stacchip.raster import Window, open_reader
-from stacchip.raster.geobox import crop_geobox, make_geobox
 from stacchip.raster.resample import needed_window, resample
 
 if TYPE_CHECKING:

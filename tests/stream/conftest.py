@@ -12,8 +12,8 @@ import pytest
 
 from scenes import ORIGIN, Scene, make_scene, write_band
 from servers.range_server import RangeServer
-from stacchip.chipper.headers import gather_headers
 from stacchip.index import write_index
+from stacchip.index.headers import gather_headers
 from stacchip.indexer import NoStatsChipIndexer
 
 BLOCK = 128

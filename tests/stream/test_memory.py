@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stacchip.storage.memory import MemoryPool
+from stacchip.runtime.memory import MemoryPool
 from stacchip.stream.memory import BlockMemory
 
 MOST = 8 << 20

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stacchip.raster.geobox import GeoBox
+    from stacchip.grid.geobox import GeoBox
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +56,8 @@ class Chip:
         The coordinates are pixel centres in the chip's CRS; the CRS is a `spatial_ref` coordinate
         (CF conventions), which rioxarray and odc-geo read. Needs the extra `xarray`.
         """
-        from odc.geo.xr import xr_coords  # noqa: PLC0415 - imports xarray, which is an extra
-        from xarray import DataArray  # noqa: PLC0415 - an extra
+        from odc.geo.xr import xr_coords  # imports xarray, which is an extra
+        from xarray import DataArray  # an extra
 
         coords = xr_coords(self.geobox, dims=("y", "x"))
         return DataArray(

@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from stacchip.chipper.bucket import DEFAULT_CHIP_SIZE, Bucket
 from stacchip.chipper.chip import Chip
-from stacchip.chipper.found import FoundItem, ItemFinder
-from stacchip.chipper.grids import find_grid
-from stacchip.chipper.opened import AssetChoice, OpenedItem, open_item
-from stacchip.chipper.rows import ChipKey, ChipRows, grid_table
+from stacchip.chipper.find_grid import find_grid
+from stacchip.chipper.find_item import FoundItem, ItemFinder
+from stacchip.chipper.index_rows import ChipKey, ChipRows, grid_table
+from stacchip.chipper.open_item import AssetChoice, OpenedItem, open_item
 from stacchip.errors import ChipNotFound, UsageError
 from stacchip.index.read import read_index
 from stacchip.index.schema import conform, embedded_items
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pystac
     from numpy.typing import NDArray
 
-    from stacchip.index.grid import ChipGrid
+    from stacchip.grid.chip_grid import ChipGrid
     from stacchip.raster.cache import Caches
     from stacchip.raster.resample import Resampling
 

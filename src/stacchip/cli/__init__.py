@@ -19,8 +19,8 @@ def run(arguments: list[str]) -> int:
     """Run a command line; returns its exit code."""
     try:
         # a second's work, in which an interrupt must find us here
-        from stacchip import console  # noqa: PLC0415
-        from stacchip.cli.app import app  # noqa: PLC0415
+        from stacchip.cli import console
+        from stacchip.cli.app import app
 
         return console.run_app(app, "stacchip", arguments or ["--help"])
     except KeyboardInterrupt:

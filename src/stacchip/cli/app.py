@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from stacchip import console
-from stacchip.cli import archive, chips, indexes
-from stacchip.processors.commands import collect
-from stacchip.processors.prechip_command import prechip
-from stacchip.processors.stats_command import stats
+from stacchip.cli import console
+from stacchip.cli.commands import chips, demo, indexes
+from stacchip.cli.commands.collect import collect
+from stacchip.cli.commands.prechip import prechip
+from stacchip.cli.commands.stats import stats
 
 app = typer.Typer(
     name="stacchip",
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (archive.app, indexes.app, chips.app):
+for commands in (demo.app, indexes.app, chips.app):
     app.registered_commands += commands.registered_commands
 for command in (collect, prechip, stats):
     app.command()(command)

@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stacchip import console
+from stacchip.cli import console
 from stacchip.errors import AccessDenied, StacchipError, UsageError
-from stacchip.index.layout import find_files, is_file
+from stacchip.index.files.layout import find_files, is_file
 from stacchip.storage import local_path
 
 if TYPE_CHECKING:

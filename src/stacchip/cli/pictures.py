@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip import console
 from stacchip.chipper import Chip, Chipper
+from stacchip.cli import console
 from stacchip.errors import AssetNotFound
 from stacchip.items import find_band, read_assets
 from stacchip.preview import ChipPicture, contact_sheet, describe_chip

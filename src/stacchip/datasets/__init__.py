@@ -23,19 +23,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stacchip.datasets.chips import ChipDataset
+    from stacchip.datasets.chip_dataset import ChipDataset
     from stacchip.datasets.labels import Label
-    from stacchip.datasets.streams import ChipStreamDataset
+    from stacchip.datasets.stream_dataset import ChipStreamDataset
 
 __all__ = ["ChipDataset", "ChipStreamDataset", "Label"]
 
-_HOMES = {"ChipDataset": "chips", "ChipStreamDataset": "streams", "Label": "labels"}
+_HOMES = {"ChipDataset": "chip_dataset", "ChipStreamDataset": "stream_dataset", "Label": "labels"}
 
 
 def __getattr__(name: str) -> Any:
     """Import PyTorch with what needs it: sinks and statistics do without."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - see above
+    from importlib import import_module  # see above
 
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

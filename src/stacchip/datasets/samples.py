@@ -9,7 +9,7 @@ import torch
 
 if TYPE_CHECKING:
     from stacchip.datasets.labels import Label
-    from stacchip.raster.geobox import GeoBox
+    from stacchip.grid.geobox import GeoBox
     from stacchip.stream import ChipBatch
 
 Sample = dict[str, Any]

@@ -21,7 +21,7 @@ from stacchip.demo.stac import (
 from stacchip.demo.standing import PAINTS, clear_ground, shine
 from stacchip.demo.surface import Season, Surface, look
 from stacchip.demo.view import Line, View
-from stacchip.raster.cog import write_cog
+from stacchip.raster.gdal.cog import write_cog
 
 if TYPE_CHECKING:
     from pathlib import Path

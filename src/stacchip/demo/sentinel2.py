@@ -23,7 +23,7 @@ from stacchip.demo.stac import (
 from stacchip.demo.surface import Season, Surface, look
 from stacchip.demo.view import View
 from stacchip.demo.weather import Clouds, Sky, make_sky
-from stacchip.raster.cog import write_cog
+from stacchip.raster.gdal.cog import write_cog
 
 if TYPE_CHECKING:
     from pathlib import Path

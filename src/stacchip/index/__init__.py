@@ -1,13 +1,15 @@
 """The chip index: its columns, the grid and shares behind them, and its files on disk."""
 
+from stacchip.grid.chip_grid import ChipGrid, Edge
+from stacchip.grid.crs import name_crs
+from stacchip.grid.footprints import Footprints, make_footprints
+from stacchip.grid.recorded_grid import RecordedGrid, read_grid, record_grid
 from stacchip.index.build import build_table
-from stacchip.index.footprints import Footprints, make_footprints
-from stacchip.index.grid import ChipGrid, Edge, name_crs
+from stacchip.index.files.item_records import ItemRecord
+from stacchip.index.filters import Filters, Selection, parse_period
 from stacchip.index.merge import Merged, merge_indexes
 from stacchip.index.quality import chip_shares, count_shares
 from stacchip.index.read import index_of, read_index, read_records, scan_index
-from stacchip.index.recorded_grid import RecordedGrid, read_grid, record_grid
-from stacchip.index.records import ItemRecord
 from stacchip.index.remove import remove
 from stacchip.index.schema import (
     KEY,
@@ -19,7 +21,6 @@ from stacchip.index.schema import (
     embedded_items,
     validate,
 )
-from stacchip.index.selection import Filters, Selection, parse_period
 from stacchip.index.write import write_headers, write_index
 
 __all__ = [

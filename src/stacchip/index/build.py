@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import UsageError
-from stacchip.index.recorded_grid import RecordedGrid, record_grid
-from stacchip.index.records import to_stored_item
+from stacchip.grid.recorded_grid import RecordedGrid, record_grid
+from stacchip.index.files.item_records import to_stored_item
 from stacchip.index.schema import SCHEMA, SHARE_COLUMNS, embed_items
 from stacchip.storage import unsign
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pystac
     from numpy.typing import NDArray
 
-    from stacchip.index.grid import ChipGrid
+    from stacchip.grid.chip_grid import ChipGrid
 
 __all__ = ["build_table"]
 
@@ -60,7 +60,7 @@ def build_table(
     Example:
         >>> from datetime import datetime, timezone
         >>> from odc.geo.geobox import GeoBox
-        >>> from stacchip.index.grid import ChipGrid
+        >>> from stacchip.grid.chip_grid import ChipGrid
         >>> geobox = GeoBox.from_bbox((500000, 0, 505120, 2560), "EPSG:32633", resolution=10)
         >>> item = {"type": "Feature", "id": "a", "assets": {}}
         >>> taken = datetime(2024, 5, 1, 10, 30, tzinfo=timezone.utc)

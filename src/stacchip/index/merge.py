@@ -1,8 +1,8 @@
 """Merge any number of indexes into one, in bounded memory.
 
 Every input is read once, in order, and its rows are put aside on disk, item by item. Then the items
-of each source are sorted by place and time (`stacchip.index.order`) and their rows are written in
-that order. Memory holds a line for each item, and the rows of one row group.
+of each source are sorted by place and time (`stacchip.index.files.item_order`) and their rows are
+written in that order. Memory holds a line for each item, and the rows of one row group.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import DuplicateChips, UsageError
-from stacchip.index.layout import find_files, index_href, is_file
-from stacchip.index.order import order_items
-from stacchip.index.parquet import ROWS_PER_GROUP, ParquetFile, chips_writer, open_parquet
-from stacchip.index.record_file import RecordFile
-from stacchip.index.records import ItemRecord, to_table, without_signatures
-from stacchip.index.replacing import name_files, refuse_strangers, replace_index, staging
+from stacchip.index.files.item_order import order_items
+from stacchip.index.files.item_records import ItemRecord, to_table, without_signatures
+from stacchip.index.files.item_records_writer import RecordFile
+from stacchip.index.files.layout import find_files, index_href, is_file
+from stacchip.index.files.parquet import ROWS_PER_GROUP, ParquetFile, chips_writer, open_parquet
+from stacchip.index.files.replacing import name_files, refuse_strangers, replace_index, staging
+from stacchip.index.files.spill import Spill
 from stacchip.index.schema import SCHEMA, conform, embedded_items
-from stacchip.index.spill import Spill
+from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import Entry, Storage, redact
-from stacchip.storage.threads import stream_concurrently
 
 if TYPE_CHECKING:
     import os

@@ -16,16 +16,17 @@ import pyproj
 from affine import Affine
 
 from stacchip.errors import GridMismatch, UsageError
-from stacchip.index.grid import ChipGrid, name_crs
-from stacchip.raster.geobox import GeoBox, is_axis_aligned, nearest_pixels
-from stacchip.raster.pools import core_count
-from stacchip.raster.window import Window
+from stacchip.grid.crs import name_crs
+from stacchip.grid.geobox import GeoBox, is_axis_aligned, nearest_pixels
+from stacchip.grid.window import Window
+from stacchip.runtime.pools import core_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
+    from stacchip.grid.chip_grid import ChipGrid
     from stacchip.raster.reader import Reader
     from stacchip.sources import Source
 
@@ -118,6 +119,7 @@ def count_shares(flags: Flags, grid: ChipGrid) -> Shares:
 
     Example:
         >>> from odc.geo.geobox import GeoBox
+        >>> from stacchip.grid.chip_grid import ChipGrid
         >>> grid = ChipGrid(GeoBox.from_bbox((0, 0, 4, 4), "EPSG:3857", resolution=1), 2)
         >>> count_shares({"nodata": np.eye(4, dtype=bool)}, grid)["nodata"]
         array([[0.5, 0. ],

@@ -8,18 +8,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import UsageError
-from stacchip.index.layout import IndexFiles, find_files, index_href
-from stacchip.index.parquet import ParquetFile, open_parquet
-from stacchip.index.records import ItemRecord, from_table
+from stacchip.index.files.item_records import ItemRecord, from_table
+from stacchip.index.files.layout import IndexFiles, find_files, index_href
+from stacchip.index.files.parquet import ParquetFile, open_parquet
+from stacchip.index.filters import Filters, Selection
 from stacchip.index.schema import (
     SCHEMA,
     conform,
     embed_items,
     embedded_items,
 )
-from stacchip.index.selection import Filters, Selection
+from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import Storage, local_path, redact
-from stacchip.storage.threads import stream_concurrently
 
 if TYPE_CHECKING:
     import os

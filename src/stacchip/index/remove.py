@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import ItemNotFound, SourceNotFound, UsageError
-from stacchip.index.layout import CHIPS, RECORDS, IndexFiles, find_files, index_href, is_file
-from stacchip.index.parquet import chips_writer, open_parquet
-from stacchip.index.record_file import RecordFile
-from stacchip.index.replacing import put_file, replace_files, staging
+from stacchip.index.files.item_records_writer import RecordFile
+from stacchip.index.files.layout import CHIPS, RECORDS, IndexFiles, find_files, index_href, is_file
+from stacchip.index.files.parquet import chips_writer, open_parquet
+from stacchip.index.files.replacing import put_file, replace_files, staging
+from stacchip.index.filters import Selection
 from stacchip.index.schema import SCHEMA, conform, embed_items, embedded_items
-from stacchip.index.selection import Selection
 from stacchip.storage import Storage, child_href, parent_href, redact
 
 if TYPE_CHECKING:

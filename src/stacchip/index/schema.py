@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from stacchip.errors import IndexFormatError
+from stacchip.grid.footprints import BBOX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
 __all__ = [
-    "BBOX",
     "GEO_METADATA",
     "KEY",
     "OPTIONAL_COLUMNS",
@@ -29,9 +29,6 @@ __all__ = [
 
 KEY: Final = ("platform", "item_id", "chip_size", "chip_index_x", "chip_index_y")
 """What makes a chip: two chip sizes of one item share chipids, so a chipid does not."""
-
-BBOX: Final = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
-"""Type of the `bbox` column: the covering of GeoParquet 1.1, degrees in OGC:CRS84."""
 
 _GEOARROW_WKB: Final = {
     "ARROW:extension:name": "geoarrow.wkb",

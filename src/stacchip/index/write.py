@@ -11,17 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import DuplicateChips, UsageError
-from stacchip.index.layout import RECORDS, index_href, is_file
-from stacchip.index.parquet import ROWS_PER_GROUP, chips_writer, open_parquet
-from stacchip.index.record_file import RecordFile
-from stacchip.index.records import (
+from stacchip.index.files.item_records import (
     ItemRecord,
     from_table,
     to_stored_item,
     to_table,
     without_signatures,
 )
-from stacchip.index.replacing import (
+from stacchip.index.files.item_records_writer import RecordFile
+from stacchip.index.files.layout import RECORDS, index_href, is_file
+from stacchip.index.files.parquet import ROWS_PER_GROUP, chips_writer, open_parquet
+from stacchip.index.files.replacing import (
     name_files,
     put_file,
     refuse_strangers,
@@ -62,8 +62,8 @@ def write_index(
     A folder holds the chips, one file a source, and a record of each item: the STAC item and, where
     given, the headers of its assets' files. A single file has the items in its metadata. Readers
     see the old index or the new one, also where the writer is killed; see
-    `stacchip.index.replacing` for how far that goes with several sources. The same arguments give
-    the same bytes.
+    `stacchip.index.files.replacing` for how far that goes with several sources. The same arguments
+    give the same bytes.
 
     Args:
         table: The chips: what `create_index` gives, or several of those put together.

@@ -12,6 +12,8 @@ import numpy as np
 import shapely
 
 from stacchip.errors import ItemError, MissingMetadata, RasterError, StorageError, UsageError
+from stacchip.grid.chip_grid import require_grid
+from stacchip.grid.geobox import GeoBox
 from stacchip.index import (
     ChipGrid,
     Edge,
@@ -21,7 +23,6 @@ from stacchip.index import (
     make_footprints,
     record_grid,
 )
-from stacchip.index.grid import require_grid
 from stacchip.items import (
     AssetInfo,
     item_datetime,
@@ -32,7 +33,6 @@ from stacchip.items import (
     reference_asset,
     reference_candidates,
 )
-from stacchip.raster.geobox import GeoBox
 from stacchip.raster.reader import open_reader
 from stacchip.sources import Source, find_source
 from stacchip.storage import Storage

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from stacchip.errors import AssetNotFound
+from stacchip.grid.geobox import describe_geobox, is_same_grid
 from stacchip.index import chip_shares
 from stacchip.indexer.base import ChipIndexer, GridDifference, load_one
-from stacchip.raster.geobox import describe_geobox, is_same_grid
 from stacchip.raster.reader import open_reader
 from stacchip.sources import (
     LANDSAT,

@@ -165,21 +165,21 @@ class _Loader:
         return (item for link in items for item in self._read_href(join_href(href, link)))
 
     def _read_parquet(self, href: str) -> Iterator[pystac.Item]:
-        import pyarrow as pa  # noqa: PLC0415  slow to import, seldom used
-        import pyarrow.parquet as pq  # noqa: PLC0415
+        import pyarrow as pa  # slow to import, seldom used
+        import pyarrow.parquet as pq
 
         with self._storage.open(href) as file, pq.ParquetFile(file) as parquet:
             for batch in parquet.iter_batches(batch_size=1000):
                 yield from self._read_table(pa.Table.from_batches([batch]), href)
 
     def _read_stream(self, stream: Any) -> Iterator[pystac.Item]:
-        import pyarrow as pa  # noqa: PLC0415  slow to import, seldom used
+        import pyarrow as pa  # slow to import, seldom used
 
         yield from self._read_table(pa.table(stream), None)
 
     def _read_table(self, table: Any, href: str | None) -> Iterator[pystac.Item]:
         """The items of an Arrow table in the form of stac-geoparquet."""
-        from stac_geoparquet.arrow import stac_table_to_items  # noqa: PLC0415  slow to import
+        from stac_geoparquet.arrow import stac_table_to_items  # slow to import
 
         names = set(table.schema.names)
         if not {"id", "geometry", "assets"} <= names:

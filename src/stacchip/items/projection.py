@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from affine import Affine
 
 from stacchip.errors import InvalidMetadata, MissingMetadata
-from stacchip.items.crs import crs_of_code, crs_of_text, is_same_crs
-from stacchip.raster.geobox import GeoBox, make_geobox
+from stacchip.grid.crs import crs_of_code, crs_of_text, is_same_crs
+from stacchip.grid.geobox import GeoBox, make_geobox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

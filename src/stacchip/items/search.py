@@ -91,7 +91,7 @@ def _as_interval(datetime: Any) -> str | None:
     """A date or period as APIs take it, checked before any of them is asked."""
     if datetime is None:
         return None
-    from pystac_client.item_search import ItemSearch  # noqa: PLC0415 - slow, as below
+    from pystac_client.item_search import ItemSearch  # slow, as below
 
     try:
         interval: str | None = ItemSearch("", datetime=datetime).get_parameters().get("datetime")
@@ -127,9 +127,9 @@ def _records(
 ) -> Iterator[dict[str, Any]]:
     """The JSON objects of the items; whatever goes wrong on the way is one of our errors."""
     # slow to import, and not needed by those who have their items
-    from pystac_client import Client  # noqa: PLC0415
+    from pystac_client import Client
 
-    from stacchip.items.api import BoundedApiIO  # noqa: PLC0415
+    from stacchip.items.api import BoundedApiIO
 
     try:
         client = Client.open(api, stac_io=BoundedApiIO(api, options))

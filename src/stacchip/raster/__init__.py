@@ -6,6 +6,7 @@ pixels = reader.read(Window(row=0, col=0, height=256, width=256))
 ```
 """
 
+from stacchip.grid.window import Window
 from stacchip.raster.header import Header
 from stacchip.raster.parse import read_header
 from stacchip.raster.reader import (
@@ -15,7 +16,6 @@ from stacchip.raster.reader import (
     read_valid_windows,
     read_windows,
 )
-from stacchip.raster.window import Window
 
 __all__ = [
     "Header",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from stacchip.errors import CorruptBlock
+from stacchip.grid.window import Window
 from stacchip.raster.codecs import BrokenStreamError, Scratch, decompress, unpack
 from stacchip.raster.gdal import decode_by_gdal
-from stacchip.raster.window import Window
 from stacchip.storage import redact
 
 if TYPE_CHECKING:

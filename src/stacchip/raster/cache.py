@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from stacchip.raster.blocks import block_number
 from stacchip.raster.codecs import checksum
+from stacchip.runtime.per_process import PerProcess
 from stacchip.storage import unsign
 from stacchip.storage.failure import failure_of_change
-from stacchip.storage.process import PerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

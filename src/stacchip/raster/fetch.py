@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stacchip.errors import CorruptBlock
 from stacchip.raster.blocks import Block, block_number
 from stacchip.raster.cache import Caches, block_key
-from stacchip.raster.pools import decoders, fetchers
+from stacchip.runtime.pools import decoders, fetchers
 from stacchip.storage import redact
 from stacchip.storage.ranges import join_ranges
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from stacchip.raster.cache import DiskCache
     from stacchip.raster.header import Header
+    from stacchip.runtime.workers import Workers
     from stacchip.storage import Storage
-    from stacchip.storage.workers import Workers
 
     OnError = Callable[[Sequence["BlockAddress"], Exception], None]
 

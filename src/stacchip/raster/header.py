@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stacchip.raster.geobox import GeoBox
+    from stacchip.grid.geobox import GeoBox
     from stacchip.raster.tiff import ByteOrder, RawTag
 
 # the columns that `Header.to_record` fills; each may be null
@@ -101,7 +101,7 @@ class Header:
     @cached_property
     def geobox(self) -> GeoBox | None:
         """CRS, transform and shape, or None where the file lacks a CRS or a transform."""
-        from stacchip.raster.geobox import make_geobox  # noqa: PLC0415 - a worker may not need it
+        from stacchip.grid.geobox import make_geobox  # a worker may not need it
 
         if self.crs is None or self.transform is None:
             return None

@@ -14,8 +14,7 @@ from stacchip.raster.cache import block_key
 from stacchip.raster.fetch import NO_CACHES, BlockAddress, start_fetching
 from stacchip.raster.gdal import GdalFile
 from stacchip.raster.parse import read_header
-from stacchip.raster.validity import valid_pixels
-from stacchip.raster.window import require_bands
+from stacchip.raster.validity import require_bands, valid_pixels
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stacchip.grid.geobox import GeoBox
+    from stacchip.grid.window import Window
     from stacchip.raster.blocks import Block
     from stacchip.raster.cache import Caches
-    from stacchip.raster.geobox import GeoBox
     from stacchip.raster.header import Header
-    from stacchip.raster.window import Window
     from stacchip.storage import Storage
 
 
@@ -183,7 +182,7 @@ class GdalReader(GdalFile):
     @property
     def geobox(self) -> GeoBox | None:
         """CRS, transform and shape, or None where the file lacks a CRS or a transform."""
-        from stacchip.raster.geobox import make_geobox  # noqa: PLC0415 - as in Header.geobox
+        from stacchip.grid.geobox import make_geobox  # as in Header.geobox
 
         if self.crs is None or self.transform is None:
             return None

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from stacchip.errors import UsageError
+from stacchip.grid.geobox import covering_window, nearest_pixels
 from stacchip.raster.gdal import warp
-from stacchip.raster.geobox import covering_window, nearest_pixels
 from stacchip.raster.validity import valid_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stacchip.raster.geobox import GeoBox
-    from stacchip.raster.window import Window
+    from stacchip.grid.geobox import GeoBox
+    from stacchip.grid.window import Window
 
 Resampling = Literal["nearest", "bilinear", "cubic", "average", "mode", "min", "max"]
 # how far beyond a target pixel's edge a method looks: in pixels of the coarser of the two grids
@@ -38,7 +38,7 @@ def needed_window(source: GeoBox, target: GeoBox, method: Resampling) -> Window 
 
     Example:
         >>> from affine import Affine
-        >>> from stacchip.raster.geobox import make_geobox
+        >>> from stacchip.grid.geobox import make_geobox
         >>> coarse = make_geobox("EPSG:32629", Affine(60, 0, 0, 0, -60, 0), (183, 183))
         >>> chip = make_geobox("EPSG:32629", Affine(10, 0, 2560, 0, -10, 0), (256, 256))
         >>> needed_window(coarse, chip, "nearest")
@@ -81,7 +81,7 @@ def resample(
 
     Example:
         >>> from affine import Affine
-        >>> from stacchip.raster.geobox import make_geobox
+        >>> from stacchip.grid.geobox import make_geobox
         >>> coarse = make_geobox("EPSG:32629", Affine(20, 0, 0, 0, -20, 0), (1, 2))
         >>> fine = make_geobox("EPSG:32629", Affine(10, 0, 0, 0, -10, 0), (2, 5))
         >>> resample(np.array([[[3, 4]]]), coarse, fine)[0]

@@ -213,7 +213,7 @@ def read_directories(data: FileBytes) -> Iterator[Directory] | None:
 
 
 def _walk(data: FileBytes) -> Iterator[Directory]:
-    from tifffile import TiffFile  # noqa: PLC0415 - 0.3 s that a worker with headers saves
+    from tifffile import TiffFile  # 0.3 s that a worker with headers saves
 
     with _guard(data):
         # kinds of microscopes' files for which tifffile would look further
@@ -243,7 +243,7 @@ def _walk(data: FileBytes) -> Iterator[Directory]:
 
 def _tags_of(page: Any) -> dict[int, Any]:
     """A page's tags; also those that tifffile drops as their values lie outside the file."""
-    from tifffile import TIFF, TiffTag  # noqa: PLC0415 - as above
+    from tifffile import TIFF, TiffTag  # as above
 
     file, form = page.parent, page.parent.tiff
     file.filehandle.seek(page.offset)

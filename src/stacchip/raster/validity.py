@@ -1,4 +1,4 @@
-"""Which pixels may be used."""
+"""Which bands are read, and which of their pixels may be used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stacchip.errors import UsageError
+from stacchip.storage import redact
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -46,3 +51,19 @@ def _as_sample(nodata: float, dtype: np.dtype[Any]) -> Any:
         with np.errstate(over="ignore"):
             return dtype.type(nodata)
     return nodata
+
+
+def require_bands(href: str, count: int, bands: Sequence[int] | None) -> list[int]:
+    """The bands asked for, all where None.
+
+    Raises:
+        UsageError: Where a band does not exist, or none is asked for.
+
+    Example:
+        >>> require_bands("a.tif", 3, None), require_bands("a.tif", 3, (2, 0))
+        ([0, 1, 2], [2, 0])
+    """
+    found = list(range(count) if bands is None else bands)
+    if not found or min(found) < 0 or max(found) >= count:
+        raise UsageError(f"{redact(href)} has no bands {found}: they count from 0 to {count - 1}.")
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stacchip.storage.threads import stream_concurrently
+from stacchip.runtime.concurrently import stream_concurrently
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from stacchip.errors import AccessDenied
-from stacchip.storage import objects, planetary, stores
 from stacchip.storage.href import Location, parse_href
-from stacchip.storage.region import find_bucket_region
 from stacchip.storage.retry import persist
+from stacchip.storage.transports import object_clients, objects, planetary_computer
+from stacchip.storage.transports.region import find_bucket_region
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -63,23 +63,23 @@ class Requester:
             try:
                 return request(url, options, until_s)
             except AccessDenied:
-                if self.sign != "auto" or not planetary.renew(location.key, url):
+                if self.sign != "auto" or not planetary_computer.renew(location.key, url):
                     raise
             self.counters.add(1)
-            return request(planetary.sign(location.key, options), options, until_s)
+            return request(planetary_computer.sign(location.key, options), options, until_s)
 
         return persist(attempt, location.key, options)
 
     def _sign(self, url: str, options: StorageOptions) -> str:
         if self.sign == "auto":
-            return planetary.sign(url, options)
+            return planetary_computer.sign(url, options)
         return self.sign(url) if self.sign else url
 
     def ask_store(
         self,
         location: Location,
         request: Callable[[ObjectStore], T],
-        mode: stores.Mode = "read",
+        mode: object_clients.Mode = "read",
     ) -> T:
         """Make a request of an object store until it succeeds."""
         options = self.options_for(location)
@@ -88,15 +88,15 @@ class Requester:
 
         def attempt(until_s: float) -> T:
             while True:
-                timeout_s = stores.shorten(options.deadline_s, until_s - time.monotonic())
-                region = stores.known_region(location, options)
+                timeout_s = object_clients.shorten(options.deadline_s, until_s - time.monotonic())
+                region = object_clients.known_region(location, options)
                 here = options if region == options.region else replace(options, region=region)
                 self.counters.add(1)
                 try:
-                    return request(stores.open_store(location, here, timeout_s, mode))
+                    return request(object_clients.open_store(location, here, timeout_s, mode))
                 except objects.WrongRegionError:
                     found = find_bucket_region(location.root, options, until_s)
-                stores.learn_region(location, options, region, found)
+                object_clients.learn_region(location, options, region, found)
 
         # obstore repeats parts by itself, and a stream that was sent cannot be sent again
         limits = replace(options, max_attempts=1) if mode == "parts" else options

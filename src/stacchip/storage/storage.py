@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from stacchip.errors import ObjectNotFound, StorageError, UsageError
-from stacchip.storage import copying, local, objects, web
+from stacchip.runtime.concurrently import map_concurrently
+from stacchip.storage import copying
 from stacchip.storage.failure import failure_of_change
 from stacchip.storage.href import Location, parse_href, redact
 from stacchip.storage.identity import Blob, Entry, Identity
@@ -15,7 +16,7 @@ from stacchip.storage.options import StorageOptions
 from stacchip.storage.ranges import Join, join_ranges
 from stacchip.storage.remote_file import RemoteFile
 from stacchip.storage.requester import Requester, Sign
-from stacchip.storage.threads import map_concurrently
+from stacchip.storage.transports import local, objects, web
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

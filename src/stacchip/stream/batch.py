@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from stacchip.chipper.rows import ChipKey
-    from stacchip.raster.geobox import GeoBox
-    from stacchip.stream.chips import WantedChips
-    from stacchip.stream.layers import ItemLayers
+    from stacchip.chipper.index_rows import ChipKey
+    from stacchip.grid.geobox import GeoBox
     from stacchip.stream.memory import Allocator
+    from stacchip.stream.plan.wanted_chips import WantedChips
+    from stacchip.stream.read.layers import ItemLayers
 
 
 class ChipKind(NamedTuple):

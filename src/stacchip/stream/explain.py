@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from stacchip.errors import StacchipError
 from stacchip.raster.fetch import plan_requests
-from stacchip.raster.pools import core_count
-from stacchip.stream.ledger import Ledger, Load
-from stacchip.stream.loading import address_of
-from stacchip.stream.speed import decode_seconds
+from stacchip.runtime.pools import core_count
+from stacchip.stream.plan.ledger import Ledger, Load
+from stacchip.stream.read.decode_speed import decode_seconds
+from stacchip.stream.read.loading import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stacchip.stream.layers import Layer, LayerBlock
-    from stacchip.stream.reading import VisitPlans
+    from stacchip.stream.read.layers import Layer, LayerBlock
+    from stacchip.stream.read.reading import VisitPlans
 
 # seconds in which one core copies a byte of a chip out of its blocks (measured: 180 us for 11 bands
 # of 256 px in 16 bits, of which seven have twice the pixel size)

@@ -1,4 +1,4 @@
-"""Memory for decoded blocks and for batches: `stacchip.storage.memory`'s, used again and again."""
+"""Memory for decoded blocks and for batches: `stacchip.runtime.memory`'s, used again and again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from stacchip.storage.memory import MemoryPool
+    from stacchip.runtime.memory import MemoryPool
 
 
 class Allocator(Protocol):

@@ -10,19 +10,19 @@ import numpy as np
 
 from stacchip.chipper import Chipper
 from stacchip.errors import StacchipError, UsageError
-from stacchip.storage.memory import MemoryPool
+from stacchip.runtime.memory import MemoryPool
 from stacchip.stream.batch import Building, ChipBatch, ChipKind, fit, require_fitting
-from stacchip.stream.catalog import Catalog
-from stacchip.stream.chips import WantedChips
 from stacchip.stream.explain import Explanation, explain
-from stacchip.stream.loading import LoadedBlocks
-from stacchip.stream.order import Order, Ordering
-from stacchip.stream.reading import Reading, VisitPlans
+from stacchip.stream.plan.epoch_order import Order, Ordering
+from stacchip.stream.plan.visits import Visits, find_visits
+from stacchip.stream.plan.wanted_chips import WantedChips
+from stacchip.stream.read.loading import LoadedBlocks
+from stacchip.stream.read.open_items import Catalog
+from stacchip.stream.read.reading import Reading, VisitPlans
 from stacchip.stream.report import StreamReport
 from stacchip.stream.shards import Shard
 from stacchip.stream.state import StreamState
 from stacchip.stream.survey import Survey
-from stacchip.stream.visits import Visits, find_visits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.chipper import Chip
-    from stacchip.stream.areas import Areas
-    from stacchip.stream.layers import ItemLayers
     from stacchip.stream.memory import Allocator
+    from stacchip.stream.plan.areas import Areas
+    from stacchip.stream.read.layers import ItemLayers
 
     Rows = NDArray[np.int64]
 

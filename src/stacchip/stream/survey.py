@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from stacchip.errors import AssetChanged, ObjectNotFound, StacchipError, StorageError
-from stacchip.stream.areas import Areas, AreaShape, find_areas, find_shape
 from stacchip.stream.batch import ChipKind
+from stacchip.stream.plan.areas import Areas, AreaShape, find_areas, find_shape
 
 if TYPE_CHECKING:
-    from stacchip.stream.catalog import Catalog
-    from stacchip.stream.chips import WantedChips
-    from stacchip.stream.layers import ItemLayers
+    from stacchip.stream.plan.wanted_chips import WantedChips
+    from stacchip.stream.read.layers import ItemLayers
+    from stacchip.stream.read.open_items import Catalog
 
 # an item that cannot be opened cannot tell how its chips lie in blocks: others of its kind may
 _ITEMS_TO_ASK: Final = 8

@@ -57,9 +57,9 @@ def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: 
         NotARaster: GDAL cannot read the file, or it has no bands or no grid.
         UsageError: It has fewer bands than are kept.
     """
-    import rasterio  # noqa: PLC0415 - half a second, and only conversions need it
-    from rasterio.errors import RasterioError  # noqa: PLC0415
-    from rasterio.shutil import copy  # noqa: PLC0415
+    import rasterio  # half a second, and only conversions need it
+    from rasterio.errors import RasterioError
+    from rasterio.shutil import copy
 
     plain = target.with_suffix(".plain.tif")
     try:
@@ -81,7 +81,7 @@ def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: 
 
 def _kept_bands(dataset: Any, conversion: Conversion, href: str) -> list[int]:
     """Numbers of the bands that are kept, from 1; an alpha band is no band of pixels."""
-    from rasterio.enums import ColorInterp  # noqa: PLC0415
+    from rasterio.enums import ColorInterp
 
     if dataset.crs is None and conversion.crs is not None:
         raise NotARaster(f"{redact(href)} has no CRS to reproject from.", href=redact(href))
@@ -118,8 +118,8 @@ class _View:
 @contextmanager
 def _view(dataset: Any, conversion: Conversion) -> Iterator[_View]:
     """The dataset as it is wanted."""
-    from rasterio.enums import MaskFlags  # noqa: PLC0415
-    from rasterio.vrt import WarpedVRT  # noqa: PLC0415
+    from rasterio.enums import MaskFlags
+    from rasterio.vrt import WarpedVRT
 
     grid = _wanted_grid(dataset, conversion)
     has_mask = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
@@ -146,7 +146,7 @@ def _resampling(dataset: Any, conversion: Conversion) -> Any:
 
     Classes, quality bits and nodata must not be mixed: only imagery that gets coarser is averaged.
     """
-    from rasterio.enums import Resampling  # noqa: PLC0415
+    from rasterio.enums import Resampling
 
     size = conversion.resolution
     is_coarser = conversion.crs is None and size is not None and size > dataset.res[0]
@@ -155,9 +155,9 @@ def _resampling(dataset: Any, conversion: Conversion) -> Any:
 
 def _wanted_grid(dataset: Any, conversion: Conversion) -> dict[str, Any] | None:
     """The grid to resample to; `None` where the file has it already."""
-    from affine import Affine  # noqa: PLC0415
-    from rasterio.crs import CRS  # noqa: PLC0415
-    from rasterio.warp import calculate_default_transform  # noqa: PLC0415
+    from affine import Affine
+    from rasterio.crs import CRS
+    from rasterio.warp import calculate_default_transform
 
     crs = CRS.from_user_input(conversion.crs) if conversion.crs else dataset.crs
     size = conversion.resolution
@@ -187,7 +187,7 @@ def _extreme(dtype: str) -> float:
 
 def _write_plain(view: _View, path: Path, bands: list[int]) -> None:
     """Write the bands to an uncompressed GeoTIFF, strip by strip."""
-    import rasterio  # noqa: PLC0415
+    import rasterio
 
     dataset = view.dataset
     profile = {
@@ -217,7 +217,7 @@ def _write_plain(view: _View, path: Path, bands: list[int]) -> None:
 
 def _strips(height: int, width: int) -> Iterator[Any]:
     """Windows of the full width that cover an image from above."""
-    from rasterio.windows import Window  # noqa: PLC0415
+    from rasterio.windows import Window
 
     for top in range(0, height, STRIP):
         yield Window(0, top, width, min(STRIP, height - top))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from stacchip.raster import tiff
-from stacchip.raster.gdal.options import OPTIONS
+from stacchip.raster.gdal.environment import OPTIONS
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -74,9 +74,9 @@ def describe_image(image: ImageTags) -> ImageDescription:
     Raises:
         tiff.BrokenTiffError: Where GDAL refuses such an image.
     """
-    import rasterio  # noqa: PLC0415 - half a second that a worker with headers at hand saves
-    from rasterio.errors import RasterioError  # noqa: PLC0415
-    from rasterio.io import MemoryFile  # noqa: PLC0415
+    import rasterio  # half a second that a worker with headers at hand saves
+    from rasterio.errors import RasterioError
+    from rasterio.io import MemoryFile
 
     if image.samples > _MOST_SAMPLES:
         few = replace(image, samples=_MOST_SAMPLES, extra_samples=(), metadata=b"")
@@ -166,7 +166,7 @@ def dtype_of(dataset: Any) -> str:
 
 def crs_of(dataset: Any) -> str | None:
     """A dataset's CRS as "EPSG:code" where that says all of it, else as WKT."""
-    from rasterio.crs import CRS  # noqa: PLC0415
+    from rasterio.crs import CRS
 
     crs = dataset.crs
     if not crs:

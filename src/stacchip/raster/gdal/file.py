@@ -18,13 +18,13 @@ import numpy as np
 from affine import Affine
 
 from stacchip.errors import CorruptBlock, NotARaster
+from stacchip.grid.window import Window
 from stacchip.raster.gdal.describe import crs_of, dtype_of, nodata_of, validity_of
-from stacchip.raster.gdal.options import OPTIONS
-from stacchip.raster.validity import valid_pixels
-from stacchip.raster.window import Window, require_bands
+from stacchip.raster.gdal.environment import OPTIONS
+from stacchip.raster.validity import require_bands, valid_pixels
+from stacchip.runtime.per_process import PerProcess
 from stacchip.storage import local_path, redact
 from stacchip.storage.failure import failure_of_change
-from stacchip.storage.process import PerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,7 +99,7 @@ class GdalFile:
 
     def _guarded(self, read: Any, window: Window) -> NDArray[Any]:
         """What `read(dataset, window)` gives; where it fails, an error that names the block."""
-        from rasterio.errors import RasterioError  # noqa: PLC0415
+        from rasterio.errors import RasterioError
 
         with self._handle() as handle:
             try:
@@ -116,7 +116,7 @@ class GdalFile:
 
     def _find_broken(self, handle: _Handle, window: Window) -> tuple[int, int, int] | None:
         """The first block in `window` that cannot be read by itself, as (band, row, column)."""
-        from rasterio.errors import RasterioError  # noqa: PLC0415
+        from rasterio.errors import RasterioError
 
         height, width = self.block_shape
         for band in range(self.count):
@@ -131,7 +131,7 @@ class GdalFile:
 
     @contextmanager
     def _handle(self) -> Iterator[_Handle]:
-        import rasterio  # noqa: PLC0415
+        import rasterio
 
         with rasterio.Env(**OPTIONS):
             handle = self._idle.take() or _Handle(self._get_source(), self.href)
@@ -159,7 +159,7 @@ class GdalFile:
 
 
 def _as_rasterio(window: Window) -> Any:
-    from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
+    from rasterio.windows import Window as RasterioWindow
 
     return RasterioWindow(window.col, window.row, window.width, window.height)
 
@@ -203,9 +203,9 @@ class _Handle:
     """One dataset that GDAL has open."""
 
     def __init__(self, source: Path | bytes, href: str) -> None:
-        import rasterio  # noqa: PLC0415
-        from rasterio.errors import NotGeoreferencedWarning, RasterioError  # noqa: PLC0415
-        from rasterio.io import MemoryFile  # noqa: PLC0415
+        import rasterio
+        from rasterio.errors import NotGeoreferencedWarning, RasterioError
+        from rasterio.io import MemoryFile
 
         self._memory = MemoryFile(source) if isinstance(source, bytes) else None
         try:

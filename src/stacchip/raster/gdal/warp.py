@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stacchip.raster.gdal.options import OPTIONS
+from stacchip.raster.gdal.environment import OPTIONS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stacchip.raster.geobox import GeoBox
+    from stacchip.grid.geobox import GeoBox
 
 
 def warp(
@@ -28,9 +28,9 @@ def warp(
         target: The grid wanted.
         method: One of rasterio's `Resampling` names.
     """
-    import rasterio  # noqa: PLC0415
-    from rasterio.enums import Resampling  # noqa: PLC0415
-    from rasterio.warp import reproject  # noqa: PLC0415
+    import rasterio
+    from rasterio.enums import Resampling
+    from rasterio.warp import reproject
 
     # the grids share it, whatever it is; GDAL wants one all the same
     crs = "EPSG:3857" if source.crs is None else source.crs.to_wkt()

@@ -34,9 +34,9 @@ def write_array(
     Raises:
         RasterError: GDAL cannot write it: the disk is full, the compression does not fit the type.
     """
-    import rasterio  # noqa: PLC0415 - half a second, and most callers only read
-    from rasterio._err import CPLE_BaseError  # noqa: PLC0415 - what escapes as a COG is closed
-    from rasterio.enums import ColorInterp  # noqa: PLC0415 - half a second, as above
+    import rasterio  # half a second, and most callers only read
+    from rasterio._err import CPLE_BaseError  # what escapes as a COG is closed
+    from rasterio.enums import ColorInterp  # half a second, as above
 
     try:
         with rasterio.open(path, "w", **profile) as dataset:

@@ -1,0 +1,128 @@
+"""Finding the item behind a row of an index."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stacchip.errors import ItemNotFound, ObjectNotFound, StorageError, attribute
+from stacchip.index.files.item_records_lookup import RecordLookup
+from stacchip.index.read import index_of
+from stacchip.index.schema import embedded_items
+from stacchip.items import load_items, parse_item
+from stacchip.storage import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+    import pystac
+
+    from stacchip.raster.header import Header
+    from stacchip.storage import Storage
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FoundItem:
+    """An item, and the headers of its assets' files where the index keeps them."""
+
+    item: pystac.Item
+    headers: Mapping[str, Header] = field(default_factory=dict)
+
+    def with_files_of(self, item: pystac.Item) -> FoundItem:
+        """This item with the headers at hand, its files where `item`, a copy of it, has them.
+
+        Of a file that lies elsewhere the size alone is known.
+        """
+        ours, theirs = (
+            {key: asset.get_absolute_href() for key, asset in each.assets.items()}
+            for each in (self.item, item)
+        )
+        headers = {
+            key: header if ours.get(key) == theirs[key] else header.moved()
+            for key, header in self.headers.items()
+            if key in theirs
+        }
+        return FoundItem(item, headers)
+
+
+class ItemFinder:
+    """Finds items by platform and id.
+
+    It asks, in this order: the items that the caller gave; the `_items.parquet` of the index that
+    the table was read from; the table's metadata; the row's `item_href`.
+
+    Args:
+        given: The caller's items, by id.
+        table: The index.
+        storage: Where files are read from.
+    """
+
+    def __init__(
+        self,
+        given: Mapping[str, pystac.Item],
+        table: pa.Table,
+        storage: Storage,
+    ) -> None:
+        self._given = given
+        self._embedded = embedded_items(table)
+        index = index_of(table)
+        self._records = None if index is None else RecordLookup(index, storage)
+        self._storage = storage
+
+    def find(self, platform: str, item_id: str, item_href: str | None) -> FoundItem:
+        """The item of this platform and id.
+
+        Raises:
+            ItemNotFound: Nothing at hand resolves it.
+            StorageError: Its `item_href` could not be asked.
+        """
+        recorded = self._find_record(platform, item_id)
+        if item_id in self._given:
+            given = self._given[item_id]
+            return FoundItem(given) if recorded is None else recorded.with_files_of(given)
+        if recorded is not None:
+            return recorded
+        if item_id in self._embedded:
+            return FoundItem(parse_item(self._embedded[item_id], base=item_href))
+        reason = "it has no item_href"
+        if item_href is not None:
+            try:
+                return FoundItem(self._load(item_id, item_href))
+            except ObjectNotFound as error:
+                reason = f"nothing is at its item_href ({error})"
+            except StorageError as error:  # the store may have it, and answer later
+                raise attribute(error, item_id) from error
+        raise ItemNotFound(
+            f"Item {item_id!r} of platform {platform!r} was not found: it is not among items=, the "
+            f"index keeps no copy of it, and {reason}. Pass it: Chipper(index, items=[item]).",
+            item_id=item_id,
+        )
+
+    def _find_record(self, platform: str, item_id: str) -> FoundItem | None:
+        """What the index's own `_items.parquet` holds, if there is one."""
+        if self._records is None:
+            return None
+        try:
+            record = self._records.find(platform, item_id)
+        except StorageError as error:
+            # a table read from an index may outlive it; its rows may still tell the way
+            _log.warning("the index is no longer where it was read from: %s", error)
+            return None
+        if record is None:
+            return None
+        return FoundItem(parse_item(record.item, base=record.item_href), record.headers)
+
+    def _load(self, item_id: str, item_href: str) -> pystac.Item:
+        """The item of this id at an address, which may hold several."""
+        for item in load_items(item_href, storage=self._storage):
+            if item.id == item_id:
+                return item
+        raise ItemNotFound(
+            f"Item {item_id!r} is not at its item_href {redact(item_href)}. "
+            "Pass it: Chipper(index, items=[item]).",
+            item_id=item_id,
+        )

@@ -1,0 +1,175 @@
+"""The chips that a chipper gives out: which row is which chip, and which chip was meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stacchip.errors import AmbiguousChip, ChipNotFound, ChipOutOfRange, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stacchip.grid.chip_grid import ChipGrid
+
+
+@dataclass(frozen=True)
+class ChipKey:
+    """What tells one chip from every other, as in the index."""
+
+    platform: str
+    item_id: str
+    chip_size: int
+    x: int
+    y: int
+
+    @property
+    def chipid(self) -> str:
+        """The chip's id, as in the index."""
+        return f"{self.item_id}-{self.x}-{self.y}"
+
+
+class ChipRows:
+    """The rows of an index table, looked up by position or by what the caller knows of a chip.
+
+    Args:
+        table: An index (see `stacchip.index.schema`), of any number of items and chip sizes.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        self._platforms = _encoded(table["platform"])
+        self._items = _encoded(table["item_id"])
+        self._x = table["chip_index_x"].to_numpy()
+        self._y = table["chip_index_y"].to_numpy()
+        self._sizes = table["chip_size"].to_numpy()
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def position(self, index: int) -> int:
+        """A position counted from the front; negative ones count from the end.
+
+        Raises:
+            ChipOutOfRange: Past either end.
+        """
+        count = len(self)
+        if not -count <= index < count:
+            message = f"Chip {index} is out of range: there are {count} chips."
+            raise ChipOutOfRange(message)
+        return index % count
+
+    def key(self, row: int) -> ChipKey:
+        """The key of the chip in a row."""
+        return ChipKey(
+            platform=self._platforms.dictionary[self._platforms.indices[row].as_py()].as_py(),
+            item_id=self._items.dictionary[self._items.indices[row].as_py()].as_py(),
+            chip_size=int(self._sizes[row]),
+            x=int(self._x[row]),
+            y=int(self._y[row]),
+        )
+
+    def told(self, row: int, column: str) -> Any:
+        """What the index tells of a chip in one of its columns; None where it has no such column.
+
+        A whole grid, made from an indexer, has fewer columns than an index.
+        """
+        return self.table[column][row].as_py() if column in self.table.column_names else None
+
+    def find(
+        self,
+        x: int | None = None,
+        y: int | None = None,
+        *,
+        platform: str | None = None,
+        item_id: str | None = None,
+        chip_size: int | None = None,
+        chipid: str | None = None,
+    ) -> int:
+        """The one row that answers to everything given.
+
+        Raises:
+            UsageError: Neither a position in the grid nor a chipid was given.
+            ChipNotFound: No row answers.
+            AmbiguousChip: More than one does; the message says what tells them apart.
+        """
+        if chipid is None and (x is None or y is None):
+            message = "Say which chip: give x and y, or chipid."
+            raise UsageError(message)
+        chosen = np.ones(len(self), dtype=bool)
+        if x is not None:
+            chosen &= self._x == x
+        if y is not None:
+            chosen &= self._y == y
+        if chip_size is not None:
+            chosen &= self._sizes == chip_size
+        if platform is not None:
+            chosen &= _equal(self._platforms, platform)
+        if item_id is not None:
+            chosen &= _equal(self._items, item_id)
+        if chipid is not None:
+            chosen &= pc.equal(self.table["chipid"], chipid).to_numpy()
+        rows = np.flatnonzero(chosen)
+        asked = _describe(
+            x=x, y=y, platform=platform, item_id=item_id, chip_size=chip_size, chipid=chipid
+        )
+        if len(rows) == 0:
+            message = (
+                f"No chip answers to {asked} among the {len(self)} rows of the index. Chips beyond "
+                "the grid, or with more nodata than was allowed when it was made, have no row."
+            )
+            raise ChipNotFound(message, item_id=item_id, x=x, y=y)
+        if len(rows) > 1:
+            raise self._ambiguous(rows, asked)
+        return int(rows[0])
+
+    def _ambiguous(self, rows: NDArray[np.int64], asked: str) -> AmbiguousChip:
+        """Say what would tell the rows apart, with the first few values of each."""
+        columns = {
+            name: pc.unique(self.table[name].take(pa.array(rows))).to_pylist()
+            for name in ("platform", "item_id", "chip_size")
+        }
+        choices = "; ".join(
+            f"{name}= one of {', '.join(map(str, values[:5]))}{', ...' if len(values) > 5 else ''}"
+            for name, values in columns.items()
+            if len(values) > 1
+        )
+        remedy = f"Add {choices}." if choices else "The index holds this chip more than once."
+        return AmbiguousChip(f"{len(rows)} chips answer to {asked}. {remedy}")
+
+
+def grid_table(item_id: str, platform: str, grid: ChipGrid) -> pa.Table:
+    """The rows of a whole grid, with what tells its chips apart and nothing more."""
+    y, x = (axis.ravel() for axis in np.indices((grid.y_size, grid.x_size), dtype=np.int32))
+    return pa.table(
+        {
+            "platform": pa.repeat(platform, grid.size),
+            "item_id": pa.repeat(item_id, grid.size),
+            "chip_size": np.full(grid.size, grid.chip_size, np.int32),
+            "chip_index_x": x,
+            "chip_index_y": y,
+            "chipid": pc.binary_join_element_wise(
+                item_id, pa.array(x).cast(pa.string()), pa.array(y).cast(pa.string()), "-"
+            ),
+        }
+    )
+
+
+def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """A column of few distinct strings as codes, so that looking a chip up compares integers."""
+    encoded = pc.dictionary_encode(column).combine_chunks()
+    return encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
+
+
+def _equal(column: pa.DictionaryArray, value: str) -> NDArray[np.bool_]:
+    code = column.dictionary.index(value).as_py()
+    equal: NDArray[np.bool_] = column.indices.to_numpy(zero_copy_only=False) == code
+    return equal
+
+
+def _describe(**asked: Any) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in asked.items() if value is not None)

@@ -1,0 +1,226 @@
+"""An item opened on its chip grid: its rasters, each placed, read together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stacchip.errors import AssetNotFound, GridMismatch
+from stacchip.grid.chip_grid import ChipGrid
+from stacchip.grid.geobox import describe_geobox, is_same_grid
+from stacchip.items import read_assets
+from stacchip.items.projection import has_own_projection
+from stacchip.raster.fetch import NO_CACHES
+from stacchip.raster.placement import Placement
+from stacchip.raster.reader import open_reader, read_valid_windows
+from stacchip.raster.validity import valid_pixels
+from stacchip.runtime.concurrently import map_concurrently
+from stacchip.runtime.per_process import PerProcess
+from stacchip.runtime.workers import Workers
+from stacchip.sources import find_source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pystac
+    from numpy.typing import NDArray
+
+    from stacchip.chipper.find_item import FoundItem
+    from stacchip.grid.geobox import GeoBox
+    from stacchip.grid.recorded_grid import RecordedGrid
+    from stacchip.grid.window import Window
+    from stacchip.items import AssetInfo
+    from stacchip.raster.cache import Caches
+    from stacchip.raster.reader import Reader
+    from stacchip.raster.resample import Resampling
+    from stacchip.storage import Storage
+
+# opening waits for a store, and fetches ranges by the storage's own threads
+_OPENERS = PerProcess(lambda: Workers("stacchip-open", 16))
+_NO_PIXELS = np.zeros((1, 0, 0), bool)
+
+
+@dataclass(frozen=True)
+class AssetChoice:
+    """Which assets of an item are read, and how.
+
+    Attributes:
+        assets: Keys, in the order wanted; None for every raster.
+        blacklist: Keys to leave out.
+        resampling: The method for all assets, or by key ("nearest" for the others).
+    """
+
+    assets: tuple[str, ...] | None = None
+    blacklist: frozenset[str] = frozenset()
+    resampling: Resampling | Mapping[str, Resampling] = "nearest"
+
+    def keys(self, item: pystac.Item, infos: Mapping[str, AssetInfo]) -> list[str]:
+        """The keys of the assets to read.
+
+        Raises:
+            AssetNotFound: The item lacks one that was named, or nothing is left to read.
+        """
+        named = self.assets
+        if named is None:
+            named = tuple(key for key, info in infos.items() if info.is_raster)
+        keys = [key for key in named if key not in self.blacklist]
+        lacking = [key for key in keys if key not in infos]
+        if lacking or not keys:
+            what = f"no asset {lacking[0]!r}" if lacking else "no raster asset to read"
+            raise AssetNotFound(
+                f"Item {item.id!r} has {what}; it has: {', '.join(infos) or 'none'}. "
+                "Pass assets=[...] to choose others.",
+                item_id=item.id,
+                asset=lacking[0] if lacking else None,
+            )
+        return keys
+
+    def method(self, key: str) -> Resampling:
+        """How an asset is resampled."""
+        if isinstance(self.resampling, str):
+            return self.resampling
+        return self.resampling.get(key, "nearest")
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedItem:
+    """The rasters of one item on its chip grid.
+
+    Attributes:
+        item: The item.
+        grid: Geobox of the chip grid.
+        placements: By asset key, in the order asked.
+    """
+
+    item: pystac.Item
+    grid: GeoBox
+    placements: Mapping[str, Placement]
+
+    def chip_grid(self, chip_size: int) -> ChipGrid:
+        """The chips of this size, those that reach beyond the edge too."""
+        return ChipGrid(self.grid, chip_size, "pad")
+
+    def read(
+        self, window: Window, keys: Sequence[str] | None = None
+    ) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
+        """Pixels (band, y, x) and valid (y, x) of a window of the grid, by asset key.
+
+        All blocks of all assets are fetched at once. What lies beyond a raster's edge is its
+        nodata, and not valid.
+        """
+        chosen = {key: self.placements[key] for key in keys or self.placements}
+        requests = {key: placed.request(window) for key, placed in chosen.items()}
+        wanted = [request for request in requests.values() if request is not None]
+        pixels = iter(read_valid_windows(wanted))
+        result = {}
+        for key, placed in chosen.items():
+            request = requests[key]
+            array, valid = next(pixels) if request else (_NO_PIXELS, _NO_PIXELS[0])
+            if request and placed.reader.nodata is None:
+                valid = valid & valid_pixels(array, placed.nodata)
+            result[key] = placed.place(window, request, array, valid)
+        return result
+
+
+def open_item(
+    found: FoundItem,
+    grid: RecordedGrid,
+    choice: AssetChoice,
+    storage: Storage,
+    *,
+    caches: Caches = NO_CACHES,
+) -> OpenedItem:
+    """Open the chosen assets of an item, all at once, and place them on its chip grid.
+
+    Args:
+        found: The item, and headers at hand: for those no file is asked.
+        grid: The grid of its chips.
+        choice: Which assets, and how they are resampled.
+        storage: Where files are read from.
+        caches: Where their blocks are kept.
+
+    Raises:
+        AssetNotFound: The item lacks an asset.
+        GridMismatch: A file contradicts the grid, or lies in another CRS.
+        RasterError: A file is broken.
+        StorageError: A file could not be had.
+    """
+    item, headers = found.item, found.headers
+    infos = read_assets(item)
+    keys = choice.keys(item, infos)
+
+    def open_asset(key: str) -> Reader:
+        return open_reader(infos[key].href, storage, header=headers.get(key), caches=caches)
+
+    if all(key in headers for key in keys):
+        readers = [open_asset(key) for key in keys]
+    else:
+        readers = map_concurrently(open_asset, keys, workers=_OPENERS.get())
+    placements = {}
+    for key, reader in zip(keys, readers, strict=True):
+        placed = _find_geobox(item, infos[key], reader, grid.geobox)
+        _check(item, infos[key], placed, grid)
+        nodata = _find_nodata(item, infos[key], reader)
+        placements[key] = Placement(reader, placed, grid.geobox, nodata, choice.method(key))
+    return OpenedItem(item, grid.geobox, placements)
+
+
+def _find_nodata(item: pystac.Item, info: AssetInfo, reader: Reader) -> float | None:
+    """The first that a band can hold of what the file, the item and the item's source say."""
+    for value in (reader.nodata, info.nodata):
+        if _is_sample(value, reader.dtype):
+            return value
+    source = find_source(item)  # last: it takes milliseconds to look for plugins
+    value = None if source is None else source.nodata
+    return value if _is_sample(value, reader.dtype) else None
+
+
+def _is_sample(value: float | None, dtype: np.dtype[Any]) -> bool:
+    """Whether a band of this type can hold a value: items and sources may say -9999 of bytes."""
+    if value is None or dtype.kind not in "iub":
+        return value is not None
+    bounds = np.iinfo(dtype) if dtype.kind in "iu" else None
+    is_whole = np.isfinite(value) and value == int(value)
+    return bool(is_whole and (bounds is None or bounds.min <= value <= bounds.max))
+
+
+def _find_geobox(item: pystac.Item, info: AssetInfo, reader: Reader, grid: GeoBox) -> GeoBox:
+    """Where a file's pixels lie: as it says, else as the item says, else on a grid of its shape."""
+    if reader.geobox is not None:
+        return reader.geobox
+    shape = tuple(reader.shape)
+    for geobox in (info.geobox, grid):
+        if geobox is not None and tuple(geobox.shape) == shape:
+            return geobox
+    raise GridMismatch(
+        f"Asset {info.key!r} of item {item.id!r} has {shape} pixels (height, width), no CRS and no "
+        f"transform of its own, and the chip grid is {describe_geobox(grid)}: it cannot be placed.",
+        item_id=item.id,
+        asset=info.key,
+        href=info.href,
+    )
+
+
+def _check(item: pystac.Item, info: AssetInfo, placed: GeoBox, grid: RecordedGrid) -> None:
+    """Refuse a file that contradicts the grid that the chips were indexed on.
+
+    Raises:
+        GridMismatch: It lies in another CRS; or it is said to lie on the grid, and does not.
+    """
+    claims_grid = info.key == grid.reference or (
+        info.geobox is not None
+        and has_own_projection(item.assets[info.key])
+        and is_same_grid(info.geobox, grid.geobox)
+    )
+    if placed.crs == grid.geobox.crs and (not claims_grid or is_same_grid(placed, grid.geobox)):
+        return
+    raise GridMismatch(
+        f"Asset {info.key!r} of item {item.id!r} does not lie on the grid of its index: the file "
+        f"says {describe_geobox(placed)}; the index says {describe_geobox(grid.geobox)}. "
+        "Index the item again, or leave the asset out.",
+        item_id=item.id,
+        asset=info.key,
+        href=info.href,
+    )

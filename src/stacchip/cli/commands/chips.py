@@ -1,0 +1,130 @@
+"""Commands on chips: cut one, look at many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import pyarrow.compute as pc
+import typer
+
+from stacchip.chipper import Chipper
+from stacchip.cli import console, options
+from stacchip.cli.output import require_file
+from stacchip.cli.pictures import choose_chips, count_by_platform, draw_sheet, make_picture
+from stacchip.errors import ChipNotFound, UsageError
+from stacchip.index import read_index
+from stacchip.preview import draw_chip
+from stacchip.raster.gdal.cog import write_cog
+
+if TYPE_CHECKING:
+    from stacchip.chipper.index_rows import ChipRows
+
+app = typer.Typer()
+
+_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+
+
+@app.command(epilog="Example:\n\nstacchip chip index S2A_29SMC_20240503_0_L2A-12-30 -o chip.tif")
+def chip(
+    index: options.Index,
+    chipid: Annotated[str, typer.Argument(help="The chip's id, as in the index.")],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A .png (true colour), .tif or .npy (all bands).")
+    ],
+    assets: Annotated[
+        str | None, typer.Option(help="Assets to cut, in order: red,green,blue.")
+    ] = None,
+    chip_size: Annotated[
+        int | None, typer.Option(help="Where the index has several chip sizes.")
+    ] = None,
+    platform: options.Platform = None,
+    endpoint: options.Endpoint = None,
+    region: options.Region = None,
+    skip_signature: options.SkipSignature = False,
+    requester_pays: options.RequesterPays = False,
+) -> None:
+    """Cut one chip out of the original files."""
+    suffix = output.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise UsageError(f"{output} must end in one of {', '.join(_SUFFIXES)}.")
+    require_file(output)
+    storage = options.make_storage(
+        endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
+    )
+    rows = read_index(index, where=pc.field("chipid") == chipid, storage=storage)
+    chipper = Chipper(rows, assets=assets.split(",") if assets else None, storage=storage)
+    if not rows.num_rows:
+        raise ChipNotFound(
+            f"{index} has no chip {chipid!r}. See what it has: {console.command('info', index)}"
+        )
+    try:
+        row = chipper.rows.find(chipid=chipid, chip_size=chip_size, platform=platform)
+    except ChipNotFound as error:
+        raise ChipNotFound(
+            f"{index} has no chip {chipid!r} with {_as_options(platform, chip_size)}; "
+            f"it has one with {_variants(chipper.rows)}."
+        ) from error
+    if suffix == ".png":
+        draw_chip(make_picture(chipper, row)).save(output)
+        console.say(f"{output}: {chipid} in true colour")
+        return
+    cut = chipper.cut_row(row)
+    if suffix == ".npy":
+        np.save(output, cut.array)
+    else:
+        write_cog(output, cut.array, cut.geobox, names=cut.bands)
+    console.say(f"{output}: {chipid}, {cut.array.shape} {cut.array.dtype}: {', '.join(cut.bands)}")
+
+
+def _variants(rows: ChipRows) -> str:
+    keys = [rows.key(row) for row in range(len(rows))]
+    there = {_as_options(key.platform, key.chip_size) for key in keys}
+    return ", and one with ".join(sorted(there))
+
+
+def _as_options(platform: str | None, chip_size: int | None) -> str:
+    """What tells chips of one id apart, as the command takes it."""
+    named = {"--platform": platform, "--chip-size": chip_size}
+    return " ".join(f"{name} {value}" for name, value in named.items() if value is not None)
+
+
+@app.command(
+    epilog="Example:\n\nstacchip preview index -o sheet.png --max-cloud 0.1 --max-nodata 0 -n 24"
+)
+def preview(
+    index: options.Index,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .png.")],
+    max_cloud: options.MaxCloud = None,
+    max_nodata: options.MaxNodata = None,
+    platform: options.Platform = None,
+    number: Annotated[int, typer.Option("-n", min=1, max=1000, help="At most so many chips.")] = 24,
+    seed: Annotated[int, typer.Option(help="Which chips are drawn.")] = 0,
+    endpoint: options.Endpoint = None,
+    region: options.Region = None,
+    skip_signature: options.SkipSignature = False,
+    requester_pays: options.RequesterPays = False,
+) -> None:
+    """Draw a contact sheet of chips in true colour, with their shares of cloud and nodata."""
+    if output.suffix.lower() != ".png":
+        raise UsageError(f"{output} must end in .png.")
+    require_file(output)
+    storage = options.make_storage(
+        endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
+    )
+    table = read_index(
+        index, max_cloud=max_cloud, max_nodata=max_nodata, platform=platform, storage=storage
+    )
+    if not table.num_rows:
+        limited = {max_cloud, max_nodata, platform} != {None}
+        raise ChipNotFound(
+            f"No chip of {index} is within these limits; see: {console.command('info', index)}"
+            if limited
+            else f"{index} has no chips: there is nothing to show."
+        )
+    chosen = choose_chips(table, number, seed)
+    draw_sheet(chosen, output, storage, title=f"{index}: {count_by_platform(table)} chips")
+    console.say(f"{output}: {chosen.num_rows} of {table.num_rows:,} chips")

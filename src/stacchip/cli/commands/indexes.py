@@ -1,0 +1,227 @@
+"""Commands on indexes: make, merge, remove from, look at."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stacchip.cli import console, options
+from stacchip.cli.making import Failed, index_items
+from stacchip.cli.output import require_index
+from stacchip.cli.summary import summarise
+from stacchip.errors import StacchipError, UsageError
+from stacchip.index import merge_indexes, remove, scan_index
+from stacchip.indexer import Indexer, NoStatsChipIndexer
+from stacchip.items import load_items, search_items
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import pystac
+
+    from stacchip.indexer import ChipIndexer
+    from stacchip.storage import Storage
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "stacchip index scene.json -o index\n\n"
+    "stacchip index --api https://earth-search.aws.element84.com/v1 --collection sentinel-2-l2a "
+    "--bbox -9.2,38.6,-9.0,38.8 --datetime 2024-05 --max-items 4 -o index --skip-signature"
+)
+def index(
+    items: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Items: paths or URLs of items, collections of items, stac-geoparquet."
+        ),
+    ] = None,
+    *,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Folder (or .parquet file) of the index.")
+    ],
+    api: Annotated[str | None, typer.Option(help="URL of a STAC API to search instead.")] = None,
+    collection: Annotated[
+        list[str] | None, typer.Option("--collection", help="Collection to search; repeatable.")
+    ] = None,
+    bbox: Annotated[str | None, typer.Option(help="xmin,ymin,xmax,ymax in degrees.")] = None,
+    datetime: Annotated[
+        str | None, typer.Option(help="A date or period: 2024-05, 2024-05-01/2024-06-15.")
+    ] = None,
+    query: Annotated[
+        str | None, typer.Option(help='A query as JSON: \'{"eo:cloud_cover": {"lt": 20}}\'.')
+    ] = None,
+    max_items: Annotated[int | None, typer.Option(min=1, help="At most so many items.")] = None,
+    chip_size: Annotated[int, typer.Option(min=1, help="Pixels a side.")] = 256,
+    max_nodata: Annotated[
+        float, typer.Option(min=0, max=1, help="Chips with a larger share of nodata get no row.")
+    ] = 0.5,
+    pad: Annotated[
+        bool,
+        typer.Option(
+            "--pad",
+            help="Keep chips that reach beyond a scene's edge; padding is nodata.",
+        ),
+    ] = False,
+    stats: Annotated[
+        bool, typer.Option(help="Measure cloud and nodata; without, no pixels are read.")
+    ] = True,
+    headers: Annotated[
+        bool, typer.Option(help="Keep the files' headers, so that chips are read in one request.")
+    ] = True,
+    skip_errors: Annotated[
+        bool, typer.Option("--skip-errors", help="Leave out items that fail, and report them.")
+    ] = False,
+    replace: options.Replace = False,
+    endpoint: options.Endpoint = None,
+    region: options.Region = None,
+    skip_signature: options.SkipSignature = False,
+    requester_pays: options.RequesterPays = False,
+) -> None:
+    """Index the chips of STAC items."""
+    storage = options.make_storage(
+        endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
+    )
+    if bool(items) == bool(api):
+        raise UsageError("Name items, or search a STAC API with --api: not both.")
+    require_index(output, storage, replace=replace)
+    found: Iterable[pystac.Item | Failed]
+    if api:
+        found = search_items(
+            api,
+            collections=collection,
+            bbox=_parse_bbox(bbox),
+            datetime=datetime,
+            query=_parse_query(query),
+            max_items=max_items,
+        )
+    else:
+        found = _load_each(items or [], storage)
+    kind = Indexer if stats else NoStatsChipIndexer
+
+    def make(item: pystac.Item) -> ChipIndexer:
+        return kind(item, chip_size, max_nodata, edge="pad" if pad else "drop", storage=storage)
+
+    made = index_items(
+        found, output, make, storage, headers=headers, errors="skip" if skip_errors else "raise"
+    )
+    for item_id, error in made.skipped:
+        console.note(f"left out {item_id}: {error}")
+    if not made.chips:
+        console.note(
+            "No chip was indexed: scenes are smaller than a chip (--chip-size), or their chips "
+            "have more nodata than --max-nodata."
+        )
+    console.say(
+        f"{made.chips:,} chips of {made.items:,} items in {output}\n"
+        f"Next: {console.command('info', output)}, "
+        f"or {console.command('preview', output, '-o', 'sheet.png')}"
+    )
+    if made.skipped:
+        raise typer.Exit(1)
+
+
+def _load_each(paths: list[str], storage: Storage) -> Iterator[pystac.Item | Failed]:
+    """The items at each path, or why they cannot be read."""
+    for path in paths:
+        try:
+            yield from load_items(path, storage=storage)
+        except StacchipError as error:
+            yield Failed(path, error)
+
+
+def _parse_bbox(text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4:
+        raise UsageError(f"--bbox is xmin,ymin,xmax,ymax in degrees, not {text!r}.")
+    return numbers
+
+
+def _parse_query(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        query = json.loads(text)
+    except ValueError:
+        query = None
+    if not isinstance(query, dict):
+        raise UsageError(
+            f'--query is a JSON object such as {{"eo:cloud_cover": {{"lt": 20}}}}, not {text!r}.'
+        )
+    return query
+
+
+@app.command(epilog="Example:\n\nstacchip merge sentinel-2/index landsat/index -o index")
+def merge(
+    indexes: Annotated[
+        list[str], typer.Argument(help="Folders (with all below them) or parquet files.")
+    ],
+    *,
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder of the merged index.")],
+    drop_duplicates: Annotated[
+        bool,
+        typer.Option("--drop-duplicates", help="Keep the first of chips that are there twice."),
+    ] = False,
+    replace: options.Replace = False,
+    endpoint: options.Endpoint = None,
+    region: options.Region = None,
+    skip_signature: options.SkipSignature = False,
+    requester_pays: options.RequesterPays = False,
+) -> None:
+    """Merge indexes of any sources and chip sizes into one."""
+    storage = options.make_storage(
+        endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
+    )
+    require_index(output, storage, replace=replace)
+    merged = merge_indexes(
+        indexes, output, duplicates="drop" if drop_duplicates else "error", storage=storage
+    )
+    dropped = f", {merged.dropped:,} duplicates dropped" if merged.dropped else ""
+    console.say(
+        f"{merged.chips:,} chips of {merged.items:,} items ({', '.join(merged.platforms)}) "
+        f"in {output}{dropped}\nNext: {console.command('info', output)}"
+    )
+
+
+@app.command("remove", epilog="Example:\n\nstacchip remove index --platform naip")
+def remove_from(
+    index: Annotated[str, typer.Argument(help="Folder of the index.")],
+    *,
+    platform: Annotated[str | None, typer.Option(help="The source whose chips go.")] = None,
+    item: Annotated[str | None, typer.Option(help="The item whose chips go.")] = None,
+    endpoint: options.Endpoint = None,
+    region: options.Region = None,
+) -> None:
+    """Remove a source or an item from an index; the files of other sources stay as they are."""
+    if platform is None and item is None:
+        raise UsageError("Say what to remove: --platform, --item, or both.")
+    removed = remove(
+        index, platform=platform, item_id=item, storage=options.make_storage(endpoint, region)
+    )
+    console.say(f"{removed:,} chips removed from {index}")
+
+
+@app.command(epilog="Example:\n\nstacchip info index")
+def info(
+    index: options.Index,
+    *,
+    endpoint: options.Endpoint = None,
+    region: options.Region = None,
+    skip_signature: options.SkipSignature = False,
+) -> None:
+    """Tell what is in an index: chips by source, cloud and nodata, extent, dates."""
+    storage = options.make_storage(endpoint, region, skip_signature=skip_signature)
+    summary = summarise(scan_index(index, storage=storage))
+    if console.out.is_terminal:
+        console.out.print(summary.table())
+    else:
+        console.say(summary.text())

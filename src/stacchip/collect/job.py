@@ -1,0 +1,304 @@
+"""One row of one source: search, choose, copy or convert, write the item, index, write the index.
+
+Every object is written whole or not at all, the index last; so what is there tells how far a job
+came, and one that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from stacchip.collect.choice import Choice, row_generator
+from stacchip.collect.files import Placer
+from stacchip.collect.stored_item import CHOICES, make_stored_item, to_bytes
+from stacchip.errors import ObjectNotFound
+from stacchip.index.files.layout import MANIFEST, RECORDS
+from stacchip.index.write import write_index
+from stacchip.indexer import Indexer
+from stacchip.items import parse_item, platform_name
+from stacchip.items.archive import ITEM_NAME, safe_name
+from stacchip.sources import find_source
+from stacchip.storage.s3.orphaned_uploads import abort_orphans
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pystac
+
+    from stacchip.collect.recipe import Choices, Recipe
+    from stacchip.collect.sample import Row
+    from stacchip.collect.settings import Settings
+    from stacchip.storage import Storage
+
+
+@dataclass(frozen=True)
+class ItemReport:
+    """What became of one item.
+
+    Attributes:
+        item_id: Its id in the archive.
+        platform: Its folder.
+        files_written: Files that were copied or converted now.
+        bytes_written: Their size.
+        chips: Rows of its index; `None` where everything was there already.
+        files_s: Time that copying or converting took.
+        index_s: Time that indexing took.
+    """
+
+    item_id: str
+    platform: str
+    files_written: int = 0
+    bytes_written: int = 0
+    chips: int | None = None
+    files_s: float = 0.0
+    index_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class RowReport:
+    """What became of one row.
+
+    Attributes:
+        number: The row.
+        name: Its tile, prefix or number.
+        items: Its items that are in the archive now.
+        notes: What was asked for and is not there.
+        errors: What went wrong, without signatures or keys; a row with none has succeeded.
+    """
+
+    number: int
+    name: str
+    items: tuple[ItemReport, ...] = ()
+    notes: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """A file that would be copied: where from, and how large (`None` where nobody tells)."""
+
+    item_id: str
+    asset: str
+    href: str
+    size_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """The work of one source with what a run was told; picklable.
+
+    Attributes:
+        recipe: The source.
+        choices: What the user decided.
+        settings: What the run was told.
+    """
+
+    recipe: Recipe
+    choices: Choices
+    settings: Settings
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = ("recipe", "choices", "settings")  # what is opened belongs to one process
+        return {name: getattr(self, name) for name in names}
+
+    @cached_property
+    def storage(self) -> Storage:
+        """The stores, opened once in a process."""
+        return self.settings.open_storage(self.recipe)
+
+    def choose(self, row: Row) -> Choice:
+        """What of a row is taken."""
+        catalogue = self.settings.open_catalogue(self.recipe, self.storage)
+        dice = row_generator(self.choices.seed, row.number)
+        return self.recipe.choose(row, self.choices, catalogue, dice, self.recipe)
+
+    def run(
+        self, row: Row, *, workers: int = 1, on_item: Callable[[ItemReport], None] | None = None
+    ) -> RowReport:
+        """Bring a row into the archive.
+
+        Never raises but for a stop by the user, and what `on_item` raises.
+
+        Args:
+            row: The row.
+            workers: How many of its items are worked on at a time.
+            on_item: Called as each item is there, in the thread that brought it.
+        """
+        try:
+            choice = self.choose(row)
+        except Exception as error:  # noqa: BLE001  one bad row must not end the run: it is reported
+            return RowReport(row.number, row.name, errors=(describe_error(error),))
+        with ThreadPoolExecutor(workers, thread_name_prefix="item") as pool:
+            outcomes = list(pool.map(partial(self._try_item, on_item), choice.items))
+        return RowReport(
+            row.number,
+            row.name,
+            items=tuple(outcome for outcome in outcomes if isinstance(outcome, ItemReport)),
+            notes=choice.notes,
+            errors=tuple(outcome for outcome in outcomes if isinstance(outcome, str)),
+        )
+
+    def _try_item(
+        self, on_item: Callable[[ItemReport], None] | None, item: pystac.Item
+    ) -> ItemReport | str:
+        try:
+            report = self.archive(item)
+        except Exception as error:  # noqa: BLE001  as above, for one item of a row
+            return f"{str(item.id)[:80]}: {describe_error(error)}"
+        if on_item is not None:
+            on_item(report)
+        return report
+
+    # -- one item ----------------------------------------------------------------------------------
+
+    def archive(self, item: pystac.Item) -> ItemReport:
+        """Bring one item into the archive: its files, itself, its index, in this order.
+
+        Raises:
+            StacchipError: Whatever kept it out.
+        """
+        platform = self.platform(item)
+        layout, storage = self.settings.layout, self.storage
+        folder = layout.folder(platform, item.id)
+        present = self._list_present(item)
+        keys = self._asset_keys(item)
+        made_by = self._made_by(keys)
+        if not self.settings.write_again and self._is_complete(item, platform, present, made_by):
+            return ItemReport(item.id, platform)
+        abort_orphans(folder, storage.options_for(folder))
+        started = time.monotonic()
+        placer = Placer(self.recipe, self.choices, self.settings, storage)
+        if self.settings.assets == "link":
+            files = placer.link(item, keys)
+        else:
+            files = placer.place(item, keys, folder, present)
+        placed_s = time.monotonic()
+        item_href = layout.item(platform, item.id)
+        record = make_stored_item(
+            item,
+            files.placed,
+            href=item_href,
+            choices=made_by,
+            collection_href=self._collection_href(item),
+        )
+        storage.write(item_href, to_bytes(record))
+        stored = parse_item(record, href=item_href)
+        table = Indexer(stored, self.choices.chip_size, storage=storage).create_index()
+        write_index(
+            table,
+            layout.index_folder(platform, item.id),
+            name=layout.index_name(item.id),
+            headers={item.id: files.headers},
+            storage=storage,
+        )
+        return ItemReport(
+            item.id,
+            platform,
+            files_written=len(files.written),
+            bytes_written=sum(files.placed[key].size_bytes or 0 for key in files.written),
+            chips=table.num_rows,
+            files_s=placed_s - started,
+            index_s=time.monotonic() - placed_s,
+        )
+
+    def platform(self, item: pystac.Item) -> str:
+        """The folder of an item: as its index will call it, so that both agree."""
+        return self.recipe.platform or platform_name(item, find_source(item))
+
+    def _collection_href(self, item: pystac.Item) -> str | None:
+        """Where an API has the item's collection; static catalogues link to theirs themselves."""
+        api = self.settings.catalogue or self.recipe.catalogue
+        if not api.startswith(("http://", "https://")) or not item.collection_id:
+            return None
+        return f"{api.rstrip('/')}/collections/{item.collection_id}"
+
+    def _asset_keys(self, item: pystac.Item) -> tuple[str, ...]:
+        return self.recipe.asset_keys(item.collection_id or "", self.choices)
+
+    def _made_by(self, keys: tuple[str, ...]) -> dict[str, Any]:
+        """How an item is made, as far as it decides what is written."""
+        return {
+            "source": self.recipe.name,
+            "assets": self.settings.assets,
+            "bands": list(keys),
+            "chip_size": self.choices.chip_size,
+            "crs": self.choices.crs,
+            "resolution": self.choices.resolution,
+            "band_count": self.choices.band_count,
+        }
+
+    def _list_present(self, item: pystac.Item) -> dict[str, int]:
+        """Sizes of the files that the archive has of an item, by name."""
+        folder = self.settings.layout.folder(self.platform(item), item.id)
+        listed = self.storage.list(folder)
+        return {entry.href.rpartition("/")[2]: entry.size_bytes for entry in listed}
+
+    def _is_complete(
+        self,
+        item: pystac.Item,
+        platform: str,
+        present: Mapping[str, int],
+        made_by: Mapping[str, Any],
+    ) -> bool:
+        """Whether item, files and index are there, as they would be made now."""
+        layout = self.settings.layout
+        if ITEM_NAME not in present:
+            return False
+        index = {
+            entry.href.rpartition("/")[2]
+            for entry in self.storage.list(layout.index_folder(platform, item.id))
+        }
+        if not index >= {layout.index_name(item.id), RECORDS, MANIFEST}:
+            return False
+        try:
+            record = json.loads(self.storage.read(layout.item(platform, item.id)))
+        except (ValueError, ObjectNotFound):
+            return False
+        if record.get("properties", {}).get(CHOICES) != made_by:
+            return False
+        if self.settings.assets == "link":
+            return True
+        files = {asset["href"].rpartition("/")[2]: asset for asset in record["assets"].values()}
+        return all(present.get(name) == asset.get("file:size") for name, asset in files.items())
+
+    # -- dry run -----------------------------------------------------------------------------------
+
+    def plan(self, row: Row) -> tuple[list[PlannedFile], tuple[str, ...]]:
+        """What a run would bring of a row, and its notes; nothing is written.
+
+        Items that are there already, as they would be made now, are left out.
+
+        Raises:
+            StacchipError: The catalogue cannot be asked, or an item cannot be archived.
+        """
+        choice = self.choose(row)
+        placer = Placer(self.recipe, self.choices, self.settings, self.storage)
+        planned, notes = [], list(choice.notes)
+        for item in choice.items:
+            safe_name(item.id, what="item id")
+            keys, present = self._asset_keys(item), self._list_present(item)
+            is_there = self._is_complete(item, self.platform(item), present, self._made_by(keys))
+            if is_there and not self.settings.write_again:
+                notes.append(f"{item.id} is there already")
+                continue
+            for key in keys:
+                original = placer.look(item, key)
+                planned.append(PlannedFile(item.id, key, original.href, original.size_bytes))
+        return planned, tuple(notes)
+
+
+def describe_error(error: BaseException) -> str:
+    """One line of an error that shows no query of a URL: a query may hold a signature.
+
+    Example:
+        >>> describe_error(OSError("https://h/a.tif?sig=abc was refused"))
+        'OSError: https://h/a.tif?... was refused'
+    """
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {re.sub(r'[?][^ )]*', '?...', text)[:600]}"

@@ -1,0 +1,154 @@
+"""Many rows: in threads of this process, or as tasks of a Dask cluster."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from stacchip.collect.job import RowReport, describe_error
+from stacchip.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from stacchip.collect.job import ItemReport, Job
+    from stacchip.collect.sample import Row
+
+# a row whose worker died is given to another one; after so many deaths it is the row's fault
+RETRIES = 3
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What became of all rows.
+
+    Attributes:
+        rows: The rows' reports, by number.
+    """
+
+    rows: tuple[RowReport, ...]
+
+    @property
+    def failed(self) -> tuple[RowReport, ...]:
+        """The rows with an error."""
+        return tuple(row for row in self.rows if row.errors)
+
+    @property
+    def items(self) -> int:
+        """Items that are in the archive now."""
+        return sum(len(row.items) for row in self.rows)
+
+    @property
+    def files_written(self) -> int:
+        """Files that were copied or converted."""
+        return sum(item.files_written for row in self.rows for item in row.items)
+
+    @property
+    def bytes_written(self) -> int:
+        """Their size."""
+        return sum(item.bytes_written for row in self.rows for item in row.items)
+
+
+def collect(
+    job: Job,
+    rows: Sequence[Row],
+    *,
+    dask: str | None = None,
+    on_row: Callable[[RowReport], None] = lambda _: None,
+    on_item: Callable[[Row, ItemReport], None] = lambda *_: None,
+) -> RunReport:
+    """Bring rows into the archive; one that fails does not end the run.
+
+    Args:
+        job: The source, with what the run was told.
+        rows: The rows.
+        dask: Address of a scheduler, or `"local"` for worker processes on this machine; `None`
+            for threads of this process.
+        on_row: Called as each row ends, in the order in which they do.
+        on_item: Called as each item is there, from several threads; not with Dask, whose workers
+            tell of rows alone.
+    """
+    outcomes = _in_threads(job, rows, on_item) if dask is None else _on_dask(job, rows, dask)
+    reports = []
+    for report in outcomes:
+        on_row(report)
+        reports.append(report)
+    return RunReport(tuple(sorted(reports, key=lambda report: report.number)))
+
+
+def _in_threads(
+    job: Job, rows: Sequence[Row], on_item: Callable[[Row, ItemReport], None]
+) -> Iterator[RowReport]:
+    """Rows at a time, or, of a single row, items at a time."""
+    workers = job.settings.workers
+    if len(rows) == 1:
+        yield job.run(rows[0], workers=workers, on_item=partial(on_item, rows[0]))
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="row") as pool:
+        running = [pool.submit(job.run, row, on_item=partial(on_item, row)) for row in rows]
+        try:
+            for done in as_completed(running):
+                yield done.result()
+        finally:
+            for waiting in running:
+                waiting.cancel()
+
+
+def _on_dask(job: Job, rows: Sequence[Row], address: str) -> Iterator[RowReport]:
+    """Rows as tasks of a cluster; a task whose worker died is run by another."""
+    try:
+        distributed: Any = importlib.import_module("distributed")
+    except ImportError as error:
+        raise UsageError("Dask is not installed: pip install 'stacchip[dask]'.") from error
+    if address != "local":
+        with distributed.Client(address) as client:
+            yield from _gather(distributed, client, job, rows)
+        return
+    with local_cluster(job.settings.workers) as cluster, distributed.Client(cluster) as client:
+        yield from _gather(distributed, client, job, rows)
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Any]:
+    """A `distributed.LocalCluster` of worker processes, one thread each.
+
+    Its workers do not profile their tasks: in Python 3.11 a profiler that looks at other threads'
+    frames can lock the whole process up for good (CPython issue 106883), and seldom does.
+    """
+    dask: Any = importlib.import_module("dask")
+    distributed: Any = importlib.import_module("distributed")
+    # as long as it lives: a worker that is started again has what is set then
+    with (
+        dask.config.set({"distributed.worker.profile.enabled": False}),
+        distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+        ) as cluster,
+    ):
+        yield cluster
+
+
+def _gather(distributed: Any, client: Any, job: Job, rows: Sequence[Row]) -> Iterator[RowReport]:
+    """The rows' reports as they come; a row that no worker survives is a report too."""
+    by_key = {}
+    for row in rows:
+        future = client.submit(job.run, row, pure=False, retries=RETRIES)
+        by_key[future.key] = (future, row)
+    for future in distributed.as_completed([future for future, _ in by_key.values()]):
+        row = by_key[future.key][1]
+        if future.status == "finished":
+            yield future.result()
+        else:
+            error = future.exception()
+            _log.warning("row %d was lost: %s", row.number, type(error).__name__)
+            yield RowReport(row.number, row.name, errors=(describe_error(error),))

@@ -1,0 +1,161 @@
+"""The rows that a run works through: places of a sample layer, or lines of a list.
+
+One row is one job of an AWS Batch array (`AWS_BATCH_JOB_ARRAY_INDEX`) or one task of a Dask run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import shapely
+
+from stacchip.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from stacchip.storage import Storage
+
+
+@dataclass(frozen=True)
+class Row:
+    """One unit of work.
+
+    Attributes:
+        number: Its position in its layer or list, from 0.
+        name: What the report calls it: a tile, a prefix, or `row 7`.
+        geometry: Where it is, longitude and latitude (OGC:CRS84); `None` for a line of a list.
+        attributes: The layer's other columns.
+    """
+
+    number: int
+    name: str
+    geometry: shapely.Geometry | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def require_geometry(self) -> shapely.Geometry:
+        """The geometry, where the row has one that is not empty.
+
+        Raises:
+            UsageError: It has none.
+        """
+        if self.geometry is None or shapely.is_empty(self.geometry):
+            raise UsageError(f"Row {self.number} ({self.name}) has no geometry to search by.")
+        return self.geometry
+
+    def require(self, *columns: str) -> str:
+        """The first of these columns that the row has, as text; names match in any case.
+
+        Raises:
+            UsageError: It has none of them.
+        """
+        lower = {key.lower(): value for key, value in self.attributes.items()}
+        for column in columns:
+            value = lower.get(column.lower())
+            if isinstance(value, str) and value:
+                return value
+        raise UsageError(
+            f"Row {self.number} has none of the columns {', '.join(columns)}; "
+            f"it has: {', '.join(self.attributes) or 'none'}."
+        )
+
+
+def read_layer(path: str) -> list[Row]:
+    """The rows of a vector layer that geopandas opens (FlatGeobuf, GeoPackage, GeoParquet, ...).
+
+    Geometries are brought to longitude and latitude.
+
+    Raises:
+        UsageError: It is no layer, has no CRS, or geopandas is not installed.
+    """
+    try:
+        import geopandas  # an extra: only sample layers need it
+    except ImportError as error:
+        raise UsageError(
+            "Sample layers are read with geopandas: pip install 'stacchip[processors]'."
+        ) from error
+    is_parquet = path.endswith((".parquet", ".geoparquet"))
+    try:
+        frame = (geopandas.read_parquet if is_parquet else geopandas.read_file)(path)
+    except Exception as error:  # each format's driver has errors of its own
+        raise UsageError(
+            f"{path} cannot be read as a layer of places: {' '.join(str(error).split())}. Name one "
+            "with --sample (STACCHIP_MGRS_SOURCE or STACCHIP_SAMPLE_SOURCE)."
+        ) from error
+    if not hasattr(frame, "geometry"):
+        raise UsageError(f"{path} is a table without geometries: it is no layer of places.")
+    if frame.crs is None:
+        raise UsageError(f"The layer {path} has no CRS: longitude and latitude cannot be told.")
+    frame = frame.to_crs("OGC:CRS84").reset_index(drop=True)
+    columns = [name for name in frame.columns if name != frame.geometry.name]
+    records = frame[columns].to_dict("records")
+    return [
+        Row(number, f"row {number}", geometry, record)
+        for number, (geometry, record) in enumerate(zip(frame.geometry, records, strict=True))
+    ]
+
+
+def parse_lines(text: str) -> list[str]:
+    r"""The lines of a list without blanks and without comments (from `#` on).
+
+    Example:
+        >>> parse_lines("# tiles\nh18v04\n\n h19v04  # Italy\n")
+        ['h18v04', 'h19v04']
+    """
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+def read_list(path: str | None, *, default: str, storage: Storage | None = None) -> list[Row]:
+    """The rows of a text file, one a line; of our own file `default` where `path` is None.
+
+    Example:
+        >>> read_list(None, default="modis_tiles.txt")[0].name
+        'h16v00'
+    """
+    if path is None:
+        text = (resources.files("stacchip.collect") / "data" / default).read_text(encoding="utf-8")
+    elif storage is None:
+        raise UsageError(f"A storage is needed to read {path}.")
+    else:
+        text = _read_text(path, storage)
+    return [Row(number, line) for number, line in enumerate(parse_lines(text))]
+
+
+def _read_text(path: str, storage: Storage) -> str:
+    data = bytes(storage.read(path))
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is no list of names, one a line: it holds {data[:16]!r}... This source has a "
+            "list of its own; for yours name a text file with --sample, and unset "
+            "STACCHIP_MGRS_SOURCE and STACCHIP_SAMPLE_SOURCE where they are of another source."
+        ) from error
+
+
+def select_rows(rows: Sequence[Row], wanted: str | None) -> list[Row]:
+    """The rows `A:B` (from A to before B, either may be left out), or the one row `A`, or all.
+
+    Raises:
+        UsageError: It is neither, or names rows that are not there.
+
+    Example:
+        >>> [row.number for row in select_rows([Row(n, "") for n in range(5)], "1:3")]
+        [1, 2]
+    """
+    if wanted is None:
+        return list(rows)
+    first, colon, last = wanted.partition(":")
+    if not wanted:
+        raise UsageError("Rows are A:B or a number, not nothing.")
+    try:
+        start = int(first) if first else 0
+        stop = (int(last) if last else len(rows)) if colon else start + 1
+    except ValueError as error:
+        raise UsageError(f"Rows are A:B or a number, not {wanted!r}.") from error
+    if not 0 <= start < stop <= len(rows):
+        raise UsageError(f"There are rows 0 to {len(rows) - 1}; {wanted!r} is not among them.")
+    return list(rows[start:stop])

@@ -1,0 +1,148 @@
+"""One file into the archive: copied or converted, whole or not at all, and not twice."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stacchip.errors import AccessDenied, ObjectNotFound, StorageError
+from stacchip.raster.gdal import convert_to_cog
+from stacchip.storage import redact
+from stacchip.storage.s3.server_copy import copy_by_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from stacchip.raster.gdal import Conversion
+    from stacchip.storage import Storage
+
+TRIES = 3
+WAIT_S = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Original:
+    """A file as it lies at its source.
+
+    Attributes:
+        href: Where, unsigned.
+        size_bytes: How large; `None` where nobody tells.
+    """
+
+    href: str
+    size_bytes: int | None
+
+
+def find_original(candidates: Sequence[str], storage: Storage) -> Original:
+    """The first of the candidates that exists.
+
+    A requester-pays bucket that may not be listed answers 403, not 404, for what it does not have
+    (docs.aws.amazon.com, GetObject): a refusal too lets the next one be tried.
+
+    Raises:
+        ObjectNotFound: None is there; the error names them all.
+        AccessDenied: All were refused.
+    """
+    refused: AccessDenied | None = None
+    for href in candidates:
+        try:
+            return Original(href, storage.stat(href).size_bytes)
+        except ObjectNotFound:
+            continue
+        except AccessDenied as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+    tried = ", ".join(redact(href) for href in candidates)
+    raise ObjectNotFound(f"Nothing is at {tried}.", href=redact(candidates[0]))
+
+
+def copy_file(original: Original, target: str, storage: Storage, *, by_store: bool = True) -> None:
+    """Copy a file; it appears under its name when the last byte is there.
+
+    Args:
+        original: The file.
+        target: Where to.
+        storage: How both are reached.
+        by_store: The store may copy by itself, where it has both.
+
+    Raises:
+        StorageError: It could not be read or written, after several tries.
+    """
+
+    def copy() -> None:
+        if not (by_store and copy_by_store(original.href, target, storage)):
+            storage.copy(original.href, target)
+
+    _persist(copy, target)
+
+
+def convert_file(original: Original, target: str, conversion: Conversion, storage: Storage) -> None:
+    """Write a file anew as a COG, by way of local temporary files.
+
+    Raises:
+        StorageError: It could not be read or written, after several tries.
+        NotARaster: It cannot be converted.
+    """
+    with temporary_folder() as folder:
+        before, after = folder / "original", folder / "converted.tif"
+        _persist(lambda: storage.copy(original.href, before), original.href)
+        convert_to_cog(before, after, conversion, href=original.href)
+        before.unlink()
+        _persist(lambda: storage.write(target, after), target)
+
+
+def _persist(step: Callable[[], None], href: str) -> None:
+    """Take a step again where it may succeed then.
+
+    Single requests are repeated by the storage; this is for a whole upload, which cannot be resumed
+    in the middle and which another job may have aborted.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            return step()
+        except StorageError as error:
+            source_is_gone = isinstance(error, ObjectNotFound) and error.href != redact(href)
+            hopeless = isinstance(error, AccessDenied) or source_is_gone
+            if hopeless or attempt == TRIES:
+                raise
+            _log.warning("%s: %s; trying again", redact(href), error)
+            time.sleep(WAIT_S * attempt)
+    return None
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for the time of one conversion; those that killed jobs left are removed.
+
+    Its name carries the process id, which tells whether anybody still uses it.
+    """
+    root = Path(tempfile.gettempdir())
+    for left in root.glob("stacchip-convert-*"):
+        owner = left.name.split("-")[2]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"stacchip-convert-{os.getpid()}-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True

@@ -1,0 +1,1 @@
+"""Chips of several dates as files."""

@@ -1,0 +1,208 @@
+"""Which chip is in which cube: the same for every job of an array, and for a job that runs again.
+
+Chips that share blocks form areas (`stacchip.stream`). The areas of the whole index are put into a
+random order by the seed, and every job takes its part of that, whole cubes of chips. In a job the
+chips are mixed out of many areas at once. So a chip is in one cube, a cube has chips of many places
+and scenes, and yet a job decodes its blocks once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stacchip.errors import ObjectNotFound, UsageError
+from stacchip.stream import ChipStream, Shard
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stacchip.chipper import Chipper
+    from stacchip.cubes.sinks import CubeFolder
+    from stacchip.storage import Storage
+
+LastCube = Literal["keep", "drop"]
+CUBE_SIZE = 128
+_NUMBERS = ("chip_size", "chip_index_x", "chip_index_y")
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """What decides which chip is in which cube.
+
+    Attributes:
+        seed: Of the permutation.
+        cube_size: Chips of a cube.
+        cubes_per_job: Cubes of a job.
+        last_cube: Whether the last cube is written where it is short.
+        mixing_bytes: Decoded bytes of the areas that a job's chips are drawn from at once.
+    """
+
+    seed: int = 0
+    cube_size: int = CUBE_SIZE
+    cubes_per_job: int = 16
+    last_cube: LastCube = "keep"
+    mixing_bytes: int = 1 << 30
+
+    def __post_init__(self) -> None:
+        if self.last_cube not in ("keep", "drop"):
+            raise UsageError(f"The last cube is to keep or to drop, not {self.last_cube!r}.")
+        if self.cube_size < 1 or self.cubes_per_job < 1:
+            raise UsageError("A cube has at least one chip, and a job at least one cube.")
+
+
+@dataclass(frozen=True)
+class JobShard(Shard):
+    """A job's part of a sequence: whole cubes, but for the last job's.
+
+    Attributes:
+        chips_per_job: Chips of a job.
+        total: Chips of all jobs together.
+
+    Example:
+        >>> JobShard(1, 3, chips_per_job=4, total=9).take(np.arange(10)).tolist()
+        [4, 5, 6, 7]
+    """
+
+    chips_per_job: int = 1
+    total: int = 0
+
+    def bounds(self, count: int) -> tuple[int, int]:
+        """First and last + 1 of the job's chips."""
+        last = min(count, self.total)
+        return min(self.rank * self.chips_per_job, last), min(
+            (self.rank + 1) * self.chips_per_job, last
+        )
+
+    def take(self, sequence: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The job's part."""
+        start, stop = self.bounds(len(sequence))
+        return sequence[start:stop]
+
+
+@dataclass(frozen=True)
+class CubePlan:
+    """The cubes of an index.
+
+    Attributes:
+        chipper: Cuts the chips; its rows are all that may be in cubes.
+        settings: What decides which are in which.
+        bands: Names of the bands, for the record.
+    """
+
+    chipper: Chipper
+    settings: PlanSettings
+    bands: tuple[str, ...]
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows of all chips."""
+        return self.chipper.rows.table
+
+    @property
+    def chips(self) -> int:
+        """Chips of all cubes."""
+        count = len(self.chipper.rows)
+        if self.settings.last_cube == "drop":
+            count -= count % self.settings.cube_size
+        return count
+
+    @property
+    def cubes(self) -> int:
+        """How many cubes there are."""
+        return -(-self.chips // self.settings.cube_size)
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs there are."""
+        return -(-self.cubes // self.settings.cubes_per_job)
+
+    def numbers(self, job: int) -> range:
+        """The cubes of a job; none for a job beyond the last."""
+        per_job = self.settings.cubes_per_job
+        return range(job * per_job, max(job * per_job, min((job + 1) * per_job, self.cubes)))
+
+    def rows(self, job: int) -> dict[int, NDArray[np.int64]]:
+        """The rows of each of a job's cubes, in their order."""
+        numbers, settings = self.numbers(job), self.settings
+        if not numbers:
+            return {}
+        shard = JobShard(
+            rank=job,
+            world_size=self.jobs,
+            chips_per_job=settings.cubes_per_job * settings.cube_size,
+            total=self.chips,
+        )
+        sequence = self._stream.with_shard(shard).rows()
+        size = settings.cube_size
+        return {
+            number: sequence[place * size : (place + 1) * size]
+            for place, number in enumerate(numbers)
+        }
+
+    @cached_property
+    def _stream(self) -> ChipStream:
+        return ChipStream(
+            self.chipper,
+            order="shuffle",
+            seed=self.settings.seed,
+            memory_bytes=self.settings.mixing_bytes,
+        )
+
+    # --- its record beside the cubes
+
+    def record(self) -> dict[str, Any]:
+        """What another run must agree on to go on with the same cubes."""
+        settings = self.settings
+        return {
+            "bands": list(self.bands),
+            "chips": self.chips,
+            "chip_size": self.table["chip_size"][0].as_py(),
+            "cube_size": settings.cube_size,
+            "cubes": self.cubes,
+            "cubes_per_job": settings.cubes_per_job,
+            "index": self._fingerprint(),
+            "mixing_bytes": settings.mixing_bytes,
+            "seed": settings.seed,
+        }
+
+    def _fingerprint(self) -> str:
+        """Tells these rows in this order from others."""
+        digest = hashlib.blake2b(digest_size=16)
+        ids = pc.dictionary_encode(self.table["item_id"]).combine_chunks()
+        if isinstance(ids, pa.ChunkedArray):
+            ids = ids.chunk(0)
+        digest.update(json.dumps(ids.dictionary.to_pylist()).encode())
+        numbers = [ids.indices, *(self.table[name] for name in _NUMBERS)]
+        for column in numbers:
+            digest.update(np.ascontiguousarray(column.to_numpy(), "<i4").tobytes())
+        return digest.hexdigest()
+
+    def agree(self, folder: CubeFolder, storage: Storage) -> None:
+        """Leave the record beside the cubes, or compare it with the one that is there.
+
+        Raises:
+            UsageError: The cubes that are there were made otherwise: chips would be in two.
+        """
+        ours = self.record()
+        try:
+            theirs = json.loads(storage.read(folder.plan_href))
+        except ObjectNotFound:
+            text = json.dumps(ours, indent=1, sort_keys=True)
+            storage.write(folder.plan_href, text.encode())  # the same from every job
+            return
+        differing = sorted(name for name in ours if ours[name] != theirs.get(name))
+        if differing:
+            name = differing[0]
+            raise UsageError(
+                f"The cubes at {folder.href} were made otherwise: {name} was "
+                f"{theirs.get(name)!r} and is {ours[name]!r}. Chips would be in two cubes: use the "
+                "same index and options, or another place."
+            )

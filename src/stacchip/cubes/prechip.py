@@ -1,0 +1,326 @@
+"""From an index to cubes of chips: files that a training reads without cutting anything.
+
+A job makes its cubes one after another: the stream decodes each block of its areas once, a cube is
+filled, and while the next one is filled it is encoded and written. What is there already, whole, is
+not made again; nor are its chips cut.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stacchip.chipper import Chipper
+from stacchip.chipper.bucket import Bucket
+from stacchip.cubes.plan import CubePlan, PlanSettings
+from stacchip.cubes.sinks import Cube, CubeFolder, NpzSink, WebDatasetSink, ZarrSink
+from stacchip.errors import ChipNotFound, UsageError
+from stacchip.index import read_index
+from stacchip.items.archive import safe_name
+from stacchip.sources.training_bands import PlatformBands, get_platform
+from stacchip.storage import Storage, redact
+from stacchip.storage.s3.orphaned_uploads import abort_orphans
+from stacchip.stream import ChipStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from concurrent.futures import Future
+
+    from numpy.typing import NDArray
+
+    from stacchip.cubes.sinks import CubeSink
+    from stacchip.cubes.sinks.npy import Compression
+    from stacchip.stream import ChipBatch
+
+CubeFormat = Literal["npz", "npz-uncompressed", "webdataset", "zarr"]
+FORMATS = ("npz", "npz-uncompressed", "webdataset", "zarr")
+DEFAULT_MAX_NODATA = 0.05  # the original's
+
+
+@dataclass(frozen=True)
+class Imagery:
+    """Chips of one platform, and where their pixels are.
+
+    Attributes:
+        index: Path or URL of the index.
+        platform: Name of a source.
+        data: Bucket or folder in the layout of `stacchip.chipper.bucket.Bucket` where the files
+            lie; None for where the items say.
+        bands: Names of bands or assets; None for those of `stacchip.sources.training_bands`.
+        max_nodata: The largest share of nodata of a chip, 0..1; None for any.
+        max_cloud: The largest share of cloud of a chip, 0..1; None for any.
+        chip_size: Where the index has several.
+    """
+
+    index: str
+    platform: str
+    data: str | None = None
+    bands: tuple[str, ...] | None = None
+    max_nodata: float | None = DEFAULT_MAX_NODATA
+    max_cloud: float | None = None
+    chip_size: int | None = None
+
+    @property
+    def platform_bands(self) -> PlatformBands:
+        """The bands of its chips.
+
+        Raises:
+            UsageError: The platform is not known, and no bands are named.
+        """
+        return get_platform(self.platform, self.bands)
+
+    def open(self, storage: Storage) -> Chipper:
+        """What cuts the chips: a row a chip that is wanted.
+
+        Raises:
+            ChipNotFound: No chip is within the limits.
+            UsageError: The index has several chip sizes, and none was chosen.
+        """
+        table = read_index(
+            self.index,
+            storage=storage,
+            platform=self.platform,
+            max_nodata=self.max_nodata,
+            max_cloud=self.max_cloud,
+            chip_size=self.chip_size,
+        )
+        # a chip wholly outside the Earth's edge has no pixels, and no place to be told
+        table = table.filter(pc.is_valid(table["bbox"]))
+        if not table.num_rows:
+            raise ChipNotFound(
+                f"No chip of platform {self.platform!r} in {redact(self.index)} is within these "
+                "limits; see: stacchip info"
+            )
+        sizes = pc.unique(table["chip_size"]).to_pylist()
+        if len(sizes) > 1:
+            raise UsageError(
+                f"The index has chips of {', '.join(map(str, sorted(sizes)))} pixels: choose one "
+                "(chip_size=, --chip-size)."
+            )
+        if self.data is not None:
+            table = _with_item_hrefs(table, Bucket.named(self.data))
+        return self.chipper_of(table, storage)
+
+    def chipper_of(self, table: pa.Table, storage: Storage) -> Chipper:
+        """What cuts the chips of some of the rows."""
+        mount = None if self.data is None else Bucket.named(self.data).href
+        return Chipper(table, mount, self.platform_bands.assets, storage=storage)
+
+
+def _with_item_hrefs(table: pa.Table, bucket: Bucket) -> pa.Table:
+    """The rows of one platform, with the item's place in the bucket where a row tells none."""
+    column = table["item_href"]
+    if not column.null_count:
+        return table
+    platform = table["platform"][0].as_py()
+    ids = pc.unique(table["item_id"])
+    places = pa.array([bucket.item_href(platform, each) for each in ids.to_pylist()], pa.string())
+    filled = pc.coalesce(column, places.take(pc.index_in(table["item_id"], value_set=ids)))
+    return table.set_column(table.schema.get_field_index("item_href"), "item_href", filled)
+
+
+@dataclass(frozen=True)
+class Prechip:
+    """What a run is told; picklable, so that workers elsewhere run as told.
+
+    Attributes:
+        imagery: The chips.
+        target: Bucket or folder of the cubes.
+        settings: What decides which chip is in which cube.
+        form: `"npz"` as the original's, `"npz-uncompressed"`, `"webdataset"` or `"zarr"`.
+        writers: Cubes that are encoded and written at the same time as the next one is cut.
+        memory_bytes: What decoded blocks may take; cubes come on top, `writers` + 2 of them.
+        storage: Where everything is read from and written to.
+    """
+
+    imagery: Imagery
+    target: str
+    settings: PlanSettings = field(default_factory=PlanSettings)
+    form: CubeFormat = "npz"
+    writers: int = 2
+    memory_bytes: int = 1 << 30
+    storage: Storage = field(default_factory=Storage)
+
+    def __post_init__(self) -> None:
+        safe_name(self.imagery.platform, what="platform")
+        if self.form not in FORMATS:
+            raise UsageError(f"Cubes are {', '.join(FORMATS)}, not {self.form!r}.")
+        if self.writers < 1:
+            raise UsageError("At least one cube is written at a time.")
+
+    @property
+    def folder(self) -> CubeFolder:
+        """Where the cubes lie."""
+        return CubeFolder(Bucket.named(self.target).href.rstrip("/"), self.imagery.platform)
+
+    def plan(self) -> CubePlan:
+        """Which chip is in which cube."""
+        chipper = self.imagery.open(self.storage)
+        return CubePlan(chipper, self.settings, self.imagery.platform_bands.names)
+
+    def open_sink(self, plan: CubePlan) -> CubeSink:
+        """What writes the cubes.
+
+        Raises:
+            UsageError: A library is not installed.
+        """
+        size = self.settings.cube_size
+        if self.form == "webdataset":
+            return WebDatasetSink(self.folder, self.storage, size)
+        if self.form == "zarr":
+            return ZarrSink(
+                self.folder,
+                self.storage,
+                cube_size=size,
+                chips=plan.chips,
+                bands=plan.bands,
+                chip_size=plan.table["chip_size"][0].as_py(),
+            )
+        compression: Compression = "none" if self.form == "npz-uncompressed" else "deflate"
+        return NpzSink(self.folder, self.storage, compression)
+
+    def run(self, job: int, plan: CubePlan | None = None) -> PrechipReport:
+        """Make the cubes of a job.
+
+        Args:
+            job: Its number, from 0; beyond the last there is nothing to do.
+            plan: That of `plan()`, where it is at hand.
+
+        Raises:
+            UsageError: Other cubes are there.
+            AssetNotFound: An item lacks an asset or a band.
+            RasterError: A file is broken; item and asset are named.
+            StorageError: A file could not be had, or a cube not be written.
+        """
+        if job < 0:
+            raise UsageError(f"Jobs count from 0: {job}.")
+        begin = time.perf_counter()
+        plan = plan or self.plan()
+        plan.agree(self.folder, self.storage)
+        sink = self.open_sink(plan)
+        numbers = plan.numbers(job)
+        complete = sink.find_complete(numbers)
+        rows = plan.rows(job) if len(complete) < len(numbers) else {}
+        rows = {number: each for number, each in rows.items() if number not in complete}
+        self._abort_orphans([sink.cube_href(number) for number in rows])
+        written = sum(_write_all(sink, self._cut(plan, rows), self.writers)) if rows else 0
+        return PrechipReport(
+            job=job,
+            jobs=plan.jobs,
+            cubes=len(rows),
+            cubes_there=len(complete),
+            chips=sum(map(len, rows.values())),
+            bytes_written=written,
+            seconds=time.perf_counter() - begin,
+        )
+
+    def _abort_orphans(self, hrefs: list[str]) -> None:
+        """Abort what a killed job left unfinished of these cubes; other jobs' are left alone."""
+        if hrefs:
+            folder = f"{self.folder.href}/"
+            abort_orphans(folder, self.storage.options_for(folder), only=hrefs)
+
+    def _cut(self, plan: CubePlan, rows: Mapping[int, NDArray[np.int64]]) -> Iterator[Cube]:
+        """The cubes of these rows, in this order."""
+        table = plan.table.take(pa.array(np.concatenate(list(rows.values()))))
+        stream = ChipStream(
+            self.imagery.chipper_of(table, self.storage),
+            order="index",
+            memory_bytes=self.memory_bytes,
+            dtype=np.float32,
+            with_valid=False,
+        )
+        return fill_cubes(
+            stream.batches(self.settings.cube_size),
+            {number: len(each) for number, each in rows.items()},
+            table,
+            self.imagery.platform_bands,
+        )
+
+
+@dataclass(frozen=True)
+class PrechipReport:
+    """What became of a job.
+
+    Attributes:
+        job: Its number.
+        jobs: How many there are.
+        cubes: Cubes that were written now.
+        cubes_there: Cubes that were there already.
+        chips: Chips in the cubes that were written.
+        bytes_written: Their size.
+        seconds: What it took.
+    """
+
+    job: int
+    jobs: int
+    cubes: int
+    cubes_there: int
+    chips: int
+    bytes_written: int
+    seconds: float
+
+
+def fill_cubes(
+    batches: Iterator[ChipBatch],
+    sizes: Mapping[int, int],
+    table: pa.Table,
+    platform: PlatformBands,
+) -> Iterator[Cube]:
+    """Cubes out of batches of chips.
+
+    Args:
+        batches: Of all rows of the table; those of files with other bands may come in another
+            order.
+        sizes: How many chips each cube has; they are the table's rows, one cube after another.
+        table: The chips' rows.
+        platform: Which bands.
+
+    Raises:
+        AssetNotFound: A file has fewer bands than are wanted.
+    """
+    numbers = list(sizes)
+    ends = np.cumsum(list(sizes.values()))
+    filling: dict[int, NDArray[np.float32]] = {}
+    missing = dict(enumerate(sizes.values()))
+    for batch in batches:
+        bands = platform.places_in(batch.bands, item_id=batch.keys[0].item_id)
+        is_plain = bands == list(range(len(batch.bands)))
+        for place in np.unique(cubes := np.searchsorted(ends, batch.rows, side="right")).tolist():
+            chosen = np.flatnonzero(cubes == place)
+            slots = batch.rows[chosen] - (ends[place] - sizes[numbers[place]])
+            whole = len(chosen) == len(batch) == sizes[numbers[place]]
+            if whole and is_plain and (np.diff(slots) == 1).all():
+                filling[place] = batch.array
+            else:
+                shape = (sizes[numbers[place]], len(bands), *batch.array.shape[2:])
+                pixels = filling.setdefault(place, np.empty(shape, np.float32))
+                for slot, number in zip(slots.tolist(), chosen.tolist(), strict=True):
+                    pixels[slot] = batch.array[number][bands]
+            missing[place] -= len(chosen)
+            if not missing[place]:
+                start = int(ends[place]) - sizes[numbers[place]]
+                part = table.slice(start, sizes[numbers[place]])
+                yield Cube(numbers[place], filling.pop(place), part)
+
+
+def _write_all(sink: CubeSink, cubes: Iterator[Cube], writers: int) -> Iterator[int]:
+    """Write cubes while the next one is cut; gives the bytes of each.
+
+    At most `writers` are on their way; the first that fails ends the run once those have ended.
+    """
+    under_way: set[Future[int]] = set()
+    with ThreadPoolExecutor(writers, thread_name_prefix="stacchip-cube") as pool:
+        for cube in cubes:
+            under_way.add(pool.submit(sink.write, cube))
+            del cube
+            while len(under_way) >= writers:
+                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        yield from (future.result() for future in under_way)

@@ -1,0 +1,145 @@
+"""Arrays as numpy's files have them, and zip files of them: `.npy` and `.npz`.
+
+numpy's own writer compresses with zlib, at a twentieth of the speed at which chips are cut. Here
+Intel's ISA-L does, which any reader of zip files understands. The same arrays give the same bytes
+on machines of one kind: no file has a date, but ISA-L finds other matches on other processors.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from stacchip.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+Compression = Literal["deflate", "none"]
+
+# reflectances as float32, a core: ISA-L's level 1 450 MB/s to 25 %, libdeflate's 240 MB/s to 22 %,
+# zlib's 20 MB/s to 25 %
+_LEVEL = 1
+_RAW = -15  # a zip file has its own head and check sum
+_PART = 1 << 20
+_STORED, _DEFLATED = 0, 8
+_VERSION = 45  # the first that knows files beyond 4 GiB
+_MIDNIGHT = 0
+_FIRST_OF_JANUARY_1980 = 0x21  # a zip file knows nothing earlier; the same bytes at any time
+_LARGE = 0xFFFFFFFF
+_REGULAR_FILE = 0o100644 << 16
+_UNIX = 3 << 8
+
+
+def npy_header(array: NDArray[Any]) -> bytes:
+    """What an `.npy` file begins with; the array's own bytes follow, in C order."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+    )
+    return file.getvalue()
+
+
+def npy_bytes(array: NDArray[Any]) -> bytes:
+    """An array as an `.npy` file.
+
+    Example:
+        >>> np.load(io.BytesIO(npy_bytes(np.arange(3))))
+        array([0, 1, 2])
+    """
+    return b"".join(_npy_parts(array))
+
+
+def _npy_parts(array: NDArray[Any]) -> Iterator[bytes | memoryview]:
+    """An array as the parts of an `.npy` file, not copied: a cube has hundreds of megabytes."""
+    yield npy_header(array)
+    memory = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    for at in range(0, len(memory), _PART):
+        yield memory[at : at + _PART]
+
+
+def npz_bytes(
+    arrays: Mapping[str, NDArray[Any]], compression: Compression = "deflate"
+) -> bytearray:
+    """Arrays as an `.npz` file, in their order.
+
+    The format is that of PKWARE's APPNOTE.TXT 6.3.10, 4.3.7 to 4.3.16, with the extra fields for
+    files beyond 4 GiB (4.5.3) throughout.
+
+    Raises:
+        UsageError: The library that compresses is not installed.
+
+    Example:
+        >>> data = npz_bytes({"pixels": np.zeros((2, 3)), "hour_norm": np.ones(2)})
+        >>> np.load(io.BytesIO(data))["hour_norm"]
+        array([1., 1.])
+    """
+    out = bytearray()
+    directory = bytearray()
+    for name, array in arrays.items():
+        check, plain_size, packed = _pack(array, compression)
+        packed_size = sum(map(len, packed))
+        method = _STORED if compression == "none" else _DEFLATED
+        facts = (method, _MIDNIGHT, _FIRST_OF_JANUARY_1980, check, _LARGE, _LARGE)
+        file_name = f"{name}.npy".encode()
+        sizes = struct.pack("<HHQQ", 1, 16, plain_size, packed_size)
+        where = struct.pack("<HHQQQ", 1, 24, plain_size, packed_size, len(out))
+        directory += struct.pack(
+            "<4sHHHHHHLLLHHHHHLL", b"PK\x01\x02", _UNIX | _VERSION, _VERSION, 0, *facts,
+            len(file_name), len(where), 0, 0, 0, _REGULAR_FILE, _LARGE,
+        )  # fmt: skip
+        directory += file_name + where
+        out += struct.pack(
+            "<4sHHHHHLLLHH", b"PK\x03\x04", _VERSION, 0, *facts, len(file_name), len(sizes)
+        )
+        out += file_name + sizes
+        for part in packed:
+            out += part
+    end = _end(len(arrays), len(directory), len(out))
+    out += directory + end
+    return out
+
+
+def _pack(
+    array: NDArray[Any], compression: Compression
+) -> tuple[int, int, list[bytes | memoryview]]:
+    """Check sum and size of an array's `.npy` file, and the bytes that stand for it."""
+    check = size = 0
+    packed: list[bytes | memoryview] = []
+    compressor = None if compression == "none" else _compressor()
+    for part in _npy_parts(array):
+        check, size = zlib.crc32(part, check), size + len(part)
+        packed.append(part if compressor is None else compressor.compress(part))
+    if compressor is not None:
+        packed.append(compressor.flush())
+    return check, size, packed
+
+
+def _compressor() -> Any:
+    try:
+        from isal import isal_zlib  # an extra: only cubes need it
+    except ImportError as error:
+        raise UsageError(
+            "Cubes are compressed with ISA-L: pip install 'stacchip[processors]'; or write them "
+            "uncompressed."
+        ) from error
+    return isal_zlib.compressobj(level=_LEVEL, wbits=_RAW)
+
+
+def _end(count: int, size: int, start: int) -> bytes:
+    """The end of a zip file whose directory has so many entries and bytes, and starts there."""
+    large = struct.pack(
+        "<4sQHHLLQQQQ", b"PK\x06\x06", 44, _VERSION, _VERSION, 0, 0, count, count, size, start
+    )
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, start + size, 1)
+    return (
+        large
+        + locator
+        + struct.pack("<4sHHHHLLH", b"PK\x05\x06", 0, 0, count, count, min(size, _LARGE), _LARGE, 0)
+    )

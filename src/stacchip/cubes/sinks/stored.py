@@ -1,0 +1,111 @@
+"""The cubes that are there, in whichever form they were written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stacchip.cubes.sinks.cube import VERSION, CubeFolder, CubeReader
+from stacchip.cubes.sinks.npz import NpzReader
+from stacchip.cubes.sinks.webdataset import WebDatasetReader
+from stacchip.cubes.sinks.zarr import ZarrReader
+from stacchip.errors import ChipNotFound, UsageError
+from stacchip.storage import child_href, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stacchip.storage import Storage
+
+READERS: dict[str, type[CubeReader]] = {
+    "npz": NpzReader,
+    "webdataset": WebDatasetReader,
+    "zarr": ZarrReader,
+}
+"""What reads the cubes of each form."""
+
+
+@dataclass(frozen=True)
+class StoredCubes:
+    """The cubes of a platform.
+
+    Attributes:
+        numbers: Which cubes are there, ascending.
+        reader: What reads them.
+    """
+
+    numbers: tuple[int, ...]
+    reader: CubeReader
+
+
+def find_cubes(folder: CubeFolder, storage: Storage, form: str | None = None) -> StoredCubes:
+    """The cubes that a folder holds.
+
+    Args:
+        folder: Where they lie.
+        storage: How to reach it.
+        form: Which, where cubes of several forms lie there; `"npz-uncompressed"` is `"npz"`.
+
+    Raises:
+        ChipNotFound: There are none.
+        UsageError: There are cubes of several forms, or there is no such form.
+
+    Example:
+        >>> from stacchip.storage import Storage
+        >>> find_cubes(CubeFolder("./nowhere", "naip"), Storage())
+        Traceback (most recent call last):
+        stacchip.errors.ChipNotFound: There are no cubes at ./nowhere/mode_v1_chipper_v2/naip.
+    """
+    kinds = READERS if form is None else _kinds_of(form)
+    names = [name for _, name in _list_names(folder.href, storage)]
+    there = {}
+    for form_there, kind in kinds.items():
+        found = [int(match[1]) for name in names if (match := kind.pattern.fullmatch(name))]
+        if found:
+            there[form_there] = tuple(sorted(found))
+    if not there:
+        raise ChipNotFound(f"There are no cubes at {redact(folder.href)}.")
+    if len(there) > 1:
+        raise UsageError(
+            f"At {redact(folder.href)} are cubes as {' and '.join(there)}: choose one "
+            "(form=, --format)."
+        )
+    ((form_there, numbers),) = there.items()
+    return StoredCubes(numbers, kinds[form_there](folder, storage))
+
+
+def _kinds_of(form: str) -> dict[str, type[CubeReader]]:
+    """The one reader of a form."""
+    name = "npz" if form == "npz-uncompressed" else form  # the file itself tells which
+    if name not in READERS:
+        raise UsageError(f"Cubes are read from {', '.join(READERS)}, not {form!r}.")
+    return {name: READERS[name]}
+
+
+def find_platforms(root: str, storage: Storage) -> list[str]:
+    """The platforms of which there are cubes, by name.
+
+    Args:
+        root: The bucket or folder of all cubes.
+        storage: How to reach it.
+
+    Example:
+        >>> from stacchip.storage import Storage
+        >>> find_platforms("./nowhere", Storage())
+        []
+    """
+    patterns = {kind.pattern for kind in READERS.values()}
+    return sorted(
+        {
+            platform
+            for platform, name in _list_names(child_href(root, VERSION), storage)
+            if any(pattern.fullmatch(name) for pattern in patterns)
+        }
+    )
+
+
+def _list_names(href: str, storage: Storage) -> Iterator[tuple[str, str]]:
+    """All that lies below a folder: its platform, and its name within the platform's folder."""
+    for entry in storage.list(f"{href}/"):
+        platform, _, name = entry.href.rpartition(f"/{VERSION}/")[2].partition("/")
+        yield platform, name

@@ -1,0 +1,145 @@
+"""Cubes as shards of WebDataset: a tar file each, a sample a chip."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from stacchip.cubes.sinks.cube import ARRAYS, not_a_cube
+from stacchip.cubes.sinks.npy import npy_bytes
+from stacchip.errors import ObjectNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from numpy.typing import NDArray
+
+    from stacchip.cubes.sinks.cube import Cube, CubeFolder
+    from stacchip.storage import Storage
+
+SUFFIX = ".tar"
+_END = bytes(2 * tarfile.BLOCKSIZE)  # a tar file ends with two empty blocks (POSIX pax, "ustar")
+
+
+class WebDatasetSink:
+    """Writes `cube_{n}.tar`.
+
+    Of each chip it has `{key}.pixels.npy`, `{key}.lon_norm.npy`, ..., and `{key}.json`. The key is
+    the chip's place among all cubes; the JSON has its chipid, item and datetime, since an id may
+    have dots, which part keys from names here. `webdataset` decodes them by itself:
+    `WebDataset("cube_{0..99}.tar").decode()`.
+
+    Args:
+        folder: Where the cubes lie.
+        storage: How to reach it.
+        cube_size: Chips of a full cube: the keys count with it.
+    """
+
+    def __init__(self, folder: CubeFolder, storage: Storage, cube_size: int) -> None:
+        self._folder = folder
+        self._storage = storage
+        self._cube_size = cube_size
+
+    def cube_href(self, number: int) -> str:
+        """The shard of a cube."""
+        return self._folder.cube_href(number, SUFFIX)
+
+    def find_complete(self, numbers: Iterable[int]) -> set[int]:
+        """Those of the cubes that are there and end as a tar file does."""
+        return {number for number in numbers if self._is_complete(number)}
+
+    def _is_complete(self, number: int) -> bool:
+        href = self.cube_href(number)
+        try:
+            size = self._storage.stat(href).size_bytes or 0
+            if size % tarfile.RECORDSIZE or not size:
+                return False
+            tail = self._storage.read_range(href, size - len(_END), len(_END))
+        except ObjectNotFound:
+            return False
+        return bytes(tail.data) == _END
+
+    def write(self, cube: Cube) -> int:
+        """Write a cube; returns its bytes."""
+        arrays = cube.arrays()
+        about = cube.table.select(["chipid", "platform", "item_id", "datetime"]).to_pylist()
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+            for place, facts in enumerate(about):
+                key = f"{cube.number * self._cube_size + place:09d}"
+                for name, array in arrays.items():
+                    _add(archive, f"{key}.{name}.npy", npy_bytes(array[place]))
+                facts["datetime"] = facts["datetime"].isoformat()
+                _add(archive, f"{key}.json", json.dumps(facts, sort_keys=True).encode())
+        data = file.getbuffer()
+        self._storage.write(self.cube_href(cube.number), data)
+        return len(data)
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Add a file that has no owner and no date, so that the same cube gives the same bytes."""
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    archive.addfile(member, io.BytesIO(data))
+
+
+@dataclass(frozen=True)
+class WebDatasetReader:
+    """Reads what `WebDatasetSink` wrote: the samples of a shard, stacked to a cube.
+
+    Args:
+        folder: Where the cubes lie.
+        storage: How to reach it.
+    """
+
+    folder: CubeFolder
+    storage: Storage
+    pattern: ClassVar[re.Pattern[str]] = re.compile(rf"cube_(\d+){re.escape(SUFFIX)}")
+
+    def cube_href(self, number: int) -> str:
+        """The shard of a cube."""
+        return self.folder.cube_href(number, SUFFIX)
+
+    def read(self, number: int, names: Collection[str] = ARRAYS) -> dict[str, NDArray[np.generic]]:
+        """A cube's arrays by name.
+
+        Raises:
+            ObjectNotFound: There is no such cube.
+            IndexFormatError: It is no shard of chips, or not a whole one.
+        """
+        data = self.storage.read(self.cube_href(number))
+        try:
+            if len(data) % tarfile.RECORDSIZE or not data.endswith(_END):
+                # cut off between two files, a tar file would seem whole
+                raise tarfile.ReadError("The end is missing.")
+            with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+                return {name: _stack(archive, name) for name in names}
+        except (ValueError, EOFError, tarfile.TarError) as error:
+            raise not_a_cube(self.cube_href(number)) from error
+
+
+def _stack(archive: tarfile.TarFile, name: str) -> NDArray[np.generic]:
+    """The arrays of one name of all samples, in their order."""
+    members = [each for each in archive if each.name.partition(".")[2] == f"{name}.npy"]
+    if not members:
+        raise tarfile.ReadError(f"No sample has {name}.")
+    first = _load(archive, members[0])
+    # one by one into their place: a list of them would be a second cube in memory
+    stacked = np.empty((len(members), *first.shape), first.dtype)
+    for place, member in enumerate(members):
+        stacked[place] = _load(archive, member)
+    return stacked
+
+
+def _load(archive: tarfile.TarFile, member: tarfile.TarInfo) -> NDArray[Any]:
+    file = archive.extractfile(member)
+    if file is None:
+        raise tarfile.ReadError(f"{member.name} is no file.")
+    array: NDArray[Any] = np.load(io.BytesIO(file.read()), allow_pickle=False)
+    return array

@@ -1,0 +1,185 @@
+"""Cubes as one Zarr group: sharded arrays, of which each cube fills one shard.
+
+`pixels` is (chip, band, y, x) with a chunk a chip and a shard a cube, so that a chip is one ranged
+read; `lon_norm`, `lat_norm`, `week_norm` and `hour_norm` are (chip, 2) with a chunk a cube. Zarr
+makes the bytes in memory, and our storage writes them: each object whole, `pixels` last, so that a
+shard of pixels says that its cube is complete. Jobs touch no object of one another but the
+metadata, which are the same for all.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from stacchip.cubes.sinks.cube import ARRAYS, not_a_cube
+from stacchip.errors import UsageError
+from stacchip.storage import child_href
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from stacchip.cubes.sinks.cube import Cube, CubeFolder
+    from stacchip.storage import Storage
+
+NAME = "cubes.zarr"
+METADATA = "zarr.json"
+
+
+class ZarrSink:
+    """Writes `cubes.zarr`.
+
+    Args:
+        folder: Where the cubes lie.
+        storage: How to reach it.
+        cube_size: Chips of a full cube.
+        chips: Chips of all cubes.
+        bands: The bands' names; the group's attributes have them.
+        chip_size: Pixels a side.
+
+    Raises:
+        UsageError: Zarr is not installed.
+    """
+
+    def __init__(
+        self,
+        folder: CubeFolder,
+        storage: Storage,
+        *,
+        cube_size: int,
+        chips: int,
+        bands: tuple[str, ...],
+        chip_size: int,
+    ) -> None:
+        self._zarr = _import_zarr()
+        self._root = child_href(folder.href, NAME)
+        self._storage = storage
+        self._cube_size = cube_size
+        self._shape = (chips, len(bands), chip_size, chip_size)
+        self._bands = bands
+        self._has_metadata = False
+
+    def cube_href(self, number: int) -> str:
+        """The shard of a cube's pixels."""
+        return child_href(self._root, _shard("pixels", number))
+
+    def find_complete(self, numbers: Iterable[int]) -> set[int]:
+        """Those of the cubes whose shard of pixels is there."""
+        return {number for number in numbers if self._storage.exists(self.cube_href(number))}
+
+    def write(self, cube: Cube) -> int:
+        """Write a cube's shards; returns their bytes."""
+        if not self._has_metadata:  # the same bytes, whoever writes them
+            self._put({key: data for key, data in self._make(None).items() if _is_metadata(key)})
+            self._has_metadata = True
+        made = self._make(cube)
+        return self._put({key: data for key, data in made.items() if not _is_metadata(key)})
+
+    def _make(self, cube: Cube | None) -> dict[str, bytes]:
+        """The objects of a group with one cube in it, or with none."""
+        objects: dict[str, Any] = {}
+        store = self._zarr.storage.MemoryStore(objects)
+        group = self._zarr.create_group(
+            store, attributes={"bands": list(self._bands), "chips_per_shard": self._cube_size}
+        )
+        chips, *chip_shape = self._shape
+        pixels: dict[str, Any] = {
+            "shape": self._shape,
+            "chunks": (1, *chip_shape),
+            "shards": (self._cube_size, *chip_shape),
+            "dtype": "float32",
+            "dimension_names": ("chip", "band", "y", "x"),
+        }
+        encoded: dict[str, Any] = {
+            "shape": (chips, 2),
+            "chunks": (self._cube_size, 2),
+            "dtype": "float32",
+            "dimension_names": ("chip", "sine_cosine"),
+        }
+        arrays = {} if cube is None else cube.arrays()
+        for name in ARRAYS:
+            # values that equal the fill value are written, too: a shard of them says "complete"
+            array = group.create_array(
+                name,
+                **(pixels if name == "pixels" else encoded),
+                config={"write_empty_chunks": True},
+            )
+            if cube is not None:
+                start = cube.number * self._cube_size
+                array[start : start + len(arrays[name])] = arrays[name]
+        return {key: buffer.to_bytes() for key, buffer in objects.items()}
+
+    def _put(self, objects: dict[str, bytes]) -> int:
+        """Write objects, those of the pixels last."""
+        for key in sorted(objects, key=lambda key: (key.startswith("pixels/"), key)):
+            self._storage.write(child_href(self._root, key), objects[key])
+        return sum(map(len, objects.values()))
+
+
+@dataclass(frozen=True)
+class ZarrReader:
+    """Reads what `ZarrSink` wrote, a cube's shards at a time.
+
+    Args:
+        folder: Where the cubes lie.
+        storage: How to reach it.
+    """
+
+    folder: CubeFolder
+    storage: Storage
+    pattern: ClassVar[re.Pattern[str]] = re.compile(rf"{re.escape(NAME)}/pixels/c/(\d+)/0/0/0")
+
+    def cube_href(self, number: int) -> str:
+        """The shard of a cube's pixels."""
+        return self._href(_shard("pixels", number))
+
+    def _href(self, key: str) -> str:
+        return child_href(self.folder.href, f"{NAME}/{key}")
+
+    def read(self, number: int, names: Collection[str] = ARRAYS) -> dict[str, NDArray[np.generic]]:
+        """A cube's arrays by name.
+
+        Raises:
+            ObjectNotFound: There is no such cube.
+            IndexFormatError: It is no group of cubes, or a shard is broken.
+            UsageError: Zarr is not installed.
+        """
+        zarr = _import_zarr()
+        from zarr.core.buffer import default_buffer_prototype  # as above
+
+        keys = [METADATA]
+        for name in names:
+            keys += [f"{name}/{METADATA}", _shard(name, number)]
+        blobs = {key: self.storage.read(self._href(key)) for key in keys}
+        if not all(blobs.values()):  # of an empty shard zarr makes zeros
+            raise not_a_cube(self.cube_href(number))
+        to_buffer = default_buffer_prototype().buffer.from_bytes
+        objects = {key: to_buffer(blob) for key, blob in blobs.items()}
+        try:
+            store = zarr.storage.MemoryStore(objects)
+            group = zarr.open_group(store, mode="r")
+            size = group.attrs["chips_per_shard"]
+            return {name: group[name][number * size : (number + 1) * size] for name in names}
+        except (ValueError, KeyError, TypeError) as error:
+            raise not_a_cube(self.cube_href(number)) from error
+
+
+def _import_zarr() -> Any:
+    try:
+        import zarr  # an extra: only this form needs it
+    except ImportError as error:
+        raise UsageError("Cubes in Zarr: pip install 'stacchip[processors]'.") from error
+    return zarr
+
+
+def _shard(name: str, number: int) -> str:
+    """The key of a cube's shard of an array."""
+    return f"{name}/c/{number}/0/0/0" if name == "pixels" else f"{name}/c/{number}/0"
+
+
+def _is_metadata(key: str) -> bool:
+    return key.rpartition("/")[2] == METADATA

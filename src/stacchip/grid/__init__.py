@@ -1,0 +1,1 @@
+"""Where pixels lie: CRSs, geoboxes, windows, chip grids and footprints."""

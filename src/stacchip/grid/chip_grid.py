@@ -1,0 +1,175 @@
+"""The grid of chips on a reference band: their number, windows, boxes and footprints."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
+from typing import Any, Literal
+
+import pyproj
+import shapely
+from affine import Affine
+
+from stacchip.errors import ChipOutOfRange, UsageError
+from stacchip.grid.crs import name_crs
+from stacchip.grid.footprints import Footprints, make_footprints
+from stacchip.grid.geobox import GeoBox
+from stacchip.grid.window import Window
+
+__all__ = ["ChipGrid", "Edge", "require_grid"]
+
+Edge = Literal["drop", "pad"]
+"""What becomes of pixels beyond the last whole chip: left out, or a chip padded with nodata."""
+
+
+@dataclass(frozen=True)
+class ChipGrid:
+    """The squares of `chip_size` pixels that a reference band is cut into, from its first pixel.
+
+    Chip (x, y) is the one in column x and row y; both count from zero.
+
+    Args:
+        geobox: CRS, transform and shape of the reference band; rotated ones are fine.
+        chip_size: Side of a chip in pixels.
+        edge: `"drop"` leaves out chips that would reach beyond the last row or column of pixels,
+            `"pad"` keeps them.
+
+    Raises:
+        UsageError: The chip size is not positive, `edge` is unknown, or the geobox has no CRS.
+
+    Example:
+        >>> from odc.geo.geobox import GeoBox
+        >>> geobox = GeoBox.from_bbox((500000, 0, 510000, 6000), "EPSG:32633", resolution=10)
+        >>> grid = ChipGrid(geobox, 256)
+        >>> grid.x_size, grid.y_size, grid.size
+        (3, 2, 6)
+        >>> ChipGrid(geobox, 256, edge="pad").size
+        12
+        >>> grid.bbox(0, 0)
+        (500000.0, 3440.0, 502560.0, 6000.0)
+        >>> grid.crs_name
+        'EPSG:32633'
+    """
+
+    geobox: GeoBox
+    chip_size: int = 256
+    edge: Edge = "drop"
+
+    def __post_init__(self) -> None:
+        require_grid(self.chip_size, self.edge)
+        if self.geobox.crs is None:
+            raise UsageError("A chip grid needs a geobox with a CRS; this one has none.")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the reference band in pixels."""
+        height, width = self.geobox.shape
+        return int(height), int(width)
+
+    @property
+    def x_size(self) -> int:
+        """Number of columns of chips."""
+        return self._count(self.shape[1])
+
+    @property
+    def y_size(self) -> int:
+        """Number of rows of chips."""
+        return self._count(self.shape[0])
+
+    @property
+    def size(self) -> int:
+        """Number of chips."""
+        return self.x_size * self.y_size
+
+    def _count(self, pixels: int) -> int:
+        rounded = math.ceil if self.edge == "pad" else math.floor
+        return int(rounded(pixels / self.chip_size))
+
+    @property
+    def transform(self) -> Affine:
+        """Affine from pixel (column, row) of the reference band to its CRS."""
+        return self.geobox.affine
+
+    @cached_property
+    def crs(self) -> pyproj.CRS:
+        """The CRS of the reference band."""
+        return pyproj.CRS.from_user_input(self.geobox.crs)
+
+    @property
+    def crs_name(self) -> str:
+        """The CRS as the column `crs` has it: an authority's code, or else WKT2."""
+        return name_crs(self.crs.to_wkt())
+
+    def window(self, x: int, y: int) -> Window:
+        """The pixels of chip (x, y) in the reference band; with `"pad"` it may reach over the edge.
+
+        Raises:
+            ChipOutOfRange: The grid has no such chip.
+        """
+        if not (0 <= x < self.x_size and 0 <= y < self.y_size):
+            raise ChipOutOfRange(
+                f"No chip ({x}, {y}): the grid has columns 0..{self.x_size - 1} "
+                f"and rows 0..{self.y_size - 1}.",
+                x=x,
+                y=y,
+            )
+        return Window(y * self.chip_size, x * self.chip_size, self.chip_size, self.chip_size)
+
+    def chip_geobox(self, x: int, y: int) -> GeoBox:
+        """CRS, transform and shape of chip (x, y), whole even where it reaches over the edge.
+
+        Raises:
+            ChipOutOfRange: The grid has no such chip.
+        """
+        window = self.window(x, y)
+        transform = self.transform * Affine.translation(window.col, window.row)
+        return GeoBox(window.shape, transform, self.geobox.crs)
+
+    def bbox(self, x: int, y: int) -> tuple[float, float, float, float]:
+        """Bounds of chip (x, y) in the CRS of the reference band: xmin, ymin, xmax, ymax.
+
+        Raises:
+            ChipOutOfRange: The grid has no such chip.
+        """
+        window = self.window(x, y)
+        corners = [
+            self.transform * (col, row)
+            for col in (window.col, window.col_stop)
+            for row in (window.row, window.row_stop)
+        ]
+        easts, norths = zip(*corners, strict=True)
+        return min(easts), min(norths), max(easts), max(norths)
+
+    def footprint(self, x: int, y: int) -> shapely.Geometry | None:
+        """Footprint of chip (x, y) in OGC:CRS84; see `footprints`.
+
+        Raises:
+            ChipOutOfRange: The grid has no such chip.
+        """
+        made = make_footprints(self.chip_geobox(x, y).affine, self.crs, self.chip_size, (1, 1))
+        found: shapely.Geometry | None = shapely.from_wkb(made.wkb[0].as_py())
+        return found
+
+    def footprints(self) -> Footprints:
+        """Footprints of all chips in OGC:CRS84, in the order of rows, then columns.
+
+        See `stacchip.grid.footprints.make_footprints` for their accuracy.
+        """
+        return make_footprints(
+            self.transform, self.crs, self.chip_size, shape=(self.y_size, self.x_size)
+        )
+
+
+def require_grid(chip_size: Any, edge: Any) -> None:
+    """Refuse what no chip grid can have.
+
+    Raises:
+        UsageError: The chip size is no whole number from 1 on, or `edge` is unknown.
+    """
+    is_whole = isinstance(chip_size, Integral) and not isinstance(chip_size, bool)
+    if not is_whole or chip_size < 1:
+        raise UsageError(f"chip_size is a whole number of pixels from 1 on, not {chip_size!r}.")
+    if edge not in ("drop", "pad"):
+        raise UsageError(f"edge is 'drop' or 'pad', not {edge!r}.")

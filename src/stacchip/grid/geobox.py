@@ -1,0 +1,165 @@
+"""Geoboxes: CRS, transform and shape of a grid of pixels; odc-geo's, and what we add to it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from affine import Affine
+from odc.geo.geobox import GeoBox
+
+from stacchip.errors import UsageError
+from stacchip.grid.window import Window
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "GeoBox",
+    "covering_window",
+    "crop_geobox",
+    "describe_geobox",
+    "is_axis_aligned",
+    "is_same_grid",
+    "make_geobox",
+    "nearest_pixels",
+]
+
+# How far below a pixel's edge (in source pixels) a point still counts as on it. Centres of coarse
+# pixels fall on edges of fine ones; without a margin, rounding would send each another way.
+_ON_EDGE = 1e-6
+# How far the corners of one grid may lie apart (in pixels): items round their transforms.
+_SAME_PIXEL = 0.01
+
+
+def make_geobox(crs: Any, transform: Affine, shape: tuple[int, int]) -> GeoBox:
+    """A geobox from a CRS in any form that pyproj reads, a transform, and (height, width).
+
+    Example:
+        >>> geobox = make_geobox("EPSG:32629", Affine(10, 0, 600000, 0, -10, 4000000), (256, 512))
+        >>> geobox.resolution.x, geobox.shape.yx, tuple(geobox.boundingbox)
+        (10.0, (256, 512), (600000.0, 3997440.0, 605120.0, 4000000.0))
+    """
+    return GeoBox((shape[0], shape[1]), transform, crs)
+
+
+def is_axis_aligned(geobox: GeoBox) -> bool:
+    """Whether rows run along x and columns along y: neither rotated nor sheared.
+
+    Example:
+        >>> turned = Affine.rotation(20) * Affine.scale(10, -10)
+        >>> is_axis_aligned(make_geobox("EPSG:32629", turned, (256, 256)))
+        False
+    """
+    affine = geobox.affine
+    # a rotation this small moves the far corner of 100,000 px by less than a hundredth of a pixel
+    limit = 1e-7 * math.hypot(affine.a, affine.e)
+    return abs(affine.b) <= limit and abs(affine.d) <= limit
+
+
+def crop_geobox(geobox: GeoBox, window: Window) -> GeoBox:
+    """The geobox of a window, which may leave the grid.
+
+    Example:
+        >>> geobox = make_geobox("EPSG:32629", Affine(10, 0, 600000, 0, -10, 4000000), (256, 512))
+        >>> crop_geobox(geobox, Window(1, 2, 8, 4)).affine.xoff
+        600020.0
+    """
+    return GeoBox(
+        window.shape, geobox.affine * Affine.translation(window.col, window.row), geobox.crs
+    )
+
+
+def is_same_grid(one: GeoBox, other: GeoBox) -> bool:
+    """Whether two geoboxes are the same pixels: CRS, shape, and corners to a hundredth of a pixel.
+
+    Example:
+        >>> geobox = make_geobox("EPSG:32629", Affine(10, 0, 600000, 0, -10, 4000000), (256, 512))
+        >>> is_same_grid(geobox, geobox), is_same_grid(geobox, geobox.zoom_out(2))
+        (True, False)
+    """
+    if one.crs != other.crs or tuple(one.shape) != tuple(other.shape):
+        return False
+    between = ~one.affine * other.affine
+    height, width = one.shape
+    corners = ((0, 0), (width, 0), (0, height), (width, height))
+    return all(math.dist(between * corner, corner) < _SAME_PIXEL for corner in corners)
+
+
+def describe_geobox(geobox: GeoBox) -> str:
+    """A geobox in a line, for messages.
+
+    Example:
+        >>> describe_geobox(make_geobox("EPSG:32629", Affine(10, 0, 6e5, 0, -10, 4e6), (256, 512)))
+        'EPSG:32629, 256 x 512 px (height x width), transform (10, 0, 600000, 0, -10, 4000000)'
+    """
+    authority = geobox.crs and geobox.crs.authority
+    crs = ":".join(map(str, authority)) if authority and authority[1] else str(geobox.crs)[:60]
+    height, width = geobox.shape
+    transform = ", ".join(f"{number:.12g}" for number in tuple(geobox.affine)[:6])
+    return f"{crs}, {height} x {width} px (height x width), transform ({transform})"
+
+
+def nearest_pixels(source: GeoBox, target: GeoBox) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The source's row of each target row and column of each target column, -1 where outside.
+
+    A target pixel takes the source pixel that its centre lies in. A centre on an edge between two
+    takes the one of the higher row or column, as GDAL's nearest neighbour does.
+
+    Raises:
+        UsageError: Where the geoboxes differ in CRS, or one of them is rotated.
+
+    Example:
+        >>> fine = make_geobox("EPSG:32629", Affine(10, 0, 0, 0, -10, 0), (3, 8))
+        >>> coarse = make_geobox("EPSG:32629", Affine(60, 0, -60, 0, -60, 60), (4, 2))
+        >>> rows, cols = nearest_pixels(coarse, fine)
+        >>> rows.tolist(), cols.tolist()
+        ([1, 1, 1], [1, 1, 1, 1, 1, 1, -1, -1])
+    """
+    _require_comparable(source, target)
+    a, b = source.affine, target.affine
+    rows = _nearest_along(b.e / a.e, (b.f - a.f) / a.e, target.shape.y, source.shape.y)
+    cols = _nearest_along(b.a / a.a, (b.c - a.c) / a.a, target.shape.x, source.shape.x)
+    return rows, cols
+
+
+def _nearest_along(scale: float, shift: float, size: int, limit: int) -> NDArray[np.intp]:
+    """The source pixel of each of `size` target pixels, along one axis of `limit` pixels."""
+    found = np.floor((np.arange(size) + 0.5) * scale + shift + _ON_EDGE)
+    return np.where((found >= 0) & (found < limit), found, -1).astype(np.intp)
+
+
+def covering_window(source: GeoBox, target: GeoBox, *, margin: int = 0) -> Window | None:
+    """The source's pixels that `target` needs, inside the source, or None where they do not meet.
+
+    Args:
+        source: The grid to read from.
+        target: The grid to fill, of the same CRS.
+        margin: How many source pixels more on each side: 0 for nearest neighbour, 2 for cubic.
+
+    Raises:
+        UsageError: Where the geoboxes differ in CRS, or one of them is rotated.
+    """
+    _require_comparable(source, target)
+    to_source = ~source.affine * target.affine
+    height, width = target.shape
+    (x0, y0), (x1, y1) = to_source * (0, 0), to_source * (width, height)
+    top, stop = _cover(y0, y1, margin)
+    left, right = _cover(x0, x1, margin)
+    return Window(top, left, max(1, stop - top), max(1, right - left)).clip(source.shape.yx)
+
+
+def _cover(one: float, other: float, margin: int) -> tuple[int, int]:
+    low, high = min(one, other), max(one, other)
+    return math.floor(low + _ON_EDGE) - margin, math.ceil(high - _ON_EDGE) + margin
+
+
+def _require_comparable(source: GeoBox, target: GeoBox) -> None:
+    if source.crs != target.crs:
+        raise UsageError(
+            f"The grids differ in CRS: {source.crs} and {target.crs}. Reproject one of them first."
+        )
+    for geobox in (source, target):
+        if not is_axis_aligned(geobox):
+            raise UsageError(f"The grid {geobox.affine!r} is rotated: warp it with GDAL first.")

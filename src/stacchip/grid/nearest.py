@@ -1,0 +1,202 @@
+"""Where the pixels of a chip lie in a raster, by nearest neighbour: computed once for a grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from stacchip.grid.geobox import is_same_grid, nearest_pixels
+from stacchip.grid.window import Window
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stacchip.grid.geobox import GeoBox
+
+
+class AxisCut(NamedTuple):
+    """How one side of a chip is filled from one side of a raster.
+
+    Attributes:
+        start: First row (or column) of the raster that is needed.
+        stop: The last one + 1.
+        place: Where in the chip they go.
+        sources: Row of the raster, from `start`, of each row in `place`.
+        repeat: Where `sources` is 0, 0, 1, 1, ... how often each comes; 0 where it is none of that.
+    """
+
+    start: int
+    stop: int
+    place: slice
+    sources: NDArray[np.intp]
+    repeat: int
+
+
+class Axis:
+    """One side of a grid: which row (or column) of a raster each of its rows takes.
+
+    Args:
+        sources: Row of the raster for each row of the grid; -1 where it has none.
+    """
+
+    def __init__(self, sources: NDArray[np.intp]) -> None:
+        self._sources = sources
+        self._cuts: dict[tuple[int, int], AxisCut | None] = {}
+
+    def cut(self, first: int, size: int) -> AxisCut | None:
+        """The cut for rows [first, first + size), which may leave the grid; None for nothing."""
+        key = (first, size)
+        if key not in self._cuts:
+            self._cuts[key] = self._find(first, size)
+        return self._cuts[key]
+
+    def _find(self, first: int, size: int) -> AxisCut | None:
+        sources = self._sources[max(first, 0) : max(first + size, 0)]
+        found = np.flatnonzero(sources >= 0)
+        if not len(found):
+            return None
+        sources = sources[found[0] : found[-1] + 1]
+        top = int(found[0]) + max(first, 0) - first
+        start, stop = int(sources.min()), int(sources.max()) + 1
+        index = sources - start
+        repeat = len(index) // (stop - start)
+        is_even = repeat * (stop - start) == len(index)
+        if not is_even or not (index == np.arange(len(index)) // repeat).all():
+            repeat = 0
+        return AxisCut(start, stop, slice(top, top + len(index)), index, repeat)
+
+
+class ChipCut(NamedTuple):
+    """How a chip is filled from a raster, and where that lies in the raster's blocks.
+
+    Attributes:
+        rows: The cut of its rows.
+        cols: The cut of its columns.
+        is_whole: Whether the raster fills the chip to its edges.
+        block: (row, column) of the one block that holds it all; None where several do.
+        part: Where the chip's pixels are in that block.
+    """
+
+    rows: AxisCut
+    cols: AxisCut
+    is_whole: bool
+    block: tuple[int, int] | None
+    part: tuple[slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class GridMap:
+    """Nearest neighbour from a raster onto a chip grid, both sides of it."""
+
+    rows: Axis
+    cols: Axis
+
+    def _cut_sides(self, chip: Window) -> tuple[AxisCut, AxisCut] | None:
+        """The cuts of a chip's rows and columns; None where it does not meet the raster."""
+        rows = self.rows.cut(chip.row, chip.height)
+        cols = self.cols.cut(chip.col, chip.width)
+        return None if rows is None or cols is None else (rows, cols)
+
+    def window(self, chip: Window) -> Window | None:
+        """The raster's pixels that a chip needs; None where they do not meet."""
+        sides = self._cut_sides(chip)
+        if sides is None:
+            return None
+        rows, cols = sides
+        return Window(rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start)
+
+    def fill(self, chip: Window, pixels: NDArray[np.generic], out: NDArray[np.generic]) -> None:
+        """Fill what a raster has of a chip.
+
+        Args:
+            chip: The chip's pixels in the grid; it may leave it.
+            pixels: The raster's (band, y, x) of `window(chip)`.
+            out: The chip (band, y, x); what lies beyond the raster is not written.
+        """
+        sides = self._cut_sides(chip)
+        if sides is not None:
+            for band in range(len(pixels)):
+                spread(pixels[band], *sides, out[band])
+
+    def cut(self, chip: Window, block_shape: tuple[int, int]) -> ChipCut | None:
+        """How a chip is filled from a raster with such blocks; None where they do not meet."""
+        sides = self._cut_sides(chip)
+        if sides is None:
+            return None
+        rows, cols = sides
+        is_whole = len(rows.sources) == chip.height and len(cols.sources) == chip.width
+        (height, width), block = block_shape, None
+        top, left = rows.start // height, cols.start // width
+        if (rows.stop - 1) // height == top and (cols.stop - 1) // width == left:
+            block = (top, left)
+        down, across = top * height, left * width
+        part = (
+            slice(rows.start - down, rows.stop - down),
+            slice(cols.start - across, cols.stop - across),
+        )
+        return ChipCut(rows, cols, is_whole, block, part)
+
+
+@lru_cache(maxsize=64)
+def grid_map(source: GeoBox, grid: GeoBox) -> GridMap:
+    """The nearest pixels of `source` for each pixel of `grid`.
+
+    Raises:
+        UsageError: The grids differ in CRS, or one of them is rotated and they are not the same.
+    """
+    if is_same_grid(source, grid):
+        rows, cols = (np.arange(size, dtype=np.intp) for size in grid.shape.yx)
+    else:
+        rows, cols = nearest_pixels(source, grid)
+    return GridMap(Axis(rows), Axis(cols))
+
+
+def spread(
+    pixels: NDArray[np.generic], rows: AxisCut, cols: AxisCut, out: NDArray[np.generic]
+) -> None:
+    """Fill a part of a chip from the pixels that its cuts name.
+
+    Args:
+        pixels: The raster's pixels (y, x) of [rows.start, rows.stop) and [cols.start, cols.stop).
+        rows: The cut of the chip's rows.
+        cols: The cut of its columns.
+        out: The chip (y, x); only `rows.place` and `cols.place` are written.
+    """
+    part = out[rows.place, cols.place]
+    if rows.repeat == cols.repeat == 1:
+        part[...] = pixels
+    else:
+        wide = _widen(pixels, cols, part.dtype).astype(part.dtype, copy=False)
+        # clipping changes nothing here, and spares a copy that checking the rows would take
+        np.take(wide, rows.sources, axis=0, out=part, mode="clip")
+
+
+def _widen(
+    pixels: NDArray[np.generic], cols: AxisCut, dtype: np.dtype[np.generic]
+) -> NDArray[np.generic]:
+    """Pixels (y, x) with the columns of a chip of this type.
+
+    Where each pixel becomes 2, 4 or 8, this writes them as one larger integer: twice as fast as
+    copying pixel by pixel (measured with 16 bits, 128 to 256 columns).
+    """
+    if cols.repeat == 1:
+        return pixels
+    is_unsigned = pixels.dtype.kind == dtype.kind == "u" and dtype.isnative
+    size = dtype.itemsize * cols.repeat
+    if size not in (2, 4, 8) or not (is_unsigned or pixels.dtype == dtype):
+        return pixels.take(cols.sources, axis=1)
+    once = pixels if is_unsigned else pixels.view(f"u{pixels.dtype.itemsize}")
+    factor = _repeating(dtype.itemsize, cols.repeat)
+    many: NDArray[np.generic] = np.multiply(once, factor, dtype=factor.dtype).view(dtype)
+    return many
+
+
+@cache
+def _repeating(size: int, count: int) -> np.unsignedinteger[Any]:
+    """The integer that, multiplied with a number of `size` bytes, gives it `count` times."""
+    factor = sum(1 << 8 * size * number for number in range(count))
+    number: np.unsignedinteger[Any] = np.dtype(f"u{size * count}").type(factor)
+    return number

@@ -1,0 +1,112 @@
+"""Looking items up in an index one by one: its files stay open in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stacchip.errors import AssetChanged
+from stacchip.index.files.item_records import from_table
+from stacchip.index.files.layout import find_files, index_href
+from stacchip.index.files.parquet import ParquetFile, open_parquet
+from stacchip.index.filters import Selection
+from stacchip.runtime.concurrently import map_concurrently
+from stacchip.storage import local_path, redact
+
+if TYPE_CHECKING:
+    import os
+
+    from stacchip.index.files.item_records import ItemRecord
+    from stacchip.storage import Storage
+
+__all__ = ["RecordLookup"]
+
+
+class RecordLookup:
+    """The records of an index's items, one at a time.
+
+    `read_records` opens every `_items.parquet` of the index for what it is asked; this does so
+    once, and for each item reads the few records beside it. An index that is written anew meanwhile
+    is opened again. It has no lock, which a forked process could inherit: threads that come first
+    together each open it.
+
+    Args:
+        path: Folder of an index.
+        storage: How to reach it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], storage: Storage) -> None:
+        self._href = index_href(path)
+        self._storage = storage
+        self._files: list[_Opened] | None = None
+
+    def find(self, platform: str, item_id: str) -> ItemRecord | None:
+        """The record of an item; None where the index keeps none.
+
+        Raises:
+            ObjectNotFound: The index is gone.
+            IndexFormatError: A file is broken.
+        """
+        files = self._files
+        if files is None or not all(file.is_current for file in files):
+            files = self._files = self._open()
+        try:
+            return _find(files, platform, item_id)
+        except AssetChanged:
+            files = self._files = self._open()
+            return _find(files, platform, item_id)
+
+    def _open(self) -> list[_Opened]:
+        def open_one(href: str) -> _Opened:
+            version = _version(href)  # first: what is opened then is this version or a later one
+            file = open_parquet(href, self._storage)
+            return _Opened(file, version, *_ends(file))
+
+        return map_concurrently(open_one, find_files(self._href, self._storage).records)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_href": self._href, "_storage": self._storage}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state, _files=None)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file with records, its version where it is local, and its first and last item id."""
+
+    file: ParquetFile
+    version: tuple[int, ...] | None
+    first: str
+    last: str
+
+    @property
+    def is_current(self) -> bool:
+        return self.version is None or self.version == _version(self.file.href)
+
+
+def _find(files: list[_Opened], platform: str, item_id: str) -> ItemRecord | None:
+    wanted = Selection(item_id=[item_id], platform=platform).expression
+    for opened in files:
+        if opened.first <= item_id <= opened.last:
+            table = opened.file.read(where=wanted)
+            for record in from_table(table, href=redact(opened.file.href)):
+                return record
+    return None
+
+
+def _ends(file: ParquetFile) -> tuple[str, str]:
+    """The first and the last item id, by the statistics; everything where there are none."""
+    told = [group.statistics.get("item_id") for group in file.fragment.row_groups]
+    if not told or not all(told):
+        return "", chr(0x10FFFF)
+    return min(ends["min"] for ends in told), max(ends["max"] for ends in told)
+
+
+def _version(href: str) -> tuple[int, ...] | None:
+    """What changes when a local file is written anew; None where it is not local, or gone."""
+    path = local_path(href)
+    if path is None or not path.exists():
+        return None
+    facts = path.stat()
+    return (facts.st_ino, facts.st_size, facts.st_mtime_ns)

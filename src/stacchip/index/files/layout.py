@@ -1,0 +1,201 @@
+"""Which files an index is made of, where they lie, and how they are replaced.
+
+An index is a folder:
+
+```
+chips.parquet           the chips; or one file a source, chips-{source}.parquet
+_items.parquet          a record of each item: the STAC item, and the headers of its assets' files
+_index.json             the names of the files with chips
+```
+
+Tools that open the whole folder (pyarrow, geopandas, Dask, Spark) pass over names that begin with
+an underscore; DuckDB is given `folder/chips*.parquet`. Each source has a file of its own, so that
+it can be removed or replaced without touching the others.
+
+Every file appears whole or not at all, and files are replaced in an order in which the chips of a
+source are always either the old or the new ones, never none, doubled or without their records
+(`stacchip.index.files.replacing`). `_index.json` tells our readers when a new index is still being
+written. A single parquet file is an index as well, with the items in its metadata; so is a tree of
+folders, such as one folder for each item.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from stacchip.errors import IndexFormatError, ObjectNotFound
+from stacchip.storage import Entry, child_href, local_path, parent_href, redact
+
+if TYPE_CHECKING:
+    from stacchip.storage import Storage
+
+__all__ = [
+    "CHIPS",
+    "MANIFEST",
+    "RECORDS",
+    "IndexFiles",
+    "chips_in_folder",
+    "chips_name",
+    "find_files",
+    "index_href",
+    "is_file",
+    "read_manifest",
+]
+
+CHIPS: Final = "chips.parquet"
+RECORDS: Final = "_items.parquet"
+MANIFEST: Final = "_index.json"
+_OURS: Final = re.compile(r"chips(-[a-z0-9._-]+)?\.parquet")
+
+
+@dataclass(frozen=True)
+class IndexFiles:
+    """The files of an index.
+
+    Attributes:
+        href: The folder or file that was asked for.
+        chips: The files with chips, in the order of their hrefs; size -1 where it was not told.
+        records: Hrefs of the files with records of items.
+    """
+
+    href: str
+    chips: tuple[Entry, ...]
+    records: tuple[str, ...]
+
+
+def chips_name(platform: str) -> str:
+    """The name of the file with one source's chips.
+
+    Names that a file system or URL could misread get a hash, so that no two of them meet.
+
+    Example:
+        >>> chips_name("sentinel-2-l2a"), chips_name("LANDSAT 8")
+        ('chips-sentinel-2-l2a.parquet', 'chips-landsat-8-42909a7c.parquet')
+    """
+    plain = re.sub(r"[^a-z0-9._-]", "-", platform.lower())[:100]
+    if plain != platform:
+        plain += "-" + hashlib.sha256(platform.encode()).hexdigest()[:8]
+    return f"chips-{plain}.parquet"
+
+
+def index_href(path: str | os.PathLike[str]) -> str:
+    """The href of an index as hrefs of its files begin: no trailing slash, no `./`."""
+    href = os.fspath(path)
+    local = local_path(href)
+    return href.rstrip("/") if local is None else str(local)
+
+
+def is_file(href: str) -> bool:
+    """Whether an index at this href is a single parquet file."""
+    local = local_path(href)
+    if local is not None and local.is_dir():
+        return False
+    return _is_parquet(href.partition("?")[0])
+
+
+def _is_parquet(name: str) -> bool:
+    return name.lower().endswith((".parquet", ".geoparquet"))
+
+
+def find_files(href: str, storage: Storage) -> IndexFiles:
+    """The files of the index at a folder or parquet file.
+
+    A folder's subfolders belong to it. A folder behind a web server, which cannot be listed, is
+    known by its `_index.json`, or else has `chips.parquet`.
+
+    Raises:
+        ObjectNotFound: Nothing is there, or no parquet file.
+        IndexFormatError: The index lacks a file: it is being written, or a writer was killed.
+    """
+    if is_file(href):
+        return IndexFiles(href, (Entry(href, -1),), ())
+    if href.startswith(("http://", "https://")):
+        named = read_manifest(href, storage)
+        chips = (Entry(child_href(href, name), -1) for name in named or [CHIPS])
+        return IndexFiles(href, tuple(chips), (child_href(href, RECORDS),))
+    return _list_files(href, storage)
+
+
+def _list_files(href: str, storage: Storage) -> IndexFiles:
+    found: dict[str, list[Entry]] = {"chips": [], RECORDS: [], MANIFEST: []}
+    for entry in storage.list(href):
+        *folders, name = entry.href[len(href) :].strip("/").split("/")
+        if any(folder.startswith((".", "_")) for folder in folders):
+            continue  # what pyarrow passes over as well; our half-written files lie there
+        if name in (RECORDS, MANIFEST):
+            found[name].append(entry)
+        elif _is_parquet(name) and not name.startswith((".", "_")):
+            found["chips"].append(entry)
+    chips = sorted(found["chips"], key=lambda entry: entry.href)
+    _require_complete(href, chips, [entry.href for entry in found[MANIFEST]], storage)
+    if not chips:
+        raise ObjectNotFound(
+            f"There is no index at {redact(href)}: it holds no parquet file with chips. "
+            "Give the folder or parquet file that an index was written to.",
+            href=redact(href),
+        )
+    records = sorted(entry.href for entry in found[RECORDS])
+    return IndexFiles(href, tuple(chips), tuple(records))
+
+
+def _require_complete(
+    href: str, chips: list[Entry], manifests: list[str], storage: Storage
+) -> None:
+    """Refuse an index that lacks a file.
+
+    The manifest of the folder itself is read. Of subfolders, of which there may be thousands, each
+    that has one must have chips: one for each item has no more than one file.
+    """
+    there = {entry.href for entry in chips}
+    missing: list[str] = []
+    if child_href(href, MANIFEST) in manifests:
+        named = (child_href(href, name) for name in read_manifest(href, storage) or [])
+        missing += [name for name in named if name not in there]
+    filled = {parent_href(name) for name in there}
+    folders = (parent_href(manifest) for manifest in manifests)
+    missing += [
+        child_href(folder, CHIPS) for folder in folders if folder not in filled and folder != href
+    ]
+    if missing:
+        raise IndexFormatError(
+            f"The index at {redact(href)} is not complete: {redact(missing[0])} is missing. It is "
+            "being written, or its writer was stopped: write or merge it again. Where the file was "
+            f"deleted by hand, delete {MANIFEST} as well.",
+            href=redact(href),
+        )
+
+
+def read_manifest(href: str, storage: Storage) -> list[str] | None:
+    """Names of the files with chips of an index at a folder; None where they were not written."""
+    place = child_href(href, MANIFEST)
+    try:
+        manifest: dict[str, Any] = json.loads(storage.read(place))
+        return [str(name) for name in manifest["files"]]
+    except ObjectNotFound:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise IndexFormatError(
+            f"{redact(place)} is no list of an index's files: {error!r}. "
+            "Delete it, or write the index again.",
+            href=redact(place),
+        ) from error
+
+
+def chips_in_folder(href: str, storage: Storage, *, strangers: bool = False) -> list[str]:
+    """Names of the files with chips right in a folder: those a writer of ours made, or the others.
+
+    Ours are named by the manifest, or as `chips_name` does it.
+    """
+    named = read_manifest(href, storage) or []
+    names = (entry.href[len(href) :].strip("/") for entry in storage.list(href))
+    chips = [
+        name
+        for name in names
+        if "/" not in name and _is_parquet(name) and not name.startswith((".", "_"))
+    ]
+    return [name for name in chips if (name in named or bool(_OURS.fullmatch(name))) != strangers]

@@ -1,0 +1,257 @@
+"""The parquet files of an index: how they are written, and how parts of them are read anywhere."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from stacchip.errors import IndexFormatError, StacchipError
+from stacchip.index.files.item_records import RECORD_SCHEMA
+from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
+from stacchip.runtime.concurrently import stream_concurrently
+from stacchip.storage import local_path, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import pyarrow.compute as pc
+
+    from stacchip.storage import Identity, Storage
+
+__all__ = ["ROWS_PER_GROUP", "ParquetFile", "chips_writer", "open_parquet", "records_writer"]
+
+ROWS_PER_GROUP: Final = 50_000
+"""Rows of a row group, the least that a filtered read loads: 5 MB or so."""
+
+# Strings that repeat; a chipid is another in every row.
+_REPEATING: Final = ["platform", "item_id", "crs", "item_href", "chip_size", "date", "datetime"]
+# Readers skip row groups by these; of a footprint the least and greatest bytes say nothing.
+_MEASURED: Final = [
+    path
+    for field in SCHEMA
+    if field.name != "geometry"
+    for path in (
+        [f"{field.name}.{side.name}" for side in field.type]
+        if pa.types.is_struct(field.type)
+        else [field.name]
+    )
+]
+# A round trip costs what a megabyte does: smaller remote files are fetched whole.
+_SMALL_BYTES: Final = 1 << 20
+# What is fetched of a larger one at first: the footer of a few hundred row groups.
+_TAIL_BYTES: Final = 256 << 10
+_GROUPS_AHEAD: Final = 8
+_FORMAT: Final = ds.ParquetFileFormat()
+
+
+def chips_writer(path: Path, schema: pa.Schema = SCHEMA) -> pq.ParquetWriter:
+    """A writer of a file with chips: GeoParquet 1.1, compressed with ZSTD."""
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        use_dictionary=_REPEATING,
+        write_statistics=_MEASURED,
+    )
+
+
+def records_writer(path: Path) -> pq.ParquetWriter:
+    """A writer of `_items.parquet`; records are looked up by id, so only ids are measured."""
+    return pq.ParquetWriter(
+        path,
+        RECORD_SCHEMA,
+        compression="zstd",
+        use_dictionary=["platform"],
+        write_statistics=["platform", "item_id"],
+    )
+
+
+@dataclass(frozen=True)
+class ParquetFile:
+    """A parquet file, local or remote, of which only what is asked for is read.
+
+    Attributes:
+        href: Where it is.
+        fragment: Its footer, as pyarrow's datasets have it.
+        remote: How to read parts of it; None where pyarrow itself can.
+    """
+
+    href: str
+    fragment: ds.ParquetFileFragment
+    remote: _RangeFile | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the file, with its metadata."""
+        return self.fragment.physical_schema
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.fragment.metadata.num_rows)
+
+    def read(
+        self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
+    ) -> pa.Table:
+        """The rows that satisfy a condition; see `scan`."""
+        if self.remote is not None:
+            parts = list(self.scan(columns, where))
+            return pa.concat_tables(parts) if parts else self._nothing(columns)
+        chosen = self._choose(where)
+        return chosen.to_table(schema=self._schema, columns=self._names(columns), filter=where)
+
+    def scan(
+        self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
+    ) -> Iterator[pa.Table]:
+        """The rows that satisfy a condition, one table for each row group that may have some.
+
+        Columns of `SCHEMA` that the file may lack read as null.
+
+        Args:
+            columns: Names of columns; all of the file's by default.
+            where: The condition; row groups whose statistics rule it out are not read.
+        """
+        names = self._names(columns)
+        chosen = self._choose(where)
+        if self.remote is None:
+            for group in chosen.split_by_row_group():
+                yield group.to_table(schema=self._schema, columns=names, filter=where)
+            return
+        remote, metadata, schema = self.remote, self.fragment.metadata, self._schema
+        # pyarrow does not tell which columns an expression names; its text has them all
+        said = "" if where is None else str(where)
+        needed = [name for name in self.schema.names if name in names or name in said]
+
+        def load(group: int) -> pa.Table:
+            file = pq.ParquetFile(remote.reopen(), metadata=metadata, pre_buffer=True)
+            table = file.read_row_group(group, columns=needed, use_threads=False)
+            for name in set(schema.names) - set(self.schema.names):
+                table = table.append_column(name, pa.nulls(table.num_rows, schema.field(name).type))
+            return (table if where is None else table.filter(where)).select(names)
+
+        groups = [group.id for group in chosen.row_groups]
+        yield from stream_concurrently(load, groups, ahead=_GROUPS_AHEAD)
+
+    def count(self, where: pc.Expression) -> int:
+        """How many rows satisfy a condition."""
+        if self.remote is None:
+            return int(self.fragment.count_rows(filter=where))
+        return sum(part.num_rows for part in self.scan([self.schema.names[0]], where))
+
+    @property
+    def _schema(self) -> pa.Schema:
+        """The columns of the file, and those that it may lack."""
+        schema = self.schema
+        if "chipid" in schema.names:
+            for name in OPTIONAL_COLUMNS:
+                if name not in schema.names:
+                    schema = schema.append(SCHEMA.field(name))
+        return schema
+
+    def _names(self, columns: Sequence[str] | None) -> list[str]:
+        return list(self._schema.names if columns is None else columns)
+
+    def _choose(self, where: pc.Expression | None) -> ds.ParquetFileFragment:
+        return self.fragment if where is None else self.fragment.subset(where, schema=self._schema)
+
+    def _nothing(self, columns: Sequence[str] | None) -> pa.Table:
+        return self._schema.empty_table().select(self._names(columns))
+
+
+def open_parquet(href: str, storage: Storage, *, size_bytes: int = -1) -> ParquetFile:
+    """A parquet file at an href; its footer is read.
+
+    Args:
+        href: The file.
+        storage: How to reach it.
+        size_bytes: Its size where a listing told it, which saves a request.
+
+    Raises:
+        ObjectNotFound: Nothing is there.
+        IndexFormatError: It is no parquet file.
+    """
+    local = local_path(href)
+    remote = None
+    try:
+        if local is not None:
+            size_bytes = storage.stat(href).size_bytes or 0  # raises where there is none
+            fragment = _FORMAT.make_fragment(str(local), filesystem=pafs.LocalFileSystem())
+        elif 0 <= size_bytes <= _SMALL_BYTES:
+            fragment = _FORMAT.make_fragment(pa.BufferReader(storage.read(href)))
+        else:
+            remote = _RangeFile.open(href, storage)
+            fragment = _FORMAT.make_fragment(remote.reopen())
+        fragment.ensure_complete_metadata()
+    except StacchipError:
+        raise
+    except (pa.ArrowInvalid, OSError) as error:  # how pyarrow says that footers are broken
+        raise IndexFormatError(
+            f"{redact(href)} is no parquet file: {error}. Write the index again.",
+            href=redact(href),
+        ) from error
+    return ParquetFile(href, fragment, remote)
+
+
+class _RangeFile(io.RawIOBase):
+    """A remote object as a file that requests just the ranges that are read.
+
+    pyarrow knows the ranges that it needs and joins them: reading ahead would load row groups and
+    columns that nobody asked for. The object's last bytes are kept, for they hold the footer.
+    """
+
+    def __init__(self, href: str, storage: Storage, identity: Identity, tail: bytes) -> None:
+        super().__init__()
+        self._href = href
+        self._storage = storage
+        self._identity = identity
+        self._tail = tail
+        self._size = identity.size_bytes or len(tail)
+        self._position = 0
+
+    @classmethod
+    def open(cls, href: str, storage: Storage) -> _RangeFile:
+        """Fetch what tells the size and holds the footer."""
+        identity = storage.stat(href)
+        if identity.size_bytes is None:  # a web server that does not tell
+            blob = storage.read_blob(href)
+            return cls(href, storage, blob.identity, bytes(blob.data))
+        start = max(0, identity.size_bytes - _TAIL_BYTES)
+        length = identity.size_bytes - start
+        blob = storage.read_range(href, start, length, expect=identity)
+        return cls(href, storage, identity, bytes(blob.data))
+
+    def reopen(self) -> _RangeFile:
+        """The same file at its start, for another thread."""
+        return _RangeFile(self._href, self._storage, self._identity, self._tail)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = origin + offset
+        return self._position
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self._size - self._position)
+        length = left if size is None or size < 0 else min(size, left)
+        start = self._position
+        self._position += length
+        in_tail = start - (self._size - len(self._tail))
+        if in_tail >= 0:
+            return self._tail[in_tail : in_tail + length]
+        blob = self._storage.read_range(self._href, start, length, expect=self._identity)
+        return bytes(blob.data)

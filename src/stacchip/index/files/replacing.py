@@ -1,0 +1,268 @@
+"""How the files of an index folder are replaced, so that nobody ever reads half an index.
+
+A file appears whole or not at all: locally by renaming, in a store by one put. Between files the
+order sees to it that readers, ours and others, find the chips of each source either old or new,
+each with its record, whenever they look and wherever the writer was killed:
+
+1. A new index: `_index.json` names all files (our readers now refuse the folder: it is not
+   complete), then the records, then the chips.
+2. An index that is replaced: `_index.json` names the files that stay in place; records old and new
+   together; each file with chips is replaced; files of sources that are gone are deleted; the new
+   records alone; `_index.json` names the new files.
+
+So a writer that was killed leaves a new index refused, and an old one whole: of several sources,
+some may be new already. All of them change at one moment where the new index goes to a new folder.
+Two writers of one folder at a time are not supported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stacchip.errors import UsageError
+from stacchip.index.files.layout import (
+    CHIPS,
+    MANIFEST,
+    RECORDS,
+    chips_in_folder,
+    chips_name,
+    read_manifest,
+)
+from stacchip.index.files.parquet import open_parquet
+from stacchip.storage import child_href, local_path, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from stacchip.index.files.item_records_writer import RecordFile
+    from stacchip.storage import Storage
+
+__all__ = [
+    "name_files",
+    "put_file",
+    "refuse_strangers",
+    "replace_files",
+    "replace_index",
+    "staging",
+]
+
+_STAGE_PREFIX: Final = ".stacchip-stage-"
+_LOCK_SUFFIX: Final = ".lock"
+
+
+@contextlib.contextmanager
+def staging(href: str) -> Iterator[Path]:
+    """A local folder for files on their way to a folder; it is gone when the block ends.
+
+    For a local target it lies inside, hidden, so that files are moved by renaming. Such folders of
+    writers that were killed are cleared away.
+
+    Raises:
+        UsageError: The place is a web server's, which cannot be written to.
+    """
+    if href.startswith(("http://", "https://")):
+        raise UsageError(f"{redact(href)} cannot be written to: give a folder or an object store.")
+    target = local_path(href)
+    if target is None:
+        with tempfile.TemporaryDirectory(prefix="stacchip-") as folder:
+            yield Path(folder)
+        return
+    is_new = not target.exists()
+    target.mkdir(parents=True, exist_ok=True)
+    _clear_abandoned(target)
+    try:
+        with _locked(target) as stage:
+            stage.mkdir()
+            yield stage
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):  # it has an index in it, all went well
+                target.rmdir()
+
+
+@contextlib.contextmanager
+def _locked(target: Path) -> Iterator[Path]:
+    """A name for a stage in a folder, with a lock that ends with this process, however it ends."""
+    while True:
+        stage = target / f"{_STAGE_PREFIX}{secrets.token_hex(8)}"
+        place = stage.with_name(f"{stage.name}{_LOCK_SUFFIX}")
+        with place.open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.fstat(lock.fileno()).st_nlink:
+                continue  # another writer took it for abandoned before it was locked
+            try:
+                yield stage
+            finally:
+                shutil.rmtree(stage, ignore_errors=True)
+                place.unlink(missing_ok=True)
+            return
+
+
+def _clear_abandoned(target: Path) -> None:
+    """Delete the stages whose writers are dead."""
+    for place in target.glob(f"{_STAGE_PREFIX}*{_LOCK_SUFFIX}"):
+        with contextlib.suppress(OSError), place.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: it is alive
+            shutil.rmtree(place.with_suffix(""), ignore_errors=True)
+            place.unlink()
+
+
+def name_files(
+    href: str, platforms: Sequence[str], storage: Storage, *, name: str | None = None
+) -> dict[str, str]:
+    """The name of the file for the chips of each source.
+
+    A source keeps the file that it has, so that its chips are replaced in one step; the only source
+    of a new index gets `chips.parquet`.
+
+    Args:
+        href: Folder of the index.
+        platforms: The sources of the new index; an index without chips has a file all the same, of
+            source "".
+        storage: Where it is.
+        name: The name to give, for one source.
+
+    Raises:
+        UsageError: A name is given for several sources, or is hidden or no parquet file's.
+    """
+    if name is not None:
+        if len(platforms) > 1 or "/" in name or name[0] in "._" or not name.endswith(".parquet"):
+            raise UsageError(
+                f"{name!r} cannot name the file of {len(platforms)} sources: it names the file of "
+                "one, ends in .parquet, and does not begin with '_' or '.'."
+            )
+        return dict.fromkeys(platforms or [""], name)
+    there = chips_in_folder(href, storage)
+    if len(platforms) <= 1 and set(there) <= {CHIPS}:
+        return dict.fromkeys(platforms or [""], CHIPS)
+    holder = _sole_platform(child_href(href, CHIPS), storage) if CHIPS in there else None
+    return {
+        platform: CHIPS if platform == holder else chips_name(platform) for platform in platforms
+    }
+
+
+def _sole_platform(href: str, storage: Storage) -> str | None:
+    """The source of the chips in a file; None where there are several or none."""
+    found = open_parquet(href, storage).read(["platform"])["platform"].unique()
+    return found[0].as_py() if len(found) == 1 else None
+
+
+def replace_index(
+    href: str, chips: Mapping[str, Path], records: RecordFile, stage: Path, storage: Storage
+) -> None:
+    """Bring a new index into a folder, in the order that this module's docstring gives.
+
+    Args:
+        href: The folder.
+        chips: New files with chips by name, in the stage; they are moved from there. Those of other
+            names go.
+        records: The new records.
+        stage: The `staging` folder.
+        storage: Where the folder is.
+
+    Raises:
+        StorageError: A file could not be written; what has been done stays.
+    """
+    final = records.write(stage / "final.parquet")
+    before = chips_in_folder(href, storage)
+    place = child_href(href, RECORDS)
+    interim = final
+    if before and storage.exists(place):
+        known = len(records)
+        for table in open_parquet(place, storage).scan():
+            records.add(table, place, only_new=True)
+        if len(records) > known:
+            interim = records.write(stage / "interim.parquet")
+    gone = set(before) - set(chips)
+    replace_files(href, chips, gone, stage, records=final, interim_records=interim, storage=storage)
+
+
+def replace_files(
+    href: str,
+    chips: Mapping[str, Path],
+    delete: Collection[str],
+    stage: Path,
+    *,
+    records: Path | None,
+    interim_records: Path | None,
+    storage: Storage,
+) -> None:
+    """Bring new files into an index folder, in the order that this module's docstring gives.
+
+    Args:
+        href: The folder.
+        chips: New files with chips by name, in the stage; they are moved from there.
+        delete: Names of files with chips that go.
+        stage: The `staging` folder.
+        records: The new `_items.parquet`; None leaves what is there.
+        interim_records: Old and new records together, for the time in which some files are new;
+            None leaves what is there until all are.
+        storage: Where the folder is.
+
+    Raises:
+        StorageError: A file could not be written; what has been done stays.
+    """
+    before = set(chips_in_folder(href, storage))
+    after = (before | set(chips)) - set(delete)
+    named = read_manifest(href, storage)
+    # what a killed writer left is no index that readers must go on seeing
+    is_whole = bool(before) and before.issuperset(named or ())
+    if not is_whole or before != after:
+        _put_manifest(href, before & after if is_whole else after, stage, storage)
+    first = interim_records if is_whole else records
+    if first is not None:
+        put_file(first, child_href(href, RECORDS), storage)
+    for name in sorted(chips):
+        put_file(chips[name], child_href(href, name), storage)
+    for name in sorted(before & set(delete)):
+        storage.delete(child_href(href, name))
+    if records is not None and records != first:
+        put_file(records, child_href(href, RECORDS), storage)
+    if is_whole:
+        _put_manifest(href, after, stage, storage)
+
+
+def _put_manifest(href: str, names: Collection[str], stage: Path, storage: Storage) -> None:
+    """State the names of the files with chips of an index."""
+    path = stage / MANIFEST
+    path.write_text(json.dumps({"files": sorted(names), "format": 1}))
+    put_file(path, child_href(href, MANIFEST), storage)
+
+
+def refuse_strangers(href: str, names: Collection[str], storage: Storage) -> None:
+    """Refuse a folder with parquet files that a writer would leave beside the new ones.
+
+    Raises:
+        UsageError: There are such files: readers of the folder would take them for chips.
+    """
+    strangers = sorted(set(chips_in_folder(href, storage, strangers=True)) - set(names))
+    if strangers:
+        raise UsageError(
+            f"{redact(href)} holds parquet files that are not of an index written by stacchip: "
+            f"{', '.join(strangers[:3])}. Readers of the folder would take them for chips. "
+            "Choose another folder.",
+        )
+
+
+def put_file(staged: Path, href: str, storage: Storage) -> None:
+    """Move a staged file to its place, where it appears whole or not at all."""
+    target = local_path(href)
+    if target is None:
+        storage.write(href, staged)
+        return
+    for path in (staged, target.parent):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)  # the bytes before the name
+        finally:
+            os.close(descriptor)
+        if path == staged:
+            staged.replace(target)

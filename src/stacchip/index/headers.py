@@ -1,0 +1,149 @@
+"""Headers of items' files, gathered when an index is written so that no reader asks for them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from stacchip.errors import (
+    AssetNotFound,
+    RasterError,
+    StacchipError,
+    StorageError,
+    UnsupportedRaster,
+    attribute,
+)
+from stacchip.index.read import read_records
+from stacchip.index.write import write_headers
+from stacchip.items import load_items, parse_item, read_assets
+from stacchip.items.distinct import by_id
+from stacchip.raster import Header, read_header
+from stacchip.runtime.concurrently import map_concurrently
+from stacchip.storage import Storage
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    import pystac
+
+    Headers = dict[str, dict[str, Header]]
+
+__all__ = ["add_headers", "gather_headers"]
+
+_log = logging.getLogger(__name__)
+
+
+def gather_headers(
+    items: Any,
+    assets: Sequence[str] | None = None,
+    *,
+    storage: Storage | None = None,
+    errors: Literal["raise", "skip"] = "raise",
+) -> Headers:
+    """The headers of the items' rasters, all read at the same time: one request for each COG.
+
+    More requests (`Storage.requests` counts them) are made only where the directories lie elsewhere
+    in the file than at its front. A raster that is no TIFF has no header, and is left out.
+
+    Args:
+        items: Items in any form that `stacchip.items.load_items` takes.
+        assets: Keys of the assets wanted, where an item has them; every raster by default.
+        storage: Where files are read from.
+        errors: `"skip"` leaves out files that cannot be read, with a warning in the log.
+
+    Returns:
+        Headers by item id and asset key, for `write_index(..., headers=...)`.
+
+    Raises:
+        AssetNotFound: No item has one of `assets`.
+        UsageError: Different items have one id.
+        RasterError: A file is broken; `item_id` and `asset` are named, as for all errors.
+        StorageError: A file could not be had.
+    """
+    storage = storage or Storage()
+    loaded = list(by_id(load_items(items, storage=storage)).values())
+    places = [place for item in loaded for place in _places_of(item, assets)]
+    lacking = set(assets or ()) - {place.asset for place in places}
+    if lacking and loaded:
+        key = min(lacking)
+        raise AssetNotFound(f"None of the {len(loaded)} items has an asset {key!r}.", asset=key)
+    return _read_all(places, storage, errors)
+
+
+def add_headers(
+    path: str | os.PathLike[str],
+    assets: Sequence[str] | None = None,
+    *,
+    refresh: bool = False,
+    storage: Storage | None = None,
+    errors: Literal["raise", "skip"] = "raise",
+) -> int:
+    """Add headers to an index that lacks them.
+
+    Args:
+        path: Folder of an index.
+        assets: Keys of the assets wanted, where an item has them; every raster by default.
+        refresh: Read those again that the index has, for files that have changed since.
+        storage: Where files are read from, and the index written to.
+        errors: As in `gather_headers`.
+
+    Returns:
+        How many headers were read.
+
+    Raises:
+        ObjectNotFound: The folder has no records of items.
+        UsageError: Different items have one id.
+        RasterError: A file is broken; the index stays as it was.
+        StorageError: A file could not be had; the index stays as it was.
+    """
+    storage = storage or Storage()
+    records = read_records(path, storage=storage)
+    items = [parse_item(record.item, base=record.item_href) for record in records]
+    by_id(items)  # headers are put to items by id
+    places = []
+    for record, item in zip(records, items, strict=True):
+        known: Collection[str] = () if refresh else record.headers
+        places += [place for place in _places_of(item, assets) if place.asset not in known]
+    headers = _read_all(places, storage, errors)
+    if headers:
+        write_headers(path, headers, storage=storage)
+    return sum(map(len, headers.values()))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One raster of one item."""
+
+    item_id: str
+    asset: str
+    href: str
+
+
+def _places_of(item: pystac.Item, assets: Sequence[str] | None) -> Iterator[_Place]:
+    """The rasters of an item, all or those of the keys given."""
+    for key, info in read_assets(item).items():
+        if info.is_raster if assets is None else key in assets:
+            yield _Place(item.id, key, info.href)
+
+
+def _read_all(places: Iterable[_Place], storage: Storage, errors: str) -> Headers:
+    def read(place: _Place) -> Header | None:
+        try:
+            return read_header(storage, place.href)
+        except UnsupportedRaster as error:
+            _log.info("no header is kept: %s", error)
+        except (RasterError, StorageError) as error:
+            named: StacchipError = attribute(error, place.item_id, place.asset)
+            if errors == "raise":
+                raise named from error
+            _log.warning("no header is kept: %s", named)
+        return None
+
+    places = list(places)
+    headers: Headers = {}
+    for place, header in zip(places, map_concurrently(read, places), strict=True):
+        if header is not None:
+            headers.setdefault(place.item_id, {})[place.asset] = header
+    return headers

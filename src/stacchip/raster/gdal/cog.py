@@ -1,0 +1,96 @@
+"""Write Cloud Optimized GeoTIFFs, through GDAL."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from stacchip.errors import UsageError
+from stacchip.raster.gdal.write import write_array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from odc.geo.geobox import GeoBox
+
+Resampling = Literal["nearest", "average", "mode", "bilinear", "cubic"]
+
+BLOCK = 512
+
+
+def write_cog(
+    path: str | Path,
+    array: NDArray[Any],
+    geobox: GeoBox,
+    nodata: float | None = None,
+    *,
+    block: int = BLOCK,
+    compress: str = "deflate",
+    level: int = 6,
+    overviews: Resampling = "average",
+    colours: tuple[str, ...] | None = None,
+    tags: dict[str, str] | None = None,
+    names: tuple[str, ...] | None = None,
+) -> Path:
+    """Write an array as a tiled GeoTIFF with overviews, and give its path.
+
+    The file appears under its name when it is whole: a killed process leaves no half of one. The
+    same arguments give the same bytes (with the same GDAL).
+
+    Args:
+        path: Where to; its folder must exist.
+        array: Pixels, (band, y, x) or (y, x), of an integer or floating type.
+        geobox: CRS, transform and shape of the pixels.
+        nodata: The value of pixels without data, where there are such.
+        block: Height and width of a block, a multiple of 16.
+        compress: GDAL's name of the compression; a predictor that fits the type is used with it.
+        level: How hard to compress, 1 to 9 (12 for deflate).
+        overviews: How coarser pixels follow from finer: classes need "nearest" or "mode".
+        colours: What each band shows ("red", "green", "blue", "undefined", ...). Without it a
+            fourth band of bytes might be taken for transparency.
+        tags: Metadata of the file, such as TIFFTAG_IMAGEDESCRIPTION.
+        names: The name of each band, as its description.
+
+    Raises:
+        UsageError: The array and the geobox differ in shape.
+        RasterError: GDAL cannot write it: the disk is full, the compression does not fit the type.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from odc.geo.geobox import GeoBox
+        >>> geobox = GeoBox.from_bbox((0, 0, 640, 320), "EPSG:32631", resolution=10)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_cog(Path(folder, "a.tif"), np.ones((32, 64), np.uint16), geobox, 0).name
+        'a.tif'
+    """
+    bands = array[None] if array.ndim == 2 else array
+    if bands.ndim != 3 or bands.shape[1:] != tuple(geobox.shape):
+        raise UsageError(
+            f"An array of shape {array.shape} does not fit a geobox of shape "
+            f"{tuple(geobox.shape)}: pass (band, y, x) or (y, x) with its height and width."
+        )
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.part")
+    profile = {
+        "driver": "COG",
+        "dtype": bands.dtype.name,
+        "count": bands.shape[0],
+        "height": bands.shape[1],
+        "width": bands.shape[2],
+        "crs": geobox.crs.to_wkt() if geobox.crs is not None else None,
+        "transform": geobox.transform,
+        "nodata": nodata,
+        "blocksize": block,
+        "compress": compress,
+        "overview_resampling": overviews,
+    }
+    if compress.lower() in {"deflate", "lzw", "zstd"}:
+        profile["predictor"] = "YES"
+    if compress.lower() != "lzw":
+        profile["level"] = level
+    with ExitStack() as undo:
+        undo.callback(unfinished.unlink, missing_ok=True)
+        write_array(unfinished, bands, profile, colours=colours, tags=tags, names=names)
+        unfinished.replace(path)
+    return path

@@ -1,0 +1,109 @@
+"""Placement: how the pixels of one raster come to lie on an item's chip grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stacchip.grid.geobox import crop_geobox, is_same_grid
+from stacchip.grid.nearest import grid_map
+from stacchip.raster.reader import WindowRequest
+from stacchip.raster.resample import Resampling, needed_window, resample
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stacchip.grid.geobox import GeoBox
+    from stacchip.grid.nearest import GridMap
+    from stacchip.grid.window import Window
+    from stacchip.raster.reader import Reader
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """A raster, and where it lies on a chip grid.
+
+    Attributes:
+        reader: The raster.
+        source: Its geobox.
+        grid: Geobox of the chip grid: the reference band's, of the same CRS.
+        nodata: What a pixel beyond the raster's edge is filled with; None fills with 0.
+        method: How pixels are brought to the grid where they do not lie on it.
+    """
+
+    reader: Reader
+    source: GeoBox
+    grid: GeoBox
+    nodata: float | int | None
+    method: Resampling
+
+    @cached_property
+    def lies_on_grid(self) -> bool:
+        """Whether its pixels are the grid's: nothing is resampled."""
+        return is_same_grid(self.source, self.grid)
+
+    @cached_property
+    def map(self) -> GridMap | None:
+        """Its pixels on the chip grid by nearest neighbour; None where another method is asked.
+
+        Raises:
+            UsageError: The grids differ in CRS, or one of them is rotated.
+        """
+        if self.method != "nearest" and not self.lies_on_grid:
+            return None
+        return grid_map(self.source, self.grid)
+
+    def request(self, window: Window) -> WindowRequest | None:
+        """What must be read for a window of the grid, which may leave it; None for nothing."""
+        if self.map is not None:
+            read = self.map.window(window)
+        else:
+            inside = window.clip(self.grid.shape.yx)
+            target = None if inside is None else crop_geobox(self.grid, inside)
+            read = None if target is None else needed_window(self.source, target, self.method)
+        return None if read is None else WindowRequest(self.reader, read)
+
+    def place(
+        self,
+        window: Window,
+        request: WindowRequest | None,
+        pixels: NDArray[Any],
+        valid: NDArray[np.bool_],
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Pixels that were read, as pixels of a window of the grid.
+
+        Args:
+            window: Of the grid; may leave it.
+            request: That of `request(window)`.
+            pixels: (band, y, x) of what was read; empty where there is no request.
+            valid: (y, x) of it.
+
+        Returns:
+            Pixels (band, *window.shape) and valid (*window.shape). What lies beyond the raster is
+            nodata, and not valid.
+        """
+        if pixels.shape[1:] == window.shape and self.lies_on_grid:
+            return pixels, valid
+        fill = 0 if self.nodata is None else self.nodata
+        placed = np.full((self.reader.count, *window.shape), fill, self.reader.dtype)
+        placed_valid = np.zeros(window.shape, bool)
+        if request is None:
+            return placed, placed_valid
+        if self.map is not None:
+            self.map.fill(window, pixels, placed)
+            self.map.fill(window, valid[None], placed_valid[None])
+        elif (inside := window.clip(self.grid.shape.yx)) is not None:
+            pixels, valid = resample(
+                pixels,
+                crop_geobox(self.source, request.window),
+                crop_geobox(self.grid, inside),
+                method=self.method,
+                nodata=self.nodata,
+                valid=valid,
+            )
+            part = inside.shift(-window.row, -window.col).slices
+            placed[:, *part], placed_valid[part] = pixels, valid
+        return placed, placed_valid

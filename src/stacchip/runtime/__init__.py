@@ -1,0 +1,1 @@
+"""Threads, memory that is used again, and values of a process."""

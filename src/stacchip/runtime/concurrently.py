@@ -1,0 +1,83 @@
+"""Threads that wait for stores on behalf of one call."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar
+
+from stacchip.runtime.per_process import PerProcess
+from stacchip.runtime.workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
+R = TypeVar("R")
+MOST_THREADS = 32
+
+
+_WORKERS = PerProcess(lambda: Workers("stacchip-storage", MOST_THREADS))
+
+
+def _submit(workers: Workers, function: Callable[[T], R], argument: T) -> Future[R]:
+    future: Future[R] = Future()
+
+    def run() -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(function(argument))
+            except BaseException as error:  # noqa: BLE001 - handed to the caller
+                future.set_exception(error)
+
+    workers.submit(run)
+    return future
+
+
+def map_concurrently(
+    function: Callable[[T], R], arguments: Iterable[T], *, workers: Workers | None = None
+) -> list[R]:
+    """Call a function that waits on I/O once for each argument, all at the same time.
+
+    The results are in the order of the arguments. The calling thread serves the last argument.
+    Where calls fail, the first error in that order is raised, and calls that have not begun are
+    cancelled. `function` must not call `map_concurrently` with the same workers itself.
+
+    Example:
+        >>> map_concurrently(abs, [1, -2, 3])
+        [1, 2, 3]
+    """
+    items = list(arguments)
+    if len(items) <= 1:
+        return [function(item) for item in items]
+    pool = workers or _WORKERS.get()
+    futures = [_submit(pool, function, item) for item in items[:-1]]
+    try:
+        last = function(items[-1])
+        return [*(future.result() for future in futures), last]
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def stream_concurrently(
+    function: Callable[[T], R], arguments: Iterable[T], *, ahead: int
+) -> Iterator[R]:
+    """The results of a function that waits on I/O, in order, with `ahead` calls under way.
+
+    Example:
+        >>> list(stream_concurrently(abs, [1, -2, 3], ahead=2))
+        [1, 2, 3]
+    """
+    workers = _WORKERS.get()
+    pending: deque[Future[R]] = deque()
+    try:
+        for argument in arguments:
+            pending.append(_submit(workers, function, argument))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()

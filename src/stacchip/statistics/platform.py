@@ -1,0 +1,170 @@
+"""The statistics of all bands of one platform, as a value that shards hand to each other."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stacchip.errors import IndexFormatError, UsageError
+from stacchip.sources.training_bands import Band, PlatformBands
+from stacchip.statistics.band import BandStatistics, from_state, new_statistics
+from stacchip.statistics.part import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    Run = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
+
+_FORM = "stacchip statistics 1"
+
+
+class PlatformStatistics:
+    """Statistics of a platform's bands.
+
+    Args:
+        platform: The platform and its bands.
+        dtype: Of the imagery.
+
+    Attributes:
+        platform: The platform and its bands.
+        bands: Each band's statistics, in order.
+        chips: How many chips have been seen.
+        measured: Of what they are, in plain values: the same in all parts of one whole.
+        part: Which part of that; None where nobody told.
+    """
+
+    def __init__(self, platform: PlatformBands, dtype: Any) -> None:
+        self.platform = platform
+        self.bands: tuple[BandStatistics, ...] = tuple(
+            new_statistics(dtype) for _ in platform.bands
+        )
+        self.chips = 0
+        self.measured: dict[str, Any] = {}
+        self.part: Part | None = None
+
+    def add(
+        self,
+        pixels: NDArray[Any],
+        valid: NDArray[np.bool_] | None = None,
+        *,
+        run: Run = map,
+    ) -> None:
+        """Add chips.
+
+        Args:
+            pixels: (chip, band, y, x), the bands in the platform's order.
+            valid: The same of which pixels count; None where the platform's nodata tells, and NaN.
+            run: What calls a function for each band: `map`, or that of a pool of threads.
+        """
+        if pixels.ndim != 4 or pixels.shape[1] != len(self.bands):
+            raise UsageError(
+                f"Chips of {self.platform.platform!r} are (chip, {len(self.bands)}, y, x), "
+                f"not {pixels.shape}."
+            )
+
+        def add_band(number: int) -> None:
+            band = pixels[:, number]
+            usable = self._is_usable(band) if valid is None else valid[:, number]
+            self.bands[number].add(band if usable.all() else band[usable])
+
+        list(run(add_band, range(len(self.bands))))
+        self.chips += len(pixels)
+
+    def _is_usable(self, band: NDArray[Any]) -> NDArray[np.bool_]:
+        usable = np.ones(band.shape, bool) if band.dtype.kind != "f" else ~np.isnan(band)
+        if self.platform.nodata is not None:
+            usable &= band != self.platform.nodata
+        return usable
+
+    def merge(self, other: PlatformStatistics) -> None:
+        """Add what another shard has seen.
+
+        Raises:
+            UsageError: It is of another platform, of other bands or of another type.
+        """
+        ours, theirs = self.platform, other.platform
+        if (ours.platform, ours.names) != (theirs.platform, theirs.names):
+            raise UsageError(
+                f"Statistics of {ours.platform!r} ({', '.join(ours.names)}) and of "
+                f"{theirs.platform!r} ({', '.join(theirs.names)}) cannot be merged."
+            )
+        for mine, its in zip(self.bands, other.bands, strict=True):
+            mine.merge(its)
+        self.chips += other.chips
+
+    # --- on disk
+
+    def to_bytes(self) -> bytes:
+        """All that is known, for `from_bytes`: a zip file of arrays."""
+        about = {
+            "form": _FORM,
+            "platform": self.platform.platform,
+            "gsd_m": self.platform.gsd_m,
+            "dtype": str(self.bands[0].dtype),
+            "nodata": self.platform.nodata,
+            "chips": self.chips,
+            "measured": self.measured,
+            "part": None if self.part is None else self.part.to_dict(),
+            "bands": [
+                [band.name, band.asset, band.number, band.wavelength_um]
+                for band in self.platform.bands
+            ],
+        }
+        arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
+        for number, band in enumerate(self.bands):
+            for name, array in band.to_state().items():
+                arrays[f"{number}_{name}"] = array
+        file = io.BytesIO()
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # its other argument is a bool
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, href: str | None = None) -> PlatformStatistics:
+        """What `to_bytes` gave.
+
+        Raises:
+            IndexFormatError: It is something else.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            about = json.loads(arrays["about"].tobytes())
+            is_ours = about["form"] == _FORM
+        except (ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+            raise _unknown(href) from error
+        if not is_ours:
+            raise _unknown(href)
+        bands = tuple(Band(*band) for band in about["bands"])
+        dtype = np.dtype(about["dtype"])
+        platform = PlatformBands(
+            about["platform"], bands, about["gsd_m"], about["dtype"], about["nodata"]
+        )
+        self = cls(platform, dtype)
+        self.chips = about["chips"]
+        self.measured = about.get("measured", {})  # earlier versions told neither
+        part = about.get("part")
+        self.part = None if part is None else Part.from_dict(part)
+        self.bands = tuple(
+            from_state(
+                dtype,
+                {
+                    name.partition("_")[2]: array
+                    for name, array in arrays.items()
+                    if name.startswith(f"{number}_")
+                },
+            )
+            for number in range(len(bands))
+        )
+        return self
+
+
+def _unknown(href: str | None) -> IndexFormatError:
+    return IndexFormatError(
+        f"{href or 'This'} holds no statistics that stacchip-stats wrote.", href=href
+    )

@@ -1,0 +1,1 @@
+"""What S3 alone can do: copies inside the store, uploads that were left over."""

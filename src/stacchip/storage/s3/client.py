@@ -1,0 +1,36 @@
+"""boto3, for what S3 can do and `stacchip.storage` has no verb for. It is an extra."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stacchip.storage import StorageOptions
+
+
+@lru_cache(maxsize=8)
+def open_client(options: StorageOptions) -> Any:
+    """A client of a store; keys that are not named come from where boto3 finds them.
+
+    Raises:
+        ImportError: boto3 is not installed.
+    """
+    import boto3
+    from botocore.config import Config
+
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=options.endpoint,
+        region_name=options.region or "us-east-1",
+        aws_access_key_id=options.access_key_id,
+        aws_secret_access_key=options.secret_access_key,
+        aws_session_token=options.session_token,
+        config=Config(
+            retries={"mode": "standard", "max_attempts": 8},
+            connect_timeout=10,
+            read_timeout=60,
+            max_pool_connections=64,  # rows, items and files of items are worked on at once
+            s3={"addressing_style": "path"} if options.endpoint else {},
+        ),
+    )

@@ -1,0 +1,207 @@
+"""Clients of object stores: one for each bucket and each set of options, kept by the process."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from obstore.exceptions import BaseError
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from stacchip.errors import StorageError, UsageError
+from stacchip.runtime.per_process import PerProcess
+from stacchip.storage.href import redact
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+    from stacchip.storage.href import Location
+    from stacchip.storage.options import StorageOptions
+
+# "put" has no limit on silence, for a store is silent while it is sent to; "parts" has retries too
+Mode = Literal["read", "put", "parts"]
+
+
+@dataclass(frozen=True)
+class _StoreKey:
+    """What stores are told apart by: one client, with its connections, for each."""
+
+    scheme: str
+    root: str
+    account: str | None
+    options: StorageOptions
+    headers: tuple[tuple[str, str], ...]  # StorageOptions leaves them out of its hash
+    timeout_s: float
+    mode: Mode
+
+
+_STORES: PerProcess[dict[_StoreKey, ObjectStore]] = PerProcess(dict)
+# regions that buckets turned out to be in, by endpoint and bucket
+_REGIONS: PerProcess[dict[tuple[str | None, str], str]] = PerProcess(dict)
+
+
+def shorten(longest_s: float, left_s: float) -> float:
+    """The time limit of an attempt: all that is allowed, or what is left of it, in few sizes.
+
+    obstore's clients are made for one limit; powers of two keep them few.
+
+    Example:
+        >>> shorten(120.0, 120.0), shorten(120.0, 100.0)
+        (120.0, 64.0)
+    """
+    if left_s >= longest_s - 0.5:
+        return longest_s
+    return float(2.0 ** math.floor(math.log2(max(left_s, 0.25))))
+
+
+def open_store(
+    location: Location, options: StorageOptions, timeout_s: float, mode: Mode
+) -> ObjectStore:
+    """The client for a bucket, made once in each process.
+
+    Raises:
+        StorageError: This is a forked child whose parent used a client: obstore would wait there
+            for threads that the fork did not copy, for ever.
+    """
+    if _STORES.was_used_before_fork:
+        raise StorageError(
+            f"{location.scheme}://{location.root} cannot be used in a process that was forked "
+            "after its parent had used an object store: the client's threads are not copied. Start "
+            "workers with multiprocessing_context='forkserver' (or 'spawn').",
+            href=f"{location.scheme}://{location.root}",
+        )
+    headers = tuple(sorted(options.headers.items()))
+    key = _StoreKey(
+        location.scheme,
+        location.root,
+        location.account,
+        options,
+        headers,
+        timeout_s,
+        mode,
+    )
+    stores = _STORES.get()
+    store = stores.get(key)
+    if store is None:  # two threads may both make one: the first stays
+        store = stores.setdefault(key, _make_store(location, options, timeout_s, mode))
+    return store
+
+
+def _make_store(
+    location: Location, options: StorageOptions, timeout_s: float, mode: Mode
+) -> ObjectStore:
+    client: dict[str, Any] = {
+        "allow_http": (options.endpoint or "").startswith("http://"),
+        "timeout": timedelta(seconds=timeout_s),
+        "connect_timeout": timedelta(seconds=min(10.0, timeout_s)),
+        "pool_max_idle_per_host": str(options.max_connections),
+        "user_agent": "stacchip",
+    }
+    if mode == "read":
+        client["read_timeout"] = timedelta(seconds=min(options.timeout_s, timeout_s))
+    if options.headers:
+        client["default_headers"] = dict(options.headers)
+    retry: Any = {
+        "max_retries": options.max_attempts - 1 if mode == "parts" else 0,
+        "retry_timeout": timedelta(seconds=options.deadline_s),
+        "backoff": {
+            "init_backoff": timedelta(milliseconds=200),
+            "max_backoff": timedelta(seconds=15),
+            "base": 2,
+        },
+    }
+    shared: dict[str, Any] = {"client_options": client, "retry_config": retry}
+    make = {"s3": _make_s3, "gs": _make_gcs, "az": _make_azure}[location.scheme]
+    try:
+        return make(location, options, shared)
+    except (BaseError, ValueError):
+        pass  # the text may show a key
+    raise UsageError(
+        f"No client can be made for {location.scheme}://{location.root}: "
+        "its options or the environment contradict themselves."
+    )
+
+
+def _make_s3(location: Location, options: StorageOptions, shared: dict[str, Any]) -> ObjectStore:
+    config: Any = {
+        "skip_signature": bool(options.skip_signature),
+        "request_payer": bool(options.requester_pays),
+    }
+    if options.region:
+        config["region"] = options.region
+    if options.endpoint:
+        # the more specific of the two keys, since AWS_ENDPOINT_URL_S3 would outrank the other
+        config["aws_endpoint_url_s3"] = options.endpoint.rstrip("/")
+    if options.access_key_id and not options.skip_signature:
+        # not as configuration, to which obstore would add a session token of the environment
+        shared["credential_provider"] = StaticKeys(
+            options.access_key_id, options.secret_access_key or "", options.session_token
+        )
+    return S3Store(location.root, config=config, **shared)
+
+
+def _make_gcs(location: Location, options: StorageOptions, shared: dict[str, Any]) -> ObjectStore:
+    config: Any = {}
+    if options.skip_signature is not None:
+        config["skip_signature"] = options.skip_signature
+    if options.endpoint:
+        config["base_url"] = options.endpoint.rstrip("/")
+    return GCSStore(location.root, config=config, **shared)
+
+
+def _make_azure(location: Location, options: StorageOptions, shared: dict[str, Any]) -> ObjectStore:
+    config: Any = {}
+    if options.skip_signature is not None:
+        config["skip_signature"] = options.skip_signature
+    if options.endpoint:
+        config["endpoint"] = options.endpoint.rstrip("/")
+    account = location.account or os.environ.get("AZURE_STORAGE_ACCOUNT")
+    if account:
+        config["account_name"] = account
+    return AzureStore(location.root, config=config, **shared)
+
+
+@dataclass(frozen=True)
+class StaticKeys:
+    """S3 keys that do not expire, in the form that obstore asks for them."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None
+
+    def __repr__(self) -> str:
+        return "StaticKeys(***)"
+
+    def __call__(self) -> Any:
+        """The keys."""
+        return {
+            "access_key_id": self.access_key_id,
+            "secret_access_key": self.secret_access_key,
+            "token": self.session_token,
+            "expires_at": None,
+        }
+
+
+def known_region(location: Location, options: StorageOptions) -> str | None:
+    """The region that a bucket turned out to be in, else the one of the options."""
+    return _REGIONS.get().get((options.endpoint, location.root)) or options.region
+
+
+def learn_region(
+    location: Location, options: StorageOptions, tried: str | None, found: str | None
+) -> None:
+    """Remember the region that a bucket turned out to be in.
+
+    Raises:
+        StorageError: It is unknown, or the one that was tried.
+    """
+    if found is None or found == tried:
+        raise StorageError(
+            f"{location.scheme}://{location.root} lies in another region, which the store does not "
+            "tell. Pass StorageOptions(region=...).",
+            href=redact(location.href),
+        )
+    _REGIONS.get()[options.endpoint, location.root] = found

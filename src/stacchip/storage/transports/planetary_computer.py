@@ -1,0 +1,142 @@
+"""Planetary Computer: hrefs signed when they are read, with tokens that are renewed.
+
+Its imagery lies in Azure containers, which answer only to a shared access signature; tokens are
+given out freely, for a container, and end after 45 minutes or so.
+https://planetarycomputer.microsoft.com/docs/concepts/sas/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from stacchip.errors import AccessDenied, StorageError
+from stacchip.runtime.per_process import PerProcess
+from stacchip.storage.retry import persist
+from stacchip.storage.transports import web
+
+if TYPE_CHECKING:
+    from stacchip.storage.options import StorageOptions
+
+ENDPOINT = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
+ENDPOINT_VARIABLE = "STACCHIP_PC_SAS_URL"
+HOST_SUFFIX = ".blob.core.windows.net"
+RENEW_BEFORE_S = 60.0
+ASK_AGAIN_S = 30.0
+LARGEST_ANSWER = 64 * 1024
+
+
+@dataclass
+class _Token:
+    """The signature for one container; `query` is "" where the container needs none."""
+
+    query: str = ""
+    ends_at_s: float = 0.0  # time.time()
+    failed_at_s: float = 0.0
+    failure: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __repr__(self) -> str:
+        return f"_Token(ends_at_s={self.ends_at_s})"
+
+
+# by endpoint, account and container
+_TOKENS: PerProcess[dict[tuple[str, str, str], _Token]] = PerProcess(dict)
+
+
+def sign(href: str, options: StorageOptions) -> str:
+    """The href with a signature, if it is of a container that Planetary Computer knows.
+
+    One that is signed already, and any other, is returned as it is. Threads that need the same
+    token wait for one request.
+
+    Raises:
+        StorageError: The token service did not answer.
+    """
+    found = _find_token(href)
+    if found is None:
+        return href
+    key, token = found
+    if token.ends_at_s <= time.time():
+        with token.lock:
+            if token.ends_at_s <= time.time():
+                _renew(token, key, options)
+    if not token.query:
+        return href
+    return f"{href}{'&' if '?' in href else '?'}{token.query}"
+
+
+def _renew(token: _Token, key: tuple[str, str, str], options: StorageOptions) -> None:
+    """Fetch a token; a service that just failed, after all attempts, is not asked for each file."""
+    if token.failure and time.time() < token.failed_at_s + ASK_AGAIN_S:
+        raise StorageError(token.failure, href="/".join(key))
+    try:
+        token.query, token.ends_at_s = _fetch(key, options)
+    except AccessDenied:
+        raise  # at the first attempt
+    except StorageError as error:
+        token.failed_at_s, token.failure = time.time(), str(error)
+        raise
+    token.failure = ""
+
+
+def renew(href: str, refused: str) -> bool:
+    """Drop the token that signed `refused`; False where none did, so that nothing can be renewed.
+
+    Args:
+        href: The unsigned href.
+        refused: The signed one, which the store answered with 403.
+    """
+    found = _find_token(href)
+    if found is None:
+        return False
+    token = found[1]
+    with token.lock:
+        if not token.query:
+            return False
+        if refused.endswith(token.query):  # else another thread has renewed it
+            token.ends_at_s = 0.0
+    return True
+
+
+def _find_token(href: str) -> tuple[tuple[str, str, str], _Token] | None:
+    """The (possibly empty) token for an href; None where it is not to be signed."""
+    if HOST_SUFFIX not in href:
+        return None
+    split = urlsplit(href)
+    host = split.hostname or ""
+    container = split.path.lstrip("/").partition("/")[0]
+    if not host.endswith(HOST_SUFFIX) or not container or re.search(r"(^|&)sig=", split.query):
+        return None
+    endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
+    key = (endpoint.rstrip("/"), host.removesuffix(HOST_SUFFIX), container)
+    return key, _TOKENS.get().setdefault(key, _Token())
+
+
+def _fetch(key: tuple[str, str, str], options: StorageOptions) -> tuple[str, float]:
+    """Ask for a token: (query, time of its end)."""
+    url = "/".join(key)
+    try:
+        blob = persist(lambda until_s: web.get(url, options, until_s, LARGEST_ANSWER), url, options)
+    except AccessDenied:
+        raise
+    except StorageError as error:
+        if error.status in (400, 404):  # not one of theirs: an account of the user's own
+            return "", float("inf")
+        raise
+    try:
+        answer = json.loads(bytes(blob.data))
+        query, expiry = answer["token"], answer["msft:expiry"]
+        ends_at_s = datetime.fromisoformat(expiry).timestamp()
+    except (ValueError, KeyError, TypeError):
+        query = None  # and the error's text, which may hold a token, is let go
+    if isinstance(query, str) and query:
+        return query.lstrip("?"), ends_at_s - RENEW_BEFORE_S
+    raise StorageError(f"{url} did not answer with a token and its expiry.", href=url)

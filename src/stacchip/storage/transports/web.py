@@ -1,0 +1,260 @@
+"""HTTP(S) as storage: one attempt of one read, its answer judged."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import socket
+import ssl
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from urllib3.connection import port_by_scheme
+from urllib3.exceptions import DecodeError, HTTPError, LocationValueError
+from urllib3.response import HTTPResponse
+from urllib3.util import Url, parse_url
+
+from stacchip.errors import StorageError, UsageError
+from stacchip.storage.failure import (
+    TransientError,
+    failure_of_change,
+    failure_of_status,
+)
+from stacchip.storage.href import redact
+from stacchip.storage.identity import Blob, Identity
+from stacchip.storage.transports import web_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeVar
+
+    from urllib3 import BaseHTTPResponse
+
+    from stacchip.storage.options import StorageOptions
+
+    T = TypeVar("T")
+
+MOST_REDIRECTS = 5
+# how far into an answer that ignored the range we read to get at the range
+LARGEST_UNASKED = 16 * 1024 * 1024
+LARGEST_REFUSAL = 64 * 1024
+ENCODINGS = frozenset({"identity", *HTTPResponse.CONTENT_DECODERS})
+CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+def _call(url: str, act: Callable[[], T]) -> T:
+    """Do something with a connection, and raise what it raises as ours.
+
+    The original is let go, not chained: its text can hold a URL with its signature.
+
+    Raises:
+        TransientError: Another attempt may succeed.
+        StorageError: None will.
+        UsageError: The URL or a header cannot be sent.
+    """
+    failure: Exception
+    try:
+        return act()
+    except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+        failure = _failure_of(error, url)
+    raise failure
+
+
+def _failure_of(error: BaseException, url: str) -> Exception:  # noqa: PLR0911 - a table of cases
+    """What an error of the connection means."""
+    shown = redact(url)
+    if isinstance(error, LocationValueError):
+        return UsageError(f"{shown!r} names no host, or an impossible port.")
+    if isinstance(error, DecodeError):
+        return _failure_of_encoding(url, "broken")
+    # urllib3 wraps what sockets and parsers raise
+    while isinstance(error, HTTPError) and (inner := error.__cause__ or error.__context__):
+        error = inner
+    if isinstance(error, ssl.SSLCertVerificationError):
+        host = urlsplit(url).hostname
+        text = f"{shown}: the certificate of {host} is not trusted ({error.verify_message})."
+        return StorageError(text, href=shown)
+    if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
+        return StorageError(f"{shown}: there is no host {urlsplit(url).hostname}.", href=shown)
+    if isinstance(error, TimeoutError):
+        return TransientError("a time-out")
+    if isinstance(error, http.client.IncompleteRead):
+        return TransientError("a short read")
+    if isinstance(error, OSError):  # http.client.RemoteDisconnected too
+        is_proxy = str(error).startswith("Tunnel connection failed")
+        otherwise = "the proxy refused it" if is_proxy else "the connection was closed"
+        return TransientError(f"a failed connection ({(error.strerror or otherwise).lower()})")
+    if isinstance(error, ValueError) and not isinstance(error, http.client.HTTPException):
+        return UsageError(f"{shown!r}: a header holds a character that HTTP does not allow.")
+    text = f"{shown}: the answer is not HTTP ({type(error).__name__})."
+    return StorageError(text, href=shown)
+
+
+def _failure_of_encoding(url: str, encoding: str) -> StorageError:
+    shown = redact(url)
+    text = f"{shown}: the server sent an encoding that is not read ({encoding})."
+    return StorageError(text, href=shown)
+
+
+def send(
+    method: str, url: str, headers: Mapping[str, str], options: StorageOptions, until_s: float
+) -> contextlib.closing[BaseHTTPResponse]:
+    """Send a request without a body, follow redirects, and give the answer whatever its status.
+
+    The caller's headers and the URL's password go to the first origin only.
+    """
+    parsed = first = _call(url, partial(parse_url, url))
+    always = {"User-Agent": "stacchip", "Accept-Encoding": "identity", **headers}
+    own = {**always, **options.headers, **web_connection.authorization(first)}
+    for _ in range(MOST_REDIRECTS + 1):
+        sent = own if _origin(parsed) == _origin(first) else always
+        ask = partial(web_connection.request, method, parsed, sent, options, until_s)
+        answer = _call(url, ask)
+        location = answer.get_redirect_location()
+        if not location:
+            return contextlib.closing(answer)
+        with contextlib.closing(answer):
+            _drain(answer, url)
+        url = urljoin(url, location)
+        if not url.startswith(("http://", "https://")):
+            break
+        parsed = _call(url, partial(parse_url, url))
+    raise StorageError(f"{redact(url)}: redirected too often, or away from HTTP.", href=redact(url))
+
+
+def _origin(url: Url) -> tuple[str | None, str | None, int | None]:
+    return url.scheme, url.host, url.port or port_by_scheme.get(url.scheme or "")
+
+
+def _read(answer: BaseHTTPResponse, url: str, amount: int | None = None) -> bytes:
+    """Read the body as it was sent, or its first `amount` bytes."""
+    return _call(url, partial(answer.read, amount, decode_content=False))
+
+
+def _drain(answer: BaseHTTPResponse, url: str) -> None:
+    """Read a body that nobody needs, as a rule to its end, so that the connection stays open."""
+    with contextlib.suppress(TransientError, StorageError):
+        _read(answer, url, LARGEST_REFUSAL)
+
+
+def _size(answer: BaseHTTPResponse) -> int | None:
+    """Content-Length, where it is told."""
+    length = answer.headers.get("Content-Length", "")
+    return int(length) if length.isdigit() else None
+
+
+def _identify(answer: BaseHTTPResponse, size_bytes: int | None) -> Identity:
+    """The identity of an object of this size."""
+    return Identity(size_bytes, answer.headers.get("ETag"), answer.headers.get("Last-Modified"))
+
+
+def _encoding(answer: BaseHTTPResponse) -> str:
+    return answer.headers.get("Content-Encoding", "identity").lower()
+
+
+def check(answer: BaseHTTPResponse, url: str) -> None:
+    """Raise what a status other than success stands for.
+
+    Raises:
+        TransientError: Another attempt may succeed.
+        StorageError: None will.
+    """
+    if answer.status < 300:
+        return
+    _drain(answer, url)
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    code = headers.get("x-ms-error-code")
+    raise failure_of_status(url, answer.status, code=code, headers=headers)
+
+
+def get(url: str, options: StorageOptions, until_s: float, limit_bytes: int | None = None) -> Blob:
+    """Read a whole object, decompressed where the server compressed what it sent."""
+    with send("GET", url, {}, options, until_s) as answer:
+        check(answer, url)
+        if _encoding(answer) not in ENCODINGS:
+            raise _failure_of_encoding(url, _encoding(answer))
+        amount = None if limit_bytes is None else limit_bytes + 1
+        is_encoded = _encoding(answer) != "identity"
+        data = _call(url, partial(answer.read, amount, decode_content=is_encoded))
+        if limit_bytes is not None and len(data) > limit_bytes:
+            text = f"{redact(url)} is larger than the {limit_bytes} bytes that were allowed."
+            raise StorageError(text, href=redact(url), status=answer.status)
+        return Blob(data, _identify(answer, len(data)))
+
+
+def get_range(
+    url: str,
+    start: int,
+    length: int,
+    *,
+    expect: Identity | None,
+    options: StorageOptions,
+    until_s: float,
+) -> Blob:
+    """Read a range, or what of it the object has."""
+    headers = {"Range": f"bytes={start}-{start + length - 1}"}
+    if expect and expect.etag and not expect.etag.startswith("W/"):
+        headers["If-Match"] = expect.etag  # needs a strong tag (RFC 9110, 13.1.1)
+    with send("GET", url, headers, options, until_s) as answer:
+        if answer.status in (412, 416):
+            _drain(answer, url)
+        if answer.status == 412:
+            raise failure_of_change(url, expect, None)
+        if answer.status == 416:
+            size = answer.headers.get("Content-Range", "").rpartition("/")[2]
+            return Blob(b"", _identify(answer, int(size) if size.isdigit() else None), start)
+        check(answer, url)
+        if _encoding(answer) != "identity":
+            text = f"{redact(url)}: the server compresses what it sends, so it has no ranges."
+            raise StorageError(text, href=redact(url), status=answer.status)
+        if answer.status == 206:
+            return _read_part(answer, url, start, length)
+        return _slice_whole(answer, url, start, length)
+
+
+def _read_part(answer: BaseHTTPResponse, url: str, start: int, length: int) -> Blob:
+    """The body of a 206, if it is the range that was asked for."""
+    match = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if match is None or int(match[1]) != start:
+        text = f"{redact(url)}: the server sent another range than the one asked for."
+        raise StorageError(text, href=redact(url), status=answer.status)
+    size = None if match[3] == "*" else int(match[3])
+    told = int(match[2]) + 1 - start
+    data = _read(answer, url)
+    # only the object's end may make a range shorter than it was asked for
+    if len(data) != told or (told < length and size is not None and start + told < size):
+        raise TransientError("a short read")
+    return Blob(data[:length] if told > length else data, _identify(answer, size), start)
+
+
+def _slice_whole(answer: BaseHTTPResponse, url: str, start: int, length: int) -> Blob:
+    """The range out of a 200, whose server ignored it."""
+    size = _size(answer)
+    if start + length > LARGEST_UNASKED and (size or 2**62) > LARGEST_UNASKED:
+        text = (
+            f"{redact(url)}: the server ignores ranges, and the file is too large to be read whole "
+            "each time. Copy it to a store that serves ranges."
+        )
+        raise StorageError(text, href=redact(url), status=answer.status)
+    data = _read(answer, url, start + length)
+    if size is not None and len(data) < min(size, start + length):
+        raise TransientError("a short read")
+    if size is None and len(data) < start + length:
+        size = len(data)
+    return Blob(memoryview(data)[start:], _identify(answer, size), start)
+
+
+def stat(url: str, options: StorageOptions, until_s: float) -> Identity:
+    """The identity of an object: by HEAD, else by its first byte.
+
+    Some servers know no HEAD, and a URL that is signed for GET refuses it.
+    """
+    with send("HEAD", url, {}, options, until_s) as answer:
+        _drain(answer, url)
+        if answer.status < 300 and _size(answer) is not None:
+            return _identify(answer, _size(answer))
+        if answer.status >= 300 and answer.status not in (400, 401, 403, 405, 501):
+            check(answer, url)
+    return get_range(url, 0, 1, expect=None, options=options, until_s=until_s).identity

@@ -1,0 +1,217 @@
+"""HTTP(S) connections: urllib3's, kept open by the process, every wait ended by one deadline."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import logging
+import math
+import os
+import socket
+import ssl
+import time
+import urllib.request
+from contextvars import ContextVar
+from functools import lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import numpy as np
+import urllib3
+import urllib3.connection
+from urllib3.util import Timeout, Url, make_headers, parse_url
+
+from stacchip.runtime.memory import MemoryPool
+from stacchip.runtime.per_process import PerProcess
+from stacchip.storage.href import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stacchip.storage.options import StorageOptions
+
+LONGEST_CONNECT_S = 10.0
+MOST_HOSTS = 100
+POOLED = range(256 * 1024, 8 * 1024 * 1024)  # smaller ones malloc has at hand, larger are rare
+BUFFER = 64 * 1024  # the head and most blocks of an image come in one call
+NO_RETRIES = urllib3.Retry(False, redirect=False)  # ours are tenacity's, over every transport
+PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
+# Gateways forget silent connections after 4 minutes and tell nobody: the kernel keeps them awake,
+# and urllib3 replaces those that it finds dead.
+KEEP_ALIVE = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 45),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+]
+# these tell URLs, with their signatures
+LOGGERS = ("urllib3.connection", "urllib3.connectionpool")
+
+_RECEIVED = MemoryPool(192 << 20, slab_bytes=0)
+_until_s: ContextVar[float] = ContextVar("until_s")
+
+
+class _TimedStream(io.RawIOBase):
+    """What comes from a socket until a deadline.
+
+    urllib3's time-outs bound each wait; a server that sends a byte now and then would hold a
+    thread for ever, be it in the head or in the body of its answer.
+    """
+
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
+        self._sock = sock
+        self._raw = raw
+        self._idle_s = sock.gettimeout() or math.inf
+        self._until_s = _until_s.get()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        self._sock.settimeout(min(self._idle_s, _left_s(self._until_s)))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_TimedStream(sock, self.fp.detach()), BUFFER)
+
+    def read(self, amt: int | None = None) -> Any:
+        """The body; that of a part of an object as a view of memory that was used before."""
+        size = self.length or 0
+        if self.status != HTTPStatus.PARTIAL_CONTENT or amt is not None or size not in POOLED:
+            return super().read(amt)
+        memory = _RECEIVED.array((size,), np.dtype(np.uint8)).data
+        got = self.readinto(memory)
+        if got < size:
+            raise http.client.IncompleteRead(bytes(memory[:got]), size - got)
+        return memory
+
+
+class _PlainConnection(urllib3.connection.HTTPConnection):
+    response_class = _TimedResponse
+
+
+class _TlsConnection(urllib3.connection.HTTPSConnection):
+    response_class = _TimedResponse
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+def request(
+    method: str, url: Url, headers: Mapping[str, str], options: StorageOptions, until_s: float
+) -> urllib3.BaseHTTPResponse:
+    """Send a request without a body; the answer's body is read, and it is closed, by the caller.
+
+    Redirects are not followed, and nothing is tried again. The proxy that the environment names is
+    asked, if any.
+
+    Args:
+        method: "GET" or "HEAD".
+        url: Its user and password are not sent.
+        headers: What to send.
+        options: `timeout_s` for each sign of life, and `max_connections`.
+        until_s: The time (`time.monotonic()`) at which the body must be there.
+
+    Raises:
+        urllib3.exceptions.HTTPError: Any failure; its text may hold the URL.
+        ValueError: A header that cannot be sent.
+    """
+    left_s = _left_s(until_s)
+    _until_s.set(until_s)
+    environment = tuple(os.environ.get(name) for name in PROXIES)
+    proxy = _find_proxy(url.scheme or "", url.netloc or "", environment)
+    return _manager(url.scheme == "https", proxy, options.max_connections).urlopen(
+        method,
+        url._replace(auth=None).url,
+        headers=headers,
+        retries=NO_RETRIES,
+        redirect=False,
+        timeout=Timeout(
+            connect=min(LONGEST_CONNECT_S, left_s), read=min(options.timeout_s, left_s)
+        ),
+        preload_content=False,
+    )
+
+
+def _left_s(until_s: float) -> float:
+    left_s = until_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
+
+
+def authorization(url: Url) -> dict[str, str]:
+    """The header for user and password in a URL, empty where it has none."""
+    if not url.auth:
+        return {}
+    # the bytes that were percent-encoded, as characters: urllib3 makes bytes of them again
+    return make_headers(basic_auth=unquote(url.auth, "latin-1"))
+
+
+@lru_cache(maxsize=1024)
+def _find_proxy(scheme: str, netloc: str, _environment: tuple[str | None, ...]) -> str | None:
+    """The proxy for a host; kept while the environment stays, for urllib takes 0.1 ms to look."""
+    proxies = urllib.request.getproxies_environment()
+    bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]  # undeclared
+    proxy = proxies.get(scheme)
+    if not proxy or bypass(netloc, proxies):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+_MANAGERS: PerProcess[dict[tuple[bool, str | None, int], urllib3.PoolManager]] = PerProcess(dict)
+
+
+def _manager(is_tls: bool, proxy: str | None, max_connections: int) -> urllib3.PoolManager:
+    """The process's connections, each host's apart; the one used last is used next."""
+    managers, key = _MANAGERS.get(), (is_tls, proxy, max_connections)
+    manager = managers.get(key)
+    if manager is None:  # two threads may both make one: the first stays
+        manager = managers.setdefault(key, _make_manager(*key))
+    return manager
+
+
+def _make_manager(is_tls: bool, proxy: str | None, max_connections: int) -> urllib3.PoolManager:
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_redact_record)  # again is as good as once
+    given: dict[str, Any] = {
+        "num_pools": MOST_HOSTS,
+        "maxsize": max_connections,
+        "socket_options": [*urllib3.connection.HTTPConnection.default_socket_options, *KEEP_ALIVE],
+    }
+    if is_tls:  # one for all, since reading the certificates takes 50 ms
+        given["ssl_context"] = ssl.create_default_context()
+    if proxy is None:
+        manager = urllib3.PoolManager(**given)
+    else:
+        own = {f"proxy-{name}": value for name, value in authorization(parse_url(proxy)).items()}
+        manager = urllib3.ProxyManager(proxy, proxy_headers=own, **given)
+    manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+    return manager
+
+
+def _redact_record(record: logging.LogRecord) -> bool:
+    """Show no signature where urllib3 logs the URL of a request."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(_redact_argument(argument) for argument in record.args)
+    record.exc_info = None
+    return True
+
+
+def _redact_argument(argument: object) -> object:
+    if isinstance(argument, Exception):  # its text can hold what the server sent
+        return type(argument).__name__
+    return redact(argument) if isinstance(argument, str) else argument

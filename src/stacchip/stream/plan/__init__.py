@@ -1,0 +1,1 @@
+"""Which chips come, and in what order."""

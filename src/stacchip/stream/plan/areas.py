@@ -1,0 +1,129 @@
+"""Areas: groups of neighbouring chips that share blocks, and are read together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from stacchip.stream.plan.wanted_chips import WantedChips
+    from stacchip.stream.read.layers import ItemLayers, Layer
+
+# of the memory, one area takes at most this share: so many are open where a shuffle mixes them
+SMALLEST_SHARE = 1 / 24
+
+
+class AreaShape(NamedTuple):
+    """How an item's chips are grouped.
+
+    Attributes:
+        height: Rows of the chip grid that an area spans.
+        width: Columns of the chip grid.
+        size_bytes: Decoded bytes of the blocks of a whole area, about.
+        chip_bytes: Decoded bytes of the blocks that one chip touches, about.
+    """
+
+    height: int
+    width: int
+    size_bytes: int
+    chip_bytes: int
+
+
+def find_shape(layers: ItemLayers, chip_size: int, memory_bytes: int) -> AreaShape:
+    """The largest area that some raster's block spans and the memory holds 24 of.
+
+    With 1024 px blocks, 20 m bands span 2048 px of a 10 m grid: an area of 64 chips of 256 px, in
+    which all blocks of 10 and of 20 m nest. Blocks of 60 m would span 6144 px and a gigabyte: they
+    are shared by nine such areas instead.
+    """
+    heights = {max(chip_size, round(_span(layer)[0])) for layer in layers.layers}
+    widths = {max(chip_size, round(_span(layer)[1])) for layer in layers.layers}
+    shapes = [
+        AreaShape(
+            height,
+            width,
+            _decoded_bytes(layers, height, width),
+            _decoded_bytes(layers, chip_size, chip_size),
+        )
+        for height in heights
+        for width in widths
+    ]
+    fitting = [shape for shape in shapes if shape.size_bytes <= memory_bytes * SMALLEST_SHARE]
+    if not fitting:
+        return min(shapes, key=lambda shape: (shape.height * shape.width, shape))
+    return max(fitting, key=lambda shape: (shape.height * shape.width, shape))
+
+
+def _span(layer: Layer) -> tuple[float, float]:
+    """(height, width) of a block, in pixels of the chip grid."""
+    return layer.block_shape[0] * layer.scale[0], layer.block_shape[1] * layer.scale[1]
+
+
+def _decoded_bytes(layers: ItemLayers, height: int, width: int) -> int:
+    """Decoded bytes of the blocks of a window of the chip grid that begins where blocks do."""
+    total = 0
+    for layer in layers.layers:
+        down, across = _span(layer)
+        blocks = ceil(height / down) * ceil(width / across)
+        total += blocks * layer.block_shape[0] * layer.block_shape[1] * layer.pixel_bytes
+    return total
+
+
+@dataclass(frozen=True, eq=False)
+class Areas:
+    """Which area each chip is in.
+
+    Attributes:
+        of_row: Number of each row's area. They count along the groups, then down, then across.
+        sorted_rows: The rows area by area, in each down, then across.
+        size_bytes: Of each area, the decoded bytes of all its blocks, about.
+        chip_bytes: Of each area, those of the blocks of one chip.
+    """
+
+    of_row: NDArray[np.int64]
+    sorted_rows: NDArray[np.int64]
+    size_bytes: NDArray[np.float64]
+    chip_bytes: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.size_bytes)
+
+    def nominal_bytes(
+        self, areas: NDArray[np.int64], counts: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """About how many bytes are decoded for so many chips of each of these areas."""
+        nominal: NDArray[np.float64] = np.minimum(
+            self.size_bytes[areas], counts * self.chip_bytes[areas]
+        )
+        return nominal
+
+
+def find_areas(chips: WantedChips, shapes: Mapping[tuple[str, int], AreaShape]) -> Areas:
+    """Group chips.
+
+    Args:
+        chips: The chips.
+        shapes: How chips are grouped, by platform and chip size.
+    """
+    nothing = AreaShape(1, 1, 1, 1)  # numpy wants a row to index, even where there is no chip
+    table = np.array(
+        [shapes[group.platform, group.chip_size] for group in chips.groups] or [nothing]
+    )
+    size = np.array([group.chip_size for group in chips.groups] or [1])[chips.group]
+    shape = table[chips.group]
+    row, col = chips.y * size // shape[:, 0], chips.x * size // shape[:, 1]
+    order = np.lexsort((chips.x, chips.y, col, row, chips.group))
+    sorted_keys = np.stack([chips.group, row, col])[:, order]
+    begins = np.ones(len(order), bool)
+    begins[1:] = (sorted_keys[:, 1:] != sorted_keys[:, :-1]).any(axis=0)
+    of_row = np.empty(len(order), np.int64)
+    of_row[order] = np.cumsum(begins) - 1
+    of_area = shape[order[begins]].astype(np.float64)
+    return Areas(of_row, order, of_area[:, 2], of_area[:, 3])

@@ -1,0 +1,200 @@
+"""The ledger: which blocks are in memory while chips are given out.
+
+It decides by positions and bytes alone, never by time: the same chips in the same order read the
+same blocks, and `explain` foretells them by turning the same pages.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from stacchip.stream.plan.visits import Visits
+    from stacchip.stream.read.layers import LayerBlock
+
+
+# blocks are kept for visits so far ahead, where memory allows: the neighbours in the next row of
+# areas, six to a Sentinel-2 scene
+_LOOKAHEAD = 24
+# and so many more visits are looked at with each step, so that the first chip waits for none of it
+_LOOK_AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Load:
+    """Fetch and decode these blocks, for this visit; none where all are there already."""
+
+    visit: int
+    blocks: Sequence[LayerBlock]
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Forget these blocks."""
+
+    blocks: Sequence[LayerBlock]
+
+
+class Plans(Protocol):
+    """What the ledger asks about visits; all of it is told by positions alone."""
+
+    def find(self, visit: int) -> Mapping[LayerBlock, int]:
+        """The blocks of a visit with their decoded bytes."""
+
+    def release(self, position: int) -> None:
+        """Chips before this position are done."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no visit should be planned that does not begin yet."""
+
+
+class Ledger:
+    """Keeps the books of one pass over some visits.
+
+    A visit's blocks are loaded before its first chip, and dropped after its last, unless a visit
+    that is open, or one of the next 24, needs them too. Of visits to come as many are loaded as fit
+    into `ahead_bytes` and `memory_bytes`. What must be loaded is, even where memory is full.
+
+    Args:
+        visits: The visits.
+        plans: Tell which blocks each visit needs.
+        memory_bytes: How much all decoded blocks may take.
+        ahead_bytes: How much of it those may take whose visits have not begun.
+
+    Attributes:
+        held_bytes: Decoded bytes of all blocks in memory.
+        peak_bytes: The most that it was.
+    """
+
+    def __init__(self, visits: Visits, plans: Plans, memory_bytes: int, ahead_bytes: int) -> None:
+        self._first = visits.first.tolist()
+        self._last = visits.last.tolist()
+        self._plans = plans
+        self._memory_bytes = memory_bytes
+        self._ahead_bytes = ahead_bytes
+        self._next_event = 0
+        self._cursor = 0  # the next visit to load
+        self._planned: deque[Mapping[LayerBlock, int]] = deque()  # from the cursor on
+        self._wanted: dict[LayerBlock, deque[int]] = {}  # by planned visits
+        self._users: Counter[LayerBlock] = Counter()  # open visits
+        self._open: dict[int, Sequence[LayerBlock]] = {}
+        self._closing: list[tuple[int, int]] = []  # heap of (last position, visit)
+        self._ahead: deque[tuple[int, int]] = deque()  # (first position, bytes) not begun
+        self._held: dict[LayerBlock, int] = {}
+        self._spare: dict[LayerBlock, None] = {}  # held for planned visits only
+        self._spare_bytes = 0
+        self.held_bytes = 0
+        self.peak_bytes = 0
+
+    def advance(self, position: int) -> Iterator[Load | Drop]:
+        """What to do before the chip at this position is cut; positions come in order."""
+        if position < self._next_event:
+            return
+        self._plans.release(position)
+        while self._closing and self._closing[0][0] < position:
+            yield from self._close(heapq.heappop(self._closing)[1])
+        while self._ahead and self._ahead[0][0] <= position:
+            self._ahead.popleft()
+        while self._cursor < len(self._first) and self._first[self._cursor] <= position:
+            yield from self._load(position)
+        while self._may_load_ahead():
+            yield from self._load(position)
+        self._look_ahead()
+        self._next_event = self._find_next_event()
+
+    def _find_next_event(self) -> int:
+        events = [self._closing[0][0] + 1] if self._closing else []
+        events += [self._ahead[0][0]] if self._ahead else []
+        events += [self._first[self._cursor]] if self._cursor < len(self._first) else []
+        return min(events, default=1 << 62)
+
+    def _look_ahead(self) -> None:
+        for _ in range(_LOOK_AT_ONCE):
+            if len(self._planned) < _LOOKAHEAD and not self._plans.is_full:
+                self._plan_one()
+
+    def _plan_one(self) -> bool:
+        """Plan the next visit that is not; False where there is none."""
+        visit = self._cursor + len(self._planned)
+        if visit >= len(self._first):
+            return False
+        blocks = self._plans.find(visit)
+        self._planned.append(blocks)
+        for block in blocks:
+            self._wanted.setdefault(block, deque()).append(visit)
+        return True
+
+    def _may_load_ahead(self) -> bool:
+        if not self._planned and (self._plans.is_full or not self._plan_one()):
+            return False
+        more = self._missing_bytes(self._planned[0])
+        ahead = sum(size for _, size in self._ahead)
+        fits = self.held_bytes - self._spare_bytes + more <= self._memory_bytes
+        return fits and (not self._ahead or ahead + more <= self._ahead_bytes)
+
+    def _missing_bytes(self, blocks: Mapping[LayerBlock, int]) -> int:
+        return sum(size for block, size in blocks.items() if block not in self._held)
+
+    def _load(self, position: int) -> Iterator[Load | Drop]:
+        """Open the visit at the cursor."""
+        if not self._planned:
+            self._plan_one()
+        blocks, visit = self._planned.popleft(), self._cursor
+        self._cursor += 1
+        for block in blocks:
+            self._users[block] += 1
+            wanting = self._wanted[block]
+            wanting.popleft()
+            if not wanting:
+                del self._wanted[block]
+            if block in self._spare:
+                self._unspare(block)
+        missing = [block for block in blocks if block not in self._held]
+        more = sum(blocks[block] for block in missing)
+        if evicted := self._make_room(more):
+            yield Drop(evicted)
+        self._held.update((block, blocks[block]) for block in missing)
+        self.held_bytes += more
+        self.peak_bytes = max(self.peak_bytes, self.held_bytes)
+        self._open[visit] = tuple(blocks)
+        heapq.heappush(self._closing, (self._last[visit], visit))
+        if self._first[visit] > position:
+            self._ahead.append((self._first[visit], more))
+        yield Load(visit, missing)
+
+    def _unspare(self, block: LayerBlock) -> None:
+        del self._spare[block]
+        self._spare_bytes -= self._held[block]
+
+    def _make_room(self, more: int) -> list[LayerBlock]:
+        """Forget spare blocks, those needed last first, until so many bytes fit or none is left."""
+        evicted = []
+        while self._spare and self.held_bytes + more > self._memory_bytes:
+            block = max(self._spare, key=lambda spare: self._wanted[spare][0])
+            self._unspare(block)
+            self.held_bytes -= self._held.pop(block)
+            evicted.append(block)
+        return evicted
+
+    def _close(self, visit: int) -> Iterator[Drop]:
+        """Let go of the blocks that only this visit needed."""
+        dropped = []
+        for block in self._open.pop(visit):
+            self._users[block] -= 1
+            if self._users[block]:
+                continue
+            del self._users[block]
+            if block in self._wanted:
+                self._spare[block] = None
+                self._spare_bytes += self._held[block]
+            else:
+                self.held_bytes -= self._held.pop(block)
+                dropped.append(block)
+        if dropped:
+            yield Drop(dropped)

@@ -1,0 +1,99 @@
+"""The chips that a stream gives out, as arrays: which item each is of, and where it lies in it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.compute as pc
+
+from stacchip.chipper.index_rows import ChipKey
+from stacchip.grid.window import Window
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from stacchip.chipper.index_rows import ChipRows
+
+
+@dataclass(frozen=True)
+class Group:
+    """Chips of one size of one item."""
+
+    platform: str
+    item_id: str
+    chip_size: int
+
+
+@dataclass(frozen=True, eq=False)
+class WantedChips:
+    """The rows of an index as arrays.
+
+    Attributes:
+        rows: The index itself.
+        groups: The distinct items and chip sizes, in the order in which the rows name them.
+        group: Number of each row's group.
+        x: Column of each row's chip in its grid.
+        y: Row of each row's chip in its grid.
+        fingerprint: Tells this selection from others: a saved state belongs to one.
+    """
+
+    rows: ChipRows
+    groups: tuple[Group, ...]
+    group: NDArray[np.int64]
+    x: NDArray[np.int64]
+    y: NDArray[np.int64]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, rows: ChipRows) -> WantedChips:
+        """The chips of these rows."""
+        table = rows.table
+        codes = [_codes(table[name]) for name in ("platform", "item_id")]
+        size = table["chip_size"].to_numpy().astype(np.int64)
+        joined = (codes[0] * (int(codes[1].max(initial=0)) + 1) + codes[1]) * (
+            int(size.max(initial=0)) + 1
+        ) + size
+        _, first, group = np.unique(joined, return_index=True, return_inverse=True)
+        # number the groups as they come, so that "blocks" follows the index
+        by_first = np.argsort(first)
+        number = np.empty(len(first), np.int64)
+        number[by_first] = np.arange(len(first))
+        keys = (rows.key(int(row)) for row in first[by_first])
+        groups = tuple(Group(key.platform, key.item_id, key.chip_size) for key in keys)
+        group, x, y = (
+            number[group.ravel()],
+            table["chip_index_x"].to_numpy().astype(np.int64),
+            table["chip_index_y"].to_numpy().astype(np.int64),
+        )
+        digest = hashlib.blake2b(repr(groups).encode(), digest_size=8)
+        for array in (group, x, y):
+            digest.update(array.tobytes())
+        return cls(rows, groups, group, x, y, digest.hexdigest())
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    def key(self, row: int) -> ChipKey:
+        """The key of the chip in a row."""
+        group = self.groups[self.group[row]]
+        x, y = int(self.x[row]), int(self.y[row])
+        return ChipKey(group.platform, group.item_id, group.chip_size, x, y)
+
+    def window(self, row: int) -> Window:
+        """The pixels of a row's chip in its item's grid."""
+        size = self.groups[self.group[row]].chip_size
+        return Window(int(self.y[row]) * size, int(self.x[row]) * size, size, size)
+
+
+def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """A number for each distinct string, the same for the same."""
+    encoded = pc.dictionary_encode(column).combine_chunks()
+    encoded = encoded.chunk(0) if hasattr(encoded, "chunk") and encoded.num_chunks else encoded
+    if not len(encoded):
+        return np.empty(0, np.int64)
+    codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes

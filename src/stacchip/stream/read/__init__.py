@@ -1,0 +1,1 @@
+"""Blocks of items, each decoded once for all chips that want it."""

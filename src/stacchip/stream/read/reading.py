@@ -1,0 +1,182 @@
+"""Reading: one pass over a sequence of chips, with its blocks loaded ahead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from stacchip.errors import ChipNotFound, StacchipError, attribute
+from stacchip.stream.plan.ledger import Ledger, Load
+from stacchip.stream.read.open_items import OPEN_GDAL_ITEMS, again
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from stacchip.stream.plan.visits import Visits
+    from stacchip.stream.plan.wanted_chips import WantedChips
+    from stacchip.stream.read.layers import ItemLayers, Layer, LayerBlock
+    from stacchip.stream.read.loading import LoadedBlocks
+    from stacchip.stream.read.open_items import Catalog
+
+# items of so many visits ahead are opened meanwhile
+_OPEN_AHEAD = 8
+
+
+@dataclass
+class VisitPlans:
+    """Which blocks each visit needs.
+
+    It holds the items of visits that are planned or open, and remembers for the whole pass which
+    could not be opened.
+
+    Attributes:
+        visits: The visits.
+        chips: Their chips.
+        catalog: Opens their items.
+        open_ahead: How many further visits' items are opened in the background.
+    """
+
+    visits: Visits
+    chips: WantedChips
+    catalog: Catalog
+    open_ahead: int = _OPEN_AHEAD
+    _found: dict[int, dict[LayerBlock, Layer]] = field(default_factory=dict)
+    _items: dict[int, ItemLayers] = field(default_factory=dict)  # by group
+    _until: dict[int, int] = field(default_factory=dict)  # last position that needs a group's item
+    _waiting: dict[int, int] = field(default_factory=dict)  # first position, of items read by GDAL
+    _failed: dict[int, StacchipError] = field(default_factory=dict)
+
+    def find(self, visit: int) -> Mapping[LayerBlock, int]:
+        """The blocks of a visit with their decoded bytes; none where its item cannot be read."""
+        following = range(visit, min(visit + 1 + self.open_ahead, len(self.visits)))
+        first_rows = (int(self.visits.rows[self.visits.first[each]]) for each in following)
+        self.catalog.prepare(row for row in first_rows if not self._is_known(row))
+        rows = self.visits.rows_of(visit).tolist()
+        group = int(self.chips.group[rows[0]])
+        try:
+            item = self.open(rows[0])
+            found = item.blocks([self.chips.window(row) for row in rows])
+        except StacchipError as error:
+            # raised again, or skipped, where each of its chips is cut
+            self._failed.setdefault(group, error)
+            self._found[visit] = {}
+            return {}
+        self._items[group] = item
+        self._until[group] = max(self._until.get(group, 0), int(self.visits.last[visit]))
+        if item.is_read_by_gdal:
+            self._waiting.setdefault(group, int(self.visits.first[visit]))
+        self._found[visit] = found
+        return {block: layer.block_bytes(block) for block, layer in found.items()}
+
+    def _is_known(self, row: int) -> bool:
+        group = int(self.chips.group[row])
+        return group in self._items or group in self._failed
+
+    def open(self, row: int) -> ItemLayers:
+        """The item of a row's chip.
+
+        Raises:
+            StacchipError: It cannot be found, opened or placed, or could not be before.
+        """
+        group = int(self.chips.group[row])
+        if group in self._failed:
+            raise again(self._failed[group])
+        return self._items.get(group) or self.catalog.get(row)
+
+    def take(self, load: Load) -> dict[LayerBlock, Layer]:
+        """The blocks to load, each with its layer; the visit's plan is then forgotten."""
+        found = self._found.pop(load.visit)
+        return {block: found[block] for block in load.blocks}
+
+    def release(self, position: int) -> None:
+        """Let go of the items that no planned visit needs from this position on."""
+        for group in [each for each, last in self._until.items() if last < position]:
+            del self._items[group], self._until[group]
+        for group in [each for each, first in self._waiting.items() if first <= position]:
+            del self._waiting[group]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many items as should be wait with files that GDAL has open."""
+        return len(self._waiting) >= OPEN_GDAL_ITEMS
+
+
+class Reading:
+    """One pass over a sequence of chips.
+
+    Args:
+        plans: The visits, and which blocks they need.
+        blocks: Where they are loaded to.
+        memory_bytes: As for `Ledger`.
+        ahead_bytes: As for `Ledger`.
+        edge: `"drop"` refuses chips that reach beyond the reference band.
+    """
+
+    def __init__(
+        self,
+        plans: VisitPlans,
+        blocks: LoadedBlocks,
+        *,
+        memory_bytes: int,
+        ahead_bytes: int,
+        edge: str | None,
+    ) -> None:
+        self._plans = plans
+        self._edge = edge
+        self._ledger = Ledger(plans.visits, plans, memory_bytes, ahead_bytes)
+        self.blocks = blocks
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most that decoded blocks took so far."""
+        return self._ledger.peak_bytes
+
+    def advance(self, position: int) -> None:
+        """Begin to load what the chip at this position needs, and what comes after it."""
+        for step in self._ledger.advance(position):
+            if isinstance(step, Load):
+                self.blocks.load(self._plans.take(step))
+            else:
+                self.blocks.drop(step.blocks)
+
+    def open(self, row: int) -> ItemLayers:
+        """The item of a row's chip.
+
+        Raises:
+            StacchipError: It cannot be found or opened.
+        """
+        return self._plans.open(row)
+
+    def cut(
+        self, row: int, item: ItemLayers, out: NDArray[Any], valid: NDArray[Any] | None
+    ) -> None:
+        """Fill a chip (band, y, x), and where it may be used.
+
+        Raises:
+            ChipNotFound: It reaches beyond the edge, and `edge="drop"`.
+            RasterError: A block is broken; item and asset are named.
+            StorageError: A file could not be had; item and asset are named.
+        """
+        window = self._plans.chips.window(row)
+        if self._edge == "drop" and window.clip(item.opened.grid.shape.yx) != window:
+            key = self._plans.chips.key(row)
+            raise ChipNotFound(
+                f"Chip ({key.x}, {key.y}) of item {key.item_id!r} reaches beyond the edge of the "
+                "reference band. Stream it with edge='pad'.",
+                item_id=key.item_id,
+                x=key.x,
+                y=key.y,
+            )
+        item.cut(window, self._look_up, out, valid)
+
+    def _look_up(self, block: LayerBlock) -> NDArray[Any]:
+        try:
+            return self.blocks.get(block)
+        except StacchipError as error:
+            raise attribute(error, block.item[1], block.asset) from error
+
+    def close(self) -> None:
+        """Leave out what has not begun."""
+        self.blocks.close()

@@ -1,0 +1,94 @@
+"""Rows of layers and lists."""
+
+from __future__ import annotations
+
+import re
+
+import geopandas
+import pytest
+import shapely
+
+from stacchip.collect.sample import Row, read_layer, read_list, select_rows
+from stacchip.errors import UsageError
+from stacchip.storage import Storage
+
+
+@pytest.mark.parametrize("suffix", ["fgb", "gpkg", "geojson", "parquet"])
+def test_a_layer_in_any_format_gives_rows_in_longitude_and_latitude(tmp_path, suffix):
+    frame = geopandas.GeoDataFrame(
+        {"name": ["29RKH", "31UDQ"]},
+        geometry=[shapely.box(200_000, 2_990_000, 300_000, 3_100_000)] * 2,
+        crs="EPSG:32629",
+    )
+    path = tmp_path / f"layer.{suffix}"
+    if suffix == "parquet":
+        frame.to_parquet(path)
+    elif suffix == "geojson":
+        frame.to_crs("EPSG:4326").to_file(path)
+    else:
+        frame.to_file(path)
+    rows = read_layer(str(path))
+    assert [row.number for row in rows] == [0, 1]
+    assert {row.require("name") for row in rows} == {"29RKH", "31UDQ"}
+    xmin, ymin, xmax, ymax = rows[0].require_geometry().bounds
+    assert -13 < xmin < xmax < -10
+    assert 26 < ymin < ymax < 29
+
+
+def test_a_layer_without_a_crs_is_refused(tmp_path):
+    path = tmp_path / "layer.parquet"
+    geopandas.GeoDataFrame({"a": [1]}, geometry=[shapely.Point(0, 0)]).to_parquet(path)
+    with pytest.raises(UsageError, match="no CRS"):
+        read_layer(str(path))
+
+
+def test_a_row_without_the_column_asked_for_tells_what_it_has():
+    with pytest.raises(UsageError, match="it has: fid, area"):
+        Row(3, "row 3", attributes={"fid": 1, "area": 2.0}).require("name", "mgrs")
+
+
+@pytest.mark.parametrize("geometry", [None, shapely.Point()])
+def test_a_row_without_a_geometry_cannot_be_searched_by(geometry):
+    with pytest.raises(UsageError, match="no geometry"):
+        Row(0, "row 0", geometry).require_geometry()
+
+
+def test_the_packages_lists_are_well_formed():
+    tiles = [row.name for row in read_list(None, default="modis_tiles.txt")]
+    assert len(tiles) == len(set(tiles)) > 200
+    assert all(re.fullmatch(r"h\d\dv\d\d", tile) for tile in tiles)
+    assert {"h18v04", "h19v10", "h09v05", "h31v12"} <= set(tiles)
+    prefixes = [row.name for row in read_list(None, default="linz_prefixes.txt")]
+    assert len(prefixes) == len(set(prefixes)) > 50
+    assert all(re.fullmatch(r"[a-z-]+/[a-z0-9_.\-]+/rgb/2193", prefix) for prefix in prefixes)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "numbers"),
+    [(None, [0, 1, 2, 3]), ("1:3", [1, 2]), (":2", [0, 1]), ("2:", [2, 3]), ("3", [3])],
+)
+def test_rows_are_selected(wanted, numbers):
+    rows = [Row(number, "") for number in range(4)]
+    assert [row.number for row in select_rows(rows, wanted)] == numbers
+
+
+@pytest.mark.parametrize("wanted", ["4", "3:3", "-1", "a:b", "0:9", ""])
+def test_rows_that_are_not_there_are_refused(wanted):
+    with pytest.raises(UsageError):
+        select_rows([Row(number, "") for number in range(4)], wanted)
+
+
+def test_what_is_no_layer_is_said_in_one_line(tmp_path):
+    text = tmp_path / "tiles.txt"
+    text.write_text("h16v00\n")
+    for path in (str(text), str(tmp_path / "nowhere.fgb")):
+        with pytest.raises(UsageError, match="--sample") as caught:
+            read_layer(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_layer_is_no_list(tmp_path):
+    layer = tmp_path / "layer.fgb"
+    layer.write_bytes(b"fgb\x03fgb\x00\xe4\xff")
+    with pytest.raises(UsageError, match="STACCHIP_MGRS_SOURCE"):
+        read_list(str(layer), default="modis_tiles.txt", storage=Storage())

@@ -1,0 +1,76 @@
+"""How each store is asked, by what a run was told."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from stacchip.collect.recipes.registry import RECIPES, get_recipe
+from stacchip.collect.settings import Settings
+from stacchip.items.pace import pace_of
+
+AWS_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_S3_ENDPOINT")
+
+
+@pytest.fixture(autouse=True)
+def _no_endpoint(monkeypatch):
+    for name in AWS_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def options_of(name, href, **told):
+    storage = Settings(root="s3://archive", **told).open_storage(get_recipe(name))
+    return storage.options_for(href)
+
+
+@pytest.mark.parametrize(
+    ("name", "href"),
+    [("landsat", "s3://usgs-landsat/a.TIF"), ("naip", "s3://naip-analytic/a.tif")],
+)
+def test_requester_pays_buckets_are_asked_so_and_signed(name, href):
+    options = options_of(name, href)
+    assert options.requester_pays
+    assert not options.skip_signature
+    assert options.region == "us-west-2"
+
+
+@pytest.mark.parametrize(
+    ("name", "href", "region"),
+    [
+        ("sentinel-2", "s3://sentinel-cogs/a.tif", "us-west-2"),
+        ("linz", "s3://nz-imagery/a.tiff", "ap-southeast-2"),
+    ],
+)
+def test_public_buckets_are_asked_without_keys_at_home_only(name, href, region):
+    options = options_of(name, href)
+    assert options.skip_signature
+    assert options.region == region
+    mirror = options_of(name, href, source_endpoint="http://127.0.0.1:9")
+    assert mirror.endpoint == "http://127.0.0.1:9"
+    assert not mirror.skip_signature
+
+
+def test_an_archive_elsewhere_does_not_move_the_source():
+    told = {"endpoint": "http://127.0.0.1:9"}
+    assert options_of("sentinel-2", "s3://archive/a", **told).endpoint == "http://127.0.0.1:9"
+    assert options_of("sentinel-2", "s3://sentinel-cogs/a", **told).endpoint is None
+
+
+def test_nothing_asks_the_archive_as_a_payer_or_a_stranger():
+    for recipe in RECIPES:
+        options = options_of(recipe.name, "s3://archive/a")
+        assert not options.requester_pays
+        assert not options.skip_signature
+
+
+def test_settings_and_recipes_travel_to_workers():
+    for recipe in RECIPES:
+        assert pickle.loads(pickle.dumps(recipe)) == recipe
+    settings = Settings(root="s3://archive/", requests_per_second=3)
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_jobs_of_a_process_take_turns():
+    assert pace_of("https://a", 2.0) is pace_of("https://a", 2.0)
+    assert pace_of("https://a", 2.0) is not pace_of("https://b", 2.0)

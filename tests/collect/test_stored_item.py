@@ -1,0 +1,105 @@
+"""The item as the archive keeps it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stacchip.collect.stored_item import Placed, WrittenGrid, make_stored_item, to_bytes
+from stacchip.items import parse_item, read_assets
+
+HREF = "s3://archive/p/i/stac_item.json"
+GRID = WrittenGrid("EPSG:3857", (500.0, 0.0, -1e7, 0.0, -500.0, 4e6), (20, 30))
+REAL = [
+    "sentinel2/S2A_29RKH_20200219_0_L2A/S2A_29RKH_20200219_0_L2A.json",
+    "items/landsat/odc-stac__LC08_L2SP_028030_20200114_20200824_02_T1_SR.json",
+    "items/naip/planetary-computer-tasks__naip1.json",
+    "items/linz/argo-tasks__BD31.json",
+    "items/modis/modis__MOD09A1.A2022033.h19v10.061.json",
+    "items/sentinel1/stac-geoparquet__sentinel-1-rtc-pc.json",
+]
+
+
+def read_item(path):
+    record = json.loads(path.read_text())
+    if isinstance(record, list) or "features" in record:
+        record = (record if isinstance(record, list) else record["features"])[0]
+    record.setdefault("collection", "some-collection")
+    for asset in record["assets"].values():
+        asset["href"] += "?sv=2024&se=2025-01-01T00%3A00%3A00Z&sig=secret"
+    return parse_item(record)
+
+
+def store(item, grid=None, **options):
+    keys = list(item.assets)[:3]
+    files = {
+        key: Placed(f"s3://archive/p/i/{key}.tif", 1000 + number, grid)
+        for number, key in enumerate(keys)
+    }
+    return make_stored_item(item, files, href=HREF, choices={"chip_size": 256}, **options)
+
+
+@pytest.mark.parametrize("grid", [None, GRID], ids=["copied", "converted"])
+@pytest.mark.parametrize("name", REAL)
+def test_a_real_item_stays_one_in_the_archive(shared_data, name, grid):
+    item = read_item(shared_data / name)
+    record = store(item, grid, collection_href="https://example.com/collections/c")
+    again = parse_item(json.loads(to_bytes(record)), href=HREF)
+    assert again.id == item.id
+    assert again.geometry == item.geometry
+    assert again.get_self_href() == HREF
+    assert list(again.assets) == list(item.assets)[:3]
+    relations = [link["rel"] for link in record["links"]]
+    assert relations.count("self") == 1
+    assert relations.count("collection") == 1, "STAC demands it of an item with a collection"
+    assert all("://" in link["href"] for link in record["links"])
+    text = to_bytes(record).decode()
+    assert "sig=" not in text
+    assert "alternate" not in text
+    assert to_bytes(record) == to_bytes(
+        store(item, grid, collection_href="https://example.com/collections/c")
+    )
+
+
+def test_an_item_whose_collection_has_no_address_names_none(shared_data):
+    record = store(read_item(shared_data / REAL[4]))
+    assert "collection" not in record
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_converted_file_has_its_new_grid_and_nothing_of_the_old_bytes(shared_data, name):
+    record = store(read_item(shared_data / name), GRID)
+    for key, asset in record["assets"].items():
+        assert asset["proj:code"] == "EPSG:3857"
+        assert asset["proj:shape"] == [20, 30]
+        assert asset["proj:transform"] == [500.0, 0.0, -1e7, 0.0, -500.0, 4e6]
+        assert asset["file:size"] >= 1000
+        assert not {"file:checksum", "raster:bands", "proj:epsg"} & set(asset), key
+    old = {"proj:wkt2", "proj:epsg", "proj:geometry", "proj:bbox", "proj:centroid"}
+    assert not old & set(record["properties"])
+    info = next(iter(read_assets(parse_item(record, href=HREF)).values()))
+    assert info.geobox.shape == (20, 30)
+
+
+def test_a_copied_file_keeps_its_checksum(shared_data):
+    item = read_item(shared_data / REAL[3])
+    checksum = item.assets["visual"].extra_fields["file:checksum"]
+    assert store(item)["assets"]["visual"]["file:checksum"] == checksum
+
+
+def test_grids_that_differ_are_told_of_each_asset_alone(shared_data):
+    item = read_item(shared_data / REAL[0])
+    other = WrittenGrid("EPSG:3857", (1000.0, 0.0, -1e7, 0.0, -1000.0, 4e6), (10, 15))
+    files = {"blue": Placed("s3://b/1.tif", 1, GRID), "scl": Placed("s3://b/2.tif", 1, other)}
+    record = make_stored_item(item, files, href=HREF, choices={})
+    assert "proj:shape" not in record["properties"]
+    assert record["assets"]["scl"]["proj:shape"] == [10, 15]
+
+
+def test_a_crs_without_a_code_is_written_as_wkt(shared_data):
+    wkt = 'PROJCRS["sinusoidal"]'
+    grid = WrittenGrid(wkt, GRID.transform, GRID.shape)
+    record = store(read_item(shared_data / REAL[0]), grid)
+    assert record["properties"]["proj:code"] is None
+    assert record["properties"]["proj:wkt2"] == wkt

@@ -1,0 +1,138 @@
+"""What is there already stays as it is, unless it is asked to be written again."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pystac
+import pytest
+import rasterio
+from affine import Affine
+
+from stacchip.collect.job import Job, RowReport
+from stacchip.collect.recipes.linz import RECIPE
+from stacchip.collect.sample import Row
+from stacchip.collect.settings import Settings
+
+SURVEY = "otago/dunedin_2018_0.3m/rgb/2193"
+ITEM_ID = "dunedin_2018_0.3m_CE17"
+COMMAND = (
+    "import typer; from stacchip.cli.commands.collect import collect;"
+    "app = typer.Typer(); app.command()(collect); app()"
+)
+
+
+class Survey:
+    """A survey of one sheet in a folder, whose photograph can be taken anew."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / SURVEY
+        self.folder.mkdir(parents=True)
+        item = pystac.Item(
+            "CE17",
+            {"type": "Point", "coordinates": [170.5, -45.9]},
+            [170.5, -45.9, 170.5, -45.9],
+            dt.datetime(2018, 2, 3, tzinfo=dt.UTC),
+            {"proj:code": "EPSG:2193"},
+        )
+        item.add_asset("visual", pystac.Asset("./CE17.tiff", media_type=pystac.MediaType.COG))
+        links = [{"rel": "item", "href": "./CE17.json"}]
+        (self.folder / "CE17.json").write_text(json.dumps(item.to_dict()))
+        (self.folder / "collection.json").write_text(json.dumps({"links": links}))
+
+    def photograph(self, value: int) -> None:
+        """A sheet of 300 pixels a side that all have one value: the same size whichever it is."""
+        with rasterio.open(
+            self.folder / "CE17.tiff", "w", driver="GTiff", width=300, height=300, count=3,
+            dtype="uint8", crs="EPSG:2193", tiled=True, blockxsize=128, blockysize=128,
+            transform=Affine(0.3, 0, 1_400_000, 0, -0.3, 4_910_000),
+        ) as dataset:  # fmt: skip
+            dataset.write(np.full((3, 300, 300), value, "uint8"))
+
+
+@pytest.fixture
+def survey(tmp_path) -> Survey:
+    survey = Survey(tmp_path / "nz-imagery")
+    survey.photograph(10)
+    return survey
+
+
+def archived_value(root: Path) -> int:
+    with rasterio.open(root / "linz" / ITEM_ID / "CE17.tiff") as dataset:
+        return int(dataset.read(1)[5, 5])
+
+
+def written_at(root: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(root)): path.stat().st_mtime_ns
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("converts", [True, False])
+def test_files_item_and_index_are_written_again_only_when_asked(survey, tmp_path, converts):
+    root = tmp_path / "archive"
+    catalogue = str(tmp_path / "nz-imagery")
+    recipe = dataclasses.replace(RECIPE, converts=converts)
+
+    def run(**told: bool) -> RowReport:
+        settings = Settings(str(root), catalogue=catalogue, **told)
+        report = Job(recipe, recipe.choices, settings).run(Row(0, SURVEY))
+        assert not report.errors
+        return report
+
+    (first,) = run().items
+    assert (first.item_id, first.files_written, first.chips) == (ITEM_ID, 1, 1)
+    before = written_at(root)
+    survey.photograph(20)
+    (second,) = run().items
+    assert (second.files_written, second.chips) == (0, None)
+    assert written_at(root) == before
+    assert archived_value(root) == 10
+    (third,) = run(write_again=True).items
+    assert (third.files_written, third.chips) == (1, 1)
+    assert archived_value(root) == 20
+    after = written_at(root)
+    assert after.keys() == before.keys()
+    assert all(after[name] > before[name] for name in before)
+
+
+def test_a_plan_leaves_out_what_is_there(survey, tmp_path):
+    settings = Settings(str(tmp_path / "archive"), catalogue=str(tmp_path / "nz-imagery"))
+    job = Job(RECIPE, RECIPE.choices, settings)
+    planned, _ = job.plan(Row(0, SURVEY))
+    assert [file.item_id for file in planned] == [ITEM_ID]
+    assert not job.run(Row(0, SURVEY)).errors
+    planned, notes = job.plan(Row(0, SURVEY))
+    assert not planned
+    assert f"{ITEM_ID} is there already" in notes
+    again = Job(RECIPE, RECIPE.choices, dataclasses.replace(settings, write_again=True))
+    assert len(again.plan(Row(0, SURVEY))[0]) == 1
+
+
+def test_the_command_has_it_as_an_option(survey, tmp_path):
+    root, rows = tmp_path / "archive", tmp_path / "rows.txt"
+    rows.write_text(f"{SURVEY}\n")
+
+    def run(*options: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", COMMAND, "linz", "--bucket", str(root),
+             "--sample", str(rows), "--catalogue", str(tmp_path / "nz-imagery"), *options],
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "1 files" in run()
+    survey.photograph(20)
+    assert "1 of them there already; 0 files" in run()
+    assert archived_value(root) == 10
+    assert "0 of them there already; 1 files" in run("--write-again")
+    assert archived_value(root) == 20

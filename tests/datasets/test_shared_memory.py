@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import os
+from multiprocessing.reduction import ForkingPickler
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from stacchip.chipper import Chipper
+from stacchip.stream import ChipStream
+from stream.conftest import index_items
+
+torch = pytest.importorskip("torch", reason="PyTorch is absent: make torch")
+
+from torch.utils.data import DataLoader  # noqa: E402 - after the skip
+
+from stacchip.datasets import (  # noqa: E402 - needs torch
+    ChipStreamDataset,
+    shared_memory,
+    stream_dataset,
+)
+from stacchip.datasets.shared_memory import SharedMemory  # noqa: E402 - needs torch
+
+SHAPE = (4, 2, 8, 8)
+
+
+def new_pixels(memory: SharedMemory, value: float) -> torch.Tensor:
+    array = memory.array(SHAPE, np.dtype("float32"))
+    array[:] = value
+    return torch.from_numpy(array)
+
+
+def send(memory: SharedMemory, sample: dict) -> dict:
+    return ForkingPickler.loads(ForkingPickler.dumps(memory.lend(sample)))
+
+
+def test_memory_is_used_again_when_nobody_looks_at_it():
+    memory = SharedMemory()
+    pixels = new_pixels(memory, 1)
+    place = pixels.data_ptr()
+    received = send(memory, {"pixels": pixels})
+    del pixels
+    part = received.pop("pixels")[1, :, 2:]
+    assert new_pixels(memory, 2).data_ptr() != place
+    assert (part == 1).all()
+    del part
+    assert place in [pixels.data_ptr() for pixels in (new_pixels(memory, 3), new_pixels(memory, 4))]
+
+
+@pytest.mark.parametrize("released_inside", [True, False])
+def test_memory_received_in_inference_mode_is_used_again(released_inside):
+    memory = SharedMemory()
+    pixels = new_pixels(memory, 1)
+    place = pixels.data_ptr()
+    with torch.inference_mode():
+        received = send(memory, {"pixels": pixels})
+        if released_inside:
+            received.clear()
+    received.clear()
+    del pixels
+    assert new_pixels(memory, 2).data_ptr() == place
+
+
+def test_memory_stays_while_one_of_several_tensors_in_it_is_looked_at():
+    memory = SharedMemory()
+    pixels = new_pixels(memory, 1)
+    received = send(
+        memory, {"pixels": pixels, "image": pixels, "first": pixels[:2], "last": pixels[2:]}
+    )
+    del pixels, received["pixels"]
+    again = new_pixels(memory, 2)
+    assert (again == 2).all()
+    for tensor in received.values():
+        assert (tensor == 1).all()
+
+
+def test_memory_stays_while_a_later_sample_with_an_earlier_tensor_is_looked_at():
+    memory = SharedMemory()
+    kept = new_pixels(memory, 1)
+    first = send(memory, {"pixels": kept})
+    second = send(memory, {"pixels": new_pixels(memory, 2), "before": kept})
+    first.clear()
+    third = send(memory, {"pixels": new_pixels(memory, 3), "before": kept})
+    del kept, third["before"]
+    second.pop("pixels")
+    filled = [new_pixels(memory, number) for number in range(4, 8)]
+    assert (second["before"] == 1).all()
+    assert (third["pixels"] == 3).all()
+    assert [int(pixels.max()) for pixels in filled] == [4, 5, 6, 7]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_memory_stays_when_a_forked_child_is_done_with_it():
+    memory = SharedMemory()
+    received = send(memory, {"pixels": new_pixels(memory, 1)})
+    child = os.fork()
+    if child == 0:
+        received.clear()
+        os._exit(0)
+    os.waitpid(child, 0)
+    new_pixels(memory, 2)
+    assert (received["pixels"] == 1).all()
+
+
+CHANGES = {
+    "bfloat16": lambda pixels: pixels.view(torch.bfloat16),
+    "requires_grad": lambda pixels: pixels.requires_grad_(),
+    "negative": torch._neg_view,
+    "conjugate": lambda pixels: torch.view_as_complex(pixels.reshape(-1, 2)).conj(),
+    "transposed": lambda pixels: pixels.transpose(-1, -2),
+    "sparse": lambda pixels: pixels.to_sparse(),
+    "parameter": torch.nn.Parameter,
+    "empty": lambda pixels: pixels[:0],
+    "list": lambda pixels: [pixels],
+    "numpy": lambda pixels: pixels.numpy(),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_any_value_arrives_as_it_was(change):
+    memory = SharedMemory()
+    pixels = new_pixels(memory, 1)
+    pixels += torch.arange(8)
+    value = change(pixels)
+    expected = change(pixels.clone())
+    received = send(memory, {"value": value})["value"]
+    del value, pixels
+    new_pixels(memory, 9)
+    if isinstance(expected, list):
+        (received,), (expected,) = received, expected
+    received, expected = torch.as_tensor(received), torch.as_tensor(expected)
+    assert type(received) is type(expected)
+    assert received.requires_grad == expected.requires_grad
+    assert received.layout == expected.layout
+    torch.testing.assert_close(received, expected, rtol=0, atol=0)
+
+
+class Names:
+    """Gives pixels by several names, and those of the batch before."""
+
+    def __init__(self) -> None:
+        self.before = None
+
+    def __call__(self, sample: dict) -> dict:
+        before = self.before or sample
+        self.before = sample
+        pixels = sample["pixels"]
+        return {
+            "pixels": pixels, "image": pixels, "first": pixels[:2], "row": sample["row"],
+            "before": before["pixels"], "row_before": before["row"],
+        }  # fmt: skip
+
+
+def test_what_is_kept_of_a_batch_keeps_its_pixels(archive, tmp_path):
+    path = index_items([archive[0].item], tmp_path / "index")
+    stream = ChipStream(path, order="shuffle", dtype="float32")
+    dataset = ChipStreamDataset(stream, batch_size=8, transform=Names())
+    loader = DataLoader(
+        dataset, batch_size=None, num_workers=1, multiprocessing_context="forkserver"
+    )
+    kept = []
+    for batch in loader:
+        for rows, name in (("row", "image"), ("row", "first"), ("row_before", "before")):
+            kept.append((batch[rows].tolist(), batch[name]))
+        del batch
+    chipper = Chipper(path)
+    chips = {row: chipper.cut_row(row).array for row in range(144)}
+    for rows, pixels in kept:
+        for row, each in zip(rows, pixels, strict=False):
+            np.testing.assert_array_equal(each, chips[row])
+
+
+def test_a_worker_keeps_its_memory_from_epoch_to_epoch(archive, tmp_path, monkeypatch):
+    path = index_items([archive[0].item], tmp_path / "index")
+    dataset = ChipStreamDataset(ChipStream(path, order="blocks"), batch_size=8)
+    worker = SimpleNamespace(id=0, num_workers=1)
+    monkeypatch.setattr(stream_dataset, "get_worker_info", lambda: worker)
+    made = []
+    make = shared_memory._Buffer.make
+    monkeypatch.setattr(shared_memory._Buffer, "make", lambda size: made.append(size) or make(size))
+    for epoch in range(3):
+        dataset.set_epoch(epoch)
+        count = sum(
+            len(ForkingPickler.loads(ForkingPickler.dumps(each))["row"]) for each in dataset
+        )
+        assert count == 144
+        assert 0 < len(made) <= 6, "pixels and valid, of a batch under way and one received"

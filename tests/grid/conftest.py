@@ -1,0 +1,3 @@
+from raster.conftest import storage, write_tiff
+
+__all__ = ["storage", "write_tiff"]

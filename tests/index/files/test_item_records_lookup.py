@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+
+from index.tables import make_table, make_tables
+from servers.range_server import RangeServer
+from stacchip.errors import ObjectNotFound
+from stacchip.index import merge_indexes, read_records, write_index
+from stacchip.index.files.item_records_lookup import RecordLookup
+from stacchip.storage import Storage
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """An index for each of eighty items, in one folder."""
+    for number, table in enumerate(make_tables(80)):
+        write_index(table, tmp_path / "items" / f"{number:03d}")
+    return tmp_path / "items"
+
+
+@pytest.fixture
+def merged(folders: Path, tmp_path: Path) -> Path:
+    """The same in one index: its records fill several row groups."""
+    merge_indexes([folders], tmp_path / "merged")
+    return tmp_path / "merged"
+
+
+def test_each_item_is_found_in_one_file_and_in_many(folders: Path, merged: Path) -> None:
+    records = read_records(merged)
+    assert len(records) == 80
+    for index in (folders, merged):
+        lookup = pickle.loads(pickle.dumps(RecordLookup(index, Storage())))
+        for record in records:
+            found = lookup.find(record.platform, record.item_id)
+            assert found is not None
+            assert found.same_item(record)
+        assert lookup.find(records[0].platform, "nobody") is None
+        assert lookup.find("naip", records[0].item_id) is None
+
+
+def test_an_index_far_away_is_opened_once(merged: Path) -> None:
+    with RangeServer(merged) as server:
+        lookup = RecordLookup(server.url("").rstrip("/"), Storage())
+        for record in read_records(merged):
+            assert lookup.find(record.platform, record.item_id) is not None
+        assert server.requests <= 4
+
+
+def test_an_index_written_anew_is_opened_again(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    write_index(make_table("first"), path)
+    lookup = RecordLookup(path, Storage())
+    assert lookup.find("sentinel-2-l2a", "first") is not None
+    shutil.rmtree(path)
+    write_index(make_table("second"), path)
+    assert lookup.find("sentinel-2-l2a", "second") is not None
+    assert lookup.find("sentinel-2-l2a", "first") is None
+    shutil.rmtree(path)
+    with pytest.raises(ObjectNotFound):
+        lookup.find("sentinel-2-l2a", "second")

@@ -1,0 +1,131 @@
+"""The outside world, started once: a STAC API, an S3 store, and a proxy before it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import geopandas
+import shapely
+
+from servers.nginx import Nginx
+from servers.pgstac import PgstacServer
+from servers.seaweedfs import SeaweedFS
+from stacchip.storage import Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from collect.worlds import World
+
+BUCKETS = (
+    "archive", "sentinel-cogs", "usgs-landsat", "naip-analytic", "nz-imagery", "public-bucket",
+)  # fmt: skip
+PAYING = ("usgs-landsat", "naip-analytic")
+
+
+@dataclass
+class Outside:
+    """The servers, and a process in front of them.
+
+    Attributes:
+        api: The STAC API.
+        store: The S3 server, for what a test does without being counted.
+        proxy: What processes talk to: counts, and fails on purpose.
+        folder: For sample layers.
+    """
+
+    api: PgstacServer
+    store: SeaweedFS
+    proxy: Nginx
+    folder: Path
+    loaded: set[str] = field(default_factory=set)
+
+    @property
+    def storage(self) -> Storage:
+        return Storage(options=self.store.options)
+
+    def load(self, world: World) -> None:
+        """Put a source's outside onto the servers."""
+        self.api.load(world.collections, world.items)
+        for place, content in world.objects.items():
+            if place not in self.loaded:
+                self.storage.write(f"s3://{place}", content)
+                self.loaded.add(place)
+
+    def sample(self, layer: str, /, **columns: list[object]) -> Path:
+        """A sample layer whose rows all lie where the items are; row 0 to 4."""
+        geometry = columns.pop("geometry")
+        path = self.folder / f"{layer}.fgb"
+        geopandas.GeoDataFrame(columns, geometry=geometry, crs="EPSG:4326").to_file(path)
+        return path
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """All that a process is told."""
+        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+        return {
+            **kept,
+            **self.store.environment,
+            "AWS_ENDPOINT_URL": self.proxy.url,
+            "STACCHIP_CATALOGUE": self.api.url,
+            "STACCHIP_PC_SAS_URL": f"{self.proxy.url}/sas",
+            "http_proxy": self.proxy.url,  # Azure's hosts are not on this machine
+            "no_proxy": "127.0.0.1",
+            **more,
+        }
+
+    def command(self, name: str, *options: str) -> list[str]:
+        """The words that run a source's console script, or `collect`."""
+        call = f"from stacchip.cli.commands.collect import {name} as command; command()"
+        if name == "collect":  # `stacchip collect`, without the rest of the command line
+            call = (
+                "import typer; from stacchip.cli.commands.collect import collect;"
+                "app = typer.Typer(); app.command()(collect); app()"
+            )
+        return [sys.executable, "-W", "ignore", "-c", call, *options]
+
+    def run(
+        self, name: str, *options: str, check: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a source's console script to its end."""
+        done = subprocess.run(
+            self.command(name, *options),
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        if check:
+            assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done
+
+    def content(self, root: str) -> dict[str, bytes]:
+        """Every object below a root, whole."""
+        storage = self.storage
+        return {
+            entry.href.removeprefix(root): storage.read(entry.href)
+            for entry in storage.list(f"{root}/")
+        }
+
+
+@contextmanager
+def start_outside(folder: Path) -> Iterator[Outside]:
+    """Run the three servers in a folder."""
+    with (
+        PgstacServer(folder) as api,
+        SeaweedFS(folder / "weed", buckets=BUCKETS) as store,
+        Nginx(folder, upstream=store.endpoint, requester_pays=PAYING) as proxy,
+    ):
+        yield Outside(api, store, proxy, folder)
+
+
+def everywhere(bounds: tuple[float, float, float, float], count: int = 5) -> list[shapely.Geometry]:
+    """The same small square for each row."""
+    x, y = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
+    return [shapely.box(x - 0.001, y - 0.001, x + 0.001, y + 0.001)] * count

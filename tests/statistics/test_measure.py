@@ -1,0 +1,427 @@
+"""Statistics over an index and over cubes, by the command run as a process and by its parts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from cubes.cube_world import ITEMS, PLATFORM, World, item_chips, make_world
+from servers.seaweedfs import SeaweedFS
+from stacchip.cli.commands.stats import stats
+from stacchip.cubes.plan import PlanSettings
+from stacchip.cubes.prechip import Imagery, Prechip
+from stacchip.errors import ChipNotFound, IndexFormatError, UsageError
+from stacchip.sources.training_bands import get_platform
+from stacchip.statistics import Part, PlatformStatistics, make_report
+from stacchip.statistics.measure import (
+    StatisticsFolder,
+    cube_statistics,
+    index_statistics,
+    list_platforms,
+    merge_statistics,
+)
+from stacchip.storage import Storage
+from stacchip.stream import Shard
+
+COMMAND = "from stacchip.cli.commands.stats import main; main()"
+BANDS = get_platform(PLATFORM).names
+PERCENTS = (1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99)
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory) -> World:
+    folder = tmp_path_factory.mktemp("world")
+    return make_world(str(folder / "data"), folder, Storage())
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, np.ndarray]:
+    """All values of each band that are not nodata, as float64."""
+    chips = np.concatenate([item_chips(number) for number in range(ITEMS)])
+    bands = {name: chips[:, number].ravel() for number, name in enumerate(BANDS)}
+    return {name: values[values != 0].astype(np.float64) for name, values in bands.items()}
+
+
+def check_report(known: dict, expected: dict[str, np.ndarray]) -> None:
+    bands = known["bands"]
+    assert known["band_order"] == list(BANDS)
+    assert known["rgb_indices"] == [2, 1, 0]
+    for name, values in expected.items():
+        assert bands["count"][name] == len(values)
+        assert bands["mean"][name] == pytest.approx(values.mean(), rel=1e-9)
+        assert bands["std"][name] == pytest.approx(values.std(), rel=1e-9)
+        assert (bands["min"][name], bands["max"][name]) == (values.min(), values.max())
+        np.testing.assert_allclose(
+            [bands["percentiles"][name][percent] for percent in PERCENTS],
+            np.percentile(values, PERCENTS),
+        )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    with SeaweedFS(tmp_path_factory.mktemp("weed"), buckets=("data", "cubes", "stats")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def remote(store, tmp_path_factory) -> World:
+    storage = Storage(options=store.options)
+    world = make_world("s3://data", tmp_path_factory.mktemp("remote"), storage)
+    run = Prechip(Imagery(world.index, PLATFORM, data="data"), "cubes", storage=storage)
+    run.run(0)
+    return world
+
+
+def run_command(
+    store: SeaweedFS, *options: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", COMMAND, *options],
+        env={**kept, **store.environment, "STACCHIP_POOL_SIZE": "2", **variables},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def run_local(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", COMMAND, *options],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.servers
+def test_of_an_index_by_the_environment_alone(store, remote, expected):
+    done = run_command(
+        store,
+        STACCHIP_INDEXPATH=remote.index,
+        STACCHIP_DATA_BUCKET="data",
+        STACCHIP_PLATFORM=PLATFORM,
+    )
+    assert done.returncode == 0, done.stderr
+    check_report(yaml.safe_load(done.stdout)[PLATFORM], expected)
+
+
+@pytest.mark.servers
+def test_of_cubes_by_the_environment_alone(store, remote, expected):
+    done = run_command(store, STACCHIP_CHIP_BUCKET="cubes")
+    assert done.returncode == 0, done.stderr
+    check_report(yaml.safe_load(done.stdout)[PLATFORM], expected)
+    fewer = run_command(store, STACCHIP_CHIP_BUCKET="cubes", STACCHIP_MAX_CUBES="2")
+    assert yaml.safe_load(fewer.stdout)[PLATFORM]["chips"] == 256
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("source", ["index", "cubes"])
+def test_jobs_leave_parts_that_merge_to_the_whole(store, remote, expected, source):
+    place = {
+        "index": {"STACCHIP_INDEXPATH": remote.index, "STACCHIP_DATA_BUCKET": "data"},
+        "cubes": {"STACCHIP_CHIP_BUCKET": "cubes"},
+    }[source]
+    folder = f"s3://stats/{source}"
+    for job in range(3):
+        done = run_command(
+            store, AWS_BATCH_JOB_ARRAY_INDEX=str(job), AWS_BATCH_JOB_ARRAY_SIZE="3",
+            STACCHIP_STATS_OUTPUT=folder, STACCHIP_PLATFORM=PLATFORM, **place,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    merged = run_command(store, "--merge", folder, "-o", f"{folder}/metadata.yaml")
+    assert merged.returncode == 0, merged.stderr
+    text = Storage(options=store.options).read(f"{folder}/metadata.yaml")
+    check_report(yaml.safe_load(text)[PLATFORM], expected)
+
+
+@pytest.mark.servers
+def test_misuse_is_one_line_and_exit_code_2(store, remote):
+    for variables in (
+        {},
+        {"STACCHIP_INDEXPATH": remote.index, "STACCHIP_CHIP_BUCKET": "cubes"},
+        {"STACCHIP_CHIP_BUCKET": "cubes", "AWS_BATCH_JOB_ARRAY_SIZE": "3"},
+        {"STACCHIP_CHIP_BUCKET": "cubes", "STACCHIP_PERCENTILES": "half"},
+        {"STACCHIP_CHIP_BUCKET": "cubes", "STACCHIP_PERCENTILES": "101"},
+    ):
+        done = run_command(store, **variables)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), (variables, done.stderr)
+
+
+def test_shards_of_an_index_have_every_chip_once(local, expected):
+    imagery = Imagery(local.index, PLATFORM)
+    parts = [index_statistics(imagery, Storage(), shard=Shard(rank, 4)) for rank in range(4)]
+    (merged,) = merge_statistics(parts)
+    assert merged.chips == 300
+    for name, band in zip(BANDS, merged.bands, strict=True):
+        assert band.moments.count == len(expected[name])
+        assert band.moments.std == pytest.approx(expected[name].std(), rel=1e-9)
+
+
+def test_a_sample_of_chips_is_the_seeds(local):
+    imagery = Imagery(local.index, PLATFORM, bands=("red",))
+
+    def mean(seed: int) -> float:
+        statistics = index_statistics(imagery, Storage(), max_chips=20, seed=seed)
+        assert statistics.chips == 20
+        return statistics.bands[0].moments.mean
+
+    assert mean(1) == mean(1) != mean(2)
+
+
+@pytest.mark.parametrize("form", ["npz", "npz-uncompressed", "webdataset", "zarr"])
+def test_cubes_of_every_form_have_the_statistics_of_the_index(local, expected, tmp_path, form):
+    imagery = Imagery(local.index, PLATFORM)
+    run = Prechip(imagery, str(tmp_path), PlanSettings(cubes_per_job=3), form=form)
+    assert run.run(0).cubes == 3
+    assert list_platforms(Storage(), index=None, cubes=str(tmp_path)) == [PLATFORM]
+    of_cubes = cube_statistics(str(tmp_path), PLATFORM, Storage())
+    of_index = index_statistics(imagery, Storage())
+    (known,) = make_report([of_cubes], PERCENTS).values()
+    assert make_report([of_index], PERCENTS) == {PLATFORM: known}
+    check_report(known, expected)
+    parts = [
+        cube_statistics(str(tmp_path), PLATFORM, Storage(), shard=Shard(rank, 2))
+        for rank in range(2)
+    ]
+    assert make_report(merge_statistics(parts), PERCENTS) == {PLATFORM: known}
+    first = cube_statistics(str(tmp_path), PLATFORM, Storage(), max_cubes=1)
+    assert first.chips == 128
+
+
+def test_of_cubes_in_several_forms_one_is_chosen(local, tmp_path):
+    imagery = Imagery(local.index, PLATFORM, bands=("red",))
+    for form in ("npz", "zarr"):
+        Prechip(imagery, str(tmp_path), form=form).run(0)
+    options = ["--cubes", str(tmp_path), "--percentiles", "50"]
+    refused = run_local(*options)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+    assert "npz and zarr" in refused.stderr
+    for form in ("npz", "npz-uncompressed", "zarr"):
+        done = run_local(*options, "--format", form)
+        assert done.returncode == 0, done.stderr
+        assert yaml.safe_load(done.stdout)[PLATFORM]["band_order"] == ["red"]
+    assert run_local(*options, "--format", "hdf5").returncode == 2
+
+
+def test_floats_have_merged_moments_and_a_sketch(local, expected):
+    imagery = Imagery(local.index, PLATFORM, bands=("red", "nir08"))
+    statistics = index_statistics(imagery, Storage(), dtype="float32")
+    for name, band in zip(("red", "nir08"), statistics.bands, strict=True):
+        assert band.moments.mean == pytest.approx(expected[name].mean(), rel=1e-9)
+        assert band.moments.std == pytest.approx(expected[name].std(), rel=1e-9)
+        (median,) = band.percentile([50])
+        ordered = np.sort(expected[name])
+        rank = np.searchsorted(ordered, median) / len(ordered)
+        assert abs(rank - 0.5) < 2 * band.rank_error + 1 / 5000
+        assert 0 < band.rank_error < 0.001
+
+
+def test_no_cubes_and_no_chips_are_errors(local, tmp_path):
+    with pytest.raises(ChipNotFound, match="no cubes"):
+        cube_statistics(str(tmp_path), PLATFORM, Storage())
+    with pytest.raises(ChipNotFound, match="limits"):
+        index_statistics(Imagery(local.index, "naip"), Storage())
+
+
+# --- parts of many jobs
+
+
+@pytest.fixture(scope="module")
+def cubes(local, tmp_path_factory) -> str:
+    """Three cubes of the world (128, 128 and 44 chips), and one of NAIP with two chips."""
+    root = tmp_path_factory.mktemp("cubes")
+    Prechip(Imagery(local.index, PLATFORM, bands=("blue", "red")), str(root)).run(0)
+    folder = root / "mode_v1_chipper_v2" / "naip"
+    folder.mkdir()
+    np.savez(folder / "cube_0.npz", pixels=np.full((2, 4, 8, 8), 7, np.float32))
+    return str(root)
+
+
+def run_jobs(cubes: str, output: object, jobs: int, **options) -> None:
+    for job in range(jobs):
+        stats(cubes=cubes, job=job, jobs=jobs, output=str(output), **options)
+
+
+def merge(folder: object) -> dict[str, int]:
+    """Chips by platform."""
+    merged = StatisticsFolder(str(folder), Storage()).merge()
+    return {each.platform.platform: each.chips for each in merged}
+
+
+def test_jobs_without_cubes_leave_empty_parts(cubes, tmp_path):
+    options = ["--cubes", cubes, "-o", str(tmp_path), "--jobs", "5"]
+    done = run_local(*options, "--job", "0")  # of five jobs, the first has no cube of three
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": 0 chips") == 2
+    for job in range(1, 5):
+        stats(cubes=cubes, job=job, jobs=5, output=str(tmp_path))
+    assert merge(tmp_path) == {"naip": 2, PLATFORM: 300}
+
+
+def test_jobs_without_chips_leave_empty_parts(local, expected, tmp_path):
+    options = {"index": local.index, "bands": "red", "max_chips": 2, "output": str(tmp_path)}
+    for job in range(3):
+        stats(job=job, jobs=3, **options)
+    (merged,) = StatisticsFolder(str(tmp_path), Storage()).merge()
+    whole = index_statistics(Imagery(local.index, PLATFORM, bands=("red",)), Storage(), max_chips=2)
+    assert make_report([merged]) == make_report([whole])
+    assert merged.chips == 2
+
+
+def test_an_empty_part_has_no_type_that_others_must_have(local):
+    platform = get_platform("naip")
+    full = PlatformStatistics(platform, "uint16")
+    full.add(np.ones((1, 4, 2, 2), np.uint16))
+    for order in (1, -1):
+        parts = [PlatformStatistics(platform, "uint8"), full][::order]
+        (merged,) = merge_statistics(parts)
+        assert (merged.chips, merged.bands[0].moments.count) == (1, 4)
+    (empty,) = merge_statistics([PlatformStatistics(platform, "uint8")] * 2)
+    assert empty.chips == 0
+
+
+def test_missing_parts_are_not_passed_over(cubes, tmp_path):
+    run_jobs(cubes, tmp_path / "all", 3)
+    some = tmp_path / "some"
+    some.mkdir()
+    for path in (tmp_path / "all").glob("*_1.npz"):
+        shutil.copy(path, some)
+    with pytest.raises(UsageError, match=r"'naip', 1 of 3 parts .* jobs 0, 2 are missing"):
+        merge(some)
+    done = run_local("--merge", str(some), "-o", str(tmp_path / "metadata.yaml"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert not (tmp_path / "metadata.yaml").exists()
+
+
+def test_a_platform_that_no_job_came_to_is_missed(cubes, tmp_path):
+    run_jobs(cubes, tmp_path, 2)
+    for path in tmp_path.glob("*sentinel*"):
+        path.unlink()
+    with pytest.raises(UsageError, match=rf"'{PLATFORM}', 0 of 2 parts .* jobs 0, 1 are missing"):
+        merge(tmp_path)
+
+
+def test_platforms_that_were_measured_by_runs_of_their_own_merge(cubes, tmp_path):
+    run_jobs(cubes, tmp_path, 2, platform=PLATFORM)
+    run_jobs(cubes, tmp_path, 3, platform="naip")
+    assert merge(tmp_path) == {"naip": 2, PLATFORM: 300}
+
+
+def test_of_many_missing_parts_some_are_named(tmp_path):
+    folder = StatisticsFolder(str(tmp_path), Storage())
+    folder.write(PlatformStatistics(get_platform("naip"), "uint8"), Part(3, 100))
+    with pytest.raises(UsageError, match=r"jobs 0, 1, 2, 4, 5, 6, 7, 8, 9, 10 and 89 more are"):
+        merge(tmp_path)
+
+
+def test_parts_of_an_earlier_run_are_not_counted(cubes, tmp_path):
+    run_jobs(cubes, tmp_path, 3, platform=PLATFORM)
+    run_jobs(cubes, tmp_path, 2, platform=PLATFORM)
+    with pytest.raises(UsageError, match=r"_2\.npz are parts .*: jobs is 2 in one and 3 in the"):
+        merge(tmp_path)
+    (tmp_path / f"statistics_{PLATFORM}_2.npz").unlink()
+    assert merge(tmp_path) == {PLATFORM: 300}
+
+
+def test_a_part_that_is_there_twice_is_refused(cubes, tmp_path):
+    run_jobs(cubes, tmp_path, 2, platform=PLATFORM)
+    again = tmp_path / "kept"
+    again.mkdir()
+    shutil.copy(tmp_path / f"statistics_{PLATFORM}_0.npz", again)
+    with pytest.raises(UsageError, match="both of job 0 of 2"):
+        merge(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("named", "options"), [("max_cubes", {"max_cubes": 2}), ("dtype", {"dtype": "float32"})]
+)
+def test_parts_of_cubes_that_were_measured_otherwise_are_refused(cubes, tmp_path, named, options):
+    run_jobs(cubes, tmp_path, 2, platform=PLATFORM)
+    stats(cubes=cubes, platform=PLATFORM, job=1, jobs=2, output=str(tmp_path), **options)
+    with pytest.raises(UsageError, match=f"different runs: {named} is"):
+        merge(tmp_path)
+
+
+def test_parts_of_an_index_and_of_cubes_are_refused(local, cubes, tmp_path):
+    run_jobs(cubes, tmp_path, 2, platform=PLATFORM)
+    stats(index=local.index, bands="blue,red", job=1, jobs=2, output=str(tmp_path))
+    with pytest.raises(UsageError, match="different runs"):
+        merge(tmp_path)
+
+
+def test_parts_of_cubes_that_were_still_being_made_are_refused(cubes, tmp_path):
+    root = tmp_path / "cubes"
+    shutil.copytree(cubes, root)
+    (last,) = root.glob(f"*/{PLATFORM}/cube_2.npz")
+    last.rename(tmp_path / "later.npz")
+    stats(cubes=str(root), job=0, jobs=2, output=str(tmp_path / "parts"))
+    (tmp_path / "later.npz").rename(last)
+    stats(cubes=str(root), job=1, jobs=2, output=str(tmp_path / "parts"))
+    with pytest.raises(UsageError, match="different runs: cube_numbers is"):
+        merge(tmp_path / "parts")
+
+
+@pytest.mark.parametrize(
+    ("named", "options"),
+    [
+        ("max_nodata", {"max_nodata": 0.5}),
+        ("bands", {"bands": "blue"}),
+        ("max_chips", {"max_chips": 9}),
+        ("seed", {"seed": 1}),
+        ("chips", {"index": "other"}),
+    ],
+)
+def test_parts_of_other_chips_are_refused(local, tmp_path, named, options):
+    index = str(tmp_path / "index")
+    shutil.copytree(local.index, index)
+    common = {"index": index, "bands": "red", "output": str(tmp_path / "parts")}
+    stats(job=0, jobs=2, **common)
+    if "index" in options:
+        shutil.rmtree(index)
+        shutil.copytree(Path(local.data).parent / "index-0", index)
+        options = {}
+    stats(job=1, jobs=2, **common | options)
+    with pytest.raises(UsageError, match=f"different runs: {named} is"):
+        merge(tmp_path / "parts")
+
+
+def test_parts_that_tell_no_job_are_refused(tmp_path):
+    part = PlatformStatistics(get_platform("naip"), "uint8").to_bytes()
+    (tmp_path / "statistics_naip_0.npz").write_bytes(part)
+    with pytest.raises(UsageError, match=r"_0\.npz does not tell of which job it is"):
+        merge(tmp_path)
+
+
+def test_a_file_that_is_no_cube_is_named(local, tmp_path):
+    folder = tmp_path / "mode_v1_chipper_v2" / PLATFORM
+    folder.mkdir(parents=True)
+    (folder / "cube_0.npz").write_bytes(b"nothing")
+    with pytest.raises(IndexFormatError, match=r"cube_0\.npz"):
+        cube_statistics(str(tmp_path), PLATFORM, Storage())
+
+
+def test_real_radar_leaves_nan_out(shared_data):
+    """OPERA's NaN is declared in its files: what counts is what rasterio says is there."""
+    import rasterio
+
+    paths = sorted((shared_data / "sentinel1").glob("*.tif"))
+    if not paths:
+        pytest.skip("no radar in the shared data")
+    from stacchip.statistics import new_statistics
+
+    merged, values = new_statistics("float32"), []
+    for path in paths:
+        with rasterio.open(path) as dataset:
+            band = dataset.read(1)
+            if band.dtype != np.float32:
+                continue
+            usable = ~np.isnan(band)
+        merged.add(band[usable])
+        values.append(band[usable].astype(np.float64))
+    whole = np.concatenate(values)
+    assert merged.moments.mean == pytest.approx(whole.mean(), rel=1e-9)
+    assert merged.moments.std == pytest.approx(whole.std(), rel=1e-9)

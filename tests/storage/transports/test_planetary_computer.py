@@ -1,0 +1,185 @@
+"""Planetary Computer's signing against a token service and a store of our own on loopback.
+
+The store's host ends in `.blob.core.windows.net`, as the rule asks; a proxy variable leads the
+requests for it to loopback.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from servers.range_server import Fault, RangeServer
+from stacchip.errors import AccessDenied, StorageError
+from stacchip.storage import Storage, StorageOptions, unsign
+from stacchip.storage.transports import planetary_computer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from servers.range_server import Answer, Request
+
+HREF = "http://modiseuwest.blob.core.windows.net/modis-061/a.bin"
+CONTENT = bytes(range(256))
+
+
+class Service:
+    """Gives out tokens that say their number, and a container that takes the last one only."""
+
+    def __init__(self) -> None:
+        self.given = 0
+        self.lifetime_s = 2700.0
+        self.lock = threading.Lock()
+
+    def give(self, request: Request) -> Answer:
+        if not request.path.endswith("/modiseuwest/modis-061"):
+            return 404, {}, b'{"detail": "not known"}'
+        with self.lock:
+            self.given += 1
+            number = self.given
+        ends = datetime.now(UTC) + timedelta(seconds=self.lifetime_s)
+        answer = {
+            "msft:expiry": ends.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "token": f"st=1&se=2&sp=rl&sv=3&sr=c&sig=SIGNATURE{number}",
+        }
+        return 200, {}, json.dumps(answer).encode()
+
+    def serve(self, request: Request) -> Answer:
+        if not request.query.endswith(f"sig=SIGNATURE{self.given}"):
+            return 403, {"x-ms-error-code": "AuthenticationFailed"}, b"<Error/>"
+        return 206, {"Content-Range": "bytes 0-255/256"}, CONTENT
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+def pc(tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[RangeServer]:
+    with RangeServer(tmp_path) as server:
+        server.route("/token", service.give)
+        server.route("/modis-061", service.serve)
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        # each test has an endpoint, and so tokens, of its own
+        monkeypatch.setenv(planetary_computer.ENDPOINT_VARIABLE, server.url("token"))
+        yield server
+
+
+def read(storage: Storage, href: str = HREF) -> bytes:
+    return bytes(storage.read_range(href, 0, 256).data)
+
+
+def test_an_href_is_signed_when_it_is_read_with_one_token(
+    pc: RangeServer, service: Service, storage: Storage
+) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: read(storage), range(16))) == {CONTENT}
+    assert service.given == 1
+    assert pc.by_path["/token/modiseuwest/modis-061"] == 1
+    assert "sig=SIGNATURE1" in pc.log[-1].query
+
+
+def test_a_token_is_renewed_before_it_ends(
+    pc: RangeServer, service: Service, storage: Storage
+) -> None:
+    service.lifetime_s = planetary_computer.RENEW_BEFORE_S + 0.8
+    assert read(storage) == CONTENT
+    assert read(storage) == CONTENT
+    assert service.given == 1
+    time.sleep(0.9)
+    assert read(storage) == CONTENT
+    assert service.given == 2
+
+
+def test_a_refused_token_is_renewed_once(
+    pc: RangeServer, service: Service, storage: Storage
+) -> None:
+    assert read(storage) == CONTENT
+    service.given = 5  # the store no longer takes the token that is at hand
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: read(storage), range(8))) == {CONTENT}
+    assert service.given == 6
+    pc.always("/modis-061/a.bin", Fault(status=403))
+    pc.reset_counters()
+    with pytest.raises(AccessDenied) as caught:
+        read(storage)
+    assert pc.by_path["/modis-061/a.bin"] == 2
+    assert "SIGNATURE" not in str(caught.value)
+
+
+def test_a_busy_token_service_is_waited_for(
+    pc: RangeServer, service: Service, storage: Storage
+) -> None:
+    path = "/token/modiseuwest/modis-061"
+    pc.script(path, [Fault(status=429, headers={"Retry-After": "1"}), Fault(reset=True)])
+    assert read(storage) == CONTENT
+    first, second, _ = pc.times_s(path)
+    assert second - first > 0.95
+
+
+def test_a_token_service_that_failed_is_not_asked_for_each_file(
+    pc: RangeServer, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/token/modiseuwest/modis-061"
+    pc.always(path, Fault(status=500))
+    storage = Storage(options=StorageOptions(max_attempts=2))
+    for _ in range(3):
+        with pytest.raises(StorageError, match="500"):
+            read(storage)
+    assert pc.by_path[path] == 2
+    pc.always(path, None)
+    monkeypatch.setattr(planetary_computer, "ASK_AGAIN_S", 0.0)
+    assert read(storage) == CONTENT
+
+
+def test_other_hrefs_are_left_alone(pc: RangeServer, service: Service, storage: Storage) -> None:
+    options = StorageOptions()
+    for href in (
+        "http://own.blob.core.windows.net/private/a.bin",  # an account that they do not know
+        HREF + "?sv=1&sig=users-own",
+        "https://example.com/a.blob.core.windows.net/a.bin",
+        "https://modiseuwest.blob.core.windows.net.evil.example/modis-061/a.bin",
+        "https://modiseuwest.blob.core.windows.net/",
+    ):
+        assert planetary_computer.sign(href, options) == href
+    assert service.given == 0
+    assert Storage(sign=None).sign is None
+    with pytest.raises(AccessDenied):
+        read(Storage(sign=None))
+    assert service.given == 0
+
+
+def test_an_answer_without_a_token_is_an_error(
+    pc: RangeServer, service: Service, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planetary_computer, "ASK_AGAIN_S", 0.0)
+    for body in (b"<html>", b"{}", b'{"token": 5, "msft:expiry": "2030-01-01T00:00:00Z"}', b"[1]"):
+        pc.route("/token", lambda _, body=body: (200, {}, body))
+        with pytest.raises(StorageError, match="did not answer with a token"):
+            read(storage)
+    pc.route("/token", lambda _: (200, {}, b" " * 100_000))
+    with pytest.raises(StorageError, match="larger than"):
+        read(storage)
+
+
+def test_a_signature_is_stripped_before_it_is_stored(pc: RangeServer) -> None:
+    signed = planetary_computer.sign(HREF, StorageOptions())
+    assert "sig=" in signed
+    assert unsign(signed) == HREF
+
+
+def test_a_function_of_the_users_own_signs(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(CONTENT)
+    with RangeServer(tmp_path) as server:
+        storage = Storage(sign=lambda href: f"{href}?sig=own")
+        assert storage.read(server.url("a.bin")) == CONTENT
+        assert server.log[0].query == "sig=own"
