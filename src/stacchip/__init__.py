@@ -1,10 +1,122 @@
 """Satellite and aerial archives as machine-learning chips.
 
 ```python
-from stacchip.indexer import Indexer
-from stacchip.chipper import Chipper
+from stacchip import Chipper, Indexer
 
 index = Indexer(item).create_index()         # a STAC item to a pyarrow table, one row a chip
 chip = Chipper(index).chip(x=23, y=42)       # {"red": array(1, 256, 256), ...}
 ```
+
+The names below are loaded when they are first used, so that `import stacchip` takes milliseconds.
+The folders are the stages that data flows through, in this order; each imports only from those
+before it, and its own docstring introduces it:
+
+```
+errors       the tree of errors
+runtime      threads, memory that is used again, files that appear whole
+grid         where pixels lie: CRSs, geoboxes, windows, chip grids, footprints
+storage      bytes at an address: files, HTTP, object stores
+raster       pixels of a file
+sources      what a kind of imagery is: its QA band, its classes, its bands
+items        what a STAC item says, and where items are found
+index        the table of chips, and its files
+indexer      an item to the rows of its chips; many items to one index
+chipper      a row to arrays of pixels
+stream       many chips at the speed of decoding: plan, then read
+datasets     chips as PyTorch datasets
+cubes        chips of several dates as files
+statistics   numbers of bands
+collect      from catalogues to an archive
+cli          what a person types and sees
+```
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from stacchip import moved
+
+if TYPE_CHECKING:
+    from stacchip.chipper import Chip, Chipper
+    from stacchip.datasets import ChipDataset, ChipStreamDataset
+    from stacchip.errors import StacchipError
+    from stacchip.index import concat_indexes, merge_indexes, read_index, scan_index, write_index
+    from stacchip.indexer import (
+        ChipIndexer,
+        Indexed,
+        Indexer,
+        NoStatsChipIndexer,
+        index_items,
+    )
+    from stacchip.items import load_items, search_items
+    from stacchip.raster.cache import Caches
+    from stacchip.sources import Source, find_source, register_source
+    from stacchip.storage import Storage, StorageOptions
+    from stacchip.stream import ChipStream, Shard
+
+    __version__: str
+
+__all__ = [
+    "Caches",
+    "Chip",
+    "ChipDataset",
+    "ChipIndexer",
+    "ChipStream",
+    "ChipStreamDataset",
+    "Chipper",
+    "Indexed",
+    "Indexer",
+    "NoStatsChipIndexer",
+    "Shard",
+    "Source",
+    "StacchipError",
+    "Storage",
+    "StorageOptions",
+    "__version__",
+    "concat_indexes",
+    "find_source",
+    "index_items",
+    "load_items",
+    "merge_indexes",
+    "read_index",
+    "register_source",
+    "scan_index",
+    "search_items",
+    "write_index",
+]
+
+_HOMES = {
+    "chipper": ("Chip", "Chipper"),
+    "datasets": ("ChipDataset", "ChipStreamDataset"),
+    "errors": ("StacchipError",),
+    "index": ("concat_indexes", "merge_indexes", "read_index", "scan_index", "write_index"),
+    "indexer": ("ChipIndexer", "Indexed", "Indexer", "NoStatsChipIndexer", "index_items"),
+    "items": ("load_items", "search_items"),
+    "raster.cache": ("Caches",),
+    "sources": ("Source", "find_source", "register_source"),
+    "storage": ("Storage", "StorageOptions"),
+    "stream": ("ChipStream", "Shard"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+moved.install()
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its package."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("stacchip")
+    elif name in _HOME:
+        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

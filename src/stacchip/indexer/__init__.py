@@ -18,10 +18,12 @@ from stacchip.indexer.by_source import (
     Sentinel1Indexer,
     Sentinel2Indexer,
 )
+from stacchip.indexer.many import Indexed, index_items
 
 __all__ = [
     "ChipIndexer",
     "GridDifference",
+    "Indexed",
     "Indexer",
     "LandsatIndexer",
     "ModisIndexer",
@@ -29,4 +31,5 @@ __all__ = [
     "NoStatsChipIndexer",
     "Sentinel1Indexer",
     "Sentinel2Indexer",
+    "index_items",
 ]

@@ -8,21 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stacchip.cli import console, options
-from stacchip.cli.making import Failed, index_items
 from stacchip.cli.output import require_index
 from stacchip.cli.summary import summarise
-from stacchip.errors import StacchipError, UsageError
+from stacchip.errors import UsageError
 from stacchip.index import merge_indexes, remove, scan_index
-from stacchip.indexer import Indexer, NoStatsChipIndexer
-from stacchip.items import load_items, search_items
+from stacchip.indexer import index_items
+from stacchip.items import search_items
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     import pystac
-
-    from stacchip.indexer import ChipIndexer
-    from stacchip.storage import Storage
 
 app = typer.Typer()
 
@@ -89,7 +85,7 @@ def index(
     if bool(items) == bool(api):
         raise UsageError("Name items, or search a STAC API with --api: not both.")
     require_index(output, storage, replace=replace)
-    found: Iterable[pystac.Item | Failed]
+    found: Iterable[pystac.Item] | list[str] = items or []
     if api:
         found = search_items(
             api,
@@ -99,16 +95,19 @@ def index(
             query=_parse_query(query),
             max_items=max_items,
         )
-    else:
-        found = _load_each(items or [], storage)
-    kind = Indexer if stats else NoStatsChipIndexer
-
-    def make(item: pystac.Item) -> ChipIndexer:
-        return kind(item, chip_size, max_nodata, edge="pad" if pad else "drop", storage=storage)
-
-    made = index_items(
-        found, output, make, storage, headers=headers, errors="skip" if skip_errors else "raise"
-    )
+    with console.progress("Indexing", total=None) as advance:
+        made = index_items(
+            found,
+            output,
+            chip_size=chip_size,
+            max_nodata=max_nodata,
+            edge="pad" if pad else "drop",
+            stats=stats,
+            headers=headers,
+            errors="skip" if skip_errors else "raise",
+            progress=advance,
+            storage=storage,
+        )
     for item_id, error in made.skipped:
         console.note(f"left out {item_id}: {error}")
     if not made.chips:
@@ -123,15 +122,6 @@ def index(
     )
     if made.skipped:
         raise typer.Exit(1)
-
-
-def _load_each(paths: list[str], storage: Storage) -> Iterator[pystac.Item | Failed]:
-    """The items at each path, or why they cannot be read."""
-    for path in paths:
-        try:
-            yield from load_items(path, storage=storage)
-        except StacchipError as error:
-            yield Failed(path, error)
 
 
 def _parse_bbox(text: str | None) -> list[float] | None:

@@ -1,0 +1,178 @@
+"""Modules under the addresses that they had before the folders followed the flow of data.
+
+Pickles and indexes name the module of a class, and a user may have imported a module by its
+address. Both go on working: an import of an old address gives the module that took its place.
+Only modules that moved stand here. New code imports from the new address.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.abc import Loader
+    from types import ModuleType
+
+_PREFIX = "stacchip."
+
+MOVED = {
+    "chipper.attribution": "errors",
+    "chipper.found": "chipper.find_item",
+    "chipper.grids": "chipper.find_grid",
+    "chipper.headers": "index.headers",
+    "chipper.opened": "chipper.open_item",
+    "chipper.placement": "raster.placement",
+    "chipper.rows": "chipper.index_rows",
+    "cli.archive": "cli.commands.demo",
+    "cli.chips": "cli.commands.chips",
+    "cli.indexes": "cli.commands.indexes",
+    "cli.making": "indexer.many",
+    "console": "cli.console",
+    "datasets.chips": "datasets.chip_dataset",
+    "datasets.normalise": "cubes.normalise",
+    "datasets.platforms": "sources.training_bands",
+    "datasets.shared": "datasets.shared_memory",
+    "datasets.sinks": "cubes.sinks",
+    "datasets.statistics": "statistics",
+    "datasets.streams": "datasets.stream_dataset",
+    "index.antimeridian": "grid.antimeridian",
+    "index.footprints": "grid.footprints",
+    "index.grid": "grid.chip_grid",
+    "index.layout": "index.files.layout",
+    "index.lookup": "index.files.item_records_lookup",
+    "index.order": "index.files.item_order",
+    "index.parquet": "index.files.parquet",
+    "index.record_file": "index.files.item_records_writer",
+    "index.recorded_grid": "grid.recorded_grid",
+    "index.records": "index.files.item_records",
+    "index.replacing": "index.files.replacing",
+    "index.selection": "index.filters",
+    "index.spill": "index.files.spill",
+    "items.crs": "grid.crs",
+    "processors": "collect",
+    "processors.catalogue": "collect.catalogue",
+    "processors.choice": "collect.choice",
+    "processors.collect": "collect.run",
+    "processors.commands": "cli.commands.collect",
+    "processors.console_script": "cli.console_script",
+    "processors.cube_plan": "cubes.plan",
+    "processors.job": "collect.job",
+    "processors.landsat": "collect.recipes.landsat",
+    "processors.layout": "items.archive",
+    "processors.linz": "collect.recipes.linz",
+    "processors.modis": "collect.recipes.modis",
+    "processors.naip": "collect.recipes.naip",
+    "processors.options": "cli.shared_options",
+    "processors.pace": "items.pace",
+    "processors.paced_api": "items.paced_api",
+    "processors.placement": "collect.files",
+    "processors.prechip": "cubes.prechip",
+    "processors.prechip_command": "cli.commands.prechip",
+    "processors.recipe": "collect.recipe",
+    "processors.recipes": "collect.recipes.registry",
+    "processors.rows": "collect.sample",
+    "processors.s3_client": "storage.s3.client",
+    "processors.sentinel_1": "collect.recipes.sentinel1",
+    "processors.sentinel_2": "collect.recipes.sentinel2",
+    "processors.settings": "collect.settings",
+    "processors.stats": "statistics.measure",
+    "processors.stats_command": "cli.commands.stats",
+    "processors.store_copy": "storage.s3.server_copy",
+    "processors.stored_item": "collect.stored_item",
+    "processors.transfer": "collect.transfer",
+    "processors.uploads": "storage.s3.orphaned_uploads",
+    "raster.cog": "raster.gdal.cog",
+    "raster.gdal.options": "raster.gdal.environment",
+    "raster.geobox": "grid.geobox",
+    "raster.gridmap": "grid.nearest",
+    "raster.pools": "runtime.pools",
+    "raster.window": "grid.window",
+    "scripts": "cli.scripts",
+    "storage.connection": "storage.transports.web_connection",
+    "storage.local": "storage.transports.local",
+    "storage.memory": "runtime.memory",
+    "storage.objects": "storage.transports.objects",
+    "storage.planetary": "storage.transports.planetary_computer",
+    "storage.process": "runtime.per_process",
+    "storage.region": "storage.transports.region",
+    "storage.stores": "storage.transports.object_clients",
+    "storage.threads": "runtime.concurrently",
+    "storage.web": "storage.transports.web",
+    "storage.workers": "runtime.workers",
+    "stream.areas": "stream.plan.areas",
+    "stream.catalog": "stream.read.open_items",
+    "stream.chips": "stream.plan.wanted_chips",
+    "stream.layers": "stream.read.layers",
+    "stream.ledger": "stream.plan.ledger",
+    "stream.loading": "stream.read.loading",
+    "stream.order": "stream.plan.epoch_order",
+    "stream.reading": "stream.read.reading",
+    "stream.speed": "stream.read.decode_speed",
+    "stream.visits": "stream.plan.visits",
+}
+"""The old address of each module to its new one, both below `stacchip`."""
+
+
+def new_address(name: str) -> str | None:
+    """Return the address that a module has today, or None if it has not moved.
+
+    Example:
+        >>> new_address("stacchip.raster.window")
+        'stacchip.grid.window'
+        >>> new_address("stacchip.datasets.sinks.npz")
+        'stacchip.cubes.sinks.npz'
+        >>> new_address("stacchip.grid.window") is None
+        True
+    """
+    if not name.startswith(_PREFIX):
+        return None
+    old, rest = name.removeprefix(_PREFIX), ""
+    while old:
+        if old in MOVED:
+            return f"{_PREFIX}{MOVED[old]}{rest}"
+        old, dot, last = old.rpartition(".")
+        rest = f"{dot}{last}{rest}"
+    return None
+
+
+class _Finder:
+    """Finds a module that has moved, under its old address.
+
+    It is no subclass of `importlib.abc`, whose import would double the time of `import stacchip`.
+    """
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002 - importlib's signature
+        target: ModuleType | None = None,  # noqa: ARG002 - importlib's signature
+    ) -> ModuleSpec | None:
+        address = new_address(fullname)
+        return (
+            None
+            if address is None
+            else ModuleSpec(fullname, cast("Loader", self), loader_state=address)
+        )
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave it to the import system."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec = module.__spec__
+        if spec is not None and spec.loader_state is not None:
+            # the import system takes what stands here for the module that it asked for
+            sys.modules[spec.name] = import_module(spec.loader_state)
+
+
+def install() -> None:
+    """Let old addresses be imported; called once, by `import stacchip`.
+
+    The finder comes first: the folder of a package that moved as a whole would otherwise offer its
+    modules a second time, under their old addresses.
+    """
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())

@@ -1,0 +1,78 @@
+"""What `import stacchip` offers, and what every public package promises."""
+
+from __future__ import annotations
+
+import pkgutil
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import stacchip
+from stacchip.moved import MOVED
+
+HEAVY = ("numpy", "rasterio", "pyarrow", "pystac", "torch", "distributed", "typer", "obstore")
+NEEDS_TORCH = {"ChipDataset", "ChipStreamDataset", "Label"}
+
+
+def public_packages() -> list[str]:
+    """Every module that states what it exports."""
+    found = pkgutil.walk_packages(stacchip.__path__, "stacchip.")
+    packages = ["stacchip", *(module.name for module in found if module.ispkg)]
+    return [name for name in packages if hasattr(import_module(name), "__all__")]
+
+
+def test_import_loads_nothing_heavy_and_opens_nothing():
+    code = f"import sys, stacchip; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_names_are_seen_before_they_are_loaded():
+    code = "import stacchip; print(set(stacchip.__all__) <= set(dir(stacchip)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("package", public_packages())
+def test_every_exported_name_can_be_imported(package):
+    module = import_module(package)
+    assert len(set(module.__all__)) == len(module.__all__)
+    for name in module.__all__:
+        if name in NEEDS_TORCH:
+            pytest.importorskip("torch", reason="PyTorch is absent: make torch")
+        assert getattr(module, name) is not None, name
+
+
+def test_the_front_door_gives_the_same_objects_as_their_packages():
+    from stacchip.chipper import Chipper
+    from stacchip.index import read_index
+    from stacchip.storage import Storage
+
+    assert stacchip.Chipper is Chipper
+    assert stacchip.read_index is read_index
+    assert stacchip.Storage is Storage
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="Chiper"):
+        stacchip.Chiper  # noqa: B018 - the look-up is the test
+
+
+def test_the_version_is_the_distributions():
+    from importlib.metadata import version
+
+    assert stacchip.__version__ == version("stacchip")
+
+
+@pytest.mark.parametrize("old", sorted(MOVED))
+def test_a_module_that_moved_is_found_under_its_old_address(old):
+    if old.startswith("datasets."):
+        pytest.importorskip("torch", reason="PyTorch is absent: make torch")
+    assert import_module(f"stacchip.{old}") is import_module(f"stacchip.{MOVED[old]}")
+
+
+def test_a_module_that_never_was_is_not_found():
+    with pytest.raises(ModuleNotFoundError):
+        import_module("stacchip.processors.nothing")
