@@ -34,7 +34,10 @@ them; the message says what was wrong, where, and what to do. An href in an erro
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
+
+Errors = Literal["raise", "skip"]
+"""How a function that handles many things treats one that fails: it raises, or leaves it out."""
 
 
 class StacchipError(Exception):

@@ -26,9 +26,10 @@ from stacchip.storage import Storage, redact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from stacchip.errors import Errors
     from stacchip.grid.chip_grid import Edge
     from stacchip.indexer.base import ChipIndexer
-    from stacchip.items.load import Errors, ItemSource
+    from stacchip.items.load import ItemSource
 
 _AT_ONCE = 4  # an item uses all cores while it decodes, and waits for its store before
 

@@ -7,15 +7,14 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pystac
 
-from stacchip.errors import InvalidMetadata, ItemError, UsageError
+from stacchip.errors import Errors, InvalidMetadata, ItemError, UsageError
 from stacchip.items.record import parse_item, unsign_item
 from stacchip.storage import Storage, join_href, local_path, redact
 
-Errors = Literal["raise", "skip"]
 ItemSource = (
     pystac.Item | pystac.ItemCollection | Mapping[str, Any] | str | os.PathLike[str] | Iterable[Any]
 )

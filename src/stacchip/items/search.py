@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pystac
 
-    from stacchip.items.load import Errors
+    from stacchip.errors import Errors
 
 _log = logging.getLogger(__name__)
 
