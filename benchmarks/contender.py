@@ -37,6 +37,7 @@ class Contender:
         module: What to run with `-m`, such as `benchmarks.original`.
         python: The interpreter of its environment.
         environment: Variables to add.
+        checkout: The checkout whose `benchmarks` run; by default this one.
     """
 
     def __init__(
@@ -44,11 +45,12 @@ class Contender:
         module: str,
         python: Path | str = sys.executable,
         environment: Mapping[str, str] | None = None,
+        checkout: Path = REPOSITORY,
     ) -> None:
         self.module = module
         self._process = subprocess.Popen(
             [str(python), "-m", module],
-            cwd=REPOSITORY,
+            cwd=checkout,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
