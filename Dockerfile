@@ -3,14 +3,15 @@
 #   docker build -t stacchip .
 #   docker run --rm stacchip stacchip --help
 #
-# Versions are those of requirements.lock; the second stage has neither compiler nor pip's cache, and
-# does not run as root.
+# Versions come from requirements.lock. The second stage has no compiler and no pip cache, and does
+# not run as root.
 FROM python:3.11-slim AS build
 
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE requirements.lock ./
 COPY src src
-# the lock has the tools of development too: it limits versions here, and only what is needed comes
+# the lock also lists development tools: used as constraints, it pins versions and installs only what
+# is needed
 RUN python -m venv /opt/stacchip \
  && sed -n 's/^\([A-Za-z0-9_.-]*==.*[^ \\]\) *\\$/\1/p' requirements.lock > constraints.txt \
  && /opt/stacchip/bin/pip install --no-cache-dir --disable-pip-version-check \
@@ -20,8 +21,7 @@ RUN python -m venv /opt/stacchip \
 
 FROM python:3.11-slim
 
-# libexpat1 is what GDAL's wheel takes from the system. Dask's profiler can lock up Python 3.11
-# (docs/dask.md).
+# GDAL's wheel needs the system's libexpat1. Dask's profiler can lock up Python 3.11: see docs/dask.md.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends libexpat1 \
  && rm -rf /var/lib/apt/lists/* \

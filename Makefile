@@ -1,4 +1,4 @@
-# Everything is done in .venv, which any target makes on first use. `make help` lists the targets.
+# All targets work in .venv and set it up on first use. `make help` lists the targets.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -18,40 +18,40 @@ help: ## list the targets
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-demo: .venv/ready ## a sample archive, its index, and a picture of its chips, in demo/
+demo: .venv/ready ## write a sample archive, its index and a picture of its chips to demo/
 	@$(BIN)/stacchip demo demo
 
-test: .venv/ready ## the tests; those on real imagery need ../shared/data or STACCHIP_TEST_DATA
+test: .venv/ready ## run the tests; some need real imagery in ../shared/data or STACCHIP_TEST_DATA
 	$(BIN)/python -m pytest -m 'not servers' -n auto --dist loadfile
 
-test-servers: .venv/ready ## the tests on real servers: SeaweedFS, and what `make servers` installs
+test-servers: .venv/ready ## run the tests on real servers: SeaweedFS, and those that `make servers` installs
 	$(BIN)/python -m pytest -m servers
 
-check: lint test ## format, lint, types, import layers, docs and tests
+check: lint test ## check format, lint, types and import layers, and run the tests
 
-lint: .venv/ready ## format, lint, types and import layers
+lint: .venv/ready ## check format, lint, types and import layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/ready ## format the code and mend what lint can mend
+format: .venv/ready ## format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/ready ## the benchmarks of docs/benchmarks (some 15 minutes, 10 GB of disk); BENCH=name for one
+bench: .venv/ready ## run the benchmarks of docs/benchmarks (about 15 minutes, 10 GB of disk); BENCH=name runs one
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
-torch: .venv/ready ## PyTorch into .venv, for the tests of the datasets
+torch: .venv/ready ## install PyTorch into .venv, for the tests of the datasets
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 
-servers: .venv/ready ## PostgreSQL, pgstac and nginx, for the tests that need them (Debian, root)
+servers: .venv/ready ## install PostgreSQL, pgstac and nginx, for the tests that need them (Debian, root)
 	@bash tests/servers/install.sh
 
-lock: ## requirements.lock anew from pyproject.toml: every version and hash, no registry's name
+lock: ## renew requirements.lock from pyproject.toml: every version and hash, no registry's name
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra dask --extra xarray --extra processors --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock
 
-clean: ## remove .venv and what the demo and the benchmarks wrote
+clean: ## remove .venv and the files of the demo and the benchmarks
 	rm -rf .venv demo benchmarks/data benchmarks/.venvs
