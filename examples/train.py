@@ -1,9 +1,10 @@
-"""Train a small network for two epochs on the demo archive, and print chips a second.
+"""Train a small network for two epochs on the demo archive, and print chips per second.
 
     python examples/train.py [folder]
 
-It writes the demo archive (generated imagery) to `folder`, or to a temporary one, indexes its
-Sentinel-2-like scene, and learns to tell the classes of the scene classification from four bands.
+The script writes the demo archive (generated imagery) to `folder`, or to a temporary folder, and
+indexes its Sentinel-2-like scene. The network learns to predict the classes of the scene
+classification from four bands.
 """
 
 from __future__ import annotations
@@ -17,28 +18,23 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from stacchip import ChipStream, index_items, load_items
 from stacchip.datasets import ChipStreamDataset, Label
 from stacchip.demo import write_archive
-from stacchip.index import write_index
-from stacchip.index.headers import gather_headers
-from stacchip.indexer import Indexer
-from stacchip.items import load_items
-from stacchip.stream import ChipStream
 
 BANDS = ["blue", "green", "red", "nir"]
-CLASSES = 12  # of the scene classification
+CLASSES = 12  # in the scene classification
 CHIP_SIZE = 64
 BATCH_SIZE = 16
 EPOCHS = 2
 
 
 def prepare(folder: Path) -> Path:
-    """The folder of an index of the archive's Sentinel-2-like scene."""
+    """Index the archive's Sentinel-2-like scene, and return the folder of the index."""
     paths = write_archive(folder / "archive", small=True)
     items = [item for path in paths for item in load_items(path)]
-    (item,) = [item for item in items if "scl" in item.assets]
-    table = Indexer(item, CHIP_SIZE).create_index()
-    write_index(table, folder / "index", headers=gather_headers(item))
+    scenes = [item for item in items if "scl" in item.assets]
+    index_items(scenes, folder / "index", chip_size=CHIP_SIZE)
     return folder / "index"
 
 
