@@ -1,4 +1,4 @@
-"""Archives: merging the indexes of thousands of items, and cutting an index into cubes."""
+"""Archives: merge the indexes of thousands of items, and cut an index into cubes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 OURS = "stacchip, archive"
 INDEXES = 2000
 ORIGINAL_CUBE = 32
-"""Chips that the original cuts here: a whole cube of 128 of it would take minutes."""
+"""Chips that the original cuts here: a whole cube of 128 would take it minutes."""
 
 
 @benchmark(
     "merge",
     title="Merging 2,000 indexes of 1,700 rows",
     method=(
-        "Indexes as processors write them, one parquet file an item with the item in it, are "
-        "merged into one folder, sorted, by a new process; once. Memory is its highest resident "
-        "memory (VmHWM). Making the indexes (once, kept in `benchmarks/data`) is not counted."
+        "A new process merges indexes as processors write them (one parquet file per item, with "
+        "the item in it) into one sorted folder, once. Memory is its highest resident memory "
+        "(VmHWM). Making the indexes (once, kept in `benchmarks/data`) does not count."
     ),
-    unlike=("All files are local: what a store adds is not here.",),
+    unlike=("All files are local: the time that a store adds is not included.",),
 )
 def merge(lab: Lab) -> list[Row]:
     folder = _ensure_indexes(lab)
@@ -42,13 +42,13 @@ def merge(lab: Lab) -> list[Row]:
     return [
         Row("stacchip", answer["seconds"], "s", goal=at_most(120), bar=True),
         Row("peak memory", answer["peak_mb"], "MB", goal=at_most(1000)),
-        Row("rows a second", answer["chips"] / answer["seconds"], "rows/s"),
-        Row("the merged index", answer["mb"], "MB"),
+        Row("rows per second", answer["chips"] / answer["seconds"], "rows/s"),
+        Row("size of the merged index", answer["mb"], "MB"),
     ]
 
 
 def _ensure_indexes(lab: Lab) -> Path:
-    """The indexes, made first where they are not there yet (about a minute)."""
+    """Return the folder of the indexes; make them first if missing (about a minute)."""
     folder = DATA / f"indexes-{INDEXES}"
     if not folder.exists():
         partial = folder.with_suffix(".partial")
@@ -60,27 +60,27 @@ def _ensure_indexes(lab: Lab) -> Path:
 
 @benchmark(
     "prechip",
-    title="Cubes of 128 chips out of an index: npz, compressed, S3 to S3",
+    title="Cubes of 128 chips from an index: npz, compressed, S3 to S3",
     method=(
-        "The scene lies in SeaweedFS on loopback, where the cubes go too; ten bands, float32. Ours "
-        "makes all whole cubes of the chips without nodata, once, in a new process; the chips a "
-        "second of each are compared, of its whole run."
+        "The scene is in SeaweedFS on loopback, and the cubes go there, too; ten bands, float32. "
+        "stacchip makes all whole cubes of the chips without nodata, once, in a new process. The "
+        "ratio compares the chips per second of each whole run."
     ),
     unlike=(
         (
             f"The original makes one cube of {ORIGINAL_CUBE} chips, not of 128, with a pool of "
-            "two processes; its chips a second do not depend on how many there are, but for the "
-            "start of the pool, which is counted."
+            "two processes. Its chips per second do not depend on their number, except for the "
+            "start of the pool, which counts."
         ),
         (
             "The store answers without delay, which favours the original: it reads the files of a "
             "chip one after another."
         ),
         (
-            "Chips of the original come from anywhere and some twice; ours come once each, mixed "
-            "out of as many areas as 1 GiB holds, which here is the whole scene."
+            "The original draws its chips from anywhere, some of them twice. Ours come once each, "
+            "mixed from as many areas as 1 GiB holds, which here is the whole scene."
         ),
-        "Ours compresses faster and less (ISA-L's level 1) than the original (zlib's level 6).",
+        "stacchip compresses faster and less (ISA-L's level 1) than the original (zlib's level 6).",
     ),
 )
 def prechip(lab: Lab) -> list[Row]:
@@ -120,8 +120,8 @@ def _ask(
 
 @contextmanager
 def _store(lab: Lab) -> Iterator[Mapping[str, str]]:
-    """SeaweedFS with the buckets `data` and `cubes`: the environment of its clients."""
-    # the servers of the tests lie beside the package
+    """Run SeaweedFS with the buckets `data` and `cubes`; yield the environment of its clients."""
+    # the servers of the tests are beside the package
     sys.path.insert(0, str(REPOSITORY / "tests"))
     from servers.seaweedfs import SeaweedFS  # type: ignore[import-not-found] # on that path
 

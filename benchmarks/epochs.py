@@ -1,4 +1,4 @@
-"""Whole epochs: streams by blocks and shuffled, the cache on disk, a cold start, the DataLoader."""
+"""Whole epochs: streams by blocks and shuffled, the disk cache, a cold start, the DataLoader."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 OURS = "stacchip, streams"
 CHIPS = 42 * 42
-"""Whole chips of 256 px in the grid of the scene."""
+"""Number of whole chips of 256 px in the scene's grid."""
 
 ROW_OF_CHIPS = [(x, 20) for x in range(42)]
-"""A whole row of the grid, as an epoch in the order of an index has it."""
+"""A whole row of the grid: neighbours in an epoch in index order."""
 
 LONG_LATENCY_S = 0.230
 
-_LOOPBACK = "Loopback has no limit of bandwidth, and connections are set up without delay."
+_LOOPBACK = "Loopback does not limit the bandwidth, and connections open without delay."
 _NO_VALID = (
-    "Masks of valid pixels are left out (`with_valid=False`), as neither the floor nor the "
-    "original makes any; with them it takes what the row says."
+    "stacchip makes no masks of valid pixels here (`with_valid=False`), since neither the floor "
+    "nor the original makes any. The first table of an epoch shows what they cost."
 )
 
 
@@ -41,7 +41,7 @@ def _require_all(samples: Mapping[str, Samples]) -> None:
 
 
 def _require_same_pixels(lab: Lab, path: str, order: str) -> None:
-    """The stream's chips are those that the floor decodes."""
+    """Raise an error unless the stream's chips have the pixels that the floor decodes."""
     chips = choose_chips()
     ours = lab.contender(OURS).ask("checksum", path=path, chips=chips, order=order)
     floor = lab.contender("floor").ask("chips", chips=chips)
@@ -50,11 +50,11 @@ def _require_same_pixels(lab: Lab, path: str, order: str) -> None:
 
 
 def _per_chip(samples: Samples, name: str, **options: Any) -> Row:
-    return samples.row(name, "ms a chip", 1e3 / CHIPS, **options)
+    return samples.row(name, "ms per chip", 1e3 / CHIPS, **options)
 
 
 def _decoded(ours: Samples, floor: Samples) -> Row:
-    note = f"there are {floor.median('blocks'):.0f}: each once is as few as can be"
+    note = f"the scene has {floor.median('blocks'):.0f}: decoding each once is the minimum"
     return Row("blocks decoded", ours.median("decoded_blocks"), "blocks", note=note)
 
 
@@ -66,23 +66,21 @@ def _share(floor: Samples, ours: Samples) -> float:
     "epoch-blocks",
     title='An epoch of 1764 chips of 11 assets at 30 ms latency, order "blocks"',
     method=(
-        "Every whole chip of the scene, in batches of 64 arrays (64, 11, 256, 256) that are "
-        "dropped; headers come from the index on disk. One epoch before is not counted, in which "
-        "the pixels of 25 chips were compared with the floor's. The floor decodes each of the "
-        "scene's 736 blocks once on both cores, out of the page cache, and copies the same "
-        "chips out."
+        "Every whole chip of the scene, in batches of shape (64, 11, 256, 256) that are dropped. "
+        "Headers come from the index on disk. A first epoch, in which the pixels of 25 chips were "
+        "compared with the floor's, does not count. The floor decodes each of the scene's 736 "
+        "blocks once on both cores, from the page cache, and copies the same chips out."
     ),
     unlike=(
         _LOOPBACK,
         _NO_VALID,
         (
             f"The original reads one row of {len(ROW_OF_CHIPS)} chips one after another, once, not "
-            f"{CHIPS}: its time is of one of those, and an epoch of it is scaled from them."
+            f"all {CHIPS}; its time per chip and per epoch is scaled from that row."
         ),
         (
-            "The floor writes into the same two areas of memory over and over, and shares the "
-            "cores with no server: sending and receiving the scene takes some 0.4 s of CPU, a "
-            "ninth of an epoch."
+            "The floor reuses the same two areas of memory, and shares the cores with no server: "
+            "sending and receiving the scene takes about 0.4 s of CPU, a ninth of an epoch."
         ),
     ),
 )
@@ -114,7 +112,7 @@ def epoch_blocks(lab: Lab) -> list[Row]:
 def _against_original(
     lab: Lab, ours_s: float, chips: list[tuple[int, int]], goal: Goal | None = None
 ) -> list[Row]:
-    """Time of one chip of the original, over some chips, and how often ours goes in."""
+    """Return the original's time per chip over some chips, and its ratio to ours."""
     for name in lab.available("original"):
         arguments: dict[str, Any] = {"item": lab.scene.item(lab.url), "name": "remote"}
         lab.contender(name).ask("epoch", **arguments, chips=[(5, 5)])
@@ -122,7 +120,7 @@ def _against_original(
         seconds = answer["seconds"] / len(chips)
         note = f"{len(chips)} chips, scaled: an epoch would take {seconds * CHIPS:.0f} s"
         return [
-            Row("original 0.1.38", seconds * 1e3, "ms a chip", bar=True, note=note),
+            Row("original 0.1.38", seconds * 1e3, "ms per chip", bar=True, note=note),
             Row("times as fast as the original", seconds / ours_s, "times", goal=goal),
         ]
     return []
@@ -133,17 +131,17 @@ def _against_original(
     title='The same epoch, order "shuffle", under 2 GB',
     method=(
         "As above, but in a process of its own that does nothing else, and whose first epoch "
-        "counts: median of five. Memory is the "
-        "highest resident memory of that process (VmHWM) with everything, batches and interpreter "
-        "too; areas (64 chips that share blocks, 2048 px a side) were counted in each batch."
+        "counts: median of five. Memory is the highest resident memory of that process (VmHWM), "
+        "batches and interpreter included. Areas (64 chips that share blocks, 2048 px a side) were "
+        "counted in each batch."
     ),
     unlike=(
         _LOOPBACK,
         _NO_VALID,
-        "The floor does not mix: it is that of the epoch by blocks.",
+        "The floor does not mix: it is the floor of the epoch by blocks.",
         (
-            "The original reads 25 chips at random, no two of which share a block, as a shuffle of "
-            "many scenes has them; an epoch of it is scaled from them."
+            "The original reads 25 random chips, no two of which share a block, as in a shuffle of "
+            "many scenes; its epoch is scaled from them."
         ),
     ),
 )
@@ -167,7 +165,7 @@ def epoch_shuffle(lab: Lab) -> list[Row]:
         Row("distinct areas in a batch", ours.median("areas"), "areas", goal=at_least(8)),
         Row("peak memory", max(ours.values("peak_mb")), "MB", goal=at_most(2000)),
         _decoded(ours, floor),
-        Row("first batch after", ours.median("first_batch_s"), "s"),
+        Row("time to the first batch", ours.median("first_batch_s"), "s"),
         *_against_original(lab, ours.median() / CHIPS, choose_chips()),
     ]
 
@@ -176,11 +174,10 @@ def epoch_shuffle(lab: Lab) -> list[Row]:
     "disk-cache",
     title="A second epoch from the cache on disk, 30 ms latency",
     method=(
-        'An epoch (order "blocks") fills a cache on local disk; then another process, which has '
-        "seen nothing, opens the same index and cache and reads an epoch. The server counts the "
-        "requests. Once each."
+        'An epoch (order "blocks") fills a cache on local disk. Then a new process opens the same '
+        "index and cache and reads an epoch. The server counts the requests. Each runs once."
     ),
-    unlike=("The cache's files are in the page cache still.", _NO_VALID),
+    unlike=("The files of the cache are still in the page cache.", _NO_VALID),
 )
 def disk_cache(lab: Lab) -> list[Row]:
     path = write_remote_index(lab)
@@ -197,10 +194,13 @@ def disk_cache(lab: Lab) -> list[Row]:
     return [
         Row("requests of the first epoch", requests[0], "requests"),
         Row("requests of the second epoch", requests[1], "requests", goal=at_most(0)),
-        Row("first epoch, filling the cache", first, "ms a chip", bar=True),
-        Row("stacchip: second epoch, out of it", second, "ms a chip", bar=True),
+        Row("first epoch, filling the cache", first, "ms per chip", bar=True),
+        Row("stacchip: second epoch, from the cache", second, "ms per chip", bar=True),
         Row(
-            "floor: each block decoded once", floor["seconds"] / CHIPS * 1e3, "ms a chip", bar=True
+            "floor: each block decoded once",
+            floor["seconds"] / CHIPS * 1e3,
+            "ms per chip",
+            bar=True,
         ),
     ]
 
@@ -209,17 +209,16 @@ def disk_cache(lab: Lab) -> list[Row]:
     "first-chip",
     title="The first chip of a cold process, 30 ms latency",
     method=(
-        "A new process each time, which has imported what it needs (pystac's extensions too) and "
-        "no more, opens an index on "
-        "disk that keeps headers and cuts one chip of 11 assets. Round trips are counted by time: "
-        "the same is done at 230 ms latency, and what comes on top, divided by the 200 ms, is how "
-        "many requests waited for one another. The goal in time is two round trips and what the "
-        "floor, in a new process too, takes to decode the chip's 11 blocks."
+        "Each time, a new process that has only imported what it needs (with pystac's extensions) "
+        "opens an index on disk that keeps headers, and cuts one chip of 11 assets. Round trips "
+        "are derived from time: the same is done at 230 ms latency, and the extra time, divided by "
+        "200 ms, is the number of requests that waited for one another. The time goal is two round "
+        "trips plus the floor's time, also in a new process, to decode the chip's 11 blocks."
     ),
     unlike=(
         (
-            "Connections are set up without delay: over a real network that is one round trip "
-            "more, or two with TLS."
+            "Connections open without delay: a real network takes one more round trip, or two with "
+            "TLS."
         ),
     ),
 )
@@ -249,10 +248,10 @@ def first_chip(lab: Lab) -> list[Row]:
     bound_ms = 2 * LATENCY_S * 1e3 + floor_ms
     return [
         samples["near"].row("stacchip", "ms", 1e3, goal=at_most(bound_ms), bar=True),
-        samples["near"].row("of which opening the index on disk", "ms", 1e3, key="index_s"),
+        samples["near"].row("opening the index on disk", "ms", 1e3, key="index_s"),
         Row("floor: decoding its 11 blocks", floor_ms, "ms", bar=True),
         Row("round trips, one after another", trips, "round trips", goal=at_most(2)),
-        Row("requests", requests, "requests", note="one a block; all at the same time"),
+        Row("requests", requests, "requests", note="one per block, all at the same time"),
     ]
 
 
@@ -268,9 +267,9 @@ def _ask_cold(lab: Lab, name: str, task: str, **arguments: Any) -> Mapping[str, 
     "data-loader",
     title="An epoch through a PyTorch DataLoader: batches of 64, forkserver, 2 workers",
     method=(
-        '`ChipStreamDataset` of order "blocks" with `batch_size=64` in a DataLoader of two workers '
-        "that stay alive between epochs; an epoch before, in which they start, is not counted. "
-        "Batches reach the parent as tensors in shared memory and are dropped there."
+        'A `ChipStreamDataset` of order "blocks" with `batch_size=64` in a DataLoader of two '
+        "workers that stay alive between epochs. A first epoch, in which they start, does not "
+        "count. Batches reach the parent as tensors in shared memory and are dropped there."
     ),
     unlike=(_LOOPBACK, _NO_VALID),
 )
@@ -278,7 +277,7 @@ def data_loader(lab: Lab) -> list[Row]:
     contender = lab.new_contender(OURS)
     why_not = contender.ask("has_datasets")["why_not"]
     if why_not:
-        lab.left_out["stacchip.datasets"] = f"not there yet: {why_not}"
+        lab.left_out["stacchip.datasets"] = f"not available: {why_not}"
         return []
     path = write_remote_index(lab)
     epochs = iter(range(1000))
@@ -296,7 +295,7 @@ def data_loader(lab: Lab) -> list[Row]:
         _per_chip(ours, "stacchip", bar=True),
         _per_chip(floor, "floor: each block decoded once", bar=True),
         Row("share of the floor", _share(floor, ours), "", goal=at_least(0.6)),
-        Row("chips a second", CHIPS / statistics.median(ours.values()), "chips/s"),
+        Row("chips per second", CHIPS / statistics.median(ours.values()), "chips/s"),
         Row("first batch, workers alive", ours.median("first_batch_s"), "s"),
-        Row("first batch, with the start of workers", start["first_batch_s"], "s"),
+        Row("first batch, workers to be started", start["first_batch_s"], "s"),
     ]

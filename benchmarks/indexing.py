@@ -1,4 +1,4 @@
-"""Indexing one full-size scene: time against the original, where it goes, and memory."""
+"""Indexing one full-size scene: time against the original, time of each part, and memory."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ PARTS = ("header", "decoding", "counting", "footprints", "table")
     "index",
     title="Index of a full-size Sentinel-2-like scene, item to table (local SCL)",
     method=(
-        "Both are given the item as a dict and return a table of 1764 chips of 256 px less those "
-        "with more than half nodata; in one process each, which has indexed the scene once before. "
-        "Files lie in the page cache. The floor decodes the SCL once on both cores and counts "
-        "nothing. Parts were timed alone through public functions, and their shares are of their "
-        "sum: decoding and counting overlap in the whole."
+        "Both receive the item as a dict and return a table of the scene's 1764 chips of 256 px, "
+        "without those that are more than half nodata. Each runs in one process that has indexed "
+        "the scene once before. The files are in the page cache. The floor decodes the SCL once on "
+        "both cores and counts nothing. Each part was timed alone through public functions, and "
+        "its share is of the sum of the parts: in the whole, decoding and counting overlap."
     ),
     unlike=(
         (
@@ -31,8 +31,8 @@ PARTS = ("header", "decoding", "counting", "footprints", "table")
             "and water) and carries the item."
         ),
         (
-            "The scene is generated: its SCL has 6 % of its size before compression; a real one at "
-            "hand, decimated and of little cloud, has 2.7 %."
+            "The scene is generated: its SCL compresses to 6 % of its size. The one real SCL that "
+            "was compared, decimated and with little cloud, compresses to 2.7 %."
         ),
     ),
 )
@@ -60,7 +60,7 @@ def index_scene(lab: Lab) -> list[Row]:
 
 
 def _differences(lab: Lab) -> list[Row]:
-    """How far our shares are from the original's: the same work was done."""
+    """Compare our shares with the original's, to show that both did the same work."""
     tables = {}
     for name in ("stacchip", "original"):
         path = lab.scratch / f"{name}.parquet"
@@ -90,7 +90,7 @@ def _parts(lab: Lab) -> list[Row]:
     total = sum(medians.values())
     return [
         Row(
-            f"of which {part}, alone",
+            f"{part} alone",
             seconds * 1e3,
             "ms",
             note=f"{seconds / total:.0%} of the sum of the parts",
@@ -101,8 +101,8 @@ def _parts(lab: Lab) -> list[Row]:
 
 @benchmark(
     "index-memory",
-    title="Peak memory of indexing that scene",
-    method="Highest resident memory (VmHWM) of a fresh process that indexes the scene once.",
+    title="Peak memory of indexing the same scene",
+    method="Highest resident memory (VmHWM) of a new process that indexes the scene once.",
 )
 def index_memory(lab: Lab) -> list[Row]:
     item = lab.scene.item()
@@ -121,5 +121,5 @@ def index_memory(lab: Lab) -> list[Row]:
             goal=at_most(600),
             range=(min(peaks), max(peaks)),
         ),
-        Row("of which after the imports", before, "MB"),
+        Row("after the imports", before, "MB"),
     ]

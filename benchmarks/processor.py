@@ -22,53 +22,54 @@ FLOOR = "floor"
 GOAL = 5.0
 WORKERS = 2
 AT_ONCE = 8
-"""As many as ours has under way: two items, four files of each."""
+"""The number of copies that stacchip has under way: two items, four files of each."""
 
 MOST_ROUNDS = 3
 BUDGET_S = 200.0
-"""No further round is begun that would end later than this."""
+"""No round begins that would end later than this."""
 
 
 @benchmark(
     "processor",
     title="Sentinel-2 processor: a row of eight full-size items, S3 to S3 at 30 ms latency",
     method=(
-        "pgstac is the catalogue, SeaweedFS the store, on loopback; every request to either waits "
-        "30 ms in a relay. A row is two years, with one item a quarter that both choose (cloud 0.5 "
-        "%: the original's limit of 0.75 is on the scale of 0 to 100), of 11 files and 1 GB each. "
-        "Ours is what `stacchip collect sentinel-2 --workers 2` calls, the original its `process` "
-        "with another `STAC_API`. Each run is a new process, imports not counted, into a new "
-        "bucket; the contenders take turns, for as many rounds as fit into four minutes, three at "
-        "most. The floor is the store told to copy the same objects (`CopyObject`, 8 at once), and "
-        "nothing else. Copying and indexing are as the processors tell them: ours the sum of its "
-        "items' `files_s` and `index_s` over two workers, the original its client's `copy` and its "
-        "`create_index`. After each run the archives hold the same items, files of the source's "
-        "sizes and indexes of as many rows; of one item the files are compared byte by byte."
+        "pgstac is the catalogue and SeaweedFS the store, on loopback; a relay delays every "
+        "request to either by 30 ms. A row is two years with one item per quarter, of 11 files and "
+        "1 GB each, which both contenders choose (cloud 0.5 %: the original's limit of 0.75 is on "
+        "the scale of 0 to 100). stacchip runs the function behind `stacchip collect sentinel-2 "
+        "--workers 2`, the original its `process` with another `STAC_API`. Each run is a new "
+        "process, imports not counted, and writes to a new bucket. The contenders take turns for "
+        "as many rounds as fit into four minutes, three at most. The floor only makes the store "
+        "copy the same objects (`CopyObject`, 8 at once). The processors time copying and indexing "
+        "themselves: for stacchip it is the sum of its items' `files_s` and `index_s` over two "
+        "workers, for the original its client's `copy` and its `create_index`. After each run the "
+        "archives hold the same items, files of the source's sizes and indexes with the same "
+        "number of rows; the files of one item are compared byte by byte."
     ),
     unlike=(
         (
-            "The original has the store copy, in parts of 8 MB, ten at once, one file after "
-            "another (boto3's managed copy, server-side). Ours copies as `Storage.copy` does, two "
-            "items at a time and four files of each: whether the bytes go through the client, the "
-            "row of what it fetched from the store tells."
+            "The original lets the store copy in parts of 8 MB, ten at once, one file after "
+            "another (boto3's managed copy, server-side). stacchip copies as `Storage.copy` does, "
+            "two items at a time and four files of each. The row `fetched from the store` shows "
+            "whether the bytes passed through the client."
         ),
         (
-            "Our copying counts the look at what is there and the headers, our indexing the "
-            "writing of item and index; the original's count neither."
+            "stacchip's copying includes the check of what is there and the reading of headers, "
+            "its indexing the writing of item and index; the original's includes neither."
         ),
         (
-            "The eight items share the files of one scene: the store reads 1 GB over and over, "
-            "from the page cache. What it writes goes to disk."
+            "The eight items share the files of one scene: the store reads the same 1 GB again and "
+            "again from the page cache. Its writes go to disk."
         ),
         (
-            "Store, catalogue and relay share the two cores with what is measured; the relay "
-            "takes some 0.3 s of CPU for a gigabyte. Loopback has no limit of bandwidth: bytes "
-            "that go through a client cost CPU alone."
+            "Store, catalogue and relay share the two cores with the contenders; the relay takes "
+            "about 0.3 s of CPU per gigabyte. Loopback does not limit the bandwidth: bytes that "
+            "pass through a client cost only CPU."
         ),
     ),
 )
 def processor(lab: Lab) -> list[Row]:
-    # brings boto3 and geopandas, which a list of the benchmarks does not need
+    # imports boto3 and geopandas, which listing the benchmarks does not need
     from benchmarks.outside import MissingServer, start_outside
 
     try:
@@ -80,7 +81,7 @@ def processor(lab: Lab) -> list[Row]:
 
 
 def make_rows(samples: Mapping[str, Samples]) -> list[Row]:
-    """The table of what was measured; the original may be missing."""
+    """Make the rows of the table; the original may be missing."""
     ours, floor = samples[OURS], samples[FLOOR]
     rows = [_rate("stacchip", ours), _rate("floor: the store's own copying", floor)]
     if ORIGINAL in samples:
@@ -93,7 +94,7 @@ def make_rows(samples: Mapping[str, Samples]) -> list[Row]:
             "stacchip, a second run that only indexes",
             "s",
             key="again_s",
-            note="the whole run: search, a look at all files, indexing, writing",
+            note="the whole run: search, check of all files, indexing, writing",
         ),
     ]
     if ORIGINAL in samples:
@@ -129,7 +130,7 @@ def _ratios(ours: Samples, floor: Samples, theirs: Samples) -> list[Row]:
             "floor, times as fast as the original",
             most,
             "times",
-            note=f"of a processor that did nothing but let the store copy; {bound}",
+            note=f"for a processor that only let the store copy; {bound}",
         ),
         Row("share of the floor", floor.median() / ours.median(), ""),
         Row(
@@ -155,7 +156,7 @@ def _store_cpu(name: str, samples: Samples) -> Row:
         f"{name.partition(',')[0]}, CPU of the store",
         "s",
         key="store_cpu_s",
-        note=f"{least:.3g} s of the machine, had the store all cores to itself",
+        note=f"at least {least:.3g} s, even if the store had all cores to itself",
     )
 
 
@@ -163,7 +164,7 @@ def _store_cpu(name: str, samples: Samples) -> Row:
 
 
 def _measure(lab: Lab, outside: Outside) -> dict[str, Samples]:
-    """The answers of all contenders, in turn."""
+    """Ask all contenders in turn, and return their answers."""
     cases: dict[str, Callable[[], dict[str, Any]]] = {
         OURS: lambda: _run_ours(lab, outside),
         FLOOR: lambda: _run_floor(lab, outside),
@@ -181,7 +182,7 @@ def _measure(lab: Lab, outside: Outside) -> dict[str, Samples]:
 
 
 def _run_ours(lab: Lab, outside: Outside) -> dict[str, Any]:
-    """A run into an empty bucket, and one more that finds all but the indexes."""
+    """Run into an empty bucket, then again into one that lacks only the indexes."""
     arguments: dict[str, Any] = {
         "catalogue": outside.catalogue.url,
         "sample": str(outside.sample),
@@ -234,7 +235,7 @@ def _run_floor(lab: Lab, outside: Outside) -> dict[str, Any]:
 
 
 def _ask(lab: Lab, name: str, outside: Outside, task: str, **arguments: Any) -> dict[str, Any]:
-    """What a new process answers, and what that was to the store."""
+    """Return the answer of a new process, with what it cost the store."""
     contender = lab.new_contender(name, outside.environment)
     before, cpu_s = outside.store_relay.count(), outside.store_cpu_s()
     try:

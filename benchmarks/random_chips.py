@@ -1,4 +1,4 @@
-"""Single chips at random places, over a server with latency."""
+"""Single chips at random places, from a server with latency."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SEED = 20230605
 
 
 def choose_chips() -> list[tuple[int, int]]:
-    """A chip in each inner block of the 20 m bands, so that no two share one; outside the wedge.
+    """Choose a chip in each inner block of the 20 m bands, outside the wedge: no two share a block.
 
     Returns:
         (x, y) of 25 chips of 256 px, in random order.
@@ -24,7 +24,7 @@ def choose_chips() -> list[tuple[int, int]]:
     for block_y in range(5):
         for block_x in range(5):
             nested = [(block_x * 8 + x, block_y * 8 + y) for x in range(8) for y in range(8)]
-            # the wedge without data in the north-west decodes in no time: see `scene`
+            # the wedge without data in the north-west takes no time to decode: see `scene`
             covered = [(x, y) for x, y in nested if x + 0.35 * y > 6.7]
             chips.append(rng.choice(covered))
     rng.shuffle(chips)
@@ -35,21 +35,21 @@ def choose_chips() -> list[tuple[int, int]]:
     "random-chip",
     title="One random chip of 11 assets at 30 ms latency, headers known",
     method=(
-        "25 chips of 256 px, no two of which share a block, one after another; each is asked of "
-        "every contender before the next. The server answers each request after 30 ms. Headers are "
-        "known (ours from the index on disk) and connections open: a chip before the first is not "
-        "counted. The floor decodes the same 11 blocks on both cores with their bytes in memory. "
-        "The goal is 1.6 times the floor's median plus 60 ms."
+        "25 chips of 256 px, one after another; no two share a block. Every contender reads a chip "
+        "before the next chip begins. The server answers each request after 30 ms. Headers are "
+        "known (ours from the index on disk) and connections are open: each contender first reads "
+        "one chip that does not count. The floor decodes the same 11 blocks on both cores, with "
+        "their bytes in memory. The goal is 1.6 times the floor's median plus 60 ms."
     ),
     unlike=(
-        "Loopback has no limit of bandwidth, and connections are set up without delay.",
+        "Loopback does not limit the bandwidth, and connections open without delay.",
         (
-            "The server shares the two cores: about 0.35 ms of CPU for a megabyte "
+            "The server shares the two cores: it takes about 0.35 ms of CPU per megabyte "
             "(`python -m benchmarks.latency_server`)."
         ),
         (
-            "The original reads its 11 files one after another, as its interface does; GDAL keeps "
-            "the files' headers in its cache."
+            "The original reads its 11 files one after another, as its interface requires; GDAL "
+            "keeps the files' headers in its cache."
         ),
     ),
 )
@@ -63,7 +63,7 @@ def random_chip(lab: Lab) -> list[Row]:
         samples["stacchip"].row("stacchip", "ms", 1e3, goal=at_most(bound_ms), bar=True),
         samples["floor"].row("floor: decoding the 11 blocks", "ms", 1e3, bar=True),
         Row("chips within their own bound", within / len(samples["floor"].answers) * 100, "%"),
-        Row("requests a chip", requests, "requests", note="more than 11 would be headers"),
+        Row("requests per chip", requests, "requests", note="any above 11 would be headers"),
     ]
     if "original" in samples:
         ratio = samples["original"].median() / samples["stacchip"].median()
@@ -79,16 +79,16 @@ PEERS = ("rasterio, 16 threads", "async-geotiff", "rasteret")
     "concurrent-chips",
     title="Random chips of 11 assets at 30 ms latency, concurrent, no cache",
     method=(
-        "The same 25 chips in one call; milliseconds a chip. Each contender keeps as many chips in "
-        "flight as suits it, has the headers and open connections (one call before is not "
-        "counted), and gives (11, 256, 256) arrays whose checksums agree. The floor decodes the "
-        "same 275 blocks on both cores."
+        "The same 25 chips in one call; milliseconds per chip. Each contender keeps as many chips "
+        "in flight as suits it, and starts with the headers and open connections: its first call "
+        "does not count. All return (11, 256, 256) arrays with the same checksum. The floor "
+        "decodes the same 275 blocks on both cores."
     ),
     unlike=(
-        "Loopback has no limit of bandwidth, and connections are set up without delay.",
+        "Loopback does not limit the bandwidth, and connections open without delay.",
         (
-            "rasteret needs Python 3.12 and runs in it; it refuses http:// by itself and is given "
-            "a store of the same kind that allows it."
+            "rasteret needs Python 3.12 and runs in it. Its own store refuses http://, so it gets "
+            "one of the same kind that allows it."
         ),
     ),
 )
@@ -107,7 +107,7 @@ def concurrent_chips(lab: Lab) -> list[Row]:
     if len({int(each.values("checksum")[0]) for each in samples.values()}) > 1:
         raise ContenderError("contenders read different pixels")
     to_ms = 1e3 / len(chips)
-    rows = [each.row(name, "ms a chip", to_ms, bar=True) for name, each in samples.items()]
+    rows = [each.row(name, "ms per chip", to_ms, bar=True) for name, each in samples.items()]
     ours = samples["stacchip"].median()
     rows.append(Row("share of the floor", samples["floor"].median() / ours, "", goal=at_least(0.7)))
     for name in PEERS:
@@ -120,7 +120,7 @@ def concurrent_chips(lab: Lab) -> list[Row]:
 
 
 def write_remote_index(lab: Lab) -> str:
-    """The path of an index on disk, with headers, of the scene behind the latency."""
+    """Index the scene behind the latency once, with headers; return the path of the index."""
     path = lab.scratch / "remote-index"
     if not path.exists():
         lab.contender("stacchip").ask("write", item=lab.scene.item(lab.url), path=str(path))
@@ -128,7 +128,7 @@ def write_remote_index(lab: Lab) -> str:
 
 
 def _read_in_turn(lab: Lab, names: tuple[str, ...]) -> tuple[dict[str, Samples], float]:
-    """Samples of each contender, and the requests that stacchip sent for a chip."""
+    """Return the samples of each contender, and the requests that stacchip sent per chip."""
     item = lab.scene.item(lab.url)
     path = write_remote_index(lab)
     arguments: dict[str, dict[str, Any]] = {
@@ -139,7 +139,7 @@ def _read_in_turn(lab: Lab, names: tuple[str, ...]) -> tuple[dict[str, Samples],
     answers: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     chips = choose_chips()
     requests = 0
-    # the chip before the first is the last one: its blocks are out of every cache when it counts
+    # the warm-up chip is the last one: when it counts, its blocks are out of every cache
     for number, (x, y) in enumerate([chips[-1], *chips * lab.repeats(3)]):
         checksums = set()
         for name in names:
@@ -157,6 +157,6 @@ def _read_in_turn(lab: Lab, names: tuple[str, ...]) -> tuple[dict[str, Samples],
 
 
 def count_requests(lab: Lab) -> int:
-    """Requests that the server has answered so far."""
+    """Return the number of requests that the server has answered so far."""
     with urllib.request.urlopen(f"{lab.url}/__stats") as response:
         return int(json.load(response)["requests"])

@@ -1,7 +1,7 @@
 """The results of runs: kept as JSON, shown on the terminal, in Markdown and as a bar chart.
 
-A run of some benchmarks replaces their results and keeps the others'; each says when it was
-measured and on what.
+A run of some benchmarks replaces their results and keeps those of the others. Each result says when
+it was measured and on which machine.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ COMMAND = "make bench"
 
 
 def make_result(benchmark: Benchmark, rows: list[Row], context: dict[str, Any]) -> dict[str, Any]:
-    """One benchmark's result as it is kept: JSON values only.
+    """Make the record of one benchmark's result, of JSON values only.
 
     Args:
-        benchmark: What was measured.
-        rows: What came out.
-        context: The machine, and which contenders were left out.
+        benchmark: The benchmark.
+        rows: Its rows.
+        context: The machine, and the contenders that were left out.
     """
     return {
         "title": benchmark.title,
@@ -75,11 +75,11 @@ def print_result(console: Console, result: dict[str, Any]) -> None:
 
 
 def save(results: dict[str, dict[str, Any]], order: Sequence[str]) -> None:
-    """Write results beside those of earlier runs, and the table and the chart anew.
+    """Add results to those of earlier runs, and write the page and the chart again.
 
     Args:
-        results: Those of this run, by the names of their benchmarks.
-        order: All names, in the order of the page; results of others are forgotten.
+        results: The results of this run, by name of the benchmark.
+        order: All names, in the order of the page; results under other names are dropped.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     kept: dict[str, dict[str, Any]] = {}
@@ -97,7 +97,7 @@ def _value(row: dict[str, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits that count, never an exponent."""
+    """Format with three significant digits, never with an exponent."""
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
@@ -117,12 +117,14 @@ def _goal(row: dict[str, Any]) -> str:
 
 
 def render_markdown(results: dict[str, dict[str, Any]]) -> str:
-    """The page of `docs/benchmarks`: a table, the method and what is unlike, for each benchmark."""
+    """Make the page of `docs/benchmarks`: a table, the method and the caveats of each benchmark."""
     lines = [
         "# Benchmarks",
         "",
-        f"Written by `{COMMAND}`; `results.json` holds the same numbers. Values are medians, with",
-        "the smallest and the largest sample beside them; contenders took turns in one run.",
+        f"Run `{COMMAND}` to measure all of this again, or the command under a heading for one",
+        "benchmark: the run writes this page, and `results.json` with the same numbers. Values are",
+        "medians; the range is from the smallest to the largest sample. All contenders of a table",
+        "took turns in one run.",
         "",
         "![Bar chart of the measured times](results.svg)",
     ]
@@ -139,7 +141,7 @@ def render_markdown(results: dict[str, dict[str, Any]]) -> str:
             f"| {row['name']} | {_value(row)} | {_range(row)} | {_goal(row)} |"
             for row in result["rows"]
         ]
-        lines += ["", f"How: {result['method']}"]
+        lines += ["", f"Method: {result['method']}"]
         lines += ["", *_markdown_notes(result)]
     return "\n".join(lines) + "\n"
 
@@ -164,7 +166,7 @@ _OTHER_COLOUR = "#c08a3e"
 
 
 def render_chart(results: dict[str, dict[str, Any]]) -> str:
-    """The rows marked as bars, one group a benchmark, each group on a scale of its own."""
+    """Draw the rows marked as bars, one group per benchmark, each on a scale of its own."""
     body: list[str] = []
     y = 14
     for result in results.values():
