@@ -1,2 +1,1 @@
-"""Measurements of stacchip against its floor, its peers and its predecessor: `python -m
-benchmarks.run`."""
+"""Measure stacchip against its floor, its peers and its predecessor: `python -m benchmarks.run`."""

@@ -1,11 +1,11 @@
-"""A measured program in a process of its own, which waits until it is asked.
+"""A measured program in a process of its own, which waits for questions.
 
-Contenders live in different environments (`environments.py`) and are asked in turn, so that all of
-them meet the same machine in one run; while one works, the others sleep. A contender is a module
-with a table of tasks that ends in `answer(TASKS)`. Question and answer are one line of JSON each.
-It times itself, so that starting and talking are not counted.
+Contenders live in different environments (`environments.py`). They take turns in one run, so that
+all meet the same machine; while one works, the others sleep. A contender is a module with a table
+of tasks that ends in `answer(TASKS)`. Question and answer are one line of JSON each. A contender
+times itself, so that starting and talking do not count.
 
-This module is imported in every environment: it needs nothing but the standard library.
+Every environment imports this module, so it needs only the standard library.
 """
 
 from __future__ import annotations
@@ -27,17 +27,16 @@ Task = Callable[..., Mapping[str, Any] | None]
 
 
 class ContenderError(RuntimeError):
-    """A contender failed at a task; the message carries its traceback."""
+    """A contender failed at a task; the message has its traceback."""
 
 
 class Contender:
     """The parent's end of a contender.
 
     Args:
-        module: What to run with `-m`, such as `benchmarks.original`.
+        module: The module to run with `-m`, such as `benchmarks.original`.
         python: The interpreter of its environment.
-        environment: Variables to add.
-        checkout: The checkout whose `benchmarks` run; by default this one.
+        environment: Environment variables to add.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Contender:
         )
 
     def ask(self, task: str, **arguments: Any) -> dict[str, Any]:
-        """What a task answers: `seconds`, `cpu_s`, `peak_mb` and the facts that it returns.
+        """Run a task; return `seconds`, `cpu_s`, `peak_mb` and the facts that the task returns.
 
         Raises:
             ContenderError: The task failed or the process died.
@@ -82,11 +81,11 @@ class Contender:
 
 
 def answer(tasks: Mapping[str, Task]) -> None:
-    """The child's end: answer questions until the parent goes away.
+    """Answer questions in the child until the parent goes away.
 
-    A task is timed as a whole, unless it returns `seconds` itself (where it has to prepare first).
+    A task is timed as a whole, unless it returns `seconds` itself (because it must prepare first).
     """
-    # what a library prints must not end up between the answers; errors still go to stderr
+    # the output of a library must not mix with the answers; errors still go to stderr
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     for line in sys.stdin:
@@ -98,7 +97,7 @@ def _perform(tasks: Mapping[str, Task], question: Mapping[str, Any]) -> dict[str
     cpu, begin = _cpu_s(), time.perf_counter()
     try:
         facts = tasks[question["task"]](**question["arguments"]) or {}
-    except Exception:  # noqa: BLE001 - whatever fails is told to the parent, which raises it
+    except Exception:  # noqa: BLE001 - the parent raises whatever failed
         return {"error": traceback.format_exc()}
     seconds = time.perf_counter() - begin
     return {"seconds": seconds, "cpu_s": _cpu_s() - cpu, "peak_mb": peak_mb(), **facts}
@@ -110,7 +109,7 @@ def _cpu_s() -> float:
 
 
 def peak_mb() -> float:
-    """The highest resident memory of this process so far, in megabytes (10^6 bytes)."""
+    """Return the highest resident memory of this process so far, in megabytes (10^6 bytes)."""
     status = Path("/proc/self/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024 / 1e6

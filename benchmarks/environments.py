@@ -1,7 +1,7 @@
-"""Interpreters for what cannot share stacchip's environment: made once, in `benchmarks/.venvs`.
+"""Interpreters for programs that cannot share stacchip's environment: made once, in `.venvs`.
 
-The original's pins are those with which it still imports. A peer whose Python or wheels are not to
-be had is left out, and the table says so.
+The pins of the original are those with which it still imports. If the Python or the wheels of a
+peer are not available, the peer is left out, and the table says so.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ FOLDER = Path(__file__).parent / ".venvs"
 
 @dataclass(frozen=True)
 class Environment:
-    """What an environment holds.
+    """A Python environment.
 
     Attributes:
         name: Its folder in `FOLDER`.
-        requirements: What pip is asked for.
-        python: The version of the interpreter, `(major, minor)`; None takes the one that runs.
+        requirements: The packages that pip installs.
+        python: The version of its interpreter, `(major, minor)`; None for the running one.
     """
 
     name: str
@@ -56,7 +56,7 @@ class EnvironmentUnavailable(RuntimeError):
 
 
 def ensure_environment(environment: Environment) -> Path:
-    """The interpreter of an environment, made first where it is not there yet.
+    """Return the interpreter of an environment; make the environment first if missing.
 
     Raises:
         EnvironmentUnavailable: No such Python is installed, or pip could not install the packages.
@@ -79,20 +79,20 @@ def ensure_environment(environment: Environment) -> Path:
 
 
 def _find_python(environment: Environment) -> str:
-    """An interpreter of the version asked for: ours, one on the PATH, or one of pyenv's."""
+    """Find an interpreter of the wanted version: ours, one on the PATH, or one of pyenv's."""
     if environment.python in (None, sys.version_info[:2]):
         return sys.executable
     version = "{}.{}".format(*environment.python or ())
     pyenv = Path.home() / ".pyenv" / "versions"
     candidates = [f"python{version}", *map(str, sorted(pyenv.glob(f"{version}.*/bin/python")))]
     for candidate in candidates:
-        # a shim of pyenv exists for versions that are not switched on: only running it tells
+        # pyenv has shims for versions that are not enabled: only a run shows whether it works
         try:
             _run([candidate, "-c", "import venv"])
         except EnvironmentUnavailable:
             continue
         return candidate
-    raise EnvironmentUnavailable(f"{environment.name} needs Python {version}: none installed here")
+    raise EnvironmentUnavailable(f"{environment.name} needs Python {version}: none is installed")
 
 
 def _run(command: list[str]) -> None:

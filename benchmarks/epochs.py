@@ -46,7 +46,7 @@ def _require_same_pixels(lab: Lab, path: str, order: str) -> None:
     ours = lab.contender(OURS).ask("checksum", path=path, chips=chips, order=order)
     floor = lab.contender("floor").ask("chips", chips=chips)
     if (ours["checksum"], ours["found"]) != (floor["checksum"], len(chips)):
-        raise ContenderError(f"order {order!r}: the stream gives other pixels than the floor")
+        raise ContenderError(f"order {order!r}: the stream and the floor have different pixels")
 
 
 def _per_chip(samples: Samples, name: str, **options: Any) -> Row:
@@ -242,7 +242,7 @@ def first_chip(lab: Lab) -> list[Row]:
         )
     requests = (count_requests(lab) - before) / len(samples["near"].answers)
     if len({each.values("checksum")[0] for each in samples.values()}) > 1:
-        raise ContenderError("the first chip has other pixels than the floor's")
+        raise ContenderError("the first chip and the floor have different pixels")
     trips = (samples["far"].median() - samples["near"].median()) / (LONG_LATENCY_S - LATENCY_S)
     floor_ms = samples["floor"].median() * 1e3
     bound_ms = 2 * LATENCY_S * 1e3 + floor_ms

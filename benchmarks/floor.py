@@ -1,10 +1,10 @@
-"""The floor: what nobody who decodes these files with libdeflate on these cores can go under.
+"""The floor: no program that decodes these files with libdeflate on these cores can be faster.
 
-Blocks are decoded in threads (as many as cores) by `imagecodecs` (libdeflate, then predictor 2),
-into memory that is used again and again, and the chips are copied out; the bytes lie in the page
-cache, the offsets are known, and nothing else is done. `chip` takes the 11 blocks of one random
-chip alone, with their bytes in memory before the clock starts; `epoch` takes areas of whole blocks,
-so that every block is decoded once; `scl` decodes the scene classification alone.
+One thread per core decodes blocks with `imagecodecs` (libdeflate, then predictor 2) into reused
+memory and copies the chips out. The bytes are in the page cache, the offsets are known, and nothing
+else is done. `chip` takes only the 11 blocks of one random chip, whose bytes are in memory before
+the clock starts. `epoch` takes areas of whole blocks, so that every block is decoded once. `scl`
+decodes only the scene classification.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 CHIP = 256
 AREA = 2048
-"""Pixels at 10 m a side of an area: four blocks at 10 m, one at 20 m, 64 chips."""
+"""Side of an area in pixels of 10 m: four blocks at 10 m, one at 20 m, 64 chips."""
 
 
 @dataclass(frozen=True)
 class BlockTable:
-    """Where the blocks of one file lie, full resolution only."""
+    """The places of one file's blocks, at full resolution only."""
 
     descriptor: int
     offsets: tuple[int, ...]
@@ -44,7 +44,7 @@ class BlockTable:
     block: int
     dtype: np.dtype[Any]
     scale: int
-    """Pixels of the 10 m grid to one of this file."""
+    """Side of this file's pixel in pixels of the 10 m grid."""
 
     def read(self, row: int, column: int) -> bytes:
         number = row * self.columns + column
@@ -53,7 +53,7 @@ class BlockTable:
 
 @cache
 def _tables() -> dict[str, BlockTable]:
-    """The block table of each asset."""
+    """Read the block table of each asset."""
     tables = {}
     for key in ASSETS:
         stem = BANDS[key][0] if key in BANDS else "SCL"
@@ -81,7 +81,7 @@ _scratch = threading.local()
 
 
 def _decode(table: BlockTable, data: bytes) -> np.ndarray:
-    """One block as (y, x), in memory of this thread that the next block overwrites."""
+    """Decode one block to (y, x), in memory of this thread that the next block overwrites."""
     size = table.block * table.block * table.dtype.itemsize
     if not hasattr(_scratch, "memory"):
         _scratch.memory = np.empty(table.block * table.block * 2, np.uint8)
@@ -96,7 +96,7 @@ def _decode(table: BlockTable, data: bytes) -> np.ndarray:
 def _spread(pixels: np.ndarray, scale: int, out: np.ndarray) -> None:
     """Copy (y, x) pixels into a chip of the 10 m grid, each `scale` times in both directions.
 
-    Two of 16 bits are written as one of 32, which is twice as fast as copying one by one.
+    Two pixels of 16 bits are written as one of 32, which is twice as fast as copying one by one.
     """
     if scale == 1:
         out[...] = pixels
@@ -107,7 +107,7 @@ def _spread(pixels: np.ndarray, scale: int, out: np.ndarray) -> None:
 
 
 def _run_all(jobs: Sequence[Callable[[], None]]) -> float:
-    """Seconds in which the pool did all jobs."""
+    """Run all jobs in the pool, and return the seconds that took."""
     pool = _pool()
     begin = time.perf_counter()
     for future in [pool.submit(job) for job in jobs]:
@@ -116,14 +116,14 @@ def _run_all(jobs: Sequence[Callable[[], None]]) -> float:
 
 
 def decode_chip(x: int, y: int) -> dict[str, Any]:
-    """The 11 blocks that one chip of the grid touches, and the chip out of them."""
+    """Decode the 11 blocks that one chip of the grid touches, and copy the chip out."""
     out = np.empty((len(ASSETS), CHIP, CHIP), np.uint16)
     jobs = _chip_jobs(x, y, out)
     return {"seconds": _run_all(jobs), "blocks": len(jobs), "checksum": _checksum(out)}
 
 
 def decode_chips(chips: list[tuple[int, int]]) -> dict[str, Any]:
-    """The blocks of many chips, each chip's anew: what readers without a cache have to decode."""
+    """Decode the blocks of each chip anew, as a reader without a cache must."""
     out = np.empty((len(chips), len(ASSETS), CHIP, CHIP), np.uint16)
     jobs = [job for number, (x, y) in enumerate(chips) for job in _chip_jobs(x, y, out[number])]
     return {"seconds": _run_all(jobs), "blocks": len(jobs), "checksum": _checksum(out)}
@@ -134,7 +134,7 @@ def _checksum(out: np.ndarray) -> int:
 
 
 def _chip_jobs(x: int, y: int, out: np.ndarray) -> list[Callable[[], None]]:
-    """A job for each block of a chip; the blocks' bytes are in memory before they run."""
+    """Make a job for each block of a chip; the bytes are in memory before the jobs run."""
     jobs: list[Callable[[], None]] = []
     for band, table in enumerate(_tables().values()):
         size = CHIP // table.scale
@@ -158,12 +158,12 @@ def _chip_jobs(x: int, y: int, out: np.ndarray) -> list[Callable[[], None]]:
 
 @cache
 def _chips_of_two_areas() -> np.ndarray:
-    """Two sets of chips, so that one area can be finished while the next one begins."""
+    """Allocate two sets of chips, so that one area can finish while the next begins."""
     return np.zeros((2, (AREA // CHIP) ** 2, len(ASSETS), CHIP, CHIP), np.uint16)
 
 
 def decode_epoch(areas: int | None = None) -> dict[str, Any]:
-    """All blocks of the scene, area by area, each once, copied out to chips (asset, 256, 256)."""
+    """Decode all blocks of the scene once, by area, and copy out chips (asset, 256, 256)."""
     side = -(-10980 // AREA)
     corners = [(row, column) for row in range(side) for column in range(side)][:areas]
     out = _chips_of_two_areas()
@@ -210,7 +210,7 @@ def _copy_job(
 
 
 def decode_scl() -> dict[str, Any]:
-    """The scene classification: every block decoded once, nothing counted."""
+    """Decode every block of the scene classification once, and count nothing."""
     table = _tables()["scl"]
     jobs = [partial(_decode_and_drop, table, number) for number in range(len(table.offsets))]
     return {"seconds": _run_all(jobs), "blocks": len(jobs)}

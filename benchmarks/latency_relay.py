@@ -1,13 +1,13 @@
-"""A relay that stands before a server and puts a delay before every request.
+"""A relay in front of a server that delays every request.
 
-It knows no HTTP: a request begins where a client speaks after the server has spoken last (or for
-the first time), and its bytes are held back for the delay; then both directions flow freely. So a
-signature stays valid (not a byte is changed, and `Host` names the relay, as the client meant), and
-a client that waits for `100 Continue` before it sends a body pays the delay twice, as it would far
-away. Bytes are moved by the kernel (`splice`, Linux), so that it costs little of the cores that it
-shares with what is measured.
+It knows no HTTP. A request begins when the client speaks after the server, or for the first time.
+The relay holds back the bytes of the request for the delay; then both directions flow freely. A
+signature stays valid, since no byte changes and `Host` names the relay, as the client intended. A
+client that waits for `100 Continue` before it sends a body pays the delay twice, as with a distant
+server. The kernel moves the bytes (`splice`, Linux), so that the relay takes little time on the
+cores that it shares with the contenders.
 
-What it is not: a limit of bandwidth. `latency_server.py` serves local files in the same way.
+The relay does not limit the bandwidth. `latency_server.py` serves local files in the same way.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PIPE_BYTES = 1 << 20
-"""What the kernel moves at a time: an unprivileged process may ask for that much."""
+"""Bytes that the kernel moves at a time: the most that an unprivileged process may request."""
 
-_F_SETPIPE_SZ = 1031  # of Linux; `fcntl` has the name on Linux alone
+_F_SETPIPE_SZ = 1031  # Linux's number; `fcntl` has the name only on Linux
 
 
 @dataclass
 class Counts:
-    """What was relayed so far.
+    """Counts of what was relayed so far.
 
     Attributes:
-        requests: How often a client spoke after the server.
-        to_server: Bytes.
-        to_client: Bytes.
+        requests: Number of times a client spoke after the server.
+        to_server: Bytes sent to the server.
+        to_client: Bytes sent to the client.
     """
 
     requests: int = 0
@@ -60,7 +60,7 @@ class Counts:
 
 
 class Exchange:
-    """One connection of a client, and its own connection to the server behind."""
+    """A client's connection, with its own connection to the server behind the relay."""
 
     def __init__(
         self, client: socket.socket, server: socket.socket, delay_s: float, counts: Counts
@@ -83,10 +83,10 @@ class Exchange:
         self._server.close()
 
     def _carry(self, source: socket.socket, target: socket.socket) -> None:
-        """Carry one direction; its end is told to the other side."""
+        """Carry one direction until it ends, and end it for the other side, too."""
         out, into = os.pipe()
         fcntl.fcntl(into, _F_SETPIPE_SZ, PIPE_BYTES)
-        # a side that breaks off ends the exchange: its other side finds out by itself
+        # a side that breaks off ends the exchange: the other side notices by itself
         with contextlib.suppress(OSError):
             while count := os.splice(source.fileno(), into, PIPE_BYTES):
                 self._wait_for_turn(source, count)
@@ -98,8 +98,8 @@ class Exchange:
             target.shutdown(socket.SHUT_WR)
 
     def _wait_for_turn(self, speaker: socket.socket, count: int) -> None:
-        """Hold back what begins a request, and count."""
-        # threads may add at the same moment: a count that is lost is one in thousands
+        """Hold back the bytes that begin a request, and count."""
+        # threads may add at the same moment: that loses one count in thousands
         if speaker is self._server:
             self._server_spoke_last = True
             self._counts.to_client += count
@@ -123,7 +123,7 @@ class Relay:
         self.url = self._read_line()
 
     def count(self) -> Counts:
-        """What it has relayed since it began."""
+        """Return what the relay has relayed since it began."""
         self._process.send_signal(signal.SIGUSR1)
         return Counts(**json.loads(self._read_line()))
 
@@ -137,8 +137,8 @@ def relay(upstream: str, delay_s: float) -> Iterator[Relay]:
     """Run a relay on a free port.
 
     Args:
-        upstream: The server behind it, `http://host:port`.
-        delay_s: How long a request is held back.
+        upstream: The server behind the relay, `http://host:port`.
+        delay_s: Seconds to hold back each request.
     """
     command = [sys.executable, "-m", "benchmarks.latency_relay", upstream]
     process = subprocess.Popen(

@@ -1,12 +1,11 @@
-"""A file server with ranges and a delay: every answer starts so many milliseconds after its
-request.
+"""A file server with ranges that starts every answer a fixed time after its request.
 
-It shares the cores with what is measured, so it has to cost next to nothing: one thread for each
-connection, which sleeps and then hands the range to the kernel (`sendfile`), so that no byte of a
-body passes through Python. `python -m benchmarks.latency_server` measures what it costs.
+It shares the cores with the contenders, so it must cost next to nothing. One thread per connection
+sleeps and then hands the range to the kernel (`sendfile`), so that no byte of a body passes through
+Python. `python -m benchmarks.latency_server` measures its cost.
 
-What it is not: the bandwidth of loopback has no limit and a connection is set up without delay, so
-only the time to the first byte is that of a remote store.
+Only the time to the first byte is that of a remote store: loopback does not limit the bandwidth,
+and connections open without delay.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _CLOSE = re.compile(rb"connection:\s*close", re.IGNORECASE)
 
 
 class RangeHandler(socketserver.BaseRequestHandler):
-    """Answers GET and HEAD on one connection for as long as the client keeps it."""
+    """Answer GET and HEAD on one connection for as long as the client keeps it."""
 
     server: LatencyServer
 
@@ -86,7 +85,7 @@ class RangeHandler(socketserver.BaseRequestHandler):
 
 
 def _select_range(head: bytes, size: int) -> tuple[int, int, bytes]:
-    """First byte, length and status line of what a request asks for."""
+    """Return the first byte, the length and the status line of a request's answer."""
     found = _RANGE.search(head)
     if found is None:
         return 0, size, b"200 OK"
@@ -102,7 +101,7 @@ def _select_range(head: bytes, size: int) -> tuple[int, int, bytes]:
 
 
 class LatencyServer(socketserver.ThreadingTCPServer):
-    """Serves one folder; counts requests and bytes (`GET /__stats`, which is not delayed)."""
+    """Serve one folder; count requests and bytes (`GET /__stats`, which is not delayed)."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -118,7 +117,7 @@ class LatencyServer(socketserver.ThreadingTCPServer):
         self._lock = threading.Lock()
 
     def open_file(self, path: str) -> tuple[int, int, bytes] | None:
-        """Descriptor, size and validators of a file under the root; None where there is none."""
+        """Return descriptor, size and validators of a file under the root, or None."""
         known = self._files.get(path)
         if known is not None:
             return known
@@ -136,7 +135,7 @@ class LatencyServer(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def serve(root: Path, delay_s: float) -> Iterator[str]:
-    """Run the server as a process of its own on a free port, and give its address."""
+    """Run the server as a process of its own on a free port, and yield its address."""
     command = [sys.executable, "-m", "benchmarks.latency_server", "serve", str(root)]
     process = subprocess.Popen(
         [*command, "--delay-ms", str(delay_s * 1e3)],
@@ -159,9 +158,9 @@ def _serve_forever(root: Path, port: int, delay_s: float) -> None:
 
 
 def measure_cost(size_mb: int = 1, requests: int = 3000, connections: int = 16) -> dict[str, float]:
-    """What serving costs: CPU milliseconds of the server for each megabyte, and gigabytes a second.
+    """Measure the server's cost: CPU milliseconds per megabyte, and gigabytes per second.
 
-    A child process serves a file without a delay; threads here read ranges and drop them.
+    A child process serves a file without delay; threads here read ranges and drop them.
     """
     import tempfile
 
@@ -183,7 +182,7 @@ def measure_cost(size_mb: int = 1, requests: int = 3000, connections: int = 16) 
                 thread.join()
             seconds = time.perf_counter() - begin
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # 0.1 s and more is the interpreter's own start
+    # 0.1 s or more of this is the interpreter's own start
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     megabytes = each * connections * size_mb
     return {

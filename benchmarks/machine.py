@@ -1,4 +1,4 @@
-"""What the numbers were measured on."""
+"""The machine on which the numbers were measured."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PACKAGES = (
     "urllib3",
     "torch",
 )
-"""Whose versions matter."""
+"""Packages whose versions matter."""
 
 
 def describe_machine() -> dict[str, Any]:
-    """Cores, processor, memory, versions, and how busy the machine was before the run."""
+    """Return cores, processor, memory, versions, and the load before the run."""
     import rasterio
 
     return {

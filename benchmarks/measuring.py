@@ -1,4 +1,4 @@
-"""What a benchmark is: a function from a laboratory to rows, registered under a name.
+"""Benchmarks: functions from a laboratory to rows, each registered under a name.
 
 ```python
 @benchmark("decode", title="Decoding a block", method="Median of 9 runs, in turn.")
@@ -7,9 +7,8 @@ def decode(lab: Lab) -> list[Row]:
     return [Row("one chip", samples["floor"].median() * 1e3, "ms", goal=at_most(60))]
 ```
 
-Contenders are asked in turn, round by round, so that a slow moment of the machine meets all of
-them; what is compared is the ratio of medians in one run. Import a module with such functions in
-`run.py`.
+Contenders take turns, round by round, so that a slow moment of the machine affects all of them.
+Compare only the ratio of medians in one run. `run.py` imports the modules with such functions.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 LATENCY_S = 0.030
-"""How long the server of the benchmarks waits before it answers."""
+"""Seconds that the server of the benchmarks waits before it answers."""
 
 CONTENDERS: dict[str, tuple[str, Environment | None]] = {
     # name in the tables: (module, environment; None is the one that runs the benchmarks)
@@ -58,7 +57,7 @@ CONTENDERS: dict[str, tuple[str, Environment | None]] = {
 
 @dataclass(frozen=True)
 class Goal:
-    """A bound that an issue set for a row."""
+    """A bound that was set for a row."""
 
     bound: float
     higher_is_better: bool
@@ -71,12 +70,12 @@ class Goal:
 
 
 def at_least(bound: float) -> Goal:
-    """A goal that is met from `bound` upwards."""
+    """Make a goal that is met from `bound` upwards."""
     return Goal(bound, higher_is_better=True)
 
 
 def at_most(bound: float) -> Goal:
-    """A goal that is met up to `bound`."""
+    """Make a goal that is met up to `bound`."""
     return Goal(bound, higher_is_better=False)
 
 
@@ -85,13 +84,13 @@ class Row:
     """One number of a table.
 
     Attributes:
-        name: What it is a number of.
+        name: The label of the number.
         value: The number, in `unit`.
         unit: `s`, `ms`, `times`, `MB`, ...
         goal: The bound that was set, if any.
-        range: Smallest and largest of the samples, if it is their median.
-        bar: True where it belongs into the bar chart: rows of one benchmark that share a unit.
-        note: What a reader has to know about this number alone.
+        range: Smallest and largest sample, if the value is the median of samples.
+        bar: True if the row belongs in the bar chart: rows of one benchmark that share a unit.
+        note: What a reader must know about this number only.
     """
 
     name: str
@@ -105,7 +104,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Samples:
-    """The answers of one contender, in the order of asking."""
+    """The answers of one contender, in order."""
 
     answers: tuple[Mapping[str, Any], ...]
 
@@ -118,7 +117,7 @@ class Samples:
     def row(
         self, name: str, unit: str, factor: float = 1.0, *, key: str = "seconds", **options: Any
     ) -> Row:
-        """The median of `key` times `factor` as a row, with the range of the samples."""
+        """Make a row of the median of `key` times `factor`, with the range of the samples."""
         values = [value * factor for value in self.values(key)]
         spread = (min(values), max(values))
         return Row(name, statistics.median(values), unit, range=spread, **options)
@@ -129,10 +128,10 @@ class Benchmark:
     """A registered benchmark.
 
     Attributes:
-        name: What selects it on the command line.
-        title: The head of its table.
-        method: How its numbers were got.
-        unlike: What is not like for like, a sentence each.
+        name: The name that selects it on the command line.
+        title: The heading of its table.
+        method: How its numbers were measured.
+        unlike: What is not like for like, one sentence each.
         measure: The function that measures.
     """
 
@@ -161,11 +160,11 @@ def benchmark(
 
 @dataclass
 class Lab:
-    """What benchmarks share in one run: the scene, the server, and contenders that stay alive.
+    """The things that benchmarks share in one run: scene, server, and contenders that stay alive.
 
     Attributes:
         effort: Multiplies the number of repeats; below 1 for a quick look.
-        left_out: Contenders that could not be had here, and why.
+        left_out: Contenders that are not available here, and why.
     """
 
     effort: float = 1.0
@@ -185,7 +184,7 @@ class Lab:
 
     @cached_property
     def url(self) -> str:
-        """The address under which `DATA` is served with latency."""
+        """The address that serves `DATA` with latency."""
         return self._exits.enter_context(serve(DATA, LATENCY_S))
 
     @cached_property
@@ -198,17 +197,17 @@ class Lab:
         )
 
     def contender(self, name: str) -> Contender:
-        """The contender of that name; its process lives until the end of the run.
+        """Return the contender of that name; its process lives until the end of the run.
 
         Raises:
-            EnvironmentUnavailable: It cannot be had on this machine.
+            EnvironmentUnavailable: Its environment cannot be made on this machine.
         """
         if name not in self._contenders:
             self._contenders[name] = self.new_contender(name)
         return self._contenders[name]
 
     def new_contender(self, name: str, environment: Mapping[str, str] | None = None) -> Contender:
-        """A process of its own, for what a used process would falsify: memory, first calls."""
+        """Start a new process, for measures that a used one would falsify: memory, first calls."""
         module, needed = CONTENDERS[name]
         python = ensure_environment(needed) if needed else sys.executable
         contender = Contender(module, python, environment)
@@ -216,11 +215,11 @@ class Lab:
         return contender
 
     def question(self, name: str, task: str, **arguments: Any) -> Callable[[], Mapping[str, Any]]:
-        """A call that asks this contender this, for `in_turn`."""
+        """Return a call that asks this contender to do this task, for `in_turn`."""
         return partial(self.contender(name).ask, task, **arguments)
 
     def available(self, *names: str) -> Iterator[str]:
-        """Those of the contenders that can be had here; the others are noted in `left_out`."""
+        """Yield the contenders that are available here; note the others in `left_out`."""
         for name in names:
             try:
                 self.contender(name)
@@ -230,7 +229,7 @@ class Lab:
                 yield name
 
     def repeats(self, count: int) -> int:
-        """`count` times the effort, and never under three."""
+        """Return `count` times the effort, but at least three."""
         return max(3, round(count * self.effort))
 
     def in_turn(
@@ -240,7 +239,7 @@ class Lab:
         repeats: int,
         warm_ups: int = 1,
     ) -> dict[str, Samples]:
-        """Ask every case once a round, after rounds that are not counted."""
+        """Call every case once per round; the warm-up rounds before do not count."""
         rounds = [
             {name: case() for name, case in cases.items()}
             for _ in range(warm_ups + self.repeats(repeats))

@@ -1,8 +1,7 @@
-"""The original, stacchip 0.1.38 with its pins, asked through its public interface.
+"""The original, stacchip 0.1.38 with its pins, used through its public interface.
 
-It runs in `environments.ORIGINAL`; nothing of ours but `contender` is imported here. GDAL is told
-not to list the directory beside a file, which is how a user of COGs would run it, and in its
-favour.
+It runs in `environments.ORIGINAL`, and imports nothing of ours but `contender`. GDAL does not list
+the directory beside a file: a user of COGs would set it so, and it favours the original.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _chippers: dict[str, Chipper] = {}
 
 
 def index(item: dict[str, Any], table_path: str | None = None) -> dict[str, Any]:
-    """From an item to a table; the item's own parsing is counted, as ours is."""
+    """Make a table from an item; parsing the item counts, as it does for ours."""
     table = Sentinel2Indexer(pystac.Item.from_dict(item)).create_index()
     if table_path is not None:
         pq.write_table(table, table_path)
@@ -34,7 +33,7 @@ def index(item: dict[str, Any], table_path: str | None = None) -> dict[str, Any]
 
 
 def chip(item: dict[str, Any], name: str, x: int, y: int) -> dict[str, Any]:
-    """One chip of all assets; the chipper is made once and kept, by `name`."""
+    """Cut one chip of all assets; the chipper is made once and kept under `name`."""
     chipper = _chipper(item, name)
     begin = time.perf_counter()
     pixels = chipper.chip(x, y)
@@ -43,7 +42,7 @@ def chip(item: dict[str, Any], name: str, x: int, y: int) -> dict[str, Any]:
 
 
 def epoch(item: dict[str, Any], name: str, chips: list[tuple[int, int]]) -> dict[str, Any]:
-    """Chips one after another, as the original gives them."""
+    """Cut chips one after another, as the original must."""
     chipper = _chipper(item, name)
     for x, y in chips:
         chipper.chip(x, y)
@@ -52,13 +51,13 @@ def epoch(item: dict[str, Any], name: str, chips: list[tuple[int, int]]) -> dict
 
 def _chipper(item: dict[str, Any], name: str) -> Chipper:
     if name not in _chippers:
-        # the grid needs no statistics: nothing is read to make it
+        # the grid needs no statistics, so nothing is read to make it
         _chippers[name] = Chipper(NoStatsChipIndexer(pystac.Item.from_dict(item)))
     return _chippers[name]
 
 
 def _checksum(chip: dict[str, Any]) -> int:
-    """The sum of all pixels: the same for everyone who reads the same chip."""
+    """Return the sum of all pixels, which all readers of the same chip share."""
     return int(sum(np.asarray(pixels, np.uint64).sum() for pixels in chip.values()))
 
 

@@ -1,4 +1,4 @@
-"""The original's prechip, as its container runs it: by environment variables, S3 to S3.
+"""The original's prechip, run as in its container: by environment variables, S3 to S3.
 
 The only change is the size of a cube, a constant of its module.
 """
@@ -19,7 +19,7 @@ from stacchip.collect import prechip as original
 
 
 def prechip(index_path: str, cube_size: int) -> dict[str, Any]:
-    """One cube into a bucket of its own."""
+    """Write one cube to a bucket of its own."""
     os.environ |= {
         "AWS_BATCH_JOB_ARRAY_INDEX": "0",
         "STACCHIP_DATA_BUCKET": "data",
@@ -28,7 +28,7 @@ def prechip(index_path: str, cube_size: int) -> dict[str, Any]:
         "STACCHIP_PLATFORM": "sentinel-2-l2a",
         "STACCHIP_CUBES_PER_JOB": "1",
         "STACCHIP_POOL_SIZE": "2",
-        # without it the filter asks for a column that was not read
+        # without this variable the filter uses a column that was not read
         "STACCHIP_MAX_NODATA": "0",
     }
     original.CUBESIZE = cube_size

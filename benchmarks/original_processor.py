@@ -1,7 +1,7 @@
-"""The original's Sentinel-2 processor, as its container runs it: by environment variables.
+"""The original's Sentinel-2 processor, run as in its container: by environment variables.
 
-What is changed: the address of its catalogue, a constant of its module. Its client's `copy` and its
-indexer are wrapped so that they tell their seconds.
+The only change is the address of its catalogue, a constant of its module. Its client's `copy` and
+its indexer are wrapped to record their seconds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _Indexer = original.Sentinel2Indexer
 
 
 def collect(catalogue: str, bucket: str, sample: str, row: int) -> dict[str, Any]:
-    """One row of a sample layer into a bucket, with the seconds of each copy and each index."""
+    """Collect one row of a sample layer into a bucket; return the seconds of each step."""
     os.environ |= {
         "AWS_BATCH_JOB_ARRAY_INDEX": str(row),
         "STACCHIP_MGRS_SOURCE": sample,

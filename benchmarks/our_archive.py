@@ -1,4 +1,4 @@
-"""stacchip's work on archives: many indexes to one, and chips to cubes."""
+"""stacchip's work on archives: merge many indexes into one, and chips into cubes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from benchmarks.contender import Task, answer
 
 ROWS = 1700
 GRID = (34, 50)
-"""Rows and columns of chips of each index."""
+"""Rows and columns of chips in each index."""
 
 
 def make_indexes(folder: str, count: int) -> dict[str, Any]:
-    """Indexes as processors write them, `index/{platform}/{item}/index_{item}.parquet`."""
-    # pyarrow and GDAL are loaded here: processes made by fork would inherit their locks
+    """Write indexes as processors do: `index/{platform}/{item}/index_{item}.parquet`."""
+    # pyarrow and GDAL are loaded here, and forked processes would inherit their locks
     import multiprocessing
 
     context = multiprocessing.get_context("forkserver")
@@ -61,7 +61,7 @@ def _make_index(folder: str, number: int) -> None:
 
 
 def merge(folder: str, out: str) -> dict[str, Any]:
-    """Merge all indexes below a folder; what came out is counted afterwards."""
+    """Merge all indexes below a folder; measuring the result does not count."""
     from stacchip.index import merge_indexes
 
     begin = time.perf_counter()
@@ -72,7 +72,7 @@ def merge(folder: str, out: str) -> dict[str, Any]:
 
 
 def upload(item: dict[str, Any], index_path: str) -> dict[str, Any]:
-    """Put a scene and its item into a bucket in the layout of the processors; its index is local.
+    """Upload a scene and its item in the layout of the processors; write its index locally.
 
     The environment (`AWS_*`) says where the store is.
     """
@@ -95,9 +95,9 @@ def upload(item: dict[str, Any], index_path: str) -> dict[str, Any]:
 
 
 def prechip(index_path: str, target: str, cube_size: int) -> dict[str, Any]:
-    """All cubes of an index, compressed, back into the store."""
-    from stacchip.cubes.plan import PlanSettings
-    from stacchip.cubes.prechip import Imagery, Prechip
+    """Write all cubes of an index, compressed, to the store."""
+    from stacchip.processors.cube_plan import PlanSettings
+    from stacchip.processors.prechip import Imagery, Prechip
 
     imagery = Imagery(index_path, "sentinel-2-l2a", data="data", max_nodata=None)
     settings = PlanSettings(cube_size=cube_size, cubes_per_job=100, last_cube="drop")

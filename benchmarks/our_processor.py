@@ -1,4 +1,4 @@
-"""stacchip's Sentinel-2 processor, as `stacchip collect sentinel-2` runs it, and the store alone.
+"""stacchip's Sentinel-2 processor, run as by `stacchip collect sentinel-2`, and the store alone.
 
 The environment (`AWS_*`) says where the store is.
 """
@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import boto3
-import geopandas  # noqa: F401 - the time of imports is not counted, nor is the original's
-import pystac_client  # noqa: F401
+import geopandas  # noqa: F401 - the time of imports counts for neither contender
+import pystac_client  # noqa: F401 - as above
 from botocore.config import Config
 
 from benchmarks.contender import Task, answer
@@ -25,7 +25,7 @@ from stacchip.collect.settings import Settings
 def collect(
     catalogue: str, bucket: str, sample: str, row: int, years: tuple[int, int], workers: int
 ) -> dict[str, Any]:
-    """One row of a sample layer into a bucket; seconds of each item as its own report has them."""
+    """Collect one row of a sample layer into a bucket; return each item's reported seconds."""
     begin = time.perf_counter()
     recipe = get_recipe("sentinel-2")
     choices = recipe.with_choices({"years": tuple(years), "year_count": 2})
@@ -46,7 +46,7 @@ def collect(
 
 
 def copy_by_store(bucket: str, copies: list[tuple[str, str]], at_once: int) -> dict[str, Any]:
-    """Objects of `sentinel-cogs` to another bucket, `(key, new key)`: the store is told to."""
+    """Let the store copy objects of `sentinel-cogs` to another bucket, as `(key, new key)`."""
     client = boto3.client("s3", config=Config(max_pool_connections=at_once))
 
     def copy(pair: tuple[str, str]) -> None:

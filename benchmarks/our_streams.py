@@ -1,4 +1,4 @@
-"""stacchip's streams, caches and datasets, asked through their public interface."""
+"""stacchip's streams, caches and datasets, used through their public interface."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BATCH = 64
 MEMORY_BYTES = 1_400_000_000
-"""What a stream may keep of decoded blocks, so that the process stays under 2 GB with batches."""
+"""Limit of decoded blocks, with which the process and its batches stay under 2 GB."""
 
 CACHE_BYTES = 8 << 30
 
@@ -30,9 +30,9 @@ _loaders: dict[str, Any] = {}
 def epoch(
     path: str, order: Order, number: int = 0, *, with_valid: bool = False, cache_folder: str = ""
 ) -> dict[str, Any]:
-    """All chips of an index in batches; `seconds` is from the first request to the last batch.
+    """Stream all chips of an index in batches; `seconds` is from first request to last batch.
 
-    The first answer of a process opens the index, which is not counted.
+    The first call in a process opens the index, which does not count.
     """
     stream = _stream(path, order, with_valid=with_valid, cache_folder=cache_folder)
     stream.set_epoch(number)
@@ -59,7 +59,7 @@ def epoch(
 
 
 def checksum(path: str, chips: list[tuple[int, int]], order: Order) -> dict[str, Any]:
-    """The sum of the pixels of some chips of an epoch: what was streamed is what was asked for."""
+    """Return the sum of the pixels of some chips of an epoch, to check what was streamed."""
     wanted = {tuple(chip) for chip in chips}
     stream = _stream(path, order, with_valid=False, cache_folder="")
     stream.set_epoch(0)
@@ -90,7 +90,7 @@ def _stream(path: str, order: Order, *, with_valid: bool, cache_folder: str) -> 
 
 
 def first_chip(path: str, x: int, y: int) -> dict[str, Any]:
-    """From an index on disk to the first chip, in a process that has imported and no more."""
+    """Cut the first chip of an index on disk, in a process that has done nothing but import."""
     _import_all()
     from stacchip.chipper import Chipper
 
@@ -108,25 +108,25 @@ def first_chip(path: str, x: int, y: int) -> dict[str, Any]:
 
 @cache
 def _import_all() -> None:
-    """What the first chip would import: the interpreter's time is not the reader's."""
+    """Import what the first chip would: the interpreter's time is not the reader's."""
     import imagecodecs
     import pystac
-    import urllib3  # noqa: F401 - imported when the first address is opened
+    import urllib3  # noqa: F401 - the first address that is opened imports it
 
     import stacchip.chipper
-    import stacchip.raster.reader  # noqa: F401
+    import stacchip.raster.reader  # noqa: F401 - the first chip imports both
 
-    # pystac imports its extensions, and Python its codec of host names, at first use
+    # pystac imports its extensions at first use, and Python its codec of host names
     pystac.Item.from_dict(pystac.Item("none", None, None, datetime.now(UTC), {}).to_dict())
     "localhost".encode("idna")
-    # the codecs are libraries of their own, loaded at the first call
+    # the codecs are separate libraries, loaded at the first call
     data = imagecodecs.deflate_encode(bytes(64))
     imagecodecs.deflate_decode(data, out=bytearray(64))
     imagecodecs.delta_decode(np.zeros((2, 2), np.uint16), axis=-1)
 
 
 def loader_epoch(path: str, number: int) -> dict[str, Any]:
-    """All chips through a DataLoader of two workers, which stay alive between epochs."""
+    """Load all chips through a DataLoader of two workers that stay alive between epochs."""
     loader = _loader(path)
     loader.dataset.set_epoch(number)
     begin = time.perf_counter()
@@ -161,7 +161,7 @@ def _loader(path: str) -> Any:
 
 
 def end_loader() -> None:
-    """End the workers, which a killed process could not."""
+    """End the workers, which a killed process could not do."""
     import gc
 
     _loaders.clear()
@@ -169,11 +169,11 @@ def end_loader() -> None:
 
 
 def has_datasets() -> dict[str, Any]:
-    """Why the datasets are not to be had here; empty where they are."""
+    """Return why the datasets are not available; empty if they are."""
     try:
-        import torch  # noqa: F401
+        import torch  # noqa: F401 - only tries whether it can be imported
 
-        from stacchip.datasets import ChipStreamDataset  # noqa: F401
+        from stacchip.datasets import ChipStreamDataset  # noqa: F401 - as above
     except ImportError as reason:
         return {"why_not": str(reason)}
     return {"why_not": ""}

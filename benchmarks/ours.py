@@ -1,4 +1,4 @@
-"""stacchip itself, asked through its public interface (and parts of it, for shares of time)."""
+"""stacchip itself, used through its public interface, and some of its parts to time them alone."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 AT_ONCE = 4
-"""Chips in flight where they are asked for concurrently: enough to hide 30 ms behind decoding."""
+"""Concurrent chips in flight: enough to hide 30 ms behind decoding."""
 
 _chippers: dict[str, Any] = {}
 
 
 def index(item: dict[str, Any], table_path: str | None = None) -> dict[str, Any]:
-    """From an item to a table; parsing the item is counted, writing the table is not."""
+    """Make a table from an item; parsing the item counts, writing the table does not."""
     import pyarrow.parquet as pq
     import pystac
 
@@ -40,9 +40,10 @@ def index(item: dict[str, Any], table_path: str | None = None) -> dict[str, Any]
 
 
 def index_parts(item: dict[str, Any]) -> dict[str, float]:
-    """Seconds of the parts of indexing, each alone and through its public function.
+    """Time the parts of indexing, each alone and through its public function.
 
-    Decoding and counting overlap when they run together: the parts add up to more than the whole.
+    Decoding and counting overlap when they run together, so the parts add up to more than the
+    whole.
     """
     from stacchip.grid.chip_grid import ChipGrid
     from stacchip.grid.window import Window
@@ -96,7 +97,7 @@ def _reference_geobox(item: dict[str, Any]) -> Any:
 
 @dataclass(frozen=True)
 class _HeldReader:
-    """A reader whose pixels are in memory already, so that only counting is left to time."""
+    """A reader whose pixels are in memory already, so that only the counting is timed."""
 
     pixels: np.ndarray
     reader: Any
@@ -104,13 +105,13 @@ class _HeldReader:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.reader, name)
 
-    def read(self, window: Any, bands: Any = None) -> np.ndarray:  # noqa: ARG002 - of the protocol
+    def read(self, window: Any, bands: Any = None) -> np.ndarray:  # noqa: ARG002 - as in `Reader`
         return self.pixels[(slice(None), *window.slices)]
 
 
 def index_memory(item: dict[str, Any]) -> dict[str, Any]:
-    """Peak resident memory of a process that has indexed once, and before it began."""
-    import stacchip.indexer  # noqa: F401
+    """Return the peak resident memory of a process before and after it indexes once."""
+    import stacchip.indexer  # noqa: F401 - imports count as memory from before
 
     gc.collect()
     before = peak_mb()
@@ -120,7 +121,7 @@ def index_memory(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(item: dict[str, Any], path: str) -> dict[str, Any]:
-    """Write the index of an item with the headers of its files; every chip of the grid is in it."""
+    """Write the index of an item, with every chip of the grid and the headers of its files."""
     import pystac
 
     from stacchip.index import write_index
@@ -128,7 +129,7 @@ def write(item: dict[str, Any], path: str) -> dict[str, Any]:
     from stacchip.indexer import Sentinel2Indexer
 
     parsed = pystac.Item.from_dict(item)
-    # the floor and the others read the whole grid, with what has no data: so do we
+    # the floor and the others read the whole grid, with chips without data: so do we
     table = Sentinel2Indexer(parsed, chip_max_nodata=1.0).create_index()
     begin = time.perf_counter()
     write_index(table, path, headers=gather_headers([parsed]))
@@ -139,7 +140,7 @@ def write(item: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def chip(path: str, x: int, y: int) -> dict[str, Any]:
-    """One chip of all assets from an index on disk, opened once and kept."""
+    """Cut one chip of all assets from an index on disk, which is opened once and kept."""
     chipper = _chipper(path)
     begin = time.perf_counter()
     pixels = chipper.chip(x, y)
@@ -148,7 +149,7 @@ def chip(path: str, x: int, y: int) -> dict[str, Any]:
 
 
 def chips(path: str, chips: list[tuple[int, int]]) -> dict[str, Any]:
-    """Chips at random places, asked for by several threads at once."""
+    """Cut chips at random places, in several threads at once."""
     chipper = _chipper(path)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         begin = time.perf_counter()

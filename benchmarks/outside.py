@@ -1,6 +1,6 @@
-"""What surrounds a processor: a catalogue and a store on loopback, each behind its latency.
+"""The surroundings of a processor: a catalogue and a store on loopback, each behind latency.
 
-Eight items lie in pgstac, one a quarter of two years, and their files in SeaweedFS.
+pgstac holds eight items, one per quarter of two years; SeaweedFS holds their files.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 ROW = 4
-"""The original seeds its dice with the row's number: with this one it draws neighbouring years."""
+"""The original seeds its draw with the row's number; with this one it draws adjacent years."""
 
 YEARS = (2019, 2020)
 MONTHS = (2, 5, 8, 11)
@@ -41,24 +41,24 @@ PLACE = "sentinel-s2-l2a-cogs/31/U/FS"
 
 
 class MissingServer(RuntimeError):
-    """A server is not installed here; the message says which."""
+    """A server is not installed here; the message says which one."""
 
 
 @dataclass
 class Outside:
-    """Servers, what is on them, and what a contender is told.
+    """The servers, their content, and the arguments of a contender.
 
     Attributes:
-        store: SeaweedFS itself, for what is not measured.
-        store_relay: Its address for the contenders.
-        catalogue: That of the STAC API.
+        store: SeaweedFS itself, for work that is not measured.
+        store_relay: The relay of the store, for the contenders.
+        catalogue: The relay of the STAC API.
         sample: A layer of tiles.
-        item_ids: What a run takes.
-        sizes: Of the files in `sentinel-cogs`, by key.
-        digest: Of the content of these files, in the order of `sizes`.
-        row: Which of the layer's rows is worked on.
-        years: Those of the items.
-        chips: Rows of each item's index, as in the first archive.
+        item_ids: The items that a run takes.
+        sizes: Sizes of the files in `sentinel-cogs`, by key.
+        digest: Digest of the content of these files, in the order of `sizes`.
+        row: Number of the row to collect.
+        years: Years of the items.
+        chips: Number of rows of each item's index, as in the first archive.
     """
 
     store: Any
@@ -75,7 +75,7 @@ class Outside:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of a contender: the store behind its relay."""
+        """The environment of a contender, with the store behind its relay."""
         address = self.store_relay.url
         return {
             **self.store.environment,
@@ -86,7 +86,7 @@ class Outside:
 
     @contextmanager
     def bucket(self) -> Iterator[str]:
-        """A new bucket, which is removed with all that is in it: that frees the disk at once."""
+        """Make a bucket and remove it with its content afterwards, which frees the disk at once."""
         name = f"archive-{next(self._numbers)}"
         client = _client(self.store)
         client.create_bucket(Bucket=name)
@@ -94,24 +94,24 @@ class Outside:
             yield name
         finally:
             client.delete_bucket(Bucket=name)
-            # what is left to be written must not meet the next contender
+            # pending writes must not slow down the next contender
             os.sync()
 
     def store_cpu_s(self) -> float:
-        """CPU seconds of the store so far."""
+        """Return the CPU seconds of the store so far."""
         words = Path(f"/proc/{self.store.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
     def delete_indexes(self, bucket: str) -> None:
-        """Take all indexes out of an archive."""
+        """Delete all indexes of an archive."""
         store = self.store.bucket(bucket)
         obstore.delete(store, [entry["path"] for entry in _list(store, "index/")])
 
     def require_files(self, bucket: str) -> None:
-        """Every item's files are there, of the sources' sizes; those of one item are compared.
+        """Check that every item's files are there with the source's sizes; compare one item's.
 
         Raises:
-            ContenderError: They are not.
+            ContenderError: A file is missing or differs.
         """
         store = self.store.bucket(bucket)
         found = {entry["path"]: entry["size"] for entry in _list(store, f"{COLLECTION}/")}
@@ -125,13 +125,13 @@ class Outside:
             raise ContenderError(f"{bucket}: {len(found)} files, not {len(wanted)} of the sources")
         last = [path for path in wanted if f"/{self.item_ids[-1]}/" in path]
         if _digest(store, last) != self.digest:
-            raise ContenderError(f"{bucket}: other pixels than the source's")
+            raise ContenderError(f"{bucket}: pixels differ from the source's")
 
     def require_indexes(self, bucket: str) -> None:
-        """All items are there, and indexes with as many rows as the first archive's.
+        """Check that all items are there, with as many index rows as in the first archive.
 
         Raises:
-            ContenderError: They are not.
+            ContenderError: An index has another number of rows.
         """
         store = self.store.bucket(bucket)
         for item_id in self.item_ids:
@@ -144,21 +144,21 @@ class Outside:
 
 @contextmanager
 def start_outside(lab: Lab) -> Iterator[Outside]:
-    """The servers with eight items on them.
+    """Start the servers with eight items on them.
 
     Raises:
-        MissingServer: One is not installed.
+        MissingServer: A server is not installed.
     """
     import pytest
 
-    # the servers of the tests lie beside the package
+    # the servers of the tests are beside the package
     sys.path.insert(0, str(REPOSITORY / "tests"))
     from servers.pgstac import PgstacServer  # type: ignore[import-not-found] # on that path
     from servers.seaweedfs import SeaweedFS  # type: ignore[import-not-found]
 
     try:
         catalogue = PgstacServer(lab.scratch)
-    except pytest.skip.Exception as reason:  # as it says to a test
+    except pytest.skip.Exception as reason:  # as a test would skip
         raise MissingServer(str(reason)) from None
     store = SeaweedFS(lab.scratch / "processor", buckets=("sentinel-cogs",))
     with (
@@ -183,7 +183,7 @@ def start_outside(lab: Lab) -> Iterator[Outside]:
 
 
 def _make_items(lab: Lab) -> list[dict[str, Any]]:
-    """An item a quarter; all of them have the files of the one scene."""
+    """Make one item per quarter; all have the files of the one scene."""
     items = []
     for year in YEARS:
         for month in MONTHS:
@@ -217,7 +217,7 @@ def _collection() -> dict[str, Any]:
 
 
 def _upload(lab: Lab, store: S3Store) -> tuple[dict[str, int], str]:
-    """Put the scene's files into `sentinel-cogs`: their sizes by key, and a digest of them all."""
+    """Upload the scene's files to `sentinel-cogs`; return sizes by key, and a digest of all."""
     sizes = {}
     for asset in lab.scene.item()["assets"].values():
         path = Path(asset["href"])
@@ -228,7 +228,7 @@ def _upload(lab: Lab, store: S3Store) -> tuple[dict[str, int], str]:
 
 
 def _write_sample(lab: Lab, item: Mapping[str, Any]) -> Path:
-    """A sample layer of MGRS tiles; only its last row is worked on."""
+    """Write a sample layer of MGRS tiles, of which only the last row is collected."""
     path = lab.scratch / "mgrs.fgb"
     middle = shapely.geometry.shape(item["geometry"]).centroid.buffer(0.01)
     frame = {"name": [TILE] * (ROW + 1)}
@@ -241,7 +241,7 @@ def _list(store: S3Store, prefix: str) -> list[Any]:
 
 
 def _digest(store: S3Store, keys: Sequence[str]) -> str:
-    """One digest of the content of several objects."""
+    """Return one digest of the content of several objects."""
     digest = hashlib.sha256()
     for key in keys:
         for part in obstore.get(store, key).stream(min_chunk_size=8 << 20):
@@ -250,7 +250,7 @@ def _digest(store: S3Store, keys: Sequence[str]) -> str:
 
 
 def _client(store: Any) -> Any:
-    """A client of the store itself, for what obstore cannot do."""
+    """Make a client of the store itself, for what obstore cannot do."""
     return boto3.client(
         "s3",
         endpoint_url=store.endpoint,

@@ -1,8 +1,8 @@
-"""Measure: `python -m benchmarks.run [NAME ...]`, which is what `make bench` runs.
+"""Run the benchmarks: `python -m benchmarks.run [NAME ...]`, as `make bench` does.
 
-The first run makes the scene (a minute or two, 1.1 GB in `benchmarks/data`) and the environments of
-the peers (`benchmarks/.venvs`), and a further minute's worth of small indexes (0.3 GB). `processor`
-needs 10 GB for temporary files while it runs.
+The first run makes the scene (a minute or two, 1.1 GB in `benchmarks/data`), the environments of
+the peers (`benchmarks/.venvs`) and many small indexes (another minute, 0.3 GB). `processor` needs
+10 GB for temporary files while it runs.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ for _module in ("indexing", "random_chips", "epochs", "archive", "processor"):
 
 
 def main() -> int:
-    """Run the benchmarks that were named, or all; a goal that was missed is said, not an error."""
-    # as Ctrl-C does, so that servers and contenders end with it
+    """Run the named benchmarks, or all; a missed goal is reported and is not an error."""
+    # exit as after Ctrl-C, so that servers and contenders end, too
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = _parse_arguments()
     console = Console()
@@ -60,9 +60,11 @@ def main() -> int:
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], metavar="NAME")
-    parser.add_argument("--list", action="store_true", help="list the names and end")
-    parser.add_argument("--effort", type=float, default=1.0, help="multiplies the repeats")
-    parser.add_argument("--dry-run", action="store_true", help="print, and write nothing")
+    parser.add_argument("--list", action="store_true", help="list the names and exit")
+    parser.add_argument("--effort", type=float, default=1.0, help="multiply the number of repeats")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the results, and write no file"
+    )
     return parser.parse_args()
 
 

@@ -1,9 +1,9 @@
-"""A generated scene of the size, the layout and about the entropy of a real Sentinel-2 L2A item.
+"""A generated scene with the size, the layout and about the entropy of a real Sentinel-2 L2A item.
 
-Four bands of 10980 px (10 m), six of 5490 px (20 m) and the scene classification (SCL, 5490 px), as
-`sentinel-cogs` lays them out: Cloud Optimized GeoTIFF, 1024 px blocks, deflate level 6, predictor
-2, nodata 0, with overviews. It is generated, not real: what it shares with a real scene is what the
-speed of a reader depends on (see `describe` for the bytes a block that came out).
+It has four bands of 10980 px (10 m), six of 5490 px (20 m) and the scene classification (SCL, 5490
+px), laid out as in `sentinel-cogs`: Cloud Optimized GeoTIFF, 1024 px blocks, deflate level 6,
+predictor 2, nodata 0, with overviews. The scene is generated, not real. It shares with a real scene
+the properties on which a reader's speed depends (`describe` returns the bytes per block).
 
 Run `python -m benchmarks.scene` to make it; `ensure_scene()` makes it once and finds it afterwards.
 """
@@ -25,10 +25,10 @@ from PIL import Image
 from rasterio.warp import transform_bounds, transform_geom
 
 DATA = Path(__file__).parent / "data"
-"""Where the generated files lie: git ignores it."""
+"""Folder of the generated files, which git ignores."""
 
 VERSION = 3
-"""Raise it when the generator changes, so that a scene made by an older one is made anew."""
+"""Raise this when the generator changes, so that older scenes are made again."""
 
 ITEM_ID = "S2A_31UFS_20230605_0_L2A"
 COLLECTION = "sentinel-2-l2a"
@@ -56,15 +56,15 @@ ASSETS = (*BANDS, "scl")
 """The eleven asset keys, bands first."""
 
 _PERIOD = 2048
-"""The fractals repeat after so many pixels, which is more than a block: none holds a repetition."""
+"""Period of the fractals in pixels: longer than a block, so that no block holds a repetition."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Where a generated scene lies.
+    """The place of a generated scene.
 
     Attributes:
-        folder: The folder of the files.
+        folder: The folder of its files.
         item_path: The STAC item, with absolute local hrefs.
     """
 
@@ -72,7 +72,7 @@ class Scene:
     item_path: Path
 
     def item(self, base_url: str | None = None) -> dict[str, Any]:
-        """The STAC item as a dict, its hrefs under `base_url` where one is given.
+        """Return the STAC item as a dict, with hrefs under `base_url` if given.
 
         Args:
             base_url: The address that serves `DATA`, such as `http://127.0.0.1:8000`.
@@ -87,11 +87,11 @@ class Scene:
 
 
 def ensure_scene() -> Scene:
-    """The scene, made first where it is not there yet (about a minute on two cores)."""
+    """Return the scene; make it first if missing (about a minute on two cores)."""
     folder = DATA / ITEM_ID
     scene = Scene(folder, folder / f"{ITEM_ID}.json")
     marker = folder / "version"
-    # the hrefs are absolute: a repository that was moved needs a new item
+    # the hrefs are absolute: if the repository has moved, it needs a new item
     if marker.exists() and marker.read_text() == f"{VERSION} {folder.resolve()}":
         return scene
     partial = folder.with_suffix(".partial")
@@ -106,7 +106,7 @@ def ensure_scene() -> Scene:
 
 
 def describe(scene: Scene) -> dict[str, Any]:
-    """What the files came out as: megabytes in all, kilobytes of a full-resolution block."""
+    """Return the megabytes of each file, and the kilobytes of its full-resolution blocks."""
     import tifffile
 
     sizes: dict[str, Any] = {}
@@ -138,7 +138,7 @@ def _progress(name: str) -> None:
 
 
 def _fractal(seed: int, exponent: float) -> np.ndarray:
-    """A periodic surface whose amplitude falls with frequency to the power of `exponent`.
+    """Make a periodic surface whose amplitude falls with frequency to the power of `exponent`.
 
     Returns:
         float32 (y, x) of `_PERIOD` a side, mean 0, standard deviation 1.
@@ -154,7 +154,7 @@ def _fractal(seed: int, exponent: float) -> np.ndarray:
 
 
 def _stretched(surface: np.ndarray, gsd: int, row: int, height: int) -> np.ndarray:
-    """Rows [row, row + height) of a fractal stretched over the whole scene, float32 (y, x)."""
+    """Return rows [row, row + height) of a fractal stretched over the scene, float32 (y, x)."""
     size = SIZE[gsd]
     scale = _PERIOD / size
     box = (0, row * scale, _PERIOD, (row + height) * scale)
@@ -165,13 +165,13 @@ def _stretched(surface: np.ndarray, gsd: int, row: int, height: int) -> np.ndarr
 def _reflectance(
     gsd: int, mean: float, gain: float, fields: tuple[np.ndarray, ...], seed: int
 ) -> np.ndarray:
-    """One band: terrain over the whole scene, texture and noise in each pixel, clouds, nodata.
+    """Make one band: terrain over the whole scene, texture and noise per pixel, clouds, nodata.
 
     The noise varies in strength over the scene, as it does over fields, towns and water, so that
     blocks differ in how well they compress.
 
     Returns:
-        uint16 (y, x); 0 in the wedge that no orbit covered.
+        uint16 (y, x); 0 in the wedge that the orbit did not cover.
     """
     terrain, texture, roughness, clouds = fields
     rng = np.random.default_rng(seed)
@@ -192,14 +192,14 @@ def _reflectance(
 
 
 def _repeated(surface: np.ndarray, row: int, height: int, size: int) -> np.ndarray:
-    """Rows of a fractal at its own scale, repeated over the scene without a seam."""
+    """Return rows of a fractal at its own scale, repeated over the scene without a seam."""
     rows = np.arange(row, row + height) % _PERIOD
     columns = np.arange(size) % _PERIOD
     return surface[np.ix_(rows, columns)]
 
 
 def _shuffled(noise: np.ndarray, rng: np.random.Generator, height: int, size: int) -> np.ndarray:
-    """A strip of noise in which each block is another cut, so that no two blocks are alike."""
+    """Make a strip of noise in which each block is a different cut, so no two are alike."""
     strip = np.empty((height, size), np.float32)
     for column in range(0, size, BLOCK):
         width = min(BLOCK, size - column)
@@ -209,26 +209,26 @@ def _shuffled(noise: np.ndarray, rng: np.random.Generator, height: int, size: in
 
 
 def _cloudiness(clouds: np.ndarray, gsd: int, row: int, height: int) -> np.ndarray:
-    """Opacity of the clouds in 0..1, float32 (y, x): about an eighth of the scene has some."""
+    """Return the opacity of clouds in 0..1, float32 (y, x): an eighth of the scene has some."""
     return np.clip((_stretched(clouds, gsd, row, height) - 1.15) / 0.5, 0, 1)
 
 
 def _outside_orbit(gsd: int, row: int, height: int) -> np.ndarray:
-    """Bool (y, x): the wedge in the north-west that the orbit did not cover (3.4 %)."""
+    """Return bool (y, x): True in the north-west wedge that the orbit did not cover (3.4 %)."""
     y = (np.arange(row, row + height) * gsd)[:, None]
     x = (np.arange(SIZE[gsd]) * gsd)[None, :]
     return x + 0.35 * y < 20_000 * 0.85
 
 
 def _scl(terrain: np.ndarray, texture: np.ndarray, clouds: np.ndarray) -> np.ndarray:
-    """The scene classification, uint8 (y, x) in the codes of the Sentinel-2 L2A product.
+    """Make the scene classification, uint8 (y, x) in the codes of the Sentinel-2 L2A product.
 
     0 nodata, 2 dark, 3 cloud shadow, 4 vegetation, 5 bare, 6 water, 7 unclassified, 8 and 9 cloud
     of medium and high probability, 10 thin cirrus.
     """
     size = SIZE[20]
     rng = np.random.default_rng(5)
-    # a cloud's shadow falls beside it: the same field, moved
+    # a cloud's shadow falls beside it: the same field, shifted
     shadows = np.roll(clouds, (9, -22), (0, 1))
     scl = np.empty((size, size), np.uint8)
     for row in range(0, size, BLOCK):
@@ -261,7 +261,7 @@ def _write_cog(path: Path, pixels: np.ndarray, gsd: int, overview_resampling: st
         "blocksize": BLOCK,
         "compress": "deflate",
         "level": 6,
-        # a classification compresses worse with a predictor, and the real ones carry none
+        # a classification compresses worse with a predictor, and real ones use none
         "predictor": 2 if pixels.dtype.itemsize == 2 else 1,
         "overview_resampling": overview_resampling,
         "num_threads": "all_cpus",
@@ -271,7 +271,7 @@ def _write_cog(path: Path, pixels: np.ndarray, gsd: int, overview_resampling: st
 
 
 def _make_item(folder: Path) -> dict[str, Any]:
-    """The item in the form of earth-search v1 (STAC 1.0, projection extension 1.0)."""
+    """Make the item in the form of earth-search v1 (STAC 1.0, projection extension 1.0)."""
     crs = f"EPSG:{EPSG}"
     extent = SIZE[10] * 10
     west, north = ORIGIN

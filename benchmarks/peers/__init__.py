@@ -1,7 +1,6 @@
-"""Other readers of COGs, each asked for the same chips: all assets, 256 px at 10 m, 20 m pixels
-doubled.
+"""Other readers of COGs.
 
-Each has two tasks: `prepare` opens the files (their headers are then known, as ours are from the
-index) and `chips` cuts chips, all concurrently, and tells the seconds and a checksum, which must
-agree.
+All read the same chips: all assets, 256 px at 10 m, with 20 m pixels doubled. Each has two tasks.
+`prepare` opens the files; their headers are then known, as ours are from the index. `chips` cuts
+chips, all concurrently, and returns the seconds and a checksum. The checksums must agree.
 """

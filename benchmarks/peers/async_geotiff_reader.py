@@ -1,4 +1,4 @@
-"""async-geotiff 0.5.1 over obstore: every chip and asset a task of one event loop."""
+"""async-geotiff 0.5.1 over obstore: every chip and asset is a task of one event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""rasteret 0.4.1: its own table of headers, one `read_window` a chip, several threads at once."""
+"""rasteret 0.4.1: its own table of headers, one `read_window` per chip, in several threads."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from benchmarks.contender import answer
 
 CHIP = 256
 AT_ONCE = 4
-"""Calls in flight; more of them were not faster on two cores."""
+"""Calls in flight; more were not faster on two cores."""
 
 _state: dict[str, Any] = {}
 
 
 class PlainHttp:
-    """The store that rasteret would use, with `http://` allowed, which its own choice refuses."""
+    """The store that rasteret would use, but with `http://`, which rasteret refuses."""
 
     def __init__(self, origin: str) -> None:
         self._store = HTTPStore.from_url(origin, client_options={"allow_http": True})

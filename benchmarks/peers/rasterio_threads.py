@@ -1,4 +1,4 @@
-"""rasterio with 16 threads, each with its own open datasets: what a careful user of GDAL writes."""
+"""rasterio with 16 threads, each with its own open datasets, as a careful user would write it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def prepare(item: dict[str, Any]) -> None:
     meeting = threading.Barrier(THREADS)
 
     def open_all() -> None:
-        # nobody takes a second turn before each thread has had one
+        # no thread takes a second turn before each has had one
         meeting.wait()
         _opened.datasets = [rasterio.open(href) for href in _hrefs]
 
