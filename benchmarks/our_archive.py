@@ -96,8 +96,8 @@ def upload(item: dict[str, Any], index_path: str) -> dict[str, Any]:
 
 def prechip(index_path: str, target: str, cube_size: int) -> dict[str, Any]:
     """Write all cubes of an index, compressed, to the store."""
-    from stacchip.processors.cube_plan import PlanSettings
-    from stacchip.processors.prechip import Imagery, Prechip
+    from stacchip.cubes.plan import PlanSettings
+    from stacchip.cubes.prechip import Imagery, Prechip
 
     imagery = Imagery(index_path, "sentinel-2-l2a", data="data", max_nodata=None)
     settings = PlanSettings(cube_size=cube_size, cubes_per_job=100, last_cube="drop")
