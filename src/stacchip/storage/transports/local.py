@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # a write that was killed leaves a file of this name, which no listing shows
 PART_PREFIX = ".stacchip-"
 PART_SUFFIX = ".part"
+# Linux reads no more at once, and macOS refuses to
+_MOST_PER_CALL = 0x7FFF_F000
 
 
 def identify(facts: os.stat_result) -> Identity:
@@ -46,8 +48,8 @@ def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> list[Blob]:
         try:
             before = os.fstat(descriptor)
             _refuse_folder(path, before)
-            if len(ranges) > 1:  # let the disk fetch them together
-                for start, length in ranges:
+            if len(ranges) > 1 and hasattr(os, "posix_fadvise"):  # macOS lacks it
+                for start, length in ranges:  # let the disk fetch them together
                     os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_WILLNEED)
             parts = [_read_fully(descriptor, start, length) for start, length in ranges]
             identity = identify(os.fstat(descriptor))
@@ -59,14 +61,14 @@ def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> list[Blob]:
 
 
 def _read_fully(descriptor: int, start: int, length: int) -> bytes:
-    """Read a range, or what of it the file has; one call reads 2 GiB at most."""
-    data = os.pread(descriptor, length, start)
+    """Read a range, or as much of it as the file has."""
+    data = os.pread(descriptor, min(length, _MOST_PER_CALL), start)
     if len(data) == length or not data:
         return data
     parts = [data]
     while data and (length := length - len(data)):
         start += len(data)
-        data = os.pread(descriptor, length, start)
+        data = os.pread(descriptor, min(length, _MOST_PER_CALL), start)
         parts.append(data)
     return b"".join(parts)
 

@@ -37,13 +37,19 @@ POOLED = range(256 * 1024, 8 * 1024 * 1024)  # smaller ones malloc has at hand, 
 BUFFER = 64 * 1024  # the head and most blocks of an image come in one call
 NO_RETRIES = urllib3.Retry(False, redirect=False)  # ours are tenacity's, over every transport
 PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
-# Gateways forget silent connections after 4 minutes and tell nobody: the kernel keeps them awake,
-# and urllib3 replaces those that it finds dead.
+# Gateways drop silent connections after 4 minutes without a word: the kernel keeps them awake, and
+# urllib3 replaces those that it finds dead. macOS calls TCP_KEEPIDLE TCP_KEEPALIVE.
 KEEP_ALIVE = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 45),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    *(
+        (socket.IPPROTO_TCP, option, value)
+        for option, value in (
+            (getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None)), 45),
+            (getattr(socket, "TCP_KEEPINTVL", None), 10),
+            (getattr(socket, "TCP_KEEPCNT", None), 3),
+        )
+        if option is not None
+    ),
 ]
 # these tell URLs, with their signatures
 LOGGERS = ("urllib3.connection", "urllib3.connectionpool")
