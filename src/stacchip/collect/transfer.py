@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import shutil
 import tempfile
 import time
 from dataclasses import dataclass
@@ -14,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from stacchip.errors import AccessDenied, ObjectNotFound, StorageError
 from stacchip.raster.gdal import convert_to_cog
+from stacchip.runtime.whole_file import scratch_folder
 from stacchip.storage import redact
 from stacchip.storage.s3.server_copy import copy_by_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from stacchip.raster.gdal import Conversion
     from stacchip.storage import Storage
@@ -93,7 +91,7 @@ def convert_file(original: Original, target: str, conversion: Conversion, storag
         StorageError: It could not be read or written, after several tries.
         NotARaster: It cannot be converted.
     """
-    with temporary_folder() as folder:
+    with scratch_folder(Path(tempfile.gettempdir()), "stacchip-convert-") as folder:
         before, after = folder / "original", folder / "converted.tif"
         _persist(lambda: storage.copy(original.href, before), original.href)
         convert_to_cog(before, after, conversion, href=original.href)
@@ -118,31 +116,3 @@ def _persist(step: Callable[[], None], href: str) -> None:
             _log.warning("%s: %s; trying again", redact(href), error)
             time.sleep(WAIT_S * attempt)
     return None
-
-
-@contextlib.contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A folder for the time of one conversion; those that killed jobs left are removed.
-
-    Its name carries the process id, which tells whether anybody still uses it.
-    """
-    root = Path(tempfile.gettempdir())
-    for left in root.glob("stacchip-convert-*"):
-        owner = left.name.split("-")[2]
-        if owner.isdigit() and not _is_alive(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"stacchip-convert-{os.getpid()}-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's
-    return True

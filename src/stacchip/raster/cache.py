@@ -8,20 +8,19 @@ asks whether the file is still that version.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
-import secrets
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from stacchip.raster.blocks import block_number
 from stacchip.raster.codecs import checksum
 from stacchip.runtime.per_process import PerProcess
+from stacchip.runtime.whole_file import locked_file, whole_file
 from stacchip.storage import unsign
 from stacchip.storage.failure import failure_of_change
 
@@ -40,7 +39,6 @@ _log = logging.getLogger(__name__)
 # where a block would not fit, those used longest ago go until this share of the limit is left: to
 # look at the whole folder for each block would cost more than fetching it
 _SHARE_AFTER_LOOK = 0.8
-_PART = ".part"
 _CHECKSUM_BYTES = 4
 _LEDGER = "kept-bytes"
 _LEDGER_BYTES = 20
@@ -174,17 +172,13 @@ class DiskCache:
     def put(self, key: tuple[Any, ...], data: Any) -> None:
         """Keep the bytes of a block."""
         path = self._path(key)
-        part = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_PART}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if self._reserve(len(data) + _CHECKSUM_BYTES):
-                with part.open("wb") as file:
+                with whole_file(path) as part, part.open("wb") as file:
                     file.write(data)
                     file.write(_checksum(data))
-                part.replace(path)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             if not self._has_warned:
                 self._has_warned = True
                 _log.warning("blocks are not kept in %s: %s", self.folder, error)
@@ -194,7 +188,7 @@ class DiskCache:
         limit = self.limit_bytes - _LEDGER_BYTES
         if size > limit * _SHARE_AFTER_LOOK:
             return False
-        with _locked(self.folder / _LEDGER) as ledger:
+        with locked_file(self.folder / _LEDGER) as ledger:
             told = ledger.read()
             kept = int(told) if told.isdigit() and self._has_looked else limit
             if kept + size > limit:  # or what a killed process, or a larger limit, left behind
@@ -253,14 +247,6 @@ def _make_disk_cache(folder: Path, limit_bytes: int, revalidate: bool) -> DiskCa
 
 def _checksum(data: Any) -> bytes:
     return checksum(data).to_bytes(_CHECKSUM_BYTES, "little")
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[BinaryIO]:
-    """A file that no other thread or process has open in this way meanwhile."""
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
 
 
 @dataclass(frozen=True)

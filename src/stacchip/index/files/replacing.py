@@ -18,11 +18,7 @@ Two writers of one folder at a time are not supported.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
-import secrets
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -37,6 +33,7 @@ from stacchip.index.files.layout import (
     read_manifest,
 )
 from stacchip.index.files.parquet import open_parquet
+from stacchip.runtime.whole_file import move_whole, scratch_folder
 from stacchip.storage import child_href, local_path, redact
 
 if TYPE_CHECKING:
@@ -55,7 +52,6 @@ __all__ = [
 ]
 
 _STAGE_PREFIX: Final = ".stacchip-stage-"
-_LOCK_SUFFIX: Final = ".lock"
 
 
 @contextlib.contextmanager
@@ -77,42 +73,13 @@ def staging(href: str) -> Iterator[Path]:
         return
     is_new = not target.exists()
     target.mkdir(parents=True, exist_ok=True)
-    _clear_abandoned(target)
     try:
-        with _locked(target) as stage:
-            stage.mkdir()
+        with scratch_folder(target, _STAGE_PREFIX) as stage:
             yield stage
     finally:
         if is_new:
             with contextlib.suppress(OSError):  # it has an index in it, all went well
                 target.rmdir()
-
-
-@contextlib.contextmanager
-def _locked(target: Path) -> Iterator[Path]:
-    """A name for a stage in a folder, with a lock that ends with this process, however it ends."""
-    while True:
-        stage = target / f"{_STAGE_PREFIX}{secrets.token_hex(8)}"
-        place = stage.with_name(f"{stage.name}{_LOCK_SUFFIX}")
-        with place.open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not os.fstat(lock.fileno()).st_nlink:
-                continue  # another writer took it for abandoned before it was locked
-            try:
-                yield stage
-            finally:
-                shutil.rmtree(stage, ignore_errors=True)
-                place.unlink(missing_ok=True)
-            return
-
-
-def _clear_abandoned(target: Path) -> None:
-    """Delete the stages whose writers are dead."""
-    for place in target.glob(f"{_STAGE_PREFIX}*{_LOCK_SUFFIX}"):
-        with contextlib.suppress(OSError), place.open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: it is alive
-            shutil.rmtree(place.with_suffix(""), ignore_errors=True)
-            place.unlink()
 
 
 def name_files(
@@ -258,11 +225,4 @@ def put_file(staged: Path, href: str, storage: Storage) -> None:
     if target is None:
         storage.write(href, staged)
         return
-    for path in (staged, target.parent):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)  # the bytes before the name
-        finally:
-            os.close(descriptor)
-        if path == staged:
-            staged.replace(target)
+    move_whole(staged, target)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stacchip.errors import UsageError
 from stacchip.raster.gdal.write import write_array
+from stacchip.runtime.whole_file import whole_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +71,6 @@ def write_cog(
             f"{tuple(geobox.shape)}: pass (band, y, x) or (y, x) with its height and width."
         )
     path = Path(path)
-    unfinished = path.with_name(f".{path.name}.part")
     profile = {
         "driver": "COG",
         "dtype": bands.dtype.name,
@@ -89,8 +88,6 @@ def write_cog(
         profile["predictor"] = "YES"
     if compress.lower() != "lzw":
         profile["level"] = level
-    with ExitStack() as undo:
-        undo.callback(unfinished.unlink, missing_ok=True)
-        write_array(unfinished, bands, profile, colours=colours, tags=tags, names=names)
-        unfinished.replace(path)
+    with whole_file(path) as part:
+        write_array(part, bands, profile, colours=colours, tags=tags, names=names)
     return path

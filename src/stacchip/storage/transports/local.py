@@ -5,20 +5,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from stacchip.errors import AccessDenied, ObjectNotFound, StorageError
+from stacchip.runtime.whole_file import is_unfinished, whole_file
 from stacchip.storage.identity import Blob, Entry, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-# a write that was killed leaves a file of this name, which no listing shows
-PART_PREFIX = ".stacchip-"
-PART_SUFFIX = ".part"
 # Linux reads no more at once, and macOS refuses to
 _MOST_PER_CALL = 0x7FFF_F000
 
@@ -73,44 +70,16 @@ def _read_fully(descriptor: int, start: int, length: int) -> bytes:
     return b"".join(parts)
 
 
-@contextlib.contextmanager
-def writing(path: str) -> Iterator[BinaryIO]:
-    """A new file that takes its name when the block ends well, and goes when it does not.
-
-    The bytes are on disk before the name is, so that not even a power cut shows half a file.
-    """
+def write_file(path: str, chunks: Iterable[bytes | memoryview]) -> None:
+    """Write a file whole or not at all; its folder is made."""
     target = Path(path)
-    part = target.with_name(f"{PART_PREFIX}{secrets.token_hex(8)}{PART_SUFFIX}")
     with _translated(path):
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("xb") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
-        _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name survive a power cut; not every file system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def write_file(path: str, chunks: Iterable[bytes | memoryview]) -> None:
-    """Write a file whole or not at all; its folder is made."""
-    with writing(path) as stream:
-        for chunk in chunks:
-            stream.write(chunk)
+        with whole_file(target, sync=True) as part, part.open("xb") as stream:
+            for chunk in chunks:
+                stream.write(chunk)
 
 
 def list_files(path: str) -> Iterator[Entry]:
@@ -119,7 +88,7 @@ def list_files(path: str) -> Iterator[Entry]:
         for folder, folders, files in os.walk(path or "."):
             folders.sort()
             for name in sorted(files):
-                if name.startswith(PART_PREFIX) and name.endswith(PART_SUFFIX):
+                if is_unfinished(name):
                     continue
                 file = os.path.join(folder, name)  # noqa: PTH118 - keeps "./" off and is quick
                 with contextlib.suppress(FileNotFoundError):  # deleted meanwhile

@@ -1,0 +1,162 @@
+"""Local files that appear whole or not at all, and locks that end with their process.
+
+A file is written under a hidden name beside its place and then renamed: a reader sees the old file
+or the new one, even if the writer is killed. What a killed writer leaves is cleared away:
+
+- a hidden file, by the first write of a process into that folder, once it is a day old. It has no
+  lock: a lock costs two system calls a file, and not every file system shares locks between
+  machines.
+- a `scratch_folder`, by the next one made beside it, as soon as its lock is free.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import time
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from stacchip.runtime.per_process import PerProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["is_unfinished", "locked_file", "move_whole", "scratch_folder", "whole_file"]
+
+# GDAL adds endings of its own, such as ".ovr.tmp"
+_UNFINISHED: Final = re.compile(r"\.stacchip-[0-9a-f]{16}\.part")
+_LEFT_AFTER_S: Final = 24 * 3600.0
+_LOCK_SUFFIX: Final = ".lock"
+_swept: PerProcess[set[Path]] = PerProcess(set)
+
+
+def is_unfinished(name: str) -> bool:
+    """True if a file of this name is being written, or was left by a killed writer.
+
+    Example:
+        >>> is_unfinished(".stacchip-0123456789abcdef.part"), is_unfinished("B04.tif")
+        (True, False)
+    """
+    return _UNFINISHED.match(name) is not None
+
+
+@contextlib.contextmanager
+def whole_file(target: Path, *, sync: bool = False) -> Iterator[Path]:
+    """Yield a path to write to; the file takes the name `target` if the block succeeds.
+
+    If the block fails, the file is deleted and `target` stays as it was. The folder must exist.
+
+    Args:
+        target: The final path.
+        sync: Write the bytes to the disk before the file gets its name, and then the name: not even
+            a power cut shows half a file.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with whole_file(Path(folder, "a.txt")) as part:
+        ...         _ = part.write_text("chips")
+        ...         before = Path(folder, "a.txt").exists()
+        ...     before, Path(folder, "a.txt").read_text()
+        (False, 'chips')
+    """
+    _clear_unfinished(target.parent)
+    part = target.with_name(f".stacchip-{secrets.token_hex(8)}.part")
+    try:
+        yield part
+        if sync:
+            move_whole(part, target)
+        else:
+            part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def move_whole(file: Path, target: Path) -> None:
+    """Rename a finished file of the same file system; its bytes reach the disk before its name."""
+    _sync(file)
+    file.replace(target)
+    with contextlib.suppress(OSError):  # not every file system can sync a folder
+        _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _clear_unfinished(folder: Path) -> None:
+    """Delete files that no one has written to for a day; looks once in each process."""
+    swept = _swept.get()
+    if folder in swept:
+        return
+    swept.add(folder)
+    oldest_s = time.time() - _LEFT_AFTER_S
+    with contextlib.suppress(OSError), os.scandir(folder) as files:
+        for file in files:
+            if is_unfinished(file.name) and file.stat().st_mtime < oldest_s:
+                os.unlink(file.path)  # noqa: PTH108 - scandir gives strings
+
+
+@contextlib.contextmanager
+def locked_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that no other thread or process can open in this way at the same time.
+
+    The file is made if it does not exist, and opened for reading and writing, at its start.
+    """
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Make a folder for the time of the block, and clear away those of killed processes.
+
+    A lock beside the folder ends with its process, however that ends.
+
+    Args:
+        parent: Where to make it.
+        prefix: How its name begins; folders of this prefix belong to this function.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     with scratch_folder(Path(parent), "convert-") as folder:
+        ...         there = folder.is_dir()
+        ...     there, list(Path(parent).iterdir())
+        (True, [])
+    """
+    _clear_scratch(parent, prefix)
+    while True:
+        folder = parent / f"{prefix}{secrets.token_hex(8)}"
+        place = folder.with_name(f"{folder.name}{_LOCK_SUFFIX}")
+        with locked_file(place) as lock:
+            if not os.fstat(lock.fileno()).st_nlink:
+                continue  # another process took it for abandoned before it was locked
+            try:
+                folder.mkdir(mode=0o700)
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                place.unlink(missing_ok=True)
+            return
+
+
+def _clear_scratch(parent: Path, prefix: str) -> None:
+    """Delete the scratch folders whose processes have ended."""
+    for place in parent.glob(f"{prefix}*{_LOCK_SUFFIX}"):
+        with contextlib.suppress(OSError), place.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: it is in use
+            shutil.rmtree(place.with_suffix(""), ignore_errors=True)
+            place.unlink()
