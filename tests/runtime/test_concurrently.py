@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from stacchip.runtime.concurrently import MOST_THREADS, map_concurrently, stream_concurrently
+from stacchip.runtime.concurrently import map_concurrently, stream_concurrently
+from stacchip.runtime.pools import REQUESTERS
 
 
 def test_results_come_in_order_and_calls_overlap() -> None:
@@ -25,16 +26,16 @@ def test_an_error_is_raised_and_calls_that_have_not_begun_are_dropped() -> None:
     gate = threading.Event()
 
     def fail_last(i: int) -> None:
-        if i == MOST_THREADS * 3:
+        if i == REQUESTERS * 3:
             raise KeyError(i)
         gate.wait(5)
         done.append(i)
 
     with pytest.raises(KeyError):
-        map_concurrently(fail_last, range(MOST_THREADS * 3 + 1))
+        map_concurrently(fail_last, range(REQUESTERS * 3 + 1))
     gate.set()
     time.sleep(0.2)
-    assert len(done) <= MOST_THREADS
+    assert len(done) <= REQUESTERS
 
 
 def test_a_stream_keeps_order_and_looks_ahead_no_further_than_told() -> None:

@@ -42,9 +42,14 @@ def test_a_file_gets_its_name_when_the_block_ends(tmp_path: Path, sync: bool) ->
 def test_a_block_that_fails_changes_nothing(tmp_path: Path, error: type[BaseException]) -> None:
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(error), whole_file(target) as part:
-        part.write_text("ne")
-        raise error
+
+    def fail() -> None:
+        with whole_file(target) as part:
+            part.write_text("ne")
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert target.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
 

@@ -1,4 +1,4 @@
-"""Threads that wait for stores on behalf of one call."""
+"""Call a function that waits for stores many times at once, within one call of our own."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ from collections import deque
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
-from stacchip.runtime.per_process import PerProcess
-from stacchip.runtime.workers import Workers
+from stacchip.runtime.pools import requesters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from stacchip.runtime.workers import Workers
+
 T = TypeVar("T")
 R = TypeVar("R")
-MOST_THREADS = 32
-
-
-_WORKERS = PerProcess(lambda: Workers("stacchip-storage", MOST_THREADS))
 
 
 def _submit(workers: Workers, function: Callable[[T], R], argument: T) -> Future[R]:
@@ -39,9 +36,14 @@ def map_concurrently(
 ) -> list[R]:
     """Call a function that waits on I/O once for each argument, all at the same time.
 
-    The results are in the order of the arguments. The calling thread serves the last argument.
-    Where calls fail, the first error in that order is raised, and calls that have not begun are
-    cancelled. `function` must not call `map_concurrently` with the same workers itself.
+    The results are in the order of the arguments. The calling thread serves the last argument. If
+    calls fail, the first error in that order is raised, and calls that have not begun are
+    cancelled.
+
+    Args:
+        function: Must not itself call `map_concurrently` with the same workers.
+        arguments: One for each call.
+        workers: The threads to use; `pools.requesters()` by default.
 
     Example:
         >>> map_concurrently(abs, [1, -2, 3])
@@ -50,7 +52,7 @@ def map_concurrently(
     items = list(arguments)
     if len(items) <= 1:
         return [function(item) for item in items]
-    pool = workers or _WORKERS.get()
+    pool = workers or requesters()
     futures = [_submit(pool, function, item) for item in items[:-1]]
     try:
         last = function(items[-1])
@@ -63,13 +65,13 @@ def map_concurrently(
 def stream_concurrently(
     function: Callable[[T], R], arguments: Iterable[T], *, ahead: int
 ) -> Iterator[R]:
-    """The results of a function that waits on I/O, in order, with `ahead` calls under way.
+    """Yield the results of a function that waits on I/O, in order, with `ahead` calls under way.
 
     Example:
         >>> list(stream_concurrently(abs, [1, -2, 3], ahead=2))
         [1, 2, 3]
     """
-    workers = _WORKERS.get()
+    workers = requesters()
     pending: deque[Future[R]] = deque()
     try:
         for argument in arguments:

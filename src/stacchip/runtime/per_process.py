@@ -1,4 +1,4 @@
-"""State that belongs to one process: a forked child starts with none of its parent's."""
+"""State of one process: a forked child starts without its parent's."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _ALL: WeakSet[PerProcess[Any]] = WeakSet()
+# values of a parent process: a child that finalised them could close what the parent still uses
+_INHERITED: list[Any] = []
 
 
 class PerProcess(Generic[T]):
-    """A value made on first use in each process, one for all its threads.
+    """A value made on first use in each process, and shared by its threads.
 
-    Connections and locks must not cross a fork: a child that inherited them would answer its
-    parent's requests, or wait for a thread that does not exist in it.
+    Connections and locks must not cross a fork: a child that inherited them would read its parent's
+    answers, or wait for a thread that it does not have.
 
     Args:
         make: Makes the value.
+
+    Attributes:
+        was_used_before_fork: True in a forked child whose parent had made a value.
 
     Example:
         >>> names = PerProcess(dict)
@@ -33,12 +38,11 @@ class PerProcess(Generic[T]):
         self._make = make
         self._lock = threading.Lock()
         self._value: T | None = None
-        self._inherited: list[T] = []
         self.was_used_before_fork = False
         _ALL.add(self)
 
     def get(self) -> T:
-        """The value of this process."""
+        """Return the value of this process."""
         value = self._value
         if value is None:
             with self._lock:
@@ -47,15 +51,11 @@ class PerProcess(Generic[T]):
                 value = self._value
         return value
 
-    def is_made(self) -> bool:
-        """Whether this process has used it."""
-        return self._value is not None
-
     def forget(self) -> None:
-        """Start anew in a forked child; what was inherited is kept from being finalised."""
+        """Start afresh in a forked child, without finalising the parent's value."""
         self._lock = threading.Lock()
         if self._value is not None:
-            self._inherited.append(self._value)
+            _INHERITED.append(self._value)
             self.was_used_before_fork = True
         self._value = None
 

@@ -1,7 +1,14 @@
-"""The threads that fetch and the threads that decode, one set of each for a process.
+"""The threads that live as long as the process: every pool, by what its tasks wait for.
 
-Fetching threads wait for stores, so there are many; decoding threads compute with the GIL released,
-so there are as many as cores. A forked child starts its own.
+A task may wait for tasks of a pool further down, never for its own pool or one above: its threads
+could all wait for tasks that no thread is left to run.
+
+| pool | threads | its tasks |
+|---|---|---|
+| `fetchers` | 32 | fetch blocks, or open an item ahead of its turn |
+| `openers` | 16 | open one file of an item: several requests, one after another |
+| `requesters` | 32 | send one request: the calls of `map_concurrently` and `stream_concurrently` |
+| `decoders` | one a core | decode blocks, with the GIL released; wait for nothing |
 """
 
 from __future__ import annotations
@@ -13,22 +20,40 @@ from stacchip.runtime.per_process import PerProcess
 from stacchip.runtime.workers import Workers
 
 _FETCHERS: Final = 32
+_OPENERS: Final = 16
+REQUESTERS: Final = 32
+"""The number of threads that send requests."""
 
 
 def core_count() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # macOS lacks it
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
-_fetchers = PerProcess(lambda: Workers("stacchip-fetch", _FETCHERS))
+_fetchers = Workers("stacchip-fetch", _FETCHERS)
+_openers = Workers("stacchip-open", _OPENERS)
+_requesters = Workers("stacchip-storage", REQUESTERS)
+# not made before it is used: a worker process may have been given fewer cores by then
 _decoders = PerProcess(lambda: Workers("stacchip-decode", core_count()))
 
 
 def fetchers() -> Workers:
-    """This process's threads that wait for stores."""
-    return _fetchers.get()
+    """Return the threads that fetch blocks."""
+    return _fetchers
+
+
+def openers() -> Workers:
+    """Return the threads that open files."""
+    return _openers
+
+
+def requesters() -> Workers:
+    """Return the threads that send the requests of one call."""
+    return _requesters
 
 
 def decoders() -> Workers:
-    """This process's threads that decode, one a core."""
+    """Return the threads that decode blocks, one a core."""
     return _decoders.get()

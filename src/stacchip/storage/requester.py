@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from stacchip.errors import AccessDenied
+from stacchip.runtime.per_process import PerProcess
 from stacchip.storage.href import Location, parse_href
 from stacchip.storage.retry import persist
 from stacchip.storage.transports import object_clients, objects, planetary_computer
@@ -115,12 +115,10 @@ class Counters:
 
     def add(self, requests: int, bytes_read: int = 0) -> None:
         """Add to the counts."""
-        with _COUNTING:
+        with _COUNTING.get():
             self.requests += requests
             self.bytes_read += bytes_read
 
 
-_COUNTING = threading.Lock()
-os.register_at_fork(
-    before=_COUNTING.acquire, after_in_parent=_COUNTING.release, after_in_child=_COUNTING.release
-)
+# a thread of the parent may hold it during a fork
+_COUNTING = PerProcess(threading.Lock)

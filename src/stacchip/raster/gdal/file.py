@@ -8,7 +8,6 @@ is no TIFF (JPEG 2000, JPEG, PNG), or a form of TIFF that nobody keeps imagery i
 
 from __future__ import annotations
 
-import os
 import threading
 import warnings
 from contextlib import contextmanager
@@ -57,7 +56,7 @@ class GdalFile:
         self._storage = storage
         self.identity = expect
         self._source: Path | bytes | None = None
-        self._idle = _IdleHandles()
+        self._idle = PerProcess(_IdleHandles)
         with self._handle() as handle:
             dataset = handle.dataset
             self.shape: tuple[int, int] = dataset.shape
@@ -74,7 +73,7 @@ class GdalFile:
         return {**self.__dict__, "_idle": None, "_source": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _idle=_IdleHandles())
+        self.__dict__.update(state, _idle=PerProcess(_IdleHandles))
 
     def read(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[Any]:
         """The pixels of `window` as (band, y, x).
@@ -134,15 +133,16 @@ class GdalFile:
         import rasterio
 
         with rasterio.Env(**OPTIONS):
-            handle = self._idle.take() or _Handle(self._get_source(), self.href)
+            idle = self._idle.get()
+            handle = idle.take() or _Handle(self._get_source(), self.href)
             try:
                 yield handle
             finally:
-                self._idle.put_back(handle)
+                idle.put_back(handle)
 
     def _get_source(self) -> Path | bytes:
         """The file's path, or all its bytes; of the version that it was before."""
-        with self._idle.opening:
+        with self._idle.get().opening:
             path = local_path(self.href)
             if path is not None:
                 # GDAL does not tell "absent" from "broken"; this does
@@ -165,26 +165,19 @@ def _as_rasterio(window: Window) -> Any:
 
 
 class _IdleHandles:
-    """The open handles of one file that no thread uses at this moment.
+    """The open handles of one file that no thread of this process uses at this moment.
 
     Attributes:
         opening: Held by the thread that gets the file's bytes.
     """
 
     def __init__(self) -> None:
-        self._renew()
-
-    def _renew(self) -> None:
-        self._pid = os.getpid()
         self._lock = threading.Lock()
         self.opening = threading.Lock()
         self._handles: list[_Handle] = []
 
     def take(self) -> _Handle | None:
-        """An idle handle of this process, or None."""
-        if self._pid != os.getpid():
-            _LEFT_BY_FORK.append(self._handles)
-            self._renew()
+        """Return an idle handle, or None."""
         with self._lock:
             return self._handles.pop() if self._handles else None
 
@@ -194,8 +187,6 @@ class _IdleHandles:
             self._handles.append(handle)
 
 
-# handles of a parent process: a child that closed them would close what the parent still uses
-_LEFT_BY_FORK: list[Any] = []
 _warnings_lock = PerProcess(threading.Lock)
 
 
