@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stacchip.errors import AssetChanged, ObjectNotFound
+from stacchip.storage.remote_file import TAIL, ExactFile
 
 if TYPE_CHECKING:
     from servers.range_server import RangeServer
@@ -89,3 +90,60 @@ def test_a_server_that_tells_no_size_is_read_whole(
     with storage.open(server.url("a.bin")) as file:
         file.seek(-3, io.SEEK_END)
         assert file.read() == content[-3:]
+
+
+def test_an_exact_file_fetches_what_is_read_and_no_more(
+    server: RangeServer, storage: Storage
+) -> None:
+    data = os.urandom(2_000_000)
+    (server.root / "b.bin").write_bytes(data)
+    file = ExactFile.open(storage, server.url("b.bin"))
+    before = storage.bytes_read
+    assert before == TAIL
+    file.seek(-TAIL, io.SEEK_END)
+    assert file.read() == data[-TAIL:]
+    assert storage.bytes_read == before  # the end is kept
+    file.seek(100)
+    assert file.read(1000) == data[100:1100]
+    assert file.read(10) == data[1100:1110]
+    assert storage.bytes_read == before + 1010
+    file.seek(len(data) - TAIL - 5)
+    assert file.read(10) == data[len(data) - TAIL - 5 :][:10]
+    file.seek(5, io.SEEK_END)
+    assert file.read(10) == b""
+    other = file.reopen()
+    assert (other.tell(), other.read(3)) == (0, data[:3])
+
+
+def test_an_exact_file_of_another_version_is_noticed(
+    server: RangeServer, storage: Storage, content: bytes
+) -> None:
+    file = ExactFile.open(storage, server.url("a.bin"))
+    (server.root / "a.bin").write_bytes(content[::-1])
+    with pytest.raises(AssetChanged):
+        file.read(10)
+
+
+def test_a_small_or_unmeasured_object_is_kept_whole(
+    server: RangeServer, storage: Storage, content: bytes
+) -> None:
+    (server.root / "small.bin").write_bytes(b"0123456789")
+    small = ExactFile.open(storage, server.url("small.bin"))
+    requests = storage.requests
+    assert (small.size, small.read(4), small.read()) == (10, b"0123", b"456789")
+    assert storage.requests == requests
+
+    def answer(request: object) -> tuple[int, dict[str, str], bytes]:
+        if "range" in request.headers:  # type: ignore[attr-defined]
+            return 206, {"Content-Range": "bytes 0-0/*"}, content[:1]
+        return (200, {}, content) if request.method == "GET" else (405, {}, b"")  # type: ignore[attr-defined]
+
+    server.route("/a.bin", answer)
+    assert ExactFile.open(storage, server.url("a.bin")).read() == content
+
+
+def test_an_open_file_shows_no_secret(server: RangeServer, storage: Storage) -> None:
+    href = server.url("a.bin") + "?sig=SECRET"
+    for file in (storage.open(href), ExactFile.open(storage, href)):
+        assert "SECRET" not in repr(file)
+        assert "a.bin" in repr(file)

@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stacchip.storage.identity import Blob
-    from stacchip.storage.storage import Storage
+    from stacchip.storage.ranges import RangeReader
 
 PART = 8 * 1024 * 1024
 PARTS_AHEAD = 3
 
 
-def read_parts(storage: Storage, href: str, first: Blob, size_bytes: int) -> Iterator[memoryview]:
+def read_parts(reader: RangeReader, href: str, first: Blob, size_bytes: int) -> Iterator[memoryview]:
     """The whole object in parts, of which the next few are fetched while one is used.
 
     Args:
-        storage: Where it is read.
+        reader: Reads the object.
         href: What is read.
         first: Its first part; every later one must be of the same version.
         size_bytes: Of the object.
@@ -29,7 +29,7 @@ def read_parts(storage: Storage, href: str, first: Blob, size_bytes: int) -> Ite
 
     def read_part(start: int) -> memoryview:
         length = min(PART, size_bytes - start)
-        return memoryview(storage.read_range(href, start, length, expect=first.identity).data)
+        return memoryview(reader.read_range(href, start, length, expect=first.identity).data)
 
     yield memoryview(first.data)
     starts = range(len(first.data), size_bytes, PART)

@@ -1,17 +1,34 @@
-"""Ranges of bytes: which to fetch together."""
+"""Ranges of bytes: who reads them, and which to fetch together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from stacchip.storage.identity import Blob, Identity
 
 # A gap of 16 KiB costs less to fetch (0.2 ms at 100 MB/s) than another request does.
 LARGEST_GAP = 16 * 1024
 # One connection to an object store brings 50 to 100 MB/s: what is larger comes sooner in parts.
 LARGEST_JOIN = 8 * 1024 * 1024
+
+
+class RangeReader(Protocol):
+    """Reads objects by href, whole or in part: the side of `Storage` that remote files need."""
+
+    def stat(self, href: str, /) -> Identity:
+        """Return the identity of an object."""
+
+    def read_blob(self, href: str, /) -> Blob:
+        """Read a whole object."""
+
+    def read_range(
+        self, href: str, start: int, length: int, /, *, expect: Identity | None = None
+    ) -> Blob:
+        """Read `length` bytes from `start`, or fewer if the object ends before."""
 
 
 @dataclass(frozen=True)

@@ -1,64 +1,67 @@
-"""A remote object as a seekable file, for libraries that want one."""
+"""Remote objects as seekable files, for libraries that want one.
+
+`PagedFile` is for readers that come back to a place and read on in sequence (GDAL, zip archives): it
+fetches pages, keeps them, and fetches ahead. `ExactFile` is for pyarrow, which knows the ranges that
+it needs: it fetches these and no more.
+"""
 
 from __future__ import annotations
 
 import io
 import threading
+from abc import abstractmethod
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from stacchip.storage.href import redact
 
 if TYPE_CHECKING:
-    from stacchip.storage.storage import Storage
+    from stacchip.storage.identity import Identity
+    from stacchip.storage.ranges import RangeReader
 
 PAGE = 64 * 1024
 LARGEST_AHEAD = 4 * 1024 * 1024
 LARGEST_CACHE = 32 * 1024 * 1024
+# the footer of a parquet file of a few hundred row groups
+TAIL = 256 * 1024
 
 
 class RemoteFile(io.RawIOBase):
-    """A read-only, seekable file made of range reads, of which the last 32 MiB are kept.
+    """A read-only, seekable file of one version of an object; subclasses say how it is fetched.
 
-    The first page is fetched on opening: it tells the size, and holds most headers. A read fetches
-    all that it lacks in one request; reading on in sequence fetches ever more ahead, up to 4 MiB.
-    Every later page must be of the same version, else `AssetChanged` is raised.
+    Attributes:
+        identity: The version; a read that finds another raises `AssetChanged`.
+        size: Of the object, in bytes.
     """
 
-    def __init__(self, storage: Storage, href: str) -> None:
+    identity: Identity
+    size: int
+
+    def __init__(self, reader: RangeReader, href: str) -> None:
         super().__init__()
-        self._storage = storage
+        self._reader = reader
         self._href = href
         self._lock = threading.RLock()
         self._position = 0
-        self._pages: OrderedDict[int, bytes | memoryview] = OrderedDict()
-        self._ahead = 0
-        self._fetched_to = 0
-        blob = storage.read_range(href, 0, PAGE)
-        if blob.identity.size_bytes is None:
-            blob = storage.read_blob(href)  # the server tells no size
-        self.identity = blob.identity
-        self.size = len(blob.data) if blob.identity.size_bytes is None else blob.identity.size_bytes
-        self._keep(0, memoryview(blob.data))
 
     @property
     def name(self) -> str:
-        """The href, as it may be shown."""
+        """The href, without secrets."""
         return redact(self._href)
 
     def __repr__(self) -> str:
-        return f"RemoteFile({self.name!r})"
+        return f"{type(self).__name__}({self.name!r})"
 
     def readable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """The position."""
+        """Return the position."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
@@ -70,7 +73,7 @@ class RemoteFile(io.RawIOBase):
         return self._position
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read to the end, or so many bytes."""
+        """Read `size` bytes, or to the end."""
         with self._lock:
             left = max(0, self.size - self._position)
             amount = left if size is None or size < 0 else min(size, left)
@@ -90,20 +93,45 @@ class RemoteFile(io.RawIOBase):
         return len(data)
 
     def pread(self, start: int, length: int) -> bytes:
-        """Read a range without moving."""
+        """Read a range, or as much of it as the object has, without moving."""
         if self.closed:
             raise ValueError("I/O operation on closed file")
         length = min(length, self.size - start)
-        if length <= 0:
-            return b""
+        return self._fetch_range(start, length) if length > 0 else b""
+
+    @abstractmethod
+    def _fetch_range(self, start: int, length: int) -> bytes:
+        """Return the bytes of a range that lies in the object."""
+
+
+class PagedFile(RemoteFile):
+    """A file of pages, of which the last 32 MiB are kept.
+
+    Opening it fetches the first page, which gives the size and holds most headers. A read fetches
+    everything it lacks in one request; reading on in sequence fetches ever more ahead, up to 4 MiB.
+    """
+
+    def __init__(self, reader: RangeReader, href: str) -> None:
+        super().__init__(reader, href)
+        self._pages: OrderedDict[int, bytes | memoryview] = OrderedDict()
+        self._ahead = 0
+        self._fetched_to = 0
+        blob = reader.read_range(href, 0, PAGE)
+        if blob.identity.size_bytes is None:
+            blob = reader.read_blob(href)  # the server gives no size
+        self.identity = blob.identity
+        self.size = len(blob.data) if blob.identity.size_bytes is None else blob.identity.size_bytes
+        self._keep(0, memoryview(blob.data))
+
+    def _fetch_range(self, start: int, length: int) -> bytes:
         with self._lock:
             first, last = start // PAGE, (start + length - 1) // PAGE
             missing = [page for page in range(first, last + 1) if page not in self._pages]
             if length > LARGEST_CACHE // 2 and missing:
-                blob = self._storage.read_range(self._href, start, length, expect=self.identity)
+                blob = self._reader.read_range(self._href, start, length, expect=self.identity)
                 return bytes(blob.data)
             if missing:
-                self._fetch(missing[0], missing[-1])
+                self._fetch_pages(missing[0], missing[-1])
             for page in range(first, last + 1):
                 self._pages.move_to_end(page)
             parts = [self._pages[page] for page in range(first, last + 1)]
@@ -112,12 +140,12 @@ class RemoteFile(io.RawIOBase):
         offset = start - first * PAGE
         return bytes(memoryview(joined)[offset : offset + length])
 
-    def _fetch(self, first: int, last: int) -> None:
-        """Fetch pages, and more ahead where the last fetch ended here."""
+    def _fetch_pages(self, first: int, last: int) -> None:
+        """Fetch pages, and more ahead if the last fetch ended here."""
         start, end = first * PAGE, (last + 1) * PAGE
         self._ahead = min(LARGEST_AHEAD, max(PAGE, 2 * self._ahead)) if self._is_next(start) else 0
         end = min(self.size, end + self._ahead)
-        blob = self._storage.read_range(self._href, start, end - start, expect=self.identity)
+        blob = self._reader.read_range(self._href, start, end - start, expect=self.identity)
         self._fetched_to = end
         self._keep(start, memoryview(blob.data))
 
@@ -133,3 +161,43 @@ class RemoteFile(io.RawIOBase):
     def _trim(self) -> None:
         while len(self._pages) * PAGE > LARGEST_CACHE:
             self._pages.popitem(last=False)
+
+
+class ExactFile(RemoteFile):
+    """A file that fetches exactly the ranges that are read; the last 256 KiB are kept.
+
+    Reading ahead would load row groups and columns that pyarrow does not need. The end of the
+    object is kept because it holds the footer.
+    """
+
+    def __init__(self, reader: RangeReader, href: str, identity: Identity, tail: bytes) -> None:
+        super().__init__(reader, href)
+        self.identity = identity
+        self.size = identity.size_bytes or len(tail)
+        self._tail = tail
+
+    @classmethod
+    def open(cls, reader: RangeReader, href: str) -> ExactFile:
+        """Fetch the end of an object, and open it.
+
+        Raises:
+            ObjectNotFound: Nothing is there.
+        """
+        identity = reader.stat(href)
+        if identity.size_bytes is None:  # a web server that gives no size
+            blob = reader.read_blob(href)
+            return cls(reader, href, blob.identity, bytes(blob.data))
+        start = max(0, identity.size_bytes - TAIL)
+        blob = reader.read_range(href, start, identity.size_bytes - start, expect=identity)
+        return cls(reader, href, identity, bytes(blob.data))
+
+    def reopen(self) -> ExactFile:
+        """Return the same file at its start, for another thread."""
+        return ExactFile(self._reader, self._href, self.identity, self._tail)
+
+    def _fetch_range(self, start: int, length: int) -> bytes:
+        in_tail = start - (self.size - len(self._tail))
+        if in_tail >= 0:
+            return self._tail[in_tail : in_tail + length]
+        blob = self._reader.read_range(self._href, start, length, expect=self.identity)
+        return bytes(blob.data)

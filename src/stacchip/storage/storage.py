@@ -14,7 +14,7 @@ from stacchip.storage.href import Location, parse_href, redact
 from stacchip.storage.identity import Blob, Entry, Identity
 from stacchip.storage.options import StorageOptions
 from stacchip.storage.ranges import Join, join_ranges
-from stacchip.storage.remote_file import RemoteFile
+from stacchip.storage.remote_file import PagedFile
 from stacchip.storage.requester import Requester, Sign
 from stacchip.storage.transports import local, objects, web
 
@@ -228,7 +228,7 @@ class Storage:
         location = parse_href(os.fspath(href))
         if location.scheme == "file":
             return local.open_file(location.key)
-        return cast("BinaryIO", RemoteFile(self, location.href))
+        return cast("BinaryIO", PagedFile(self, location.href))
 
     def filesystem_path(self, href: Href) -> Path | None:
         """The path of a local file, or None where the href is remote."""

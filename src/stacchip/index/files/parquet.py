@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +15,7 @@ from stacchip.index.files.item_records import RECORD_SCHEMA
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import local_path, redact
+from stacchip.storage.remote_file import ExactFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import pyarrow.compute as pc
 
-    from stacchip.storage import Identity, Storage
+    from stacchip.storage import Storage
 
 __all__ = ["ROWS_PER_GROUP", "ParquetFile", "chips_writer", "open_parquet", "records_writer"]
 
@@ -45,8 +45,6 @@ _MEASURED: Final = [
 ]
 # A round trip costs what a megabyte does: smaller remote files are fetched whole.
 _SMALL_BYTES: Final = 1 << 20
-# What is fetched of a larger one at first: the footer of a few hundred row groups.
-_TAIL_BYTES: Final = 256 << 10
 _GROUPS_AHEAD: Final = 8
 _FORMAT: Final = ds.ParquetFileFormat()
 
@@ -85,7 +83,7 @@ class ParquetFile:
 
     href: str
     fragment: ds.ParquetFileFragment
-    remote: _RangeFile | None = None
+    remote: ExactFile | None = None
 
     @property
     def schema(self) -> pa.Schema:
@@ -186,7 +184,7 @@ def open_parquet(href: str, storage: Storage, *, size_bytes: int = -1) -> Parque
         elif 0 <= size_bytes <= _SMALL_BYTES:
             fragment = _FORMAT.make_fragment(pa.BufferReader(storage.read(href)))
         else:
-            remote = _RangeFile.open(href, storage)
+            remote = ExactFile.open(storage, href)
             fragment = _FORMAT.make_fragment(remote.reopen())
         fragment.ensure_complete_metadata()
     except StacchipError:
@@ -197,61 +195,3 @@ def open_parquet(href: str, storage: Storage, *, size_bytes: int = -1) -> Parque
             href=redact(href),
         ) from error
     return ParquetFile(href, fragment, remote)
-
-
-class _RangeFile(io.RawIOBase):
-    """A remote object as a file that requests just the ranges that are read.
-
-    pyarrow knows the ranges that it needs and joins them: reading ahead would load row groups and
-    columns that nobody asked for. The object's last bytes are kept, for they hold the footer.
-    """
-
-    def __init__(self, href: str, storage: Storage, identity: Identity, tail: bytes) -> None:
-        super().__init__()
-        self._href = href
-        self._storage = storage
-        self._identity = identity
-        self._tail = tail
-        self._size = identity.size_bytes or len(tail)
-        self._position = 0
-
-    @classmethod
-    def open(cls, href: str, storage: Storage) -> _RangeFile:
-        """Fetch what tells the size and holds the footer."""
-        identity = storage.stat(href)
-        if identity.size_bytes is None:  # a web server that does not tell
-            blob = storage.read_blob(href)
-            return cls(href, storage, blob.identity, bytes(blob.data))
-        start = max(0, identity.size_bytes - _TAIL_BYTES)
-        length = identity.size_bytes - start
-        blob = storage.read_range(href, start, length, expect=identity)
-        return cls(href, storage, identity, bytes(blob.data))
-
-    def reopen(self) -> _RangeFile:
-        """The same file at its start, for another thread."""
-        return _RangeFile(self._href, self._storage, self._identity, self._tail)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = origin + offset
-        return self._position
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = max(0, self._size - self._position)
-        length = left if size is None or size < 0 else min(size, left)
-        start = self._position
-        self._position += length
-        in_tail = start - (self._size - len(self._tail))
-        if in_tail >= 0:
-            return self._tail[in_tail : in_tail + length]
-        blob = self._storage.read_range(self._href, start, length, expect=self._identity)
-        return bytes(blob.data)
