@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ from stacchip.errors import AccessDenied, ObjectNotFound, StorageError
 from stacchip.raster.gdal import convert_to_cog
 from stacchip.runtime.whole_file import scratch_folder
 from stacchip.storage import redact
+from stacchip.storage.retry import repeat_step
 from stacchip.storage.s3.server_copy import copy_by_store
 
 if TYPE_CHECKING:
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
 
     from stacchip.raster.gdal import Conversion
     from stacchip.storage import Storage
-
-TRIES = 3
-WAIT_S = 1.0
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,19 +94,14 @@ def convert_file(original: Original, target: str, conversion: Conversion, storag
 
 
 def _persist(step: Callable[[], None], href: str) -> None:
-    """Take a step again where it may succeed then.
+    """Take a step, and again if it may succeed then.
 
     Single requests are repeated by the storage; this is for a whole upload, which cannot be resumed
     in the middle and which another job may have aborted.
     """
-    for attempt in range(1, TRIES + 1):
-        try:
-            return step()
-        except StorageError as error:
-            source_is_gone = isinstance(error, ObjectNotFound) and error.href != redact(href)
-            hopeless = isinstance(error, AccessDenied) or source_is_gone
-            if hopeless or attempt == TRIES:
-                raise
-            _log.warning("%s: %s; trying again", redact(href), error)
-            time.sleep(WAIT_S * attempt)
-    return None
+
+    def may_repeat(error: StorageError) -> bool:
+        source_is_gone = isinstance(error, ObjectNotFound) and error.href != redact(href)
+        return not isinstance(error, AccessDenied) and not source_is_gone
+
+    repeat_step(step, href, may_repeat=may_repeat)

@@ -17,7 +17,9 @@ PART = 8 * 1024 * 1024
 PARTS_AHEAD = 3
 
 
-def read_parts(reader: RangeReader, href: str, first: Blob, size_bytes: int) -> Iterator[memoryview]:
+def read_parts(
+    reader: RangeReader, href: str, first: Blob, size_bytes: int
+) -> Iterator[memoryview]:
     """The whole object in parts, of which the next few are fetched while one is used.
 
     Args:

@@ -1,4 +1,22 @@
-"""The one retry policy, over every transport."""
+"""Trying again: the one policy for requests, and the one for steps of several requests.
+
+Everything in stacchip that is tried again, where, and why there:
+
+- A request of a web server, an object store, a token service or a STAC API: `persist`. One policy
+  over all transports honours `Retry-After` and keeps one deadline.
+- A request refused because of an old signature, or sent to the wrong region: `requester.py`, at
+  once. The cause is known, and mended before the second attempt.
+- A part of a multipart upload: obstore, set up in `transports/object_clients.py`. Only obstore can
+  send a single part again; `persist` would need the whole stream again.
+- boto3's requests (aborting uploads, copies inside S3): botocore, set up in `s3/client.py`. It
+  knows S3's errors better than anything around it could.
+- A whole copy, conversion or upload of a file: `repeat_step`, called in `collect/transfer.py`. An
+  upload that failed in the middle, or that another job aborted, begins again.
+- A row of a run on Dask whose worker died: Dask, by `RETRIES` in `collect/run.py`. The dead worker
+  cannot try again by itself.
+
+Nothing else is repeated: urllib3's own retries are switched off.
+"""
 
 from __future__ import annotations
 
@@ -23,21 +41,21 @@ T = TypeVar("T")
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 15.0
 SPREAD_S = 0.25
-# dice of our own: a training that seeded Python's draws the same whatever a store did
+# not Python's global generator: a training that seeded it draws the same whatever a store did
 _DICE = random.Random()  # noqa: S311 - spreads load, guards nothing
 
 
 def persist(attempt: Callable[[float], T], href: str, options: StorageOptions) -> T:
-    """Try until it succeeds, the attempts are used up, or the deadline passes.
+    """Try a request until it succeeds, the attempts are used up, or the deadline passes.
 
     Waits are drawn from 0 to 0.2, 0.4, 0.8 ... 15 s (full jitter), and are never shorter than a
     `Retry-After`. An answer that carries one does not count as an attempt: a busy server slows a
-    job down, it does not fail it; only the deadline ends that.
+    job down but does not fail it; only the deadline ends that.
 
     Args:
-        attempt: Called with the time (`time.monotonic()`) at which it must be over; raises
-            `TransientError` where another attempt may succeed.
-        href: What is fetched, for messages.
+        attempt: Called with the time (`time.monotonic()`) by which it must be over; raises
+            `TransientError` if another attempt may succeed.
+        href: What is requested, for messages.
         options: `max_attempts` and `deadline_s`.
 
     Raises:
@@ -56,8 +74,50 @@ def persist(attempt: Callable[[float], T], href: str, options: StorageOptions) -
     return retrying(attempt, until_s)
 
 
+def repeat_step(
+    step: Callable[[], T],
+    href: str,
+    *,
+    may_repeat: Callable[[StorageError], bool],
+    tries: int = 3,
+    wait_s: float = 1.0,
+) -> T:
+    """Take a step of several requests, each with its own attempts, and take it again if it fails.
+
+    Args:
+        step: What to do; it starts from the beginning each time.
+        href: What it is done for, for the log.
+        may_repeat: Called with the error; False if the step cannot succeed.
+        tries: How often to try.
+        wait_s: Seconds before the second try; twice as long before the third, and so on.
+
+    Raises:
+        StorageError: The error of the last try, unchanged.
+
+    Example:
+        >>> repeat_step(lambda: "done", "s3://bucket/key", may_repeat=lambda error: True)
+        'done'
+    """
+
+    def is_worth_it(error: BaseException) -> bool:
+        return isinstance(error, StorageError) and may_repeat(error)
+
+    def log(state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        logger.warning("%s: %s; trying again", redact(href), error)
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(is_worth_it),
+        wait=tenacity.wait_incrementing(start=wait_s, increment=wait_s),
+        stop=tenacity.stop_after_attempt(tries),
+        before_sleep=log,
+        reraise=True,
+    )
+    return retrying(step)
+
+
 class _Policy:
-    """What tenacity asks about one request: `may_repeat` after each failure, then the rest."""
+    """Answers tenacity's questions about one request: `may_repeat` first, then the others."""
 
     failure: TransientError
 
@@ -82,7 +142,7 @@ class _Policy:
         if self.failure.retry_after_s is None:
             longest_s = min(FIRST_WAIT_S * 2.0 ** min(state.attempt_number - 1, 10), LONGEST_WAIT_S)
             return _DICE.uniform(0.0, longest_s)
-        # all clients were told the same time: spread them behind it
+        # all clients got the same time: spread them behind it
         return self.failure.retry_after_s + _DICE.uniform(0.0, SPREAD_S)
 
     def is_over(self, state: tenacity.RetryCallState) -> bool:
@@ -95,16 +155,16 @@ class _Policy:
         failure, tries = self.failure, state.attempt_number
         if not self.is_late(state):
             raise StorageError(
-                f"{self.shown} could not be had in {tries} attempts, the last ended in "
-                f"{failure.reason}. Try later, or raise StorageOptions(max_attempts=...).",
+                f"{self.shown}: {tries} attempts failed, the last with {failure.reason}. "
+                "Try later, or raise StorageOptions(max_attempts=...).",
                 href=self.shown,
                 status=failure.status,
             )
         wait_s = failure.retry_after_s
-        asked = "" if wait_s is None else f" and asked to wait {wait_s:.0f} s"
+        asked = "" if wait_s is None else f" and a request to wait {wait_s:.0f} s"
         raise StorageTimeout(
-            f"{self.shown} did not come within {self.options.deadline_s:g} s: {tries} attempts in "
-            f"{state.seconds_since_start:.1f} s, the last ended in {failure.reason}{asked}. "
+            f"{self.shown} did not answer within {self.options.deadline_s:g} s: {tries} attempts "
+            f"in {state.seconds_since_start:.1f} s, the last ended with {failure.reason}{asked}. "
             "Try later, or raise StorageOptions(deadline_s=...).",
             href=self.shown,
             status=failure.status,
