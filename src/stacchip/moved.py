@@ -98,7 +98,7 @@ MOVED = {
     "storage.objects": "storage.transports.objects",
     "storage.planetary": "storage.transports.planetary_computer",
     "storage.process": "runtime.per_process",
-    "storage.region": "storage.transports.region",
+    "storage.region": "storage.transports.object_clients",
     "storage.stores": "storage.transports.object_clients",
     "storage.threads": "runtime.concurrently",
     "storage.web": "storage.transports.web",

@@ -11,7 +11,7 @@ from stacchip.errors import CorruptBlock
 from stacchip.raster.blocks import Block, block_number
 from stacchip.raster.cache import Caches, block_key
 from stacchip.runtime.pools import decoders, fetchers
-from stacchip.storage import redact
+from stacchip.storage import local_path, redact
 from stacchip.storage.ranges import join_ranges
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class BlockAddress:
     def on_disk(self) -> DiskCache | None:
         """Where the block's bytes are kept; nowhere, where the file is local."""
         disk = self.caches.encoded
-        return None if disk is None or self.storage.filesystem_path(self.href) else disk
+        return None if disk is None or local_path(self.href) else disk
 
 
 class Fetching:

@@ -13,7 +13,6 @@ from stacchip.runtime.per_process import PerProcess
 from stacchip.storage.href import Location, parse_href
 from stacchip.storage.retry import persist
 from stacchip.storage.transports import object_clients, objects, planetary_computer
-from stacchip.storage.transports.region import find_bucket_region
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -63,16 +62,16 @@ class Requester:
             try:
                 return request(url, options, until_s)
             except AccessDenied:
-                if self.sign != "auto" or not planetary_computer.renew(location.key, url):
+                if self.sign != "auto" or not planetary_computer.SIGNER.renew(location.key, url):
                     raise
             self.counters.add(1)
-            return request(planetary_computer.sign(location.key, options), options, until_s)
+            return request(planetary_computer.SIGNER.sign(location.key, options), options, until_s)
 
         return persist(attempt, location.key, options)
 
     def _sign(self, url: str, options: StorageOptions) -> str:
         if self.sign == "auto":
-            return planetary_computer.sign(url, options)
+            return planetary_computer.SIGNER.sign(url, options)
         return self.sign(url) if self.sign else url
 
     def ask_store(
@@ -95,8 +94,8 @@ class Requester:
                 try:
                     return request(object_clients.open_store(location, here, timeout_s, mode))
                 except objects.WrongRegionError:
-                    found = find_bucket_region(location.root, options, until_s)
-                object_clients.learn_region(location, options, region, found)
+                    pass
+                object_clients.find_region(location, options, region, until_s)
 
         # obstore repeats parts by itself, and a stream that was sent cannot be sent again
         limits = replace(options, max_attempts=1) if mode == "parts" else options

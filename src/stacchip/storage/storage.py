@@ -213,12 +213,6 @@ class Storage:
             return False
         return True
 
-    def is_folder(self, href: Href) -> bool:
-        """Whether any object lies below the href; over HTTP nobody can tell, so False."""
-        if parse_href(os.fspath(href)).scheme == "http":
-            return False
-        return next(iter(self.list(href)), None) is not None
-
     def open(self, href: Href) -> BinaryIO:
         """A read-only, seekable file; remote ones are made of cached range reads.
 
@@ -229,11 +223,6 @@ class Storage:
         if location.scheme == "file":
             return local.open_file(location.key)
         return cast("BinaryIO", PagedFile(self, location.href))
-
-    def filesystem_path(self, href: Href) -> Path | None:
-        """The path of a local file, or None where the href is remote."""
-        location = parse_href(os.fspath(href))
-        return Path(location.key) if location.scheme == "file" else None
 
     def list(self, prefix: Href) -> Iterator[Entry]:
         """All objects below a folder, however deep; none where there is no such folder.
@@ -336,7 +325,11 @@ class Storage:
         )
 
     def _copy_inside(self, origin: Location, place: Location) -> bool:
-        """Let the store copy; False where the object is too large for that (S3: 5 GiB)."""
+        """Let the store copy within a bucket; False if the object is too large (S3: 5 GiB).
+
+        obstore copies within one client's bucket, in every kind of store. From one bucket to another
+        is S3's own affair, needs boto3, and is `storage.s3.server_copy`.
+        """
         try:
             self._requester.ask_store(origin, lambda s: objects.copy(s, origin, place), mode="put")
         except StorageError as error:

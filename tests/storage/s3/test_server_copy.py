@@ -17,8 +17,7 @@ DATA = bytes(range(256)) * 40_000  # 10 MB: two parts, where it comes through us
 
 
 @pytest.fixture
-def source(outside, monkeypatch):
-    monkeypatch.setattr(server_copy, "_refused", set())
+def source(outside):
     href = "s3://public-bucket/scene/red band.tif"
     outside.storage.write(href, DATA)
     outside.proxy.forget()
@@ -49,20 +48,27 @@ def test_the_store_copies_from_bucket_to_bucket(outside, source):
     assert fetched(outside) == 0
 
 
-def test_a_copy_that_is_refused_comes_through_us_and_is_not_tried_again(outside, source):
+def test_a_copy_that_is_refused_is_not_tried_again(outside, source):
     outside.proxy.set(
         fail_rate=1, fail_status=403, fail_methods=("PUT",), fail_prefix="/archive/", fail_count=1
     )
-    storage = Storage(options=proxied(outside))
+    storage, refused = Storage(options=proxied(outside)), set()
     for number in range(2):
         target = f"s3://archive/refused/{number}.tif"
-        copy_file(source, target, storage)
-        assert outside.storage.read(target) == DATA
-    assert fetched(outside) >= 4
-    puts = [
-        r for r in outside.proxy.requests() if r.method == "PUT" and "partNumber" not in r.query
-    ]
-    assert len(puts) == 1
+        assert not server_copy.copy_by_store(source.href, target, storage, refused=refused)
+        assert not outside.storage.exists(target)
+    assert refused == {("public-bucket", "archive")}
+    assert sum(request.method == "PUT" for request in outside.proxy.requests()) == 1
+
+
+def test_a_copy_that_fails_comes_through_us(outside, source):
+    outside.proxy.set(
+        fail_rate=1, fail_status=409, fail_methods=("PUT",), fail_prefix="/archive/", fail_count=1
+    )
+    target = "s3://archive/failed/red.tif"
+    copy_file(source, target, Storage(options=proxied(outside)))
+    assert outside.storage.read(target) == DATA
+    assert fetched(outside) >= 2
 
 
 def test_what_another_service_has_comes_through_us(outside, source):

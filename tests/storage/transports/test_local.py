@@ -108,8 +108,6 @@ def test_a_folder_is_listed_in_order_with_all_below_it(tmp_path: Path) -> None:
     ]
     assert [e.size_bytes for e in entries] == [5, 7, 7, 9]
     assert list(storage.list(tmp_path / "none")) == []
-    assert storage.is_folder(tmp_path)
-    assert not storage.is_folder(tmp_path / "a.tif")
     storage.delete(tmp_path / "a.tif")
     storage.delete(tmp_path / "a.tif")
     assert not storage.exists(tmp_path / "a.tif")
@@ -184,8 +182,6 @@ def test_copy_and_open_of_local_files(tmp_path: Path) -> None:
     storage.copy(tmp_path / "a.bin", tmp_path / "b" / "a.bin")
     with storage.open(tmp_path / "b" / "a.bin") as opened:
         assert opened.read() == storage.read(tmp_path / "a.bin")
-    assert storage.filesystem_path(f"file://{tmp_path}/a.bin") == tmp_path / "a.bin"
-    assert storage.filesystem_path("s3://b/a.bin") is None
 
 
 def test_large_objects_are_refused_where_a_limit_is_given(tmp_path: Path) -> None:

@@ -112,8 +112,6 @@ def test_more_than_a_page_of_keys_is_listed(s3: Storage) -> None:
     assert sorted(entry.href for entry in entries) == sorted(hrefs)
     assert all(entry.size_bytes == len(entry.href) % 5 for entry in entries)
     assert list(s3.list("s3://private/none")) == []
-    assert s3.is_folder("s3://private/many/3")
-    assert not s3.is_folder("s3://private/manyother.txt")
 
 
 @needs_server

@@ -18,7 +18,12 @@ import pytest
 from servers.range_server import Fault, RangeServer
 from stacchip.errors import AccessDenied, StorageError
 from stacchip.storage import Storage, StorageOptions, unsign
-from stacchip.storage.transports import planetary_computer
+from stacchip.storage.transports.planetary_computer import (
+    ENDPOINT_VARIABLE,
+    RENEW_BEFORE_S,
+    SIGNER,
+    Signer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +75,7 @@ def pc(tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch) -> Ite
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         # each test has an endpoint, and so tokens, of its own
-        monkeypatch.setenv(planetary_computer.ENDPOINT_VARIABLE, server.url("token"))
+        monkeypatch.setenv(ENDPOINT_VARIABLE, server.url("token"))
         yield server
 
 
@@ -91,7 +96,7 @@ def test_an_href_is_signed_when_it_is_read_with_one_token(
 def test_a_token_is_renewed_before_it_ends(
     pc: RangeServer, service: Service, storage: Storage
 ) -> None:
-    service.lifetime_s = planetary_computer.RENEW_BEFORE_S + 0.8
+    service.lifetime_s = RENEW_BEFORE_S + 0.8
     assert read(storage) == CONTENT
     assert read(storage) == CONTENT
     assert service.given == 1
@@ -127,7 +132,7 @@ def test_a_busy_token_service_is_waited_for(
 
 
 def test_a_token_service_that_failed_is_not_asked_for_each_file(
-    pc: RangeServer, service: Service, monkeypatch: pytest.MonkeyPatch
+    pc: RangeServer, service: Service
 ) -> None:
     path = "/token/modiseuwest/modis-061"
     pc.always(path, Fault(status=500))
@@ -136,9 +141,21 @@ def test_a_token_service_that_failed_is_not_asked_for_each_file(
         with pytest.raises(StorageError, match="500"):
             read(storage)
     assert pc.by_path[path] == 2
+
+
+def test_a_token_service_that_failed_is_asked_again_after_a_while(
+    pc: RangeServer, service: Service
+) -> None:
+    path = "/token/modiseuwest/modis-061"
+    pc.always(path, Fault(status=500))
+    signer, options = Signer(ask_again_s=0.5), StorageOptions(max_attempts=1)
+    for _ in range(2):
+        with pytest.raises(StorageError, match="500"):
+            signer.sign(HREF, options)
+    assert pc.by_path[path] == 1
     pc.always(path, None)
-    monkeypatch.setattr(planetary_computer, "ASK_AGAIN_S", 0.0)
-    assert read(storage) == CONTENT
+    time.sleep(0.5)
+    assert "sig=SIGNATURE1" in signer.sign(HREF, options)
 
 
 def test_other_hrefs_are_left_alone(pc: RangeServer, service: Service, storage: Storage) -> None:
@@ -150,7 +167,7 @@ def test_other_hrefs_are_left_alone(pc: RangeServer, service: Service, storage: 
         "https://modiseuwest.blob.core.windows.net.evil.example/modis-061/a.bin",
         "https://modiseuwest.blob.core.windows.net/",
     ):
-        assert planetary_computer.sign(href, options) == href
+        assert SIGNER.sign(href, options) == href
     assert service.given == 0
     assert Storage(sign=None).sign is None
     with pytest.raises(AccessDenied):
@@ -159,20 +176,20 @@ def test_other_hrefs_are_left_alone(pc: RangeServer, service: Service, storage: 
 
 
 def test_an_answer_without_a_token_is_an_error(
-    pc: RangeServer, service: Service, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    pc: RangeServer, service: Service
 ) -> None:
-    monkeypatch.setattr(planetary_computer, "ASK_AGAIN_S", 0.0)
+    signer, options = Signer(ask_again_s=0.0), StorageOptions(max_attempts=2)
     for body in (b"<html>", b"{}", b'{"token": 5, "msft:expiry": "2030-01-01T00:00:00Z"}', b"[1]"):
         pc.route("/token", lambda _, body=body: (200, {}, body))
         with pytest.raises(StorageError, match="did not answer with a token"):
-            read(storage)
+            signer.sign(HREF, options)
     pc.route("/token", lambda _: (200, {}, b" " * 100_000))
     with pytest.raises(StorageError, match="larger than"):
-        read(storage)
+        signer.sign(HREF, options)
 
 
 def test_a_signature_is_stripped_before_it_is_stored(pc: RangeServer) -> None:
-    signed = planetary_computer.sign(HREF, StorageOptions())
+    signed = SIGNER.sign(HREF, StorageOptions())
     assert "sig=" in signed
     assert unsign(signed) == HREF
 

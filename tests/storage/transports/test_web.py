@@ -171,7 +171,7 @@ def test_exists_asks_and_does_not_guess(server: RangeServer, storage: Storage) -
 def test_the_attempts_end_and_name_the_last_failure(server: RangeServer) -> None:
     storage = Storage(options=StorageOptions(max_attempts=3))
     server.always("/a.bin", Fault(status=502))
-    with pytest.raises(StorageError, match=r"in 3 attempts.*HTTP 502 Bad Gateway") as caught:
+    with pytest.raises(StorageError, match=r"3 attempts failed.*HTTP 502 Bad Gateway") as caught:
         storage.read_range(server.url("a.bin"), 0, 10)
     assert caught.value.status == 502
     assert not isinstance(caught.value, StorageTimeout)
@@ -211,7 +211,7 @@ def test_a_wait_beyond_the_deadline_is_not_begun(server: RangeServer) -> None:
     storage = Storage(options=StorageOptions(deadline_s=5))
     server.always("/a.bin", Fault(status=503, headers={"Retry-After": "3600"}))
     start = time.monotonic()
-    with pytest.raises(StorageTimeout, match=r"HTTP 503.*asked to wait 3600 s") as caught:
+    with pytest.raises(StorageTimeout, match=r"HTTP 503.*a request to wait 3600 s") as caught:
         storage.read(server.url("a.bin"))
     assert time.monotonic() - start < 2
     assert caught.value.status == 503
@@ -613,7 +613,6 @@ def test_a_web_server_is_not_written_to(server: RangeServer, storage: Storage) -
     ):
         with pytest.raises(UsageError, match="a web server cannot be"):
             act()
-    assert not storage.is_folder(url)
     assert server.requests == 0
 
 

@@ -1,8 +1,11 @@
-"""Copying by the store itself: S3's CopyObject, from one bucket into another.
+"""Let S3 copy from one bucket into another (CopyObject), so that no byte passes this machine.
 
-Not a byte comes here, where a copy through this machine takes each down and up again. It is tried
-where one S3 service has both buckets, with the keys that write: these may be refused what anybody
-may read (a role whose policy names its own bucket only), and some services cannot do it at all.
+This is tried if one S3 service has both buckets, with the keys that write. These keys may be refused
+what anyone may read (a role whose policy names its own bucket only), and some services cannot copy
+at all: the caller then copies through this machine.
+
+Copies within one bucket, in any kind of store, are `Storage.copy`'s own, through obstore. obstore
+has no copy between buckets, hence boto3 here.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from stacchip.runtime.per_process import PerProcess
 from stacchip.storage import redact
 from stacchip.storage.s3.client import open_client
 
@@ -18,29 +22,35 @@ if TYPE_CHECKING:
     from stacchip.storage import Storage
 
 _log = logging.getLogger(__name__)
-# docs.aws.amazon.com, CopyObject: what is larger has to be copied in parts
+# docs.aws.amazon.com, CopyObject: larger objects have to be copied in parts
 _LARGEST: Final = 5 << 30
-# pairs of buckets between which a copy was refused: it is not tried again for each file
+# what says that no copy between the two buckets will be allowed
 _REFUSALS: Final = (400, 401, 403, 405, 501)
-_refused: set[tuple[str, str]] = set()
+# copies run in many threads; sets are changed at once
+_REFUSED: PerProcess[set[tuple[str, str]]] = PerProcess(set)
 
 
-def copy_by_store(source: str, target: str, storage: Storage) -> bool:
-    """Let the store copy an object; whether it did. Where it did not, nothing was written.
+def copy_by_store(
+    source: str, target: str, storage: Storage, *, refused: set[tuple[str, str]] | None = None
+) -> bool:
+    """Let the store copy an object; return False if it did not, and then nothing was written.
 
     The copy appears whole or not at all, and is of the version that was there when this began.
 
     Args:
         source: An href.
         target: An href.
-        storage: How both are reached.
+        storage: Reads the source's identity, and knows how to reach both.
+        refused: Pairs of buckets between which a copy was refused, so that it is not tried again
+            for each file; by default those of this process.
 
     Raises:
-        StorageError: The source is not there, or cannot be looked at.
+        StorageError: The source does not exist, or cannot be looked at.
     """
+    refused = _REFUSED.get() if refused is None else refused
     origin, place = urlsplit(source), urlsplit(target)
     between = (origin.netloc, place.netloc)
-    if between in _refused or not _have_one_service(source, target, storage):
+    if between in refused or not _have_one_service(source, target, storage):
         return False
     try:
         from botocore.exceptions import BotoCoreError, ClientError  # an extra
@@ -65,14 +75,14 @@ def copy_by_store(source: str, target: str, storage: Storage) -> bool:
     except (BotoCoreError, ClientError) as error:
         code, status = _read_answer(error)
         if status in _REFUSALS:
-            _refused.add(between)
-        _log.info("%s is not copied by the store (%s): it goes through us", redact(source), code)
+            refused.add(between)
+        _log.info("the store does not copy %s (%s): it goes through us", redact(source), code)
         return False
     return True
 
 
 def _have_one_service(source: str, target: str, storage: Storage) -> bool:
-    """Whether one S3 service has both, and the keys that write to it may be shown for reading."""
+    """Return True if one S3 service has both, and the keys that write may be shown for reading."""
     if not source.startswith("s3://") or not target.startswith("s3://"):
         return False
     there, here = (storage.options_for(href).with_environment() for href in (source, target))
@@ -85,7 +95,7 @@ def _have_one_service(source: str, target: str, storage: Storage) -> bool:
 
 
 def _read_answer(error: Any) -> tuple[str, int | None]:
-    """Code and HTTP status of what the store answered, without the text, which may show a key."""
+    """Return code and HTTP status of the store's answer, without its text, which may show a key."""
     answer = getattr(error, "response", {})
     code = answer.get("Error", {}).get("Code", type(error).__name__)
     return str(code), answer.get("ResponseMetadata", {}).get("HTTPStatusCode")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from stacchip.errors import StorageError, UsageError
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage.href import redact
+from stacchip.storage.transports import web
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from stacchip.storage.href import Location
     from stacchip.storage.options import StorageOptions
 
+_GLOBAL_ENDPOINT = "https://s3.amazonaws.com"
 # "put" has no limit on silence, for a store is silent while it is sent to; "parts" has retries too
 Mode = Literal["read", "put", "parts"]
 
@@ -186,22 +188,29 @@ class StaticKeys:
 
 
 def known_region(location: Location, options: StorageOptions) -> str | None:
-    """The region that a bucket turned out to be in, else the one of the options."""
+    """Return the region that a bucket turned out to be in, else the one of the options."""
     return _REGIONS.get().get((options.endpoint, location.root)) or options.region
 
 
-def learn_region(
-    location: Location, options: StorageOptions, tried: str | None, found: str | None
+def find_region(
+    location: Location, options: StorageOptions, tried: str | None, until_s: float
 ) -> None:
-    """Remember the region that a bucket turned out to be in.
+    """Ask S3 for the region of a bucket that is not in the one tried, and remember it.
+
+    S3 names it in a header of every answer to HEAD, even if it refuses access.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html
 
     Raises:
-        StorageError: It is unknown, or the one that was tried.
+        StorageError: The store does not say, or says the one that was tried.
     """
+    url = f"{(options.endpoint or _GLOBAL_ENDPOINT).rstrip('/')}/{location.root}"
+    with web.send("HEAD", url, {}, replace(options, headers={}), until_s) as answer:
+        answer.read()
+        found = answer.headers.get("x-amz-bucket-region")
     if found is None or found == tried:
         raise StorageError(
-            f"{location.scheme}://{location.root} lies in another region, which the store does not "
-            "tell. Pass StorageOptions(region=...).",
+            f"{location.scheme}://{location.root} is in another region, which the store does not "
+            "name. Pass StorageOptions(region=...).",
             href=redact(location.href),
         )
     _REGIONS.get()[options.endpoint, location.root] = found

@@ -1,8 +1,12 @@
-"""Planetary Computer: hrefs signed when they are read, with tokens that are renewed.
+"""Planetary Computer: sign hrefs when they are read, with tokens that are renewed.
 
-Its imagery lies in Azure containers, which answer only to a shared access signature; tokens are
-given out freely, for a container, and end after 45 minutes or so.
+Its imagery lies in Azure containers, which answer only to a shared access signature. Tokens are
+free, hold for one container, and expire after about 45 minutes.
 https://planetarycomputer.microsoft.com/docs/concepts/sas/
+
+`obstore.auth.planetary_computer` gives such tokens to obstore's Azure client. The hrefs of the
+catalogue are web addresses, though, and are read as such: one transport then reads all of them, and
+a token that the store refuses is renewed at once, which obstore's clients cannot be asked to do.
 """
 
 from __future__ import annotations
@@ -27,15 +31,19 @@ if TYPE_CHECKING:
 
 ENDPOINT = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
 ENDPOINT_VARIABLE = "STACCHIP_PC_SAS_URL"
+"""The environment variable that names another token service.
+
+All other variables of ours are read by the command line alone. This one also holds for the library:
+a job reads imagery through many `Storage` objects, and none of their makers knows the service.
+"""
 HOST_SUFFIX = ".blob.core.windows.net"
 RENEW_BEFORE_S = 60.0
-ASK_AGAIN_S = 30.0
 LARGEST_ANSWER = 64 * 1024
 
 
 @dataclass
 class _Token:
-    """The signature for one container; `query` is "" where the container needs none."""
+    """The signature for one container; `query` is "" if the container needs none."""
 
     query: str = ""
     ends_at_s: float = 0.0  # time.time()
@@ -47,81 +55,90 @@ class _Token:
         return f"_Token(ends_at_s={self.ends_at_s})"
 
 
-# by endpoint, account and container
-_TOKENS: PerProcess[dict[tuple[str, str, str], _Token]] = PerProcess(dict)
-
-
-def sign(href: str, options: StorageOptions) -> str:
-    """The href with a signature, if it is of a container that Planetary Computer knows.
-
-    One that is signed already, and any other, is returned as it is. Threads that need the same
-    token wait for one request.
-
-    Raises:
-        StorageError: The token service did not answer.
-    """
-    found = _find_token(href)
-    if found is None:
-        return href
-    key, token = found
-    if token.ends_at_s <= time.time():
-        with token.lock:
-            if token.ends_at_s <= time.time():
-                _renew(token, key, options)
-    if not token.query:
-        return href
-    return f"{href}{'&' if '?' in href else '?'}{token.query}"
-
-
-def _renew(token: _Token, key: tuple[str, str, str], options: StorageOptions) -> None:
-    """Fetch a token; a service that just failed, after all attempts, is not asked for each file."""
-    if token.failure and time.time() < token.failed_at_s + ASK_AGAIN_S:
-        raise StorageError(token.failure, href="/".join(key))
-    try:
-        token.query, token.ends_at_s = _fetch(key, options)
-    except AccessDenied:
-        raise  # at the first attempt
-    except StorageError as error:
-        token.failed_at_s, token.failure = time.time(), str(error)
-        raise
-    token.failure = ""
-
-
-def renew(href: str, refused: str) -> bool:
-    """Drop the token that signed `refused`; False where none did, so that nothing can be renewed.
+class Signer:
+    """Signs hrefs of Planetary Computer's containers; one serves all threads of a process.
 
     Args:
-        href: The unsigned href.
-        refused: The signed one, which the store answered with 403.
+        ask_again_s: A service that failed, after all attempts, is left alone for this long: it is
+            not asked again for each file.
     """
-    found = _find_token(href)
-    if found is None:
-        return False
-    token = found[1]
-    with token.lock:
+
+    def __init__(self, *, ask_again_s: float = 30.0) -> None:
+        self.ask_again_s = ask_again_s
+        # by endpoint, account and container
+        self._tokens: PerProcess[dict[tuple[str, str, str], _Token]] = PerProcess(dict)
+
+    def sign(self, href: str, options: StorageOptions) -> str:
+        """Return an href with a signature, if it is in a container that Planetary Computer knows.
+
+        An href that is signed already, and any other, is returned unchanged. Threads that need the
+        same token wait for one request.
+
+        Raises:
+            StorageError: The token service did not answer.
+        """
+        found = self._find_token(href)
+        if found is None:
+            return href
+        key, token = found
+        if token.ends_at_s <= time.time():
+            with token.lock:
+                if token.ends_at_s <= time.time():
+                    self._fetch(token, key, options)
         if not token.query:
+            return href
+        return f"{href}{'&' if '?' in href else '?'}{token.query}"
+
+    def renew(self, href: str, refused: str) -> bool:
+        """Drop the token that signed `refused`; False if none did, so that nothing can be renewed.
+
+        Args:
+            href: The unsigned href.
+            refused: The signed one, which the store answered with 403.
+        """
+        found = self._find_token(href)
+        if found is None:
             return False
-        if refused.endswith(token.query):  # else another thread has renewed it
-            token.ends_at_s = 0.0
-    return True
+        token = found[1]
+        with token.lock:
+            if not token.query:
+                return False
+            if refused.endswith(token.query):  # else another thread has renewed it
+                token.ends_at_s = 0.0
+        return True
+
+    def _fetch(self, token: _Token, key: tuple[str, str, str], options: StorageOptions) -> None:
+        if token.failure and time.time() < token.failed_at_s + self.ask_again_s:
+            raise StorageError(token.failure, href="/".join(key))
+        try:
+            token.query, token.ends_at_s = _fetch_token(key, options)
+        except AccessDenied:
+            raise  # at the first attempt
+        except StorageError as error:
+            token.failed_at_s, token.failure = time.time(), str(error)
+            raise
+        token.failure = ""
+
+    def _find_token(self, href: str) -> tuple[tuple[str, str, str], _Token] | None:
+        """Return the (possibly empty) token for an href; None if it is not to be signed."""
+        if HOST_SUFFIX not in href:
+            return None
+        split = urlsplit(href)
+        host = split.hostname or ""
+        container = split.path.lstrip("/").partition("/")[0]
+        if not host.endswith(HOST_SUFFIX) or not container or re.search(r"(^|&)sig=", split.query):
+            return None
+        endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
+        key = (endpoint.rstrip("/"), host.removesuffix(HOST_SUFFIX), container)
+        return key, self._tokens.get().setdefault(key, _Token())
 
 
-def _find_token(href: str) -> tuple[tuple[str, str, str], _Token] | None:
-    """The (possibly empty) token for an href; None where it is not to be signed."""
-    if HOST_SUFFIX not in href:
-        return None
-    split = urlsplit(href)
-    host = split.hostname or ""
-    container = split.path.lstrip("/").partition("/")[0]
-    if not host.endswith(HOST_SUFFIX) or not container or re.search(r"(^|&)sig=", split.query):
-        return None
-    endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
-    key = (endpoint.rstrip("/"), host.removesuffix(HOST_SUFFIX), container)
-    return key, _TOKENS.get().setdefault(key, _Token())
+SIGNER = Signer()
+"""The signer of every `Storage(sign="auto")`."""
 
 
-def _fetch(key: tuple[str, str, str], options: StorageOptions) -> tuple[str, float]:
-    """Ask for a token: (query, time of its end)."""
+def _fetch_token(key: tuple[str, str, str], options: StorageOptions) -> tuple[str, float]:
+    """Ask for a token, and return its query and when to renew it."""
     url = "/".join(key)
     try:
         blob = persist(lambda until_s: web.get(url, options, until_s, LARGEST_ANSWER), url, options)
@@ -136,7 +153,7 @@ def _fetch(key: tuple[str, str, str], options: StorageOptions) -> tuple[str, flo
         query, expiry = answer["token"], answer["msft:expiry"]
         ends_at_s = datetime.fromisoformat(expiry).timestamp()
     except (ValueError, KeyError, TypeError):
-        query = None  # and the error's text, which may hold a token, is let go
+        query = None  # and the error, whose text may hold a token, is dropped
     if isinstance(query, str) and query:
         return query.lstrip("?"), ends_at_s - RENEW_BEFORE_S
     raise StorageError(f"{url} did not answer with a token and its expiry.", href=url)
