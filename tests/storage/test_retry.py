@@ -49,7 +49,7 @@ def test_an_error_that_is_final_is_raised_at_once(error: Exception) -> None:
 
 def test_after_the_last_attempt_the_error_has_the_cause_and_the_remedy() -> None:
     attempt = Failing(*(TransientError("HTTP 503", 503) for _ in range(9)))
-    with pytest.raises(StorageError, match="2 attempts.*HTTP 503.*max_attempts") as caught:
+    with pytest.raises(StorageError, match=r"2 attempts.*HTTP 503.*max_attempts") as caught:
         persist(attempt, HREF, StorageOptions(max_attempts=2))
     assert (attempt.calls, caught.value.status) == (2, 503)
     assert caught.value.href == "https://example.com/a.tif"

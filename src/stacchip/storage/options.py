@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import configparser
 import os
 from collections.abc import Mapping  # noqa: TC003 - `typing.get_type_hints` must find it
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
-from pathlib import Path
 
 from stacchip.errors import UsageError
+from stacchip.storage.aws_profile import Keys, ask_boto3, find_profile
 
 SECRET_FIELDS = frozenset({"access_key_id", "secret_access_key", "session_token", "headers"})
 TRUE_WORDS = frozenset({"1", "true", "yes", "on", "requester"})
@@ -80,12 +78,9 @@ class StorageOptions:
             environment: `os.environ` by default.
         """
         env = os.environ if environment is None else environment
-        keys = self if self.access_key_id else _find_keys(env)
+        keys = None if self.access_key_id else _find_keys(env)
         return replace(
-            self,
-            access_key_id=keys.access_key_id,
-            secret_access_key=keys.secret_access_key,
-            session_token=keys.session_token,
+            self if keys is None else self._with_keys(keys),
             region=self.region or env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or None,
             endpoint=self.endpoint or _find_endpoint(env),
             skip_signature=_first(
@@ -94,6 +89,33 @@ class StorageOptions:
             requester_pays=_first(
                 self.requester_pays, _is_true(env, "AWS_REQUEST_PAYER", "AWS_REQUESTER_PAYS")
             ),
+        )
+
+    def with_profile_keys(self, environment: Mapping[str, str] | None = None) -> StorageOptions:
+        """Return the options with keys that boto3 gets for an AWS profile, if requests need them.
+
+        The profile `AWS_PROFILE` may assume a role, sign in by SSO, or run a program for its keys.
+        Options that have keys, or do not sign, are returned unchanged; so are those for a profile
+        of another kind. Call this for each request: boto3 renews the keys.
+
+        Args:
+            environment: `os.environ` by default.
+
+        Raises:
+            AccessDenied: boto3 is not installed, or gets no keys.
+        """
+        if self.access_key_id or self.skip_signature:
+            return self
+        env = os.environ if environment is None else environment
+        profile = find_profile(env)
+        return self if profile.way is None else self._with_keys(ask_boto3(profile, env))
+
+    def _with_keys(self, keys: Keys) -> StorageOptions:
+        return replace(
+            self,
+            access_key_id=keys.access_key_id,
+            secret_access_key=keys.secret_access_key,
+            session_token=keys.session_token,
         )
 
 
@@ -116,36 +138,12 @@ def _find_endpoint(env: Mapping[str, str]) -> str | None:
     return None
 
 
-def _find_keys(env: Mapping[str, str]) -> StorageOptions:
-    """S3 keys from variables, else from a profile of the shared credentials file."""
+def _find_keys(env: Mapping[str, str]) -> Keys | None:
+    """Return S3 keys from variables, else those that a profile holds."""
     if env.get("AWS_ACCESS_KEY_ID") and env.get("AWS_SECRET_ACCESS_KEY"):
-        return StorageOptions(
-            access_key_id=env["AWS_ACCESS_KEY_ID"],
-            secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
-            session_token=env.get("AWS_SESSION_TOKEN") or None,
+        return Keys(
+            env["AWS_ACCESS_KEY_ID"],
+            env["AWS_SECRET_ACCESS_KEY"],
+            env.get("AWS_SESSION_TOKEN") or None,
         )
-    home = env.get("HOME")
-    default = f"{home}/.aws/credentials" if home else ""
-    path = Path(env.get("AWS_SHARED_CREDENTIALS_FILE") or default)
-    if not path.is_file():
-        return StorageOptions()
-    return _read_profile(path, env.get("AWS_PROFILE") or "default", path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=8)
-def _read_profile(path: Path, profile: str, _mtime_ns: int) -> StorageOptions:
-    """The keys of one profile; cached until the file changes, since tools renew it."""
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read(path)
-    except configparser.Error:
-        return StorageOptions()
-    names = ("access_key_id", "secret_access_key")
-    if not all(parser.has_option(profile, f"aws_{name}") for name in names):
-        return StorageOptions()
-    section = parser[profile]
-    return StorageOptions(
-        access_key_id=section["aws_access_key_id"],
-        secret_access_key=section["aws_secret_access_key"],
-        session_token=section.get("aws_session_token"),
-    )
+    return find_profile(env).keys

@@ -1,8 +1,8 @@
 """Remote objects as seekable files, for libraries that want one.
 
-`PagedFile` is for readers that come back to a place and read on in sequence (GDAL, zip archives): it
-fetches pages, keeps them, and fetches ahead. `ExactFile` is for pyarrow, which knows the ranges that
-it needs: it fetches these and no more.
+`PagedFile` is for readers that come back to a place and read on in sequence (GDAL, zip archives):
+it fetches pages, keeps them, and fetches ahead. `ExactFile` is for pyarrow, which knows the ranges
+that it needs: it fetches these and no more.
 """
 
 from __future__ import annotations

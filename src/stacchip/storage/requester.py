@@ -83,7 +83,7 @@ class Requester:
         """Make a request of an object store until it succeeds."""
         options = self.options_for(location)
         if location.scheme == "s3":
-            options = options.with_environment()
+            options = options.with_environment().with_profile_keys()
 
         def attempt(until_s: float) -> T:
             while True:

@@ -327,8 +327,8 @@ class Storage:
     def _copy_inside(self, origin: Location, place: Location) -> bool:
         """Let the store copy within a bucket; False if the object is too large (S3: 5 GiB).
 
-        obstore copies within one client's bucket, in every kind of store. From one bucket to another
-        is S3's own affair, needs boto3, and is `storage.s3.server_copy`.
+        obstore copies within a bucket, in every kind of store. Copies from one bucket into another
+        need boto3, and S3: see `storage.s3.server_copy`.
         """
         try:
             self._requester.ask_store(origin, lambda s: objects.copy(s, origin, place), mode="put")

@@ -175,9 +175,7 @@ def test_other_hrefs_are_left_alone(pc: RangeServer, service: Service, storage: 
     assert service.given == 0
 
 
-def test_an_answer_without_a_token_is_an_error(
-    pc: RangeServer, service: Service
-) -> None:
+def test_an_answer_without_a_token_is_an_error(pc: RangeServer, service: Service) -> None:
     signer, options = Signer(ask_again_s=0.0), StorageOptions(max_attempts=2)
     for body in (b"<html>", b"{}", b'{"token": 5, "msft:expiry": "2030-01-01T00:00:00Z"}', b"[1]"):
         pc.route("/token", lambda _, body=body: (200, {}, body))

@@ -1,8 +1,8 @@
 """Let S3 copy from one bucket into another (CopyObject), so that no byte passes this machine.
 
-This is tried if one S3 service has both buckets, with the keys that write. These keys may be refused
-what anyone may read (a role whose policy names its own bucket only), and some services cannot copy
-at all: the caller then copies through this machine.
+This is tried if one S3 service has both buckets, with the keys that write. These keys may be
+refused what anyone may read (a role whose policy names its own bucket only), and some services
+cannot copy at all: the caller then copies through this machine.
 
 Copies within one bucket, in any kind of store, are `Storage.copy`'s own, through obstore. obstore
 has no copy between buckets, hence boto3 here.
