@@ -21,6 +21,7 @@ _PREFIX = "stacchip."
 
 MOVED = {
     "chipper.attribution": "errors",
+    "chipper.bucket": "items.archive",
     "chipper.found": "chipper.find_item",
     "chipper.grids": "chipper.find_grid",
     "chipper.headers": "index.headers",

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from stacchip.chipper.bucket import DEFAULT_CHIP_SIZE, Bucket
+from stacchip.index.read import read_item_index
 from stacchip.indexer import NoStatsChipIndexer
+from stacchip.items.archive import DEFAULT_CHIP_SIZE, Archive
 from stacchip.storage import Storage
 
 if TYPE_CHECKING:
@@ -25,30 +26,22 @@ def load_indexer_s3(
     *,
     storage: Storage | None = None,
 ) -> NoStatsChipIndexer:
-    """The indexer of an item in a bucket, for `Chipper(indexer)`.
+    """Return the indexer of an item in a bucket, for `Chipper(indexer)`.
 
     Args:
-        bucket: The bucket's name or address.
+        bucket: The bucket's name or address; see `stacchip.items.Archive.named`.
         platform: The item's platform; a `pyarrow` scalar will do.
         item_id: The item's id; a `pyarrow` scalar will do.
         storage: Credentials, endpoint, retries.
 
     Returns:
         An indexer whose assets lie in the bucket, with the chip size of the item's stored index, or
-        256 where there is none.
+        256 if there is none.
 
     Raises:
         ObjectNotFound: The item is not there.
     """
-    storage = storage or Storage()
-    platform, item_id = _text(platform), _text(item_id)
-    place = Bucket.named(bucket)
-    item = place.read_item(platform, item_id, storage)
-    table = place.read_index(platform, item_id, storage)
-    size = DEFAULT_CHIP_SIZE
-    if table is not None and table.num_rows:
-        size = table["chip_size"][0].as_py()
-    return NoStatsChipIndexer(item, size, storage=storage)
+    return _load_indexer(Archive.named(bucket), platform, item_id, storage or Storage())
 
 
 def load_indexer_local(
@@ -56,10 +49,26 @@ def load_indexer_local(
     platform: str | pa.StringScalar,
     item_id: str | pa.StringScalar,
 ) -> NoStatsChipIndexer:
-    """The indexer of an item in a local folder in the form of a bucket; see `load_indexer_s3`."""
-    return load_indexer_s3(os.path.join(os.fspath(mountpath), ""), platform, item_id)  # noqa: PTH118 - the separator tells a folder from a bucket's name
+    """Return the indexer of an item in a local folder in the form of a bucket.
+
+    Arguments, result and errors are those of `load_indexer_s3`, but for `mountpath`, which is
+    always a path.
+    """
+    return _load_indexer(Archive(os.fspath(mountpath)), platform, item_id, Storage())
+
+
+def _load_indexer(
+    archive: Archive, platform: Any, item_id: Any, storage: Storage
+) -> NoStatsChipIndexer:
+    platform, item_id = _text(platform), _text(item_id)
+    item = archive.read_item(platform, item_id, storage)
+    table = read_item_index(archive, platform, item_id, storage)
+    size = DEFAULT_CHIP_SIZE
+    if table is not None and table.num_rows:
+        size = table["chip_size"][0].as_py()
+    return NoStatsChipIndexer(item, size, storage=storage)
 
 
 def _text(value: Any) -> str:
-    """A name, also where it is a `pyarrow` scalar out of a table."""
+    """Return a name as text, also if it is a `pyarrow` scalar out of a table."""
     return value if isinstance(value, str) else str(value.as_py())

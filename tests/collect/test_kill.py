@@ -176,7 +176,7 @@ def test_a_source_that_copies(outside, shared_data, large_scenes):
     victim = Victim(
         outside, "sentinel_2", "s3://archive/killed-copy", "sentinel-cogs",
         {
-            "STACCHIP_MGRS_SOURCE": str(layer), "STACCHIP_BUCKET": "archive/killed-copy",
+            "STACCHIP_MGRS_SOURCE": str(layer), "STACCHIP_BUCKET": "s3://archive/killed-copy",
             "AWS_BATCH_JOB_ARRAY_INDEX": "1", "STACCHIP_WORKERS": "2",
             "STACCHIP_STORE_COPIES": "no",
         },
@@ -204,7 +204,7 @@ def test_a_source_that_converts(outside, shared_data, tmp_path):
     victim = Victim(
         outside, "linz", "s3://archive/killed-convert", "nz-imagery",
         {
-            "STACCHIP_BUCKET": "archive/killed-convert", "STACCHIP_CATALOGUE": "s3://nz-imagery/",
+            "STACCHIP_BUCKET": "s3://archive/killed-convert", "STACCHIP_CATALOGUE": "s3://nz-imagery/",
             "AWS_BATCH_JOB_ARRAY_INDEX": str(world.row), "STACCHIP_WORKERS": "1",
         },
     )  # fmt: skip
@@ -225,7 +225,7 @@ def test_two_jobs_on_the_same_row_do_no_harm(outside, shared_data, large_scenes)
     victim = Victim(
         outside, "sentinel_2", "s3://archive/twice", "sentinel-cogs",
         {
-            "STACCHIP_MGRS_SOURCE": str(layer), "STACCHIP_BUCKET": "archive/twice",
+            "STACCHIP_MGRS_SOURCE": str(layer), "STACCHIP_BUCKET": "s3://archive/twice",
             "AWS_BATCH_JOB_ARRAY_INDEX": "1", "STACCHIP_WORKERS": "2",
         },
     )  # fmt: skip

@@ -99,7 +99,9 @@ def cluster(outside, tmp_path):
 
 
 def test_rows_run_on_worker_processes_of_this_machine(outside, surveys):
-    done = collect_linz(outside, surveys, "archive/dask-local", "--dask", "local", "--workers", "2")
+    done = collect_linz(
+        outside, surveys, "s3://archive/dask-local", "--dask", "local", "--workers", "2"
+    )
     assert "6 rows, 18 items" in done.stdout
     assert len(items_of(outside, "s3://archive/dask-local")) == 18
     assert indexes_of(outside, "s3://archive/dask-local") == 18
@@ -121,7 +123,7 @@ def test_a_worker_that_dies_costs_its_rows_retry_only(outside, surveys, cluster)
     outside.proxy.set(delay_s=0.02)
     process = subprocess.Popen(
         outside.command(
-            "collect", "linz", "--sample", str(surveys), "--bucket", "archive/dask-killed",
+            "collect", "linz", "--sample", str(surveys), "--bucket", "s3://archive/dask-killed",
             "--dask", address,
         ),
         env=outside.environment(STACCHIP_CATALOGUE="s3://nz-imagery/"),
@@ -152,7 +154,7 @@ def test_a_bad_row_does_not_end_the_run(outside, surveys, dask):
     broken = f"nz-imagery/{SURVEYS[2]}/BX24_500_025022.tiff"
     whole = outside.storage.read(f"s3://{broken}")
     outside.storage.write(f"s3://{broken}", whole[: len(whole) // 3])
-    bucket = f"archive/bad-row{len(dask)}"
+    bucket = f"s3://archive/bad-row{len(dask)}"
     try:
         done = collect_linz(outside, surveys, bucket, *dask, check=False)
     finally:
@@ -163,7 +165,7 @@ def test_a_bad_row_does_not_end_the_run(outside, surveys, dask):
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stderr.startswith(f"row 2 ({SURVEYS[2]}) failed: ")
     assert "survey-2_2020_0.3m_BX24_500_025022" in done.stderr
-    assert len(items_of(outside, f"s3://{bucket}")) == 17
+    assert len(items_of(outside, bucket)) == 17
     told = re.findall(r"^  row \d: (\S+): 1 files .* and 2 chips", done.stdout, re.MULTILINE)
     assert len(set(told)) == (0 if dask else 17), "of Dask's workers only rows are heard"
     again = collect_linz(outside, surveys, bucket)
@@ -171,7 +173,7 @@ def test_a_bad_row_does_not_end_the_run(outside, surveys, dask):
 
 
 def test_rows_are_selected_and_one_can_be_run_alone(outside, surveys):
-    done = collect_linz(outside, surveys, "archive/selected", "--rows", "4:6")
+    done = collect_linz(outside, surveys, "s3://archive/selected", "--rows", "4:6")
     assert "2 rows, 6 items" in done.stdout
     assert {name.split("_")[0] for name in items_of(outside, "s3://archive/selected")} == {
         "survey-4", "survey-5",
@@ -180,7 +182,7 @@ def test_rows_are_selected_and_one_can_be_run_alone(outside, surveys):
 
 def test_a_store_that_answers_503_slows_a_run_and_does_not_fail_it(outside, surveys):
     outside.proxy.set(fail_rate=0.15, fail_status=503, retry_after_s=1)
-    done = collect_linz(outside, surveys, "archive/slow", "--rows", "0:3", "--workers", "3")
+    done = collect_linz(outside, surveys, "s3://archive/slow", "--rows", "0:3", "--workers", "3")
     assert "3 rows, 9 items" in done.stdout
     assert outside.proxy.count(status=503) > 5
     assert len(items_of(outside, "s3://archive/slow")) == 9
@@ -188,7 +190,7 @@ def test_a_store_that_answers_503_slows_a_run_and_does_not_fail_it(outside, surv
 
 def test_a_store_that_drops_connections_does_not_fail_a_run(outside, surveys):
     outside.proxy.set(fail_rate=0.1, fail_status=444)
-    done = collect_linz(outside, surveys, "archive/dropped", "--rows", "0:3", "--workers", "3")
+    done = collect_linz(outside, surveys, "s3://archive/dropped", "--rows", "0:3", "--workers", "3")
     assert "3 rows, 9 items" in done.stdout
     assert outside.proxy.count(status=444) > 3
 
@@ -204,7 +206,7 @@ def sentinel_2_dry_run(outside, shared_data, *options, **environment):
 
 
 def test_a_dry_run_tells_the_bytes_and_writes_nothing(outside, shared_data):
-    done = sentinel_2_dry_run(outside, shared_data, STACCHIP_BUCKET="archive/dry")
+    done = sentinel_2_dry_run(outside, shared_data, STACCHIP_BUCKET="s3://archive/dry")
     lines = [line.split("\t") for line in done.stdout.splitlines() if line.startswith("1\t")]
     assert len(lines) == 88
     assert all(line[3].startswith("s3://sentinel-cogs/") for line in lines)
@@ -221,7 +223,7 @@ def test_a_catalogue_under_load_is_waited_for(outside, shared_data):
         retry_after_s=1,
     ) as busy:  # fmt: skip
         done = sentinel_2_dry_run(
-            outside, shared_data, STACCHIP_BUCKET="archive/dry", STACCHIP_CATALOGUE=busy.url
+            outside, shared_data, STACCHIP_BUCKET="s3://archive/dry", STACCHIP_CATALOGUE=busy.url
         )
         assert busy.count(status=429) > 2
     assert done.stdout.count("s3://sentinel-cogs/") == 88
@@ -230,7 +232,7 @@ def test_a_catalogue_under_load_is_waited_for(outside, shared_data):
 def test_a_catalogue_is_asked_no_faster_than_wanted(outside, shared_data):
     with Nginx(outside.folder, upstream=outside.api.url) as counting:
         sentinel_2_dry_run(
-            outside, shared_data, "--rate", "5", STACCHIP_BUCKET="archive/dry",
+            outside, shared_data, "--rate", "5", STACCHIP_BUCKET="s3://archive/dry",
             STACCHIP_CATALOGUE=counting.url,
         )  # fmt: skip
         times = sorted(request.time for request in counting.requests())
@@ -246,7 +248,7 @@ def test_linked_imagery_is_indexed_where_it_lies(outside, shared_data):
     layer = outside.sample("linked", n=[0], geometry=everywhere(tuple(world.items[0]["bbox"]), 1))
     outside.run(
         "naip", "--assets", "link", "--rows", "0",
-        STACCHIP_SAMPLE_SOURCE=str(layer), STACCHIP_BUCKET="archive/linked",
+        STACCHIP_SAMPLE_SOURCE=str(layer), STACCHIP_BUCKET="s3://archive/linked",
     )  # fmt: skip
     root = "s3://archive/linked"
     content = outside.content(root)
@@ -269,9 +271,9 @@ def test_linked_imagery_is_indexed_where_it_lies(outside, shared_data):
 
 
 def test_a_second_run_reads_nothing_from_the_source(outside, surveys):
-    collect_linz(outside, surveys, "archive/again", "--rows", "0")
+    collect_linz(outside, surveys, "s3://archive/again", "--rows", "0")
     outside.proxy.forget()
-    done = collect_linz(outside, surveys, "archive/again", "--rows", "0")
+    done = collect_linz(outside, surveys, "s3://archive/again", "--rows", "0")
     assert "3 of them there already; 0 files" in done.stdout
     requests = outside.proxy.requests()
     assert not [r for r in requests if r.path.endswith(".tiff") and r.method == "GET"]
@@ -279,8 +281,8 @@ def test_a_second_run_reads_nothing_from_the_source(outside, surveys):
 
 
 def test_other_choices_make_the_archive_anew(outside, surveys):
-    collect_linz(outside, surveys, "archive/choices", "--rows", "0")
-    collect_linz(outside, surveys, "archive/choices", "--rows", "0", "--resolution", "0.6",
+    collect_linz(outside, surveys, "s3://archive/choices", "--rows", "0")
+    collect_linz(outside, surveys, "s3://archive/choices", "--rows", "0", "--resolution", "0.6",
                  "--chip-size", "128")  # fmt: skip
     content = outside.content("s3://archive/choices")
     records = [json.loads(content[name]) for name in content if name.endswith("stac_item.json")]
@@ -300,14 +302,14 @@ def test_other_choices_make_the_archive_anew(outside, surveys):
     ],
 )
 def test_misuse_is_one_clear_line_and_exit_code_2(outside, surveys, options, words):
-    done = collect_linz(outside, surveys, "archive/misuse", *options, check=False)
+    done = collect_linz(outside, surveys, "s3://archive/misuse", *options, check=False)
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_a_job_without_a_row_is_misused(outside):
-    done = outside.run("modis", check=False, STACCHIP_BUCKET="archive/misuse")
+    done = outside.run("modis", check=False, STACCHIP_BUCKET="s3://archive/misuse")
     assert done.returncode == 2
     assert "AWS_BATCH_JOB_ARRAY_INDEX" in done.stderr
 

@@ -52,7 +52,7 @@ def test_an_item_id_cannot_leave_its_prefix(outside, survey, item_id):
     before = {entry.href for entry in outside.storage.list("s3://archive/")}
     mend = spoil(outside, lambda item: item.update(id=item_id))
     try:
-        done = run_linz(outside, survey, "archive/hostile/deep")
+        done = run_linz(outside, survey, "s3://archive/hostile/deep")
     finally:
         mend()
     assert done.returncode == 1
@@ -67,7 +67,7 @@ def test_an_item_id_cannot_leave_its_prefix(outside, survey, item_id):
 def test_a_catalogue_from_elsewhere_cannot_have_local_files_read(outside, survey, href):
     mend = spoil(outside, lambda item: item["assets"]["visual"].update(href=href))
     try:
-        done = run_linz(outside, survey, "archive/local-files")
+        done = run_linz(outside, survey, "s3://archive/local-files")
     finally:
         mend()
     assert done.returncode == 1
@@ -83,7 +83,7 @@ def test_a_collection_that_is_none_is_an_error(outside, survey):
     whole = outside.storage.read(href)
     for text in (b"<html>", b'{"links": [{"rel": "item"}]}', b"[]", b"\x00" * 100):
         outside.storage.write(href, text)
-        done = run_linz(outside, survey, "archive/no-collection")
+        done = run_linz(outside, survey, "s3://archive/no-collection")
         assert done.returncode == 1
         assert "is no STAC collection" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
@@ -130,7 +130,7 @@ def test_a_malformed_or_huge_answer_is_an_error_and_no_hang(outside, shared_data
     try:
         done = outside.run(
             "naip", "--rows", "0", "--sample", str(layer), check=False,
-            STACCHIP_BUCKET="archive/bad-api",
+            STACCHIP_BUCKET="s3://archive/bad-api",
             STACCHIP_CATALOGUE=f"http://127.0.0.1:{server.server_port}",
         )  # fmt: skip
     finally:
@@ -149,7 +149,7 @@ def test_no_key_is_shown_when_access_is_denied(outside, shared_data):
     layer = outside.sample("denied", n=[0], geometry=everywhere(tuple(world.items[0]["bbox"]), 1))
     done = outside.run(
         "naip", "--rows", "0", "--sample", str(layer), "-v", check=False,
-        STACCHIP_BUCKET="archive/denied", AWS_ACCESS_KEY_ID="AKIAWRONGWRONG",
+        STACCHIP_BUCKET="s3://archive/denied", AWS_ACCESS_KEY_ID="AKIAWRONGWRONG",
         AWS_SECRET_ACCESS_KEY="wrong-secret-wrong",
     )  # fmt: skip
     assert done.returncode == 1
@@ -168,7 +168,7 @@ def test_no_signature_is_shown_or_stored(outside, shared_data, tmp_path):
     try:
         done = outside.run(
             "sentinel_1", "--rows", "0", "--sample", str(layer), "-v", check=False,
-            STACCHIP_BUCKET="archive/signed",
+            STACCHIP_BUCKET="s3://archive/signed",
         )  # fmt: skip
     finally:
         outside.storage.write(f"s3://{broken}", whole)

@@ -110,7 +110,7 @@ def test_sentinel_2(outside, shared_data):
     done = outside.run(
         "sentinel_2",
         STACCHIP_MGRS_SOURCE=str(layer),
-        STACCHIP_BUCKET="archive/sentinel-2",
+        STACCHIP_BUCKET="s3://archive/sentinel-2",
         AWS_BATCH_JOB_ARRAY_INDEX="1",
     )
     assert "8 items" in done.stdout
@@ -148,7 +148,7 @@ def test_landsat(outside, shared_data):
     done = outside.run(
         "landsat",
         STACCHIP_SAMPLE_SOURCE=str(layer),
-        STACCHIP_BUCKET="archive/landsat",
+        STACCHIP_BUCKET="s3://archive/landsat",
         AWS_BATCH_JOB_ARRAY_INDEX="2",
     )
     assert "8 items" in done.stdout
@@ -186,7 +186,7 @@ def test_naip(outside, shared_data):
     done = outside.run(
         "naip",
         STACCHIP_SAMPLE_SOURCE=str(layer),
-        STACCHIP_BUCKET="archive/naip",
+        STACCHIP_BUCKET="s3://archive/naip",
         AWS_BATCH_JOB_ARRAY_INDEX="3",
     )
     assert "2 items" in done.stdout
@@ -209,7 +209,7 @@ def test_linz(outside, shared_data, tmp_path):
     outside.load(world)
     done = outside.run(
         "linz",
-        STACCHIP_BUCKET="archive/linz",
+        STACCHIP_BUCKET="s3://archive/linz",
         STACCHIP_CATALOGUE="s3://nz-imagery/",
         AWS_BATCH_JOB_ARRAY_INDEX=str(world.row),
     )
@@ -251,7 +251,7 @@ def test_sentinel_1(outside, shared_data, tmp_path):
     done = outside.run(
         "sentinel_1",
         STACCHIP_SAMPLE_SOURCE=str(layer),
-        STACCHIP_BUCKET="archive/sentinel-1",
+        STACCHIP_BUCKET="s3://archive/sentinel-1",
         AWS_BATCH_JOB_ARRAY_INDEX="0",
     )
     assert "8 items" in done.stdout
@@ -283,7 +283,7 @@ def test_modis(outside, shared_data, tmp_path):
     world = modis_world(shared_data, tmp_path)
     outside.load(world)
     done = outside.run(
-        "modis", STACCHIP_BUCKET="archive/modis", AWS_BATCH_JOB_ARRAY_INDEX=str(world.row)
+        "modis", STACCHIP_BUCKET="s3://archive/modis", AWS_BATCH_JOB_ARRAY_INDEX=str(world.row)
     )
     assert "12 items" in done.stdout
     root = "s3://archive/modis"

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 import pyarrow as pa
 
-from stacchip.chipper.bucket import DEFAULT_CHIP_SIZE, Bucket
 from stacchip.chipper.chip import Chip
 from stacchip.chipper.find_grid import find_grid
 from stacchip.chipper.find_item import FoundItem, ItemFinder
 from stacchip.chipper.index_rows import ChipKey, ChipRows, grid_table
 from stacchip.chipper.open_item import AssetChoice, OpenedItem, open_item
 from stacchip.errors import ChipNotFound, UsageError
-from stacchip.index.read import read_index
+from stacchip.index.read import read_index, read_item_index
 from stacchip.index.schema import conform, embedded_items
 from stacchip.indexer import ChipIndexer, NoStatsChipIndexer
 from stacchip.items import item_datetime, item_href, load_items, parse_item
+from stacchip.items.archive import DEFAULT_CHIP_SIZE, Archive
 from stacchip.items.distinct import by_id
 from stacchip.raster.fetch import NO_CACHES
 from stacchip.storage import Storage
@@ -51,11 +51,12 @@ class Chipper:
 
     Args:
         index: The index, or the indexer.
-        mountpath: A folder or bucket in the layout of `Bucket`, where the assets' files lie instead
-            of where the items say.
+        mountpath: A folder or bucket in the layout of `stacchip.items.Archive`, where the assets'
+            files lie instead of where the items say.
         assets: Keys of the assets wanted, in this order; by default every raster.
         asset_blacklist: Keys of assets to leave out.
-        bucket: The bucket of an item that was collected: its name or address.
+        bucket: The archive of an item that was collected: a bucket's name, an address, or a local
+            path with a slash; see `stacchip.items.Archive.named`.
         platform: The item's platform; a `pyarrow` scalar will do.
         item_id: The item's id; a `pyarrow` scalar will do.
         items: Items of the index that the caller has, one or several, in any form that
@@ -88,7 +89,7 @@ class Chipper:
         assets: Sequence[str] | None = None,
         asset_blacklist: Iterable[str] | None = None,
         *,
-        bucket: str | None = None,
+        bucket: str | os.PathLike[str] | None = None,
         platform: str | pa.StringScalar | None = None,
         item_id: str | pa.StringScalar | None = None,
         items: Any = None,
@@ -108,7 +109,7 @@ class Chipper:
             None if assets is None else tuple(assets), frozenset(asset_blacklist or ()), resampling
         )
         self.edge = edge
-        self._mount = None if mountpath is None else Bucket(os.fspath(mountpath))
+        self._mount = None if mountpath is None else Archive(os.fspath(mountpath))
         given: dict[str, pystac.Item] = {}
         if items is not None:
             given = by_id(load_items(items, storage=self.storage))
@@ -124,7 +125,7 @@ class Chipper:
 
     def _find_in_bucket(
         self,
-        bucket: str,
+        bucket: str | os.PathLike[str],
         platform: Any,
         item_id: Any,
         chip_size: int | None,
@@ -134,10 +135,10 @@ class Chipper:
         platform, item_id = (_as_text(value) for value in (platform, item_id))
         if not platform or not item_id:
             raise UsageError("With bucket=, give platform= and item_id= of an item that is there.")
-        place = Bucket.named(bucket)
+        place = Archive.named(bucket)
         table = None
         if chip_size is None:
-            table = place.read_index(platform, item_id, self.storage)
+            table = read_item_index(place, platform, item_id, self.storage)
         if table is None or item_id not in embedded_items(table):
             given.setdefault(item_id, place.read_item(platform, item_id, self.storage))
         if table is None:

@@ -12,7 +12,8 @@ DataOption = Annotated[
     str | None,
     typer.Option(
         "--data", envvar="STACCHIP_DATA_BUCKET",
-        help="Bucket or folder of the imagery, where it is not where the items say.",
+        help="Where the imagery lies, if not where the items say: a bucket's name, an address, or "
+        "a folder with a slash.",
     ),
 ]  # fmt: skip
 ChipMaxNodataOption = Annotated[

@@ -164,8 +164,8 @@ class Job:
             StacchipError: Whatever kept it out.
         """
         platform = self.platform(item)
-        layout, storage = self.settings.layout, self.storage
-        folder = layout.folder(platform, item.id)
+        archive, storage = self.settings.archive, self.storage
+        folder = archive.folder(platform, item.id)
         present = self._list_present(item)
         keys = self._asset_keys(item)
         made_by = self._made_by(keys)
@@ -179,7 +179,7 @@ class Job:
         else:
             files = placer.place(item, keys, folder, present)
         placed_s = time.monotonic()
-        item_href = layout.item(platform, item.id)
+        item_href = archive.item_href(platform, item.id)
         record = make_stored_item(
             item,
             files.placed,
@@ -192,8 +192,8 @@ class Job:
         table = Indexer(stored, self.choices.chip_size, storage=storage).create_index()
         write_index(
             table,
-            layout.index_folder(platform, item.id),
-            name=layout.index_name(item.id),
+            archive.index_folder(platform, item.id),
+            name=archive.index_name(item.id),
             headers={item.id: files.headers},
             storage=storage,
         )
@@ -235,7 +235,7 @@ class Job:
 
     def _list_present(self, item: pystac.Item) -> dict[str, int]:
         """Sizes of the files that the archive has of an item, by name."""
-        folder = self.settings.layout.folder(self.platform(item), item.id)
+        folder = self.settings.archive.folder(self.platform(item), item.id)
         listed = self.storage.list(folder)
         return {entry.href.rpartition("/")[2]: entry.size_bytes for entry in listed}
 
@@ -247,17 +247,17 @@ class Job:
         made_by: Mapping[str, Any],
     ) -> bool:
         """Whether item, files and index are there, as they would be made now."""
-        layout = self.settings.layout
+        archive = self.settings.archive
         if ITEM_NAME not in present:
             return False
         index = {
             entry.href.rpartition("/")[2]
-            for entry in self.storage.list(layout.index_folder(platform, item.id))
+            for entry in self.storage.list(archive.index_folder(platform, item.id))
         }
-        if not index >= {layout.index_name(item.id), RECORDS, MANIFEST}:
+        if not index >= {archive.index_name(item.id), RECORDS, MANIFEST}:
             return False
         try:
-            record = json.loads(self.storage.read(layout.item(platform, item.id)))
+            record = json.loads(self.storage.read(archive.item_href(platform, item.id)))
         except (ValueError, ObjectNotFound):
             return False
         if record.get("properties", {}).get(CHOICES) != made_by:

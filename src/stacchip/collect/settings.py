@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stacchip.collect.catalogue import OnlineCatalogue
-from stacchip.items.archive import Layout
+from stacchip.items.archive import Archive
 from stacchip.items.pace import pace_of
 from stacchip.storage import Storage, StorageOptions
 
@@ -48,9 +48,9 @@ class Settings:
     store_copies: bool = True
 
     @property
-    def layout(self) -> Layout:
-        """The archive's places."""
-        return Layout(self.root.rstrip("/"))
+    def archive(self) -> Archive:
+        """The archive that is written to."""
+        return Archive(self.root.rstrip("/"))
 
     def open_storage(self, recipe: Recipe) -> Storage:
         """The stores that are read from and written to, each as it wants to be asked."""

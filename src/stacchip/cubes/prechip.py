@@ -17,12 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.chipper import Chipper
-from stacchip.chipper.bucket import Bucket
 from stacchip.cubes.plan import CubePlan, PlanSettings
 from stacchip.cubes.sinks import Cube, CubeFolder, NpzSink, WebDatasetSink, ZarrSink
 from stacchip.errors import ChipNotFound, UsageError
 from stacchip.index import read_index
-from stacchip.items.archive import safe_name
+from stacchip.items.archive import Archive, safe_name
 from stacchip.sources.training_bands import PlatformBands, get_platform
 from stacchip.storage import Storage, redact
 from stacchip.storage.s3.orphaned_uploads import abort_orphans
@@ -50,8 +49,8 @@ class Imagery:
     Attributes:
         index: Path or URL of the index.
         platform: Name of a source.
-        data: Bucket or folder in the layout of `stacchip.chipper.bucket.Bucket` where the files
-            lie; None for where the items say.
+        data: Bucket or folder in the layout of `stacchip.items.Archive` where the files lie, as
+            `Archive.named` reads it; None for where the items say.
         bands: Names of bands or assets; None for those of `stacchip.sources.training_bands`.
         max_nodata: The largest share of nodata of a chip, 0..1; None for any.
         max_cloud: The largest share of cloud of a chip, 0..1; None for any.
@@ -104,23 +103,23 @@ class Imagery:
                 "(chip_size=, --chip-size)."
             )
         if self.data is not None:
-            table = _with_item_hrefs(table, Bucket.named(self.data))
+            table = _with_item_hrefs(table, Archive.named(self.data))
         return self.chipper_of(table, storage)
 
     def chipper_of(self, table: pa.Table, storage: Storage) -> Chipper:
         """What cuts the chips of some of the rows."""
-        mount = None if self.data is None else Bucket.named(self.data).href
+        mount = None if self.data is None else Archive.named(self.data).href
         return Chipper(table, mount, self.platform_bands.assets, storage=storage)
 
 
-def _with_item_hrefs(table: pa.Table, bucket: Bucket) -> pa.Table:
-    """The rows of one platform, with the item's place in the bucket where a row tells none."""
+def _with_item_hrefs(table: pa.Table, archive: Archive) -> pa.Table:
+    """The rows of one platform, with the item's place in the archive where a row tells none."""
     column = table["item_href"]
     if not column.null_count:
         return table
     platform = table["platform"][0].as_py()
     ids = pc.unique(table["item_id"])
-    places = pa.array([bucket.item_href(platform, each) for each in ids.to_pylist()], pa.string())
+    places = pa.array([archive.item_href(platform, each) for each in ids.to_pylist()], pa.string())
     filled = pc.coalesce(column, places.take(pc.index_in(table["item_id"], value_set=ids)))
     return table.set_column(table.schema.get_field_index("item_href"), "item_href", filled)
 
@@ -131,7 +130,7 @@ class Prechip:
 
     Attributes:
         imagery: The chips.
-        target: Bucket or folder of the cubes.
+        target: Bucket or folder of the cubes, as `stacchip.items.Archive.named` reads it.
         settings: What decides which chip is in which cube.
         form: `"npz"` as the original's, `"npz-uncompressed"`, `"webdataset"` or `"zarr"`.
         writers: Cubes that are encoded and written at the same time as the next one is cut.
@@ -157,7 +156,7 @@ class Prechip:
     @property
     def folder(self) -> CubeFolder:
         """Where the cubes lie."""
-        return CubeFolder(Bucket.named(self.target).href.rstrip("/"), self.imagery.platform)
+        return CubeFolder(Archive.named(self.target).href.rstrip("/"), self.imagery.platform)
 
     def plan(self) -> CubePlan:
         """Which chip is in which cube."""

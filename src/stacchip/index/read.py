@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip.errors import UsageError
+from stacchip.errors import ObjectNotFound, UsageError
 from stacchip.index.files.item_records import ItemRecord, from_table
 from stacchip.index.files.layout import IndexFiles, find_files, index_href
 from stacchip.index.files.parquet import ParquetFile, open_parquet
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Unpack
 
+    from stacchip.items.archive import Archive
     from stacchip.storage import Entry
 
-__all__ = ["index_of", "read_index", "read_records", "scan_index"]
+__all__ = ["index_of", "read_index", "read_item_index", "read_records", "scan_index"]
 
 _INDEX_KEY: Final = b"stacchip:index"
 _FOOTERS_AHEAD: Final = 16
@@ -145,6 +146,20 @@ def read_records(
         for record in from_table(table, href=redact(href)):
             found.setdefault((record.item_id, record.platform), record)
     return [found[key] for key in sorted(found)]
+
+
+def read_item_index(
+    archive: Archive, platform: str, item_id: str, storage: Storage
+) -> pa.Table | None:
+    """Read the index that an archive keeps of one item; None if there is none.
+
+    Raises:
+        IndexFormatError: A file is not a chip index.
+    """
+    try:
+        return read_index(archive.index_href(platform, item_id), storage=storage)
+    except ObjectNotFound:
+        return None
 
 
 def index_of(table: pa.Table) -> str | None:

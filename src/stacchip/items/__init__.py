@@ -10,6 +10,7 @@ for item in search_items(api, collections=["sentinel-2-l2a"], bbox=(-9.1, 28.8, 
 No function here but `load_items` and `search_items` opens anything.
 """
 
+from stacchip.items.archive import Archive
 from stacchip.items.assets import AssetInfo, BandInfo, read_assets
 from stacchip.items.dates import item_datetime
 from stacchip.items.load import load_items
@@ -20,6 +21,7 @@ from stacchip.items.reference import find_band, reference_asset, reference_candi
 from stacchip.items.search import search_items
 
 __all__ = [
+    "Archive",
     "AssetInfo",
     "BandInfo",
     "find_band",

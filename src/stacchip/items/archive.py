@@ -1,34 +1,52 @@
-"""Where things lie in the target bucket, and names that cannot leave their place.
+"""Where things lie in an archive of imagery, and names that cannot leave their place.
+
+An archive is a bucket or a folder that `stacchip collect` fills, in the layout of the original:
 
 ```
-{platform}/{item_id}/stac_item.json
-{platform}/{item_id}/B02.tif ...
-index/{platform}/{item_id}/index_{item_id}.parquet
+{platform}/{item_id}/stac_item.json                     the item
+{platform}/{item_id}/B02.tif ...                        its assets' files
+index/{platform}/{item_id}/index_{item_id}.parquet      its chips
 ```
 
-Ids and file names come from catalogues, so they are data from outside: `safe_name` lets nothing
-through that could climb out of its folder or mean something else to a store, a shell or a URL.
+Ids and file names come from catalogues, so they are data from outside. No href of an `Archive`
+leads out of it. What is written also has a `safe_name`, which means nothing else to a store, a
+shell or a URL.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from stacchip.errors import InvalidMetadata
+from stacchip.errors import InvalidMetadata, UsageError
+from stacchip.items.load import load_items
+from stacchip.storage import child_href, local_path
+from stacchip.storage.href import SCHEME
+
+if TYPE_CHECKING:
+    import pystac
+
+    from stacchip.storage import Storage
 
 SAFE = re.compile(r"[A-Za-z0-9_.\-]+")
-NAME_BYTES = (
-    200  # S3 keys end at 1024 bytes, file names at 255: three names and a suffix fit in both
-)
+# S3 keys end at 1024 bytes, file names at 255: three names and a suffix fit in both
+NAME_BYTES = 200
 ITEM_NAME = "stac_item.json"
+DEFAULT_CHIP_SIZE = 256
+"""The chip size of an item that has no index in the archive."""
+
+# "_" is not allowed in new buckets, but old ones in us-east-1 have it
+_BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def safe_name(name: object, *, what: str, item_id: str | None = None) -> str:
-    """The name itself, where it is one harmless path segment.
+    """Return the name itself if it is one harmless path segment.
 
-    Letters, digits, `_`, `-` and `.` are allowed, at most 200 of them, and no name of dots alone.
+    Letters, digits, `_`, `-` and `.` are allowed, at most 200 of them; a name of dots alone is not.
     Other names are refused, not repaired: two repaired names could become one.
 
     Raises:
@@ -50,7 +68,8 @@ def safe_name(name: object, *, what: str, item_id: str | None = None) -> str:
     if not harmless:
         raise InvalidMetadata(
             f"A catalogue gave {str(name)[:80]!r} as {what}, which cannot be a name in a bucket: "
-            f"letters, digits, '_', '-' and '.' only, at most {NAME_BYTES}. Nothing was written.",
+            f"use letters, digits, '_', '-' and '.' only, at most {NAME_BYTES}. "
+            "Nothing was written.",
             item_id=item_id,
             field=what,
         )
@@ -58,10 +77,10 @@ def safe_name(name: object, *, what: str, item_id: str | None = None) -> str:
 
 
 def file_name(href: str, *, item_id: str | None = None) -> str:
-    """The last segment of an href's path, as a safe name.
+    """Return the last segment of an href's path, as a safe name.
 
     Raises:
-        InvalidMetadata: It is none.
+        InvalidMetadata: It is not a safe name.
 
     Example:
         >>> file_name("https://example.com/a/B02.tif?sig=secret")
@@ -72,45 +91,131 @@ def file_name(href: str, *, item_id: str | None = None) -> str:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The hrefs of one archive.
+class Archive:
+    """A bucket or folder of collected imagery: the hrefs of its items, assets and indexes.
 
-    Attributes:
-        root: `s3://bucket`, `s3://bucket/prefix` or a local folder, without a slash at the end.
+    `folder` and `index_folder` are for writers: they take safe names only. The other hrefs also
+    serve readers of archives that something else wrote: a name may have any character, as long as
+    it stays inside.
+
+    Args:
+        href: Address of the archive: `s3://bucket`, `s3://bucket/prefix`, another URL, or a local
+            path. `Archive.named` accepts a bare bucket name, too.
+
+    Example:
+        >>> archive = Archive.named("clay-v1-data")
+        >>> archive.item_href("naip", "m_4709963_se")
+        's3://clay-v1-data/naip/m_4709963_se/stac_item.json'
+        >>> archive.index_href("naip", "m_4709963_se")
+        's3://clay-v1-data/index/naip/m_4709963_se/index_m_4709963_se.parquet'
     """
 
-    root: str
+    href: str
 
-    def folder(self, platform: str, item_id: str) -> str:
-        """The folder of one item, with a slash at the end."""
-        return f"{self.root}/{self._place(platform, item_id)}/"
+    @classmethod
+    def named(cls, name: str | os.PathLike[str]) -> Archive:
+        """Return the archive that a user named.
 
-    def asset(self, platform: str, item_id: str, name: str) -> str:
-        """The href of one file of an item."""
-        return self.folder(platform, item_id) + safe_name(name, what="file name", item_id=item_id)
+        This is the one rule for every option and argument that names a bucket or a folder:
 
-    def item(self, platform: str, item_id: str) -> str:
-        """The href of an item's JSON."""
-        return self.folder(platform, item_id) + ITEM_NAME
+        - An address with a scheme stays as it is.
+        - Text with a slash, or that begins with `~` or `.`, is a local path; `~` is the home
+          folder. A `pathlib.Path` always is one.
+        - A bare name is a bucket of S3, as in the original.
 
-    def index_folder(self, platform: str, item_id: str) -> str:
-        """The folder of an item's index, which holds the item's record beside the chips."""
-        return f"{self.root}/index/{self._place(platform, item_id)}"
-
-    def index_name(self, item_id: str) -> str:
-        """The name of the file with an item's chips."""
-        return f"index_{safe_name(item_id, what='item id')}.parquet"
-
-    def index(self, platform: str, item_id: str) -> str:
-        """The href of the file with an item's chips.
+        Raises:
+            UsageError: The name is none of these, or `~` has no home folder.
 
         Example:
-            >>> Layout("s3://b").index("naip", "m_1")
-            's3://b/index/naip/m_1/index_m_1.parquet'
+            >>> Archive.named("clay-v1-data").href, Archive.named("data/cubes").href
+            ('s3://clay-v1-data', 'data/cubes')
         """
-        return f"{self.index_folder(platform, item_id)}/{self.index_name(item_id)}"
+        text = os.fspath(name)
+        if SCHEME.match(text):
+            return cls(text)
+        if text.startswith("~"):
+            try:
+                return cls(str(Path(text).expanduser()))
+            except RuntimeError as error:
+                raise UsageError(f"{text!r} names a folder that is not known: {error}") from error
+        if not isinstance(name, str) or "/" in text or text.startswith("."):
+            return cls(text)
+        if not _BUCKET_NAME.fullmatch(text):
+            raise UsageError(
+                f"{text!r} names neither a bucket nor a folder. Write a bucket's name "
+                "(letters, digits, '-' and '.'), an address such as s3://bucket/prefix, or a path "
+                "with a slash, such as ./folder."
+            )
+        return cls(f"s3://{text}")
 
-    @staticmethod
-    def _place(platform: str, item_id: str) -> str:
-        item_id = safe_name(item_id, what="item id")
-        return f"{safe_name(platform, what='platform', item_id=item_id)}/{item_id}"
+    def folder(self, platform: str, item_id: str) -> str:
+        """Return the folder of one item, with a slash at the end.
+
+        Raises:
+            InvalidMetadata: A name is not safe to write.
+        """
+        return child_href(self.href, *_safe_place(platform, item_id)) + "/"
+
+    def item_href(self, platform: str, item_id: str) -> str:
+        """Return the href of an item's JSON."""
+        return child_href(self.href, platform, item_id, ITEM_NAME)
+
+    def asset_href(self, platform: str, item_id: str, href: str) -> str:
+        """Return the href of an asset's copy: under its own file name, beside the item.
+
+        Example:
+            >>> Archive("/data").asset_href("naip", "m_1", "https://example.com/a/m_1.tif?sig=abc")
+            '/data/naip/m_1/m_1.tif'
+        """
+        name = PurePosixPath(unquote(urlsplit(href).path)).name
+        return child_href(self.href, platform, item_id, name)
+
+    def index_folder(self, platform: str, item_id: str) -> str:
+        """Return the folder of an item's index, which holds the item's record beside the chips.
+
+        Raises:
+            InvalidMetadata: A name is not safe to write.
+        """
+        return child_href(self.href, "index", *_safe_place(platform, item_id))
+
+    def index_name(self, item_id: str) -> str:
+        """Return the name of the file with an item's chips."""
+        return f"index_{item_id}.parquet"
+
+    def index_href(self, platform: str, item_id: str) -> str:
+        """Return the href of the file with an item's chips."""
+        return child_href(self.href, "index", platform, item_id, self.index_name(item_id))
+
+    def read_item(self, platform: str, item_id: str, storage: Storage) -> pystac.Item:
+        """Read an item; its assets have the hrefs of their files in this archive.
+
+        Raises:
+            ObjectNotFound: It is not there.
+        """
+        (item,) = load_items(self.item_href(platform, item_id), storage=storage)
+        return self.relocate(item, platform)
+
+    def relocate(self, item: pystac.Item, platform: str) -> pystac.Item:
+        """Return a copy of the item whose assets have their hrefs in this archive.
+
+        The hrefs are absolute: a relative one would be read from the item's own folder.
+        An item that was collected without its files (`stacchip collect --assets link`) says so,
+        and keeps its hrefs.
+        """
+        moved = item.clone()
+        if item.properties.get("stacchip:choices", {}).get("assets") == "link":
+            return moved
+        for asset in moved.assets.values():
+            href = self.asset_href(platform, item.id, asset.href)
+            path = local_path(href)
+            asset.href = href if path is None else str(path.absolute())
+        return moved
+
+
+def _safe_place(platform: str, item_id: str) -> tuple[str, str]:
+    item_id = safe_name(item_id, what="item id")
+    return safe_name(platform, what="platform", item_id=item_id), item_id
+
+
+Bucket = Archive  # pickles of 0.x name it so: a Chipper holds one
+Layout = Archive  # the name of 0.x in `stacchip.processors.layout`

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip.chipper.bucket import Bucket
 from stacchip.cubes.sinks import CubeFolder, find_cubes, find_platforms
 from stacchip.errors import ChipNotFound, IndexFormatError, ObjectNotFound, UsageError
 from stacchip.index import read_index
+from stacchip.items.archive import Archive
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.sources.training_bands import get_platform
 from stacchip.statistics import Part, PlatformStatistics
@@ -135,7 +135,7 @@ def cube_statistics(
         IndexFormatError: A file is no cube.
         UsageError: There are cubes of several forms, and none was chosen.
     """
-    folder = CubeFolder(Bucket.named(root).href.rstrip("/"), platform)
+    folder = CubeFolder(Archive.named(root).href.rstrip("/"), platform)
     cubes = find_cubes(folder, storage, form)
     chosen = cubes.numbers[:max_cubes]
     numbers = (shard or Shard()).take(np.array(chosen)).tolist()
@@ -181,7 +181,7 @@ def _read_pixels(reader: CubeReader, number: int, platform: PlatformBands) -> ND
 def list_platforms(storage: Storage, *, index: str | None, cubes: str | None) -> list[str]:
     """The platforms of an index, or of the cubes in a bucket, by name."""
     if cubes is not None:
-        return find_platforms(Bucket.named(cubes).href, storage)
+        return find_platforms(Archive.named(cubes).href, storage)
     table = read_index(index or "", columns=["platform"], storage=storage)
     return sorted(pc.unique(table["platform"]).to_pylist())
 

@@ -28,6 +28,7 @@ from stacchip.collect.run import collect as collect_rows
 from stacchip.collect.sample import Row, read_layer, read_list, select_rows
 from stacchip.collect.settings import AssetMode, Settings
 from stacchip.errors import StacchipError, UsageError
+from stacchip.items.archive import Archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +40,8 @@ BucketOption = Annotated[
     str,
     typer.Option(
         "--bucket", envvar="STACCHIP_BUCKET",
-        help="Where to: a bucket's name, s3://bucket/prefix, or a folder.",
+        help="Where to: a bucket's name, an address such as s3://bucket/prefix, or a folder with "
+        "a slash, such as ./archive.",
     ),
 ]  # fmt: skip
 SampleOption = Annotated[
@@ -187,7 +189,7 @@ def collect(
         recipe = get_recipe(source)
         wanted |= {"years": _parse_years(years), "bands": parse_names(bands)}
         settings = Settings(
-            root=_bucket_root(bucket),
+            root=collect_root(bucket),
             assets=_parse_mode(assets),
             workers=workers,
             catalogue=catalogue,
@@ -218,17 +220,16 @@ def _parse_mode(assets: str) -> AssetMode:
     return cast("AssetMode", assets)
 
 
-def _bucket_root(bucket: str) -> str:
-    """Where to: a bare name is a bucket's, as the original had it.
+def collect_root(bucket: str) -> str:
+    """Return where to, by the one rule of `Archive.named`.
 
     Example:
-        >>> _bucket_root("my-bucket"), _bucket_root("./archive")
-        ('s3://my-bucket', './archive')
+        >>> collect_root("my-bucket"), collect_root("./archive"), collect_root("data/archive")
+        ('s3://my-bucket', './archive', 'data/archive')
     """
     if not bucket:
         raise UsageError("--bucket (STACCHIP_BUCKET) names no bucket and no folder.")
-    is_place = "://" in bucket or bucket.startswith(("/", "."))
-    return (bucket if is_place else f"s3://{bucket}").rstrip("/")
+    return Archive.named(bucket).href.rstrip("/")
 
 
 def _parse_years(years: str | None) -> tuple[int, int] | None:

@@ -37,7 +37,8 @@ TargetOption = Annotated[
     str,
     typer.Option(
         "--target", "-o", envvar="STACCHIP_CHIP_BUCKET",
-        help="Where the cubes go: a bucket's name, s3://bucket/prefix, or a folder.",
+        help="Where the cubes go: a bucket's name, an address such as s3://bucket/prefix, or a "
+        "folder with a slash, such as ./cubes.",
     ),
 ]  # fmt: skip
 PlatformOption = Annotated[

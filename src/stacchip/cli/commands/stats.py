@@ -47,7 +47,7 @@ CubesOption = Annotated[
     str | None,
     typer.Option(
         "--cubes", envvar="STACCHIP_CHIP_BUCKET",
-        help="of the cubes in this bucket or folder, or",
+        help="of the cubes in this bucket (its name, or an address) or folder (with a slash), or",
     ),
 ]  # fmt: skip
 FormatOption = Annotated[
