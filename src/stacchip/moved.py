@@ -54,6 +54,7 @@ MOVED = {
     "index.selection": "index.filters",
     "index.spill": "index.files.spill",
     "items.crs": "grid.crs",
+    "items.distinct": "items.copies",
     "processors": "collect",
     "processors.catalogue": "collect.catalogue",
     "processors.choice": "collect.choice",

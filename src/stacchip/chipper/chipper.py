@@ -23,7 +23,7 @@ from stacchip.index.schema import conform, embedded_items
 from stacchip.indexer import ChipIndexer, NoStatsChipIndexer
 from stacchip.items import item_datetime, item_href, load_items, parse_item
 from stacchip.items.archive import DEFAULT_CHIP_SIZE, Archive
-from stacchip.items.distinct import by_id
+from stacchip.items.copies import by_id
 from stacchip.raster.fetch import NO_CACHES
 from stacchip.storage import Storage
 

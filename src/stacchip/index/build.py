@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from stacchip.errors import UsageError
 from stacchip.grid.recorded_grid import RecordedGrid, record_grid
-from stacchip.index.files.item_records import to_stored_item
 from stacchip.index.schema import SCHEMA, SHARE_COLUMNS, embed_items
+from stacchip.items.copies import to_dict
 from stacchip.storage import unsign
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def build_table(
         >>> table["chipid"].to_pylist()
         ['a-0-0', 'a-1-0']
     """
-    stored = to_stored_item(item)
+    stored = to_dict(item)
     item_id = str(stored["id"])
     if datetime.tzinfo is None:
         raise UsageError(f"Item '{item_id}': its datetime {datetime} has no time zone.")

@@ -17,7 +17,7 @@ from stacchip.errors import (
 from stacchip.index.read import read_records
 from stacchip.index.write import write_headers
 from stacchip.items import load_items, parse_item, read_assets
-from stacchip.items.distinct import by_id
+from stacchip.items.copies import by_id
 from stacchip.raster import Header, read_header
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.storage import Storage

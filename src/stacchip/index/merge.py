@@ -19,13 +19,13 @@ import pyarrow.compute as pc
 
 from stacchip.errors import DuplicateChips, UsageError
 from stacchip.index.files.item_order import order_items
-from stacchip.index.files.item_records import ItemRecord, to_table, without_signatures
+from stacchip.index.files.item_records import ItemRecord, to_table
 from stacchip.index.files.item_records_writer import RecordFile
 from stacchip.index.files.layout import find_files, index_href, is_file
 from stacchip.index.files.parquet import ROWS_PER_GROUP, ParquetFile, chips_writer, open_parquet
 from stacchip.index.files.replacing import name_files, refuse_strangers, replace_index, staging
 from stacchip.index.files.spill import Spill
-from stacchip.index.schema import SCHEMA, conform, embedded_items
+from stacchip.index.schema import SCHEMA, embedded_items, stored_rows
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import Entry, Storage, redact
 
@@ -179,7 +179,7 @@ def _read_chips(files: Sequence[Entry], storage: Storage) -> Iterator[tuple[str,
 
     for file, tables in stream_concurrently(start, files, ahead=_AHEAD):
         for table in file.scan() if tables is None else tables:
-            yield file.href, conform(table, href=redact(file.href))
+            yield file.href, stored_rows(table, href=redact(file.href))
 
 
 _SPILLED: Final = pa.schema(list(SCHEMA))
@@ -197,7 +197,7 @@ class _Collected:
         """Put the rows of a table aside, item by item, and the items in its metadata."""
         items = embedded_items(table)
         named: dict[tuple[str, str], ItemRecord] = {}
-        for item, rows in _split_by_item(without_signatures(table.select(SCHEMA.names))):
+        for item, rows in _split_by_item(table):
             lon, lat = _centre(rows)
             time = pc.min(rows["datetime"]).cast(pa.int64()).as_py()
             batch = rows.cast(_SPILLED).combine_chunks().to_batches()[0]

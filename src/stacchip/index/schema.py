@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from stacchip.errors import IndexFormatError
 from stacchip.grid.footprints import BBOX
+from stacchip.items.copies import to_json
+from stacchip.storage import unsign
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -23,6 +25,7 @@ __all__ = [
     "conform",
     "embed_items",
     "embedded_items",
+    "stored_rows",
     "validate",
     "without_extension",
 ]
@@ -172,6 +175,27 @@ def _conform_column(table: pa.Table, field: pa.Field, href: str | None) -> pa.Ch
     return column
 
 
+def stored_rows(table: pa.Table, *, href: str | None = None) -> pa.Table:
+    """Return rows as an index stores them: the columns of `SCHEMA` only, no `item_href` signed.
+
+    Args:
+        table: Rows of a chip index; its metadata is kept.
+        href: Where the table comes from, for the error.
+
+    Raises:
+        IndexFormatError: `table` is not a chip index.
+    """
+    rows = conform(table, href=href).select(SCHEMA.names)
+    hrefs = rows["item_href"].combine_chunks().dictionary_encode()
+    signed = hrefs.dictionary.to_pylist()
+    plain = [href and unsign(href) for href in signed]
+    if plain == signed:
+        return rows
+    position = SCHEMA.get_field_index("item_href")
+    unsigned = pa.array(plain, pa.string()).take(hrefs.indices)
+    return rows.set_column(position, rows.schema.field(position), unsigned)
+
+
 def without_extension(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The column without an extension type: `geometry` has one where geoarrow is imported."""
     if isinstance(column.type, pa.BaseExtensionType):
@@ -195,15 +219,16 @@ def embed_items(table: pa.Table, items: Mapping[str, Mapping[str, Any]]) -> pa.T
 
     Args:
         table: A chip index.
-        items: STAC items as dictionaries, by item id.
+        items: STAC items as dictionaries, by item id; their signatures are left out.
 
     Example:
         >>> table = embed_items(SCHEMA.empty_table(), {"a": {"id": "a", "type": "Feature"}})
         >>> embedded_items(table)
         {'a': {'id': 'a', 'type': 'Feature'}}
     """
-    text = json.dumps(items, separators=(",", ":"), ensure_ascii=False)
-    return table.replace_schema_metadata({**(table.schema.metadata or {}), _ITEMS_KEY: text})
+    return table.replace_schema_metadata(
+        {**(table.schema.metadata or {}), _ITEMS_KEY: to_json(items)}
+    )
 
 
 def embedded_items(table: pa.Table | pa.Schema) -> dict[str, dict[str, Any]]:

@@ -11,13 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import DuplicateChips, UsageError
-from stacchip.index.files.item_records import (
-    ItemRecord,
-    from_table,
-    to_stored_item,
-    to_table,
-    without_signatures,
-)
+from stacchip.index.files.item_records import ItemRecord, from_table, to_table
 from stacchip.index.files.item_records_writer import RecordFile
 from stacchip.index.files.layout import RECORDS, index_href, is_file
 from stacchip.index.files.parquet import ROWS_PER_GROUP, chips_writer, open_parquet
@@ -28,8 +22,8 @@ from stacchip.index.files.replacing import (
     replace_index,
     staging,
 )
-from stacchip.index.schema import KEY, SCHEMA, conform, embed_items, embedded_items
-from stacchip.items.distinct import by_id
+from stacchip.index.schema import KEY, SCHEMA, embed_items, embedded_items, stored_rows
+from stacchip.items.copies import by_id, to_dict
 from stacchip.storage import Storage, child_href, parent_href
 
 if TYPE_CHECKING:
@@ -92,9 +86,8 @@ def write_index(
     """
     storage = storage or Storage()
     href = index_href(path)
-    stored = _stored_items(table, items)
-    chips = without_signatures(conform(table).select(SCHEMA.names))
-    chips = chips.replace_schema_metadata(SCHEMA.metadata)
+    stored = _items_by_id(table, items)
+    chips = stored_rows(table).replace_schema_metadata(SCHEMA.metadata)
     refuse_duplicates(chips)
     if is_file(href):
         if headers or name:
@@ -136,13 +129,13 @@ def _write_file(
         put_file(path, href, storage)
 
 
-def _stored_items(table: pa.Table, items: Items | None) -> dict[str, dict[str, Any]]:
-    """The items of an index by id, unsigned."""
+def _items_by_id(table: pa.Table, items: Items | None) -> dict[str, dict[str, Any]]:
+    """Return the items of an index as dictionaries, by id."""
     if items is None:
         items = embedded_items(table)
     if isinstance(items, Mapping):
         items = items.values()
-    return {item_id: to_stored_item(item) for item_id, item in by_id(items).items()}
+    return {item_id: to_dict(item) for item_id, item in by_id(items).items()}
 
 
 def _make_records(

@@ -12,11 +12,12 @@ No function here but `load_items` and `search_items` opens anything.
 
 from stacchip.items.archive import Archive
 from stacchip.items.assets import AssetInfo, BandInfo, read_assets
+from stacchip.items.copies import unsign_item
 from stacchip.items.dates import item_datetime
 from stacchip.items.load import load_items
 from stacchip.items.naming import item_href, platform_name
 from stacchip.items.projection import read_geobox
-from stacchip.items.record import parse_item, unsign_item
+from stacchip.items.record import parse_item
 from stacchip.items.reference import find_band, reference_asset, reference_candidates
 from stacchip.items.search import search_items
 

@@ -12,7 +12,8 @@ from typing import Any
 import pystac
 
 from stacchip.errors import Errors, InvalidMetadata, ItemError, UsageError
-from stacchip.items.record import parse_item, unsign_item
+from stacchip.items.copies import unsign_item
+from stacchip.items.record import parse_item
 from stacchip.storage import Storage, join_href, local_path, redact
 
 ItemSource = (

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import pystac
 
 from stacchip.errors import InvalidMetadata, MissingMetadata
+from stacchip.items.copies import unsign_hrefs
 from stacchip.items.dates import parse_datetime
 from stacchip.items.naming import is_absolute
-from stacchip.storage import unsign
 
 _CONTAINERS: tuple[tuple[str, type, str], ...] = (
     ("properties", dict, "an object"),
@@ -46,8 +45,7 @@ def parse_item(
         >>> item.datetime.isoformat()
         '2020-02-19T11:04:56+00:00'
     """
-    copy = _check(record)
-    _unsign_record(copy)
+    copy = _check(_unsign(record))
     aside = _set_epsg_aside(copy)
     if not any(_is_own_address(link) for link in copy["links"]):
         href = href or base
@@ -69,34 +67,13 @@ def parse_item(
     return item
 
 
-def unsign_item(item: pystac.Item) -> pystac.Item:
-    """The item itself where none of its hrefs is signed, else a copy without signatures.
-
-    Example:
-        >>> from datetime import datetime
-        >>> item = pystac.Item("a", None, None, datetime(2020, 2, 19), {})
-        >>> item.add_asset("B04", pystac.Asset("https://example.com/B04.tif?sig=abc"))
-        >>> unsign_item(item).assets["B04"].href, item.assets["B04"].href
-        ('https://example.com/B04.tif', 'https://example.com/B04.tif?sig=abc')
-    """
-    hrefs = [asset.href for asset in item.assets.values()]
-    hrefs += [
-        other["href"] for asset in item.assets.values() for other in _alternates(asset.extra_fields)
-    ]
-    hrefs += [link.target for link in item.links if isinstance(link.target, str)]
-    if not any(_is_signed(href) for href in hrefs):
-        return item
-    copy = item.clone()
-    for asset in copy.assets.values():
-        asset.href = unsign(asset.href)
-        # clone() copies extra fields shallowly
-        asset.extra_fields = deepcopy(asset.extra_fields)
-        for other in _alternates(asset.extra_fields):
-            other["href"] = unsign(other["href"])
-    for link in copy.links:
-        if isinstance(link.target, str):
-            link.target = unsign(link.target)
-    return copy
+def _unsign(record: Any) -> Any:
+    try:
+        return unsign_hrefs(record)
+    except RecursionError as error:
+        raise InvalidMetadata(
+            "A STAC item is nested too deeply to be read. Mend the record.", field="type"
+        ) from error
 
 
 def _check(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,14 +114,7 @@ def _check(record: Mapping[str, Any]) -> dict[str, Any]:
     # as deep as it is changed below; pystac copies the rest when it migrates
     copy["properties"] = dict(copy["properties"])
     copy["links"] = [dict(link) for link in copy["links"]]
-    copy["assets"] = {key: _copy_asset(asset) for key, asset in copy["assets"].items()}
-    return copy
-
-
-def _copy_asset(asset: dict[str, Any]) -> dict[str, Any]:
-    copy = dict(asset)
-    if "alternate" in copy:
-        copy["alternate"] = deepcopy(copy["alternate"])
+    copy["assets"] = {key: dict(asset) for key, asset in copy["assets"].items()}
     return copy
 
 
@@ -209,25 +179,3 @@ def _set_epsg_aside(record: dict[str, Any]) -> dict[str | None, Any]:
 
 def _is_own_address(link: dict[str, Any]) -> bool:
     return link.get("rel") == "self" and is_absolute(link["href"])
-
-
-def _unsign_record(record: dict[str, Any]) -> None:
-    """Take the signatures off a record's asset hrefs and links, in place."""
-    places = [*record["links"], *record["assets"].values()]
-    for asset in record["assets"].values():
-        places += _alternates(asset)
-    for place in places:
-        if _is_signed(place["href"]):
-            place["href"] = unsign(place["href"])
-
-
-def _alternates(fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The other addresses of an asset (alternate-assets extension)."""
-    alternates = fields.get("alternate")
-    for other in alternates.values() if isinstance(alternates, Mapping) else ():
-        if isinstance(other, dict) and isinstance(other.get("href"), str):
-            yield other
-
-
-def _is_signed(href: str) -> bool:
-    return ("?" in href or "@" in href) and unsign(href) != href

@@ -11,6 +11,7 @@ from servers.range_server import RangeServer
 from stacchip.errors import ObjectNotFound
 from stacchip.index import merge_indexes, read_records, write_index
 from stacchip.index.files.item_records_lookup import RecordLookup
+from stacchip.items.copies import is_same_item
 from stacchip.storage import Storage
 
 
@@ -37,7 +38,7 @@ def test_each_item_is_found_in_one_file_and_in_many(folders: Path, merged: Path)
         for record in records:
             found = lookup.find(record.platform, record.item_id)
             assert found is not None
-            assert found.same_item(record)
+            assert is_same_item(found.item, record.item)
         assert lookup.find(records[0].platform, "nobody") is None
         assert lookup.find("naip", records[0].item_id) is None
 

@@ -12,6 +12,7 @@ from stacchip.errors import IndexFormatError, InvalidMetadata
 from stacchip.index.files.item_records import RECORD_SCHEMA
 from stacchip.index.files.parquet import records_writer
 from stacchip.index.files.spill import Spill
+from stacchip.items.copies import is_same_item
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -89,7 +90,7 @@ class RecordFile:
     def _replaces(self, record: pa.Table, there: int, origin: str) -> bool:
         """Whether a record is better than the one that is there, which must be of the same item."""
         old, new = self._spill.read(there).to_pylist()[0], record.to_pylist()[0]
-        if _without_links(old["item"]) != _without_links(new["item"]):
+        if not is_same_item(json.loads(old["item"]), json.loads(new["item"])):
             item_id, platform = new["item_id"], new["platform"]
             raise InvalidMetadata(
                 f"Item '{item_id}' of '{platform}' is another item in {origin} than in "
@@ -113,10 +114,3 @@ class RecordFile:
                 batches = [self._spill.read(self._numbers[key]) for key in group]
                 writer.write_table(pa.Table.from_batches(batches, RECORD_SCHEMA))
         return path
-
-
-def _without_links(item: str) -> dict[str, object]:
-    """An item's content; links say where a copy of it was found."""
-    content: dict[str, object] = json.loads(item)
-    content.pop("links", None)
-    return content

@@ -1,0 +1,176 @@
+"""Copies of items: as plain dictionaries, without signatures, and whether two are the same item.
+
+A copy that is kept must hold no signature: it would let its reader in, and expire. Signatures are
+made anew when a file is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from operator import is_
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from stacchip.errors import UsageError
+from stacchip.storage import unsign
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pystac
+
+# most values are of these types; looking for a Mapping costs ten times as much
+_SCALARS = frozenset((int, float, bool, type(None)))
+Item = TypeVar("Item", bound="pystac.Item | Mapping[str, Any]")
+
+
+def to_dict(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
+    """Return an item as a dictionary, its hrefs as they are written; a shallow copy of a mapping.
+
+    Example:
+        >>> to_dict({"id": "a"})
+        {'id': 'a'}
+    """
+    if isinstance(item, Mapping):
+        return dict(item)
+    content: dict[str, Any] = item.to_dict(include_self_link=True, transform_hrefs=False)
+    return content
+
+
+# -- signatures ------------------------------------------------------------------------------------
+
+
+def unsign_hrefs(value: Any) -> Any:
+    """Return a JSON value without the signature of any `href` in it; itself if it has none.
+
+    Example:
+        >>> asset = {"href": "https://example.com/B04.tif?versionId=7&X-Amz-Signature=abc"}
+        >>> unsign_hrefs({"red": asset})
+        {'red': {'href': 'https://example.com/B04.tif?versionId=7'}}
+    """
+    if isinstance(value, Mapping):
+        changed = {}
+        for key, inner in value.items():
+            # GeoJSON has no hrefs, but a footprint may have thousands of coordinates
+            if type(inner) in _SCALARS or key == "geometry":
+                continue
+            new = _unsign_href(key, inner) if isinstance(inner, str) else unsign_hrefs(inner)
+            if new is not inner:
+                changed[key] = new
+        return {**value, **changed} if changed else value
+    if isinstance(value, list | tuple):
+        plain = [inner if type(inner) in _SCALARS else unsign_hrefs(inner) for inner in value]
+        return value if all(map(is_, plain, value)) else plain
+    return value
+
+
+def _unsign_href(key: str, value: str) -> str:
+    # a signature is in the query or in the userinfo; most hrefs have neither
+    if key != "href" or ("?" not in value and "@" not in value):
+        return value
+    plain = unsign(value)
+    return value if plain == value else plain
+
+
+def unsign_item(item: pystac.Item) -> pystac.Item:
+    """Return the item itself if none of its hrefs is signed, else a copy without signatures.
+
+    Example:
+        >>> import pystac
+        >>> from datetime import datetime
+        >>> item = pystac.Item("a", None, None, datetime(2020, 2, 19), {})
+        >>> item.add_asset("B04", pystac.Asset("https://example.com/B04.tif?sig=abc"))
+        >>> unsign_item(item).assets["B04"].href, item.assets["B04"].href
+        ('https://example.com/B04.tif', 'https://example.com/B04.tif?sig=abc')
+    """
+    hrefs = [link.target for link in item.links if isinstance(link.target, str)]
+    content = [
+        [{"href": href} for href in hrefs],
+        [{"href": asset.href, "fields": asset.extra_fields} for asset in item.assets.values()],
+        item.properties,
+    ]
+    if unsign_hrefs(content) is content:
+        return item
+    copy = item.clone()
+    copy.properties = unsign_hrefs(copy.properties)
+    for asset in copy.assets.values():
+        asset.href = unsign(asset.href)
+        asset.extra_fields = unsign_hrefs(asset.extra_fields)
+    for link in copy.links:
+        if isinstance(link.target, str):
+            link.target = unsign(link.target)
+    return copy
+
+
+def to_json(value: Any) -> str:
+    """Return a value of items as compact JSON text in which no href is signed.
+
+    Example:
+        >>> to_json({"id": "a", "assets": {"red": {"href": "https://h/B04.tif?sig=abc"}}})
+        '{"id":"a","assets":{"red":{"href":"https://h/B04.tif"}}}'
+    """
+    text = _dump(value)
+    # looking through every item takes milliseconds, looking through its text does not
+    return _dump(unsign_hrefs(value)) if "?" in text or "@" in text else text
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=_plain_number)
+
+
+def _plain_number(value: Any) -> Any:
+    """Return a number of numpy as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be stored in an index")
+
+
+# -- the same item ---------------------------------------------------------------------------------
+
+
+def is_same_item(one: pystac.Item | Mapping[str, Any], other: Any) -> bool:
+    """Return True if both are copies of one item.
+
+    Links do not count, since they say where a copy was found. Where the files lie does.
+
+    Example:
+        >>> is_same_item({"id": "a", "links": []}, {"id": "a"})
+        True
+    """
+    return one is other or _content(one) == _content(other)
+
+
+def _content(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes an item, but for its links."""
+    content = to_dict(item)
+    if isinstance(item, Mapping):
+        content.pop("links", None)
+    else:
+        # the self link, which goes, is what relative hrefs start from
+        content["links"] = [asset.get_absolute_href() for asset in item.assets.values()]
+    return content
+
+
+def by_id(items: Iterable[Item]) -> dict[str, Item]:
+    """Return items by their id; the same item may come twice.
+
+    Raises:
+        UsageError: Two different items have one id, as those of two platforms may. Taking either
+            for the other would give its pixels.
+
+    Example:
+        >>> list(by_id([{"id": "a", "links": []}, {"id": "a"}, {"id": "b"}]))
+        ['a', 'b']
+    """
+    found: dict[str, Item] = {}
+    for item in items:
+        item_id = str(item["id"]) if isinstance(item, Mapping) else item.id
+        if item_id in found and not is_same_item(found[item_id], item):
+            raise UsageError(
+                f"Two different items have the id {item_id!r}. Give them apart: an index of each, "
+                "joined by merge_indexes, keeps both."
+            )
+        found.setdefault(item_id, item)
+    return found

@@ -1,0 +1,175 @@
+"""Copies of items: what is unsigned, and which are the same."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pystac
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stacchip.errors import UsageError
+from stacchip.items import unsign_item
+from stacchip.items.copies import by_id, is_same_item, to_dict, to_json, unsign_hrefs
+
+UNSIGNED = "https://h.blob.core.windows.net/c/B04.tif"
+SIGNED = f"{UNSIGNED}?sv=2024&se=2025&sr=c&sig=abc"
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["href", "assets", "links", "geometry", "x"]), inner, max_size=3
+        )
+        | st.fixed_dictionaries({"href": st.sampled_from([SIGNED, UNSIGNED, "s3://u:p@b/k"])})
+    ),
+    max_leaves=20,
+)
+
+
+def make_item(item_id: str = "scene", **assets: str) -> pystac.Item:
+    item = pystac.Item(item_id, None, None, datetime(2020, 2, 19, tzinfo=UTC), {})
+    for key, href in assets.items():
+        item.add_asset(key, pystac.Asset(href))
+    return item
+
+
+def signatures_in(value: Any, *, below: str = "") -> list[str]:
+    """The signed hrefs of a JSON value, by another way than the code's; geometries have none."""
+    if isinstance(value, dict):
+        found = [each for key in value for each in signatures_in(value[key], below=key)]
+        return [] if below == "geometry" else found
+    if isinstance(value, list):
+        return [] if below == "geometry" else [x for each in value for x in signatures_in(each)]
+    is_signed = below == "href" and isinstance(value, str) and ("sig=" in value or "@" in value)
+    return [value] if is_signed else []
+
+
+# -- signatures ------------------------------------------------------------------------------------
+
+
+@given(JSON)
+def test_no_signature_is_left_and_nothing_else_changes(value):
+    before = deepcopy(value)
+    plain = unsign_hrefs(value)
+    assert value == before, "the value given stays as it was"
+    assert signatures_in(plain) == []
+    if not signatures_in(value):
+        assert plain is value
+
+
+@given(JSON)
+def test_json_text_is_what_the_unsigned_value_gives(value):
+    assert json.loads(to_json(value)) == unsign_hrefs(value)
+
+
+def test_hrefs_are_unsigned_wherever_they_are():
+    value = {
+        "links": [{"rel": "self", "href": SIGNED}],
+        "assets": {"red": {"href": SIGNED, "alternate": {"s3": {"href": SIGNED}}}},
+        "properties": {"mine": [{"deep": {"href": SIGNED}}]},
+    }
+    assert "sig=" not in str(unsign_hrefs(value))
+    assert list(unsign_hrefs(value)) == list(value), "in the order they had"
+
+
+def test_text_that_is_no_href_is_kept():
+    value = {"title": SIGNED, "href": 7, "description": "a@b?sig=c"}
+    assert unsign_hrefs(value) is value
+
+
+def test_a_signed_item_is_copied_and_an_unsigned_one_passed_on() -> None:
+    made = make_item(red="B04.tif")
+    assert unsign_item(made) is made
+
+    alternate = {"alternate": {"s3": {"href": SIGNED}}}
+    made.add_asset("nir", pystac.Asset(UNSIGNED, extra_fields=alternate))
+    made.add_link(pystac.Link("via", SIGNED))
+    before = deepcopy(made.to_dict())
+    copy = unsign_item(made)
+
+    assert "sig=" not in str(copy.to_dict())
+    assert made.to_dict() == before
+
+
+@pytest.mark.parametrize("place", ["asset", "alternate", "link", "properties"])
+def test_a_signature_anywhere_in_an_item_is_found(place):
+    made = make_item(red=SIGNED if place == "asset" else UNSIGNED)
+    if place == "alternate":
+        made.assets["red"].extra_fields["alternate"] = {"s3": {"href": SIGNED}}
+    if place == "link":
+        made.add_link(pystac.Link("via", SIGNED))
+    if place == "properties":
+        made.properties["mine"] = {"href": SIGNED}
+    assert "sig=" not in json.dumps(unsign_item(made).to_dict())
+    assert "sig=" in json.dumps(made.to_dict())
+
+
+def test_json_takes_numbers_of_numpy_and_refuses_other_values():
+    assert to_json({"a": np.float32(0.5), "b": np.int16(3)}) == '{"a":0.5,"b":3}'
+    with pytest.raises(TypeError, match="datetime cannot be stored"):
+        to_json({"a": datetime(2020, 1, 1, tzinfo=UTC)})
+
+
+# -- the same item ---------------------------------------------------------------------------------
+
+
+def test_links_do_not_tell_items_apart():
+    one, other = make_item(red=UNSIGNED), make_item(red=UNSIGNED)
+    other.add_link(pystac.Link("parent", "https://example.com/collection.json"))
+    other.set_self_href("https://example.com/scene.json")
+    assert is_same_item(one, other)
+    assert is_same_item(to_dict(one), to_dict(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (make_item(red="/a/B04.tif"), make_item(red="/b/B04.tif")),
+        (make_item(red="/a/B04.tif"), make_item()),
+        (make_item("one"), make_item("other")),
+    ],
+    ids=["files", "assets", "ids"],
+)
+def test_content_tells_items_apart(one, other):
+    assert not is_same_item(one, other)
+    assert not is_same_item(to_dict(one), to_dict(other))
+
+
+def test_a_relative_href_is_another_file_beside_another_item():
+    one, other, copy = (make_item(red="./B04.tif") for _ in range(3))
+    one.set_self_href("/a/item.json")
+    other.set_self_href("/b/item.json")
+    copy.set_self_href("/a/another-name.json")
+    assert not is_same_item(one, other)
+    assert is_same_item(one, copy)
+
+
+def test_items_by_id_keep_their_order_and_the_first_of_two_copies():
+    first, second = {"id": "b", "links": [1]}, {"id": "b", "links": [2]}
+    found = by_id([first, {"id": "a"}, second])
+    assert list(found) == ["b", "a"]
+    assert found["b"] is first
+
+
+@pytest.mark.parametrize("as_dicts", [False, True])
+def test_two_items_of_one_id_are_refused(as_dicts):
+    items: list[Any] = [make_item(red="/a/B04.tif"), make_item(red="/b/B04.tif")]
+    with pytest.raises(UsageError, match="'scene'"):
+        by_id(map(to_dict, items) if as_dicts else items)
+
+
+def test_a_dictionary_of_an_item_keeps_its_hrefs_and_its_address():
+    item = make_item(red="./B04.tif")
+    item.set_self_href("/a/item.json")
+    content = to_dict(item)
+    assert content["assets"]["red"]["href"] == "./B04.tif"
+    assert [link["href"] for link in content["links"]] == ["/a/item.json"]
+    content["id"] = "other"
+    assert item.id == "scene"
