@@ -70,7 +70,7 @@ MOVED = {
     "processors.naip": "collect.recipes.naip",
     "processors.options": "cli.shared_options",
     "processors.pace": "items.pace",
-    "processors.paced_api": "items.paced_api",
+    "processors.paced_api": "items.api",
     "processors.placement": "collect.files",
     "processors.prechip": "cubes.prechip",
     "processors.prechip_command": "cli.commands.prechip",

@@ -5,20 +5,23 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import shapely
 
-from stacchip.errors import InvalidMetadata, ItemError, StacchipError, StorageError
-from stacchip.items import load_items, parse_item
+from stacchip.errors import InvalidMetadata, StorageError
+from stacchip.items import load_items
+from stacchip.items.record import parse_items
 from stacchip.storage import child_href, join_href, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
     import pystac
 
     from stacchip.collect.choice import Period
+    from stacchip.items.api import StacApi
     from stacchip.items.pace import Pace
     from stacchip.storage import Storage, StorageOptions
 
@@ -44,7 +47,6 @@ class OnlineCatalogue:
         self.storage = storage
         self.options = options
         self.pace = pace
-        self._client: Any = None
 
     def search(
         self,
@@ -66,16 +68,7 @@ class OnlineCatalogue:
             "query": query,
             "limit": PAGE_SIZE,
         }
-        try:
-            records = list(itertools.islice(self._records(arguments), MOST_ITEMS + 1))
-        except StacchipError:
-            raise
-        except Exception as error:
-            # what an answer that is no STAC API's makes pystac-client raise: any error at all
-            raise StorageError(
-                f"{redact(self.href)} does not answer as a STAC API does: {type(error).__name__}.",
-                href=redact(self.href),
-            ) from error
+        records = list(itertools.islice(self._api.search(**arguments), MOST_ITEMS + 1))
         if len(records) > MOST_ITEMS:
             raise StorageError(
                 f"{redact(self.href)} offers more than {MOST_ITEMS} items of {collection}: "
@@ -83,18 +76,14 @@ class OnlineCatalogue:
                 href=redact(self.href),
             )
         _log.debug("%s: %d items of %s", redact(self.href), len(records), collection)
-        return list(_parse_items(records))
+        return list(parse_items(records, errors="skip", origin=redact(self.href)))
 
-    def _records(self, arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The JSON of the items, page by page; the landing page is asked for once."""
-        from pystac_client import Client  # slow to import; static files need it not
+    @cached_property
+    def _api(self) -> StacApi:
+        """The API; its landing page is read once."""
+        from stacchip.items.api import StacApi  # slow to import; static files do not need it
 
-        from stacchip.items.paced_api import PacedApiIO
-
-        if self._client is None:
-            io = PacedApiIO(self.href, self.options, self.pace)
-            self._client = Client.open(self.href, stac_io=io)
-        yield from self._client.search(**arguments).items_as_dicts()
+        return StacApi(self.href, self.options, self.pace)
 
     def item_hrefs(self, prefix: str) -> list[str]:
         """The items that the `collection.json` below a prefix links to, in its order.
@@ -124,12 +113,3 @@ class OnlineCatalogue:
         if item is None:
             raise InvalidMetadata(f"{redact(href)} holds no item.", field="type")
         return item
-
-
-def _parse_items(records: Iterable[dict[str, Any]]) -> Iterator[pystac.Item]:
-    """The items; one that is wrong is none of those that can be chosen, and is logged."""
-    for record in records:
-        try:
-            yield parse_item(record)
-        except ItemError as error:
-            _log.warning("left out: %s", error)

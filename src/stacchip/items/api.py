@@ -1,7 +1,9 @@
-"""Pages of a STAC API over HTTP: bounded in size and time, retried as every other read is.
+"""A STAC API over HTTP: pages bounded in size and time, retried as every other read is.
 
-pystac-client builds the requests and follows the pages; its own transport would wait for ever on a
-server that drips, take an answer of any size, and hide the status behind retries.
+pystac-client builds the requests and follows the pages. Its own transport would wait forever for a
+server that drips, accept an answer of any size, and hide the status behind retries.
+
+This module is imported only when an API is searched: pystac-client is slow to import.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from pystac_client import Client
 from pystac_client.stac_api_io import StacApiIO
 
-from stacchip.errors import StorageError
+from stacchip.errors import StacchipError, StorageError, UsageError
 from stacchip.storage import StorageOptions, redact
 from stacchip.storage.failure import TransientError, failure_of_status
 from stacchip.storage.retry import persist
@@ -23,18 +26,90 @@ from stacchip.storage.retry import persist
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from stacchip.items.pace import Pace
+
 # a page of 1000 Landsat items is about 30 MB
 LARGEST_PAGE_BYTES = 256 << 20
 _CHUNK_BYTES = 1 << 20
+_END: Any = object()
+
+
+class StacApi:
+    """A STAC API: its landing page is read once, at the first search.
+
+    Args:
+        href: URL of the landing page.
+        options: Time limits, attempts, and headers for the API's own host.
+        pace: Limits the requests per second; None for no limit.
+    """
+
+    def __init__(self, href: str, options: StorageOptions, pace: Pace | None = None) -> None:
+        self._href = href
+        self._io = BoundedApiIO(href, options, pace=pace)
+        self._client: Client | None = None
+
+    def search(self, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """Yield the JSON objects of the items that a search finds, page by page.
+
+        Args:
+            **arguments: As `pystac_client.Client.search` takes them.
+
+        Raises:
+            UsageError: An argument cannot be searched for.
+            StorageError: The API cannot be reached, refuses, or answers as no STAC API does.
+        """
+        try:
+            self._client = self._client or Client.open(self._href, stac_io=self._io)
+        except StacchipError:
+            raise
+        except Exception as error:
+            # a page that is not a STAC API's makes pystac-client raise any error at all
+            raise self._not_an_api(error) from error
+        try:
+            search = self._client.search(**arguments)
+        except StacchipError:
+            raise
+        except NotImplementedError as error:
+            raise self._not_an_api(error) from error
+        except Exception as error:
+            # pystac-client checks arguments before it sends a request, and raises plain Exception
+            raise UsageError(
+                f"This cannot be searched for: {error}. Mend the arguments."
+            ) from error
+        records = search.items_as_dicts()
+        while True:
+            try:
+                record = next(records, _END)
+            except StacchipError:
+                raise
+            except Exception as error:  # as above
+                raise self._not_an_api(error) from error
+            if record is _END:
+                return
+            yield record
+
+    def _not_an_api(self, error: Exception) -> StorageError:
+        return StorageError(
+            f"{redact(self._href)} does not answer as a STAC API with item search does: "
+            # an error's text may hold a signed address
+            f"{type(error).__name__}. Check the address; it is that of the landing page.",
+            href=redact(self._href),
+        )
 
 
 class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-client's base is untyped
-    """How pystac-client talks to one API; every failure is a `StorageError` with its status."""
+    """The transport of pystac-client; every failure is a `StorageError` with its status."""
 
     def __init__(
-        self, api: str, options: StorageOptions, *, largest_page_bytes: int = LARGEST_PAGE_BYTES
+        self,
+        api: str,
+        options: StorageOptions,
+        *,
+        pace: Pace | None = None,
+        largest_page_bytes: int = LARGEST_PAGE_BYTES,
     ) -> None:
         super().__init__(max_retries=None)
+        self._pace = pace
         self._largest_page_bytes = largest_page_bytes
         self._host = urlsplit(api).netloc
         self._options = options
@@ -89,7 +164,9 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
             seen.add(mark)
 
     def _attempt(self, prepared: requests.PreparedRequest, until_s: float) -> str:
-        """One request, over by `until_s` on the monotonic clock."""
+        """Send one request, over by `until_s` on the monotonic clock; it waits for its turn."""
+        if self._pace is not None:
+            self._pace.wait()
         settings = self.session.merge_environment_settings(str(prepared.url), {}, True, None, None)
         timeout_s = max(0.001, min(self._options.timeout_s, until_s - time.monotonic()))
         try:

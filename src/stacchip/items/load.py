@@ -11,9 +11,9 @@ from typing import Any
 
 import pystac
 
-from stacchip.errors import Errors, InvalidMetadata, ItemError, UsageError
+from stacchip.errors import Errors, InvalidMetadata, UsageError
 from stacchip.items.copies import unsign_item
-from stacchip.items.record import parse_item
+from stacchip.items.record import parse_or_skip
 from stacchip.storage import Storage, join_href, local_path, redact
 
 ItemSource = (
@@ -101,14 +101,10 @@ class _Loader:
         )
 
     def _parse(self, record: Any, **places: str | None) -> Iterator[pystac.Item]:
-        """One item, or none where it is wrong and to be left out."""
-        try:
-            item = parse_item(record, **places)
-        except ItemError as error:
-            if self._errors == "raise":
-                raise
+        """Yield one item, or none if it is wrong and to be left out."""
+        item = parse_or_skip(record, self._errors, **places)
+        if item is None:
             self._skipped += 1
-            _log.warning("left out: %s", error)
         else:
             yield item
 

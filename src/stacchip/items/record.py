@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pystac
 
-from stacchip.errors import InvalidMetadata, MissingMetadata
+from stacchip.errors import InvalidMetadata, ItemError, MissingMetadata
 from stacchip.items.copies import unsign_hrefs
 from stacchip.items.dates import parse_datetime
 from stacchip.items.naming import is_absolute
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from stacchip.errors import Errors
+
+_log = logging.getLogger(__name__)
 
 _CONTAINERS: tuple[tuple[str, type, str], ...] = (
     ("properties", dict, "an object"),
@@ -65,6 +73,46 @@ def parse_item(
         fields = item.properties if key is None else item.assets[key].extra_fields
         fields["proj:epsg"] = epsg
     return item
+
+
+def parse_or_skip(record: Any, errors: Errors, **places: str | None) -> pystac.Item | None:
+    """Return `parse_item(record, **places)`; None for a wrong item if `errors` is `"skip"`.
+
+    The log says which item was left out, and why.
+    """
+    try:
+        return parse_item(record, **places)
+    except ItemError as error:
+        if errors == "raise":
+            raise
+        _log.warning("left out: %s", error)
+        return None
+
+
+def parse_items(
+    records: Iterable[Any], *, errors: Errors, origin: str, base: str | None = None
+) -> Iterator[pystac.Item]:
+    """Yield the pystac items of JSON objects; see `parse_item`.
+
+    Args:
+        records: The items as JSON gives them.
+        errors: `"skip"` leaves out wrong items, with a warning for each and one for all of them.
+        origin: Where the records come from, for the log.
+        base: As in `parse_item`.
+
+    Raises:
+        MissingMetadata: An item lacks a field.
+        InvalidMetadata: An item is wrong.
+    """
+    skipped = 0
+    for record in records:
+        item = parse_or_skip(record, errors, base=base)
+        if item is None:
+            skipped += 1
+        else:
+            yield item
+    if skipped:
+        _log.warning("%d items of %s were left out", skipped, origin)
 
 
 def _unsign(record: Any) -> Any:

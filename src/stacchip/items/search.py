@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
-from stacchip.errors import ItemError, StacchipError, StorageError, UsageError
-from stacchip.items.record import parse_item
+from stacchip.errors import UsageError
+from stacchip.items.record import parse_items
 from stacchip.storage import StorageOptions, redact
 
 if TYPE_CHECKING:
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     import pystac
 
     from stacchip.errors import Errors
-
-_log = logging.getLogger(__name__)
 
 
 def search_items(
@@ -107,55 +104,8 @@ def _as_interval(datetime: Any) -> str | None:
 def _search(
     api: str, arguments: dict[str, Any], options: StorageOptions, errors: Errors
 ) -> Iterator[pystac.Item]:
-    skipped = 0
-    for record in _records(api, arguments, options):
-        try:
-            item = parse_item(record)
-        except ItemError as error:
-            if errors == "raise":
-                raise
-            skipped += 1
-            _log.warning("left out: %s", error)
-            continue
-        yield item
-    if skipped:
-        _log.warning("%d items of %s were left out", skipped, redact(api))
-
-
-def _records(
-    api: str, arguments: dict[str, Any], options: StorageOptions
-) -> Iterator[dict[str, Any]]:
-    """The JSON objects of the items; whatever goes wrong on the way is one of our errors."""
     # slow to import, and not needed by those who have their items
-    from pystac_client import Client
+    from stacchip.items.api import StacApi
 
-    from stacchip.items.api import BoundedApiIO
-
-    try:
-        client = Client.open(api, stac_io=BoundedApiIO(api, options))
-    except StacchipError:
-        raise
-    except Exception as error:
-        # what an answer that is no STAC API's makes pystac-client raise: any error at all
-        raise _no_api(api, error) from error
-    try:
-        search = client.search(**arguments)
-    except StacchipError:
-        raise
-    except NotImplementedError as error:
-        raise _no_api(api, error) from error
-    except Exception as error:
-        # pystac-client checks arguments before it asks, and raises plain Exception
-        raise UsageError(f"The search cannot be: {error}. Mend its arguments.") from error
-    try:
-        yield from search.items_as_dicts()
-    except (AttributeError, KeyError, TypeError) as error:
-        raise _no_api(api, error) from error
-
-
-def _no_api(api: str, error: Exception) -> StorageError:
-    return StorageError(
-        f"{redact(api)} does not answer as a STAC API with item search does: {error!r}. "
-        "Check the address; it is that of the landing page.",
-        href=redact(api),
-    )
+    records = StacApi(api, options).search(**arguments)
+    yield from parse_items(records, errors=errors, origin=redact(api))

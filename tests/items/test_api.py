@@ -1,0 +1,109 @@
+"""A STAC API, searched more than once and no faster than allowed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+import pytest
+
+from items.stac_api import StacApi as Server
+from items.stac_api import Trouble
+from stacchip.errors import InvalidMetadata, StorageError, UsageError
+from stacchip.items.api import StacApi
+from stacchip.items.pace import Pace
+from stacchip.items.record import parse_items
+from stacchip.storage import StorageOptions
+
+OPTIONS = StorageOptions(max_attempts=3, timeout_s=5, deadline_s=10)
+
+
+class Turns:
+    """A pace that counts the requests that wait for it."""
+
+    def __init__(self) -> None:
+        self.waited = 0
+
+    def wait(self) -> None:
+        self.waited += 1
+
+
+def make_record(number: int) -> dict[str, object]:
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": f"scene-{number}",
+        "geometry": None,
+        "properties": {"datetime": "2020-02-19T11:04:56Z"},
+        "links": [],
+        "assets": {},
+    }
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server([make_record(number) for number in range(5)]) as api:
+        yield api
+
+
+def ids(records: Iterator[dict[str, object]]) -> list[object]:
+    return [record["id"] for record in records]
+
+
+def test_every_request_waits_for_its_turn(server):
+    turns = Turns()
+    api = StacApi(server.url, OPTIONS, turns)
+    assert len(ids(api.search())) == 5
+    assert turns.waited == 1 + 3, "the landing page and three pages"
+
+
+def test_a_request_that_is_tried_again_waits_again(server):
+    turns = Turns()
+    server.troubles.append(Trouble(status=503))
+    assert len(ids(StacApi(server.url, OPTIONS, turns).search())) == 5
+    assert turns.waited == 1 + 1 + 3
+
+
+def test_the_landing_page_is_read_once_for_all_searches(server):
+    turns = Turns()
+    api = StacApi(server.url, OPTIONS, turns)
+    assert ids(api.search()) == ids(api.search())
+    assert turns.waited == 1 + 3 + 3
+
+
+def test_nothing_is_requested_before_the_first_item_is_wanted(server):
+    turns = Turns()
+    found = StacApi(server.url, OPTIONS, turns).search()
+    assert turns.waited == 0
+    assert ids(islice(found, 1)) == ["scene-0"]
+    assert turns.waited == 2
+
+
+def test_pages_come_no_faster_than_the_pace(server):
+    started = time.monotonic()
+    assert len(ids(StacApi(server.url, OPTIONS, Pace(per_second=20)).search())) == 5
+    assert time.monotonic() - started >= 3 / 20, "four requests, the first at once"
+
+
+def test_a_null_among_the_items_does_not_end_the_search_in_silence(server, caplog):
+    server.records[1] = None
+    found = StacApi(server.url, OPTIONS).search
+    items = list(parse_items(found(), errors="skip", origin="here"))
+    assert [item.id for item in items] == ["scene-0", "scene-2", "scene-3", "scene-4"]
+    assert "1 items of here were left out" in caplog.text
+    with pytest.raises(InvalidMetadata):
+        list(parse_items(found(), errors="raise", origin="here"))
+
+
+def test_an_argument_that_cannot_be_searched_for_is_misuse(server):
+    with pytest.raises(UsageError, match="cannot be searched for"):
+        next(StacApi(server.url, OPTIONS).search(datetime="yesterday"))
+    assert server.bodies == []
+
+
+def test_an_address_in_an_error_of_the_client_is_not_shown(server):
+    server.landing_page = lambda: {"type": "Feature", "id": "token=secret"}
+    with pytest.raises(StorageError, match="does not answer as a STAC API") as caught:
+        next(StacApi(f"{server.url}/?token=secret", OPTIONS).search())
+    assert "secret" not in str(caught.value)
