@@ -9,6 +9,7 @@ import numpy as np
 
 from stacchip.errors import AssetNotFound, GridMismatch
 from stacchip.grid.chip_grid import ChipGrid
+from stacchip.grid.crs import same_crs
 from stacchip.grid.geobox import describe_geobox, is_same_grid
 from stacchip.items import read_assets
 from stacchip.items.projection import has_own_projection
@@ -214,7 +215,8 @@ def _check(item: pystac.Item, info: AssetInfo, placed: GeoBox, grid: RecordedGri
         and has_own_projection(item.assets[info.key])
         and is_same_grid(info.geobox, grid.geobox)
     )
-    if placed.crs == grid.geobox.crs and (not claims_grid or is_same_grid(placed, grid.geobox)):
+    is_placed = not claims_grid or is_same_grid(placed, grid.geobox)
+    if is_placed and same_crs(placed.crs, grid.geobox.crs):
         return
     raise GridMismatch(
         f"Asset {info.key!r} of item {item.id!r} does not lie on the grid of its index: the file "

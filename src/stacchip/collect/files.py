@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from stacchip.collect.stored_item import Placed, WrittenGrid
 from stacchip.collect.transfer import Original, convert_file, copy_file, find_original
 from stacchip.errors import InvalidMetadata, NotARaster, StacchipError, UnsupportedRaster
+from stacchip.grid.crs import name_crs, same_crs
 from stacchip.items.archive import ITEM_NAME, file_name
 from stacchip.raster import read_header
 from stacchip.raster.gdal import Conversion
@@ -168,7 +169,7 @@ class Placer:
         if geobox is None:
             return False
         return (
-            (conversion.crs is None or geobox.crs == conversion.crs)
+            (conversion.crs is None or same_crs(geobox.crs, conversion.crs))
             and (size is None or abs(abs(geobox.affine.a) - size) < 1e-6 * size)
             and (conversion.band_count is None or header.count == conversion.band_count)
         )
@@ -203,10 +204,8 @@ def _grid_of(header: Header, href: str) -> WrittenGrid:
     geobox = header.geobox
     if geobox is None or geobox.crs is None:
         raise InvalidMetadata(f"{redact(href)} has no grid on Earth.", field="proj:transform")
-    epsg = geobox.crs.to_epsg()
-    crs = f"EPSG:{epsg}" if epsg else geobox.crs.to_wkt()
     height, width = geobox.shape
-    return WrittenGrid(crs, tuple(geobox.affine)[:6], (height, width))
+    return WrittenGrid(name_crs(str(geobox.crs)), tuple(geobox.affine)[:6], (height, width))
 
 
 def _refuse_same_names(names: Mapping[str, str], item_id: str) -> None:

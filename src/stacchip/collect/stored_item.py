@@ -158,7 +158,7 @@ def _link_collection(record: dict[str, Any], collection_href: str | None) -> Non
 def _projection_of(grid: WrittenGrid) -> dict[str, Any]:
     """A grid as the projection extension writes it (version 2: `proj:code`)."""
     named: dict[str, Any] = {"proj:code": grid.crs}
-    if not grid.crs.startswith("EPSG:"):
+    if "[" in grid.crs:  # WKT
         named = {"proj:code": None, "proj:wkt2": grid.crs}
     return {
         **named,

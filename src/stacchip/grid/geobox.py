@@ -10,6 +10,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from stacchip.errors import UsageError
+from stacchip.grid.crs import name_crs, same_crs
 from stacchip.grid.window import Window
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def is_same_grid(one: GeoBox, other: GeoBox) -> bool:
         >>> is_same_grid(geobox, geobox), is_same_grid(geobox, geobox.zoom_out(2))
         (True, False)
     """
-    if one.crs != other.crs or tuple(one.shape) != tuple(other.shape):
+    if tuple(one.shape) != tuple(other.shape) or not same_crs(one.crs, other.crs):
         return False
     between = ~one.affine * other.affine
     height, width = one.shape
@@ -94,11 +95,14 @@ def describe_geobox(geobox: GeoBox) -> str:
         >>> describe_geobox(make_geobox("EPSG:32629", Affine(10, 0, 6e5, 0, -10, 4e6), (256, 512)))
         'EPSG:32629, 256 x 512 px (height x width), transform (10, 0, 600000, 0, -10, 4000000)'
     """
-    authority = geobox.crs and geobox.crs.authority
-    crs = ":".join(map(str, authority)) if authority and authority[1] else str(geobox.crs)[:60]
     height, width = geobox.shape
     transform = ", ".join(f"{number:.12g}" for number in tuple(geobox.affine)[:6])
-    return f"{crs}, {height} x {width} px (height x width), transform ({transform})"
+    return f"{_name(geobox)}, {height} x {width} px (height x width), transform ({transform})"
+
+
+def _name(geobox: GeoBox) -> str:
+    """Return a CRS's name for messages: WKT is cut off after 60 characters."""
+    return "no CRS" if geobox.crs is None else name_crs(str(geobox.crs))[:60]
 
 
 def nearest_pixels(source: GeoBox, target: GeoBox) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -156,9 +160,10 @@ def _cover(one: float, other: float, margin: int) -> tuple[int, int]:
 
 
 def _require_comparable(source: GeoBox, target: GeoBox) -> None:
-    if source.crs != target.crs:
+    if not same_crs(source.crs, target.crs):
         raise UsageError(
-            f"The grids differ in CRS: {source.crs} and {target.crs}. Reproject one of them first."
+            f"The grids differ in CRS: {_name(source)} and {_name(target)}. "
+            "Reproject one of them first."
         )
     for geobox in (source, target):
         if not is_axis_aligned(geobox):

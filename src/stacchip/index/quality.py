@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
-import pyproj
 from affine import Affine
 
 from stacchip.errors import GridMismatch, UsageError
-from stacchip.grid.crs import name_crs
+from stacchip.grid.crs import name_crs, same_crs
 from stacchip.grid.geobox import GeoBox, is_axis_aligned, nearest_pixels
 from stacchip.grid.window import Window
 from stacchip.runtime.pools import core_count
@@ -156,11 +155,10 @@ def _place(reader: Reader, grid: ChipGrid, geobox: GeoBox | None) -> GeoBox:
                 href=reader.href,
             )
         return grid.geobox
-    crs = pyproj.CRS.from_user_input(placed.crs) if placed.crs else grid.crs
-    ours, theirs = grid.crs_name, name_crs(crs.to_wkt())
-    if ours != theirs and not crs.equals(grid.crs, ignore_axis_order=True):
+    if placed.crs is not None and not same_crs(placed.crs, grid.geobox.crs):
         raise GridMismatch(
-            f"The QA band {reader.href} is in {theirs}, but the chip grid is in {ours}: "
+            f"The QA band {reader.href} is in {name_crs(str(placed.crs))}, but the chip grid is in "
+            f"{grid.crs_name}: "
             "its pixels say nothing of these chips. Choose a QA asset in the CRS of the grid.",
             href=reader.href,
         )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from affine import Affine
 
 from stacchip.errors import InvalidMetadata, MissingMetadata
-from stacchip.grid.crs import crs_of_code, crs_of_text, is_same_crs
+from stacchip.grid.crs import crs_of_code, crs_of_text, same_crs
 from stacchip.grid.geobox import GeoBox, make_geobox
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _read_crs(fields: _Fields) -> CRS | None:
         by_text = crs_of_text(text) if text else None
         if text and by_text is None:
             fields.refuse(field, f"{field} is no CRS that PROJ knows: {str(text)[:60]!r}")
-        if by_code is not None and by_text is not None and not is_same_crs(by_code, by_text):
+        if by_code is not None and by_text is not None and not same_crs(by_code, by_text):
             fields.refuse("proj:code", f"proj:code {code} and {field} ({by_text.proj.name}) differ")
         if code and by_code is None and by_text is None:
             fields.refuse("proj:code", f"{code} is no CRS that PROJ knows")

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from stacchip.errors import AssetNotFound, InvalidMetadata, MissingMetadata
+from stacchip.grid.crs import same_crs
 from stacchip.items.assets import AssetInfo, read_assets
 
 if TYPE_CHECKING:
@@ -187,7 +188,9 @@ def _no_grid(item: pystac.Item, candidates: Sequence[AssetInfo]) -> MissingMetad
 
 def _check_same_crs(item: pystac.Item, first: AssetInfo, second: AssetInfo) -> None:
     """Refuse bands in two CRSs: none of them is the finest, and no chip holds both."""
-    if first.geobox is None or second.geobox is None or first.geobox.crs == second.geobox.crs:
+    if first.geobox is None or second.geobox is None:
+        return
+    if same_crs(first.geobox.crs, second.geobox.crs):
         return
     raise InvalidMetadata(
         f"Item {item.id!r}: asset {first.key!r} is in {first.geobox.crs}, {second.key!r} in "

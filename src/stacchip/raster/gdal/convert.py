@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stacchip.errors import NotARaster, UsageError
+from stacchip.grid.crs import same_crs
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _wanted_grid(dataset: Any, conversion: Conversion) -> dict[str, Any] | None:
 
     crs = CRS.from_user_input(conversion.crs) if conversion.crs else dataset.crs
     size = conversion.resolution
-    if crs != dataset.crs:
+    if not same_crs(crs, dataset.crs):
         transform, width, height = calculate_default_transform(
             dataset.crs, crs, dataset.width, dataset.height, *dataset.bounds, resolution=size
         )
