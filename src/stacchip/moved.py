@@ -90,6 +90,7 @@ MOVED = {
     "raster.cog": "raster.gdal.cog",
     "raster.gdal.options": "raster.gdal.environment",
     "raster.geobox": "grid.geobox",
+    "raster.gdal.write": "raster.gdal.cog",
     "raster.gridmap": "grid.nearest",
     "raster.pools": "runtime.pools",
     "raster.window": "grid.window",

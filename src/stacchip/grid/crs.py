@@ -19,7 +19,7 @@ from pyproj.exceptions import CRSError, ProjError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["crs_of_code", "crs_of_text", "is_same_crs", "name_crs", "same_crs"]
+__all__ = ["crs_of_code", "crs_of_text", "name_crs", "same_crs"]
 
 # Metres. The ellipsoids of WGS 84 and ETRS89 are 0.1 mm apart; those of different surveys differ by
 # hundreds of metres, and neighbouring zones of one projection by hundreds of kilometres.
@@ -75,9 +75,6 @@ def same_crs(first: Any, second: Any) -> bool:
     # the texts are the key: odc-geo hashes a CRS by its WKT, which it writes anew (70 us)
     one, other = str(first), str(second)
     return one == other or _are_same(one, other)
-
-
-is_same_crs = same_crs  # the name of 0.x
 
 
 @lru_cache(maxsize=1024)

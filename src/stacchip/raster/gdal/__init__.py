@@ -6,11 +6,11 @@ first needed (0.5 s).
 """
 
 from stacchip.raster.gdal.codec import decode_by_gdal
+from stacchip.raster.gdal.cog import write_array
 from stacchip.raster.gdal.convert import Conversion, convert_to_cog
 from stacchip.raster.gdal.describe import ImageDescription, ImageTags, describe_image
 from stacchip.raster.gdal.file import GdalFile
 from stacchip.raster.gdal.warp import warp
-from stacchip.raster.gdal.write import write_array
 
 __all__ = [
     "Conversion",

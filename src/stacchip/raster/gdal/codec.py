@@ -14,7 +14,7 @@ import numpy as np
 from stacchip.raster import tiff
 from stacchip.raster.codecs import BrokenStreamError
 from stacchip.raster.gdal.describe import no_transform
-from stacchip.raster.gdal.environment import OPTIONS
+from stacchip.raster.gdal.environment import gdal_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,14 +42,13 @@ def decode_by_gdal(
     Raises:
         BrokenStreamError: Where GDAL cannot decode them.
     """
-    import rasterio  # half a second that the fast path saves
     from rasterio.errors import RasterioError
     from rasterio.io import MemoryFile
 
     image = tiff.write_image(byteorder, shape, [*no_transform(byteorder), *tags], data)
     try:
         with (
-            rasterio.Env(**OPTIONS),
+            gdal_environment(),
             MemoryFile(image) as memory,
             memory.open(driver="GTiff") as dataset,
         ):

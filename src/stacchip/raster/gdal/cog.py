@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from stacchip.errors import UsageError
-from stacchip.raster.gdal.write import write_array
+from stacchip.errors import RasterError, UsageError
+from stacchip.raster.gdal.environment import gdal_environment
 from stacchip.runtime.whole_file import whole_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
-Resampling = Literal["nearest", "average", "mode", "bilinear", "cubic"]
+OverviewResampling = Literal["nearest", "average", "mode", "bilinear", "cubic"]
+"""Ways of `write_cog` to make coarser pixels from finer ones."""
 
-BLOCK = 512
+BLOCK: Final = 512
+"""Height and width of the blocks of our COGs."""
 
 
 def write_cog(
@@ -27,7 +29,7 @@ def write_cog(
     block: int = BLOCK,
     compress: str = "deflate",
     level: int = 6,
-    overviews: Resampling = "average",
+    overviews: OverviewResampling = "average",
     colours: tuple[str, ...] | None = None,
     tags: dict[str, str] | None = None,
     names: tuple[str, ...] | None = None,
@@ -91,3 +93,45 @@ def write_cog(
     with whole_file(path) as part:
         write_array(part, bands, profile, colours=colours, tags=tags, names=names)
     return path
+
+
+def write_array(
+    path: Path,
+    bands: NDArray[Any],
+    profile: dict[str, Any],
+    *,
+    colours: tuple[str, ...] | None = None,
+    tags: dict[str, str] | None = None,
+    names: tuple[str, ...] | None = None,
+) -> None:
+    """Write an array (band, y, x) to a file.
+
+    Args:
+        path: Where to; a failure may leave a part of it.
+        bands: The pixels.
+        profile: What rasterio's `open` takes: driver, CRS, transform, the driver's options.
+        colours: What each band shows, by the names of rasterio's `ColorInterp`.
+        tags: Metadata of the file.
+        names: The name of each band, as its description.
+
+    Raises:
+        RasterError: GDAL cannot write it: the disk is full, the compression does not fit the type.
+    """
+    import rasterio  # half a second, and most callers only read
+    from rasterio._err import CPLE_BaseError  # what escapes as a COG is closed
+    from rasterio.enums import ColorInterp  # half a second, as above
+
+    try:
+        with gdal_environment(), rasterio.open(path, "w", **profile) as dataset:
+            if colours is not None:
+                dataset.colorinterp = [ColorInterp[name] for name in colours]
+            if names is not None:
+                dataset.descriptions = names
+            if tags:
+                dataset.update_tags(**tags)
+            dataset.write(bands)
+    except (rasterio.errors.RasterioError, CPLE_BaseError) as error:
+        raise RasterError(
+            f"GDAL could not write a COG of {bands.shape[0]} {bands.dtype} bands into "
+            f"{path.parent}: {error}. Look for room on the disk, or choose another compression."
+        ) from error

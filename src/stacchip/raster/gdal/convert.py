@@ -15,13 +15,14 @@ import numpy as np
 
 from stacchip.errors import NotARaster, UsageError
 from stacchip.grid.crs import same_crs
+from stacchip.raster.gdal.cog import BLOCK
+from stacchip.raster.gdal.environment import gdal_environment
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BLOCK = 512
 STRIP = 8 * BLOCK  # rows of a work window: 8 blocks high keeps memory to a few megapixels a band
 
 
@@ -65,7 +66,7 @@ def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: 
     plain = target.with_suffix(".plain.tif")
     try:
         with (
-            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="ALL_CPUS"),
+            gdal_environment(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="ALL_CPUS"),
             rasterio.open(source) as dataset,
         ):
             bands = _kept_bands(dataset, conversion, href)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from stacchip.raster import tiff
-from stacchip.raster.gdal.environment import OPTIONS
+from stacchip.raster.gdal.environment import gdal_environment
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -74,7 +74,6 @@ def describe_image(image: ImageTags) -> ImageDescription:
     Raises:
         tiff.BrokenTiffError: Where GDAL refuses such an image.
     """
-    import rasterio  # half a second that a worker with headers at hand saves
     from rasterio.errors import RasterioError
     from rasterio.io import MemoryFile
 
@@ -83,7 +82,7 @@ def describe_image(image: ImageTags) -> ImageDescription:
         return replace(describe_image(few), alpha=None)
     try:
         with (
-            rasterio.Env(**OPTIONS),
+            gdal_environment(),
             MemoryFile(_one_pixel(image)) as memory,
             memory.open(driver="GTiff") as dataset,
         ):

@@ -19,7 +19,7 @@ from affine import Affine
 from stacchip.errors import CorruptBlock, NotARaster
 from stacchip.grid.window import Window
 from stacchip.raster.gdal.describe import crs_of, dtype_of, nodata_of, validity_of
-from stacchip.raster.gdal.environment import OPTIONS
+from stacchip.raster.gdal.environment import gdal_environment
 from stacchip.raster.validity import require_bands, valid_pixels
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage import local_path, redact
@@ -130,9 +130,8 @@ class GdalFile:
 
     @contextmanager
     def _handle(self) -> Iterator[_Handle]:
-        import rasterio
 
-        with rasterio.Env(**OPTIONS):
+        with gdal_environment():
             idle = self._idle.get()
             handle = idle.take() or _Handle(self._get_source(), self.href)
             try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stacchip.raster.gdal.environment import OPTIONS
+from stacchip.raster.gdal.environment import gdal_environment
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,14 +28,13 @@ def warp(
         target: The grid wanted.
         method: One of rasterio's `Resampling` names.
     """
-    import rasterio
     from rasterio.enums import Resampling
     from rasterio.warp import reproject
 
     # the grids share it, whatever it is; GDAL wants one all the same
     crs = "EPSG:3857" if source.crs is None else source.crs.to_wkt()
     out = np.full((len(pixels), *target.shape.yx), np.nan)
-    with rasterio.Env(**OPTIONS):
+    with gdal_environment():
         reproject(
             pixels,
             out,
