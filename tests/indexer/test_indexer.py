@@ -14,6 +14,7 @@ import pytest
 import rasterio
 
 from scenes import Scene, make_scene, write_band
+from servers.range_server import RangeServer
 from stacchip.errors import (
     AssetNotFound,
     GridMismatch,
@@ -236,7 +237,7 @@ def make_item(item_id: str, collection: str, **assets: Path) -> pystac.Item:
     return item
 
 
-def test_indexer_picks_the_indexer_of_the_item_and_says_which(
+def test_indexer_finds_the_source_of_the_item_and_says_which(
     sentinel_2: Path, landsat: Path, shared_data: Path
 ):
     modis = shared_data / "modis"
@@ -248,11 +249,40 @@ def test_indexer_picks_the_indexer_of_the_item_and_says_which(
         Indexer(make_item("MOD09A1.A2008296.h14v17.061", "modis-09A1-061", sur_refl_qc_500m=qc)),
         Indexer(make_item("S1A_IW_GRDH_rtc", "sentinel-1-rtc", vv=sar)),
     ]
-    assert [type(indexer) for indexer in found] == [
-        Sentinel2Indexer, LandsatIndexer, ModisIndexer, Sentinel1Indexer,
-    ]  # fmt: skip
-    assert "source='sentinel-2-l2a'" in repr(found[0])
+    names = ["sentinel-2-l2a", "landsat-c2l2-sr", "modis", "sentinel-1-rtc"]
+    assert [indexer.source.name for indexer in found] == names
+    for indexer, name in zip(found, names, strict=True):
+        assert f"source={name!r}" in repr(indexer)
     assert all(indexer.create_index().num_rows is not None for indexer in found)
+
+
+def test_an_item_at_an_address_is_fetched_once(scene: Scene):
+    with RangeServer(scene.folder) as web:
+        for kind in (Indexer, Sentinel2Indexer, NoStatsChipIndexer):
+            web.reset_counters()
+            assert kind(web.url("item.json")).item.id == "scene-1"
+            assert web.by_path == {"/item.json": 1}, kind
+
+
+def test_an_indexer_of_a_source_takes_an_item_that_names_none(scene: Scene):
+    """Its first source is then the item's, so that an item without a collection can be measured."""
+    scene.item.assets["scl"] = scene.item.assets.pop("swir")
+    indexer = Sentinel2Indexer(scene.item)
+    assert isinstance(indexer, Indexer)
+    assert indexer.source.name == "sentinel-2-l2a"
+    assert indexer.qa_asset.key == "scl"
+    assert repr(indexer) == "Sentinel2Indexer('scene-1', source='sentinel-2-l2a')"
+
+
+def test_a_subclass_of_a_sources_indexer_measures_chip_by_chip(sentinel_2: Path):
+    class Mine(Sentinel2Indexer):
+        def get_stats(self, x: int, y: int) -> tuple[float, float]:
+            cloud, nodata = super().get_stats(x, y)
+            return cloud / 2, nodata
+
+    whole = Sentinel2Indexer(sentinel_2).create_index()["cloud_cover_percentage"].to_numpy()
+    half = Mine(sentinel_2).create_index()["cloud_cover_percentage"].to_numpy()
+    np.testing.assert_allclose(half, whole / 2, rtol=1e-6)
 
 
 def test_modis_fill_is_nodata(shared_data: Path):
@@ -279,7 +309,7 @@ def test_sentinel_1_nodata_is_that_of_its_pixels(shared_data: Path):
 def test_an_indexer_can_be_pickled(sentinel_2: Path):
     indexer = Indexer(str(sentinel_2))
     again = pickle.loads(pickle.dumps(indexer))
-    assert type(again) is Sentinel2Indexer
+    assert repr(again) == repr(indexer)
     assert again.create_index() == indexer.create_index()
 
 

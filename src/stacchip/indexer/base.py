@@ -9,7 +9,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import shapely
 
 from stacchip.errors import ItemError, MissingMetadata, RasterError, StorageError, UsageError
 from stacchip.grid.chip_grid import require_grid
@@ -20,7 +19,6 @@ from stacchip.index import (
     RecordedGrid,
     build_table,
     count_shares,
-    make_footprints,
     record_grid,
 )
 from stacchip.items import (
@@ -40,6 +38,7 @@ from stacchip.storage import Storage
 if TYPE_CHECKING:
     import pyarrow as pa
     import pystac
+    import shapely
     from affine import Affine
     from numpy.typing import ArrayLike, NDArray
 
@@ -111,7 +110,7 @@ class ChipIndexer:
     ) -> None:
         require_grid(chip_size, edge)
         self.storage = storage or Storage()
-        self.item = load_one(item, self.storage)
+        self.item = _load_one(item, self.storage)
         self.chip_size = chip_size
         self.chip_max_nodata = chip_max_nodata
         self.edge = edge
@@ -219,16 +218,13 @@ class ChipIndexer:
         """Chips in the grid."""
         return self.grid.size
 
-    def get_chip_bbox(self, x: int, y: int) -> shapely.Geometry:
-        """The footprint of a chip: a polygon in OGC:CRS84 (longitude, latitude).
+    def get_chip_bbox(self, x: int, y: int) -> shapely.Geometry | None:
+        """Return the footprint of a chip: a polygon in OGC:CRS84, or None if it has none.
 
         Raises:
             ChipOutOfRange: The grid has no such chip.
         """
-        chip = self.grid.chip_geobox(x, y)
-        made = make_footprints(chip.affine, self.grid.crs, self.chip_size, (1, 1))
-        footprint: shapely.Geometry = shapely.from_wkb(made.wkb[0].as_py())
-        return footprint
+        return self.grid.footprint(x, y)
 
     # --- what is in them
 
@@ -333,7 +329,7 @@ class NoDataMaskChipIndexer(ChipIndexer):
         return 0.0, float(self._shares["nodata"][y, x])
 
 
-def load_one(item: pystac.Item | dict[str, Any] | str, storage: Storage | None) -> pystac.Item:
+def _load_one(item: pystac.Item | dict[str, Any] | str, storage: Storage | None) -> pystac.Item:
     """The one item that something holds.
 
     Raises:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from stacchip.errors import AssetNotFound
 from stacchip.grid.geobox import describe_geobox, is_same_grid
 from stacchip.index import chip_shares
-from stacchip.indexer.base import ChipIndexer, GridDifference, load_one
+from stacchip.indexer.base import ChipIndexer, GridDifference
 from stacchip.raster.reader import open_reader
 from stacchip.sources import (
     LANDSAT,
@@ -37,16 +37,15 @@ _log = logging.getLogger(__name__)
 class Indexer(ChipIndexer):
     """Measures chips by the QA band of the item's source.
 
-    `Indexer(item)` finds the source, and is then the indexer of that source where it is one of
-    ours; its `repr` and `source` say which. An item of no known source is indexed as by
-    `NoStatsChipIndexer`, and so is one whose source has no QA band (NAIP, LINZ).
+    `Indexer(item)` finds the source; `source` and `repr` say which it is. If no source is known, or
+    the source has no QA band (NAIP, LINZ), the item is indexed as by `NoStatsChipIndexer`.
 
     Args:
         item: As in `ChipIndexer`.
         chip_size: As in `ChipIndexer`.
         chip_max_nodata: As in `ChipIndexer`.
         shape: As in `ChipIndexer`.
-        source: The source, where it should not be found by the item; a variant of one
+        source: The source; by default it is found from the item. A variant of a source
             (`dataclasses.replace`) changes which classes count as cloud.
         **options: Further options of `ChipIndexer`.
 
@@ -55,24 +54,7 @@ class Indexer(ChipIndexer):
     """
 
     sources: ClassVar[tuple[Source, ...]] = ()
-
-    def __new__(cls, item: Any, *_: Any, **options: Any) -> Self:
-        """The indexer of the item's source."""
-        kind = cls
-        if cls is Indexer and options.get("source") is None:
-            found = find_source(load_one(item, options.get("storage")))
-            kinds = (kind for kind in cls.__subclasses__() if found and kind.serves(found))
-            kind = next(kinds, cls)
-        return super().__new__(kind)
-
-    def __getnewargs__(self) -> tuple[Any, ...]:
-        """What `__new__` is given when an indexer is unpickled."""
-        return (self.item,)
-
-    @classmethod
-    def serves(cls, source: Source) -> bool:
-        """Whether a source is one of this indexer's, fitted to an item or not."""
-        return source.name in {own.name for own in cls.sources}
+    """The sources that a subclass is for; an item of another is taken for the first of them."""
 
     def __init__(
         self,
@@ -93,10 +75,13 @@ class Indexer(ChipIndexer):
 
     @cached_property
     def source(self) -> Source | None:
-        """The source given, else the item's where it is one of this indexer's, else its first."""
-        source = self._source or find_source(self.item)
-        if self._source is None and self.sources and not (source and self.serves(source)):
-            source = self.sources[0]
+        """The source given, else the item's if it is one of `sources`, else the first of those."""
+        source = self._source
+        if source is None:
+            source = find_source(self.item)
+            own = {each.name for each in self.sources}
+            if own and (source is None or source.name not in own):
+                source = self.sources[0]
         return source and source.for_item(self.item)
 
     @cached_property
