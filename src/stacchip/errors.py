@@ -202,3 +202,24 @@ def attribute(error: E, item_id: str, asset: str | None = None) -> E:
     facts = {**error.facts, "item_id": item_id, "asset": asset}
     whose = f"Item {item_id!r}" + (f", asset {asset!r}" if asset is not None else "")
     return type(error)(f"{whose}: {error.message}", **facts)
+
+
+def forget_frames(error: BaseException) -> None:
+    """Drop the tracebacks of an error that is kept: their frames hold arrays and tables.
+
+    Example:
+        >>> try:
+        ...     raise StorageError("no answer") from OSError("reset")
+        ... except StorageError as kept:
+        ...     forget_frames(kept)
+        ...     kept.__traceback__ is None
+        True
+    """
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            waiting += [each.__cause__, each.__context__]

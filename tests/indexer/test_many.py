@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import weakref
+
 import pytest
 
+from interrupts import heeding_interrupts
 from scenes import make_scene
 from servers.range_server import RangeServer
 from stacchip import ChipIndexer, Chipper, Storage, index_items, read_index
 from stacchip.cli import run
-from stacchip.errors import DuplicateChips, StacchipError, UsageError
+from stacchip.errors import DuplicateChips, StacchipError, StorageError, UsageError
 from stacchip.index import read_records
 
 
@@ -109,3 +118,95 @@ def test_no_item_gives_no_index(tmp_path):
     indexed = index_items([], tmp_path / "index", storage=Storage())
     assert (indexed.items, indexed.chips) == (0, 0)
     assert not (tmp_path / "index").exists()
+
+
+def test_many_items_that_fail_leave_only_their_errors_in_memory(scenes, tmp_path):
+    made = []
+
+    class Failing(ChipIndexer):
+        def get_stats(self, x, y):
+            made.append(weakref.ref(self))
+            raise StorageError("the store is down", href="a.tif")
+
+    items = [scenes[0].item.clone() for _ in range(20)]
+    for number, item in enumerate(items):
+        item.id = f"item-{number}"
+    indexed = index_items(items, tmp_path / "index", indexer=Failing, errors="skip")
+    assert [item_id for item_id, _ in indexed.skipped] == [item.id for item in items]
+    assert {error.href for _, error in indexed.skipped} == {"a.tif"}
+    gc.collect()
+    assert [each for each in made if each() is not None] == []
+
+
+def test_few_items_are_taken_before_their_turn(scenes, tmp_path):
+    taken, done = [], []
+
+    def many():
+        for number in range(40):
+            item = scenes[0].item.clone()
+            item.id = f"item-{number}"
+            taken.append(len(taken) - len(done))
+            yield item
+
+    assert index_items(many(), tmp_path / "index", progress=done.append).items == 40
+    assert max(taken) <= 12, "a generator of a million items is not read to its end at first"
+    assert done == [f"item-{number}" for number in range(40)]
+
+
+@pytest.mark.parametrize("errors", ["raise", "skip"])
+def test_items_whose_source_fails_midway_make_no_index(scenes, tmp_path, errors):
+    """What would have come after is unknown, so nothing can be left out of it."""
+
+    def broken():
+        yield scenes[0].item
+        raise StorageError("page 2 of the search did not come")
+
+    with pytest.raises(StorageError, match="page 2"):
+        index_items(broken(), tmp_path / "index", errors=errors)
+    assert not (tmp_path / "index").exists()
+
+
+def test_an_index_stays_until_its_successor_is_whole(scenes, tmp_path):
+    index_items([scenes[0].item], tmp_path / "index")
+    before = read_index(tmp_path / "index")
+    (scenes[1].folder / "red.tif").unlink()
+    scenes[1].item.assets["red"].extra_fields.clear()
+    options = {"headers": True, "errors": "raise"}
+    with pytest.raises(StacchipError):
+        index_items([scenes[2].item, scenes[1].item], tmp_path / "index", **options)
+    assert read_index(tmp_path / "index") == before
+    index_items([scenes[2].item], tmp_path / "index")
+    assert set(read_index(tmp_path / "index")["item_id"].to_pylist()) == {"c"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_stopped_leaves_no_index(scenes, tmp_path, number):
+    items, path = [path_of(scene) for scene in scenes], str(tmp_path / "index")
+    code = f"""
+        import sys, time
+        from stacchip import ChipIndexer, index_items
+
+        class Slow(ChipIndexer):
+            def get_stats(self, x, y):
+                if self.item.id == "b":
+                    print("begin", flush=True)
+                    time.sleep(0.5)
+                return 0.0, 0.0
+
+        index_items({items!r}, {path!r}, indexer=Slow)
+    """
+    left = tmp_path / "temporary"
+    left.mkdir()
+    with heeding_interrupts():
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "TMPDIR": str(left)},
+        )  # fmt: skip
+    assert process.stdout.readline() == "begin\n"
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not (tmp_path / "index").exists()
+    if number == signal.SIGINT:
+        assert list(left.iterdir()) == [], "an interrupted run clears up"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pystac
 
-from stacchip.errors import DuplicateChips, StacchipError, UsageError
+from stacchip.errors import DuplicateChips, StacchipError, UsageError, forget_frames
 from stacchip.index import merge_indexes, read_index, write_index
 from stacchip.index.files.layout import is_file
 from stacchip.index.headers import gather_headers
@@ -104,8 +104,10 @@ def index_items(
     with tempfile.TemporaryDirectory(prefix="stacchip-index-") as folder:
         run = _Run(folder, make, storage, keep_headers=headers and not is_file(path))
         for item_id, error in run.each(_fail_repeats(_load_each(items, storage))):
-            if error is not None and errors == "raise":
-                raise error
+            if error is not None:
+                if errors == "raise":
+                    raise error
+                forget_frames(error)  # or each would keep its item's shares and headers
             if progress is not None:
                 progress(item_id)
         if run.items:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from stacchip.errors import forget_frames
+
 if TYPE_CHECKING:
     from stacchip.errors import StacchipError
 
@@ -49,7 +51,7 @@ class StreamReport:
 
     def skip(self, chipid: str, row: int, error: StacchipError) -> None:
         """Count a chip that could not be cut, and keep why."""
-        _let_go_of_frames(error)
+        forget_frames(error)
         self.skipped += 1
         if len(self.reasons) < _MOST_REASONS:
             self.reasons.append(Skipped(chipid, row, error))
@@ -62,15 +64,3 @@ class StreamReport:
         if self.skipped:
             text += f"; {self.skipped} skipped, the first: {self.reasons[0].error}"
         return text
-
-
-def _let_go_of_frames(error: BaseException) -> None:
-    """Drop the tracebacks of an error that is kept: their frames hold the arrays of batches."""
-    waiting: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while waiting:
-        each = waiting.pop()
-        if each is not None and id(each) not in seen:
-            seen.add(id(each))
-            each.__traceback__ = None
-            waiting += [each.__cause__, each.__context__]
