@@ -65,9 +65,7 @@ def check_item(record, content, root, folder, outside):
 def check_index(outside, root, platform, record, content):
     item_id = record["id"]
     place = f"/index/{platform}/{item_id}/index_{item_id}.parquet"
-    table = (
-        pq.read_table(rasterio.MemoryFile(content[place]).name) if False else read(content[place])
-    )
+    table = read(content[place])
     assert set(table["item_id"].to_pylist()) == {item_id}
     assert set(table["platform"].to_pylist()) == {platform}
     assert table.num_rows > 0

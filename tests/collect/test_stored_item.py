@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 
+import pyproj
 import pytest
+from affine import Affine
+from odc.geo.geobox import GeoBox
 
-from stacchip.collect.stored_item import Placed, WrittenGrid, make_stored_item, to_bytes
+from stacchip.collect.stored_item import Placed, make_stored_item, to_bytes
 from stacchip.items import parse_item, read_assets
 
 HREF = "s3://archive/p/i/stac_item.json"
-GRID = WrittenGrid("EPSG:3857", (500.0, 0.0, -1e7, 0.0, -500.0, 4e6), (20, 30))
+GRID = GeoBox((20, 30), Affine(500, 0, -1e7, 0, -500, 4e6), "EPSG:3857")
 REAL = [
     "sentinel2/S2A_29RKH_20200219_0_L2A/S2A_29RKH_20200219_0_L2A.json",
     "items/landsat/odc-stac__LC08_L2SP_028030_20200114_20200824_02_T1_SR.json",
@@ -90,7 +93,7 @@ def test_a_copied_file_keeps_its_checksum(shared_data):
 
 def test_grids_that_differ_are_told_of_each_asset_alone(shared_data):
     item = read_item(shared_data / REAL[0])
-    other = WrittenGrid("EPSG:3857", (1000.0, 0.0, -1e7, 0.0, -1000.0, 4e6), (10, 15))
+    other = GeoBox((10, 15), Affine(1000, 0, -1e7, 0, -1000, 4e6), "EPSG:3857")
     files = {"blue": Placed("s3://b/1.tif", 1, GRID), "scl": Placed("s3://b/2.tif", 1, other)}
     record = make_stored_item(item, files, href=HREF, choices={})
     assert "proj:shape" not in record["properties"]
@@ -98,8 +101,9 @@ def test_grids_that_differ_are_told_of_each_asset_alone(shared_data):
 
 
 def test_a_crs_without_a_code_is_written_as_wkt(shared_data):
-    wkt = 'PROJCRS["sinusoidal"]'
-    grid = WrittenGrid(wkt, GRID.transform, GRID.shape)
+    grid = GeoBox(GRID.shape, GRID.affine, "+proj=sinu +R=6371007.181 +units=m")
     record = store(read_item(shared_data / REAL[0]), grid)
     assert record["properties"]["proj:code"] is None
-    assert record["properties"]["proj:wkt2"] == wkt
+    written = record["properties"]["proj:wkt2"]
+    assert written.startswith("PROJCRS[")
+    assert pyproj.CRS(written).equals(pyproj.CRS(grid.crs.to_wkt()))

@@ -22,10 +22,7 @@ from stacchip.collect.settings import Settings
 
 SURVEY = "otago/dunedin_2018_0.3m/rgb/2193"
 ITEM_ID = "dunedin_2018_0.3m_CE17"
-COMMAND = (
-    "import typer; from stacchip.cli.commands.collect import collect;"
-    "app = typer.Typer(); app.command()(collect); app()"
-)
+COMMAND = "from stacchip.cli import main; main()"
 
 
 class Survey:
@@ -123,8 +120,9 @@ def test_the_command_has_it_as_an_option(survey, tmp_path):
 
     def run(*options: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", COMMAND, "linz", "--bucket", str(root),
-             "--sample", str(rows), "--catalogue", str(tmp_path / "nz-imagery"), *options],
+            [sys.executable, "-W", "ignore", "-c", COMMAND, "collect", "linz",
+             "--bucket", str(root), "--sample", str(rows),
+             "--catalogue", str(tmp_path / "nz-imagery"), *options],
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -26,7 +26,7 @@ from stacchip.cubes.sinks import CubeFolder, find_cubes
 from stacchip.errors import AssetNotFound, ChipNotFound, InvalidMetadata, UsageError
 from stacchip.storage import Storage
 
-COMMAND = "from stacchip.cli.commands.prechip import main; main()"
+COMMAND = "from stacchip.cli.scripts import prechip; prechip()"
 CHIPS = ITEMS * PER_ITEM  # 300: two cubes of 128 and one of 44
 FOLDER = f"mode_v1_chipper_v2/{PLATFORM}"
 

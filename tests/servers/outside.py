@@ -81,13 +81,10 @@ class Outside:
 
     def command(self, name: str, *options: str) -> list[str]:
         """The words that run a source's console script, or `collect`."""
-        call = f"from stacchip.cli.commands.collect import {name} as command; command()"
-        if name == "collect":  # `stacchip collect`, without the rest of the command line
-            call = (
-                "import typer; from stacchip.cli.commands.collect import collect;"
-                "app = typer.Typer(); app.command()(collect); app()"
-            )
-        return [sys.executable, "-W", "ignore", "-c", call, *options]
+        call, words = f"from stacchip.cli.scripts import {name} as script; script()", options
+        if name == "collect":
+            call, words = "from stacchip.cli import main; main()", (name, *options)
+        return [sys.executable, "-W", "ignore", "-c", call, *words]
 
     def run(
         self, name: str, *options: str, check: bool = True, **environment: str

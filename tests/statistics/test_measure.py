@@ -30,7 +30,7 @@ from stacchip.statistics.measure import (
 from stacchip.storage import Storage
 from stacchip.stream import Shard
 
-COMMAND = "from stacchip.cli.commands.stats import main; main()"
+COMMAND = "from stacchip.cli.scripts import stats; stats()"
 BANDS = get_platform(PLATFORM).names
 PERCENTS = (1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99)
 

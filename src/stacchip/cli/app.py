@@ -1,4 +1,4 @@
-"""The commands of `stacchip`, put together."""
+"""The command line of `stacchip`: its commands, put together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from stacchip.cli import console
 from stacchip.cli.commands import chips, demo, indexes
-from stacchip.cli.commands.collect import collect
+from stacchip.cli.commands.collect import CollectCommand, collect
 from stacchip.cli.commands.prechip import prechip
 from stacchip.cli.commands.stats import stats
 
@@ -16,21 +16,23 @@ app = typer.Typer(
     name="stacchip",
     help="Index the chips of satellite and aerial imagery, and cut them out of the original files.",
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=console.help_style(),
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (demo.app, indexes.app, chips.app):
-    app.registered_commands += commands.registered_commands
-for command in (collect, prechip, stats):
-    app.command()(command)
+batch = typer.Typer()
+batch.command(cls=CollectCommand)(collect)
+batch.command()(prechip)
+batch.command()(stats)
+for commands in (demo.app, indexes.app, chips.app, batch):  # in the order of the help
+    app.add_typer(commands)
 
 
 @app.callback()
 def _configure(
     *,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Tell what is done, on standard error.")
+        bool, typer.Option("--verbose", "-v", help="Say what is being done, on standard error.")
     ] = False,
 ) -> None:
     console.set_up_logging(verbose=verbose)

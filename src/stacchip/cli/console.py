@@ -1,7 +1,7 @@
-"""What a person sees: progress on a terminal, plain lines elsewhere, and one line for an error.
+"""Running a command line, and what a person sees of it.
 
-Results go to standard output; progress, notes and errors to standard error, so that output can be
-piped.
+Results go to standard output; progress, notes and errors go to standard error, so that output can
+be piped. Progress is a bar on a terminal and plain lines elsewhere. An error is one line.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import os
 import shlex
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TextIO
 
 import typer
 from rich.console import Console
@@ -26,6 +27,8 @@ from stacchip.errors import StacchipError, UsageError
 # typer brings click, or a copy of it, and names only some of its errors
 _CommandLineError: Any = typer.BadParameter.__bases__[0]
 _INTERRUPTED = 130  # what typer makes of Ctrl-C, and shells of a process that SIGINT ended
+_TABLE_COLUMNS = 100
+_WRITING = threading.Lock()
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -33,10 +36,10 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @contextmanager
 def progress(task: str, total: int | None) -> Iterator[Callable[[str], None]]:
-    """Show how a task proceeds; the function given is called with the name of what was done.
+    """Show the progress of a task; call the function given with the name of each thing done.
 
-    On a terminal this is a bar. Elsewhere it is a line for each tenth of the task, so that a log
-    stays short.
+    On a terminal this is a bar. Elsewhere it is a line for each tenth of the task, which keeps a
+    log short.
     """
     if not err.is_terminal:
         yield _lines(task, total)
@@ -55,14 +58,14 @@ def progress(task: str, total: int | None) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def stages(task: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a task that tells itself where it is: (what it does, how much is done, of how much)."""
+    """Show a task that reports its own progress: (stage, amount done, total amount)."""
     if not err.is_terminal:
         seen: set[str] = set()
 
         def line(stage: str, _done: int, _total: int) -> None:
             if stage not in seen:
                 seen.add(stage)
-                err.print(f"{task}: {stage}", markup=False)
+                note(f"{task}: {stage}")
 
         yield line
         return
@@ -80,20 +83,36 @@ def _lines(task: str, total: int | None) -> Callable[[str], None]:
         nonlocal done
         done += 1
         if done % step == 0 or done == total:
-            err.print(f"{task}: {done}{f'/{total}' if total else ''} {last}", markup=False)
+            note(f"{task}: {done}{f'/{total}' if total else ''} {last}")
 
     return advance
 
 
+def run_command(command: Callable[..., Any], name: str, arguments: list[str] | None = None) -> int:
+    """Run a single command as a program of its own; return the exit code, as `run_app` does.
+
+    Args:
+        command: A function whose parameters are typer's options.
+        name: The name of the program.
+        arguments: The command line; that of the process by default.
+    """
+    app = typer.Typer(
+        add_completion=False, rich_markup_mode=help_style(), pretty_exceptions_enable=False
+    )
+    app.command()(command)
+    set_up_logging(verbose=False)
+    return run_app(app, name, arguments)
+
+
 def run_app(app: typer.Typer, name: str, arguments: list[str] | None = None) -> int:
-    """Run a command line, and tell what went wrong in one line; returns the exit code.
+    """Run a command line, report an error in one line, and return the exit code.
 
     0 is done, 1 failed, 2 misused, 130 interrupted.
 
     Args:
         app: The commands.
-        name: What the program is called.
-        arguments: Those of the process, if not given.
+        name: The name of the program.
+        arguments: The command line; that of the process by default.
     """
     try:
         code = app(arguments, standalone_mode=False, prog_name=name)
@@ -104,7 +123,7 @@ def run_app(app: typer.Typer, name: str, arguments: list[str] | None = None) -> 
     except UsageError as error:
         return _fail(name, str(error), 2)
     except BrokenPipeError:
-        # whoever read our output has left, as `head` does; nothing more may be written to it
+        # the reader of our output has left, as `head` does; nothing more may be written to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (StacchipError, OSError) as error:
@@ -119,8 +138,16 @@ def _fail(name: str, message: str, code: int) -> int:
     return code
 
 
+def help_style() -> Literal["rich"] | None:
+    """Return typer's style of help pages: tables on a wide terminal, plain text on a narrow one.
+
+    Tables cut the names of options and variables off if they lack room.
+    """
+    return "rich" if shutil.get_terminal_size().columns >= _TABLE_COLUMNS else None
+
+
 def program() -> str:
-    """How this program is called from here: by its name where that is on the path."""
+    """Return what to call this program from here: its name if it is on the path."""
     called = Path(sys.argv[0])
     if shutil.which("stacchip") == str(called.absolute()) or called.name != "stacchip":
         return "stacchip"
@@ -128,7 +155,7 @@ def program() -> str:
 
 
 def command(*arguments: str | Path) -> str:
-    """A command line of this program, as a shell takes it: what to run next, or instead.
+    """Return a command line of this program for a shell: what to run next, or instead.
 
     Example:
         >>> command("info", "my index")
@@ -138,18 +165,29 @@ def command(*arguments: str | Path) -> str:
 
 
 def say(text: str) -> None:
-    """A line of the result."""
-    out.print(text, markup=False)
+    """Print a line of the result, whole and unchanged: tabs, colons and long lines stay."""
+    _write_line(sys.stdout, text)
 
 
 def note(text: str) -> None:
-    """A line beside the result."""
-    err.print(text, markup=False)
+    """Print a line beside the result, on standard error."""
+    _write_line(sys.stderr, text)
+
+
+def _write_line(stream: TextIO, text: str) -> None:
+    with _WRITING:  # threads report items at the same time
+        stream.write(f"{text}\n")
+        stream.flush()
 
 
 def set_up_logging(*, verbose: bool) -> None:
-    """Show warnings of the library, or everything it tells."""
-    handler = RichHandler(console=err, show_time=False, show_path=False, markup=False)
+    """Show warnings of the library, or everything that it logs."""
+    handler: logging.Handler
+    if err.is_terminal:
+        handler = RichHandler(console=err, show_time=False, show_path=False, markup=False)
+    else:  # a log file has one line a message, however long
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     logger = logging.getLogger("stacchip")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO if verbose else logging.WARNING)

@@ -1,35 +1,64 @@
-"""The console scripts of the processors.
+"""The console scripts that run one command, without the rest of `stacchip`.
 
-Each imports its command when it runs, a second's work, so that an interrupt meanwhile finds us here
-and ends in one line. `stacchip` itself does the same in `stacchip.cli`.
+A script imports its command when it runs. That takes a second, and an interrupt meanwhile must end
+in one line, so this module imports nothing heavy. `stacchip.cli.main` does the same for `stacchip`.
 """
 
 from __future__ import annotations
 
 import sys
 from functools import partial
-from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Command = Callable[..., Any]
 
 INTERRUPTED = 130
 
 
-def _run(script: str, command: str) -> NoReturn:
-    """Import a command (`module:function` of `stacchip.cli.commands`), run it, and exit."""
-    module, _, function = command.partition(":")
+def _run(script: str, load: Callable[[], Command]) -> NoReturn:
+    """Load a command, run it with the arguments of the process, and exit with its code."""
     try:
-        main = getattr(import_module(f"stacchip.cli.commands.{module}"), function)
-        sys.exit(main())
+        command = load()
+        from stacchip.cli import console
+
+        sys.exit(console.run_command(command, script))
     except KeyboardInterrupt:
         sys.stderr.write(f"{script}: interrupted\n")
         sys.exit(INTERRUPTED)
 
 
-sentinel_2 = partial(_run, "stacchip-sentinel-2", "collect:sentinel_2")
-landsat = partial(_run, "stacchip-landsat", "collect:landsat")
-naip = partial(_run, "stacchip-naip", "collect:naip")
-linz = partial(_run, "stacchip-linz", "collect:linz")
-sentinel_1 = partial(_run, "stacchip-sentinel-1", "collect:sentinel_1")
-modis = partial(_run, "stacchip-modis", "collect:modis")
-prechip = partial(_run, "stacchip-prechip", "prechip:main")
-stats = partial(_run, "stacchip-stats", "stats:main")
+def _collect(source: str) -> NoReturn:
+    """Run the script of the source that has this name in the registry of recipes."""
+
+    def load() -> Command:
+        from stacchip.cli.commands.collect_source import make_command
+        from stacchip.collect.recipes import get_recipe
+
+        return make_command(get_recipe(source))
+
+    _run(f"stacchip-{source}", load)
+
+
+def _load_prechip() -> Command:
+    from stacchip.cli.commands.prechip import prechip
+
+    return prechip
+
+
+def _load_stats() -> Command:
+    from stacchip.cli.commands.stats import stats
+
+    return stats
+
+
+sentinel_2 = partial(_collect, "sentinel-2")
+landsat = partial(_collect, "landsat")
+naip = partial(_collect, "naip")
+linz = partial(_collect, "linz")
+sentinel_1 = partial(_collect, "sentinel-1")
+modis = partial(_collect, "modis")
+prechip = partial(_run, "stacchip-prechip", _load_prechip)
+stats = partial(_run, "stacchip-stats", _load_stats)

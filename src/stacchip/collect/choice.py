@@ -48,7 +48,7 @@ class Period:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Chosen:
     """What is taken of a row, and what was passed over.
 
     Attributes:
@@ -59,8 +59,8 @@ class Choice:
     items: tuple[pystac.Item, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
-    def __add__(self, other: Choice) -> Choice:
-        return Choice(self.items + other.items, self.notes + other.notes)
+    def __add__(self, other: Chosen) -> Chosen:
+        return Chosen(self.items + other.items, self.notes + other.notes)
 
 
 # -- time ------------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ def pick_of_period(
     accept: Accept,
     rank: Callable[[pystac.Item], Any],
     count: int = 1,
-) -> Choice:
+) -> Chosen:
     """The `count` items of a period with the lowest rank; ties go to the earlier, then the id.
 
     Items outside the period are passed over even where a catalogue offers them, and so is a second
@@ -231,7 +231,7 @@ def pick_of_period(
         notes = (f"{period.name}: no item{_reasons(len(inside), refused)}; skipped.",)
     elif len(taken) < count:
         notes = (f"{period.name}: only {len(taken)} of {count} items.",)
-    return Choice(tuple(taken), notes)
+    return Chosen(tuple(taken), notes)
 
 
 def _reasons(offered: int, refused: Mapping[str, str]) -> str:
@@ -244,7 +244,7 @@ def _reasons(offered: int, refused: Mapping[str, str]) -> str:
 
 def latest_and_random(
     items: Iterable[pystac.Item], *, accept: Accept, dice: np.random.Generator
-) -> Choice:
+) -> Chosen:
     """The latest item, and one other drawn by the dice.
 
     No item, or only one, is no error: it is said.
@@ -256,8 +256,8 @@ def latest_and_random(
     )
     if not fitting:
         refused = {key: why for key, item in by_id.items() if (why := accept(item)) is not None}
-        return Choice((), (f"no item{_reasons(len(by_id), refused)}; skipped.",))
+        return Chosen((), (f"no item{_reasons(len(by_id), refused)}; skipped.",))
     latest = fitting.pop()
     if not fitting:
-        return Choice((latest,), ("one item only: there is no other to draw.",))
-    return Choice((latest, fitting[int(dice.integers(len(fitting)))]))
+        return Chosen((latest,), ("one item only: there is no other to draw.",))
+    return Chosen((latest, fitting[int(dice.integers(len(fitting)))]))

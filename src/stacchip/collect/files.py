@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stacchip.collect.stored_item import Placed, WrittenGrid
+from stacchip.collect.stored_item import Placed
 from stacchip.collect.transfer import Original, convert_file, copy_file, find_original
 from stacchip.errors import InvalidMetadata, NotARaster, StacchipError, UnsupportedRaster
-from stacchip.grid.crs import name_crs, same_crs
+from stacchip.grid.crs import same_crs
 from stacchip.items.archive import ITEM_NAME, file_name
 from stacchip.raster import read_header
 from stacchip.raster.gdal import Conversion
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from stacchip.collect.recipe import Choices, Recipe
     from stacchip.collect.settings import Settings
+    from stacchip.grid.geobox import GeoBox
     from stacchip.raster import Header
     from stacchip.storage import Storage
 
@@ -199,13 +200,12 @@ def _undated(header: Header) -> Header:
     return dataclasses.replace(header, identity=identity, mask=mask)
 
 
-def _grid_of(header: Header, href: str) -> WrittenGrid:
-    """The grid that a file's header tells."""
+def _grid_of(header: Header, href: str) -> GeoBox:
+    """Return the grid that a file's header gives."""
     geobox = header.geobox
     if geobox is None or geobox.crs is None:
         raise InvalidMetadata(f"{redact(href)} has no grid on Earth.", field="proj:transform")
-    height, width = geobox.shape
-    return WrittenGrid(name_crs(str(geobox.crs)), tuple(geobox.affine)[:6], (height, width))
+    return geobox
 
 
 def _refuse_same_names(names: Mapping[str, str], item_id: str) -> None:

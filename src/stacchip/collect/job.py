@@ -7,15 +7,15 @@ came, and one that was killed goes on where it was.
 from __future__ import annotations
 
 import json
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from stacchip.collect.choice import Choice, row_generator
+from stacchip.collect.choice import Chosen, row_generator
 from stacchip.collect.files import Placer
+from stacchip.collect.report import ItemReport, PlannedFile, RowReport, describe_error
 from stacchip.collect.stored_item import CHOICES, make_stored_item, to_bytes
 from stacchip.errors import ObjectNotFound
 from stacchip.index.files.layout import MANIFEST, RECORDS
@@ -31,62 +31,11 @@ if TYPE_CHECKING:
 
     import pystac
 
+    from stacchip.collect.files import FilesOfItem
     from stacchip.collect.recipe import Choices, Recipe
     from stacchip.collect.sample import Row
     from stacchip.collect.settings import Settings
     from stacchip.storage import Storage
-
-
-@dataclass(frozen=True)
-class ItemReport:
-    """What became of one item.
-
-    Attributes:
-        item_id: Its id in the archive.
-        platform: Its folder.
-        files_written: Files that were copied or converted now.
-        bytes_written: Their size.
-        chips: Rows of its index; `None` where everything was there already.
-        files_s: Time that copying or converting took.
-        index_s: Time that indexing took.
-    """
-
-    item_id: str
-    platform: str
-    files_written: int = 0
-    bytes_written: int = 0
-    chips: int | None = None
-    files_s: float = 0.0
-    index_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class RowReport:
-    """What became of one row.
-
-    Attributes:
-        number: The row.
-        name: Its tile, prefix or number.
-        items: Its items that are in the archive now.
-        notes: What was asked for and is not there.
-        errors: What went wrong, without signatures or keys; a row with none has succeeded.
-    """
-
-    number: int
-    name: str
-    items: tuple[ItemReport, ...] = ()
-    notes: tuple[str, ...] = ()
-    errors: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class PlannedFile:
-    """A file that would be copied: where from, and how large (`None` where nobody tells)."""
-
-    item_id: str
-    asset: str
-    href: str
-    size_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -112,7 +61,11 @@ class Job:
         """The stores, opened once in a process."""
         return self.settings.open_storage(self.recipe)
 
-    def choose(self, row: Row) -> Choice:
+    @cached_property
+    def _placer(self) -> Placer:
+        return Placer(self.recipe, self.choices, self.settings, self.storage)
+
+    def choose(self, row: Row) -> Chosen:
         """What of a row is taken."""
         catalogue = self.settings.open_catalogue(self.recipe, self.storage)
         dice = row_generator(self.choices.seed, row.number)
@@ -158,54 +111,64 @@ class Job:
     # -- one item ----------------------------------------------------------------------------------
 
     def archive(self, item: pystac.Item) -> ItemReport:
-        """Bring one item into the archive: its files, itself, its index, in this order.
+        """Bring one item into the archive: its files, then the item, then its index.
 
         Raises:
-            StacchipError: Whatever kept it out.
+            StacchipError: Anything that kept it out.
         """
         platform = self.platform(item)
-        archive, storage = self.settings.archive, self.storage
-        folder = archive.folder(platform, item.id)
         present = self._list_present(item)
-        keys = self._asset_keys(item)
-        made_by = self._made_by(keys)
-        if not self.settings.write_again and self._is_complete(item, platform, present, made_by):
+        if not self.settings.write_again and self._is_complete(item, present):
             return ItemReport(item.id, platform)
-        abort_orphans(folder, storage.options_for(folder))
         started = time.monotonic()
-        placer = Placer(self.recipe, self.choices, self.settings, storage)
-        if self.settings.assets == "link":
-            files = placer.link(item, keys)
-        else:
-            files = placer.place(item, keys, folder, present)
-        placed_s = time.monotonic()
-        item_href = archive.item_href(platform, item.id)
-        record = make_stored_item(
-            item,
-            files.placed,
-            href=item_href,
-            choices=made_by,
-            collection_href=self._collection_href(item),
-        )
-        storage.write(item_href, to_bytes(record))
-        stored = parse_item(record, href=item_href)
-        table = Indexer(stored, self.choices.chip_size, storage=storage).create_index()
-        write_index(
-            table,
-            archive.index_folder(platform, item.id),
-            name=archive.index_name(item.id),
-            headers={item.id: files.headers},
-            storage=storage,
-        )
+        files = self._bring_files(item, present)
+        brought_s = time.monotonic()
+        stored = self._write_item(item, files)
+        chips = self._write_index(stored, platform, files)
         return ItemReport(
             item.id,
             platform,
             files_written=len(files.written),
             bytes_written=sum(files.placed[key].size_bytes or 0 for key in files.written),
-            chips=table.num_rows,
-            files_s=placed_s - started,
-            index_s=time.monotonic() - placed_s,
+            chips=chips,
+            files_s=brought_s - started,
+            index_s=time.monotonic() - brought_s,
         )
+
+    def _bring_files(self, item: pystac.Item, present: Mapping[str, int]) -> FilesOfItem:
+        """Copy or convert the files that are not there yet, or find them for a link."""
+        folder = self.settings.archive.folder(self.platform(item), item.id)
+        abort_orphans(folder, self.storage.options_for(folder))
+        keys = self._asset_keys(item)
+        if self.settings.assets == "link":
+            return self._placer.link(item, keys)
+        return self._placer.place(item, keys, folder, present)
+
+    def _write_item(self, item: pystac.Item, files: FilesOfItem) -> pystac.Item:
+        """Write the item as the archive keeps it, and return it."""
+        href = self.settings.archive.item_href(self.platform(item), item.id)
+        record = make_stored_item(
+            item,
+            files.placed,
+            href=href,
+            choices=self._made_by(item),
+            collection_href=self._collection_href(item),
+        )
+        self.storage.write(href, to_bytes(record))
+        return parse_item(record, href=href)
+
+    def _write_index(self, stored: pystac.Item, platform: str, files: FilesOfItem) -> int:
+        """Index an item of the archive; return its number of chips."""
+        archive = self.settings.archive
+        table = Indexer(stored, self.choices.chip_size, storage=self.storage).create_index()
+        write_index(
+            table,
+            archive.index_folder(platform, stored.id),
+            name=archive.index_name(stored.id),
+            headers={stored.id: files.headers},
+            storage=self.storage,
+        )
+        return int(table.num_rows)
 
     def platform(self, item: pystac.Item) -> str:
         """The folder of an item: as its index will call it, so that both agree."""
@@ -221,12 +184,12 @@ class Job:
     def _asset_keys(self, item: pystac.Item) -> tuple[str, ...]:
         return self.recipe.asset_keys(item.collection_id or "", self.choices)
 
-    def _made_by(self, keys: tuple[str, ...]) -> dict[str, Any]:
-        """How an item is made, as far as it decides what is written."""
+    def _made_by(self, item: pystac.Item) -> dict[str, Any]:
+        """Return the choices that decide what is written of an item."""
         return {
             "source": self.recipe.name,
             "assets": self.settings.assets,
-            "bands": list(keys),
+            "bands": list(self._asset_keys(item)),
             "chip_size": self.choices.chip_size,
             "crs": self.choices.crs,
             "resolution": self.choices.resolution,
@@ -239,15 +202,9 @@ class Job:
         listed = self.storage.list(folder)
         return {entry.href.rpartition("/")[2]: entry.size_bytes for entry in listed}
 
-    def _is_complete(
-        self,
-        item: pystac.Item,
-        platform: str,
-        present: Mapping[str, int],
-        made_by: Mapping[str, Any],
-    ) -> bool:
-        """Whether item, files and index are there, as they would be made now."""
-        archive = self.settings.archive
+    def _is_complete(self, item: pystac.Item, present: Mapping[str, int]) -> bool:
+        """Return True if item, files and index are there as they would be made now."""
+        archive, platform = self.settings.archive, self.platform(item)
         if ITEM_NAME not in present:
             return False
         index = {
@@ -260,7 +217,7 @@ class Job:
             record = json.loads(self.storage.read(archive.item_href(platform, item.id)))
         except (ValueError, ObjectNotFound):
             return False
-        if record.get("properties", {}).get(CHOICES) != made_by:
+        if record.get("properties", {}).get(CHOICES) != self._made_by(item):
             return False
         if self.settings.assets == "link":
             return True
@@ -278,27 +235,14 @@ class Job:
             StacchipError: The catalogue cannot be asked, or an item cannot be archived.
         """
         choice = self.choose(row)
-        placer = Placer(self.recipe, self.choices, self.settings, self.storage)
         planned, notes = [], list(choice.notes)
         for item in choice.items:
             safe_name(item.id, what="item id")
-            keys, present = self._asset_keys(item), self._list_present(item)
-            is_there = self._is_complete(item, self.platform(item), present, self._made_by(keys))
+            is_there = self._is_complete(item, self._list_present(item))
             if is_there and not self.settings.write_again:
                 notes.append(f"{item.id} is there already")
                 continue
-            for key in keys:
-                original = placer.look(item, key)
+            for key in self._asset_keys(item):
+                original = self._placer.look(item, key)
                 planned.append(PlannedFile(item.id, key, original.href, original.size_bytes))
         return planned, tuple(notes)
-
-
-def describe_error(error: BaseException) -> str:
-    """One line of an error that shows no query of a URL: a query may hold a signature.
-
-    Example:
-        >>> describe_error(OSError("https://h/a.tif?sig=abc was refused"))
-        'OSError: https://h/a.tif?... was refused'
-    """
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {re.sub(r'[?][^ )]*', '?...', text)[:600]}"

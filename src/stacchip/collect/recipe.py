@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pystac
 
-from stacchip.collect.choice import Choice, Period
+from stacchip.collect.choice import Chosen, Period
 from stacchip.collect.sample import Row
 from stacchip.errors import UsageError
 
@@ -94,12 +94,12 @@ class Catalogue(Protocol):
         ...
 
 
-Choose = Callable[[Row, Choices, Catalogue, np.random.Generator, "Recipe"], Choice]
+Choose = Callable[[Row, Choices, Catalogue, np.random.Generator, "Recipe"], Chosen]
 FindHrefs = Callable[[pystac.Item, str], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Bucket:
+class BucketAccess:
     """How a bucket that we read from wants to be asked.
 
     Attributes:
@@ -113,6 +113,9 @@ class Bucket:
     region: str
     requester_pays: bool = False
     anonymous: bool = False
+
+
+Bucket = BucketAccess  # pickles of 0.x name it so
 
 
 def own_href(item: pystac.Item, key: str) -> tuple[str, ...]:
@@ -148,7 +151,7 @@ class Recipe:
     choices: Choices
     choose: Choose
     find_hrefs: FindHrefs = own_href
-    buckets: tuple[Bucket, ...] = ()
+    buckets: tuple[BucketAccess, ...] = ()
     list_name: str | None = None
     converts: bool = False
     platform: str | None = None

@@ -6,54 +6,23 @@ import importlib
 import logging
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from stacchip.collect.job import RowReport, describe_error
+from stacchip.collect.report import RowReport, RunReport, describe_error
 from stacchip.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from stacchip.collect.job import ItemReport, Job
+    from stacchip.collect.job import Job
+    from stacchip.collect.report import ItemReport
     from stacchip.collect.sample import Row
 
 # a row whose worker died is given to another one; after so many deaths it is the row's fault
 RETRIES = 3
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """What became of all rows.
-
-    Attributes:
-        rows: The rows' reports, by number.
-    """
-
-    rows: tuple[RowReport, ...]
-
-    @property
-    def failed(self) -> tuple[RowReport, ...]:
-        """The rows with an error."""
-        return tuple(row for row in self.rows if row.errors)
-
-    @property
-    def items(self) -> int:
-        """Items that are in the archive now."""
-        return sum(len(row.items) for row in self.rows)
-
-    @property
-    def files_written(self) -> int:
-        """Files that were copied or converted."""
-        return sum(item.files_written for row in self.rows for item in row.items)
-
-    @property
-    def bytes_written(self) -> int:
-        """Their size."""
-        return sum(item.bytes_written for row in self.rows for item in row.items)
 
 
 def collect(

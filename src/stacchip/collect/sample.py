@@ -109,14 +109,25 @@ def parse_lines(text: str) -> list[str]:
 
 
 def read_list(path: str | None, *, default: str, storage: Storage | None = None) -> list[Row]:
-    """The rows of a text file, one a line; of our own file `default` where `path` is None.
+    """Return the rows of a text file, one a line.
+
+    Args:
+        path: The file; None for the list that comes with the source.
+        default: That list: a file in `stacchip/collect/data`, or `package:file` for one that
+            another package brings along.
+        storage: Reads `path`.
+
+    Raises:
+        UsageError: The file is not text.
 
     Example:
         >>> read_list(None, default="modis_tiles.txt")[0].name
         'h16v00'
     """
     if path is None:
-        text = (resources.files("stacchip.collect") / "data" / default).read_text(encoding="utf-8")
+        package, _, name = default.rpartition(":")
+        folder = resources.files(package) if package else resources.files(__package__) / "data"
+        text = (folder / name).read_text(encoding="utf-8")
     elif storage is None:
         raise UsageError(f"A storage is needed to read {path}.")
     else:

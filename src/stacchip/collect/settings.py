@@ -12,7 +12,7 @@ from stacchip.items.pace import pace_of
 from stacchip.storage import Storage, StorageOptions
 
 if TYPE_CHECKING:
-    from stacchip.collect.recipe import Bucket, Recipe
+    from stacchip.collect.recipe import BucketAccess, Recipe
 
 AssetMode = Literal["copy", "link"]
 
@@ -60,7 +60,7 @@ class Settings:
         overrides[f"{self.root.rstrip('/')}/"] = target
         return Storage(options=source, overrides=overrides)
 
-    def _bucket_options(self, bucket: Bucket) -> StorageOptions:
+    def _bucket_options(self, bucket: BucketAccess) -> StorageOptions:
         options = StorageOptions(
             deadline_s=DEADLINE_S,
             endpoint=self.source_endpoint,

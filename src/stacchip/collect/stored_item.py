@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pystac
 
+from stacchip.grid.crs import name_crs
 from stacchip.storage import join_href, unsign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from stacchip.grid.geobox import GeoBox
 
 CHOICES = "stacchip:choices"
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
@@ -28,21 +31,6 @@ OF_THE_OLD_BYTES = ("file:checksum", "file:header_size", "file:byte_order", "alt
 
 
 @dataclass(frozen=True)
-class WrittenGrid:
-    """The grid of a file that was written.
-
-    Attributes:
-        crs: `EPSG:3857` where it has a code, else WKT 2.
-        transform: Six numbers, as `proj:transform` has them.
-        shape: (height, width).
-    """
-
-    crs: str
-    transform: tuple[float, ...]
-    shape: tuple[int, int]
-
-
-@dataclass(frozen=True)
 class Placed:
     """One file of an item in the archive.
 
@@ -54,7 +42,7 @@ class Placed:
 
     href: str
     size_bytes: int | None = None
-    grid: WrittenGrid | None = None
+    grid: GeoBox | None = None
 
 
 def make_stored_item(
@@ -92,7 +80,7 @@ def make_stored_item(
     grids = [placed.grid for placed in files.values() if placed.grid is not None]
     if grids:
         _forget_projection(record)
-        if len(set(grids)) == 1:
+        if all(grid == grids[0] for grid in grids):
             record["properties"].update(_projection_of(grids[0]))
         _declare(record, PROJECTION)
     if any("file:size" in asset for asset in record["assets"].values()):
@@ -155,15 +143,16 @@ def _link_collection(record: dict[str, Any], collection_href: str | None) -> Non
     record["links"].append(link)
 
 
-def _projection_of(grid: WrittenGrid) -> dict[str, Any]:
-    """A grid as the projection extension writes it (version 2: `proj:code`)."""
-    named: dict[str, Any] = {"proj:code": grid.crs}
-    if "[" in grid.crs:  # WKT
-        named = {"proj:code": None, "proj:wkt2": grid.crs}
+def _projection_of(grid: GeoBox) -> dict[str, Any]:
+    """Return a grid in the fields of the projection extension (version 2: `proj:code`)."""
+    name = name_crs(str(grid.crs))
+    named: dict[str, Any] = {"proj:code": name}
+    if "[" in name:  # WKT
+        named = {"proj:code": None, "proj:wkt2": name}
     return {
         **named,
-        "proj:shape": list(grid.shape),
-        "proj:transform": [float(number) for number in grid.transform],
+        "proj:shape": [int(size) for size in grid.shape],
+        "proj:transform": [float(number) for number in tuple(grid.affine)[:6]],
     }
 
 

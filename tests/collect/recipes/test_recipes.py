@@ -12,7 +12,8 @@ import pytest
 import shapely
 
 from collect.memory_catalogue import MemoryCatalogue, make_item
-from stacchip.cli.commands.collect import options_of
+from stacchip.cli.commands.collect import collect
+from stacchip.cli.commands.collect_options import options_of
 from stacchip.collect.choice import random_years, row_generator
 from stacchip.collect.recipe import Choices, bucket_href
 from stacchip.collect.recipes import landsat, linz, modis, naip, sentinel1, sentinel2
@@ -25,7 +26,7 @@ S2_BANDS = sentinel2.RECIPE.assets["sentinel-2-l2a"]
 
 @pytest.mark.parametrize("module", RECIPES)
 def test_a_command_has_the_choices_of_its_source_only(module):
-    options = options_of(module.RECIPE)
+    options = options_of(module.RECIPE, collect)
     names = {each.name for each in options if not get_args(each.annotation)[1].hidden}
     assert {"bucket", "rows", "seed", "chip_size", "bands"} <= names
     choices = {option.name for option in dataclasses.fields(Choices)}

@@ -1,4 +1,4 @@
-"""Commands on chips: cut one, look at many."""
+"""`stacchip chip` and `stacchip preview`: one chip as a file, many chips as a picture."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ def chip(
     chipid: Annotated[str, typer.Argument(help="The chip's id, as in the index.")],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A .png (true colour), .tif or .npy (all bands).")
+        Path,
+        typer.Option(
+            "--output", "-o", help="File to write: .png (true colour), .tif or .npy (all bands)."
+        ),
     ],
     assets: Annotated[
         str | None, typer.Option(help="Assets to cut, in order: red,green,blue.")
     ] = None,
-    chip_size: Annotated[
-        int | None, typer.Option(help="Where the index has several chip sizes.")
-    ] = None,
+    chip_size: options.ChipSize = None,
     platform: options.Platform = None,
     endpoint: options.Endpoint = None,
     region: options.Region = None,
@@ -86,7 +87,7 @@ def _variants(rows: ChipRows) -> str:
 
 
 def _as_options(platform: str | None, chip_size: int | None) -> str:
-    """What tells chips of one id apart, as the command takes it."""
+    """Return the options that distinguish chips of one id."""
     named = {"--platform": platform, "--chip-size": chip_size}
     return " ".join(f"{name} {value}" for name, value in named.items() if value is not None)
 
@@ -97,18 +98,20 @@ def _as_options(platform: str | None, chip_size: int | None) -> str:
 def preview(
     index: options.Index,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="A .png.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .png file to write.")],
     max_cloud: options.MaxCloud = None,
     max_nodata: options.MaxNodata = None,
     platform: options.Platform = None,
-    number: Annotated[int, typer.Option("-n", min=1, max=1000, help="At most so many chips.")] = 24,
-    seed: Annotated[int, typer.Option(help="Which chips are drawn.")] = 0,
+    number: Annotated[
+        int, typer.Option("-n", min=1, max=1000, help="Show at most this many chips.")
+    ] = 24,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of chips.")] = 0,
     endpoint: options.Endpoint = None,
     region: options.Region = None,
     skip_signature: options.SkipSignature = False,
     requester_pays: options.RequesterPays = False,
 ) -> None:
-    """Draw a contact sheet of chips in true colour, with their shares of cloud and nodata."""
+    """Draw a contact sheet of chips. It shows them in true colour, with cloud and nodata."""
     if output.suffix.lower() != ".png":
         raise UsageError(f"{output} must end in .png.")
     require_file(output)

@@ -1,4 +1,4 @@
-"""The command that shows all others: a sample archive, its index, and a picture of its chips."""
+"""`stacchip demo`: a sample archive, its index, and a picture of its chips."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ _CLEAREST = ("-o", "sheet.png", "--max-cloud", "0.05", "-n", "12")
 
 @app.command(epilog="Example:\n\nstacchip demo demo")
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Where to; what a demo left there is replaced.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Where to write; replaces what an earlier demo left there.")
+    ],
     *,
-    seed: Annotated[int, typer.Option(min=0, help="Another landscape for each number.")] = 0,
-    small: Annotated[bool, typer.Option("--small", help="A tenth of the area.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Number of the landscape to draw.")] = 0,
+    small: Annotated[bool, typer.Option("--small", help="Draw a tenth of the area.")] = False,
 ) -> None:
-    """Write a small archive of generated imagery, index it, cut clear chips, and draw them."""
+    """Try everything on a small generated archive. Writes it, indexes it, and draws clear chips."""
     began = time.monotonic()
     require_folder(folder)
     storage = Storage()
@@ -72,6 +74,6 @@ def demo(
 
 
 def _write_archive(archive: Path, seed: int, *, small: bool) -> list[Path]:
-    """The sample archive, its progress shown."""
+    """Write the sample archive and show the progress; return the paths of its items."""
     with console.stages("Drawing") as report:
         return write_archive(archive, seed=seed, small=small, progress=report)

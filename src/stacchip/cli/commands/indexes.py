@@ -1,4 +1,4 @@
-"""Commands on indexes: make, merge, remove from, look at."""
+"""`stacchip index`, `merge`, `remove` and `info`: making indexes, and working with them."""
 
 from __future__ import annotations
 
@@ -40,34 +40,41 @@ def index(
     output: Annotated[
         str, typer.Option("--output", "-o", help="Folder (or .parquet file) of the index.")
     ],
-    api: Annotated[str | None, typer.Option(help="URL of a STAC API to search instead.")] = None,
+    api: Annotated[str | None, typer.Option(help="URL of a STAC API to search for items.")] = None,
     collection: Annotated[
         list[str] | None, typer.Option("--collection", help="Collection to search; repeatable.")
     ] = None,
-    bbox: Annotated[str | None, typer.Option(help="xmin,ymin,xmax,ymax in degrees.")] = None,
+    bbox: Annotated[
+        str | None, typer.Option(help="Area to search: xmin,ymin,xmax,ymax in degrees.")
+    ] = None,
     datetime: Annotated[
-        str | None, typer.Option(help="A date or period: 2024-05, 2024-05-01/2024-06-15.")
+        str | None, typer.Option(help="Date or period to search: 2024-05, 2024-05-01/2024-06-15.")
     ] = None,
     query: Annotated[
-        str | None, typer.Option(help='A query as JSON: \'{"eo:cloud_cover": {"lt": 20}}\'.')
+        str | None,
+        typer.Option(help='Query on properties, as JSON: \'{"eo:cloud_cover": {"lt": 20}}\'.'),
     ] = None,
-    max_items: Annotated[int | None, typer.Option(min=1, help="At most so many items.")] = None,
-    chip_size: Annotated[int, typer.Option(min=1, help="Pixels a side.")] = 256,
+    max_items: Annotated[
+        int | None, typer.Option(min=1, help="Index at most this many items.")
+    ] = None,
+    chip_size: Annotated[int, typer.Option(min=1, help="Edge of a chip in pixels.")] = 256,
     max_nodata: Annotated[
-        float, typer.Option(min=0, max=1, help="Chips with a larger share of nodata get no row.")
+        float,
+        typer.Option(min=0, max=1, help="Leave out chips with a larger share of nodata, 0..1."),
     ] = 0.5,
     pad: Annotated[
         bool,
         typer.Option(
             "--pad",
-            help="Keep chips that reach beyond a scene's edge; padding is nodata.",
+            help="Keep chips that reach beyond a scene's edge, padded with nodata.",
         ),
     ] = False,
     stats: Annotated[
-        bool, typer.Option(help="Measure cloud and nodata; without, no pixels are read.")
+        bool, typer.Option(help="Measure cloud and nodata, or read no pixels.")
     ] = True,
     headers: Annotated[
-        bool, typer.Option(help="Keep the files' headers, so that chips are read in one request.")
+        bool,
+        typer.Option(help="Keep the files' headers, which saves requests when chips are read."),
     ] = True,
     skip_errors: Annotated[
         bool, typer.Option("--skip-errors", help="Leave out items that fail, and report them.")
@@ -167,7 +174,7 @@ def merge(
     skip_signature: options.SkipSignature = False,
     requester_pays: options.RequesterPays = False,
 ) -> None:
-    """Merge indexes of any sources and chip sizes into one."""
+    """Merge indexes into one. Their sources and chip sizes may differ."""
     storage = options.make_storage(
         endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
     )
@@ -186,12 +193,12 @@ def merge(
 def remove_from(
     index: Annotated[str, typer.Argument(help="Folder of the index.")],
     *,
-    platform: Annotated[str | None, typer.Option(help="The source whose chips go.")] = None,
-    item: Annotated[str | None, typer.Option(help="The item whose chips go.")] = None,
+    platform: Annotated[str | None, typer.Option(help="Source whose chips to remove.")] = None,
+    item: Annotated[str | None, typer.Option(help="Id of the item whose chips to remove.")] = None,
     endpoint: options.Endpoint = None,
     region: options.Region = None,
 ) -> None:
-    """Remove a source or an item from an index; the files of other sources stay as they are."""
+    """Remove a source or an item from an index. The files of other sources stay as they are."""
     if platform is None and item is None:
         raise UsageError("Say what to remove: --platform, --item, or both.")
     removed = remove(
@@ -208,7 +215,7 @@ def info(
     region: options.Region = None,
     skip_signature: options.SkipSignature = False,
 ) -> None:
-    """Tell what is in an index: chips by source, cloud and nodata, extent, dates."""
+    """Summarise an index. Counts chips by source, cloud and nodata; shows extent and dates."""
     storage = options.make_storage(endpoint, region, skip_signature=skip_signature)
     summary = summarise(scan_index(index, storage=storage))
     if console.out.is_terminal:

@@ -1,23 +1,15 @@
-"""`stacchip prechip` and `stacchip-prechip`: options, each an environment variable too."""
+"""`stacchip prechip` and `stacchip-prechip`: cubes of chips, in jobs.
+
+Every environment variable is an option too, and an option wins.
+"""
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated, NoReturn, cast
+from typing import Annotated, cast
 
 import typer
 
-from stacchip.cli.console_script import run_script
-from stacchip.cli.shared_options import (
-    BandsOption,
-    ChipMaxCloudOption,
-    ChipMaxNodataOption,
-    ChipSizeOption,
-    DataOption,
-    MemoryOption,
-    SeedOption,
-    parse_names,
-)
+from stacchip.cli import console, options
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.plan import CUBE_SIZE, CubePlan, LastCube, PlanSettings
 from stacchip.cubes.prechip import (
@@ -30,90 +22,107 @@ from stacchip.cubes.prechip import (
 )
 from stacchip.storage import Storage, StorageOptions
 
-IndexOption = Annotated[
+Index = Annotated[
     str, typer.Option("--index", envvar="STACCHIP_INDEXPATH", help="Folder or file of the index.")
 ]
-TargetOption = Annotated[
+Target = Annotated[
     str,
     typer.Option(
         "--target", "-o", envvar="STACCHIP_CHIP_BUCKET",
-        help="Where the cubes go: a bucket's name, an address such as s3://bucket/prefix, or a "
-        "folder with a slash, such as ./cubes.",
+        help="Where to write cubes: a bucket's name, s3://bucket/prefix, or a folder with a slash, "
+        "such as ./cubes.",
     ),
 ]  # fmt: skip
-PlatformOption = Annotated[
+Platform = Annotated[
     str,
-    typer.Option("--platform", envvar="STACCHIP_PLATFORM", help="Whose chips: sentinel-2-l2a, ..."),
-]
-JobOption = Annotated[
+    typer.Option(
+        "--platform", envvar="STACCHIP_PLATFORM",
+        help="Source whose chips to take, such as sentinel-2-l2a.",
+    ),
+]  # fmt: skip
+Job = Annotated[
     int | None,
     typer.Option(
-        "--job", min=0, envvar="AWS_BATCH_JOB_ARRAY_INDEX", help="Only this job; all by default."
+        "--job", min=0, envvar="AWS_BATCH_JOB_ARRAY_INDEX",
+        help="Number of the job to do, from 0; all jobs by default.",
+    ),
+]  # fmt: skip
+CubesPerJob = Annotated[
+    int,
+    typer.Option(
+        "--cubes-per-job", min=1, envvar="STACCHIP_CUBES_PER_JOB", help="Number of cubes in a job."
     ),
 ]
-CubesPerJobOption = Annotated[
-    int, typer.Option("--cubes-per-job", min=1, envvar="STACCHIP_CUBES_PER_JOB")
-]
-PoolSizeOption = Annotated[
+PoolSize = Annotated[
     int,
     typer.Option(
         "--pool-size", min=1, envvar="STACCHIP_POOL_SIZE",
-        help="Cubes that are written while the next one is cut.",
+        help="Number of cubes to write while the next one is being cut.",
     ),
 ]  # fmt: skip
-FormatOption = Annotated[
-    str, typer.Option("--format", envvar="STACCHIP_CUBE_FORMAT", help=f"{', '.join(FORMATS)}.")
-]
-LastCubeOption = Annotated[
+Format = Annotated[
     str,
-    typer.Option("--last-cube", envvar="STACCHIP_LAST_CUBE", help="keep or drop it, where short."),
+    typer.Option(
+        "--format", envvar="STACCHIP_CUBE_FORMAT", help=f"Format of cubes: {', '.join(FORMATS)}."
+    ),
 ]
-CubeSizeOption = Annotated[
-    int, typer.Option("--cube-size", min=1, envvar="STACCHIP_CUBE_SIZE", help="Chips of a cube.")
+LastCubeChoice = Annotated[
+    str,
+    typer.Option(
+        "--last-cube", envvar="STACCHIP_LAST_CUBE",
+        help="keep or drop the last cube if it is short of chips.",
+    ),
+]  # fmt: skip
+CubeSize = Annotated[
+    int,
+    typer.Option(
+        "--cube-size", min=1, envvar="STACCHIP_CUBE_SIZE", help="Number of chips in a cube."
+    ),
 ]
-MixingOption = Annotated[
+Mixing = Annotated[
     int,
     typer.Option(
         "--mixing-memory", min=64, envvar="STACCHIP_MIXING_MB",
-        help="Megabytes of the places that a cube draws from: part of the order, as the seed is.",
+        help="Megabytes of the places that a cube draws chips from; like the seed, it decides "
+        "their order.",
     ),
 ]  # fmt: skip
-PlanOption = Annotated[
-    bool, typer.Option("--plan", help="Say how many cubes and jobs there are, and write nothing.")
+Plan = Annotated[
+    bool, typer.Option("--plan", help="Print the number of cubes and jobs, and write nothing.")
 ]
 
 
 def prechip(
     *,
-    index: IndexOption,
-    target: TargetOption,
-    platform: PlatformOption,
-    data: DataOption = None,
-    job: JobOption = None,
-    cubes_per_job: CubesPerJobOption = 16,
-    pool_size: PoolSizeOption = 2,
-    max_nodata: ChipMaxNodataOption = DEFAULT_MAX_NODATA,
-    max_cloud: ChipMaxCloudOption = None,
-    bands: BandsOption = None,
-    chip_size: ChipSizeOption = None,
-    seed: SeedOption = 0,
-    form: FormatOption = "npz",
-    last_cube: LastCubeOption = "keep",
-    cube_size: CubeSizeOption = CUBE_SIZE,
-    memory: MemoryOption = 1024,
-    mixing_memory: MixingOption = 1024,
-    plan: PlanOption = False,
+    index: Index,
+    target: Target,
+    platform: Platform,
+    data: options.JobData = None,
+    job: Job = None,
+    cubes_per_job: CubesPerJob = 16,
+    pool_size: PoolSize = 2,
+    max_nodata: options.JobMaxNodata = DEFAULT_MAX_NODATA,
+    max_cloud: options.JobMaxCloud = None,
+    bands: options.JobBands = None,
+    chip_size: options.JobChipSize = None,
+    seed: options.JobSeed = 0,
+    form: Format = "npz",
+    last_cube: LastCubeChoice = "keep",
+    cube_size: CubeSize = CUBE_SIZE,
+    memory: options.JobMemory = 1024,
+    mixing_memory: Mixing = 1024,
+    plan: Plan = False,
 ) -> None:
-    """Cut the chips of an index into cubes: files of 128 chips for a training to read.
+    """Cut the chips of an index into cubes. A cube is a file of 128 chips to train from.
 
-    Each chip is in one cube, over all jobs of an array. What is there already is not made again.
+    Over all jobs of an array, each chip is in one cube. Cubes that are there already are kept.
     """
     run = Prechip(
         imagery=Imagery(
             index=index,
             platform=platform,
             data=data,
-            bands=parse_names(bands),
+            bands=options.parse_names(bands),
             max_nodata=max_nodata,
             max_cloud=max_cloud,
             chip_size=chip_size,
@@ -136,25 +145,19 @@ def prechip(
 
 
 def _print_plan(plan: CubePlan) -> None:
-    sys.stdout.write(
+    console.say(
         f"{plan.chips} chips in {plan.cubes} cubes: {plan.jobs} jobs of "
-        f"{plan.settings.cubes_per_job} cubes\n"
+        f"{plan.settings.cubes_per_job} cubes"
     )
 
 
 def _print_report(report: PrechipReport) -> None:
     if report.job >= report.jobs:
-        sys.stdout.write(f"job {report.job}: nothing to do, there are {report.jobs} jobs\n")
+        console.say(f"job {report.job}: nothing to do, there are {report.jobs} jobs")
         return
     speed = f", {report.chips / report.seconds:.0f} chips/s" if report.chips else ""
-    sys.stdout.write(
+    console.say(
         f"job {report.job} of {report.jobs}: {report.cubes} cubes written "
         f"({report.bytes_written / 1e6:.1f} MB), {report.cubes_there} there already; "
-        f"{report.chips} chips{speed}\n"
+        f"{report.chips} chips{speed}"
     )
-    sys.stdout.flush()
-
-
-def main() -> NoReturn:
-    """The console script `stacchip-prechip`."""
-    run_script(prechip, "stacchip-prechip")

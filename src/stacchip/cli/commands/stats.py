@@ -1,24 +1,16 @@
-"""`stacchip stats` and `stacchip-stats`: options, each an environment variable too."""
+"""`stacchip stats` and `stacchip-stats`: statistics of bands, in jobs.
+
+Every environment variable is an option too, and an option wins.
+"""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from stacchip.cli.console_script import run_script
-from stacchip.cli.shared_options import (
-    BandsOption,
-    ChipMaxCloudOption,
-    ChipMaxNodataOption,
-    ChipSizeOption,
-    DataOption,
-    MemoryOption,
-    SeedOption,
-    parse_names,
-)
+from stacchip.cli import console, options
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.prechip import Imagery
 from stacchip.cubes.sinks.stored import READERS
@@ -39,76 +31,90 @@ from stacchip.statistics.measure import (
 from stacchip.storage import Storage, StorageOptions
 from stacchip.stream import Shard
 
-IndexOption = Annotated[
+_PERCENTILES = ",".join(map(str, PERCENTILES))
+
+Index = Annotated[
     str | None,
-    typer.Option("--index", envvar="STACCHIP_INDEXPATH", help="Of the chips of this index, or"),
+    typer.Option(
+        "--index", envvar="STACCHIP_INDEXPATH", help="Measure the chips of the index at this place."
+    ),
 ]
-CubesOption = Annotated[
+Cubes = Annotated[
     str | None,
     typer.Option(
         "--cubes", envvar="STACCHIP_CHIP_BUCKET",
-        help="of the cubes in this bucket (its name, or an address) or folder (with a slash), or",
+        help="Measure the cubes in this bucket (its name or address) or folder (with a slash).",
     ),
 ]  # fmt: skip
-FormatOption = Annotated[
+Merge = Annotated[
+    str | None,
+    typer.Option("--merge", help="Report on the parts that jobs have left in this folder."),
+]
+Format = Annotated[
     str | None,
     typer.Option(
         "--format", envvar="STACCHIP_CUBE_FORMAT",
-        help=f"Cubes as {', '.join(READERS)}: where several are there.",
+        help=f"Format of the cubes, if there are several: {', '.join(READERS)}.",
     ),
 ]  # fmt: skip
-MergeOption = Annotated[
-    str | None, typer.Option("--merge", help="of what jobs have left in this folder.")
-]
-PlatformOption = Annotated[
+Platform = Annotated[
     str | None,
     typer.Option(
-        "--platform", envvar="STACCHIP_PLATFORM", help="One or several (a,b); all by default."
+        "--platform", envvar="STACCHIP_PLATFORM",
+        help="Sources to measure, such as naip,linz; all by default.",
     ),
-]
-OutputOption = Annotated[
+]  # fmt: skip
+Output = Annotated[
     str | None,
     typer.Option(
         "--output", "-o", envvar="STACCHIP_STATS_OUTPUT",
-        help="A YAML file; printed by default. The folder to leave parts in, where there are jobs.",
+        help="YAML file to write, or the folder for the parts of several jobs; prints by default.",
     ),
 ]  # fmt: skip
-JobOption = Annotated[
-    int | None, typer.Option("--job", min=0, envvar="AWS_BATCH_JOB_ARRAY_INDEX", help="This job")
-]
-JobsOption = Annotated[
-    int, typer.Option("--jobs", min=1, envvar="AWS_BATCH_JOB_ARRAY_SIZE", help="of so many.")
-]
-PoolSizeOption = Annotated[
-    int,
-    typer.Option(
-        "--pool-size", min=1, envvar="STACCHIP_POOL_SIZE", help="Bands counted at the same time."
-    ),
-]
-MaxCubesOption = Annotated[
-    int | None, typer.Option("--max-cubes", min=1, envvar="STACCHIP_MAX_CUBES", help="At most.")
-]
-MaxChipsOption = Annotated[
+Job = Annotated[
     int | None,
     typer.Option(
-        "--max-chips", min=1, envvar="STACCHIP_MAX_CHIPS", help="So many of an index, at random."
+        "--job", min=0, envvar="AWS_BATCH_JOB_ARRAY_INDEX", help="Number of this job, from 0."
     ),
 ]
-DtypeOption = Annotated[
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", min=1, envvar="AWS_BATCH_JOB_ARRAY_SIZE", help="Number of jobs."),
+]
+PoolSize = Annotated[
+    int,
+    typer.Option(
+        "--pool-size", min=1, envvar="STACCHIP_POOL_SIZE", help="Number of bands to count at once."
+    ),
+]
+MaxCubes = Annotated[
+    int | None,
+    typer.Option(
+        "--max-cubes", min=1, envvar="STACCHIP_MAX_CUBES", help="Read at most this many cubes."
+    ),
+]
+MaxChips = Annotated[
+    int | None,
+    typer.Option(
+        "--max-chips", min=1, envvar="STACCHIP_MAX_CHIPS",
+        help="Read at most this many chips of the index, drawn at random.",
+    ),
+]  # fmt: skip
+Dtype = Annotated[
     str | None,
-    typer.Option("--dtype", help="The type of the imagery, where it is not the usual one."),
+    typer.Option("--dtype", help="Data type of the imagery, if it is not the source's usual one."),
 ]
-PercentilesOption = Annotated[
-    str, typer.Option("--percentiles", envvar="STACCHIP_PERCENTILES", help="In 0..100.")
+Percentiles = Annotated[
+    str,
+    typer.Option(
+        "--percentiles", envvar="STACCHIP_PERCENTILES", help="Percentiles to report, 0..100."
+    ),
 ]
-
-
-_PERCENTILES = ",".join(map(str, PERCENTILES))
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What a run of the command was told of its pixels."""
+    """The pixels that a run of the command measures, and how."""
 
     index: str | None
     cubes: str | None
@@ -127,7 +133,7 @@ class _Run:
     storage: Storage
 
     def measure(self, platform: str, shard: Shard) -> PlatformStatistics:
-        """The statistics of a job's part of a platform."""
+        """Return the statistics of one job's share of a platform."""
         if self.cubes is not None:
             return cube_statistics(
                 self.cubes,
@@ -163,31 +169,30 @@ class _Run:
 
 def stats(
     *,
-    index: IndexOption = None,
-    cubes: CubesOption = None,
-    form: FormatOption = None,
-    merge: MergeOption = None,
-    data: DataOption = None,
-    platform: PlatformOption = None,
-    output: OutputOption = None,
-    job: JobOption = None,
-    jobs: JobsOption = 1,
-    pool_size: PoolSizeOption = 2,
-    max_cubes: MaxCubesOption = None,
-    max_chips: MaxChipsOption = None,
-    max_nodata: ChipMaxNodataOption = None,
-    max_cloud: ChipMaxCloudOption = None,
-    bands: BandsOption = None,
-    chip_size: ChipSizeOption = None,
-    dtype: DtypeOption = None,
-    percentiles: PercentilesOption = _PERCENTILES,
-    seed: SeedOption = 0,
-    memory: MemoryOption = 1024,
+    index: Index = None,
+    cubes: Cubes = None,
+    form: Format = None,
+    merge: Merge = None,
+    data: options.JobData = None,
+    platform: Platform = None,
+    output: Output = None,
+    job: Job = None,
+    jobs: Jobs = 1,
+    pool_size: PoolSize = 2,
+    max_cubes: MaxCubes = None,
+    max_chips: MaxChips = None,
+    max_nodata: options.JobMaxNodata = None,
+    max_cloud: options.JobMaxCloud = None,
+    bands: options.JobBands = None,
+    chip_size: options.JobChipSize = None,
+    dtype: Dtype = None,
+    percentiles: Percentiles = _PERCENTILES,
+    seed: options.JobSeed = 0,
+    memory: options.JobMemory = 1024,
 ) -> None:
-    """Mean, deviation, minimum, maximum and percentiles of each band, as YAML.
+    """Report statistics of each band as YAML. They leave out nodata.
 
-    Nodata does not count. Jobs of an array leave their parts in a folder; `--merge` makes the
-    report of these.
+    Give --index or --cubes. Several jobs leave their parts in a folder; --merge reports on those.
     """
     storage = Storage(options=StorageOptions(deadline_s=DEADLINE_S))
     ranks = _parse_percentiles(percentiles)
@@ -196,10 +201,10 @@ def stats(
         return
     _check(index, cubes, job, jobs, output)
     run = _Run(
-        index, cubes, form, data, parse_names(bands), max_nodata, max_cloud, chip_size, max_cubes,
-        max_chips, dtype, seed, pool_size, memory << 20, storage,
+        index, cubes, form, data, options.parse_names(bands), max_nodata, max_cloud, chip_size,
+        max_cubes, max_chips, dtype, seed, pool_size, memory << 20, storage,
     )  # fmt: skip
-    platforms = parse_names(platform) or list_platforms(storage, index=index, cubes=cubes)
+    platforms = options.parse_names(platform) or list_platforms(storage, index=index, cubes=cubes)
     measured = (run.measure(name, Shard(job or 0, jobs)) for name in platforms)
     if jobs == 1 or output is None:
         _write(make_report(measured, ranks), output, storage)
@@ -207,18 +212,18 @@ def stats(
     folder = StatisticsFolder(output, storage)
     part = Part(job or 0, jobs, tuple(platforms))
     for each in measured:
-        sys.stdout.write(f"{folder.write(each, part)}: {each.chips} chips\n")
+        console.say(f"{folder.write(each, part)}: {each.chips} chips")
 
 
 def _check(
     index: str | None, cubes: str | None, job: int | None, jobs: int, output: str | None
 ) -> None:
     if (index is None) == (cubes is None):
-        raise UsageError("Statistics are of an index (--index) or of cubes (--cubes): give one.")
+        raise UsageError("Say what to measure: --index or --cubes, and not both.")
     if jobs > 1 and (job is None or output is None):
-        raise UsageError("Of several jobs, say which (--job) and where parts go (--output).")
+        raise UsageError("With several jobs, give --job, and --output for the folder of parts.")
     if job is not None and job >= jobs:
-        raise UsageError(f"There is no job {job} of {jobs}: they count from 0.")
+        raise UsageError(f"There is no job {job} of {jobs}: jobs are numbered from 0.")
 
 
 def _parse_percentiles(text: str) -> list[float]:
@@ -231,12 +236,7 @@ def _parse_percentiles(text: str) -> list[float]:
 def _write(report: dict[str, object], output: str | None, storage: Storage) -> None:
     text = write_yaml(report)
     if output is None:
-        sys.stdout.write(text)
+        console.say(text.removesuffix("\n"))
     else:
         storage.write(output, text.encode())
-        sys.stdout.write(f"{output}: {', '.join(report)}\n")
-
-
-def main() -> NoReturn:
-    """The console script `stacchip-stats`."""
-    run_script(stats, "stacchip-stats")
+        console.say(f"{output}: {', '.join(report)}")

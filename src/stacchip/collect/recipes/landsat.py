@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import shapely
 
 from stacchip.collect.choice import (
-    Choice,
+    Chosen,
     all_of,
     cloud_cover,
     has_assets,
@@ -24,7 +24,7 @@ from stacchip.collect.choice import (
     quarters,
     random_years,
 )
-from stacchip.collect.recipe import Bucket, Catalogue, Choices, Recipe, first_of
+from stacchip.collect.recipe import BucketAccess, Catalogue, Choices, Recipe, first_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,11 +42,11 @@ BUCKET = "s3://usgs-landsat/"
 
 def choose(
     row: Row, choices: Choices, catalogue: Catalogue, dice: np.random.Generator, recipe: Recipe
-) -> Choice:
+) -> Chosen:
     """The least cloudy item of each quarter at the row's centroid: a year of each level."""
     centroid = shapely.centroid(row.require_geometry())
     years = random_years(choices.need("years"), len(recipe.collections), dice)
-    chosen = Choice()
+    chosen = Chosen()
     for collection, year in zip(recipe.collections, years, strict=True):
         accept = all_of(
             has_one_of("platform", PLATFORMS),
@@ -59,7 +59,7 @@ def choose(
                 quarter, offered, accept=accept, rank=cloud_cover, count=choices.need("per_period")
             )
             notes = tuple(f"{collection} {note}" for note in picked.notes)
-            chosen += Choice(picked.items, notes)
+            chosen += Chosen(picked.items, notes)
     return chosen
 
 
@@ -88,5 +88,5 @@ RECIPE = Recipe(
     choices=Choices(years=(2018, 2023), per_period=1, max_cloud=100),
     choose=choose,
     find_hrefs=find_hrefs,
-    buckets=(Bucket(BUCKET, region="us-west-2", requester_pays=True),),
+    buckets=(BucketAccess(BUCKET, region="us-west-2", requester_pays=True),),
 )

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stacchip.collect.choice import Choice, has_assets, sample_by_share
-from stacchip.collect.recipe import Bucket, Catalogue, Choices, Recipe
+from stacchip.collect.choice import Chosen, has_assets, sample_by_share
+from stacchip.collect.recipe import BucketAccess, Catalogue, Choices, Recipe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ def survey_name(prefix: str) -> str:
 
 def choose(
     row: Row, choices: Choices, catalogue: Catalogue, dice: np.random.Generator, recipe: Recipe
-) -> Choice:
+) -> Chosen:
     """A share of the survey's items, drawn.
 
     Each gets the survey's name before its id: a map sheet is photographed again and again, and two
@@ -59,7 +59,7 @@ def choose(
             continue
         item.id = f"{survey_name(row.name)}_{item.id}"
         items.append(item)
-    return Choice(tuple(items), tuple(notes))
+    return Chosen(tuple(items), tuple(notes))
 
 
 RECIPE = Recipe(
@@ -70,7 +70,7 @@ RECIPE = Recipe(
     assets={"": ("visual",)},
     choices=Choices(share=0.5, minimum=10, maximum=2000, resolution=0.3, band_count=3),
     choose=choose,
-    buckets=(Bucket(CATALOGUE, region="ap-southeast-2", anonymous=True),),
+    buckets=(BucketAccess(CATALOGUE, region="ap-southeast-2", anonymous=True),),
     list_name="linz_prefixes.txt",
     converts=True,
     platform="linz",

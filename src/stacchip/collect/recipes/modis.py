@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from stacchip.collect.choice import (
-    Choice,
+    Chosen,
     Period,
     has_assets,
     months,
@@ -49,12 +49,12 @@ def tile_numbers(name: str) -> tuple[int, int]:
 
 def choose(
     row: Row, choices: Choices, catalogue: Catalogue, dice: np.random.Generator, recipe: Recipe
-) -> Choice:
+) -> Chosen:
     """The first item of each month of the years drawn, on the row's tile."""
     column, line = tile_numbers(row.name)
     query = {"modis:horizontal-tile": {"eq": column}, "modis:vertical-tile": {"eq": line}}
     accept = has_assets(recipe.asset_keys(COLLECTION, choices))
-    chosen = Choice()
+    chosen = Chosen()
     for year in random_years(choices.need("years"), choices.need("year_count"), dice):
         in_year = months(year)
         whole = Period(str(year), in_year[0].start, in_year[-1].end)

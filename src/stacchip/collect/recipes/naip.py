@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import shapely
 
-from stacchip.collect.choice import Choice, has_assets, latest_and_random
-from stacchip.collect.recipe import Bucket, Catalogue, Choices, Recipe
+from stacchip.collect.choice import Chosen, has_assets, latest_and_random
+from stacchip.collect.recipe import BucketAccess, Catalogue, Choices, Recipe
 from stacchip.errors import InvalidMetadata, MissingMetadata
 from stacchip.items.archive import file_name
 
@@ -32,7 +32,7 @@ QUADRANGLE = re.compile(r"m_(\d{5})(\d{2})_[a-z]{2}_\d{1,2}_")
 
 def choose(
     row: Row, choices: Choices, catalogue: Catalogue, dice: np.random.Generator, recipe: Recipe
-) -> Choice:
+) -> Chosen:
     """The latest item at the row's centroid, and another one drawn."""
     offered = catalogue.search(COLLECTION, geometry=shapely.centroid(row.require_geometry()))
     accept = has_assets(recipe.asset_keys(COLLECTION, choices))
@@ -85,5 +85,5 @@ RECIPE = Recipe(
     choices=Choices(),
     choose=choose,
     find_hrefs=find_hrefs,
-    buckets=(Bucket(BUCKET, region="us-west-2", requester_pays=True),),
+    buckets=(BucketAccess(BUCKET, region="us-west-2", requester_pays=True),),
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import shapely
 
-from stacchip.collect.choice import Choice, has_assets, pick_of_period, quarters, random_years
+from stacchip.collect.choice import Chosen, has_assets, pick_of_period, quarters, random_years
 from stacchip.collect.recipe import Catalogue, Choices, Recipe
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def uncovered_share(item: pystac.Item, geometry: shapely.Geometry) -> float:
 
 def choose(
     row: Row, choices: Choices, catalogue: Catalogue, dice: np.random.Generator, recipe: Recipe
-) -> Choice:
+) -> Chosen:
     """Of each quarter of the years drawn, the item that covers most of the row's geometry."""
     geometry = row.require_geometry()
     accept = has_assets(recipe.asset_keys(COLLECTION, choices))
-    chosen = Choice()
+    chosen = Chosen()
     for year in random_years(choices.need("years"), choices.need("year_count"), dice):
         for quarter in quarters(year):
             chosen += pick_of_period(

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from stacchip.collect.choice import (
-    Choice,
+    Chosen,
     all_of,
     cloud_cover,
     has_assets,
@@ -23,7 +23,7 @@ from stacchip.collect.choice import (
     quarters,
     random_years,
 )
-from stacchip.collect.recipe import Bucket, Catalogue, Choices, Recipe, bucket_href
+from stacchip.collect.recipe import BucketAccess, Catalogue, Choices, Recipe, bucket_href
 from stacchip.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def tile_codes(row: Row) -> tuple[str, ...]:
 
 def choose(
     row: Row, choices: Choices, catalogue: Catalogue, dice: np.random.Generator, recipe: Recipe
-) -> Choice:
+) -> Chosen:
     """The least cloudy items of each quarter of the years drawn, on exactly the row's tile."""
     codes = tile_codes(row)
     accept = all_of(
@@ -74,7 +74,7 @@ def choose(
         query["s2:nodata_pixel_percentage"] = {"lte": choices.max_nodata}
     if choices.max_cloud is not None:
         query["eo:cloud_cover"] = {"lte": choices.max_cloud}
-    chosen = Choice()
+    chosen = Chosen()
     for year in random_years(choices.need("years"), choices.need("year_count"), dice):
         for quarter in quarters(year):
             offered = [
@@ -109,5 +109,5 @@ RECIPE = Recipe(
     choices=Choices(years=(2018, 2023), year_count=2, per_period=1, max_cloud=75, max_nodata=20),
     choose=choose,
     find_hrefs=find_hrefs,
-    buckets=(Bucket("s3://sentinel-cogs/", region="us-west-2", anonymous=True),),
+    buckets=(BucketAccess("s3://sentinel-cogs/", region="us-west-2", anonymous=True),),
 )  # fmt: skip
