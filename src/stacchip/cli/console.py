@@ -30,6 +30,11 @@ _INTERRUPTED = 130  # what typer makes of Ctrl-C, and shells of a process that S
 _TABLE_COLUMNS = 100
 _WRITING = threading.Lock()
 
+
+class _ReaderGoneError(Exception):
+    """The reader of our output has left, as `head` does. Typer would exit with 1 for an OSError."""
+
+
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -122,8 +127,8 @@ def run_app(app: typer.Typer, name: str, arguments: list[str] | None = None) -> 
         code = _INTERRUPTED
     except UsageError as error:
         return _fail(name, str(error), 2)
-    except BrokenPipeError:
-        # the reader of our output has left, as `head` does; nothing more may be written to it
+    except _ReaderGoneError:
+        # nothing more may be written, not even what is left in the buffer when Python exits
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (StacchipError, OSError) as error:
@@ -176,8 +181,11 @@ def note(text: str) -> None:
 
 def _write_line(stream: TextIO, text: str) -> None:
     with _WRITING:  # threads report items at the same time
-        stream.write(f"{text}\n")
-        stream.flush()
+        try:
+            stream.write(f"{text}\n")
+            stream.flush()
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
 
 
 def set_up_logging(*, verbose: bool) -> None:

@@ -81,7 +81,9 @@ JobMaxCloud = Annotated[
 ]  # fmt: skip
 JobBands = Annotated[
     str | None,
-    typer.Option("--bands", envvar="STACCHIP_BANDS", help="Bands or asset keys: red,green,..."),
+    typer.Option(
+        "--bands", envvar="STACCHIP_BANDS", help="Bands or asset keys, such as red,green."
+    ),
 ]
 JobChipSize = Annotated[
     int | None,

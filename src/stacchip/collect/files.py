@@ -15,6 +15,7 @@ from stacchip.grid.crs import same_crs
 from stacchip.items.archive import ITEM_NAME, file_name
 from stacchip.raster import read_header
 from stacchip.raster.gdal import Conversion
+from stacchip.runtime.concurrently import map_concurrently
 from stacchip.storage import is_remote, redact, unsign
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from stacchip.storage import Storage
 
 ASSETS_AT_A_TIME = 4
-HEADERS_AT_A_TIME = 16
 
 _log = logging.getLogger(__name__)
 
@@ -126,6 +126,7 @@ class Placer:
         def place_one(key: str) -> bool:
             return put(places[key], folder + names[key], present.get(names[key]))
 
+        # not `map_concurrently`: if one asset fails, those under way must end before the item does
         with ThreadPoolExecutor(ASSETS_AT_A_TIME, thread_name_prefix="asset") as pool:
             was_written = dict(zip(keys, pool.map(place_one, keys), strict=True))
         listed = self.storage.list(folder)
@@ -182,9 +183,8 @@ class Placer:
             except (NotARaster, UnsupportedRaster):  # JPEG 2000, say: GDAL will read it
                 return None
 
-        with ThreadPoolExecutor(HEADERS_AT_A_TIME, thread_name_prefix="header") as pool:
-            found = zip(placed, pool.map(read, placed.values()), strict=True)
-            return {key: header for key, header in found if header is not None}
+        found = zip(placed, map_concurrently(read, placed.values()), strict=True)
+        return {key: header for key, header in found if header is not None}
 
 
 def _undated(header: Header) -> Header:

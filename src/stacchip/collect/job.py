@@ -87,6 +87,7 @@ class Job:
             choice = self.choose(row)
         except Exception as error:  # noqa: BLE001  one bad row must not end the run: it is reported
             return RowReport(row.number, row.name, errors=(describe_error(error),))
+        # not `map_concurrently`, which would work on more items at a time than was asked for
         with ThreadPoolExecutor(workers, thread_name_prefix="item") as pool:
             outcomes = list(pool.map(partial(self._try_item, on_item), choice.items))
         return RowReport(

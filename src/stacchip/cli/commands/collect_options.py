@@ -55,7 +55,7 @@ DryRun = Annotated[
 Assets = Annotated[
     str,
     typer.Option(
-        "--assets", help="copy: bring files into the bucket. link: index them where they are."
+        "--assets", help="Copy files into the bucket (copy), or index them where they are (link)."
     ),
 ]
 WriteAgain = Annotated[

@@ -70,7 +70,7 @@ LastCubeChoice = Annotated[
     str,
     typer.Option(
         "--last-cube", envvar="STACCHIP_LAST_CUBE",
-        help="keep or drop the last cube if it is short of chips.",
+        help="What to do with a last cube that is short of chips: keep or drop it.",
     ),
 ]  # fmt: skip
 CubeSize = Annotated[

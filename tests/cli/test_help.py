@@ -1,0 +1,83 @@
+"""Help that can be read: on any terminal, and one option without the others."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+from typer.main import get_command
+
+from stacchip.cli.app import app
+from stacchip.cli.commands.collect_source import make_command
+from stacchip.collect.recipes import RECIPES
+
+COMMANDS = get_command(app).commands
+PARAMETERS = [
+    pytest.param(parameter, id=f"{name}-{parameter.name}")
+    for name, command in COMMANDS.items()
+    for parameter in command.params
+]
+
+
+def test_commands_are_listed_in_the_order_of_use():
+    assert list(COMMANDS) == [
+        "demo", "index", "merge", "remove", "info", "chip", "preview",
+        "collect", "prechip", "stats",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS)
+def test_the_help_of_an_option_is_a_sentence_of_its_own(parameter):
+    text = parameter.help or ""
+    assert len(text.split()) >= 2, "it says something"
+    assert text.endswith((".", ".)"))
+    assert not text.endswith("...")
+    assert text[0].isupper()
+    assert not re.match(r"(Of|In|At most|So many|This|Also) ", text), "half a sentence"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_summed_up_in_a_line(name):
+    summary = COMMANDS[name].get_short_help_str(limit=47)
+    assert not summary.endswith("...")
+    assert summary.endswith(".")
+
+
+def help_of(*arguments: str, columns: int) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", "from stacchip.cli import main; main()", *arguments, "--help"],
+        env={"COLUMNS": str(columns), "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+@pytest.mark.parametrize("name", ["collect", "stats"])
+def test_no_name_is_cut_off_however_narrow_the_terminal(name, columns):
+    text = help_of(name, columns=columns)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= columns
+    for parameter in COMMANDS[name].params:
+        for option in (*parameter.opts, *parameter.secondary_opts):
+            assert option in text
+
+
+def test_the_list_of_commands_is_whole_on_a_narrow_terminal():
+    text = help_of(columns=60)
+    assert "..." not in text.replace("[ARGS]...", "")
+    places = [text.index(f"\n  {name} ") for name in COMMANDS]
+    assert all(before < after for before, after in pairwise(places))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_the_command_of_a_source_is_described_by_its_title(recipe):
+    command = make_command(recipe)
+    assert command.__doc__ is not None
+    assert command.__doc__.startswith(recipe.title)
+    assert "source" not in command.__annotations__
