@@ -152,7 +152,7 @@ def test_the_same_source_may_be_registered_twice() -> None:
 
 
 def test_what_is_no_source_is_refused() -> None:
-    with pytest.raises(SourceError, match="no Source"):
+    with pytest.raises(SourceError, match="not a Source"):
         Registry([]).register("naip")  # type: ignore[arg-type]
 
 

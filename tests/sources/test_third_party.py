@@ -111,7 +111,7 @@ def test_an_entry_point_that_gives_no_source_is_named(tmp_path: Path) -> None:
     done = run(tmp_path, USE)
 
     assert "SourceError: Entry point 'planetscope'" in done.stderr
-    assert "no Source" in done.stderr
+    assert "Name a stacchip.sources.Source" in done.stderr
 
 
 def test_an_entry_point_may_not_take_the_name_of_another_source(tmp_path: Path) -> None:

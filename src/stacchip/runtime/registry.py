@@ -48,7 +48,7 @@ class Registry(Generic[V]):
         kind: The type of the values.
         address: The public address of that type, for messages.
         built_in: The values to begin with.
-        group: The group of the entry points that name more.
+        group: The group of the entry points that name more; None to have none.
         error: The type of the errors to raise.
     """
 
@@ -58,7 +58,7 @@ class Registry(Generic[V]):
         address: str,
         built_in: Iterable[V],
         *,
-        group: str,
+        group: str | None,
         error: type[StacchipError],
     ) -> None:
         self._kind = kind
@@ -108,7 +108,7 @@ class Registry(Generic[V]):
 
     def _load(self) -> None:
         """Load the entry points, once."""
-        if self._is_loaded:
+        if self._is_loaded or self._group is None:
             return
         for point in entry_points(group=self._group):
             for value in self._load_entry_point(point):

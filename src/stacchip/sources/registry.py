@@ -13,11 +13,10 @@ The entry point names a `Source`, or an iterable of them.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from stacchip.errors import SourceError, SourceNotFound
+from stacchip.runtime import registry
 from stacchip.sources.aerial import LINZ, NAIP
 from stacchip.sources.dea import DEA_LANDSAT
 from stacchip.sources.landsat import LANDSAT, LANDSAT_L1, LANDSAT_ST
@@ -25,6 +24,9 @@ from stacchip.sources.modis import MODIS
 from stacchip.sources.sentinel1 import SENTINEL_1
 from stacchip.sources.sentinel2 import SENTINEL_2
 from stacchip.sources.source import ItemLike, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ENTRY_POINT_GROUP = "stacchip.sources"
 BUILT_IN = (
@@ -34,76 +36,28 @@ BUILT_IN = (
 
 
 class Registry:
-    """Sources by name, the latest first; entry points are loaded when first asked for one."""
+    """Sources by name, the latest first; `runtime.registry` keeps them."""
 
     def __init__(self, sources: Iterable[Source], group: str | None = None) -> None:
-        self._lock = threading.RLock()
-        self._sources = {source.name: source for source in sources}
-        self._group = group
+        self._named = registry.Registry(
+            Source, "stacchip.sources.Source", sources, group=group, error=SourceError
+        )
 
     def register(self, source: Source, *, replace: bool = False) -> None:
         """Add a source; see `register_source`."""
-        if not isinstance(source, Source):
-            raise SourceError(f"{source!r} is no Source. Pass a stacchip.sources.Source.")
-        with self._lock:
-            self._load()
-            self._add(source, replace=replace)
+        self._named.register(source, replace=replace)
 
     def all(self) -> tuple[Source, ...]:
-        """Every source, the latest registered first."""
-        with self._lock:
-            self._load()
-            return tuple(reversed(self._sources.values()))
+        """Return every source, the latest registered first."""
+        return tuple(reversed(self._named.all()))
 
     def find(self, item: ItemLike) -> Source | None:
-        """The source that an item is of; see `find_source`."""
+        """Return the source that an item is of; see `find_source`."""
         sources = self.all()
         by_collection = (source for source in sources if source.has_collection(item))
         by_marks = (source for source in sources if source.matches(item))
         found = next(by_collection, None) or next(by_marks, None)
         return None if found is None else found.for_item(item)
-
-    def _add(self, source: Source, *, replace: bool) -> None:
-        known = self._sources.get(source.name)
-        if known is not None and known != source and not replace:
-            raise SourceError(
-                f"A source named {source.name!r} is there already ({known.title}), and differs. "
-                "Give yours another name, or pass replace=True."
-            )
-        # the latest comes last, also where it replaces one
-        self._sources.pop(source.name, None)
-        self._sources[source.name] = source
-
-    def _load(self) -> None:
-        """Load the entry points, once; one that fails raises now, and again when next asked."""
-        if self._group is None:
-            return
-        for point in entry_points(group=self._group):
-            for source in _load_entry_point(point):
-                self._add(source, replace=False)
-        self._group = None
-
-
-def _load_entry_point(point: EntryPoint) -> tuple[Source, ...]:
-    """The sources that an entry point names; `SourceError` where it names something else."""
-    try:
-        loaded = point.load()
-    except Exception as error:
-        raise SourceError(
-            f"Entry point {point.name!r} = {point.value!r} of group {ENTRY_POINT_GROUP!r} cannot "
-            f"be loaded: {error}. Mend or uninstall the package that declares it."
-        ) from error
-    sources = (loaded,) if isinstance(loaded, Source) else loaded
-    if not isinstance(sources, Iterable):
-        sources = (sources,)
-    sources = tuple(sources)
-    strangers = [source for source in sources if not isinstance(source, Source)]
-    if strangers:
-        raise SourceError(
-            f"Entry point {point.name!r} = {point.value!r} of group {ENTRY_POINT_GROUP!r} gives "
-            f"{strangers[0]!r}, which is no Source. Name a stacchip.sources.Source, or several."
-        )
-    return sources
 
 
 _REGISTRY = Registry(BUILT_IN, ENTRY_POINT_GROUP)
