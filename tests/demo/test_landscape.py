@@ -6,11 +6,11 @@ import numpy as np
 import shapely
 
 from stacchip.demo.landscape import CELL_M, CELLS, EXTENT_M, Landscape, make_landscape
-from stacchip.demo.relief import accumulate_area, drain, link_pits, sample
+from stacchip.demo.landscape.relief import accumulate_area, drain, link_pits, sample
+from stacchip.demo.landscape.spectra import BUILT, COVERS, WATER
+from stacchip.demo.landscape.surface import look
+from stacchip.demo.landscape.view import Line, View
 from stacchip.demo.sentinel2 import SEASON
-from stacchip.demo.spectra import BUILT, COVERS, WATER
-from stacchip.demo.surface import look
-from stacchip.demo.view import Line, View
 
 
 def at(field: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ import rasterio
 from rasterio.enums import ColorInterp
 
 from stacchip.demo.landscape import Landscape
+from stacchip.demo.landscape.standing import clear_ground, shine
+from stacchip.demo.landscape.view import View
 from stacchip.demo.naip import SEASON, choose_view
-from stacchip.demo.standing import clear_ground, shine
-from stacchip.demo.view import View
 
 
 def test_image_has_four_interleaved_bands_and_no_transparency(naip: Path) -> None:

@@ -11,8 +11,8 @@ import rasterio
 
 from stacchip.demo import sentinel2 as s2
 from stacchip.demo.landscape import Landscape
-from stacchip.demo.view import View
-from stacchip.demo.weather import shadow_offset_m
+from stacchip.demo.landscape.view import View
+from stacchip.demo.landscape.weather import shadow_offset_m
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from odc.geo.geobox import GeoBox
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-    from stacchip.demo.view import View
+    from stacchip.demo.landscape.view import View
 
 EAST_M = 420_000.0
 NORTH_M = 5_220_000.0
@@ -29,7 +29,7 @@ def georeference(view: View, crs: str) -> GeoBox:
     """The geobox of a view, in a UTM zone's coordinates.
 
     Example:
-        >>> from stacchip.demo.view import View
+        >>> from stacchip.demo.landscape.view import View
         >>> georeference(View(0, 0, 10.0, (5, 5)), "EPSG:32610").boundingbox.left
         420000.0
     """

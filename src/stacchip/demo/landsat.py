@@ -9,8 +9,11 @@ import numpy as np
 import shapely
 
 from stacchip.demo.frame import contains_centres, cut_view, georeference
-from stacchip.demo.noise import Field, blur
-from stacchip.demo.spectra import COVERS, WATER
+from stacchip.demo.landscape.noise import Field, blur
+from stacchip.demo.landscape.spectra import COVERS, WATER
+from stacchip.demo.landscape.surface import Season, Surface, look
+from stacchip.demo.landscape.view import View
+from stacchip.demo.landscape.weather import Clouds, Sky, make_sky
 from stacchip.demo.stac import (
     COG,
     Scene,
@@ -19,9 +22,6 @@ from stacchip.demo.stac import (
     write_metadata,
     write_thumbnail,
 )
-from stacchip.demo.surface import Season, Surface, look
-from stacchip.demo.view import View
-from stacchip.demo.weather import Clouds, Sky, make_sky
 from stacchip.raster.gdal.cog import write_cog
 
 if TYPE_CHECKING:

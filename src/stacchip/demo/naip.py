@@ -8,8 +8,11 @@ import numpy as np
 
 from stacchip.demo.frame import cut_view, georeference
 from stacchip.demo.landscape import EXTENT_M, Landscape, LandUse
-from stacchip.demo.settlement import furnish
-from stacchip.demo.spectra import COVER, COVERS, FARMED, WATER
+from stacchip.demo.landscape.settlement import furnish
+from stacchip.demo.landscape.spectra import COVER, COVERS, FARMED, WATER
+from stacchip.demo.landscape.standing import PAINTS, clear_ground, shine
+from stacchip.demo.landscape.surface import Season, Surface, look
+from stacchip.demo.landscape.view import Line, View
 from stacchip.demo.stac import (
     COG,
     Scene,
@@ -18,9 +21,6 @@ from stacchip.demo.stac import (
     write_metadata,
     write_thumbnail,
 )
-from stacchip.demo.standing import PAINTS, clear_ground, shine
-from stacchip.demo.surface import Season, Surface, look
-from stacchip.demo.view import Line, View
 from stacchip.raster.gdal.cog import write_cog
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stacchip.demo.noise import Field
+    from stacchip.demo.landscape.noise import Field
+    from stacchip.demo.landscape.roads import Town
     from stacchip.demo.progress import Progress
-    from stacchip.demo.roads import Town
 
 CRS = "EPSG:26910"
 ITEM_ID = "NAIP_DEMO_20230618"

@@ -9,9 +9,12 @@ import numpy as np
 import shapely
 
 from stacchip.demo.frame import contains_centres, cut_view, georeference
-from stacchip.demo.spectra import BARE as BARE_COVERS
-from stacchip.demo.spectra import COVERS
-from stacchip.demo.spectra import WATER as WATER_COVERS
+from stacchip.demo.landscape.spectra import BARE as BARE_COVERS
+from stacchip.demo.landscape.spectra import COVERS
+from stacchip.demo.landscape.spectra import WATER as WATER_COVERS
+from stacchip.demo.landscape.surface import Season, Surface, look
+from stacchip.demo.landscape.view import View
+from stacchip.demo.landscape.weather import Clouds, Sky, make_sky
 from stacchip.demo.stac import (
     COG,
     Scene,
@@ -20,9 +23,6 @@ from stacchip.demo.stac import (
     write_metadata,
     write_thumbnail,
 )
-from stacchip.demo.surface import Season, Surface, look
-from stacchip.demo.view import View
-from stacchip.demo.weather import Clouds, Sky, make_sky
 from stacchip.raster.gdal.cog import write_cog
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.demo.landscape import Landscape
-    from stacchip.demo.noise import Field
+    from stacchip.demo.landscape.noise import Field
     from stacchip.demo.progress import Progress
 
 CRS = "EPSG:32610"

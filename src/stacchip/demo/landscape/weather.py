@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stacchip.demo.noise import Field, fractal_noise, resample, smooth_noise, smoothstep
-from stacchip.demo.spectra import BANDS, COVER, reflectance_table
+from stacchip.demo.landscape.noise import Field, fractal_noise, resample, smooth_noise, smoothstep
+from stacchip.demo.landscape.spectra import BANDS, COVER, reflectance_table
 
 if TYPE_CHECKING:
-    from stacchip.demo.surface import Season
-    from stacchip.demo.view import View
+    from stacchip.demo.landscape.surface import Season
+    from stacchip.demo.landscape.view import View
 
 SHADOW_LEFT = dict(
     zip(
@@ -104,7 +104,7 @@ def shadow_offset_m(base_m: float, season: Season) -> tuple[float, float]:
     """How far east and south of a cloud at this height its shadow lies.
 
     Example:
-        >>> from stacchip.demo.surface import Season
+        >>> from stacchip.demo.landscape.surface import Season
         >>> noon = Season("spring", snow_line_m=1000, sun_azimuth=180, sun_elevation=45)
         >>> east, south = shadow_offset_m(1000, noon)
         >>> round(east), round(south)  # the sun in the south, the shadow in the north

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stacchip.demo.noise import Field, blur, smooth_noise
+from stacchip.demo.landscape.noise import Field, blur, smooth_noise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stacchip.demo.surface import Season
-    from stacchip.demo.view import Points, View
+    from stacchip.demo.landscape.surface import Season
+    from stacchip.demo.landscape.view import Points, View
 
 PAINTS: dict[str, tuple[float, float, float, float]] = {
     # reflectance in red, green, blue and near infrared

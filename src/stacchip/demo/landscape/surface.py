@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stacchip.demo.landscape import CELL_M, HEDGED, TRACKED, Ground, Landscape, LandUse
-from stacchip.demo.noise import Field, fractal_noise, smooth_noise, smoothstep
-from stacchip.demo.spectra import (
+from stacchip.demo.landscape.landscape import CELL_M, HEDGED, TRACKED, Ground, Landscape, LandUse
+from stacchip.demo.landscape.noise import Field, fractal_noise, smooth_noise, smoothstep
+from stacchip.demo.landscape.spectra import (
     BARE,
     BUILT,
     COVER,
@@ -21,7 +21,7 @@ from stacchip.demo.spectra import (
     WATER,
     reflectance_table,
 )
-from stacchip.demo.view import Line, View
+from stacchip.demo.landscape.view import Line, View
 
 Covers = NDArray[np.uint8]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stacchip.demo.rivers import refine_line, smooth_line
-from stacchip.demo.view import Line, Points
+from stacchip.demo.landscape.rivers import refine_line, smooth_line
+from stacchip.demo.landscape.view import Line, Points
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stacchip.demo.noise import Field
+    from stacchip.demo.landscape.noise import Field
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
-from stacchip.demo.landscape import HEDGED
-from stacchip.demo.noise import smooth_noise
-from stacchip.demo.roads import along
-from stacchip.demo.spectra import COVERS, FARMED, USE
-from stacchip.demo.standing import PAINT, Standing
-from stacchip.demo.view import Line, Points
+from stacchip.demo.landscape.landscape import HEDGED
+from stacchip.demo.landscape.noise import smooth_noise
+from stacchip.demo.landscape.roads import along
+from stacchip.demo.landscape.spectra import COVERS, FARMED, USE
+from stacchip.demo.landscape.standing import PAINT, Standing
+from stacchip.demo.landscape.view import Line, Points
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stacchip.demo.landscape import LandUse
-    from stacchip.demo.surface import Surface
+    from stacchip.demo.landscape.landscape import LandUse
+    from stacchip.demo.landscape.surface import Surface
 
 Generator = np.random.Generator
 

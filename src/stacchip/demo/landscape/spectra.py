@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from stacchip.demo.noise import Field
+    from stacchip.demo.landscape.noise import Field
 
 BANDS = (
     "coastal", "blue", "green", "red", "rededge1", "rededge2", "rededge3",

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
-from stacchip.demo.noise import Field, blur, fractal_noise, smoothstep
-from stacchip.demo.parcels import Parcels, divide, make_districts
-from stacchip.demo.relief import Stage, drain, erode, grow_relief, sample, warp
-from stacchip.demo.rivers import trace_rivers
-from stacchip.demo.roads import Town, choose_towns, connect_towns
-from stacchip.demo.spectra import CROPS, USE
+from stacchip.demo.landscape.noise import Field, blur, fractal_noise, smoothstep
+from stacchip.demo.landscape.parcels import Parcels, divide, make_districts
+from stacchip.demo.landscape.relief import Stage, drain, erode, grow_relief, sample, warp
+from stacchip.demo.landscape.rivers import trace_rivers
+from stacchip.demo.landscape.roads import Town, choose_towns, connect_towns
+from stacchip.demo.landscape.spectra import CROPS, USE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stacchip.demo.view import Line
+    from stacchip.demo.landscape.view import Line
 
 CELL_M = 60.0
 CELLS = 768

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stacchip.demo.noise import Field, fractal_noise, resample
+from stacchip.demo.landscape.noise import Field, fractal_noise, resample
 
 Cells = NDArray[np.int64]
 

@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from stacchip.demo.view import Points, View
+    from stacchip.demo.landscape.view import Points, View
 
 Rectangles = NDArray[np.float64]
 """(n, 4): low x, low y, high x, high y."""

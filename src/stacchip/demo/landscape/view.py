@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from stacchip.demo.noise import Field, resample
+from stacchip.demo.landscape.noise import Field, resample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

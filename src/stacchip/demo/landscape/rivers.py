@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stacchip.demo.relief import Drainage, sample
-from stacchip.demo.view import Line, Points
+from stacchip.demo.landscape.relief import Drainage, sample
+from stacchip.demo.landscape.view import Line, Points
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stacchip.demo.noise import Field
+    from stacchip.demo.landscape.noise import Field
 
 
 def smooth_line(points: Points, times: int) -> Points:
