@@ -6,8 +6,10 @@ from pathlib import Path
 
 from stacchip.demo import landsat, naip, sentinel2
 from stacchip.demo.landscape import make_landscape
-from stacchip.demo.progress import Progress, ProgressCallback
+from stacchip.demo.sensor import ProgressCallback, write_scene
 from stacchip.errors import UsageError
+
+SENSORS = (sentinel2.SENSOR, landsat.SENSOR, naip.SENSOR)
 
 
 def write_archive(
@@ -19,14 +21,15 @@ def write_archive(
 ) -> list[Path]:
     """Write a Sentinel-2-like, a Landsat-like and a NAIP-like scene, all generated.
 
-    The files lie as in a stacchip bucket: `{collection}/{item_id}/stac_item.json`, the assets
-    beside it. The same seed gives the same bytes; files of an earlier run are replaced.
+    The files lie as in a stacchip bucket: `{collection}/{item_id}/stac_item.json`, with the assets
+    beside it. The same seed gives the same bytes. Files of an earlier run are replaced.
 
     Args:
-        folder: Where to; made where it is absent.
-        seed: Of the landscape and its weather, 0 or more.
-        small: A tenth of the area, as tests need; the rest is the same.
-        progress: Called with the name of a part, the steps done and the steps there are.
+        folder: The folder to write to; it is created if it does not exist.
+        seed: Seed of the landscape and its weather, 0 or more.
+        small: Draw a tenth of the area, enough for tests; the rest is the same.
+        progress: Called with the name of a part, the number of steps done and the number of steps
+            in all.
 
     Returns:
         The paths of the three items: Sentinel-2, Landsat, NAIP.
@@ -36,32 +39,11 @@ def write_archive(
     """
     if seed < 0:
         raise UsageError(f"A seed is 0 or more, not {seed}.", seed=seed)
-    root = Path(folder)
-    start = Progress("landscape", 1, progress)
-    start.say(0)
+    report = progress or (lambda _name, _done, _total: None)
+    report("landscape", 0, 1)
     landscape = make_landscape(seed)
-    start.say(1)
-    size = naip.SMALL if small else naip.WHOLE
+    report("landscape", 1, 1)
     return [
-        sentinel2.write_sentinel2(
-            root / sentinel2.COLLECTION / sentinel2.ITEM_ID,
-            landscape,
-            sentinel2.SMALL if small else sentinel2.WHOLE,
-            seed,
-            Progress("Sentinel-2", len(sentinel2.BANDS) + 1, progress),
-        ),
-        landsat.write_landsat(
-            root / landsat.COLLECTION / landsat.ITEM_ID,
-            landscape,
-            landsat.SMALL if small else landsat.WHOLE,
-            seed,
-            Progress("Landsat", len(landsat.BANDS) + 1, progress),
-        ),
-        naip.write_naip(
-            root / naip.COLLECTION / naip.ITEM_ID,
-            landscape,
-            naip.choose_view(landscape.land_use.towns, size),
-            seed,
-            Progress("NAIP", 2, progress),
-        ),
+        write_scene(Path(folder), sensor, landscape, seed, small=small, progress=report)
+        for sensor in SENSORS
     ]

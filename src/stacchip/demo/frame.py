@@ -1,12 +1,11 @@
-"""Where on Earth the made-up landscape is pretended to lie, and the items' geometry from it.
+"""The place on Earth that the made-up landscape pretends to have, and the geometry of items there.
 
-Somewhere in UTM zone 10, at the Pacific coast: the three programmes whose products are imitated all
-see that area. The real place looks otherwise.
+It lies in UTM zone 10, at the Pacific coast, which all three imitated programmes see. The real
+place looks different.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,20 +15,23 @@ from odc.geo import geom
 from odc.geo.geobox import GeoBox
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
-    from stacchip.demo.landscape.view import View
+    from stacchip.demo.landscape import View
 
 EAST_M = 420_000.0
 NORTH_M = 5_220_000.0
-"""UTM coordinates of the landscape's north-west corner: multiples of 60 m, as tiles have."""
+"""UTM coordinates of the landscape's north-west corner: multiples of 60 m, as those of tiles."""
 
 
 def georeference(view: View, crs: str) -> GeoBox:
-    """The geobox of a view, in a UTM zone's coordinates.
+    """Return the geobox of a view in the coordinates of a UTM zone.
 
     Example:
-        >>> from stacchip.demo.landscape.view import View
+        >>> from stacchip.demo.landscape import View
         >>> georeference(View(0, 0, 10.0, (5, 5)), "EPSG:32610").boundingbox.left
         420000.0
     """
@@ -38,35 +40,37 @@ def georeference(view: View, crs: str) -> GeoBox:
     return GeoBox(view.shape, Affine(step, 0, corner[0], 0, -step, corner[1]), crs)
 
 
-def cut_view(view: View, seen: shapely.Polygon | None = None) -> BaseGeometry:
-    """The part of a view that was seen, in metres of the landscape; the whole by default."""
-    whole = shapely.box(*view.bounds_m)
-    return whole if seen is None else shapely.intersection(whole, seen)
+def outline(view: View, corners: Sequence[tuple[float, float]]) -> shapely.Polygon:
+    """Return a polygon in metres of the landscape from corners in shares of a view.
+
+    Example:
+        >>> from stacchip.demo.landscape import View
+        >>> outline(View(100, 0, 10.0, (5, 5)), [(0, 0), (1, 0), (0.5, 1)]).wkt
+        'POLYGON ((100 0, 150 0, 125 50, 100 0))'
+    """
+    left, top, right, bottom = view.bounds_m
+    return shapely.Polygon(np.array(corners) * (right - left, bottom - top) + (left, top))
 
 
-def contains_centres(view: View, polygon: shapely.Polygon) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Whether the centre of each pixel lies in the polygon, (y, x)."""
+def contains_centres(view: View, polygon: shapely.Polygon) -> NDArray[np.bool_]:
+    """Return True for each pixel whose centre lies in the polygon, (y, x)."""
     left, top, _, _ = view.bounds_m
     height, width = view.shape
     x = left + (np.arange(width) + 0.5) * view.pixel_m
     y = top + (np.arange(height) + 0.5) * view.pixel_m
-    inside = np.ones(view.shape, bool)
-    corners = shapely.get_coordinates(shapely.orient_polygons(polygon))
-    for start, end in pairwise(corners):  # convex: a half-plane a side
-        across = (end[0] - start[0]) * (y[:, None] - start[1])
-        inside &= across - (end[1] - start[1]) * (x[None, :] - start[0]) >= 0
+    inside: NDArray[np.bool_] = shapely.contains_xy(polygon, *np.meshgrid(x, y))
     return inside
 
 
 def locate(polygon: BaseGeometry, crs: str) -> tuple[dict[str, Any], list[float]]:
-    """GeoJSON geometry and bbox, in degrees, of a polygon in metres of the landscape.
+    """Return the GeoJSON geometry and the bbox, in degrees, of a polygon in metres.
 
-    Sides get points between their ends, since a straight side in UTM is none in degrees.
+    Each side gets points between its ends, because a straight side in UTM is curved in degrees.
     """
     corners = shapely.get_coordinates(polygon) * [1, -1] + [EAST_M, NORTH_M]
-    outline = shapely.orient_polygons(shapely.Polygon(corners))
-    projected = geom.Geometry(shapely.segmentize(outline, outline.length / 40), crs)
+    ring = shapely.orient_polygons(shapely.Polygon(corners))
+    projected = geom.Geometry(shapely.segmentize(ring, ring.length / 40), crs)
     degrees = projected.to_crs("OGC:CRS84").geom
-    ring = np.round(shapely.get_coordinates(degrees), 7).tolist()
+    coordinates = np.round(shapely.get_coordinates(degrees), 7).tolist()
     bbox = [round(float(edge), 7) for edge in degrees.bounds]
-    return {"type": "Polygon", "coordinates": [ring]}, bbox
+    return {"type": "Polygon", "coordinates": [coordinates]}, bbox

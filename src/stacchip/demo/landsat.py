@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import shapely
 
-from stacchip.demo.frame import contains_centres, cut_view, georeference
-from stacchip.demo.landscape.noise import Field, blur
-from stacchip.demo.landscape.spectra import COVERS, WATER
-from stacchip.demo.landscape.surface import Season, Surface, look
-from stacchip.demo.landscape.view import View
-from stacchip.demo.landscape.weather import Clouds, Sky, make_sky
-from stacchip.demo.stac import (
-    COG,
-    Scene,
-    describe_grid,
-    write_item,
-    write_metadata,
-    write_thumbnail,
-)
-from stacchip.raster.gdal.cog import write_cog
+from stacchip.demo.frame import contains_centres, outline
+from stacchip.demo.landscape import COVERS, WATER, Clouds, Field, Season, View, blur
+from stacchip.demo.observation import Observation, observe
+from stacchip.demo.sensor import File, Sensor
+from stacchip.demo.stac import describe_band, describe_pixels
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from stacchip.demo.landscape import Landscape
-    from stacchip.demo.progress import Progress
 
-CRS = "EPSG:32610"
-ITEM_ID = "LC09_L2SP_DEMO_20240926_02_T1"
-COLLECTION = "landsat-c2-l2"
 # Landsat's grids have the centres of their pixels, not their corners, at multiples of 30 m.
 WHOLE = View(3195.0, 3195.0, 30.0, (1280, 1280))
 SMALL = View(6015.0, 24015.0, 30.0, (512, 512))
 SEASON = Season("autumn", snow_line_m=1750.0, sun_azimuth=158.0, sun_elevation=40.0)
 CLOUDS = Clouds(cover=0.11, width_m=2600.0, base_m=1900.0, cirrus=0.22)
+# a square that leans to the west, its corners at the edges of the view
+PATH = ((0.20, 0.0), (1.0, 0.19), (0.80, 1.0), (0.0, 0.81))
 SCALE, OFFSET = 0.0000275, -0.2
 NODATA = 0
 
@@ -59,160 +45,112 @@ CLOUD_CONFIDENCE, SHADOW_CONFIDENCE, SNOW_CONFIDENCE, CIRRUS_CONFIDENCE = 8, 10,
 LOW, MEDIUM, HIGH = 1, 2, 3
 
 
-@dataclass(frozen=True)
-class Landsat:
-    """What the satellite saw: the ground, what is above it, and where its path lies, (y, x)."""
-
-    surface: Surface
-    sky: Sky
-    valid: NDArray[np.bool_]
-    grain: Field
-
-    def counts(self, band: str) -> NDArray[np.uint16]:
-        """A band's pixels: (reflectance + 0.2) / 0.0000275, in steps of 32; 0 is no data."""
-        seen = self.sky.veil(self.surface.reflect(band), band)
-        seen += np.roll(self.grain, 97 * list(BANDS).index(band), axis=1)
-        counts = np.clip(np.rint((seen - OFFSET) / (32 * SCALE)) * 32, 7273, 43636)
-        return np.where(self.valid, counts, NODATA).astype(np.uint16)
-
-    def flag_quality(self) -> NDArray[np.uint16]:
-        """QA_PIXEL, (y, x): 1 where there is no data, flags and confidences elsewhere."""
-        cover = self.surface.dominant()
-        cloud, shadow = self.sky.cloud > 0.45, self.sky.shadow > 0.4
-        around = blur(cloud.astype(np.float32), 3, passes=1) > 0.01
-        thin = self.sky.cirrus > 0.07
-        snow = cover == COVERS.index("snow")
-        # a pixel half of river looks like land to the algorithm as well
-        wet = np.isin(np.array(COVERS), WATER)[cover] & (self.surface.reflect("nir08") < 0.12)
-        flags = np.zeros(cover.shape, np.uint16)
-        for bit, where in (
-            (DILATED, around & ~cloud),
-            (CIRRUS, thin),
-            (CLOUD, cloud),
-            (SHADOW, shadow & ~cloud),
-            (SNOW, snow & ~cloud),
-            (CLEAR, ~around),
-            (WET, wet & ~cloud),
-        ):
-            flags |= np.where(where, bit, 0).astype(np.uint16)
-        maybe = (self.sky.cloud > 0.2) & ~cloud
-        cloudy = np.where(cloud, HIGH, np.where(maybe, MEDIUM, LOW))
-        for shift, confidence in (
-            (CLOUD_CONFIDENCE, cloudy),
-            (SHADOW_CONFIDENCE, np.where(shadow & ~cloud, HIGH, LOW)),
-            (SNOW_CONFIDENCE, np.where(snow & ~cloud, HIGH, LOW)),
-            (CIRRUS_CONFIDENCE, np.where(thin, HIGH, LOW)),
-        ):
-            flags |= (confidence << shift).astype(np.uint16)
-        return np.where(self.valid, flags, FILL).astype(np.uint16)
-
-
-def scene_outline(view: View) -> shapely.Polygon:
-    """What the satellite passed over: a square that leans to the west, its corners at the edges."""
-    left, top, right, bottom = view.bounds_m
-    width, height = right - left, bottom - top
-    lean, tilt = 0.20, 0.19
-    return shapely.Polygon(
-        [
-            (left + lean * width, top),
-            (right, top + tilt * height),
-            (right - lean * width, bottom),
-            (left, bottom - tilt * height),
-        ]
+def count(reflectance: Field) -> NDArray[np.uint16]:
+    """Return the counts of reflectances: (reflectance + 0.2) / 0.0000275, in steps of 32."""
+    counts: NDArray[np.float32] = np.clip(
+        np.rint((reflectance - OFFSET) / (32 * SCALE)) * 32, 7273, 43636
     )
+    return counts.astype(np.uint16)
 
 
-def observe(landscape: Landscape, view: View, seed: int) -> Landsat:
-    """The scene over a view of pixels of 30 m."""
-    rng = np.random.default_rng([seed, 3])
-    sky = make_sky(view, CLOUDS, SEASON, rng)
-    surface = look(landscape, view, SEASON, rng)
-    grain = rng.standard_normal(view.shape, np.float32) * np.float32(0.0007)
-    return Landsat(surface, sky, contains_centres(view, scene_outline(view)), grain)
+def flag_quality(scene: Observation) -> NDArray[np.uint16]:
+    """Return the flags and confidences of QA_PIXEL, (y, x), as if all had been seen."""
+    cover = scene.surface.dominant()
+    cloud = scene.sky.cloud > 0.45
+    around = blur(cloud.astype(np.float32), 3, passes=1) > 0.01
+    shadow = (scene.sky.shadow > 0.4) & ~cloud
+    thin = scene.sky.cirrus > 0.07
+    snow = (cover == COVERS.index("snow")) & ~cloud
+    # a pixel half of river looks like land to the algorithm as well
+    wet = np.isin(np.array(COVERS), WATER)[cover] & (scene.surface.reflect("nir08") < 0.12)
+    flags = np.zeros(cover.shape, np.uint16)
+    for bit, chosen in (
+        (DILATED, around & ~cloud),
+        (CIRRUS, thin),
+        (CLOUD, cloud),
+        (SHADOW, shadow),
+        (SNOW, snow),
+        (CLEAR, ~around),
+        (WET, wet & ~cloud),
+    ):
+        flags |= np.where(chosen, np.uint16(bit), np.uint16(0))
+    maybe = scene.sky.cloud > 0.2
+    for shift, confidence in (
+        (CLOUD_CONFIDENCE, np.where(cloud, HIGH, np.where(maybe, MEDIUM, LOW))),
+        (SHADOW_CONFIDENCE, np.where(shadow, HIGH, LOW)),
+        (SNOW_CONFIDENCE, np.where(snow, HIGH, LOW)),
+        (CIRRUS_CONFIDENCE, np.where(thin, HIGH, LOW)),
+    ):
+        flags |= (confidence << shift).astype(np.uint16)
+    return flags
 
 
-def write_landsat(
-    folder: Path, landscape: Landscape, view: View, seed: int, progress: Progress
-) -> Path:
-    """Write the scene's files into `folder`; gives the path of its item."""
-    folder.mkdir(parents=True, exist_ok=True)
-    progress.say(0)
-    scene = observe(landscape, view, seed)
-    geobox = georeference(view, CRS)
-    assets: dict[str, dict[str, Any]] = {}
-    small: list[NDArray[Any]] = []
-    for number, (key, (name, wavelength)) in enumerate(BANDS.items(), 1):
-        counts = scene.counts(key)
-        write_cog(folder / f"{name}.TIF", counts, geobox, NODATA, level=3, block=256)
-        assets[key] = _describe_band(key, name, wavelength)
-        if key in {"red", "green", "blue"}:
-            small.append(np.maximum(counts[2::4, 2::4].astype(np.float32) * SCALE + OFFSET, 0))
-        progress.say(number)
-    quality = scene.flag_quality()
-    write_cog(
-        folder / "QA_PIXEL.TIF", quality, geobox, FILL, level=3, block=256, overviews="nearest"
-    )
-    assets["qa_pixel"] = _describe_quality()
-    item = _describe_scene(quality, view)
-    item.properties.update(describe_grid(geobox))
-    assets["rendered_preview"] = write_thumbnail(folder / "preview.png", small, white=0.26)
-    assets["mtl.txt"] = write_metadata(folder / "MTL.txt", item)
-    path = write_item(folder, item, assets)
-    progress.say(len(BANDS) + 1)
-    return path
+def look_down(landscape: Landscape, view: View, seed: int) -> Observation:
+    """Return what the satellite sees of a view of pixels of 30 m."""
+    return observe(landscape, view, SEASON, CLOUDS, np.random.default_rng([seed, 3]))
 
 
-def _describe_band(key: str, name: str, wavelength: float) -> dict[str, Any]:
-    return {
-        "href": f"./{name}.TIF",
-        "type": COG,
+def draw(landscape: Landscape, view: View, seed: int) -> Iterator[NDArray[Any]]:
+    """Yield each band, then QA_PIXEL."""
+    scene = look_down(landscape, view, seed)
+    valid = contains_centres(view, outline(view, PATH))
+    for number, key in enumerate(BANDS):
+        yield count(scene.reflectance(key, number)) * valid
+    yield np.where(valid, flag_quality(scene), np.uint16(FILL))
+
+
+def _describe_quality(quality: NDArray[np.uint16]) -> dict[str, Any]:
+    seen, cloudy = quality != FILL, (quality & CLOUD) > 0
+    return {"eo:cloud_cover": round(100 * float(cloudy.sum()) / float(seen.sum()), 2)}
+
+
+def _band_file(key: str, name: str, wavelength: float) -> File:
+    asset = {
         "title": f"Surface reflectance, {key}",
-        "eo:bands": [{"name": name, "common_name": key, "center_wavelength": wavelength}],
-        "raster:bands": [
-            {
-                "nodata": NODATA,
-                "data_type": "uint16",
-                "spatial_resolution": 30,
-                "scale": SCALE,
-                "offset": OFFSET,
-            }
-        ],
-        "roles": ["data", "reflectance"],
+        **describe_band(name, key, wavelength),
+        **describe_pixels(30, NODATA, scale=SCALE, offset=OFFSET),
     }
+    return File(f"{name}.TIF", 30, asset, block=256)
 
 
-def _describe_quality() -> dict[str, Any]:
-    return {
-        "href": "./QA_PIXEL.TIF",
-        "type": COG,
+_QUALITY = File(
+    "QA_PIXEL.TIF",
+    30,
+    {
         "title": "Pixel Quality Assessment Band",
-        "raster:bands": [{"nodata": FILL, "data_type": "uint16", "spatial_resolution": 30}],
         "roles": ["cloud", "cloud-shadow", "snow-ice", "water-mask"],
-    }
+        **describe_pixels(30, FILL),
+    },
+    nodata=FILL,
+    block=256,
+    overviews="nearest",
+)
 
-
-def _describe_scene(quality: NDArray[np.uint16], view: View) -> Scene:
-    seen = quality != FILL
-    cloudy = (quality & CLOUD) > 0
-    reached = shapely.buffer(scene_outline(view), view.pixel_m, join_style="mitre")
-    return Scene(
-        item_id=ITEM_ID,
-        collection=COLLECTION,
-        title="Landsat Collection 2 Level-2",
-        stac_version="1.0.0",
-        extensions=("eo", "view", "raster", "proj-v2"),
-        crs=CRS,
-        seen=cut_view(view, reached),
-        properties={
-            "datetime": "2024-09-26T18:58:40.231145Z",
-            "platform": "landsat-9",
-            "instruments": ["oli", "tirs"],
-            "gsd": 30,
-            "proj:code": CRS,
-            "eo:cloud_cover": round(100 * float(cloudy.sum()) / float(seen.sum()), 2),
-            "view:off_nadir": 0,
-            "view:sun_azimuth": SEASON.sun_azimuth,
-            "view:sun_elevation": SEASON.sun_elevation,
-            "landsat:correction": "L2SP",
-        },
-    )
+SENSOR = Sensor(
+    name="Landsat",
+    collection="landsat-c2-l2",
+    item_id="LC09_L2SP_DEMO_20240926_02_T1",
+    title="Landsat Collection 2 Level-2",
+    stac_version="1.0.0",
+    extensions=("eo", "view", "raster", "proj-v2"),
+    crs="EPSG:32610",
+    outline=PATH,
+    files={key: _band_file(key, *band) for key, band in BANDS.items()} | {"qa_pixel": _QUALITY},
+    thumbnail=("rendered_preview", "preview.png"),
+    shown=(-OFFSET / SCALE, (0.26 - OFFSET) / SCALE),
+    metadata=("mtl.txt", "MTL.txt"),
+    properties={
+        "datetime": "2024-09-26T18:58:40.231145Z",
+        "platform": "landsat-9",
+        "instruments": ["oli", "tirs"],
+        "gsd": 30,
+        "proj:code": "EPSG:32610",
+        "view:off_nadir": 0,
+        "view:sun_azimuth": SEASON.sun_azimuth,
+        "view:sun_elevation": SEASON.sun_elevation,
+        "landsat:correction": "L2SP",
+    },
+    choose_view=lambda _, small: SMALL if small else WHOLE,
+    draw=draw,
+    describe_quality=_describe_quality,
+)

@@ -6,35 +6,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stacchip.demo.frame import cut_view, georeference
-from stacchip.demo.landscape import EXTENT_M, Landscape, LandUse
-from stacchip.demo.landscape.settlement import furnish
-from stacchip.demo.landscape.spectra import COVER, COVERS, FARMED, WATER
-from stacchip.demo.landscape.standing import PAINTS, clear_ground, shine
-from stacchip.demo.landscape.surface import Season, Surface, look
-from stacchip.demo.landscape.view import Line, View
-from stacchip.demo.stac import (
-    COG,
-    Scene,
-    describe_grid,
-    write_item,
-    write_metadata,
-    write_thumbnail,
+from stacchip.demo.landscape import (
+    COVER,
+    COVERS,
+    EXTENT_M,
+    FARMED,
+    PAINTS,
+    WATER,
+    Line,
+    Season,
+    View,
+    clear_ground,
+    furnish,
+    look,
+    shine,
 )
-from stacchip.raster.gdal.cog import write_cog
+from stacchip.demo.sensor import File, Sensor
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from stacchip.demo.landscape.noise import Field
-    from stacchip.demo.landscape.roads import Town
-    from stacchip.demo.progress import Progress
+    from stacchip.demo.landscape import Field, Landscape, LandUse, Surface, Town
 
-CRS = "EPSG:26910"
-ITEM_ID = "NAIP_DEMO_20230618"
-COLLECTION = "naip"
 GSD = 0.6
 WHOLE = 1792
 SMALL = 512
@@ -51,6 +46,11 @@ def choose_view(towns: list[Town], size: int) -> View:
     inland = (town.centre[0] + 0.4 * town.radius_m, town.centre[1] - 0.4 * town.radius_m)
     corner = [float(np.clip(round(at - half), 0, EXTENT_M - 2 * half - 1)) for at in inland]
     return View(corner[0], corner[1], GSD, (size, size))
+
+
+def draw(landscape: Landscape, view: View, seed: int) -> Iterator[NDArray[Any]]:
+    """Yield the image."""
+    yield photograph(landscape, view, seed)
 
 
 def photograph(landscape: Landscape, view: View, seed: int) -> NDArray[np.uint8]:
@@ -114,56 +114,42 @@ def _mark_roads(surface: Surface, use: LandUse) -> None:
     surface.lay("concrete", 0.9 * surface.view.draw_lines(middle))
 
 
-def write_naip(
-    folder: Path, landscape: Landscape, view: View, seed: int, progress: Progress
-) -> Path:
-    """Write the image's files into `folder`; gives the path of its item."""
-    folder.mkdir(parents=True, exist_ok=True)
-    progress.say(0)
-    image = photograph(landscape, view, seed)
-    progress.say(1)
-    write_cog(
-        folder / "image.tif",
-        image,
-        georeference(view, CRS),
-        level=3,
-        colours=("red", "green", "blue", "undefined"),
-    )
-    item = _describe_image(view)
-    small = [band[::8, ::8] for band in image[:3]]
-    assets: dict[str, dict[str, Any]] = {
-        "image": {
-            "href": "./image.tif",
-            "type": COG,
-            "title": "RGBIR COG tile",
-            "data_type": "uint8",
-            "bands": [{"name": name, "eo:common_name": name} for name in BANDS],
-            "roles": ["data"],
-        },
-        "thumbnail": write_thumbnail(folder / "thumbnail.png", small, white=255),
-        "metadata": write_metadata(folder / "metadata.txt", item),
-    }
-    written = write_item(folder, item, assets)
-    progress.say(2)
-    return written
-
-
-def _describe_image(view: View) -> Scene:
-    return Scene(
-        item_id=ITEM_ID,
-        collection=COLLECTION,
-        title="NAIP",
-        stac_version="1.1.0",
-        extensions=("eo", "proj-v2"),
-        crs=CRS,
-        seen=cut_view(view),
-        properties={
-            "datetime": "2023-06-18T16:00:00Z",
-            "gsd": GSD,
-            "eo:cloud_cover": 0,
-            "proj:code": CRS,
-            "naip:state": "wa",
-            "naip:year": "2023",
-            **describe_grid(georeference(view, CRS)),
-        },
-    )
+SENSOR = Sensor(
+    name="NAIP",
+    collection="naip",
+    item_id="NAIP_DEMO_20230618",
+    title="NAIP",
+    stac_version="1.1.0",
+    extensions=("eo", "proj-v2"),
+    crs="EPSG:26910",
+    outline=((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)),
+    files={
+        "image": File(
+            "image.tif",
+            GSD,
+            {
+                "title": "RGBIR COG tile",
+                "data_type": "uint8",
+                "bands": [{"name": name, "eo:common_name": name} for name in BANDS],
+                "roles": ["data"],
+            },
+            nodata=None,
+            colours=("red", "green", "blue", "undefined"),
+        )
+    },
+    thumbnail=("thumbnail", "thumbnail.png"),
+    shown=(0, 255),
+    metadata=("metadata", "metadata.txt"),
+    properties={
+        "datetime": "2023-06-18T16:00:00Z",
+        "gsd": GSD,
+        "eo:cloud_cover": 0,
+        "proj:code": "EPSG:26910",
+        "naip:state": "wa",
+        "naip:year": "2023",
+    },
+    choose_view=lambda landscape, small: choose_view(
+        landscape.land_use.towns, SMALL if small else WHOLE
+    ),
+    draw=draw,
+)

@@ -38,6 +38,7 @@ from stacchip.demo.landscape.landscape import (
     settle,
 )
 from stacchip.demo.landscape.noise import Field, blur
+from stacchip.demo.landscape.roads import Town
 from stacchip.demo.landscape.settlement import furnish
 from stacchip.demo.landscape.spectra import BARE, COVER, COVERS, FARMED, WATER
 from stacchip.demo.landscape.standing import PAINTS, clear_ground, shine
@@ -66,6 +67,7 @@ __all__ = [
     "Season",
     "Sky",
     "Surface",
+    "Town",
     "View",
     "blur",
     "clear_ground",
