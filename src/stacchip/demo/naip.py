@@ -96,7 +96,7 @@ def _draw_furrows(surface: Surface, use: LandUse) -> None:
     view = surface.view
     farmed = np.flatnonzero(use.parcels.seen_in(view) & FARMED[use.use])
     rings = use.parcels.rings
-    place = view.draw_areas((rings[parcel], at) for at, parcel in enumerate(farmed, 1))
+    place = view.draw_areas(rings[parcel] for parcel in farmed)
     angle = np.concatenate([[0], use.parcels.angle[farmed]]).astype(np.float32)
     depth = np.concatenate([[0], 0.03 + 0.09 * (use.edge[farmed] * 7 % 1)]).astype(np.float32)
     y, x = (np.arange(size, dtype=np.float32) * np.float32(view.pixel_m) for size in view.shape)

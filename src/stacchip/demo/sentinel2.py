@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,28 +29,21 @@ CLOUDS = Clouds(cover=0.10, width_m=1500.0, base_m=1500.0, cirrus=0.30)
 SWATH = ((0.0, 0.0), (1.02, 0.0), (0.82, 1.0), (0.0, 1.0))
 
 
-class Band(NamedTuple):
-    """One band: `file` as the agency names it, metres per pixel, wavelength in micrometres."""
-
-    file: str
-    gsd: int
-    wavelength: float
-
-
 BANDS = {
-    "coastal": Band("B01", 60, 0.443),
-    "blue": Band("B02", 10, 0.490),
-    "green": Band("B03", 10, 0.560),
-    "red": Band("B04", 10, 0.665),
-    "rededge1": Band("B05", 20, 0.704),
-    "rededge2": Band("B06", 20, 0.740),
-    "rededge3": Band("B07", 20, 0.783),
-    "nir": Band("B08", 10, 0.842),
-    "nir08": Band("B8A", 20, 0.865),
-    "nir09": Band("B09", 60, 0.945),
-    "swir16": Band("B11", 20, 1.610),
-    "swir22": Band("B12", 20, 2.190),
+    "coastal": ("B01", 60, 0.443),
+    "blue": ("B02", 10, 0.490),
+    "green": ("B03", 10, 0.560),
+    "red": ("B04", 10, 0.665),
+    "rededge1": ("B05", 20, 0.704),
+    "rededge2": ("B06", 20, 0.740),
+    "rededge3": ("B07", 20, 0.783),
+    "nir": ("B08", 10, 0.842),
+    "nir08": ("B8A", 20, 0.865),
+    "nir09": ("B09", 60, 0.945),
+    "swir16": ("B11", 20, 1.610),
+    "swir22": ("B12", 20, 2.190),
 }
+"""The agency's name, metres per pixel and wavelength in micrometres of each band."""
 
 # Scene classification, as the Level-2A product defines it.
 NODATA, DARK, SHADOW, VEGETATION, BARE, WATER = 0, 2, 3, 4, 5, 6
@@ -119,9 +112,9 @@ def draw(landscape: Landscape, view: View, seed: int) -> Iterator[NDArray[Any]]:
     scene = look_down(landscape, view, seed)
     # on the grid of 60 m, so that all bands agree
     valid = contains_centres(view.coarsen(6), outline(view, SWATH))
-    for number, (key, band) in enumerate(BANDS.items()):
-        reflectance = average(scene.reflectance(key, number), band.gsd // 10)
-        yield count(reflectance) * np.kron(valid, np.ones((60 // band.gsd,) * 2, bool))
+    for number, (key, (_, gsd, _)) in enumerate(BANDS.items()):
+        reflectance = average(scene.reflectance(key, number), gsd // 10)
+        yield count(reflectance) * np.kron(valid, np.ones((60 // gsd, 60 // gsd), bool))
     yield classify(scene) * np.kron(valid, np.ones((3, 3), bool))
 
 
@@ -147,15 +140,14 @@ def _describe_classes(classes: NDArray[np.uint8]) -> dict[str, Any]:
     }
 
 
-def _band_file(key: str, band: Band) -> File:
-    common_name = "rededge" if key.startswith("rededge") else key
+def _band_file(key: str, name: str, gsd: int, wavelength: float) -> File:
     asset = {
-        "title": f"{key} ({band.file}) - {band.gsd}m",
-        "gsd": band.gsd,
-        **describe_band(key, common_name, band.wavelength),
-        **describe_pixels(band.gsd, NODATA, scale=0.0001, offset=0),
+        "title": f"{key} ({name}) - {gsd}m",
+        "gsd": gsd,
+        **describe_band(key, "rededge" if key.startswith("rededge") else key, wavelength),
+        **describe_pixels(gsd, NODATA, scale=0.0001, offset=0),
     }
-    return File(f"{band.file}.tif", band.gsd, asset, block=256 if band.gsd == 60 else 512)
+    return File(f"{name}.tif", gsd, asset, block=256 if gsd == 60 else 512)
 
 
 _CLASSES = File(
@@ -178,7 +170,7 @@ SENSOR = Sensor(
     extensions=("eo", "view", "raster", "proj-v1"),
     crs="EPSG:32610",
     outline=SWATH,
-    files={key: _band_file(key, band) for key, band in BANDS.items()} | {"scl": _CLASSES},
+    files={key: _band_file(key, *band) for key, band in BANDS.items()} | {"scl": _CLASSES},
     thumbnail=("thumbnail", "thumbnail.png"),
     shown=(0, 2600),
     metadata=("granule_metadata", "granule_metadata.xml"),

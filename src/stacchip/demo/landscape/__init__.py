@@ -25,9 +25,6 @@ parcels have it, and `_grow_wild` in surface.py where it grows by itself.
 """
 
 from stacchip.demo.landscape.landscape import (
-    CELL_M,
-    CELLS,
-    EXTENT_M,
     HEDGED,
     TRACKED,
     Ground,
@@ -43,7 +40,7 @@ from stacchip.demo.landscape.settlement import furnish
 from stacchip.demo.landscape.spectra import BARE, COVER, COVERS, FARMED, WATER
 from stacchip.demo.landscape.standing import PAINTS, clear_ground, shine
 from stacchip.demo.landscape.surface import Season, Surface, look
-from stacchip.demo.landscape.view import Line, View
+from stacchip.demo.landscape.view import CELL_M, CELLS, EXTENT_M, Line, View
 from stacchip.demo.landscape.weather import Clouds, Sky, make_sky
 
 __all__ = [

@@ -15,19 +15,23 @@ import shapely
 
 from stacchip.demo.landscape.noise import Field, blur, fractal_noise, smoothstep
 from stacchip.demo.landscape.parcels import Parcels, divide, make_districts
-from stacchip.demo.landscape.relief import Stage, drain, erode, grow_relief, sample, warp
+from stacchip.demo.landscape.relief import (
+    drain,
+    erode,
+    find_basins,
+    grow_relief,
+    sample,
+    warp,
+)
 from stacchip.demo.landscape.rivers import trace_rivers
 from stacchip.demo.landscape.roads import Town, choose_towns, connect_towns
 from stacchip.demo.landscape.spectra import CROPS, USE
+from stacchip.demo.landscape.view import CELL_M, CELLS, EXTENT_M
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.demo.landscape.view import Line
-
-CELL_M = 60.0
-CELLS = 768
-EXTENT_M = CELL_M * CELLS
 
 HEDGED, TRACKED = 0.45, 0.72
 """Below the one, `LandUse.edge` means a hedge; above the other, a track."""
@@ -110,7 +114,7 @@ def make_ground(rng: np.random.Generator) -> Ground:
         lake=_dam_valley(height, drainage.receiver, drainage.area),
         woodland=fractal_noise(rng, shape, 48, 6, 0.6),
         mood=fractal_noise(rng, shape, 60, 5, 0.6),
-        rivers=trace_rivers(drainage, (bend[0], bend[1]), cell_m=CELL_M, least_km2=4.0),
+        rivers=trace_rivers(drainage, (bend[0], bend[1])),
     )
 
 
@@ -122,15 +126,11 @@ def _raise_land(coast: Field, inland: Field, rng: np.random.Generator) -> Field:
     hills *= smoothstep(0.28, 0.38, inland) * (1 - ranges)
     uplift = 0.25 + 4 * hills + 22 * ranges
     erodibility = 100 * np.exp(0.5 * fractal_noise(rng, shape, CELLS / 6, 5, 0.6))
-    stages = (Stage(8, 120, 0.3, 60), Stage(4, 50, 0.42, 40), Stage(2, 18, 0.6, 20))
-    height = grow_relief(coast, uplift, erodibility, cell_m=CELL_M, stages=stages, rng=rng)
+    height = grow_relief(coast, uplift, erodibility, rng)
     height = warp(height, rng, 40, 2.2)
     height += fractal_noise(rng, shape, 24, 4, 0.6) * np.clip(0.02 * height, 0, 8)
     height = np.where(coast < 0, np.float32(0), np.maximum(height, np.float32(0.1)))
-    height = erode(
-        height, coast < 0, 0.5 * uplift, cell_m=CELL_M, steps=2, erodibility=erodibility,
-        creep=0.35, rng=rng,
-    )  # fmt: skip
+    height = erode(height, coast < 0, 0.5 * uplift, erodibility, steps=2, creep=0.35, rng=rng)
     return height * np.float32(1500 / np.percentile(height, 98))
 
 
@@ -152,29 +152,20 @@ def _dam_valley(height: Field, receiver: NDArray[np.int64], area: Field) -> Fiel
     best, smallest_miss = np.full(height.shape, np.float32(-50)), np.inf
     for number, dam in enumerate(np.flatnonzero(valleys)[::29]):
         level = height.ravel()[dam] + np.float32(35 + 20 * (number % 3))
-        upstream = _find_upstream(receiver, int(dam)).reshape(height.shape)
-        depth = np.where(upstream, level - height, np.float32(-50))
+        dammed = receiver.copy()
+        dammed[dam] = receiver.size
+        upstream = find_basins(dammed) == dam
+        depth = np.where(upstream.reshape(height.shape), level - height, np.float32(-50))
         miss = abs(float((depth > 0).sum()) * (CELL_M / 1000) ** 2 - 4.0)
         if miss < smallest_miss:
             best, smallest_miss = np.clip(depth, -50, 50), miss
     return best
 
 
-def _find_upstream(receiver: NDArray[np.int64], dam: int) -> NDArray[np.bool_]:
-    ahead = np.append(receiver, receiver.size)
-    ahead[dam] = dam
-    while True:
-        further = ahead[ahead]
-        if np.array_equal(further, ahead):
-            upstream: NDArray[np.bool_] = ahead[:-1] == dam
-            return upstream
-        ahead = further
-
-
 def settle(ground: Ground, rng: np.random.Generator) -> LandUse:
     """Towns, roads and parcels where the ground suits them."""
     towns, roads = _found_towns(ground, rng)
-    districts = make_districts(EXTENT_M, 15, rng)
+    districts = make_districts(rng)
     middle = shapely.get_coordinates(shapely.centroid(districts))
     districts = districts[_at(ground.coast, middle) > -2500]
     angle = rng.normal(0.0, 0.45, len(districts))
@@ -203,11 +194,10 @@ def _found_towns(ground: Ground, rng: np.random.Generator) -> tuple[list[Town], 
     edge = np.zeros(slope.shape, bool)
     edge[20:-20, 20:-20] = True
     appeal = np.where(wet | ~edge | (slope > 8), np.float32(-1e6), appeal)
-    radii_m = [1700.0, 1000, 850, 700, *[520.0] * 5, *[330.0] * 14]
     coarse, cell_m = np.s_[::4, ::4], 4 * CELL_M
-    towns = choose_towns(appeal[coarse], radii_m, cell_m=cell_m, apart_m=2600)
+    towns = choose_towns(appeal[coarse], cell_m)
     cost = 1 + (slope[coarse] / 5) ** 2 + 40 * wet[coarse]
-    return towns, connect_towns(towns, cost.astype(np.float32), cell_m=cell_m)
+    return towns, connect_towns(towns, cost.astype(np.float32), cell_m)
 
 
 def _choose_use(ground: Ground, parcels: Parcels, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -256,8 +246,6 @@ def _build_blocks(
     rest = parcels.select(~built)
     joined = Parcels(
         np.concatenate([rest.outlines, blocks.outlines]),
-        np.concatenate([rest.centres, blocks.centres]),
         np.concatenate([rest.angle, blocks.angle]),
-        np.concatenate([rest.area_m2, blocks.area_m2]),
     )
     return joined, np.concatenate([use[~built], kind])

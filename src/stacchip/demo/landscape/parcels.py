@@ -10,8 +10,12 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from stacchip.demo.landscape.view import EXTENT_M
+
 if TYPE_CHECKING:
     from stacchip.demo.landscape.view import Points, View
+
+_DISTRICTS_ACROSS = 15
 
 Rectangles = NDArray[np.float64]
 """(n, 4): low x, low y, high x, high y."""
@@ -22,16 +26,12 @@ class Parcels:
     """Convex pieces of land.
 
     Attributes:
-        outlines: Polygons, in metres.
-        centres: (n, 2), in metres.
+        outlines: Polygons, in metres, (n,).
         angle: Direction of the longer furrows, radians from east to south, (n,).
-        area_m2: (n,).
     """
 
     outlines: NDArray[np.object_]
-    centres: Points
     angle: NDArray[np.float64]
-    area_m2: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.outlines)
@@ -43,25 +43,23 @@ class Parcels:
         return np.split(corners, np.flatnonzero(np.diff(owner)) + 1)
 
     @cached_property
-    def bounds_m(self) -> Points:
-        """Left, top, right and bottom edge of each parcel, (n, 4)."""
-        bounds: Points = shapely.bounds(self.outlines)
-        return bounds
+    def centres(self) -> Points:
+        """The centroid of each parcel, in metres, (n, 2)."""
+        centres: Points = shapely.get_coordinates(shapely.centroid(self.outlines))
+        return centres
 
     def seen_in(self, view: View) -> NDArray[np.bool_]:
-        """Whether the bounding box of each parcel touches the view, (n,)."""
+        """Return True for each parcel whose bounding box touches the view, (n,)."""
         left, top, right, bottom = view.bounds_m
-        low_x, low_y, high_x, high_y = self.bounds_m.T
+        low_x, low_y, high_x, high_y = shapely.bounds(self.outlines).T
         touches: NDArray[np.bool_] = (
             (high_x >= left) & (low_x <= right) & (high_y >= top) & (low_y <= bottom)
         )
         return touches
 
     def select(self, chosen: NDArray[np.bool_]) -> Parcels:
-        """The parcels for which `chosen` is True."""
-        return Parcels(
-            self.outlines[chosen], self.centres[chosen], self.angle[chosen], self.area_m2[chosen]
-        )
+        """Return the parcels for which `chosen` is True."""
+        return Parcels(self.outlines[chosen], self.angle[chosen])
 
 
 def split_rectangles(
@@ -112,13 +110,14 @@ def _halve(
     return np.concatenate([first, second])
 
 
-def make_districts(extent_m: float, across: int, rng: np.random.Generator) -> NDArray[np.object_]:
-    """Polygons that tile the landscape: the cells of points on a shaken grid."""
-    step = extent_m / across
-    grid = (np.stack(np.meshgrid(*[np.arange(-1, across + 1)] * 2), axis=-1) + 0.5) * step
+def make_districts(rng: np.random.Generator) -> NDArray[np.object_]:
+    """Return polygons that tile the landscape: the cells of points on a shaken grid."""
+    step = EXTENT_M / _DISTRICTS_ACROSS
+    number = np.arange(-1, _DISTRICTS_ACROSS + 1)
+    grid = (np.stack(np.meshgrid(number, number), axis=-1) + 0.5) * step
     sites = grid.reshape(-1, 2) + rng.uniform(-0.38, 0.38, (grid.size // 2, 2)) * step
     cells = shapely.voronoi_polygons(shapely.multipoints(sites))
-    frame = shapely.box(0, 0, extent_m, extent_m)
+    frame = shapely.box(0, 0, EXTENT_M, EXTENT_M)
     pieces: NDArray[np.object_] = shapely.intersection(shapely.get_parts(cells), frame)
     pieces = pieces[~shapely.is_empty(pieces)]
     centres = shapely.get_coordinates(shapely.centroid(pieces))
@@ -155,12 +154,10 @@ def divide(
     parts, pieces, origin = parts[near], pieces[near], origin[near]
     crossing = ~shapely.contains_properly(outlines[origin], parts)
     parts[crossing] = shapely.intersection(parts[crossing], outlines[origin[crossing]])
-    area = shapely.area(parts)
-    whole = (area > 0.12 * target_m2[origin]) & (shapely.get_type_id(parts) == 3)
+    whole = (shapely.area(parts) > 0.12 * target_m2[origin]) & (shapely.get_type_id(parts) == 3)
     size = pieces[:, 2:] - pieces[:, :2]
     furrows = angle[origin] + np.where(size[:, 0] >= size[:, 1], 0.0, np.pi / 2)
-    centres = shapely.get_coordinates(shapely.centroid(parts[whole]))
-    return Parcels(parts[whole], centres, furrows[whole], area[whole]), origin[whole]
+    return Parcels(parts[whole], furrows[whole]), origin[whole]
 
 
 def _turn(points: Points, angle: NDArray[np.float64]) -> Points:

@@ -2,33 +2,39 @@
 
 Land rises, rivers cut down in proportion to slope and to the square root of the area they drain
 (the stream-power law), and slopes creep. The implicit scheme of Braun and Willett (2013,
-Geomorphology 180-181) makes long time steps stable; here its walk along each river is done for all
+Geomorphology 180-181) makes long time steps stable. Its walk along each river is done here for all
 cells at once by pointer doubling, so that no Python loop runs over cells.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stacchip.demo.landscape.noise import Field, fractal_noise, resample
+from stacchip.demo.landscape.view import CELL_M
 
 Cells = NDArray[np.int64]
 
 _NEIGHBOURS = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
 
+_STAGES = ((8, 120, 0.3, 60), (4, 50, 0.42, 40), (2, 18, 0.6, 20))
+"""How a relief grows: cells of the landscape along a cell of the stage's grid, steps of erosion,
+creep (see `erode`), and the height in metres of the random hills that the stage begins with."""
+
 
 @dataclass(frozen=True)
 class Drainage:
-    """Where the water of each cell goes.
+    """The way of the water through each cell.
 
     Attributes:
-        receiver: For each cell (flat index) the cell it drains to; the number of cells where it
-            drains nowhere (the sea, a pit).
-        area: How many cells drain through each cell, itself included, (y, x).
+        receiver: For each cell (flat index), the cell that it drains to; the number of cells if it
+            drains to none (the sea, a pit).
+        area: The number of cells that drain through each cell, itself included, (y, x).
     """
 
     receiver: Cells
@@ -36,7 +42,7 @@ class Drainage:
 
 
 def find_receivers(height: Field, sea: NDArray[np.bool_], rng: np.random.Generator) -> Cells:
-    """The steepest way down from each cell, as flat indexes; `height.size` where there is none.
+    """Return the steepest way down from each cell, as flat indexes; `height.size` if there is none.
 
     A little chance in the choice keeps rivers from running along the grid.
     """
@@ -58,28 +64,16 @@ def find_receivers(height: Field, sea: NDArray[np.bool_], rng: np.random.Generat
 def link_pits(height: Field, sea: NDArray[np.bool_], receiver: Cells) -> Cells:
     """Let each pit drain over its lowest pass, so that all water reaches the sea.
 
-    The passes that are used are the minimum spanning tree of the basins, rooted in the sea
+    The passes used are the minimum spanning tree of the basins, rooted in the sea
     (Cordonnier, Bovy and Braun 2019, Earth Surface Dynamics 7).
     """
     size = receiver.size
-    basin = _find_basins(receiver)
+    basin = find_basins(receiver)
     basin[sea.ravel()[basin]] = size
-    first, second = _pairs_of_neighbours(height.shape)
-    across = basin[first] != basin[second]
-    first, second = first[across], second[across]
-    level = np.maximum(height.ravel()[first], height.ravel()[second])
-    passes: dict[int, list[tuple[float, int, int]]] = {}
-    low, high = np.minimum(basin[first], basin[second]), np.maximum(basin[first], basin[second])
-    order = np.lexsort((level, high, low))
-    lowest = np.ones(order.size, bool)
-    lowest[1:] = (np.diff(low[order]) != 0) | (np.diff(high[order]) != 0)
-    for edge in order[lowest]:  # a pass for each two basins: thousands at most
-        ends = (int(first[edge]), int(second[edge]))
-        for here, there in (ends, ends[::-1]):
-            passes.setdefault(int(basin[here]), []).append((float(level[edge]), here, there))
+    passes = _find_passes(height, basin)
     linked = receiver.copy()
     done = {size}
-    heap = list(passes.get(size, []))
+    heap = list(passes[size])
     heapq.heapify(heap)
     while heap:
         _, outlet, inside = heapq.heappop(heap)
@@ -92,8 +86,33 @@ def link_pits(height: Field, sea: NDArray[np.bool_], receiver: Cells) -> Cells:
     return linked
 
 
-def _find_basins(receiver: Cells) -> Cells:
-    """For each cell, the pit (a flat index) in which its water ends."""
+def _find_passes(height: Field, basin: Cells) -> defaultdict[int, list[tuple[float, int, int]]]:
+    """Return, by basin, its lowest passes to other basins: height, cell here, cell there."""
+    cells = np.arange(height.size).reshape(height.shape)
+    first = np.concatenate([cells[:, :-1].ravel(), cells[:-1].ravel()])
+    second = np.concatenate([cells[:, 1:].ravel(), cells[1:].ravel()])
+    across = basin[first] != basin[second]
+    first, second = first[across], second[across]
+    level = np.maximum(height.ravel()[first], height.ravel()[second])
+    low, high = np.minimum(basin[first], basin[second]), np.maximum(basin[first], basin[second])
+    order = np.lexsort((level, high, low))
+    lowest = np.ones(order.size, bool)
+    lowest[1:] = (np.diff(low[order]) != 0) | (np.diff(high[order]) != 0)
+    passes: defaultdict[int, list[tuple[float, int, int]]] = defaultdict(list)
+    for edge in order[lowest]:  # one pass for each two basins: thousands at most
+        ends = (int(first[edge]), int(second[edge]))
+        for here, there in (ends, ends[::-1]):
+            passes[int(basin[here])].append((float(level[edge]), here, there))
+    return passes
+
+
+def find_basins(receiver: Cells) -> Cells:
+    """Return the pit (a flat index) in which the water of each cell ends.
+
+    Example:
+        >>> find_basins(np.array([1, 4, 3, 4])).tolist()  # 0 to 1, 2 to 3
+        [1, 1, 3, 3]
+    """
     size = receiver.size
     ahead = np.where(receiver == size, np.arange(size), receiver)
     while True:
@@ -103,15 +122,8 @@ def _find_basins(receiver: Cells) -> Cells:
         ahead = further
 
 
-def _pairs_of_neighbours(shape: tuple[int, int]) -> tuple[Cells, Cells]:
-    cells = np.arange(shape[0] * shape[1]).reshape(shape)
-    beside = (cells[:, :-1].ravel(), cells[:, 1:].ravel())
-    below = (cells[:-1].ravel(), cells[1:].ravel())
-    return np.concatenate([beside[0], below[0]]), np.concatenate([beside[1], below[1]])
-
-
 def accumulate_area(receiver: Cells) -> NDArray[np.float64]:
-    """How many cells drain through each cell, itself included.
+    """Return the number of cells that drain through each cell, itself included.
 
     Example:
         >>> accumulate_area(np.array([1, 2, 4, 2])).tolist()  # 0 to 1 to 2 to the sea, 3 to 2
@@ -147,35 +159,28 @@ def _settle(start: NDArray[np.float64], share: NDArray[np.float64], receiver: Ce
 
 
 def drain(height: Field, sea: NDArray[np.bool_], rng: np.random.Generator) -> Drainage:
-    """Where water runs on this relief."""
+    """Return where water runs on this relief."""
     receiver = link_pits(height, sea, find_receivers(height, sea, rng))
     area = accumulate_area(receiver).reshape(height.shape).astype(np.float32)
     return Drainage(receiver, area)
 
 
 def erode(
-    height: Field,
-    sea: NDArray[np.bool_],
-    uplift: Field,
-    *,
-    cell_m: float,
-    steps: int,
-    erodibility: Field,
-    creep: float,
-    rng: np.random.Generator,
-) -> Field:
-    """The relief after `steps` steps of rise, river cutting and creep.
+    height: Field, sea: NDArray[np.bool_], uplift: Field, erodibility: Field,
+    *, steps: int, creep: float, rng: np.random.Generator, cell_m: float = CELL_M,
+) -> Field:  # fmt: skip
+    """Return the relief after some steps of uplift, river cutting and creep.
 
     Args:
         height: Metres above the sea, (y, x).
-        sea: Where the sea is: the level to which all rivers cut.
+        sea: True in the sea: the level to which all rivers cut.
         uplift: Metres that the land rises in a step.
-        cell_m: Width of a cell.
-        steps: How many steps.
         erodibility: How fast rivers cut: metres down for each metre of fall over 1 m, for a drained
             area of 1 square kilometre, in a step.
+        steps: Number of steps.
         creep: Share of the difference to its neighbours that a cell loses in a step.
-        rng: For the chance in the rivers' choice.
+        rng: Decides between the ways of a river.
+        cell_m: Width of a cell.
 
     Returns:
         float32 (y, x), metres above the sea.
@@ -201,78 +206,45 @@ def _creep(height: Field, share: float) -> Field:
     return result
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One grid of the growth of a relief.
-
-    Attributes:
-        coarseness: Cells of the finest grid along a cell of this one.
-        steps: Of rise and cutting.
-        creep: Share of the difference to its neighbours that a cell loses in a step.
-        roughness_m: Height of the chance hills at the start of the stage.
-    """
-
-    coarseness: int
-    steps: int
-    creep: float
-    roughness_m: float
-
-
 def grow_relief(
-    sea_level: Field,
-    uplift: Field,
-    erodibility: Field,
-    *,
-    cell_m: float,
-    stages: tuple[Stage, ...],
-    rng: np.random.Generator,
+    sea_level: Field, uplift: Field, erodibility: Field, rng: np.random.Generator
 ) -> Field:
-    """Mountains from nothing, on grids that get finer, so that large valleys come first.
+    """Grow mountains from nothing, on grids that get finer, so that large valleys come first.
 
     Args:
-        sea_level: Negative where the sea is, (y, x) of the finest grid.
+        sea_level: Negative in the sea, (y, x).
         uplift: Metres that the land rises in a step, likewise.
         erodibility: See `erode`, likewise.
-        cell_m: Width of a cell of the finest grid.
-        stages: Coarse to fine.
-        rng: Where the randomness comes from.
+        rng: The source of randomness.
 
     Returns:
         float32 (y, x), metres above the sea, 0 in the sea.
     """
     rows, cols = sea_level.shape
     height = np.zeros((8, 8), np.float32)
-    for stage in stages:
-        shape = (rows // stage.coarseness, cols // stage.coarseness)
+    for coarseness, steps, creep, roughness_m in _STAGES:
+        shape = (rows // coarseness, cols // coarseness)
         sea = resample(sea_level, shape) < 0
         local = resample(uplift, shape)
-        rough = fractal_noise(rng, shape, 24, 4, 0.6) * np.float32(stage.roughness_m)
+        rough = fractal_noise(rng, shape, 24, 4, 0.6) * np.float32(roughness_m)
         rough *= np.clip(local / np.float32(8), 0.15, 1)
         height = np.maximum(resample(height, shape) + rough, 0) + np.float32(0.5)
         height = erode(
-            np.where(sea, np.float32(0), height),
-            sea,
-            local,
-            cell_m=cell_m * stage.coarseness,
-            steps=stage.steps,
-            erodibility=resample(erodibility, shape),
-            creep=stage.creep,
-            rng=rng,
-        )
+            np.where(sea, np.float32(0), height), sea, local, resample(erodibility, shape),
+            steps=steps, creep=creep, rng=rng, cell_m=CELL_M * coarseness,
+        )  # fmt: skip
     return resample(height, sea_level.shape)
 
 
 def warp(field: Field, rng: np.random.Generator, wavelength: float, reach: float) -> Field:
-    """The field bent sideways by up to about `reach` cells, so that nothing runs along the grid."""
-    rows, cols = field.shape
+    """Bend the field sideways by up to about `reach` cells, so that nothing runs along the grid."""
+    y, x = np.ogrid[: field.shape[0], : field.shape[1]]
     bend = [fractal_noise(rng, field.shape, wavelength, 4, 0.5) for _ in range(2)]
-    y = np.clip(np.arange(rows)[:, None] + reach * bend[0], 0, rows - 1.001)
-    x = np.clip(np.arange(cols)[None, :] + reach * bend[1], 0, cols - 1.001)
-    return sample(field, y, x)
+    return sample(field, y + reach * bend[0], x + reach * bend[1])
 
 
 def sample(field: Field, row: NDArray[np.floating], col: NDArray[np.floating]) -> Field:
-    """Values of a field between its cells, bilinearly; rows and columns count from cell centres."""
+    """Return values of a field between its cells, bilinearly; indexes count from cell centres."""
     rows, cols = field.shape
     row = np.clip(row, 0, rows - 1.001)
     col = np.clip(col, 0, cols - 1.001)

@@ -1,4 +1,4 @@
-"""Towns, where people would settle, and the roads between them."""
+"""Towns, in places that people would choose, and the roads between them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from stacchip.demo.landscape.noise import Field
 
+_APART_M = 2600.0
+_RADII_M = (1700.0, 1000.0, 850.0, 700.0, *[520.0] * 5, *[330.0] * 14)
+
 
 @dataclass(frozen=True)
 class Town:
@@ -23,54 +26,57 @@ class Town:
 
     Attributes:
         centre: Metres east and south of the landscape's corner.
-        radius_m: From the centre to about where the houses end.
+        radius_m: Distance from the centre to about the last houses.
     """
 
     centre: tuple[float, float]
     radius_m: float
 
 
-def choose_towns(
-    appeal: Field, radii_m: list[float], *, cell_m: float, apart_m: float
-) -> list[Town]:
-    """Towns at the most appealing places, the largest first, each apart from the others."""
+def choose_towns(appeal: Field, cell_m: float) -> list[Town]:
+    """Return towns at the most appealing places, the largest first, each apart from the others."""
     appeal = appeal.copy()
     rows, cols = np.indices(appeal.shape)
     towns = []
-    for radius_m in radii_m:
+    for radius_m in _RADII_M:
         row, col = np.unravel_index(int(appeal.argmax()), appeal.shape)
         towns.append(Town(((col + 0.5) * cell_m, (row + 0.5) * cell_m), radius_m))
         distance = np.hypot(rows - row, cols - col) * cell_m
-        appeal[distance < apart_m + radius_m] = -np.inf
+        appeal[distance < _APART_M + radius_m] = -np.inf
     return towns
 
 
-def connect_towns(towns: list[Town], cost: Field, *, cell_m: float) -> list[Line]:
-    """Roads along the cheapest ways: each town to the nearest one that is already connected.
+def connect_towns(towns: list[Town], cost: Field, cell_m: float) -> list[Line]:
+    """Connect each town to the nearest one that has a road already, along the cheapest way.
 
     Args:
-        towns: The first one is where the network begins.
-        cost: What a cell costs to build through, (y, x); infinite where nothing can be built.
+        towns: The network begins at the first one.
+        cost: Price of building through a cell, (y, x); infinite if nothing can be built there.
         cell_m: Width of a cell of `cost`.
 
     Returns:
         Smooth lines; a town that cannot be reached has no road.
     """
-    joined = {_cell_of(towns[0], cost.shape, cell_m)}
+    walled = np.pad(cost, 1, constant_values=np.inf)  # no road leaves the landscape
+    cells = [
+        (int(town.centre[1] / cell_m) + 1) * walled.shape[1] + int(town.centre[0] / cell_m) + 1
+        for town in towns
+    ]
+    joined = {cells[0]}
     roads: list[Line] = []
-    for town in towns[1:]:
-        way = _find_way(_cell_of(town, cost.shape, cell_m), joined, cost)
+    for cell in cells[1:]:
+        way = _find_way(cell, joined, walled)
         joined.update(way)
         if len(way) > 2:
-            rows, columns = np.divmod(way, cost.shape[1])
-            points = smooth_line((np.column_stack([columns, rows]) + 0.5) * cell_m, 6)
+            rows, columns = np.divmod(way, walled.shape[1])
+            points = smooth_line((np.column_stack([columns, rows]) - 0.5) * cell_m, 6)
             points[-1] = _nearest(roads, points[-1], 2 * cell_m)
-            roads.append(Line(refine_line(points, 2), 14.0))
+            roads.append(Line(refine_line(points), 14.0))
     return roads
 
 
 def _nearest(roads: list[Line], place: Points, within_m: float) -> Points:
-    """The place on a road where another one ends: smoothed roads have left their cells."""
+    """Return the point of a road at which another one ends: smoothed roads left their cells."""
     if not roads:
         return place
     built = np.concatenate([road.points for road in roads])
@@ -79,40 +85,23 @@ def _nearest(roads: list[Line], place: Points, within_m: float) -> Points:
     return nearest if distance.min() < within_m else place
 
 
-def _cell_of(town: Town, shape: tuple[int, ...], cell_m: float) -> int:
-    """The flat index of a town's cell."""
-    row, col = int(town.centre[1] / cell_m), int(town.centre[0] / cell_m)
-    return min(row, shape[0] - 1) * shape[1] + min(col, shape[1] - 1)
-
-
 def _find_way(start: int, goals: set[int], cost: Field) -> list[int]:
-    """Dijkstra's algorithm, on the eight neighbours of each cell; flat indexes, goal last."""
-    cols = int(cost.shape[1])
-    walled = np.pad(cost, 1, constant_values=np.inf)  # nobody leaves over the edge
-    prices: list[float] = walled.ravel().tolist()
-    wide = cols + 2
-
-    def inside(cell: int) -> int:
-        return (cell // cols + 1) * wide + cell % cols + 1
-
-    def outside(cell: int) -> int:
-        return (cell // wide - 1) * cols + cell % wide - 1
-
+    """Return the cheapest way to a goal (Dijkstra, eight neighbours), as flat indexes."""
+    prices: list[float] = cost.ravel().tolist()
     steps = [
-        (dy * wide + dx, float(np.hypot(dy, dx)))
+        (dy * cost.shape[1] + dx, float(np.hypot(dy, dx)))
         for dy in (-1, 0, 1)
         for dx in (-1, 0, 1)
         if dy or dx
     ]
-    wanted = {inside(goal) for goal in goals}
     best = [np.inf] * len(prices)
-    best[inside(start)] = 0.0
+    best[start] = 0.0
     came_from: dict[int, int] = {}
-    heap = [(0.0, inside(start))]
+    heap = [(0.0, start)]
     while heap:
         spent, here = heapq.heappop(heap)
-        if here in wanted:
-            return [outside(cell) for cell in _walk_back(here, came_from)]
+        if here in goals:
+            return _walk_back(here, came_from)
         if spent > best[here]:
             continue
         for step, length in steps:
@@ -132,11 +121,11 @@ def _walk_back(goal: int, came_from: dict[int, int]) -> list[int]:
     return way[::-1]
 
 
-def along(line: Line, every_m: float) -> tuple[Points, NDArray[np.float64]]:
-    """Points along a line at equal distances, and the direction of the line at each, in radians."""
-    steps = np.diff(line.points, axis=0)
+def along(line: Points, every_m: float) -> tuple[Points, NDArray[np.float64]]:
+    """Return points along a line at equal distances, and its direction at each, in radians."""
+    steps = np.diff(line, axis=0)
     reached = np.concatenate([[0.0], np.cumsum(np.hypot(*steps.T))])
     at = np.arange(0.0, reached[-1], every_m)
-    points = np.column_stack([np.interp(at, reached, line.points[:, axis]) for axis in (0, 1)])
+    points = np.column_stack([np.interp(at, reached, line[:, axis]) for axis in (0, 1)])
     leg = np.clip(np.searchsorted(reached, at, side="right") - 1, 0, len(steps) - 1)
     return points, np.arctan2(steps[leg, 1], steps[leg, 0])

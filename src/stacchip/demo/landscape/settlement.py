@@ -12,13 +12,13 @@ from stacchip.demo.landscape.noise import smooth_noise
 from stacchip.demo.landscape.roads import along
 from stacchip.demo.landscape.spectra import COVERS, FARMED, USE
 from stacchip.demo.landscape.standing import PAINT, Standing
-from stacchip.demo.landscape.view import Line, Points
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.demo.landscape.landscape import LandUse
     from stacchip.demo.landscape.surface import Surface
+    from stacchip.demo.landscape.view import Points
 
 Generator = np.random.Generator
 
@@ -39,13 +39,9 @@ def furnish(standing: Standing, surface: Surface, use: LandUse, rng: Generator) 
         _build_works(standing, use, int(parcel), rng)
     for parcel in np.flatnonzero(seen & (use.use == USE["park"])):
         points = _scatter(use, int(parcel), 260.0, rng)
-        standing.plant(points, rng.uniform(2.0, 5.5, len(points)), _pick(_BROADLEAVES, points, rng))
+        standing.plant(points, (2.0, 5.5), _BROADLEAVES, rng)
     standing.clear(standing.view.draw_lines(use.roads, extra_m=3.0) > 0.5)  # nothing on the road
     _park_cars(standing, use, seen, rng)
-
-
-def _pick(paints: NDArray[np.int64], points: Points, rng: Generator) -> NDArray[np.int64]:
-    return rng.choice(paints, len(points))
 
 
 def _plant_woods(standing: Standing, surface: Surface, rng: Generator) -> None:
@@ -69,21 +65,17 @@ def _plant_woods(standing: Standing, surface: Surface, rng: Generator) -> None:
         (("scrub",), 0.16, _BROADLEAVES, (1.2, 2.8)),
     ):
         chosen = np.isin(np.array(COVERS)[cover], names) & (chance < density)
-        standing.plant(
-            points[chosen],
-            rng.uniform(*radii, int(chosen.sum())),
-            _pick(paints, points[chosen], rng),
-        )
+        standing.plant(points[chosen], radii, paints, rng)
 
 
 def _plant_hedges(
     standing: Standing, use: LandUse, seen: NDArray[np.bool_], rng: Generator
 ) -> None:
     for parcel in np.flatnonzero(seen & FARMED[use.use] & (use.edge < HEDGED)):
-        points, _ = along(Line(use.parcels.rings[parcel], 0.0), 4.6)
+        points, _ = along(use.parcels.rings[parcel], 4.6)
         gaps = smooth_noise(rng, (1, len(points)), 14)[0] > -0.35
         points = points[gaps] + rng.normal(0, 1.0, (int(gaps.sum()), 2))
-        standing.plant(points, rng.uniform(1.5, 4.2, len(points)), _pick(_BROADLEAVES, points, rng))
+        standing.plant(points, (1.5, 4.2), _BROADLEAVES, rng)
 
 
 def _build_block(standing: Standing, use: LandUse, parcel: int, rng: Generator) -> None:
@@ -91,7 +83,7 @@ def _build_block(standing: Standing, use: LandUse, parcel: int, rng: Generator) 
     old = use.use[parcel] == USE["old town"]
     setback, every, wall_m = (9.5, 13.5, 8.5) if old else (15.0, 21.0, 3.4)
     outline = use.parcels.outlines[parcel]
-    points, direction = along(Line(use.parcels.rings[parcel], 0.0), every)
+    points, direction = along(use.parcels.rings[parcel], every)
     inward = _turn_inward(direction, points, use.parcels.centres[parcel])
     across = np.column_stack([np.cos(inward), np.sin(inward)])
     lots = points + across * (setback + rng.uniform(-1.5, 1.5, len(points)))[:, None]
@@ -105,7 +97,7 @@ def _build_block(standing: Standing, use: LandUse, parcel: int, rng: Generator) 
             if not old:
                 _lay_out_garden(standing, lots[at], points[at], direction[at], rng)
     trees = _scatter(use, parcel, 420.0 if old else 170.0, rng)
-    standing.plant(trees, rng.uniform(1.3, 4.4, len(trees)), _pick(_BROADLEAVES, trees, rng))
+    standing.plant(trees, (1.3, 4.4), _BROADLEAVES, rng)
 
 
 def _turn_inward(
@@ -140,7 +132,7 @@ def _lay_out_garden(
 
 def _build_works(standing: Standing, use: LandUse, parcel: int, rng: Generator) -> None:
     """One large flat roof, and cars in rows beside it."""
-    size = float(np.sqrt(use.parcels.area_m2[parcel]))
+    size = float(np.sqrt(shapely.area(use.parcels.outlines[parcel])))
     angle = float(use.parcels.angle[parcel])
     centre = use.parcels.centres[parcel]
     beside = np.array([np.cos(angle), np.sin(angle)])
@@ -175,10 +167,11 @@ def _scatter(use: LandUse, parcel: int, every_m2: float, rng: Generator) -> Poin
 def _park_cars(standing: Standing, use: LandUse, seen: NDArray[np.bool_], rng: Generator) -> None:
     """Cars on the roads, and at the kerb of streets."""
     built = np.isin(use.use, [USE["houses"], USE["old town"]])
-    kerbs = [Line(use.parcels.rings[parcel], 0.0) for parcel in np.flatnonzero(seen & built)]
-    for lines, every_m, aside_m in ((use.roads, 60.0, 2.4), (kerbs, 24.0, 2.6)):
+    roads = [road.points for road in use.roads]
+    kerbs = [use.parcels.rings[parcel] for parcel in np.flatnonzero(seen & built)]
+    for lines, every_m, aside_m in ((roads, 60.0, 2.4), (kerbs, 24.0, 2.6)):
         for line in lines:
-            if not standing.view.sees(line.points):
+            if not standing.view.sees(line):
                 continue
             points, direction = along(line, every_m)
             points = points + rng.uniform(-8, 8, (len(points), 1)) * np.column_stack(

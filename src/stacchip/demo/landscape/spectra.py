@@ -6,7 +6,6 @@ they were set by hand and measured nowhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,55 +87,44 @@ def reflectance_table(band: str) -> Field:
     return np.array([row[column] for row in _PERCENT.values()], np.float32) / np.float32(100)
 
 
-@dataclass(frozen=True)
-class Use:
-    """What a parcel is used for.
-
-    Attributes:
-        spring: Its cover in May.
-        autumn: Its cover in September.
-        is_farmed: Whether it is ploughed, mown or grazed.
-    """
-
-    spring: str
-    autumn: str
-    is_farmed: bool = True
-
-
-USES: dict[str, Use] = {
-    "natural": Use("scrub", "scrub", is_farmed=False),  # what grows there by itself
-    "wheat": Use("lush crop", "stubble"),
-    "barley": Use("green crop", "pale soil"),
-    "oilseed": Use("oilseed", "young crop"),
-    "maize": Use("brown soil", "green crop"),
-    "potatoes": Use("dark soil", "young crop"),
-    "vegetables": Use("young crop", "dark soil"),
-    "fallow": Use("pale soil", "dry grass"),
-    "beet": Use("dark soil", "lush crop"),
-    "hay": Use("meadow", "stubble"),
-    "pasture": Use("meadow", "meadow"),
-    "dry pasture": Use("meadow", "dry grass"),
-    "wood": Use("broadleaf", "autumn wood", is_farmed=False),
-    "plantation": Use("conifer", "conifer", is_farmed=False),
-    "young plantation": Use("young wood", "young wood", is_farmed=False),
-    "felled": Use("clearing", "clearing", is_farmed=False),
-    "houses": Use("houses", "houses", is_farmed=False),
-    "old town": Use("old town", "old town", is_farmed=False),
-    "works": Use("concrete", "concrete", is_farmed=False),
-    "park": Use("meadow", "meadow", is_farmed=False),
+USES: dict[str, tuple[str, str]] = {
+    # use             cover in spring, in autumn
+    "natural": ("scrub", "scrub"),  # what grows there by itself
+    "wheat": ("lush crop", "stubble"),
+    "barley": ("green crop", "pale soil"),
+    "oilseed": ("oilseed", "young crop"),
+    "maize": ("brown soil", "green crop"),
+    "potatoes": ("dark soil", "young crop"),
+    "vegetables": ("young crop", "dark soil"),
+    "fallow": ("pale soil", "dry grass"),
+    "beet": ("dark soil", "lush crop"),
+    "hay": ("meadow", "stubble"),
+    "pasture": ("meadow", "meadow"),
+    "dry pasture": ("meadow", "dry grass"),
+    "wood": ("broadleaf", "autumn wood"),
+    "plantation": ("conifer", "conifer"),
+    "young plantation": ("young wood", "young wood"),
+    "felled": ("clearing", "clearing"),
+    "houses": ("houses", "houses"),
+    "old town": ("old town", "old town"),
+    "works": ("concrete", "concrete"),
+    "park": ("meadow", "meadow"),
 }
 """Uses of a parcel by name; their positions are the numbers that `LandUse.use` holds."""
 
+SEASONS = ("spring", "autumn")
+"""May and September: the positions of the covers in `USES`."""
+
 USE = {name: number for number, name in enumerate(USES)}
-
-FARMED = np.array([use.is_farmed for use in USES.values()])
-"""Whether each use is farming, by its number."""
-
-BUILT = np.array([name in {"houses", "old town", "works", "park"} for name in USES])
-"""Whether streets run around parcels of each use, by its number."""
 
 CROPS = (
     "wheat", "wheat", "wheat", "barley", "barley", "oilseed", "maize", "maize", "potatoes",
     "vegetables", "fallow", "beet", "hay", "pasture", "dry pasture",
 )  # fmt: skip
-"""What is grown, each as often as it is likely."""
+"""Uses that are farming (ploughed, mown or grazed), each as often as it is likely."""
+
+FARMED = np.array([name in CROPS for name in USES])
+"""True for each use that is farming, by its number."""
+
+BUILT = np.array([name in {"houses", "old town", "works", "park"} for name in USES])
+"""True for each use whose parcels have streets around them, by its number."""

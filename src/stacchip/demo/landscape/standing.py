@@ -104,16 +104,19 @@ class Standing:
         self.put(row, col, np.where(inside, roof, -1).astype(np.float32), paint)
 
     def plant(
-        self, points: Points, radius_m: NDArray[np.float64], paints: NDArray[np.int64]
-    ) -> None:
-        """Set trees down: bumpy domes, as many as there are points."""
+        self, points: Points, radii_m: tuple[float, float], paints: NDArray[np.int64],
+        rng: np.random.Generator,
+    ) -> None:  # fmt: skip
+        """Plant a tree, a bumpy dome, at each point: its radius lies between the two radii."""
+        radius_m = rng.uniform(*radii_m, len(points))
+        chosen = rng.choice(paints, len(points)).tolist()
         pixels = np.floor(self.view.to_pixels(points)).astype(int)
         sizes = np.clip(np.round(radius_m / self.view.pixel_m).astype(int), 2, _LARGEST)
         for number, ((col, row), size) in enumerate(
             zip(pixels.tolist(), sizes.tolist(), strict=True)
         ):
             crown = self.crowns[size - 2][number % _VARIANTS]
-            self.put(row - size, col - size, crown, int(paints[number]))
+            self.put(row - size, col - size, crown, chosen[number])
 
 
 def clear_ground(view: View, rng: np.random.Generator) -> Standing:
@@ -140,29 +143,26 @@ def _grow_crown(size: int, pixel_m: float, rng: np.random.Generator) -> Field:
 def shine(standing: Standing, season: Season) -> Field:
     """How brightly the sun lights what stands, and the ground in its shadow; 1 on open ground."""
     view, height = standing.view, standing.height
-    azimuth, elevation = np.radians([season.sun_azimuth, season.sun_elevation])
-    east, south = np.sin(azimuth), -np.cos(azimuth)
+    east, south, rise = season.sun
     down, right = np.gradient(blur(height, 1, passes=1), view.pixel_m)
     down, right = np.clip(down, -2.2, 2.2), np.clip(right, -2.2, 2.2)
-    facing = 1 - (right * np.float32(east) + down * np.float32(south)) / np.tan(elevation)
+    facing = 1 - (right * np.float32(east) + down * np.float32(south)) / rise
     facing /= np.sqrt(1 + down * down + right * right)
     light = np.float32(0.30) + np.float32(0.70) * np.clip(facing, 0, 1.6)
-    shadow = blur(_cast_shadows(height, view.pixel_m, (east, south), float(elevation)), 1, passes=1)
+    shadow = blur(_cast_shadows(height, view.pixel_m, season), 1, passes=1)
     result: Field = light * (1 - np.float32(0.62) * shadow)
     return result
 
 
-def _cast_shadows(
-    height: Field, pixel_m: float, sun: tuple[float, float], elevation: float
-) -> Field:
-    """1 where something between a pixel and the sun is higher than the ray, (y, x)."""
-    tallest = float(height.max())
-    steps = int(tallest / np.tan(elevation) / pixel_m) + 1
+def _cast_shadows(height: Field, pixel_m: float, season: Season) -> Field:
+    """Return 1 if something between a pixel and the sun is higher than the ray, else 0, (y, x)."""
+    east, south, rise = season.sun
+    steps = int(float(height.max()) / rise / pixel_m) + 1
     rows, cols = height.shape
     padded = np.pad(height, steps + 1)
     shaded = np.zeros(height.shape, bool)
     for step in range(1, steps + 1):
-        row, col = round(step * sun[1]) + steps + 1, round(step * sun[0]) + steps + 1
-        rise = np.float32(step * pixel_m * np.tan(elevation) + 0.4)
-        shaded |= padded[row : row + rows, col : col + cols] > height + rise
+        row, col = round(step * south) + steps + 1, round(step * east) + steps + 1
+        ray_m = np.float32(step * pixel_m * rise + 0.4)
+        shaded |= padded[row : row + rows, col : col + cols] > height + ray_m
     return shaded.astype(np.float32)

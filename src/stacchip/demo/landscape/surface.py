@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stacchip.demo.landscape.landscape import CELL_M, HEDGED, TRACKED, Ground, Landscape, LandUse
+from stacchip.demo.landscape.landscape import HEDGED, TRACKED, Ground, Landscape, LandUse
 from stacchip.demo.landscape.noise import Field, fractal_noise, smooth_noise, smoothstep
 from stacchip.demo.landscape.spectra import (
     BARE,
@@ -15,6 +15,7 @@ from stacchip.demo.landscape.spectra import (
     COVER,
     COVERS,
     FARMED,
+    SEASONS,
     USE,
     USES,
     VIGOUR,
@@ -45,6 +46,12 @@ class Season:
     snow_line_m: float
     sun_azimuth: float
     sun_elevation: float
+
+    @property
+    def sun(self) -> tuple[np.float64, np.float64, np.float64]:
+        """The direction of the sun: east and south (of length 1), and the tangent of its height."""
+        azimuth, elevation = np.radians([self.sun_azimuth, self.sun_elevation])
+        return np.sin(azimuth), -np.cos(azimuth), np.tan(elevation)
 
 
 @dataclass
@@ -83,14 +90,9 @@ class Surface:
         """Reflectance of the surface in one band, 0 to 1 and more on lit snow, (y, x)."""
         table = reflectance_table(band)
         result = table[self.main]
-        change = table[self.over]
-        change -= result
-        change *= self.share
-        result += change
+        result += (table[self.over] - result) * self.share
         result *= self.light
-        np.multiply(self.vigour, np.float32(VIGOUR[band]), out=change)
-        change *= result
-        result += change
+        result += self.vigour * np.float32(VIGOUR[band]) * result
         return _soften(result)
 
 
@@ -114,7 +116,7 @@ def look(landscape: Landscape, view: View, season: Season, rng: np.random.Genera
     ground, use = landscape.ground, landscape.land_use
     grain = smooth_noise(rng, view.shape, 2.2) + smooth_noise(rng, view.shape, 5)
     patch = fractal_noise(rng, view.shape, 240 / view.pixel_m, 4, 0.65)
-    height = view.resample(ground.height, CELL_M)
+    height = view.resample(ground.height)
     down, right = np.gradient(height + patch * np.clip(height * 0.006, 0, 2.5), view.pixel_m)
     slope = np.hypot(down, right)
     surface = Surface(
@@ -123,7 +125,7 @@ def look(landscape: Landscape, view: View, season: Season, rng: np.random.Genera
         over=np.zeros(view.shape, np.uint8),
         share=np.zeros(view.shape, np.float32),
         light=_light_slopes(down, right, season),
-        vigour=np.float32(0.55) * view.resample(ground.mood, CELL_M) + np.float32(0.35) * patch,
+        vigour=np.float32(0.55) * view.resample(ground.mood) + np.float32(0.35) * patch,
     )
     _work_parcels(surface, use, season, rng)
     if view.pixel_m > FINE_M:
@@ -138,7 +140,7 @@ def look(landscape: Landscape, view: View, season: Season, rng: np.random.Genera
 
 def _grow_wild(ground: Ground, view: View, height: Field, slope: Field, patch: Field) -> Covers:
     """What grows where nobody does anything: by height, slope and chance."""
-    wooded = view.resample(ground.woodland, CELL_M) + np.float32(0.35) * patch
+    wooded = view.resample(ground.woodland) + np.float32(0.35) * patch
     cover = np.full(view.shape, COVER["scrub"], np.uint8)
     height = height + np.float32(60) * patch
     valley = (slope < 0.10) & (height > 150)
@@ -162,10 +164,9 @@ def _light_slopes(down: Field, right: Field, season: Season) -> Field:
     Slopes count as half again as steep as they are: the cells of the landscape are wide, and hide
     the steepest ones.
     """
-    azimuth, elevation = np.radians([season.sun_azimuth, season.sun_elevation])
-    east = np.float32(1.6 * np.sin(azimuth) / np.tan(elevation))
-    south = np.float32(-1.6 * np.cos(azimuth) / np.tan(elevation))
-    facing = (1 - right * east - down * south) / np.sqrt(1 + down * down + right * right)
+    east, south, rise = season.sun
+    across, along = np.float32(1.6 * east / rise), np.float32(1.6 * south / rise)
+    facing = (1 - right * across - down * along) / np.sqrt(1 + down * down + right * right)
     light = np.float32(0.15) + np.float32(0.85) * np.clip(facing, 0.05, 1.8)
     return light.astype(np.float32, copy=False)
 
@@ -175,8 +176,10 @@ def _work_parcels(surface: Surface, use: LandUse, season: Season, rng: np.random
     view = surface.view
     drawn = np.flatnonzero(use.parcels.seen_in(view) & (use.use != USE["natural"]))
     rings = use.parcels.rings
-    place = view.draw_areas((rings[parcel], at) for at, parcel in enumerate(drawn, 1))
-    covers = np.array([COVER[getattr(kind, season.name)] for kind in USES.values()], np.uint8)
+    place = view.draw_areas(rings[parcel] for parcel in drawn)
+    covers = np.array(
+        [COVER[by_season[SEASONS.index(season.name)]] for by_season in USES.values()], np.uint8
+    )
     covered = np.concatenate([[0], covers[use.use[drawn]]]).astype(np.uint8)
     np.copyto(surface.main, covered[place], where=place > 0)
     surface.vigour += np.concatenate([[0], use.vigour[drawn]]).astype(np.float32)[place]
@@ -229,11 +232,11 @@ def _flood(surface: Surface, ground: Ground, patch: Field) -> None:
     """Rivers, the lake, the sea and its beach."""
     view = surface.view
     surface.lay("river water", view.draw_lines(ground.rivers))
-    lake = view.resample(ground.lake, CELL_M) + np.float32(0.6) * patch
+    lake = view.resample(ground.lake) + np.float32(0.6) * patch
     surface.lay("sand", smoothstep(-3, -1.5, lake))
     surface.lay("river water", smoothstep(-1, 0, lake))
     surface.lay("deep water", smoothstep(2, 14, lake))
-    coast = view.resample(ground.coast, CELL_M) + np.float32(16) * patch
+    coast = view.resample(ground.coast) + np.float32(16) * patch
     surface.lay("marsh", smoothstep(90, 50, coast))
     surface.lay("sand", smoothstep(65, 45, coast))
     surface.lay("shallows", smoothstep(8, -8, coast))

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 Points = NDArray[np.float64]
 
+CELL_M = 60.0
+CELLS = 768
+EXTENT_M = CELL_M * CELLS
+"""The landscape is a square of `CELLS` x `CELLS` cells, each `CELL_M` wide."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -73,26 +78,21 @@ class View:
         pixels: Points = (points - (self.left_m, self.top_m)) / self.pixel_m
         return pixels
 
-    def resample(self, field: Field, cell_m: float) -> Field:
-        """A field that covers the landscape in cells of `cell_m`, on the pixels of this view."""
-        left, top, right, bottom = (edge / cell_m for edge in self.bounds_m)
+    def resample(self, field: Field) -> Field:
+        """Return a field of the landscape's cells on the pixels of this view."""
+        left, top, right, bottom = (edge / CELL_M for edge in self.bounds_m)
         return resample(field, self.shape, (left, top, right, bottom))
 
-    def draw_areas(
-        self, areas: Iterable[tuple[Points, int]], background: int = 0
-    ) -> NDArray[np.int32]:
-        """Number the pixels by the polygon that they lie in, (y, x); later polygons lie on top.
+    def draw_areas(self, outlines: Iterable[Points]) -> NDArray[np.int32]:
+        """Number the pixels by the polygon that they lie in, from 1; 0 is outside all, (y, x).
 
-        Args:
-            areas: Outline, (n, 2) in metres, and number of each polygon.
-            background: The number of pixels in no polygon.
+        Later polygons lie on top of earlier ones. Outlines are (n, 2), in metres.
         """
-        image = Image.new("I", self.shape[::-1], background)
+        image = Image.new("I", self.shape[::-1], 0)
         draw = ImageDraw.Draw(image)
-        for outline, number in areas:
-            if self.sees(outline):
-                # Pillow counts from the centre of the first pixel
-                draw.polygon((self.to_pixels(outline) - 0.5).ravel().tolist(), fill=number)
+        for number, outline in enumerate(outlines, 1):
+            # Pillow counts from the centre of the first pixel
+            draw.polygon((self.to_pixels(outline) - 0.5).ravel().tolist(), fill=number)
         return np.asarray(image, dtype=np.int32)
 
     def draw_lines(

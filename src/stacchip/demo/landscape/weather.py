@@ -60,17 +60,10 @@ class Sky:
     def veil(self, reflectance: Field, band: str) -> Field:
         """What reaches the satellite of a surface's reflectance, in one band."""
         white = reflectance_table(band)[COVER["cloud"]]
-        change = self.shadow * np.float32(SHADOW_LEFT[band] - 1)
-        change += 1
-        result: Field = reflectance * change
-        np.subtract(np.float32(0.55) * white, result, out=change)
-        change *= self.cirrus
-        result += change
-        np.multiply(self.glow, white, out=change)
-        change -= result
-        change *= self.cloud
-        result += change
-        return result
+        seen: Field = reflectance * (self.shadow * np.float32(SHADOW_LEFT[band] - 1) + 1)
+        seen += (np.float32(0.55) * white - seen) * self.cirrus
+        seen += (self.glow * white - seen) * self.cloud
+        return seen
 
     def refine(self, shape: tuple[int, int]) -> Sky:
         """The same sky on a finer grid of the same extent."""
@@ -110,9 +103,8 @@ def shadow_offset_m(base_m: float, season: Season) -> tuple[float, float]:
         >>> round(east), round(south)  # the sun in the south, the shadow in the north
         (0, -1000)
     """
-    azimuth, elevation = np.radians([season.sun_azimuth, season.sun_elevation])
-    reach = base_m / np.tan(elevation)
-    return float(-np.sin(azimuth) * reach), float(np.cos(azimuth) * reach)
+    east, south, rise = season.sun
+    return -east * base_m / rise, -south * base_m / rise
 
 
 def _spin_cirrus(view: View, clouds: Clouds, rng: np.random.Generator) -> Field:
