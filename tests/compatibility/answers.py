@@ -24,9 +24,9 @@ import pystac
 import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from stacchip.datasets.statistics import PlatformStatistics, make_report
 
 from stacchip.chipper import Chipper
+from stacchip.datasets.statistics import PlatformStatistics, make_report
 from stacchip.errors import StacchipError
 from stacchip.indexer import ChipIndexer
 from stacchip.raster import Header, Window

@@ -20,13 +20,13 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from stacchip.datasets.sinks import CubeFolder, find_cubes
 
 import stacchip
 from compatibility.answers import answer, differ
 from servers.range_server import RangeServer
 from stacchip import scripts
 from stacchip.chipper import Chipper
+from stacchip.datasets.sinks import CubeFolder, find_cubes
 from stacchip.index import (
     merge_indexes,
     read_index,

@@ -41,6 +41,7 @@ import pyarrow.parquet as pq
 import pystac
 import shapely
 from odc.geo.geobox import GeoBox
+from stacchip.chipper.bucket import Bucket
 from stacchip.chipper.headers import gather_headers
 from stacchip.datasets.platforms import Band, PlatformBands, get_platform
 from stacchip.processors.choice import Choice, months
@@ -64,7 +65,6 @@ from compatibility.answers import answer
 from servers.range_server import RangeServer
 from stacchip import errors, index, indexer, sources, stream
 from stacchip.chipper import Chipper
-from stacchip.chipper.bucket import Bucket
 from stacchip.datasets import sinks, statistics
 from stacchip.index import ItemRecord, RecordedGrid, Selection, merge_indexes, read_records
 from stacchip.indexer import GridDifference, Indexer, NoDataMaskChipIndexer, NoStatsChipIndexer

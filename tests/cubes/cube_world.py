@@ -11,7 +11,7 @@ import pystac
 import rasterio
 from affine import Affine
 
-from stacchip.index import merge_indexes, write_index
+from stacchip.index import merge_indexes, read_index, write_index
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.sources.training_bands import get_platform
 
@@ -82,7 +82,7 @@ def make_world(root: str, folder: Path, storage: Storage) -> World:
     """Put three items and their merged index below a root."""
     parts = []
     for number in range(ITEMS):
-        item = _make_item(number, root, folder, storage)
+        item = make_item(number, root, folder, storage)
         path = str(folder / f"index-{number}")
         write_index(
             NoStatsChipIndexer(item, CHIP, storage=storage).create_index(), path, storage=storage
@@ -90,12 +90,10 @@ def make_world(root: str, folder: Path, storage: Storage) -> World:
         parts.append(path)
     index = f"{root}/merged"
     merge_indexes(parts, index, storage=storage)
-    from stacchip.index import read_index
-
     return World(index, root, read_index(index, storage=storage))
 
 
-def _make_item(number: int, root: str, folder: Path, storage: Storage) -> pystac.Item:
+def make_item(number: int, root: str, folder: Path, storage: Storage) -> pystac.Item:
     item_id = f"S2A_31UFS_2023{number}_0_L2A"
     item = pystac.Item(
         item_id,

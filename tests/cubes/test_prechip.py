@@ -20,8 +20,9 @@ import zarr
 from cubes.cube_world import DATES, ITEMS, PER_ITEM, PLATFORM, World, item_chips, make_world
 from servers.nginx import Nginx
 from servers.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFS
+from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import PlanSettings
-from stacchip.cubes.prechip import Imagery, Prechip
+from stacchip.cubes.prechip import Prechip
 from stacchip.cubes.sinks import CubeFolder, find_cubes
 from stacchip.errors import AssetNotFound, ChipNotFound, InvalidMetadata, UsageError
 from stacchip.storage import Storage

@@ -15,8 +15,9 @@ import yaml
 from cubes.cube_world import ITEMS, PLATFORM, World, item_chips, make_world
 from servers.seaweedfs import SeaweedFS
 from stacchip.cli.commands.stats import stats
+from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import PlanSettings
-from stacchip.cubes.prechip import Imagery, Prechip
+from stacchip.cubes.prechip import Prechip
 from stacchip.errors import ChipNotFound, IndexFormatError, UsageError
 from stacchip.sources.training_bands import get_platform
 from stacchip.statistics import Part, PlatformStatistics, make_report

@@ -61,8 +61,8 @@ JobData = Annotated[
     str | None,
     typer.Option(
         "--data", envvar="STACCHIP_DATA_BUCKET",
-        help="Bucket (its name or address) or folder (with a slash) of the imagery, if it has moved "
-        "from where the items say.",
+        help="Bucket (its name or address) or folder (with a slash) of the imagery, if it has "
+        "moved from where the items say.",
     ),
 ]  # fmt: skip
 JobMaxNodata = Annotated[

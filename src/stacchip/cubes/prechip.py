@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from stacchip.chipper import Chipper
+from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import CubePlan, PlanSettings
 from stacchip.cubes.sinks import Cube, CubeFolder, NpzSink, WebDatasetSink, ZarrSink
-from stacchip.errors import ChipNotFound, UsageError
-from stacchip.index import read_index
+from stacchip.errors import UsageError
 from stacchip.items.archive import Archive, safe_name
-from stacchip.sources.training_bands import PlatformBands, get_platform
-from stacchip.storage import Storage, redact
+from stacchip.storage import Storage
 from stacchip.storage.s3.orphaned_uploads import abort_orphans
 from stacchip.stream import ChipStream
 
@@ -35,93 +32,14 @@ if TYPE_CHECKING:
 
     from stacchip.cubes.sinks import CubeSink
     from stacchip.cubes.sinks.npy import Compression
+    from stacchip.sources.training_bands import PlatformBands
     from stacchip.stream import ChipBatch
+
+# `Imagery` stood here: pickles of 0.x name it so
+__all__ = ["CubeFormat", "Imagery", "Prechip", "PrechipReport", "fill_cubes"]
 
 CubeFormat = Literal["npz", "npz-uncompressed", "webdataset", "zarr"]
 FORMATS = ("npz", "npz-uncompressed", "webdataset", "zarr")
-DEFAULT_MAX_NODATA = 0.05  # the original's
-
-
-@dataclass(frozen=True)
-class Imagery:
-    """Chips of one platform, and where their pixels are.
-
-    Attributes:
-        index: Path or URL of the index.
-        platform: Name of a source.
-        data: Bucket or folder in the layout of `stacchip.items.Archive` where the files lie, as
-            `Archive.named` reads it; None for where the items say.
-        bands: Names of bands or assets; None for those of `stacchip.sources.training_bands`.
-        max_nodata: The largest share of nodata of a chip, 0..1; None for any.
-        max_cloud: The largest share of cloud of a chip, 0..1; None for any.
-        chip_size: Where the index has several.
-    """
-
-    index: str
-    platform: str
-    data: str | None = None
-    bands: tuple[str, ...] | None = None
-    max_nodata: float | None = DEFAULT_MAX_NODATA
-    max_cloud: float | None = None
-    chip_size: int | None = None
-
-    @property
-    def platform_bands(self) -> PlatformBands:
-        """The bands of its chips.
-
-        Raises:
-            UsageError: The platform is not known, and no bands are named.
-        """
-        return get_platform(self.platform, self.bands)
-
-    def open(self, storage: Storage) -> Chipper:
-        """What cuts the chips: a row a chip that is wanted.
-
-        Raises:
-            ChipNotFound: No chip is within the limits.
-            UsageError: The index has several chip sizes, and none was chosen.
-        """
-        table = read_index(
-            self.index,
-            storage=storage,
-            platform=self.platform,
-            max_nodata=self.max_nodata,
-            max_cloud=self.max_cloud,
-            chip_size=self.chip_size,
-        )
-        # a chip wholly outside the Earth's edge has no pixels, and no place to be told
-        table = table.filter(pc.is_valid(table["bbox"]))
-        if not table.num_rows:
-            raise ChipNotFound(
-                f"No chip of platform {self.platform!r} in {redact(self.index)} is within these "
-                "limits; see: stacchip info"
-            )
-        sizes = pc.unique(table["chip_size"]).to_pylist()
-        if len(sizes) > 1:
-            raise UsageError(
-                f"The index has chips of {', '.join(map(str, sorted(sizes)))} pixels: choose one "
-                "(chip_size=, --chip-size)."
-            )
-        if self.data is not None:
-            table = _with_item_hrefs(table, Archive.named(self.data))
-        return self.chipper_of(table, storage)
-
-    def chipper_of(self, table: pa.Table, storage: Storage) -> Chipper:
-        """What cuts the chips of some of the rows."""
-        mount = None if self.data is None else Archive.named(self.data).href
-        return Chipper(table, mount, self.platform_bands.assets, storage=storage)
-
-
-def _with_item_hrefs(table: pa.Table, archive: Archive) -> pa.Table:
-    """The rows of one platform, with the item's place in the archive where a row tells none."""
-    column = table["item_href"]
-    if not column.null_count:
-        return table
-    platform = table["platform"][0].as_py()
-    ids = pc.unique(table["item_id"])
-    places = pa.array([archive.item_href(platform, each) for each in ids.to_pylist()], pa.string())
-    filled = pc.coalesce(column, places.take(pc.index_in(table["item_id"], value_set=ids)))
-    return table.set_column(table.schema.get_field_index("item_href"), "item_href", filled)
 
 
 @dataclass(frozen=True)

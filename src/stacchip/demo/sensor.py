@@ -16,7 +16,7 @@ from stacchip.demo.stac import (
     write_metadata,
     write_thumbnail,
 )
-from stacchip.raster.cog import write_cog
+from stacchip.raster.gdal.cog import write_cog
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stacchip.cubes.prechip import Imagery
+    from stacchip.cubes.imagery import Imagery
     from stacchip.cubes.sinks import CubeReader
     from stacchip.sources.training_bands import PlatformBands
     from stacchip.storage import Storage

@@ -11,15 +11,9 @@ import typer
 
 from stacchip.cli import console, options
 from stacchip.collect.settings import DEADLINE_S
+from stacchip.cubes.imagery import DEFAULT_MAX_NODATA, Imagery
 from stacchip.cubes.plan import CUBE_SIZE, CubePlan, LastCube, PlanSettings
-from stacchip.cubes.prechip import (
-    DEFAULT_MAX_NODATA,
-    FORMATS,
-    CubeFormat,
-    Imagery,
-    Prechip,
-    PrechipReport,
-)
+from stacchip.cubes.prechip import FORMATS, CubeFormat, Prechip, PrechipReport
 from stacchip.storage import Storage, StorageOptions
 
 Index = Annotated[

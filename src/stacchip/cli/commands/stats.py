@@ -12,7 +12,7 @@ import typer
 
 from stacchip.cli import console, options
 from stacchip.collect.settings import DEADLINE_S
-from stacchip.cubes.prechip import Imagery
+from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.sinks.stored import READERS
 from stacchip.errors import UsageError
 from stacchip.statistics import (

@@ -1,0 +1,103 @@
+"""The chips of an index that a run wants, and where their pixels lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stacchip.chipper import Chipper
+from stacchip.errors import ChipNotFound, UsageError
+from stacchip.index import read_index
+from stacchip.items.archive import Archive
+from stacchip.sources.training_bands import PlatformBands, get_platform
+from stacchip.storage import redact
+
+if TYPE_CHECKING:
+    from stacchip.storage import Storage
+
+DEFAULT_MAX_NODATA = 0.05  # the original's
+
+
+@dataclass(frozen=True)
+class Imagery:
+    """The chips of one platform, and where their pixels lie.
+
+    Attributes:
+        index: Path or URL of the index.
+        platform: Name of a source.
+        data: Bucket or folder in the layout of `stacchip.items.Archive` where the files lie, as
+            `Archive.named` reads it; None to read them where the items say.
+        bands: Names of bands or assets; None for those of `stacchip.sources.training_bands`.
+        max_nodata: The largest share of nodata in a chip, 0..1; None for any.
+        max_cloud: The largest share of cloud in a chip, 0..1; None for any.
+        chip_size: The size of the chips, in pixels. Needed if the index has several.
+    """
+
+    index: str
+    platform: str
+    data: str | None = None
+    bands: tuple[str, ...] | None = None
+    max_nodata: float | None = DEFAULT_MAX_NODATA
+    max_cloud: float | None = None
+    chip_size: int | None = None
+
+    @property
+    def platform_bands(self) -> PlatformBands:
+        """The bands of the chips.
+
+        Raises:
+            UsageError: The platform is not known, and no bands are named.
+        """
+        return get_platform(self.platform, self.bands)
+
+    def open(self, storage: Storage) -> Chipper:
+        """Return a chipper that has one row for each wanted chip.
+
+        Raises:
+            ChipNotFound: No chip is within the limits.
+            UsageError: The index has several chip sizes, and none was chosen.
+        """
+        table = read_index(
+            self.index,
+            storage=storage,
+            platform=self.platform,
+            max_nodata=self.max_nodata,
+            max_cloud=self.max_cloud,
+            chip_size=self.chip_size,
+        )
+        # a chip wholly outside the Earth's edge has no pixels and no location
+        table = table.filter(pc.is_valid(table["bbox"]))
+        if not table.num_rows:
+            raise ChipNotFound(
+                f"No chip of platform {self.platform!r} in {redact(self.index)} is within these "
+                "limits; see: stacchip info"
+            )
+        sizes = pc.unique(table["chip_size"]).to_pylist()
+        if len(sizes) > 1:
+            raise UsageError(
+                f"The index has chips of {', '.join(map(str, sorted(sizes)))} pixels: choose one "
+                "(chip_size=, --chip-size)."
+            )
+        if self.data is not None:
+            table = _with_item_hrefs(table, Archive.named(self.data))
+        return self.chipper_of(table, storage)
+
+    def chipper_of(self, table: pa.Table, storage: Storage) -> Chipper:
+        """Return a chipper of some of the rows."""
+        mount = None if self.data is None else Archive.named(self.data).href
+        return Chipper(table, mount, self.platform_bands.assets, storage=storage)
+
+
+def _with_item_hrefs(table: pa.Table, archive: Archive) -> pa.Table:
+    """Fill in missing item hrefs of one platform's rows with the items' places in the bucket."""
+    column = table["item_href"]
+    if not column.null_count:
+        return table
+    platform = table["platform"][0].as_py()
+    ids = pc.unique(table["item_id"])
+    places = pa.array([archive.item_href(platform, each) for each in ids.to_pylist()], pa.string())
+    filled = pc.coalesce(column, places.take(pc.index_in(table["item_id"], value_set=ids)))
+    return table.set_column(table.schema.get_field_index("item_href"), "item_href", filled)
