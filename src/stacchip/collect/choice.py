@@ -63,6 +63,9 @@ class Chosen:
         return Chosen(self.items + other.items, self.notes + other.notes)
 
 
+Choice = Chosen  # pickles of 0.x name it so
+
+
 # -- time ------------------------------------------------------------------------------------------
 
 

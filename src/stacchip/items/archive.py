@@ -112,6 +112,11 @@ class Archive:
 
     href: str
 
+    def __setstate__(self, state: dict[str, str]) -> None:
+        """Take the state of a pickle; those of 0.x may call the address `root`."""
+        href = state["href"] if "href" in state else state["root"]
+        object.__setattr__(self, "href", href)
+
     @classmethod
     def named(cls, name: str | os.PathLike[str]) -> Archive:
         """Return the archive that a user named.

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pystac
 
 from stacchip.errors import InvalidMetadata, ItemError, MissingMetadata
-from stacchip.items.copies import unsign_hrefs
+from stacchip.items.copies import (
+    unsign_hrefs,
+    unsign_item,  # noqa: F401 - pickles of 0.x name it here
+)
 from stacchip.items.dates import parse_datetime
 from stacchip.items.naming import is_absolute
 
