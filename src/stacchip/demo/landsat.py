@@ -46,7 +46,7 @@ LOW, MEDIUM, HIGH = 1, 2, 3
 
 
 def count(reflectance: Field) -> NDArray[np.uint16]:
-    """Return the counts of reflectances: (reflectance + 0.2) / 0.0000275, in steps of 32."""
+    """Return reflectances as counts: (reflectance + 0.2) / 0.0000275, in steps of 32."""
     counts: NDArray[np.float32] = np.clip(
         np.rint((reflectance - OFFSET) / (32 * SCALE)) * 32, 7273, 43636
     )
@@ -54,14 +54,14 @@ def count(reflectance: Field) -> NDArray[np.uint16]:
 
 
 def flag_quality(scene: Observation) -> NDArray[np.uint16]:
-    """Return the flags and confidences of QA_PIXEL, (y, x), as if all had been seen."""
+    """Return the flags and confidences of QA_PIXEL, (y, x), also beyond the path."""
     cover = scene.surface.dominant()
     cloud = scene.sky.cloud > 0.45
     around = blur(cloud.astype(np.float32), 3, passes=1) > 0.01
     shadow = (scene.sky.shadow > 0.4) & ~cloud
     thin = scene.sky.cirrus > 0.07
     snow = (cover == COVERS.index("snow")) & ~cloud
-    # a pixel half of river looks like land to the algorithm as well
+    # the real algorithm, too, takes a pixel that is half river for land
     wet = np.isin(np.array(COVERS), WATER)[cover] & (scene.surface.reflect("nir08") < 0.12)
     flags = np.zeros(cover.shape, np.uint16)
     for bit, chosen in (
@@ -86,7 +86,7 @@ def flag_quality(scene: Observation) -> NDArray[np.uint16]:
 
 
 def look_down(landscape: Landscape, view: View, seed: int) -> Observation:
-    """Return what the satellite sees of a view of pixels of 30 m."""
+    """Observe a view of pixels of 30 m."""
     return observe(landscape, view, SEASON, CLOUDS, np.random.default_rng([seed, 3]))
 
 

@@ -1,4 +1,4 @@
-"""An image as NAIP would deliver it: four bands of bytes in one file, pixel by pixel."""
+"""An image as NAIP would deliver it: four bands of bytes, interleaved by pixel in one file."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ SMALL = 512
 SEASON = Season("spring", snow_line_m=2500.0, sun_azimuth=128.0, sun_elevation=46.0)
 BANDS = ("red", "green", "blue", "nir")
 WHITE = {"red": 0.34, "green": 0.32, "blue": 0.29, "nir": 0.62}
-"""The reflectance that the camera shows as 255."""
+"""The reflectance that the camera records as 255."""
 
 
 def choose_view(towns: list[Town], size: int) -> View:
-    """A square at the edge of a town of middling size: houses, fields, and what lies between."""
+    """Return a square at the edge of a middle-sized town, with houses and fields."""
     town = towns[4]
     half = size * GSD / 2
     inland = (town.centre[0] + 0.4 * town.radius_m, town.centre[1] - 0.4 * town.radius_m)
@@ -54,7 +54,7 @@ def draw(landscape: Landscape, view: View, seed: int) -> Iterator[NDArray[Any]]:
 
 
 def photograph(landscape: Landscape, view: View, seed: int) -> NDArray[np.uint8]:
-    """The image of a view, (band, y, x), in the order of `BANDS`."""
+    """Return the image of a view, (band, y, x), in the order of `BANDS`."""
     rng = np.random.default_rng([seed, 4])
     surface = look(landscape, view, SEASON, rng)
     _make_lawns(surface)
@@ -76,14 +76,14 @@ def photograph(landscape: Landscape, view: View, seed: int) -> NDArray[np.uint8]
 
 
 def _expose(reflectance: Field, white: float) -> NDArray[np.uint8]:
-    """Bytes as a camera gives them: brighter in the dark, never 0, which would be no data."""
+    """Return bytes as a camera does: dark tones brightened, and never 0, which would be no data."""
     shares = np.clip((reflectance + 0.008) / np.float32(white), 0, 1)
     counts: NDArray[np.uint8] = np.clip(255 * np.sqrt(shares), 1, 255).astype(np.uint8)
     return counts
 
 
 def _make_lawns(surface: Surface) -> None:
-    """Under the houses of a block lie lawns, in old towns yards, around works car parks."""
+    """Lay lawns under houses, yards under old towns, and car parks under works."""
     ground = np.arange(len(COVERS), dtype=np.uint8)
     ground[COVER["houses"]] = COVER["meadow"]
     ground[COVER["old town"]] = COVER["gravel"]
@@ -92,7 +92,7 @@ def _make_lawns(surface: Surface) -> None:
 
 
 def _draw_furrows(surface: Surface, use: LandUse) -> None:
-    """Rows of crops, and the tracks of the machines that tend them."""
+    """Draw rows of crops and the tracks of machines."""
     view = surface.view
     farmed = np.flatnonzero(use.parcels.seen_in(view) & FARMED[use.use])
     rings = use.parcels.rings
@@ -109,7 +109,7 @@ def _draw_furrows(surface: Surface, use: LandUse) -> None:
 
 
 def _mark_roads(surface: Surface, use: LandUse) -> None:
-    """Lines in the middle of the roads."""
+    """Draw lines along the middle of the roads."""
     middle = [Line(road.points, 0.35) for road in use.roads]
     surface.lay("concrete", 0.9 * surface.view.draw_lines(middle))
 

@@ -1,4 +1,4 @@
-"""What a satellite sees: the ground of a view through the sky above it."""
+"""Observations: the ground of a view as a satellite sees it through the sky."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from stacchip.demo.landscape import Landscape, View
 
 _CLOUD_PIXEL_M = 20.0
-"""Clouds are soft: finer pixels would not show more of them."""
+"""Clouds are drawn on pixels no finer than this: they are soft, and show no more detail."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Observation:
     grain: Field
 
     def reflectance(self, band: str, number: int) -> Field:
-        """Return the reflectance in one band, (y, x); each `number` has another noise."""
+        """Return the reflectance in one band, (y, x); each band `number` has its own noise."""
         seen = self.sky.veil(self.surface.reflect(band), band)
         seen += np.roll(self.grain, 97 * number, axis=1)
         return seen
@@ -40,7 +40,7 @@ class Observation:
 def observe(
     landscape: Landscape, view: View, season: Season, clouds: Clouds, rng: np.random.Generator
 ) -> Observation:
-    """Look at a view of the landscape, through new clouds."""
+    """Observe a view of the landscape through random clouds."""
     coarse = view.coarsen(max(1, round(_CLOUD_PIXEL_M / view.pixel_m)))
     sky = make_sky(coarse, clouds, season, rng).refine(view.shape)
     surface = look(landscape, view, season, rng)

@@ -1,4 +1,4 @@
-"""A sensor as a value, and the one way to write a scene of any of them."""
+"""A sensor as a value, and the function that writes the scene of any sensor."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class File:
     Attributes:
         name: Its name in the scene's folder.
         gsd: Width of its pixels in metres.
-        asset: What the item says about it, except its address, its type and its grid.
+        asset: Its asset in the item, without address, media type and grid.
         nodata: The value of pixels without data; None if every pixel has data.
         block: Height and width of its blocks.
         overviews: How its overviews are resampled.
-        colours: What each of its bands shows, if it has several.
+        colours: The colour of each of its bands, if it has several.
     """
 
     name: str
@@ -57,23 +57,23 @@ class Sensor:
     """A sensor: its products' names and files, and how it sees the landscape.
 
     Attributes:
-        name: What progress calls it.
+        name: The name that progress shows.
         collection: The collection's id.
         item_id: The item's id; the folder of its files has the same name.
         title: The collection's title.
         stac_version: "1.0.0" or "1.1.0": catalogues have both.
         extensions: Keys of `stac.EXTENSIONS`.
         crs: Authority and code.
-        outline: Corners of the part of a view with data, as shares of its width and height.
+        outline: Corners of the convex part of a view with data, as shares of its width and height.
         files: The raster files by asset key.
-        thumbnail: Asset key and name of the file of the thumbnail.
+        thumbnail: Asset key and file name of the thumbnail.
         shown: The values that the thumbnail shows black and white.
-        metadata: Asset key and name of the file of metadata.
+        metadata: Asset key and file name of the metadata.
         properties: The item's properties that do not depend on the pixels.
-        choose_view: Return the view of a landscape; a small one if the second argument is True.
-        draw: Yield the pixels of each of `files` in turn, (y, x) or (band, y, x), from a
+        choose_view: Returns the view of a landscape; a small one if the second argument is True.
+        draw: Yields the pixels of each of `files` in turn, (y, x) or (band, y, x), from a
             landscape, a view of it and a seed.
-        describe_quality: Return the properties that follow from the pixels of the last file.
+        describe_quality: Returns the properties that follow from the pixels of the last file.
     """
 
     name: str

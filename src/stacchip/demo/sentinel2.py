@@ -25,7 +25,7 @@ WHOLE = View(3600.0, 16800.0, 10.0, (2304, 2304))
 SMALL = View(7200.0, 28800.0, 10.0, (768, 768))
 SEASON = Season("spring", snow_line_m=1350.0, sun_azimuth=153.0, sun_elevation=48.0)
 CLOUDS = Clouds(cover=0.10, width_m=1500.0, base_m=1500.0, cirrus=0.30)
-# all but a wedge in the east, as at the edge of an orbit
+# all but a wedge in the east, as at the edge of a swath
 SWATH = ((0.0, 0.0), (1.02, 0.0), (0.82, 1.0), (0.0, 1.0))
 
 
@@ -62,15 +62,15 @@ _CLASS_OF_COVER = np.array([_class_of(cover) for cover in COVERS], np.uint8)
 
 
 def count(reflectance: Field) -> NDArray[np.uint16]:
-    """Return the counts of reflectances: 10,000 times as much, at least 8, since 0 is no data."""
-    # steps of 8: the instrument has 12 bits, and the files stay small
+    """Return reflectances as counts, times 10,000; at least 8, because 0 means no data."""
+    # in steps of 8: the instrument has 12 bits, and the files stay small
     counts = 8 * np.rint(reflectance * 1250)
     result: NDArray[np.uint16] = np.clip(counts, 8, 20000).astype(np.uint16)
     return result
 
 
 def classify(scene: Observation) -> NDArray[np.uint8]:
-    """Return the scene classification (SCL) on the grid of 20 m, as if all had been seen."""
+    """Return the scene classification (SCL) on the grid of 20 m, also beyond the swath."""
     ground = scene.surface.dominant()[::2, ::2]
     cloud, cirrus = average(scene.sky.cloud, 2), average(scene.sky.cirrus, 2)
     shadow = average(scene.sky.shadow, 2)
@@ -103,7 +103,7 @@ def average(values: Field, times: int) -> Field:
 
 
 def look_down(landscape: Landscape, view: View, seed: int) -> Observation:
-    """Return what the satellite sees of a view, on its grid of 10 m."""
+    """Observe a view of pixels of 10 m."""
     return observe(landscape, view, SEASON, CLOUDS, np.random.default_rng([seed, 2]))
 
 

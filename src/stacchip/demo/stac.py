@@ -77,7 +77,7 @@ def write_item(
     properties: dict[str, Any],
 ) -> Path:
     """Write `stac_item.json` beside the scene's files, and the collection one folder above."""
-    # the footprint reaches a pixel beyond the outline, so that it holds every pixel with data
+    # one pixel wider than the outline, so that the footprint holds every pixel with data
     margin = max(file.gsd for file in sensor.files.values())
     seen = shapely.buffer(outline(view, sensor.outline), margin, join_style="mitre")
     geometry, bbox = locate(shapely.intersection(shapely.box(*view.bounds_m), seen), sensor.crs)
@@ -130,7 +130,7 @@ def _write_json(path: Path, content: dict[str, Any]) -> Path:
 
 
 def thin_out(band: NDArray[Any]) -> NDArray[Any]:
-    """Return every so many pixels of a band, (y, x), so that 256 or a few more are left a side.
+    """Return a band, (y, x), reduced to about 256 pixels a side by leaving out pixels.
 
     Example:
         >>> thin_out(np.zeros((768, 768))).shape
@@ -145,7 +145,7 @@ def write_thumbnail(
 ) -> dict[str, Any]:
     """Write red, green and blue, (y, x) each, as a PNG file, and return its asset.
 
-    `shown` has the values that become black and white.
+    `shown` holds the values that become black and white.
     """
     black, white = shown
     shares = (np.stack(rgb, axis=-1) - np.float32(black)) / np.float32(white - black)

@@ -1,27 +1,27 @@
-"""The made-up country that all sample images show, and how it looks in a band, on a day.
+"""The made-up country that all sample images show, as it looks in a band and a season.
 
 `make_landscape` makes the country from a seed, `look` lays its ground out on the pixels of a
-`View`, and `make_sky` puts clouds over it. The wing knows no STAC, no CRS, no file: places are
-metres east and south of the country's north-west corner.
+`View`, and `make_sky` puts clouds over it. This folder knows no STAC, no CRS and no files: places
+are metres east and south of the country's north-west corner.
 
 Files in reading order, from tools to pictures:
 
 - noise.py: smooth random fields, and how fields are resampled and blurred.
-- view.py: a rectangle of pixels, and lines and areas drawn on it.
-- spectra.py: what each land cover reflects, and which cover each land use has in a season.
-- relief.py: mountains that rivers have cut.
+- view.py: a rectangle of pixels, and the drawing of lines and areas on it.
+- spectra.py: the reflectance of each land cover, and the cover of each land use in each season.
+- relief.py: mountains and the drainage that cuts them.
 - rivers.py: rivers as smooth lines.
-- roads.py: towns, and the roads between them.
+- roads.py: towns and the roads between them.
 - parcels.py: fields, stands of wood and blocks of houses.
-- landscape.py: puts relief, rivers, towns and parcels together to one country.
+- landscape.py: combines relief, rivers, towns and parcels into one country.
 - surface.py: the ground of a view, without clouds.
 - weather.py: clouds, their shadows, and cirrus.
-- standing.py: trees, roofs and cars with their shadows, for pixels under 3 m.
-- settlement.py: where each of these stands.
+- standing.py: trees, roofs and cars with their shadows, for pixels narrower than 3 m.
+- settlement.py: the places of these trees, roofs and cars.
 
 It imports numpy, shapely and Pillow, and nothing else of stacchip. To add a land cover, add its
-row to `_PERCENT` in spectra.py (and to `BARE` or `WATER` if it belongs there); `USES` says which
-parcels have it, and `_grow_wild` in surface.py where it grows by itself.
+row to `_PERCENT` in spectra.py, and its name to `BARE` or `WATER` if it belongs there. `USES`
+(spectra.py) gives it to parcels; `_grow_wild` (surface.py) makes it grow without people.
 """
 
 from stacchip.demo.landscape.landscape import (

@@ -1,8 +1,8 @@
 """The landscape: one made-up country that all sample images show.
 
-A coast in the south-west, a plain of fields and towns behind it, mountains in the north-east. It
-is `EXTENT_M` wide; everything in it has its place in metres east and south of its north-west
-corner, so that a satellite and an aircraft see the same roads and fields.
+It has a coast in the south-west, a plain of fields and towns behind it, and mountains in the
+north-east. It is `EXTENT_M` wide. Places are metres east and south of its north-west corner, so a
+satellite and an aircraft see the same roads and fields.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from stacchip.demo.landscape.view import Line
 
 HEDGED, TRACKED = 0.45, 0.72
-"""Below the one, `LandUse.edge` means a hedge; above the other, a track."""
+"""`LandUse.edge` below the first means a hedge; above the second, a track."""
 
 
 @dataclass(frozen=True)
 class Ground:
-    """What was there before people: fields of `CELLS` x `CELLS` cells, (y, x).
+    """The land before people came: fields of `CELLS` x `CELLS` cells, (y, x).
 
     Attributes:
         height: Metres above the sea.
-        coast: About how many metres a place lies inland; negative in the sea.
-        lake: Metres of water of the lake; negative beside it.
-        woodland: Where forest would rather grow; mean 0, standard deviation 1.
-        mood: A slow variation of colour, likewise.
+        coast: Approximate distance to the coast in metres; negative in the sea.
+        lake: Depth of the lake in metres; negative beside it.
+        woodland: How well forest grows; mean 0, standard deviation 1.
+        mood: A slow variation of colour; mean 0, standard deviation 1.
         rivers: Lines that widen downstream.
     """
 
@@ -60,16 +60,16 @@ class Ground:
 
 @dataclass(frozen=True)
 class LandUse:
-    """What people made of it.
+    """The use that people make of the land.
 
     Attributes:
         parcels: Fields, stands of wood, blocks of houses.
-        use: What each parcel is used for: numbers of `spectra.USES`, (n,).
-        tone: How bright each parcel is, 1 on average, (n,).
-        vigour: How well plants grow on it, 0 on average, (n,).
-        edge: A number in 0..1 that decides whether it has a hedge, a track or neither, (n,).
-        roads: Between the towns.
-        towns: The largest first.
+        use: The use of each parcel: a number of `spectra.USES`, (n,).
+        tone: The brightness of each parcel, 1 on average, (n,).
+        vigour: How well plants grow on each parcel, 0 on average, (n,).
+        edge: A number in 0..1 that decides if a parcel has a hedge, a track or neither, (n,).
+        roads: The roads between the towns.
+        towns: The towns, the largest first.
     """
 
     parcels: Parcels
@@ -90,14 +90,14 @@ class Landscape:
 
 
 def make_landscape(seed: int = 0) -> Landscape:
-    """The landscape of this seed; the same seed gives the same landscape."""
+    """Make the landscape of a seed; the same seed gives the same landscape."""
     rng = np.random.default_rng([seed, 8])  # 8 gives seed 0 a pleasant country
     ground = make_ground(rng)
     return Landscape(ground, settle(ground, rng))
 
 
 def make_ground(rng: np.random.Generator) -> Ground:
-    """Relief, sea, a lake and rivers."""
+    """Make relief, sea, a lake and rivers."""
     shape = (CELLS, CELLS)
     y, x = np.indices(shape, np.float32) / np.float32(CELLS)
     inland = (np.float32(0.62) * x + np.float32(0.78) * (1 - y)) / np.float32(1.4)
@@ -119,7 +119,7 @@ def make_ground(rng: np.random.Generator) -> Ground:
 
 
 def _raise_land(coast: Field, inland: Field, rng: np.random.Generator) -> Field:
-    """Mountains where the land rises fast, hills here and there, a plain where it hardly does."""
+    """Raise mountains where uplift is fast, hills here and there, and a plain elsewhere."""
     shape = coast.shape
     ranges = smoothstep(0.42, 0.74, inland + 0.06 * fractal_noise(rng, shape, CELLS / 2.5, 4))
     hills = smoothstep(0.4, 1.4, fractal_noise(rng, shape, CELLS / 4, 4))
@@ -141,9 +141,9 @@ def _slope_percent(height: Field) -> Field:
 
 
 def _dam_valley(height: Field, receiver: NDArray[np.int64], area: Field) -> Field:
-    """Metres of water behind a dam across one of the valleys; negative where there is none.
+    """Return the depth in metres of a lake behind a dam in a valley; negative beside the lake.
 
-    Of some dams, the one whose lake is nearest to 4 square kilometres.
+    Of all dams that are tried, take the one whose lake is closest to 4 square kilometres.
     """
     area_km2 = area * np.float32((CELL_M / 1000) ** 2)
     inside = np.zeros(height.shape, bool)
@@ -163,7 +163,7 @@ def _dam_valley(height: Field, receiver: NDArray[np.int64], area: Field) -> Fiel
 
 
 def settle(ground: Ground, rng: np.random.Generator) -> LandUse:
-    """Towns, roads and parcels where the ground suits them."""
+    """Place towns, roads and parcels where the ground suits them."""
     towns, roads = _found_towns(ground, rng)
     districts = make_districts(rng)
     middle = shapely.get_coordinates(shapely.centroid(districts))
@@ -180,12 +180,12 @@ def settle(ground: Ground, rng: np.random.Generator) -> LandUse:
 
 
 def _at(field: Field, points: NDArray[np.float64]) -> Field:
-    """Values of a field of the ground at points in metres, (n, 2)."""
+    """Return the values of a field of the ground at points in metres, (n, 2)."""
     return sample(field, points[:, 1] / CELL_M - 0.5, points[:, 0] / CELL_M - 0.5)
 
 
 def _found_towns(ground: Ground, rng: np.random.Generator) -> tuple[list[Town], list[Line]]:
-    """Near rivers and the coast, on flat ground; roads that shun slopes and water."""
+    """Found towns on flat ground near the coast, and roads that avoid slopes and water."""
     slope = _slope_percent(ground.height)
     wet = (ground.coast < 60) | (ground.lake > 0)
     shore = np.exp(-(((ground.coast - 1500) / 2000) ** 2))
@@ -201,7 +201,7 @@ def _found_towns(ground: Ground, rng: np.random.Generator) -> tuple[list[Town], 
 
 
 def _choose_use(ground: Ground, parcels: Parcels, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Fields on flat low land, stands of wood on the slopes above, nature elsewhere."""
+    """Put fields on flat low land, stands of wood on the slopes above, and nature elsewhere."""
     place = parcels.centres
     slope = _at(_slope_percent(ground.height), place)
     height, coast = _at(ground.height, place), _at(ground.coast, place)
@@ -228,7 +228,7 @@ def _build_blocks(
     towns: list[Town],
     rng: np.random.Generator,
 ) -> tuple[Parcels, NDArray[np.int64]]:
-    """Parcels near the middle of a town become blocks: denser the nearer."""
+    """Turn the parcels of a town into blocks, denser towards its centre."""
     centres = np.array([town.centre for town in towns])
     radii = np.array([town.radius_m for town in towns])
     far = np.hypot(*(parcels.centres[:, None] - centres).T).T / radii

@@ -1,4 +1,4 @@
-"""Smooth random fields: what gives a landscape its variety at every scale."""
+"""Smooth random fields, which give a landscape variety at every scale."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Field = NDArray[np.float32]
 def resample(
     field: Field, shape: tuple[int, int], box: tuple[float, float, float, float] | None = None
 ) -> Field:
-    """A part of a field on another grid: interpolated where finer, averaged where coarser.
+    """Return a part of a field on another grid, interpolated if finer, averaged if coarser.
 
     Args:
         field: Values, (y, x).
         shape: Height and width of the result.
-        box: Left, top, right and bottom edge of the part, in pixels of `field` (fractions count);
-            the whole of it by default.
+        box: Left, top, right and bottom edge of the part, in pixels of `field`, which need not
+            be whole numbers; the whole field by default.
 
     Returns:
         float32, of the given shape, by bicubic convolution.
@@ -33,7 +33,7 @@ def resample(
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], wavelength: float) -> Field:
-    """Random hills about `wavelength` pixels wide: mean near 0, standard deviation near 0.75."""
+    """Return random hills about `wavelength` pixels wide: mean near 0, deviation near 0.75."""
     cells = [int(np.ceil(size / wavelength)) + 4 for size in shape]
     lattice = rng.standard_normal(cells, dtype=np.float32)
     shift = rng.uniform(1.0, 2.0, size=2)
@@ -49,13 +49,13 @@ def fractal_noise(
     octaves: int,
     gain: float = 0.5,
 ) -> Field:
-    """Hills upon hills: each octave has half the wavelength and `gain` times the height.
+    """Return hills upon hills: each octave has half the wavelength and `gain` times the height.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: The source of randomness.
         shape: Height and width.
-        wavelength: Of the widest hills, in pixels.
-        octaves: How many sizes of hills.
+        wavelength: Width of the widest hills, in pixels.
+        octaves: Number of sizes of hills.
         gain: Height of each octave, as a share of the one before.
 
     Returns:
@@ -71,7 +71,7 @@ def fractal_noise(
 
 
 def smoothstep(low: float, high: float, values: Field) -> Field:
-    """0 up to `low`, 1 from `high`, an S-shaped slope between them (`low` may exceed `high`).
+    """Return 0 up to `low`, 1 from `high`, an S-shaped slope between (`low` may exceed `high`).
 
     Example:
         >>> smoothstep(0.0, 2.0, np.array([-1.0, 1.0, 3.0], np.float32)).tolist()
@@ -83,7 +83,7 @@ def smoothstep(low: float, high: float, values: Field) -> Field:
 
 
 def blur(field: Field, radius: int, passes: int = 2) -> Field:
-    """The field without detail finer than `radius` pixels: a box average, `passes` times over."""
+    """Remove detail finer than `radius` pixels by a box average, repeated `passes` times."""
     result = field
     for _ in range(passes):
         for axis in (0, 1):

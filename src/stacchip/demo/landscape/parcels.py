@@ -1,4 +1,4 @@
-"""Parcels: how people divide land, from districts to fields to the blocks of a town."""
+"""Parcels: the division of land into districts, fields and the blocks of a town."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def split_rectangles(
     """Halve rectangles, unevenly and across, until each is near its target.
 
     Args:
-        rectangles: What to split.
-        target_m2: Area at which each stops, (n,).
-        rng: Where the randomness comes from.
+        rectangles: The rectangles to split.
+        target_m2: Area at which the splitting of each stops, (n,).
+        rng: The source of randomness.
 
     Returns:
-        The pieces, and for each the position of the rectangle that it came from.
+        The pieces, and for each piece the position of its rectangle.
 
     Example:
         >>> whole = np.array([[0.0, 0.0, 100.0, 100.0]])
@@ -99,7 +99,7 @@ def split_rectangles(
 def _halve(
     rectangles: Rectangles, size: NDArray[np.float64], rng: np.random.Generator
 ) -> Rectangles:
-    """Cut each across its longer side, near the middle: all first parts, then the rest."""
+    """Cut each rectangle across its longer side; all first parts come before all second parts."""
     across_x = size[:, 0] * rng.uniform(0.55, 1.0, len(size)) > size[:, 1]
     share = rng.choice([1 / 3, 0.42, 0.5, 0.5, 0.58, 2 / 3], len(size))
     first, second = rectangles.copy(), rectangles.copy()
@@ -121,7 +121,7 @@ def make_districts(rng: np.random.Generator) -> NDArray[np.object_]:
     pieces: NDArray[np.object_] = shapely.intersection(shapely.get_parts(cells), frame)
     pieces = pieces[~shapely.is_empty(pieces)]
     centres = shapely.get_coordinates(shapely.centroid(pieces))
-    return pieces[np.lexsort(centres.T)]  # in an order of ours, not of the library
+    return pieces[np.lexsort(centres.T)]  # the order must not depend on the library
 
 
 def divide(
@@ -135,11 +135,11 @@ def divide(
     Args:
         outlines: Convex polygons, in metres.
         angle: Direction of each, radians.
-        target_m2: About how large its parcels shall be.
-        rng: Where the randomness comes from.
+        target_m2: Approximate area of its parcels.
+        rng: The source of randomness.
 
     Returns:
-        The parcels, and for each the position of the polygon that it is a part of.
+        The parcels, and for each parcel the position of its polygon.
     """
     centre = shapely.get_coordinates(shapely.centroid(outlines))
     corners, owner = shapely.get_coordinates(outlines, return_index=True)
@@ -149,7 +149,7 @@ def divide(
     pieces, origin = split_rectangles(square, target_m2, rng)
     turned = _turn(pieces[:, [[0, 1], [2, 1], [2, 3], [0, 3]]], angle[origin])
     parts = np.asarray(shapely.polygons(turned + centre[origin][:, None, :]), dtype=np.object_)
-    shapely.prepare(outlines)  # most pieces lie whole inside, or outside: clip only the others
+    shapely.prepare(outlines)  # most pieces lie inside or outside: clip only the others
     near = shapely.intersects(outlines[origin], parts)
     parts, pieces, origin = parts[near], pieces[near], origin[near]
     crossing = ~shapely.contains_properly(outlines[origin], parts)

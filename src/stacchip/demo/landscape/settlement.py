@@ -1,4 +1,4 @@
-"""Where single trees, houses and cars stand, in a view fine enough to show them."""
+"""The places of single trees, houses and cars, in a view fine enough to show them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CARS = [PAINT[f"{name} car"] for name in ("white", "dark", "dark", "red")]
 
 
 def furnish(standing: Standing, surface: Surface, use: LandUse, rng: Generator) -> None:
-    """Put on the ground what stands there, according to its use and cover."""
+    """Put trees, houses and cars on the ground, according to its use and cover."""
     seen = use.parcels.seen_in(standing.view)
     _plant_woods(standing, surface, rng)
     _plant_hedges(standing, use, seen, rng)
@@ -40,12 +40,12 @@ def furnish(standing: Standing, surface: Surface, use: LandUse, rng: Generator) 
     for parcel in np.flatnonzero(seen & (use.use == USE["park"])):
         points = _scatter(use, int(parcel), 260.0, rng)
         standing.plant(points, (2.0, 5.5), _BROADLEAVES, rng)
-    standing.clear(standing.view.draw_lines(use.roads, extra_m=3.0) > 0.5)  # nothing on the road
+    standing.clear(standing.view.draw_lines(use.roads, extra_m=3.0) > 0.5)  # keep the roads free
     _park_cars(standing, use, seen, rng)
 
 
 def _plant_woods(standing: Standing, surface: Surface, rng: Generator) -> None:
-    """A tree every few metres in the woods, a bush here and there in the open."""
+    """Plant a tree every few metres in the woods, and a bush here and there in the open."""
     view = standing.view
     left, top, right, bottom = view.bounds_m
     step = 5.2
@@ -79,7 +79,7 @@ def _plant_hedges(
 
 
 def _build_block(standing: Standing, use: LandUse, parcel: int, rng: Generator) -> None:
-    """Houses along the streets around a block, gardens behind them."""
+    """Build houses along the streets around a block, with gardens behind them."""
     old = use.use[parcel] == USE["old town"]
     setback, every, wall_m = (9.5, 13.5, 8.5) if old else (15.0, 21.0, 3.4)
     outline = use.parcels.outlines[parcel]
@@ -103,7 +103,7 @@ def _build_block(standing: Standing, use: LandUse, parcel: int, rng: Generator) 
 def _turn_inward(
     direction: NDArray[np.float64], points: Points, centre: Points
 ) -> NDArray[np.float64]:
-    """The direction across a line, on the side of `centre`."""
+    """Return the direction across a line, towards `centre`."""
     across = direction + np.pi / 2
     to_centre = centre - points
     towards = to_centre[:, 0] * np.cos(across) + to_centre[:, 1] * np.sin(across)
@@ -114,7 +114,7 @@ def _turn_inward(
 def _lay_out_garden(
     standing: Standing, house: Points, street: Points, angle: float, rng: Generator
 ) -> None:
-    """A drive to the street, perhaps a shed or a pool behind the house."""
+    """Lay out a drive to the street, perhaps with a car, and perhaps a shed or a pool behind."""
     across = (house - street) / np.hypot(*(house - street))
     beside = np.array([np.cos(angle), np.sin(angle)])
     drive = 0.5 * (house + street) + beside * rng.uniform(-4, 4) + across * 2.5
@@ -131,7 +131,7 @@ def _lay_out_garden(
 
 
 def _build_works(standing: Standing, use: LandUse, parcel: int, rng: Generator) -> None:
-    """One large flat roof, and cars in rows beside it."""
+    """Build one large flat roof, with cars in rows beside it."""
     size = float(np.sqrt(shapely.area(use.parcels.outlines[parcel])))
     angle = float(use.parcels.angle[parcel])
     centre = use.parcels.centres[parcel]
@@ -153,7 +153,7 @@ def _build_works(standing: Standing, use: LandUse, parcel: int, rng: Generator) 
 
 
 def _scatter(use: LandUse, parcel: int, every_m2: float, rng: Generator) -> Points:
-    """Points anywhere in a parcel, but not at its edge."""
+    """Return random points in a parcel, away from its edge."""
     inner = shapely.buffer(use.parcels.outlines[parcel], -7.0)
     if shapely.is_empty(inner):
         return np.zeros((0, 2))
@@ -165,7 +165,7 @@ def _scatter(use: LandUse, parcel: int, every_m2: float, rng: Generator) -> Poin
 
 
 def _park_cars(standing: Standing, use: LandUse, seen: NDArray[np.bool_], rng: Generator) -> None:
-    """Cars on the roads, and at the kerb of streets."""
+    """Put cars on the roads and at the kerbs of streets."""
     built = np.isin(use.use, [USE["houses"], USE["old town"]])
     roads = [road.points for road in use.roads]
     kerbs = [use.parcels.rings[parcel] for parcel in np.flatnonzero(seen & built)]

@@ -1,7 +1,7 @@
-"""What covers land reflects, in the bands of Sentinel-2, and what people use land for.
+"""Land covers and their reflectance in the bands of Sentinel-2; land uses and their covers.
 
-The reflectances are typical of what surface-reflectance products show for such covers, rounded;
-they were set by hand and measured nowhere.
+The reflectances were set by hand, not measured. They are rounded values, typical of such covers in
+surface-reflectance products.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BANDS = (
     "coastal", "blue", "green", "red", "rededge1", "rededge2", "rededge3",
     "nir", "nir08", "nir09", "swir16", "swir22",
 )  # fmt: skip
-"""Keys of the bands, as earth-search names them, from 443 to 2190 nm."""
+"""Keys of the bands in earth-search, from 443 to 2190 nm."""
 
 _PERCENT: dict[str, tuple[float, ...]] = {
     # cover          443   490   560   665   705   740   783   842   865   945  1610  2190
@@ -73,11 +73,11 @@ VIGOUR = dict(
         strict=True,
     )
 )
-"""How much more, or less, a plant of vigour 1 reflects than one of vigour 0."""
+"""The relative change of a plant's reflectance from vigour 0 to vigour 1."""
 
 
 def reflectance_table(band: str) -> Field:
-    """Reflectance, 0 to 1, of each cover in one band.
+    """Return the reflectance, 0 to 1, of each cover in one band.
 
     Example:
         >>> float(reflectance_table("red")[COVER["snow"]])
@@ -89,7 +89,7 @@ def reflectance_table(band: str) -> Field:
 
 USES: dict[str, tuple[str, str]] = {
     # use             cover in spring, in autumn
-    "natural": ("scrub", "scrub"),  # what grows there by itself
+    "natural": ("scrub", "scrub"),  # see `_grow_wild` in surface.py
     "wheat": ("lush crop", "stubble"),
     "barley": ("green crop", "pale soil"),
     "oilseed": ("oilseed", "young crop"),

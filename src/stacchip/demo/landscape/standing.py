@@ -1,4 +1,4 @@
-"""What stands on the ground: trees, roofs, cars; their heights give them light and shadow."""
+"""Things that stand on the ground: trees, roofs, cars, and the shadows that they cast."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ _VARIANTS = 6
 
 @dataclass(frozen=True)
 class Standing:
-    """What stands on the ground of a view.
+    """The things that stand on the ground of a view.
 
     Attributes:
-        view: Its pixels.
+        view: The grid of pixels.
         height: Metres above the ground, (y, x).
         paint: Number of the paint (`PAINTS`), 0 for bare ground, (y, x).
         crowns: Shapes of trees, by radius in pixels, from 2.
@@ -59,7 +59,7 @@ class Standing:
     crowns: list[list[Field]]
 
     def put(self, row: int, col: int, top: Field, paint: int) -> None:
-        """Set a shape down with its corner at a pixel; what is higher there already stays."""
+        """Put a shape down with its corner at a pixel; higher things that stand there stay."""
         rows, cols = self.view.shape
         high, low = max(row, 0), min(row + top.shape[0], rows)
         left, right = max(col, 0), min(col + top.shape[1], cols)
@@ -71,22 +71,22 @@ class Standing:
         np.copyto(self.height[here], part, where=higher)
         np.copyto(self.paint[here], np.uint8(paint), where=higher)
 
-    def clear(self, where: NDArray[np.bool_]) -> None:
-        """Take away what stands in these pixels, (y, x): nobody builds in the water."""
-        self.height[where] = 0
-        self.paint[where] = 0
+    def clear(self, chosen: NDArray[np.bool_]) -> None:
+        """Take away everything that stands in the chosen pixels, (y, x), as in water."""
+        self.height[chosen] = 0
+        self.paint[chosen] = 0
 
     def put_box(
         self, centre: Points, half_m: tuple[float, float], angle: float, paint: int,
         *, wall_m: float, ridge_m: float = 0.0,
     ) -> None:  # fmt: skip
-        """Set a box down, with a gable roof where `ridge_m` is above 0.
+        """Put a box down, with a gable roof if `ridge_m` is above 0.
 
         Args:
             centre: Metres east and south, (2,).
             half_m: Half the length and half the width, in metres.
             angle: Direction of the length, radians from east to south.
-            paint: Its colour.
+            paint: Number of its paint.
             wall_m: Height of the walls.
             ridge_m: Height of the ridge above them.
         """
@@ -120,7 +120,7 @@ class Standing:
 
 
 def clear_ground(view: View, rng: np.random.Generator) -> Standing:
-    """A view on which nothing stands yet."""
+    """Return an empty view, with new shapes of trees."""
     crowns = [
         [_grow_crown(size, view.pixel_m, rng) for _ in range(_VARIANTS)]
         for size in range(2, _LARGEST + 1)
@@ -130,7 +130,7 @@ def clear_ground(view: View, rng: np.random.Generator) -> Standing:
 
 
 def _grow_crown(size: int, pixel_m: float, rng: np.random.Generator) -> Field:
-    """Height in metres of a tree of this radius in pixels; -1 around it."""
+    """Return the height in metres of a tree of this radius in pixels; -1 around it."""
     steps = np.arange(-size, size + 1)
     angle = np.arctan2(*np.meshgrid(steps, steps))
     lobes = sum(np.cos(k * angle + rng.uniform(0, 6.3)) * 0.22 / k for k in (2, 3, 5))
@@ -141,7 +141,7 @@ def _grow_crown(size: int, pixel_m: float, rng: np.random.Generator) -> Field:
 
 
 def shine(standing: Standing, season: Season) -> Field:
-    """How brightly the sun lights what stands, and the ground in its shadow; 1 on open ground."""
+    """Return the brightness of things and of the ground in their shadow; 1 on open ground."""
     view, height = standing.view, standing.height
     east, south, rise = season.sun
     down, right = np.gradient(blur(height, 1, passes=1), view.pixel_m)

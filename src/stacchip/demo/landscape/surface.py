@@ -1,4 +1,4 @@
-"""Surfaces: what a satellite would see of the landscape through a clear sky."""
+"""Surfaces: the landscape as a satellite would see it through a clear sky."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ from stacchip.demo.landscape.view import Line, View
 
 Covers = NDArray[np.uint8]
 
-
 FINE_M = 3.0
-"""Width of pixels below which single trees and houses are seen, and are drawn by others."""
+"""Pixels this wide or narrower show single trees and houses, which settlement.py draws."""
 
 
 @dataclass(frozen=True)
 class Season:
-    """When the landscape is seen.
+    """The time of year at which the landscape is seen.
 
     Attributes:
-        name: "spring" or "autumn": which cover each use has.
+        name: "spring" or "autumn"; it decides which cover each use has.
         snow_line_m: Height above which snow lies.
         sun_azimuth: Degrees east of north.
         sun_elevation: Degrees above the horizon.
@@ -56,14 +55,14 @@ class Season:
 
 @dataclass
 class Surface:
-    """The ground of a view: two covers in each pixel, and how brightly they lie in the sun.
+    """The ground of a view: two covers in each pixel, and the light on them.
 
     Attributes:
-        view: Its pixels.
+        view: The grid of pixels.
         main: Number of the cover (`spectra.COVERS`), (y, x).
-        over: Number of the cover that hides a part of it, (y, x).
-        share: The part that is hidden, 0 to 1, (y, x).
-        light: How brightly it is lit, 1 on level ground, (y, x).
+        over: Number of the cover that hides a part of the main one, (y, x).
+        share: The share that is hidden, 0 to 1, (y, x).
+        light: Brightness of the light, 1 on level ground, (y, x).
         vigour: How well plants grow, 0 on average, (y, x).
     """
 
@@ -75,7 +74,7 @@ class Surface:
     vigour: Field
 
     def lay(self, cover: str, share: Field) -> None:
-        """Put a cover over what is there, where `share` is above 0."""
+        """Put a cover over the ground; `share` is the part of each pixel that it hides, (y, x)."""
         laid = share > 0.03
         hidden = laid & (self.share > 0.5)
         np.copyto(self.main, self.over, where=hidden)
@@ -83,11 +82,11 @@ class Surface:
         np.copyto(self.share, share, where=laid)
 
     def dominant(self) -> Covers:
-        """The cover that takes most of each pixel, (y, x)."""
+        """Return the cover that fills most of each pixel, (y, x)."""
         return np.where(self.share > 0.5, self.over, self.main)
 
     def reflect(self, band: str) -> Field:
-        """Reflectance of the surface in one band, 0 to 1 and more on lit snow, (y, x)."""
+        """Return the reflectance in one band, 0 to 1 (more on sunlit snow), (y, x)."""
         table = reflectance_table(band)
         result = table[self.main]
         result += (table[self.over] - result) * self.share
@@ -97,7 +96,7 @@ class Surface:
 
 
 def _soften(values: Field) -> Field:
-    """What an optical system does to sharp edges: a little of each pixel goes to its neighbours."""
+    """Soften edges in place as optics do: a little of each pixel goes to its neighbours."""
     spill = values * np.float32(0.15)
     values *= np.float32(0.7)
     values[1:] += spill[:-1]
@@ -112,7 +111,7 @@ def _soften(values: Field) -> Field:
 
 
 def look(landscape: Landscape, view: View, season: Season, rng: np.random.Generator) -> Surface:
-    """The surface of a view in a season; `rng` gives what is finer than the landscape holds."""
+    """Return the surface of a view in a season; `rng` adds detail finer than `CELL_M`."""
     ground, use = landscape.ground, landscape.land_use
     grain = smooth_noise(rng, view.shape, 2.2) + smooth_noise(rng, view.shape, 5)
     patch = fractal_noise(rng, view.shape, 240 / view.pixel_m, 4, 0.65)
@@ -139,7 +138,7 @@ def look(landscape: Landscape, view: View, season: Season, rng: np.random.Genera
 
 
 def _grow_wild(ground: Ground, view: View, height: Field, slope: Field, patch: Field) -> Covers:
-    """What grows where nobody does anything: by height, slope and chance."""
+    """Return the cover that grows without people, by height, slope and chance."""
     wooded = view.resample(ground.woodland) + np.float32(0.35) * patch
     cover = np.full(view.shape, COVER["scrub"], np.uint8)
     height = height + np.float32(60) * patch
@@ -153,16 +152,16 @@ def _grow_wild(ground: Ground, view: View, height: Field, slope: Field, patch: F
         ("alpine turf", height > 1180 + 90 * wooded),
         ("rock", (height > 1420 + 90 * wooded) | ((slope > 0.9) & (height > 700))),
     )
-    for name, where in layers:
-        np.copyto(cover, np.uint8(COVER[name]), where=where)
+    for name, chosen in layers:
+        np.copyto(cover, np.uint8(COVER[name]), where=chosen)
     return cover
 
 
 def _light_slopes(down: Field, right: Field, season: Season) -> Field:
-    """How brightly the sun lights each slope, with what the sky adds; 1 on level ground.
+    """Return the light of sun and sky on each slope; 1 on level ground.
 
-    Slopes count as half again as steep as they are: the cells of the landscape are wide, and hide
-    the steepest ones.
+    Slopes count 1.6 times as steep as they are, because the wide cells of the landscape flatten the
+    steepest ones.
     """
     east, south, rise = season.sun
     across, along = np.float32(1.6 * east / rise), np.float32(1.6 * south / rise)
@@ -172,7 +171,7 @@ def _light_slopes(down: Field, right: Field, season: Season) -> Field:
 
 
 def _work_parcels(surface: Surface, use: LandUse, season: Season, rng: np.random.Generator) -> None:
-    """Cover each parcel by its use, with a tone and a vigour of its own, and furrows."""
+    """Give each parcel the cover of its use, its own tone and vigour, and furrows if farmed."""
     view = surface.view
     drawn = np.flatnonzero(use.parcels.seen_in(view) & (use.use != USE["natural"]))
     rings = use.parcels.rings
@@ -196,7 +195,7 @@ def _work_parcels(surface: Surface, use: LandUse, season: Season, rng: np.random
 
 
 def _plant_trees(surface: Surface, landscape: Landscape, rng: np.random.Generator) -> None:
-    """Trees along rivers, hedges between fields."""
+    """Plant trees along rivers and hedges between fields."""
     view, use = surface.view, landscape.land_use
     clumps = smooth_noise(rng, view.shape, 90 / view.pixel_m)
     banks = view.draw_lines(landscape.ground.rivers, fineness=1, extra_m=70)
@@ -208,14 +207,14 @@ def _plant_trees(surface: Surface, landscape: Landscape, rng: np.random.Generato
 
 
 def _mix_gardens(surface: Surface, grain: Field) -> None:
-    """Roofs and gardens, which a satellite sees as a speckle."""
+    """Mix roofs and gardens, which a satellite sees as speckle."""
     town = _is_one_of("houses", "old town")[surface.main]
     surface.lay("concrete", town * np.clip(0.45 * grain - 0.1, 0, 0.8))
     surface.lay("broadleaf", town * np.clip(-0.5 * grain - 0.2, 0, 0.8))
 
 
 def _pave(surface: Surface, use: LandUse) -> None:
-    """Tracks between fields, streets, roads."""
+    """Pave tracks between fields, streets and roads."""
     view, rings = surface.view, use.parcels.rings
     seen = use.parcels.seen_in(view)
     tracks = np.flatnonzero(seen & FARMED[use.use] & (use.edge > TRACKED))
@@ -229,7 +228,7 @@ def _is_one_of(*covers: str) -> NDArray[np.bool_]:
 
 
 def _flood(surface: Surface, ground: Ground, patch: Field) -> None:
-    """Rivers, the lake, the sea and its beach."""
+    """Lay rivers, the lake, the sea and its beach."""
     view = surface.view
     surface.lay("river water", view.draw_lines(ground.rivers))
     lake = view.resample(ground.lake) + np.float32(0.6) * patch
@@ -244,13 +243,13 @@ def _flood(surface: Surface, ground: Ground, patch: Field) -> None:
 
 
 def _drop_snow(surface: Surface, height: Field, slope: Field, patch: Field, season: Season) -> None:
-    """Snow above its line, less on steep slopes."""
+    """Lay snow above the snow line, less of it on steep slopes."""
     edge = height + 70 * patch - 260 * slope
     surface.lay("snow", smoothstep(season.snow_line_m - 90, season.snow_line_m + 110, edge))
 
 
 def _roughen(surface: Surface, grain: Field) -> None:
-    """The grain of each cover; water lies level, and only plants have vigour."""
+    """Give each cover its grain; water is level, and only plants have vigour."""
     cover = surface.dominant()
     surface.light *= 1 + _GRAIN[cover] * grain
     np.copyto(surface.light, 1 + np.float32(0.02) * grain, where=_is_one_of(*WATER)[cover])

@@ -1,7 +1,7 @@
-"""Views: a part of the landscape on a grid of pixels, and how lines and areas are drawn on it.
+"""Views: a part of the landscape on a grid of pixels, and the drawing of lines and areas on it.
 
-The landscape has coordinates of its own: metres east and south of its north-west corner. That is
-the direction in which pixels count, and keeps projections out of the drawing.
+The landscape has its own coordinates: metres east and south of its north-west corner. Pixels count
+in the same directions, and the drawing needs no projection.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Line:
 
     Attributes:
         points: (n, 2): metres east and south of the landscape's north-west corner.
-        width_m: One width, or one for each point.
+        width_m: One width for the line, or one for each point.
     """
 
     points: Points
@@ -44,8 +44,8 @@ class View:
     """A rectangle of the landscape, cut into square pixels.
 
     Attributes:
-        left_m: West edge, metres from the landscape's.
-        top_m: North edge, metres from the landscape's.
+        left_m: Distance of the west edge from the landscape's, in metres.
+        top_m: Distance of the north edge from the landscape's, in metres.
         pixel_m: Width of a pixel.
         shape: Height and width in pixels.
     """
@@ -63,18 +63,18 @@ class View:
         return self.left_m, self.top_m, right, bottom
 
     def coarsen(self, times: int) -> View:
-        """The same rectangle with pixels so many times as wide."""
+        """Return the same rectangle with pixels `times` as wide."""
         height, width = self.shape
         return replace(self, pixel_m=self.pixel_m * times, shape=(height // times, width // times))
 
     def sees(self, points: Points, margin_m: float = 0.0) -> bool:
-        """Whether the bounding box of these points touches the view."""
+        """Return True if the bounding box of the points touches the view."""
         left, top, right, bottom = self.bounds_m
         low, high = points.min(axis=0) - margin_m, points.max(axis=0) + margin_m
         return bool(high[0] >= left and low[0] <= right and high[1] >= top and low[1] <= bottom)
 
     def to_pixels(self, points: Points) -> Points:
-        """Column and row, counted from the corner of the first pixel, of points in metres."""
+        """Return column and row, counted from the first pixel's corner, of points in metres."""
         pixels: Points = (points - (self.left_m, self.top_m)) / self.pixel_m
         return pixels
 
@@ -98,13 +98,13 @@ class View:
     def draw_lines(
         self, lines: Sequence[Line], *, fineness: int = 2, extra_m: float = 0.0
     ) -> Field:
-        """The share of each pixel that the lines cover, (y, x), 0 to 1.
+        """Return the share of each pixel that the lines cover, (y, x), 0 to 1.
 
         Args:
-            lines: What to draw.
-            fineness: Dots to a pixel along each axis: smooths the edges, and lets a line thinner
-                than a pixel cover a part of it.
-            extra_m: Makes each line wider, as for the trees along a river.
+            lines: The lines to draw.
+            fineness: Dots per pixel along each axis. More dots make smoother edges, and let a line
+                thinner than a pixel cover a part of it.
+            extra_m: Width to add to each line, as for the trees along a river.
         """
         height, width = self.shape
         image = Image.new("L", (width * fineness, height * fineness), 0)
@@ -119,10 +119,10 @@ class View:
 
 
 def _draw_line(draw: ImageDraw.ImageDraw, dots: Points, widths: NDArray[np.float64]) -> None:
-    """A line thinner than a dot is drawn one dot wide, and fainter by as much."""
+    """Draw a line; one thinner than a dot becomes one dot wide and accordingly fainter."""
     shade = int(255 * min(1.0, float(widths.mean())))
     thick = np.maximum(np.round(widths), 1).astype(int)
-    # corners are rounded where they show: on wide lines of long pieces (it costs as much again)
+    # corners are rounded only on wide lines of long pieces, where they show: it doubles the cost
     sharp = bool(thick.max() > 4 and np.abs(np.diff(dots, axis=0)).max() > thick.max())
     changes = (np.flatnonzero(np.diff(thick)) + 1).tolist() if thick.ndim else []
     for start, end in zip([0, *changes], [*changes, len(dots)], strict=True):

@@ -21,16 +21,16 @@ SHADOW_LEFT = dict(
         strict=True,
     )
 )
-"""How much light the sky alone gives in a cloud's shadow: more where the sky is blue."""
+"""The share of light that remains in a cloud's shadow, from the sky alone: most in the blue."""
 
 
 @dataclass(frozen=True)
 class Clouds:
-    """How many clouds there are, and how high.
+    """The amount and the height of clouds.
 
     Attributes:
         cover: Share of the view that clouds hide, 0 to 1.
-        width_m: About how wide a group of clouds is.
+        width_m: Approximate width of a group of clouds.
         base_m: Height of the clouds above the ground.
         cirrus: Thickness of the cirrus, 0 to 1.
     """
@@ -43,13 +43,13 @@ class Clouds:
 
 @dataclass(frozen=True)
 class Sky:
-    """What is between the ground and the satellite, for each pixel of a view, (y, x).
+    """The sky between the ground and the satellite, for each pixel of a view, (y, x).
 
     Attributes:
-        cloud: How opaque the clouds are, 0 to 1.
-        glow: How bright they are, 1 on average.
-        shadow: How much of the sun they take from the ground, 0 to 1.
-        cirrus: How opaque the cirrus is, 0 to 1.
+        cloud: Opacity of the clouds, 0 to 1.
+        glow: Brightness of the clouds, 1 on average.
+        shadow: Share of the sun that clouds take from the ground, 0 to 1.
+        cirrus: Opacity of the cirrus, 0 to 1.
     """
 
     cloud: Field
@@ -58,7 +58,7 @@ class Sky:
     cirrus: Field
 
     def veil(self, reflectance: Field, band: str) -> Field:
-        """What reaches the satellite of a surface's reflectance, in one band."""
+        """Return a surface's reflectance in one band as the satellite sees it through this sky."""
         white = reflectance_table(band)[COVER["cloud"]]
         seen: Field = reflectance * (self.shadow * np.float32(SHADOW_LEFT[band] - 1) + 1)
         seen += (np.float32(0.55) * white - seen) * self.cirrus
@@ -66,13 +66,13 @@ class Sky:
         return seen
 
     def refine(self, shape: tuple[int, int]) -> Sky:
-        """The same sky on a finer grid of the same extent."""
+        """Return the same sky on a finer grid of the same extent."""
         parts = (self.cloud, self.glow, self.shadow, self.cirrus)
         return Sky(*(np.clip(resample(part, shape), 0, 1.5) for part in parts))
 
 
 def make_sky(view: View, clouds: Clouds, season: Season, rng: np.random.Generator) -> Sky:
-    """The sky over a view: clouds with soft edges, their shadows on the side away from the sun."""
+    """Make clouds with soft edges, their shadows on the side away from the sun, and cirrus."""
     east, south = shadow_offset_m(clouds.base_m, season)
     step = (round(south / view.pixel_m), round(east / view.pixel_m))
     margin = max(abs(step[0]), abs(step[1]))
@@ -94,7 +94,7 @@ def make_sky(view: View, clouds: Clouds, season: Season, rng: np.random.Generato
 
 
 def shadow_offset_m(base_m: float, season: Season) -> tuple[float, float]:
-    """How far east and south of a cloud at this height its shadow lies.
+    """Return how far east and south of a cloud at this height its shadow lies.
 
     Example:
         >>> from stacchip.demo.landscape.surface import Season
@@ -108,7 +108,7 @@ def shadow_offset_m(base_m: float, season: Season) -> tuple[float, float]:
 
 
 def _spin_cirrus(view: View, clouds: Clouds, rng: np.random.Generator) -> Field:
-    """Long thin streaks, drawn out from east to west."""
+    """Make long thin streaks from east to west."""
     height, width = view.shape
     streaks = fractal_noise(rng, (height, max(width // 3, 8)), 3200 / view.pixel_m, 6, 0.62)
     place = smooth_noise(rng, view.shape, 11000 / view.pixel_m)
