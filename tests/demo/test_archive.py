@@ -1,4 +1,4 @@
-"""The archive as a whole: what a newcomer's first index is made from."""
+"""The archive as a whole, from which a newcomer makes a first index."""
 
 from __future__ import annotations
 
@@ -60,12 +60,11 @@ def test_another_seed_makes_another_landscape(archive: Path, tmp_path: Path) -> 
     for path in paths:
         other = archive / path.relative_to(tmp_path)
         assert json.loads(path.read_text())["id"] == json.loads(other.read_text())["id"]
-    changed = {
-        name for name, told in hash_files(tmp_path).items() if told != hash_files(archive)[name]
-    }
-    assert changed >= {name for name in hash_files(archive) if name.lower().endswith(".tif")}
+    before = hash_files(archive)
+    changed = {name for name, digest in hash_files(tmp_path).items() if digest != before[name]}
+    assert changed >= {name for name in before if name.lower().endswith(".tif")}
 
-    # and progress was told on the way: each part from none of its steps to all of them
+    # and progress was reported: each part from none of its steps to all of them
     parts = list(dict.fromkeys(name for name, _, _ in steps))
     assert parts == ["landscape", "Sentinel-2", "Landsat", "NAIP"]
     for part in parts:
@@ -124,6 +123,50 @@ def test_sources_recognise_the_items(item_path: Path) -> None:
         assert source.qa_asset(item) in {"scl", "qa_pixel"}
 
 
+def test_the_items_projection_equals_the_files_header(item_path: Path) -> None:
+    """As plain JSON, without stacchip's own reading of items."""
+    item = json.loads(item_path.read_text())
+    rasters = {key: asset for key, asset in item["assets"].items() if "geotiff" in asset["type"]}
+    assert rasters
+    for key, asset in rasters.items():
+        said = {**item["properties"], **asset}
+        code = said.get("proj:code") or f"EPSG:{said['proj:epsg']}"
+        with rasterio.open(item_path.parent / asset["href"]) as dataset:
+            assert dataset.crs.to_string() == code, key
+            assert list(dataset.shape) == said["proj:shape"], key
+            assert list(dataset.transform)[:6] == said["proj:transform"], key
+            for band in asset.get("raster:bands", ()):
+                assert band["data_type"] == dataset.dtypes[0], key
+                assert band["nodata"] == dataset.nodata, key
+                assert band["spatial_resolution"] == dataset.res[0], key
+
+
+def test_items_declare_the_extensions_that_they_use(item_path: Path) -> None:
+    item = json.loads(item_path.read_text())
+    prefixes = {
+        name.split(":")[0]
+        for fields in (item["properties"], *item["assets"].values())
+        for name in fields
+        if ":" in name
+    }
+    names = {"proj": "projection"}
+    declared = {url.split("/")[3] for url in item["stac_extensions"]}
+    known = prefixes - {"s2", "landsat", "naip"}  # vendors' own fields
+    assert {names.get(prefix, prefix) for prefix in known} <= declared
+    version = {"proj:epsg": "v1", "proj:code": "v2"}
+    (projection,) = (url for url in item["stac_extensions"] if "/projection/" in url)
+    (code,) = (name for name in version if name in item["properties"])
+    assert f"/{version[code]}." in projection
+
+
+def test_footprints_run_counter_clockwise(item_path: Path) -> None:
+    """As RFC 7946 wants it."""
+    item = json.loads(item_path.read_text())
+    ring = shapely.LinearRing(item["geometry"]["coordinates"][0])
+    assert ring.is_ccw
+    assert item["geometry"]["coordinates"][0][0] == item["geometry"]["coordinates"][0][-1]
+
+
 def test_metadata_agree_with_the_files(item_path: Path) -> None:
     item = pystac.Item.from_file(str(item_path))
     infos = read_assets(item)
@@ -160,7 +203,7 @@ def test_geometry_covers_the_data_and_little_else(item_path: Path) -> None:
     footprint = geom.Geometry(item.geometry, "OGC:CRS84").to_crs(dataset.crs.to_wkt()).geom
     rows, cols = np.nonzero(valid)
     for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        # by a metre, since a side between two points is straight in degrees, not in UTM
+        # a metre of tolerance: a side between two points is straight in degrees, not in UTM
         x, y = dataset.transform * (cols + right, rows + down)
         assert shapely.contains_xy(shapely.buffer(footprint, 1.0), x, y).all()
     area = valid.sum() * abs(dataset.transform.determinant)
@@ -176,4 +219,5 @@ def test_thumbnails_are_pictures(item_path: Path) -> None:
     asset = item.assets.get("thumbnail") or item.assets["rendered_preview"]
     with Image.open(asset.get_absolute_href() or "") as picture:
         assert picture.mode == "RGB"
+        assert 256 <= max(picture.size) < 512
         assert np.asarray(picture).std() > 10

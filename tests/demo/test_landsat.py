@@ -10,6 +10,7 @@ import pytest
 import rasterio
 
 from stacchip.demo import landsat as ls
+from stacchip.demo.landscape import COVERS, WATER, Landscape
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +76,34 @@ def test_dilated_cloud_lies_around_clouds(quality: np.ndarray) -> None:
 
 
 def test_cloud_cover_is_the_share_of_the_cloud_bit(landsat: Path, quality: np.ndarray) -> None:
-    told = json.loads(landsat.read_text())["properties"]["eo:cloud_cover"]
+    cover = json.loads(landsat.read_text())["properties"]["eo:cloud_cover"]
     seen = quality[~has(quality, 0)]
-    assert told == pytest.approx(100 * has(seen, 3).mean(), abs=0.005)
-    assert 1 < told < 60
+    assert cover == pytest.approx(100 * has(seen, 3).mean(), abs=0.005)
+    assert 1 < cover < 60
+
+
+def test_bits_agree_with_the_sky_and_the_ground_that_were_drawn(landscape: Landscape) -> None:
+    scene = ls.look_down(landscape, ls.SMALL, seed=0)
+    *_, quality = ls.draw(landscape, ls.SMALL, 0)
+    seen = ~has(quality, 0)
+    cloud, cloudless = has(quality, 3), seen & ~has(quality, 3)
+    for opacity, flagged, among in (
+        (scene.sky.cloud, cloud, seen),
+        (scene.sky.shadow, has(quality, 4), cloudless),
+        (scene.sky.cirrus, has(quality, 2), seen),
+    ):
+        others = among & ~flagged
+        assert flagged.sum() > 20
+        assert opacity[flagged].min() > opacity[others].max()
+    # cloud confidence rises with opacity
+    sure, maybe, clear = (seen & (confidence(quality, 8) == level) for level in (3, 2, 1))
+    assert scene.sky.cloud[sure].min() > scene.sky.cloud[maybe].max()
+    assert scene.sky.cloud[maybe].min() > scene.sky.cloud[clear].max()
+    cover = np.array(COVERS)[scene.surface.dominant()]
+    np.testing.assert_array_equal(has(quality, 5) & seen, cloudless & (cover == "snow"))
+    water = cloudless & np.isin(cover, WATER)
+    assert not (has(quality, 7) & ~water).any()
+    assert (has(quality, 7) & water).sum() > 0.7 * water.sum()
 
 
 def test_reflectances_follow_from_scale_and_offset(landsat: Path, quality: np.ndarray) -> None:

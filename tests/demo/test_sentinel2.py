@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import rasterio
 
 from stacchip.demo import sentinel2 as s2
 from stacchip.demo.frame import contains_centres, outline
-from stacchip.demo.landscape import Landscape, View
+from stacchip.demo.landscape import COVERS, WATER, Landscape, View
 from stacchip.demo.landscape.weather import shadow_offset_m
 from stacchip.demo.observation import Observation
 
@@ -87,12 +87,48 @@ def test_cloud_cover_is_the_share_of_cloudy_classes(sentinel2: Path) -> None:
         100 * (classes == 0).mean(), abs=1e-6
     )
     parts = ("cloud_shadow", "vegetation", "not_vegetated", "water", "unclassified", "snow_ice")
-    told = sum(properties[f"s2:{part}_percentage"] for part in parts)
+    total = sum(properties[f"s2:{part}_percentage"] for part in parts)
     dark = 100 * (seen == 2).mean()
-    assert told + properties["eo:cloud_cover"] + dark == pytest.approx(100, abs=1e-4)
+    assert total + properties["eo:cloud_cover"] + dark == pytest.approx(100, abs=1e-4)
 
 
-def test_classes_tell_what_the_bands_show(sentinel2: Path) -> None:
+def test_classes_agree_with_the_clouds_that_were_drawn(
+    landscape: Landscape, scene: Observation
+) -> None:
+    """The more opaque the cloud, the surer the class; shadow and cirrus only without cloud."""
+    *_, classes = s2.draw(landscape, VIEW, 0)
+    seen = classes != s2.NODATA
+    sky = {
+        name: getattr(scene.sky, name).reshape(192, 2, 192, 2).mean(axis=(1, 3))
+        for name in ("cloud", "cirrus", "shadow")
+    }
+
+    def opacity(name: str, *numbers: int) -> np.ndarray:
+        chosen = np.isin(classes, numbers)
+        assert chosen.sum() > 20, numbers
+        return sky[name][chosen]
+
+    rest = (s2.DARK, s2.SHADOW, s2.VEGETATION, s2.BARE, s2.WATER, s2.SNOW)
+    ladder = [(s2.CLOUD_HIGH,), (s2.CLOUD_MEDIUM,), (s2.UNCLASSIFIED,), (s2.CIRRUS, *rest)]
+    for surer, less_sure in pairwise(ladder):
+        assert opacity("cloud", *surer).min() >= opacity("cloud", *less_sure).max() - 1e-6
+    assert opacity("cirrus", s2.CIRRUS).min() >= sky["cirrus"][np.isin(classes, rest)].max() - 1e-6
+    unshaded = (s2.VEGETATION, s2.BARE, s2.WATER)
+    assert opacity("shadow", s2.SHADOW).min() >= opacity("shadow", *unshaded).max() - 1e-6
+    assert seen.mean() > 0.8
+
+
+def test_classes_of_clear_ground_are_those_of_its_cover(
+    landscape: Landscape, scene: Observation
+) -> None:
+    *_, classes = s2.draw(landscape, VIEW, 0)
+    cover = np.array(COVERS)[scene.surface.dominant()[::2, ::2]]
+    assert np.isin(cover[classes == s2.WATER], WATER).all()
+    assert not np.isin(cover[classes == s2.VEGETATION], [*WATER, "snow", "asphalt"]).any()
+    assert np.isin(["pale soil", "asphalt"], cover[classes == s2.BARE]).any()
+
+
+def test_classes_show_in_the_bands(sentinel2: Path) -> None:
     classes = read(sentinel2, "SCL")
     red, nir = (
         read(sentinel2, name)[::2, ::2].astype(np.float64) / 10000 for name in ("B04", "B08")
