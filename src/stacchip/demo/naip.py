@@ -20,6 +20,7 @@ from stacchip.demo.landscape import (
     furnish,
     look,
     shine,
+    spread,
 )
 from stacchip.demo.sensor import File, Sensor
 
@@ -95,16 +96,15 @@ def _draw_furrows(surface: Surface, use: LandUse) -> None:
     """Draw rows of crops and the tracks of machines."""
     view = surface.view
     farmed = np.flatnonzero(use.parcels.seen_in(view) & FARMED[use.use])
-    rings = use.parcels.rings
-    place = view.draw_areas(rings[parcel] for parcel in farmed)
-    angle = np.concatenate([[0], use.parcels.angle[farmed]]).astype(np.float32)
-    depth = np.concatenate([[0], 0.03 + 0.09 * (use.edge[farmed] * 7 % 1)]).astype(np.float32)
+    place = view.draw_areas(use.parcels.rings[parcel] for parcel in farmed)
+    angle = spread(use.parcels.angle[farmed], place)
+    depth = spread(0.03 + 0.09 * (use.edge[farmed] * 7 % 1), place)
     y, x = (np.arange(size, dtype=np.float32) * np.float32(view.pixel_m) for size in view.shape)
-    across = np.cos(angle)[place] * y[:, None] - np.sin(angle)[place] * x
+    across = np.cos(angle) * y[:, None] - np.sin(angle) * x
     rows = np.sin(across * np.float32(2 * np.pi / 3.1))
     tracks = np.abs(across % 27 - 13.5) % 27
     wheels = (np.abs(tracks - 1.0) < 0.35) & (place > 0)
-    surface.light *= 1 + depth[place] * rows
+    surface.light *= 1 + depth * rows
     surface.light *= np.where(wheels, np.float32(0.86), np.float32(1))
 
 

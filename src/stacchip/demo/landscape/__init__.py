@@ -35,6 +35,7 @@ from stacchip.demo.landscape.landscape import (
     settle,
 )
 from stacchip.demo.landscape.noise import Field, blur
+from stacchip.demo.landscape.parcels import spread
 from stacchip.demo.landscape.roads import Town
 from stacchip.demo.landscape.settlement import furnish
 from stacchip.demo.landscape.spectra import BARE, COVER, COVERS, FARMED, WATER
@@ -75,4 +76,5 @@ __all__ = [
     "make_sky",
     "settle",
     "shine",
+    "spread",
 ]

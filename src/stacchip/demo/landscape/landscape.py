@@ -229,18 +229,16 @@ def _build_blocks(
     rng: np.random.Generator,
 ) -> tuple[Parcels, NDArray[np.int64]]:
     """Turn the parcels of a town into blocks, denser towards its centre."""
-    centres = np.array([town.centre for town in towns])
-    radii = np.array([town.radius_m for town in towns])
-    far = np.hypot(*(parcels.centres[:, None] - centres).T).T / radii
-    built = far.min(axis=1) * np.exp(rng.normal(0, 0.2, len(parcels))) < 1
+    farness = _farness(parcels.centres, towns) * np.exp(rng.normal(0, 0.2, len(parcels)))
+    built = farness < 1
     blocks, origin = divide(
         parcels.outlines[built], parcels.angle[built], np.full(built.sum(), 9e3), rng
     )
     dry = (_at(ground.coast, blocks.centres) > 120) & (_at(ground.lake, blocks.centres) < -2)
     blocks, origin = blocks.select(dry), origin[dry]
-    nearness = (np.hypot(*(blocks.centres[:, None] - centres).T).T / radii).min(axis=1)
     chance = rng.random(len(blocks))
-    kind = np.where(nearness + 0.25 * chance < 0.45, USE["old town"], USE["houses"])
+    old = _farness(blocks.centres, towns) + 0.25 * chance < 0.45
+    kind = np.where(old, USE["old town"], USE["houses"])
     kind[chance < 0.07] = USE["park"]
     kind[rng.random(built.sum())[origin] < 0.06] = USE["works"]
     rest = parcels.select(~built)
@@ -249,3 +247,12 @@ def _build_blocks(
         np.concatenate([rest.angle, blocks.angle]),
     )
     return joined, np.concatenate([use[~built], kind])
+
+
+def _farness(points: NDArray[np.float64], towns: list[Town]) -> NDArray[np.float64]:
+    """Return the distance of points from the nearest town, in radii of that town, (n,)."""
+    centres = np.array([town.centre for town in towns])
+    radii = np.array([town.radius_m for town in towns])
+    farness = np.hypot(*(points[:, None] - centres).T).T / radii
+    nearest: NDArray[np.float64] = farness.min(axis=1)
+    return nearest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stacchip.demo.landscape.view import EXTENT_M
 
 if TYPE_CHECKING:
+    from stacchip.demo.landscape.noise import Field
     from stacchip.demo.landscape.view import Points, View
 
 _DISTRICTS_ACROSS = 15
@@ -60,6 +61,11 @@ class Parcels:
     def select(self, chosen: NDArray[np.bool_]) -> Parcels:
         """Return the parcels for which `chosen` is True."""
         return Parcels(self.outlines[chosen], self.angle[chosen])
+
+
+def spread(values: NDArray[Any], place: NDArray[np.int32], outside: float = 0.0) -> Field:
+    """Return values of parcels on the pixels that `View.draw_areas` numbered, (y, x), float32."""
+    return np.concatenate([[outside], values]).astype(np.float32)[place]
 
 
 def split_rectangles(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stacchip.demo.landscape.landscape import HEDGED, TRACKED, Ground, Landscape, LandUse
 from stacchip.demo.landscape.noise import Field, fractal_noise, smooth_noise, smoothstep
+from stacchip.demo.landscape.parcels import spread
 from stacchip.demo.landscape.spectra import (
     BARE,
     BUILT,
@@ -174,19 +175,18 @@ def _work_parcels(surface: Surface, use: LandUse, season: Season, rng: np.random
     """Give each parcel the cover of its use, its own tone and vigour, and furrows if farmed."""
     view = surface.view
     drawn = np.flatnonzero(use.parcels.seen_in(view) & (use.use != USE["natural"]))
-    rings = use.parcels.rings
-    place = view.draw_areas(rings[parcel] for parcel in drawn)
+    place = view.draw_areas(use.parcels.rings[parcel] for parcel in drawn)
     covers = np.array(
         [COVER[by_season[SEASONS.index(season.name)]] for by_season in USES.values()], np.uint8
     )
-    covered = np.concatenate([[0], covers[use.use[drawn]]]).astype(np.uint8)
-    np.copyto(surface.main, covered[place], where=place > 0)
-    surface.vigour += np.concatenate([[0], use.vigour[drawn]]).astype(np.float32)[place]
-    surface.light *= np.concatenate([[1], use.tone[drawn]]).astype(np.float32)[place]
+    cover = spread(covers[use.use[drawn]], place)
+    np.copyto(surface.main, cover.astype(np.uint8), where=place > 0)
+    surface.vigour += spread(use.vigour[drawn], place)
+    surface.light *= spread(use.tone[drawn], place, outside=1)
     ploughed = FARMED[use.use[drawn]] / 9.0  # a strip of 9 m, the width of a machine
     angle = use.parcels.angle[drawn]
-    across_x = np.concatenate([[0], -np.sin(angle) * ploughed]).astype(np.float32)[place]
-    across_y = np.concatenate([[0], np.cos(angle) * ploughed]).astype(np.float32)[place]
+    across_x = spread(-np.sin(angle) * ploughed, place)
+    across_y = spread(np.cos(angle) * ploughed, place)
     across_x *= np.arange(view.shape[1], dtype=np.float32) * np.float32(view.pixel_m)
     across_y *= (np.arange(view.shape[0], dtype=np.float32) * np.float32(view.pixel_m))[:, None]
     strip = (across_x + across_y).astype(np.int32)
