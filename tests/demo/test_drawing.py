@@ -140,6 +140,10 @@ def test_a_clear_sky_changes_nothing_and_a_cloud_hides_all(band: str) -> None:
     shaded = Sky(fill(shape, 0), fill(shape, 1), fill(shape, 1), fill(shape, 0))
     assert (shaded.veil(ground, band) < 0.5 * ground).all()
     assert (shaded.veil(ground, band) > 0).all()
+    hazy = Sky(fill(shape, 0), fill(shape, 1), fill(shape, 0), fill(shape, 0.5))
+    dark = fill(shape, 0.02)
+    assert (dark < hazy.veil(dark, band)).all(), "cirrus brightens what is dark"
+    assert (hazy.veil(dark, band) < thick.veil(dark, band)).all()
     assert ground.max() == ground.min() == np.float32(0.2), "the ground itself does not change"
 
 
