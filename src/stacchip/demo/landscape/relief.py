@@ -23,7 +23,7 @@ Cells = NDArray[np.int64]
 _NEIGHBOURS = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
 
 _STAGES = ((8, 120, 0.3, 60), (4, 50, 0.42, 40), (2, 18, 0.6, 20))
-"""How a relief grows: cells of the landscape along a cell of the stage's grid, steps of erosion,
+"""Stages of growth: cells of the landscape along a cell of the stage's grid, steps of erosion,
 creep (see `erode`), and the height in metres of the random hills that the stage begins with."""
 
 
