@@ -2,33 +2,33 @@
 
 ```
 StacchipError
-├── UsageError (ValueError)               an argument that cannot be right
-├── ItemError (ValueError)                a STAC item that lacks or contradicts something
-│   ├── MissingMetadata                     a field that is needed is absent
-│   └── InvalidMetadata                     a field that is there cannot be right
-├── ItemNotFound (LookupError)            an item id that nothing at hand resolves
-├── AssetNotFound (LookupError)           an asset key that the item does not have
-├── SourceNotFound (LookupError)          no source of that name
-├── SourceError (ValueError)              a source that contradicts itself or another
-├── ChipNotFound (LookupError)            no such chip in the index or grid
-│   └── ChipOutOfRange (IndexError)         a position past the end
-├── AmbiguousChip (LookupError)           more than one chip answers to what was asked
-├── IndexFormatError (ValueError)         a table that is no chip index
-├── DuplicateChips (ValueError)           two rows with the same key
+├── UsageError (ValueError)               an argument is wrong
+├── ItemError (ValueError)                a STAC item lacks something, or contradicts itself
+│   ├── MissingMetadata                     a required field is missing
+│   └── InvalidMetadata                     a field has an impossible value
+├── ItemNotFound (LookupError)            no item is known by that id
+├── AssetNotFound (LookupError)           the item has no asset of that key
+├── SourceNotFound (LookupError)          no source has that name
+├── SourceError (ValueError)              a source contradicts itself or another
+├── ChipNotFound (LookupError)            the index or grid has no such chip
+│   └── ChipOutOfRange (IndexError)         a position is past the end
+├── AmbiguousChip (LookupError)           more than one chip matches
+├── IndexFormatError (ValueError)         a table or file is not a chip index
+├── DuplicateChips (ValueError)           two rows have the same key
 ├── GridMismatch (ValueError)             a file's grid contradicts the index's
-├── RasterError (OSError)                 a file whose pixels cannot be had
-│   ├── NotARaster                          it is no raster at all, or its header is broken
+├── RasterError (OSError)                 the pixels of a file cannot be read or written
+│   ├── NotARaster                          the file is not a raster, or its header is broken
 │   ├── CorruptBlock                        one block cannot be decoded
-│   └── UnsupportedRaster                   it is sound, and no reader of ours knows it
-└── StorageError (OSError)                bytes that could not be had
-    ├── ObjectNotFound (FileNotFoundError)  nothing is at that address
-    ├── AccessDenied (PermissionError)      credentials are missing or refused
-    ├── StorageTimeout (TimeoutError)       the wall-clock limit passed
-    └── AssetChanged                        the file is not the one whose header is at hand
+│   └── UnsupportedRaster                   the file is sound, but no reader here supports it
+└── StorageError (OSError)                bytes could not be read or written
+    ├── ObjectNotFound (FileNotFoundError)  there is nothing at that address
+    ├── AccessDenied (PermissionError)      credentials are missing or were refused
+    ├── StorageTimeout (TimeoutError)       the time limit passed
+    └── AssetChanged                        the file is not the version that was read before
 ```
 
 Facts are attributes (`item_id`, `asset`, `href`, `block`, `status`), so that a program can act on
-them; the message says what was wrong, where, and what to do. An href in an error has passed
+them. The message says what was wrong, where, and what to do. Every href in an error has passed
 `stacchip.storage.redact`: it carries no signature and no credential.
 """
 
@@ -37,7 +37,7 @@ from __future__ import annotations
 from typing import Any, Literal, TypeVar
 
 Errors = Literal["raise", "skip"]
-"""How a function that handles many things treats one that fails: it raises, or leaves it out."""
+"""What a function that handles many things does if one fails: raise, or skip and report it."""
 
 
 class StacchipError(Exception):
@@ -45,7 +45,7 @@ class StacchipError(Exception):
 
     Args:
         message: What was wrong, where, and what to do.
-        **facts: What a program may want to know; each becomes an attribute, and `facts` keeps them.
+        **facts: Facts for programs; each becomes an attribute, and `facts` holds them all.
     """
 
     def __init__(self, message: str, **facts: Any) -> None:
@@ -63,16 +63,16 @@ class StacchipError(Exception):
 
 
 def _rebuild(kind: type[StacchipError], message: str, facts: dict[str, Any]) -> StacchipError:
-    """Unpickle an error: worker processes hand theirs to the parent."""
+    """Unpickle an error that a worker process raised."""
     return kind(message, **facts)
 
 
 class UsageError(StacchipError, ValueError):
-    """An argument that cannot be right."""
+    """An argument is wrong."""
 
 
 class ItemError(StacchipError, ValueError):
-    """A STAC item that lacks or contradicts something: `item_id`, `asset`, `field`."""
+    """A STAC item lacks something, or contradicts itself: `item_id`, `asset`, `field`."""
 
     item_id: str | None = None
     asset: str | None = None
@@ -80,56 +80,56 @@ class ItemError(StacchipError, ValueError):
 
 
 class MissingMetadata(ItemError):
-    """A field of an item that is needed is absent: `item_id`, `asset`, `field`."""
+    """A required field of an item is missing: `item_id`, `asset`, `field`."""
 
 
 class InvalidMetadata(ItemError):
-    """A field of an item is there and cannot be right: `item_id`, `asset`, `field`."""
+    """A field of an item has an impossible value: `item_id`, `asset`, `field`."""
 
 
 class ItemNotFound(StacchipError, LookupError):
-    """An item id that nothing at hand resolves: `item_id`."""
+    """No item is known by that id: `item_id`."""
 
     item_id: str | None = None
 
 
 class AssetNotFound(StacchipError, LookupError):
-    """An asset key that the item does not have: `item_id`, `asset`."""
+    """The item has no asset of that key: `item_id`, `asset`."""
 
     item_id: str | None = None
     asset: str | None = None
 
 
 class SourceNotFound(StacchipError, LookupError):
-    """No source of that name is registered."""
+    """No source is registered under that name."""
 
 
 class SourceError(StacchipError, ValueError):
-    """A source that contradicts itself or another of the same name."""
+    """A source contradicts itself, or another of the same name."""
 
 
 class ChipNotFound(StacchipError, LookupError):
-    """No such chip in the index or grid: `item_id`, `x`, `y`, where they are known."""
+    """The index or grid has no such chip: `item_id`, and `x`, `y` if they are known."""
 
     item_id: str | None = None
 
 
 class ChipOutOfRange(ChipNotFound, IndexError):
-    """A position past the end of the chips."""
+    """A position is past the end of the chips."""
 
 
 class AmbiguousChip(StacchipError, LookupError):
-    """More than one chip answers to what was asked."""
+    """More than one chip matches."""
 
 
 class IndexFormatError(StacchipError, ValueError):
-    """A table or file that is no chip index: `href`, where it is a file."""
+    """A table or file is not a chip index: `href`, if it is a file."""
 
     href: str | None = None
 
 
 class DuplicateChips(StacchipError, ValueError):
-    """Two rows of an index with the same key."""
+    """Two rows of an index have the same key."""
 
 
 class GridMismatch(StacchipError, ValueError):
@@ -141,33 +141,33 @@ class GridMismatch(StacchipError, ValueError):
 
 
 class RasterError(StacchipError, OSError):
-    """A file whose pixels cannot be had: `href`, and `block` as (band, row, column) of blocks."""
+    """The pixels of a file cannot be read or written: `href`, `block` as (band, row, column)."""
 
     href: str | None = None
     block: tuple[int, int, int] | None = None
 
 
 class NotARaster(RasterError):
-    """A file that is no raster at all, or whose header is broken: `href`."""
+    """The file is not a raster, or its header is broken: `href`."""
 
 
 class CorruptBlock(RasterError):
-    """One block of a file that cannot be decoded: `href`, `block`."""
+    """One block of a file cannot be decoded: `href`, `block`."""
 
 
 class UnsupportedRaster(RasterError):
-    """A sound file that no reader of ours knows: `href`."""
+    """The file is sound, but no reader here supports it: `href`."""
 
 
 class StorageError(StacchipError, OSError):
-    """Bytes that could not be had or written: `href`, `status` (HTTP), where there was one."""
+    """Bytes could not be read or written: `href`, and the HTTP `status` if there was one."""
 
     href: str | None = None
     status: int | None = None
 
 
 class ObjectNotFound(StorageError, FileNotFoundError):
-    """Nothing is at that address: `href`."""
+    """There is nothing at that address: `href`."""
 
 
 class AccessDenied(StorageError, PermissionError):
@@ -175,20 +175,26 @@ class AccessDenied(StorageError, PermissionError):
 
 
 class StorageTimeout(StorageError, TimeoutError):
-    """The wall-clock limit passed before the bytes came: `href`."""
+    """The time limit passed before the bytes came: `href`."""
 
 
 class AssetChanged(StorageError):
-    """The file is not the one whose header is at hand: `href`, `expected`, `found`."""
+    """The file is not the version that was read before: `href`, `expected`, `found`."""
 
 
 E = TypeVar("E", bound=StacchipError)
 
 
 def attribute(error: E, item_id: str, asset: str | None = None) -> E:
-    """The same error, its message and facts naming item and asset (if it is one's) too.
+    """Return the same error with the item and asset in its message and facts.
 
-    Raise it `from` the error given. One that names its item already is given back as it is.
+    Raise the result `from` the error given. An error that already names its item is returned
+    unchanged.
+
+    Args:
+        error: An error raised while reading a file.
+        item_id: The item of the file.
+        asset: The asset of the file; None if the error concerns the whole item.
 
     Example:
         >>> error = attribute(ObjectNotFound("Nothing is at a.tif.", href="a.tif"), "S2A", "red")

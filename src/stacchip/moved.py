@@ -1,8 +1,8 @@
-"""Modules under the addresses that they had before the folders followed the flow of data.
+"""Old addresses of modules, from before the folders followed the flow of data.
 
-Pickles and indexes name the module of a class, and a user may have imported a module by its
-address. Both go on working: an import of an old address gives the module that took its place.
-Only modules that moved stand here. New code imports from the new address.
+Pickles and indexes name the module of a class, and users may import a module by its address. Both
+keep working: importing an old address gives the module that took its place. The table lists only
+modules that moved. New code imports from the new address.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ MOVED = {
     "stream.speed": "stream.read.decode_speed",
     "stream.visits": "stream.plan.visits",
 }
-"""The old address of each module to its new one, both below `stacchip`."""
+"""Old address to new address, both below `stacchip`."""
 
 
 def new_address(name: str) -> str | None:
@@ -143,9 +143,10 @@ def new_address(name: str) -> str | None:
 
 
 class _Finder:
-    """Finds a module that has moved, under its old address.
+    """Finds modules that moved by their old address.
 
-    It is no subclass of `importlib.abc`, whose import would double the time of `import stacchip`.
+    It is not a subclass of anything in `importlib.abc`: importing that would double the time that
+    `import stacchip` takes.
     """
 
     def find_spec(
@@ -162,20 +163,20 @@ class _Finder:
         )
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Leave it to the import system."""
+        """Let the import system create the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         spec = module.__spec__
         if spec is not None and spec.loader_state is not None:
-            # the import system takes what stands here for the module that it asked for
+            # the import system returns what it finds here after this call
             sys.modules[spec.name] = import_module(spec.loader_state)
 
 
 def install() -> None:
-    """Let old addresses be imported; called once, by `import stacchip`.
+    """Make old addresses importable; `import stacchip` calls this once.
 
-    The finder comes first: the folder of a package that moved as a whole would otherwise offer its
-    modules a second time, under their old addresses.
+    The finder is the first one asked. Otherwise the ordinary finder would import the modules of a
+    package that moved a second time, under their old addresses.
     """
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
