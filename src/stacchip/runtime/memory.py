@@ -1,7 +1,7 @@
-"""Memory that is used again and again: for what stores send, for decoded blocks and for batches.
+"""Memory that is used again: for bytes from stores, for decoded blocks, and for batches.
 
-Fresh memory costs 0.8 ms for a megabyte (measured on a virtual machine): for a batch of 64 chips
-as much as copying them does, and for a block a sixth of its decoding.
+Fresh memory costs 0.8 ms a megabyte (measured on a virtual machine). For a batch of 64 chips that
+is as much as copying them, and for a block a sixth of decoding it.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# numpy asks for huge pages from 4 MB on, which come seven times as fast
+# from 4 MB on, numpy asks for huge pages, which come seven times as fast
 _SLAB_BYTES = 32 << 20
-# of the memory that is kept, a slab takes at most one part of so many
+# a slab takes at most this part of the memory that is kept: 1/32
 _SLABS = 32
 _LEAST_STEP = 64
-# three batches of 64 chips of 11 bands of 256 px, with what is valid
+# three batches of 64 chips of 11 bands of 256 px, with their valid pixels
 _MOST_BYTES = 512 << 20
 
 
 def _round_up(size: int) -> int:
-    """The next of eight sizes between two powers of two: sizes that are near share memory."""
+    """Round up to one of eight sizes between powers of two: similar sizes then share memory."""
     step = max(_LEAST_STEP, 1 << max(0, (size - 1).bit_length() - 4))
     return max(1, -(-size // step)) * step
 
 
 class MemoryPool:
-    """Buffers of a few sizes, given back by those who are done with them.
+    """Buffers of a few sizes, which come back when they are no longer needed.
 
-    It holds no lock: buffers come back from finalizers, which run anywhere.
+    The pool holds no lock: buffers come back from finalizers, which may run at any moment.
 
     Args:
-        most_bytes: How much it keeps for later. Where more is needed at once there is more.
-        slab_bytes: Small buffers are made several at once, in slabs of so many bytes; 0 makes each
-            by itself, which takes less memory where few are needed.
+        most_bytes: The memory to keep for later. The pool hands out more if more is needed at once.
+        slab_bytes: Small buffers are made several at once, in slabs of this size; 0 makes each one
+            by itself, which takes less memory if few are needed.
     """
 
     def __init__(self, most_bytes: int = _MOST_BYTES, slab_bytes: int = _SLAB_BYTES) -> None:
@@ -53,7 +53,7 @@ class MemoryPool:
         self._used: dict[int, int] = {}  # by size, when one was last taken
 
     def take(self, size: int) -> NDArray[np.uint8]:
-        """A buffer of `size` bytes or some more; what is in it is anything."""
+        """Return a buffer of `size` bytes or slightly more; its content is undefined."""
         size = _round_up(size)
         self._used[size] = next(self._number)
         try:
@@ -69,16 +69,16 @@ class MemoryPool:
         return slab[:size]
 
     def _make_room(self, more: int) -> None:
-        """Free idle slabs, those of sizes least recently used first, until so many bytes fit."""
+        """Free idle slabs, the least recently used sizes first, until `more` bytes fit."""
         for size in sorted(self._idle.copy(), key=lambda size: self._used.get(size, 0)):
             if self._held_bytes() + more <= self._most_bytes:
                 return
             self._free_slabs(size)
 
     def _held_bytes(self) -> int:
-        """The bytes of all slabs, also of those whose buffers are all in use."""
+        """Return the bytes of all slabs, including those whose buffers are all in use."""
         total = 0
-        for number, reference in self._slabs.copy().items():  # at once: other threads change it
+        for number, reference in self._slabs.copy().items():  # a copy: other threads change it
             slab = reference()
             if slab is None:
                 self._slabs.pop(number, None)
@@ -87,10 +87,10 @@ class MemoryPool:
         return total
 
     def _free_slabs(self, size: int) -> None:
-        """Let go of the slabs of this size of which no buffer is in use."""
+        """Free the slabs of this size that have no buffer in use."""
         idle = self._idle[size]
         by_slab: defaultdict[int, list[NDArray[np.uint8]]] = defaultdict(list)
-        with suppress(IndexError):  # one by one: other threads take and give back meanwhile
+        with suppress(IndexError):  # one by one: other threads take and give back buffers meanwhile
             while True:
                 buffer = idle.pop()
                 by_slab[id(buffer.base)].append(buffer)
@@ -99,13 +99,13 @@ class MemoryPool:
                 idle.extend(buffers)
 
     def give_back(self, buffer: NDArray[np.uint8]) -> None:
-        """Have a buffer back that nobody looks at any more."""
+        """Take back an unused buffer."""
         self._idle.setdefault(len(buffer), deque()).append(buffer)
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """An array, not filled, whose memory comes back when it and all its views are gone."""
+        """Return an unfilled array; its memory comes back when it and all its views are gone."""
         buffer = self.take(math.prod(shape) * dtype.itemsize)
-        # the base of all views: numpy looks through arrays, but not through a memoryview
+        # all views have this as their base: numpy looks through arrays, not through a memoryview
         owner = np.frombuffer(buffer.data, np.uint8)
         weakref.finalize(owner, self.give_back, buffer).atexit = False
         return owner[: math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)

@@ -5,6 +5,28 @@ storage = Storage()
 identity = storage.stat("s3://sentinel-cogs/.../B04.tif")
 head = storage.read_range("s3://sentinel-cogs/.../B04.tif", 0, 65536, expect=identity)
 ```
+
+In reading order:
+
+- `storage`: `Storage`, the verbs for every kind of place.
+- `href`, `identity`, `options`: an address, a version of an object, and how to reach it.
+- `aws_profile`: the keys of AWS profiles.
+- `requester`: chooses options, signs, counts; everything remote passes through it.
+- `retry`, `failure`: try again or not, and the error to raise. The docstring of `retry` lists all
+  that is tried again anywhere.
+- `ranges`, `copying`, `remote_file`: join ranges, copy in parts, read an object as a file.
+- `transports/`: one attempt of one request, by kind of place.
+- `s3/`: what only S3 can do, through boto3.
+
+It imports `stacchip.errors` and `stacchip.runtime`, and knows no imagery.
+
+Secrets are removed in one place, `href.redact`, before an href reaches an error, a log or a `repr`;
+`href.unsign` does so for hrefs that are stored. Errors of obstore, urllib3 and boto3 are translated
+and not chained, since their texts may hold keys. Options hide their keys in their `repr`.
+
+To add a kind of place: a module in `transports/` with one function for each verb, a scheme in
+`href.parse_href`, and a branch in each verb of `Storage`. An S3-compatible service needs no code,
+only `StorageOptions(endpoint=...)`.
 """
 
 from stacchip.storage.href import (

@@ -1,4 +1,4 @@
-"""Objects from one place to another, in parts, without holding them whole."""
+"""Read objects in parts, so that they can be copied without being held whole."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PARTS_AHEAD = 3
 def read_parts(
     reader: RangeReader, href: str, first: Blob, size_bytes: int
 ) -> Iterator[memoryview]:
-    """The whole object in parts, of which the next few are fetched while one is used.
+    """Yield a whole object in parts; the next few are fetched while one is used.
 
     Args:
         reader: Reads the object.
-        href: What is read.
-        first: Its first part; every later one must be of the same version.
-        size_bytes: Of the object.
+        href: The object.
+        first: Its first part; every later part must be of the same version.
+        size_bytes: The object's size.
     """
 
     def read_part(start: int) -> memoryview:
@@ -39,7 +39,7 @@ def read_parts(
 
 
 def read_file_parts(path: Path) -> Iterator[bytes]:
-    """A local file in parts."""
+    """Yield a local file in parts."""
     with path.open("rb") as stream:
         while part := stream.read(PART):
             yield part

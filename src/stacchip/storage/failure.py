@@ -1,4 +1,4 @@
-"""What a store's refusals mean: which may be tried again, and which error the others are."""
+"""Judge the refusals of stores: try again, or raise which error."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from stacchip.storage.identity import Identity
 
-# 500 to 504 and 429 as S3, Azure and HTTP (RFC 9110, 15.6) mean them; 408 and the 52x of
-# Cloudflare are time-outs too. 501 and 505 will not change.
+# 429 and 500 to 504 as S3, Azure and HTTP (RFC 9110, 15.6) mean them; 408 and Cloudflare's 52x are
+# time-outs too. 501 and 505 will not change.
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 509, *range(520, 528)})
-# S3 answers 400 where it means "again" or "not you".
+# S3 answers 400 when it means "try again" or "not you".
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 TRANSIENT_CODES = frozenset({"RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable"})
 CREDENTIAL_CODES = frozenset(
@@ -27,12 +27,12 @@ CREDENTIAL_CODES = frozenset(
 
 
 class TransientError(Exception):
-    """One attempt failed and another may succeed. Never reaches a user.
+    """One attempt failed, but another may succeed. Never reaches a user.
 
     Attributes:
-        reason: What happened, free of hrefs and secrets.
-        status: HTTP status, where there was one.
-        retry_after_s: How long the server asked to wait.
+        reason: What happened, without hrefs and secrets.
+        status: HTTP status, if there was one.
+        retry_after_s: How long the server asked to wait, in seconds.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class TransientError(Exception):
 def failure_of_status(
     href: str, status: int, *, code: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Exception:
-    """The exception that an HTTP status stands for.
+    """Return the exception that an HTTP status stands for.
 
     Args:
-        href: Of the object.
+        href: The object.
         status: HTTP status.
         code: The store's own code, such as "SlowDown".
-        headers: Of the answer, names in lower case.
+        headers: Headers of the answer, with names in lower case.
 
     Returns:
         A `TransientError`, or the `StorageError` to raise.
@@ -68,11 +68,11 @@ def failure_of_status(
         return AccessDenied(
             f"Access to {shown} was refused ({text}). {_remedy(href)}", href=shown, status=status
         )
-    return StorageError(f"{shown} could not be had: {text}.", href=shown, status=status)
+    return StorageError(f"The request for {shown} failed: {text}.", href=shown, status=status)
 
 
 def failure_of_change(href: str, expected: Identity | None, found: Identity | None) -> AssetChanged:
-    """The error for a file that is not the one that was expected."""
+    """Return the error for a file that is not the expected version."""
     shown = redact(href)
     was = f" (expected {expected}, found {found})" if expected and found else ""
     return AssetChanged(
@@ -85,7 +85,7 @@ def failure_of_change(href: str, expected: Identity | None, found: Identity | No
 
 
 def describe_status(status: int, code: str | None = None) -> str:
-    """A status in words.
+    """Return a status in words.
 
     Example:
         >>> describe_status(503, "SlowDown")
@@ -99,7 +99,7 @@ def describe_status(status: int, code: str | None = None) -> str:
 
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a `Retry-After` header asks to wait, given as seconds or as a date.
+    """Return the seconds that a `Retry-After` header asks to wait; it holds seconds or a date.
 
     A date is counted from the server's own `Date`, so that clocks need not agree.
 
@@ -123,13 +123,13 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _remedy(href: str) -> str:
-    """What to do where credentials are missing or refused."""
+    """Say what to do if credentials are missing or were refused."""
     location = parse_href(href)
     if location.scheme == "s3":
         return (
             "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or pass them in StorageOptions; "
             "for a public bucket pass skip_signature=True, "
-            "for one whose reader pays requester_pays=True."
+            "for a requester-pays bucket requester_pays=True."
         )
     if location.scheme == "gs":
         return "Set GOOGLE_APPLICATION_CREDENTIALS, or pass skip_signature=True if it is public."
@@ -142,5 +142,5 @@ def _remedy(href: str) -> str:
         return "Check the permissions of the file and its folder."
     return (
         "Pass StorageOptions(headers={'Authorization': ...}), "
-        "or Storage(sign=...) where its URLs are to be signed."
+        "or Storage(sign=...) if its URLs must be signed."
     )

@@ -1,4 +1,4 @@
-"""Addresses: what kind of place an href names, how hrefs join, and how they are shown safely.
+"""Addresses: parse hrefs, join them, and show them without secrets.
 
 An href is a string: a local path, `file://`, `http(s)://`, `s3://bucket/key`, `gs://bucket/key`,
 `az://container/key` or `abfs(s)://container@account.../key`. GDAL's `/vsis3/`, `/vsigs/`, `/vsiaz/`
@@ -22,15 +22,15 @@ OBJECT_SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", 
 AZURE_FILE_SCHEMES = ("abfs", "abfss", "wasb", "wasbs")
 VSI_PREFIXES = {"/vsis3/": "s3://", "/vsigs/": "gs://", "/vsiaz/": "az://", "/vsiadls/": "az://"}
 
-# Query parameters that let the bearer in, or belong to a scheme that does: AWS (SigV4 and the
-# older SigV2), Google, CloudFront, and the tokens and keys of smaller services.
+# Query parameters that grant access, or belong to a scheme that does: AWS (SigV4 and the older
+# SigV2), Google, CloudFront, and the tokens and keys of smaller services.
 SECRET_PARAMETER = re.compile(
     r"(x-amz-|x-goog-|x-ms-).*"
     r"|.*(signature|token|secret|password|passwd|credential|(api|access|subscription)[-_]?key).*"
     r"|sig|auth|authorization|key|code|pwd|pass|policy|expires|key-pair-id|jwt|session",
     re.IGNORECASE,
 )
-# An Azure shared access signature is `sig` and these; alone they say nothing secret.
+# An Azure shared access signature is `sig` and these; without `sig` they are no secret.
 # https://learn.microsoft.com/rest/api/storageservices/create-user-delegation-sas
 AZURE_SAS_PARAMETERS = re.compile(
     r"sv|sr|st|se|sp|sip|spr|ss|srt|skoid|sktid|skt|ske|sks|skv|saoid|suoid|scid|sdd|ses|sig",
@@ -40,13 +40,13 @@ AZURE_SAS_PARAMETERS = re.compile(
 
 @dataclass(frozen=True)
 class Location:
-    """Where an href leads.
+    """The place that an href names.
 
     Attributes:
-        scheme: One of "file", "http", "s3", "gs", "az" ("http" stands for https too).
+        scheme: "file", "http" (also for https), "s3", "gs" or "az".
         root: The bucket or container; "" for files and web addresses.
         key: The key in the bucket, the path of a file, or the whole web address.
-        account: The Azure account, where the href names one.
+        account: The Azure account, if the href names one.
     """
 
     scheme: str
@@ -70,10 +70,10 @@ class Location:
 
 @lru_cache(maxsize=4096)
 def parse_href(href: str) -> Location:
-    """Find out where an href leads.
+    """Parse an href.
 
     Raises:
-        UsageError: The scheme is unknown, or no bucket is named.
+        UsageError: The scheme is unknown, or the href names no bucket.
 
     Example:
         >>> parse_href("s3://sentinel-cogs/a/B04.tif").key
@@ -103,13 +103,13 @@ def parse_href(href: str) -> Location:
         account = host.partition(".")[0] if container else None
         return Location("az", container or root, key, account)
     raise UsageError(
-        f"{redact(href)!r}: no storage is known for {scheme!r}. "
-        "Known are local paths, file, http, https, s3, gs, az and abfs."
+        f"{redact(href)!r} has an unknown scheme, {scheme!r}. "
+        "Use a local path, file, http, https, s3, gs, az or abfs."
     )
 
 
 def _translate_vsi(href: str) -> str:
-    """Turn a path of GDAL's virtual file systems into the href it stands for."""
+    """Translate a path of GDAL's virtual file systems into an href."""
     for prefix, scheme in VSI_PREFIXES.items():
         if href.startswith(prefix):
             return scheme + href.removeprefix(prefix)
@@ -120,11 +120,11 @@ def _translate_vsi(href: str) -> str:
         if "url" in options:
             return options["url"]
     known = ", ".join([*VSI_PREFIXES, "/vsicurl/"])
-    raise UsageError(f"{redact(href)!r} is a GDAL path of a kind that is not read. Known: {known}.")
+    raise UsageError(f"{redact(href)!r} is an unsupported GDAL path. Supported: {known}.")
 
 
 def is_remote(href: str) -> bool:
-    """Whether an href leads anywhere but to a local file.
+    """Return True unless an href names a local file.
 
     Example:
         >>> is_remote("s3://bucket/key"), is_remote("scene/B04.tif"), is_remote("file:///a.tif")
@@ -134,11 +134,11 @@ def is_remote(href: str) -> bool:
 
 
 def join_href(base: str, relative: str) -> str:
-    """Resolve an href that is relative to the document at `base`, as a browser would.
+    """Resolve an href relative to the document at `base`, as a browser would.
 
     Args:
-        base: The href of a document, or of a folder where it ends in "/".
-        relative: An href; one that is absolute is returned as it is.
+        base: The href of a document, or of a folder if it ends in "/".
+        relative: An href; an absolute one is returned unchanged.
 
     Example:
         >>> join_href("s3://bucket/scene/item.json", "./B04.tif")
@@ -160,15 +160,15 @@ def join_href(base: str, relative: str) -> str:
 
 
 def child_href(folder: str, *names: str) -> str:
-    """The href of something below a folder, given by names that may not lead out of it.
+    """Return the href of something below a folder; the names cannot lead out of it.
 
     Args:
-        folder: With or without a trailing "/".
-        *names: Relative paths, such as an item id that a catalogue made up.
+        folder: The folder's href, with or without a trailing "/".
+        *names: Relative paths; they may come from outside, such as an item id of a catalogue.
 
     Raises:
-        UsageError: A name is empty or absolute, or has a part "." or "..", or a character that
-            ends a path or a line.
+        UsageError: A name is empty or absolute, has a part "." or "..", or contains a control
+            character or a backslash.
 
     Example:
         >>> child_href("s3://bucket/index", "sentinel-2-l2a", "index.parquet")
@@ -193,7 +193,7 @@ def child_href(folder: str, *names: str) -> str:
 
 
 def parent_href(href: str) -> str:
-    """The folder that holds `href`, without a trailing "/" and without a query.
+    """Return the folder that holds `href`, without a trailing "/" and without a query.
 
     Example:
         >>> parent_href("s3://bucket/scene/item.json"), parent_href("item.json")
@@ -210,15 +210,15 @@ def parent_href(href: str) -> str:
 
 
 def local_path(href: str) -> Path | None:
-    """The path of a local file, or None where the href is remote."""
+    """Return the path of a local file, or None if the href is remote."""
     location = parse_href(os.fspath(href))
     return Path(location.key) if location.scheme == "file" else None
 
 
 def redact(href: str) -> str:
-    """An href that may be shown: without userinfo, and without a query that carries a secret.
+    """Return an href that may be shown: without userinfo, and without a query that holds a secret.
 
-    The whole query goes where any of its parameters signs or authenticates.
+    If any parameter of the query signs or authenticates, the whole query is removed.
 
     Example:
         >>> redact("https://user:pw@example.com/a.tif?sig=abc&se=2025")
@@ -234,7 +234,7 @@ def redact(href: str) -> str:
 
 
 def unsign(href: str) -> str:
-    """An href that may be stored: without userinfo and signature, other parameters kept.
+    """Return an href that may be stored: without userinfo and signature, with other parameters.
 
     Example:
         >>> unsign("https://a.blob.core.windows.net/c/B04.tif?sv=2024&se=2025&sr=c&sig=abc")
@@ -245,7 +245,7 @@ def unsign(href: str) -> str:
     body, _, query = _strip_userinfo(href).partition("?")
     if not _is_secret(query):
         return _strip_userinfo(href)
-    # the parts as they stand: decoding and encoding again could change what is kept
+    # the parts unchanged: decoding and encoding them again could change what is kept
     parts = [(_name(part), part) for part in re.split(r"[&;]", query.partition("#")[0])]
     is_sas = any(name.lower() == "sig" for name, _ in parts)
     kept = [
@@ -258,17 +258,17 @@ def unsign(href: str) -> str:
 
 
 def _is_secret(query: str) -> bool:
-    """Whether a query string carries a parameter that signs or authenticates."""
+    """Return True if a query string has a parameter that signs or authenticates."""
     return any(SECRET_PARAMETER.fullmatch(_name(part)) for part in re.split(r"[&;?#]", query))
 
 
 def _name(part: str) -> str:
-    """The name of one `name=value` of a query."""
+    """Return the name of one `name=value` of a query."""
     return unquote(part.partition("=")[0])
 
 
 def _strip_userinfo(href: str) -> str:
-    """Drop `user:password@` from an authority; `container@account` of Azure is an address."""
+    """Drop `user:password@` from an authority; Azure's `container@account` is an address."""
     match = SCHEME.search(href)
     if match is None:
         return href

@@ -1,4 +1,4 @@
-"""What tells one version of an object from another, and bytes that know where they come from."""
+"""Versions of objects, and bytes that know which version they come from."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Identity:
-    """The version of an object, as far as its store tells.
+    """The version of an object, as far as its store reports it.
 
     Attributes:
-        size_bytes: Of the whole object.
-        etag: The store's tag of this version, quotes included; for a local file it is made of
+        size_bytes: The size of the whole object.
+        etag: The store's tag for this version, including quotes; for a local file, a tag made of
             inode, modification time and size.
-        last_modified: HTTP date; compared only where an ETag is unknown.
+        last_modified: HTTP date; compared only if an ETag is unknown.
     """
 
     size_bytes: int | None
@@ -21,10 +21,10 @@ class Identity:
     last_modified: str | None = None
 
     def matches(self, other: Identity) -> bool:
-        """Whether both may be the same version: nothing that both know differs.
+        """Return True if both may be the same version: nothing known to both differs.
 
-        ETags decide where both are known (`W/` is ignored: RFC 9110, section 8.8.3.2, weak
-        comparison); else size and time of modification do.
+        Sizes must agree. If both ETags are known, these decide (`W/` is ignored: RFC 9110, section
+        8.8.3.2, weak comparison); otherwise the time of modification does.
 
         Example:
             >>> Identity(10, '"a"').matches(Identity(10, 'W/"a"'))
@@ -42,17 +42,17 @@ class Identity:
 
 
 def strong_etag(etag: str) -> str:
-    """An ETag without the mark of weakness."""
+    """Return an ETag without the prefix of weak tags and without quotes."""
     return etag.removeprefix("W/").strip('"')
 
 
 @dataclass(frozen=True)
 class Blob:
-    """Bytes of an object, and the version that they are of.
+    """Bytes of an object, and the version that they belong to.
 
     Attributes:
-        data: The bytes from `start`, as many as were asked for or as the object has.
-        identity: Of the object.
+        data: The bytes from `start`: as many as requested, or as the object has.
+        identity: The version of the object.
         start: Offset of the first byte.
     """
 

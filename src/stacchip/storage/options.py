@@ -1,4 +1,4 @@
-"""How storage is reached: credentials, endpoint, and how long to try."""
+"""Options of storage: credentials, endpoint, and how long to try."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ TRUE_WORDS = frozenset({"1", "true", "yes", "on", "requester"})
 
 @dataclass(frozen=True)
 class StorageOptions:
-    """How storage is reached.
+    """Options for one place, or for all.
 
-    S3 options left at None come from the usual `AWS_*` variables (GDAL's `AWS_NO_SIGN_REQUEST`,
-    `AWS_S3_ENDPOINT` and `AWS_HTTPS` included), keys also from the profile `AWS_PROFILE` of
-    `~/.aws/credentials`. Google and Azure keys come from their own variables (`GOOGLE_*`,
-    `AZURE_STORAGE_*`).
+    S3 options left at None come from the usual `AWS_*` variables, including GDAL's
+    `AWS_NO_SIGN_REQUEST`, `AWS_S3_ENDPOINT` and `AWS_HTTPS`. Keys also come from the profile
+    `AWS_PROFILE` of `~/.aws/credentials` and `~/.aws/config`; a profile that assumes a role, signs
+    in by SSO or runs a program needs boto3. Google and Azure keys come from their own variables
+    (`GOOGLE_*`, `AZURE_STORAGE_*`).
 
     Attributes:
-        region: Of an S3 bucket; asked of the store where it is unknown.
+        region: The region of an S3 bucket; if it is unknown, the store is asked.
         endpoint: URL of an S3-compatible, Google or Azure service of your own.
         access_key_id: S3 key.
         secret_access_key: S3 secret.
         session_token: S3 token of temporary keys.
         skip_signature: Read a public bucket without credentials.
         requester_pays: Agree to pay for requests (S3).
-        headers: Sent with every request, such as `{"Authorization": "Bearer ..."}`.
+        headers: Headers of every request, such as `{"Authorization": "Bearer ..."}`.
         timeout_s: How long a server may be silent before an attempt counts as failed.
-        deadline_s: Wall clock over all attempts of one request.
-        max_attempts: Attempts of one request; answers that name a Retry-After do not count.
-        max_connections: Idle connections kept for each host.
+        deadline_s: The time limit for all attempts of one request together.
+        max_attempts: The most attempts of one request; answers with a Retry-After do not count.
+        max_connections: The most idle connections to keep for each host.
 
     Example:
         >>> StorageOptions(region="us-west-2", headers={"Authorization": "Bearer abc"})
@@ -59,9 +60,9 @@ class StorageOptions:
             if getattr(self, name) <= 0:
                 raise UsageError(f"StorageOptions.{name} must be more than 0.")
         if bool(self.access_key_id) != bool(self.secret_access_key):
-            raise UsageError("access_key_id and secret_access_key go together: give both or none.")
+            raise UsageError("Pass both access_key_id and secret_access_key, or neither.")
         if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
-            raise UsageError(f"An endpoint begins with http:// or https://, not {self.endpoint!r}.")
+            raise UsageError(f"The endpoint {self.endpoint!r} must begin with http:// or https://.")
 
     def __repr__(self) -> str:
         shown = [
@@ -72,7 +73,7 @@ class StorageOptions:
         return f"StorageOptions({', '.join(shown)})"
 
     def with_environment(self, environment: Mapping[str, str] | None = None) -> StorageOptions:
-        """The same with what is unset for S3 taken from the environment.
+        """Return the options with unset S3 options taken from the environment.
 
         Args:
             environment: `os.environ` by default.

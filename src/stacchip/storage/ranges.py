@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # A gap of 16 KiB costs less to fetch (0.2 ms at 100 MB/s) than another request does.
 LARGEST_GAP = 16 * 1024
-# One connection to an object store brings 50 to 100 MB/s: what is larger comes sooner in parts.
+# One connection to an object store carries 50 to 100 MB/s: larger ranges come sooner in parts.
 LARGEST_JOIN = 8 * 1024 * 1024
 
 
@@ -38,7 +38,7 @@ class Join:
     Attributes:
         start: Offset of the first byte.
         length: Bytes to fetch.
-        members: Positions, in the sequence asked for, of the ranges inside.
+        members: Positions of the ranges that it serves, in the sequence requested.
     """
 
     start: int
@@ -52,12 +52,12 @@ def join_ranges(
     largest_gap: int = LARGEST_GAP,
     largest_join: int = LARGEST_JOIN,
 ) -> list[Join]:
-    """Join ranges that touch, overlap, or lie near one another.
+    """Join ranges that touch, overlap, or lie close together.
 
     Args:
         ranges: (start, length) in any order; empty ones are left out.
-        largest_gap: Bytes between two ranges that are fetched for nothing.
-        largest_join: Bytes of one request, unless a single range is longer.
+        largest_gap: The most bytes to fetch between two ranges although nobody needs them.
+        largest_join: The most bytes of one request, unless a single range is longer.
 
     Example:
         >>> join_ranges([(100, 50), (0, 100), (10**6, 5)])

@@ -1,4 +1,4 @@
-"""Requests: which options apply, who signs, and how often they are tried and counted."""
+"""Send requests: choose the options that apply, sign, try again, and count."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Sign = Callable[[str], str] | Literal["auto"] | None
 
 
 class Requester:
-    """Makes requests by one user's options, until they succeed or have failed for good.
+    """Sends the requests of one `Storage`, and repeats them until they succeed or finally fail.
 
     Args:
-        options: Where no override applies.
-        overrides: Options for hrefs that begin with a prefix; the longest one counts.
-        sign: As `Storage` takes it.
+        options: Used if no override applies.
+        overrides: Options for hrefs that begin with a prefix; the longest prefix wins.
+        sign: See `Storage`.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class Requester:
         self.options = options
         self.sign = sign
         self.counters = Counters()
-        # sorted so that the first that fits is the longest
+        # the longest first, so that the first match is the longest
         self._prefixes = sorted(
             ((parse_href(p).href, o) for p, o in overrides.items()), key=lambda p: -len(p[0])
         )
 
     def options_for(self, location: Location) -> StorageOptions:
-        """The options for a place, without what the environment adds."""
+        """Return the options for a place, without those from the environment."""
         if self._prefixes:
             href = location.href
             for prefix, options in self._prefixes:
@@ -53,7 +53,7 @@ class Requester:
         return self.options
 
     def ask_web(self, location: Location, request: Callable[[str, StorageOptions, float], T]) -> T:
-        """Make a request of a web server, signed where it must be, until it succeeds."""
+        """Send a request to a web server, signed if necessary, until it succeeds."""
         options = self.options_for(location)
 
         def attempt(until_s: float) -> T:
@@ -80,7 +80,7 @@ class Requester:
         request: Callable[[ObjectStore], T],
         mode: object_clients.Mode = "read",
     ) -> T:
-        """Make a request of an object store until it succeeds."""
+        """Send a request to an object store until it succeeds."""
         options = self.options_for(location)
         if location.scheme == "s3":
             options = options.with_environment().with_profile_keys()
@@ -97,13 +97,13 @@ class Requester:
                     pass
                 object_clients.find_region(location, options, region, until_s)
 
-        # obstore repeats parts by itself, and a stream that was sent cannot be sent again
+        # obstore repeats single parts, and a stream that was sent cannot be sent again
         limits = replace(options, max_attempts=1) if mode == "parts" else options
         return persist(attempt, location.href, limits)
 
 
 class Counters:
-    """Counts that many threads add to; a copy in another process starts from zero."""
+    """Counts that many threads add to; an unpickled copy starts from zero."""
 
     def __init__(self) -> None:
         self.requests = 0

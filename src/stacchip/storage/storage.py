@@ -1,4 +1,4 @@
-"""`Storage`: every kind of place behind one set of verbs."""
+"""`Storage`: one set of verbs for every kind of place."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Href = str | os.PathLike[str]
 class Storage:
     """Reads, writes and lists bytes by href: local paths, http(s), s3, gs, az.
 
-    It holds no connection: those belong to the process and are shared, so that it is cheap to make
-    and can be pickled. All its methods may be called by many threads at once.
+    It holds no connection: connections belong to the process and are shared. It is cheap to make,
+    can be pickled, and serves many threads at once.
 
     Args:
         options: Credentials, endpoint, time limits.
-        overrides: Options for hrefs that begin with a prefix; the longest one counts.
+        overrides: Options for hrefs that begin with a prefix; the longest prefix wins.
         sign: "auto" signs Planetary Computer's hrefs when they are read; None signs nothing; a
-            function turns each remote href into the one to request.
+            function turns each web address into the one to request.
 
     Example:
         >>> import tempfile
@@ -68,26 +68,26 @@ class Storage:
 
     @property
     def requests(self) -> int:
-        """Requests sent by this object so far, failed attempts included; a local read is one."""
+        """The number of requests sent so far, including failed attempts; a local read is one."""
         return self._requester.counters.requests
 
     @property
     def bytes_read(self) -> int:
-        """Bytes that this object has read so far."""
+        """The number of bytes read so far."""
         return self._requester.counters.bytes_read
 
     def options_for(self, href: Href) -> StorageOptions:
-        """The options that apply to an href, without what the environment adds."""
+        """Return the options that apply to an href, without those from the environment."""
         return self._requester.options_for(parse_href(os.fspath(href)))
 
     # -- reading -----------------------------------------------------------------------------
 
     def read(self, href: Href, *, limit_bytes: int | None = None) -> bytes:
-        """The whole object.
+        """Read a whole object.
 
         Args:
-            href: What to read.
-            limit_bytes: Refuse what is larger.
+            href: The object.
+            limit_bytes: Raise an error if the object is larger.
 
         Raises:
             ObjectNotFound: Nothing is there.
@@ -98,7 +98,7 @@ class Storage:
         return bytes(self.read_blob(href, limit_bytes=limit_bytes).data)
 
     def read_blob(self, href: Href, *, limit_bytes: int | None = None) -> Blob:
-        """The whole object with its identity, not copied; see `read`."""
+        """Read a whole object, with its identity and without a copy; see `read`."""
         location = parse_href(os.fspath(href))
         if location.scheme != "http" and limit_bytes is not None:
             self._refuse_large(location, limit_bytes)
@@ -116,17 +116,17 @@ class Storage:
     def read_range(
         self, href: Href, start: int, length: int, *, expect: Identity | None = None
     ) -> Blob:
-        """The bytes of an object from `start`: `length` of them, or fewer where it ends before.
+        """Read `length` bytes of an object from `start`, or fewer if it ends before.
 
         Args:
-            href: What to read.
+            href: The object.
             start: Offset of the first byte.
-            length: How many bytes; a range beyond the end gives none.
-            expect: The version that it must be.
+            length: The number of bytes; a range beyond the end is empty.
+            expect: The version that the object must have.
 
         Raises:
-            AssetChanged: The object is of another version than `expect`.
-            StorageError: As for `read`. Fewer bytes than the object has are never returned.
+            AssetChanged: The object has another version than `expect`.
+            StorageError: As for `read`. A short read is never returned.
         """
         _refuse_negative(start, length)
         location = parse_href(os.fspath(href))
@@ -157,17 +157,16 @@ class Storage:
         *,
         expect: Identity | None = None,
     ) -> list[Bytes]:
-        """Several (start, length) ranges of one object, fetched at the same time.
+        """Read several (start, length) ranges of one version of an object, at the same time.
 
-        Ranges that touch or lie within 16 KiB of one another are fetched as one. All are of one
-        version of the object.
+        Ranges that touch, or lie within 16 KiB of each other, are fetched as one.
 
         Returns:
-            The bytes in the order asked, each as `read_range` would give them; parts of one fetch
-            are views of it.
+            The bytes of each range, in the order given; ranges fetched together are views of the
+            same memory.
 
         Raises:
-            AssetChanged: The object is not of the version `expect`, or changed meanwhile.
+            AssetChanged: The object does not have the version `expect`, or changed meanwhile.
         """
         for start, length in ranges:
             _refuse_negative(start, length)
@@ -193,10 +192,10 @@ class Storage:
         return [blob.data for blob in blobs]
 
     def stat(self, href: Href) -> Identity:
-        """The identity of an object.
+        """Return the identity of an object.
 
         Raises:
-            ObjectNotFound: Nothing is there, or a folder.
+            ObjectNotFound: Nothing is there, or it is a folder.
         """
         location = parse_href(os.fspath(href))
         if location.scheme == "file":
@@ -206,7 +205,7 @@ class Storage:
         return self._requester.ask_store(location, lambda store: objects.stat(store, location))
 
     def exists(self, href: Href) -> bool:
-        """Whether an object is there; a folder is none."""
+        """Return True if there is an object; a folder is not one."""
         try:
             self.stat(href)
         except ObjectNotFound:
@@ -214,7 +213,7 @@ class Storage:
         return True
 
     def open(self, href: Href) -> BinaryIO:
-        """A read-only, seekable file; remote ones are made of cached range reads.
+        """Open a read-only, seekable file; a remote one reads ranges and keeps them.
 
         Raises:
             ObjectNotFound: Nothing is there.
@@ -225,10 +224,10 @@ class Storage:
         return cast("BinaryIO", PagedFile(self, location.href))
 
     def list(self, prefix: Href) -> Iterator[Entry]:
-        """All objects below a folder, however deep; none where there is no such folder.
+        """Yield all objects below a folder, at any depth; none if there is no such folder.
 
         Raises:
-            UsageError: A web server cannot be listed.
+            UsageError: The folder is on a web server, which cannot be listed.
         """
         location = parse_href(os.fspath(prefix))
         if location.scheme == "file":
@@ -244,7 +243,7 @@ class Storage:
             try:
                 return next(pages, None)
             except BaseException:
-                pages = None  # begin anew after the last key that came
+                pages = None  # start again after the last key received
                 raise
 
         while (page := self._requester.ask_store(location, next_page)) is not None:
@@ -255,17 +254,17 @@ class Storage:
     # -- writing -----------------------------------------------------------------------------
 
     def write(self, href: Href, data: bytes | bytearray | memoryview | os.PathLike[str]) -> None:
-        """Write an object whole or not at all; what was there before is replaced.
+        """Write an object whole or not at all; an existing one is replaced.
 
         A local file is written beside its place, synced and renamed, and its folder is made. In a
-        store what is larger than 8 MiB goes up in parts, which a failure takes back.
+        store, more than 8 MiB goes up in parts, and a failure removes them.
 
         Args:
-            href: Where to.
+            href: The object to write.
             data: The bytes, or the path of a local file that holds them.
 
         Raises:
-            UsageError: The place cannot be written to (HTTP).
+            UsageError: The place is on a web server, which cannot be written to.
         """
         location = parse_href(os.fspath(href))
         _refuse_web(location, "written to")
@@ -293,7 +292,7 @@ class Storage:
             )
 
     def copy(self, source: Href, target: Href) -> None:
-        """Copy an object, in parts of 8 MiB, of which four are held at a time.
+        """Copy an object, in parts of 8 MiB; at most four of them are in memory.
 
         Within a bucket the store copies by itself. The target appears whole or not at all.
 
@@ -309,7 +308,7 @@ class Storage:
             return
         first = self.read_range(source, 0, copying.PART)
         size = first.identity.size_bytes
-        if size is None:  # the server tells no size: there is no cutting into parts
+        if size is None:  # without a size it cannot be read in parts
             first = self.read_blob(source)
             size = len(first.data)
         parts = copying.read_parts(self, origin.href, first, size)
@@ -339,7 +338,7 @@ class Storage:
         return True
 
     def delete(self, href: Href) -> None:
-        """Delete an object; one that is not there is as good as deleted."""
+        """Delete an object; an object that does not exist is no error."""
         location = parse_href(os.fspath(href))
         _refuse_web(location, "deleted from")
         if location.scheme == "file":
@@ -351,14 +350,14 @@ class Storage:
         size = self.stat(location.href).size_bytes
         if size is not None and size > limit_bytes:
             shown = redact(location.href)
-            message = f"{shown} is larger than the {limit_bytes} bytes that were allowed."
+            message = f"{shown} is larger than the limit of {limit_bytes} bytes."
             raise StorageError(message, href=shown)
 
 
 def _split(
     ranges: Sequence[tuple[int, int]], joins: Sequence[Join], blobs: Sequence[Blob]
 ) -> list[Bytes]:
-    """The ranges cut out of what was fetched for them."""
+    """Cut the ranges out of the blobs fetched for them."""
     found: list[Bytes] = [b""] * len(ranges)
     for join, blob in zip(joins, blobs, strict=True):
         if len(join.members) == 1 and ranges[join.members[0]] == (join.start, join.length):
@@ -378,7 +377,9 @@ def _cut(view: memoryview) -> Iterator[memoryview]:
 
 def _refuse_negative(start: int, length: int) -> None:
     if start < 0 or length < 0:
-        raise UsageError(f"A range begins at 0 or later and has 0 bytes or more: {start}, {length}")
+        raise UsageError(
+            f"A range begins at 0 or later and has 0 bytes or more, not ({start}, {length})."
+        )
 
 
 def _refuse_change(href: str, expect: Identity | None, found: Identity) -> None:

@@ -187,5 +187,5 @@ def test_copy_and_open_of_local_files(tmp_path: Path) -> None:
 def test_large_objects_are_refused_where_a_limit_is_given(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"0123456789")
     assert Storage().read(tmp_path / "a.bin", limit_bytes=10) == b"0123456789"
-    with pytest.raises(StorageError, match="larger than the 9 bytes"):
+    with pytest.raises(StorageError, match="larger than the limit of 9 bytes"):
         Storage().read(tmp_path / "a.bin", limit_bytes=9)

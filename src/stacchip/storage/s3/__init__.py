@@ -1,1 +1,9 @@
-"""What S3 alone can do: copies inside the store, uploads that were left over."""
+"""What only S3 can do, through boto3, which is an extra of stacchip.
+
+- `client`: makes boto3's client from the options of a place.
+- `server_copy`: copies from one bucket into another without the bytes passing this machine.
+- `orphaned_uploads`: aborts multipart uploads that killed jobs left, and that are still billed.
+
+Without boto3 nothing fails: copies pass this machine, and old uploads stay until a lifecycle rule
+of the bucket removes them. Reading and writing S3 needs none of this: see `transports.objects`.
+"""

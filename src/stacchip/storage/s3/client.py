@@ -1,4 +1,4 @@
-"""boto3, for what S3 can do and `stacchip.storage` has no verb for. It is an extra."""
+"""boto3, for operations of S3 that `stacchip.storage` has no verb for. It is an extra."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=8)
 def open_client(options: StorageOptions) -> Any:
-    """A client of a store; keys that are not named come from where boto3 finds them.
+    """Return a client of a store; boto3 looks for keys that the options do not give.
 
     Raises:
         ImportError: boto3 is not installed.
@@ -30,7 +30,7 @@ def open_client(options: StorageOptions) -> Any:
             retries={"mode": "standard", "max_attempts": 8},
             connect_timeout=10,
             read_timeout=60,
-            max_pool_connections=64,  # rows, items and files of items are worked on at once
+            max_pool_connections=64,  # rows, items and files are processed at the same time
             s3={"addressing_style": "path"} if options.endpoint else {},
         ),
     )

@@ -1,9 +1,9 @@
-"""Multipart uploads that a killed job left in an S3 store, and that would be paid for for ever.
+"""Abort multipart uploads that a killed job left in an S3 store, where they are still billed.
 
-Until a multipart upload is completed nothing is visible under the object's name, and its parts stay
-in the store until somebody aborts it. Listing uploads is not among the verbs of `stacchip.storage`,
-so this speaks to S3 through boto3, which is an extra: where it is not installed, the remedy is a
-lifecycle rule of the bucket (`AbortIncompleteMultipartUpload`).
+Nothing is visible under the object's name until a multipart upload is completed, and its parts
+stay in the store until someone aborts it. obstore cannot list uploads, so this uses boto3, which is
+an extra. Without boto3 the remedy is a lifecycle rule of the bucket
+(`AbortIncompleteMultipartUpload`).
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ def abort_orphans(
 ) -> int:
     """Abort the unfinished uploads of objects below a folder.
 
-    A job calls this before it writes there for the first time. An upload of another job that is at
-    work on the same item is aborted too: that job notices, and finds or writes the object again.
+    A job calls this before it first writes to the folder. An upload of another job that works on
+    the same item is aborted too: that job notices, and finds or writes the object again.
 
     Args:
-        folder: An `s3://` href; anywhere else there is nothing to abort.
-        options: How the store is reached.
-        only: Hrefs of the objects that are the job's own, where others write to the folder, too.
+        folder: An `s3://` href; in any other place there is nothing to abort.
+        options: Options of the store.
+        only: Hrefs of the job's own objects, if others write to the folder too.
 
     Returns:
-        How many uploads were aborted.
+        The number of uploads aborted.
 
     Raises:
         StorageError: The store refused to list or to abort them.
@@ -50,7 +50,7 @@ def abort_orphans(
         from botocore.exceptions import BotoCoreError, ClientError  # an extra
     except ImportError:
         _log.warning(
-            "boto3 is not installed: unfinished uploads below %s are not looked for. "
+            "boto3 is not installed: unfinished uploads below %s are not aborted. "
             "Install 'stacchip[processors]', or give the bucket a lifecycle rule.",
             redact(folder),
         )
@@ -61,7 +61,7 @@ def abort_orphans(
         return _abort(client, parts.netloc, parts.path.lstrip("/"), keys)
     except (BotoCoreError, ClientError) as error:
         failure = StorageError(
-            f"Unfinished uploads below {redact(folder)} cannot be listed or aborted: "
+            f"Unfinished uploads below {redact(folder)} could not be listed or aborted: "
             f"{type(error).__name__}. Allow s3:ListBucketMultipartUploads and "
             "s3:AbortMultipartUpload.",
             href=redact(folder),
@@ -74,7 +74,7 @@ def _abort(client: Any, bucket: str, prefix: str, keys: Collection[str] | None) 
     pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
     for page in pages:
         for upload in page.get("Uploads", []):
-            if not upload["Key"].startswith(prefix):  # a store that ignores the prefix
+            if not upload["Key"].startswith(prefix):  # some stores ignore the prefix
                 continue
             if keys is not None and upload["Key"] not in keys:
                 continue
@@ -91,4 +91,4 @@ def _abort_one(client: Any, bucket: str, key: str, upload_id: str) -> None:
         client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") != "NoSuchUpload":
-            raise  # else somebody else was quicker
+            raise  # otherwise another job aborted it first

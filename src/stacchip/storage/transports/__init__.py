@@ -1,1 +1,14 @@
-"""How bytes travel: files, HTTP, object stores."""
+"""How bytes travel: one attempt of one request, by kind of place.
+
+- `local`: files; their errors are translated here, and nothing is tried again.
+- `web`: HTTP(S) reads, with ranges, redirects and encodings checked.
+- `web_connection`: urllib3's connections below it, with one deadline for head and body.
+- `objects`: S3, Google and Azure through obstore, with its errors translated.
+- `object_clients`: obstore's clients, one for each bucket and set of options; regions of buckets.
+- `planetary_computer`: signs web addresses of Planetary Computer.
+
+A function here makes one attempt. It raises `failure.TransientError` if another attempt may
+succeed, and a `StorageError` if not; `storage.retry` decides what follows. The folder imports the
+modules of `storage` that describe things (`href`, `identity`, `options`, `failure`, `retry`), never
+`Storage` itself.
+"""

@@ -1,4 +1,4 @@
-"""Local files: ranges by `pread`, writes that appear whole or not at all."""
+"""Local files: read ranges with `pread`, and write files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from stacchip.storage.identity import Blob, Entry, Identity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-# Linux reads no more at once, and macOS refuses to
+# the most that Linux reads at once; macOS refuses more
 _MOST_PER_CALL = 0x7FFF_F000
 
 
 def identify(facts: os.stat_result) -> Identity:
-    """The identity of a file: a rewrite or a replacement changes inode, time or size."""
+    """Return the identity of a file; a rewrite or a replacement changes inode, time or size."""
     etag = f'"{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}"'
     return Identity(facts.st_size, etag)
 
 
 def stat_file(path: str) -> Identity:
-    """The identity of a file, without opening it."""
+    """Return the identity of a file without opening it."""
     with _translated(path):
         facts = os.stat(path)  # noqa: PTH116 - a Path would cost more than the call
         _refuse_folder(path, facts)
@@ -37,8 +37,8 @@ def stat_file(path: str) -> Identity:
 def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> list[Blob]:
     """Read (start, length) ranges of one file, opened once.
 
-    The identity is taken from the open file after the last byte was read, and compared with the
-    one before the first, so that a rewrite in between is noticed.
+    The identity of the open file is compared before the first byte and after the last, so that a
+    rewrite in between is noticed.
     """
     with _translated(path):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -53,7 +53,7 @@ def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> list[Blob]:
         finally:
             os.close(descriptor)
     if identity != identify(before):
-        raise StorageError(f"{path} was written to while it was read. Read it again.", href=path)
+        raise StorageError(f"{path} changed while it was read. Read it again.", href=path)
     return [Blob(part, identity, start) for part, (start, _) in zip(parts, ranges, strict=True)]
 
 
@@ -71,7 +71,7 @@ def _read_fully(descriptor: int, start: int, length: int) -> bytes:
 
 
 def write_file(path: str, chunks: Iterable[bytes | memoryview]) -> None:
-    """Write a file whole or not at all; its folder is made."""
+    """Write a file whole or not at all, and make its folder."""
     target = Path(path)
     with _translated(path):
         if target.is_dir():
@@ -83,7 +83,7 @@ def write_file(path: str, chunks: Iterable[bytes | memoryview]) -> None:
 
 
 def list_files(path: str) -> Iterator[Entry]:
-    """All files below a folder, in the order of their names; none where there is no folder."""
+    """Yield all files below a folder, in the order of their names; none if there is no folder."""
     with _translated(path):
         for folder, folders, files in os.walk(path or "."):
             folders.sort()
@@ -96,7 +96,7 @@ def list_files(path: str) -> Iterator[Entry]:
 
 
 def delete_file(path: str) -> None:
-    """Delete a file; one that is not there is as good as deleted, as in object stores."""
+    """Delete a file; a file that does not exist is no error, as in object stores."""
     with _translated(path):
         Path(path).unlink(missing_ok=True)
 
@@ -115,7 +115,7 @@ def _refuse_folder(path: str, facts: os.stat_result) -> None:
 
 @contextlib.contextmanager
 def _translated(path: str) -> Iterator[None]:
-    """Raise what the operating system says as our errors, with path and remedy."""
+    """Turn errors of the operating system into ours, with path and remedy."""
     try:
         yield
     except StorageError:

@@ -1,4 +1,4 @@
-"""Clients of object stores: one for each bucket and each set of options, kept by the process."""
+"""Clients of object stores: one for each bucket and set of options, kept by the process."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from stacchip.storage.options import StorageOptions
 
 _GLOBAL_ENDPOINT = "https://s3.amazonaws.com"
-# "put" has no limit on silence, for a store is silent while it is sent to; "parts" has retries too
+# "put" has no limit on silence: a store is silent while it receives. "parts" also has retries.
 Mode = Literal["read", "put", "parts"]
 
 
 @dataclass(frozen=True)
 class _StoreKey:
-    """What stores are told apart by: one client, with its connections, for each."""
+    """The values that determine a client; each has one client, with its own connections."""
 
     scheme: str
     root: str
@@ -41,14 +41,14 @@ class _StoreKey:
 
 
 _STORES: PerProcess[dict[_StoreKey, ObjectStore]] = PerProcess(dict)
-# regions that buckets turned out to be in, by endpoint and bucket
+# the regions found for buckets, by endpoint and bucket
 _REGIONS: PerProcess[dict[tuple[str | None, str], str]] = PerProcess(dict)
 
 
 def shorten(longest_s: float, left_s: float) -> float:
-    """The time limit of an attempt: all that is allowed, or what is left of it, in few sizes.
+    """Return the time limit of an attempt: all of the time allowed, or what is left, rounded down.
 
-    obstore's clients are made for one limit; powers of two keep them few.
+    Each of obstore's clients has one fixed limit. Rounding to powers of two keeps them few.
 
     Example:
         >>> shorten(120.0, 120.0), shorten(120.0, 100.0)
@@ -62,17 +62,17 @@ def shorten(longest_s: float, left_s: float) -> float:
 def open_store(
     location: Location, options: StorageOptions, timeout_s: float, mode: Mode
 ) -> ObjectStore:
-    """The client for a bucket, made once in each process.
+    """Return the client for a bucket; it is made once in each process.
 
     Raises:
-        StorageError: This is a forked child whose parent used a client: obstore would wait there
-            for threads that the fork did not copy, for ever.
+        StorageError: This is a forked child whose parent used a client: obstore would wait for ever
+            for threads that the fork did not copy.
     """
     if _STORES.was_used_before_fork:
         raise StorageError(
             f"{location.scheme}://{location.root} cannot be used in a process that was forked "
-            "after its parent had used an object store: the client's threads are not copied. Start "
-            "workers with multiprocessing_context='forkserver' (or 'spawn').",
+            "after its parent had used an object store: a fork does not copy the client's threads. "
+            "Start workers with multiprocessing_context='forkserver' (or 'spawn').",
             href=f"{location.scheme}://{location.root}",
         )
     headers = tuple(sorted(options.headers.items()))
@@ -120,10 +120,10 @@ def _make_store(
     try:
         return make(location, options, shared)
     except (BaseError, ValueError):
-        pass  # the text may show a key
+        pass  # not chained: the text may show a key
     raise UsageError(
-        f"No client can be made for {location.scheme}://{location.root}: "
-        "its options or the environment contradict themselves."
+        f"The options for {location.scheme}://{location.root}, or the environment, contradict "
+        "themselves. Check StorageOptions and the variables of the store."
     )
 
 
@@ -135,10 +135,10 @@ def _make_s3(location: Location, options: StorageOptions, shared: dict[str, Any]
     if options.region:
         config["region"] = options.region
     if options.endpoint:
-        # the more specific of the two keys, since AWS_ENDPOINT_URL_S3 would outrank the other
+        # the more specific of the two keys: AWS_ENDPOINT_URL_S3 would outrank the other
         config["aws_endpoint_url_s3"] = options.endpoint.rstrip("/")
     if options.access_key_id and not options.skip_signature:
-        # not as configuration, to which obstore would add a session token of the environment
+        # not as configuration: obstore would add a session token from the environment
         shared["credential_provider"] = StaticKeys(
             options.access_key_id, options.secret_access_key or "", options.session_token
         )
@@ -168,7 +168,7 @@ def _make_azure(location: Location, options: StorageOptions, shared: dict[str, A
 
 @dataclass(frozen=True)
 class StaticKeys:
-    """S3 keys that do not expire, in the form that obstore asks for them."""
+    """Fixed S3 keys, as a credential provider of obstore."""
 
     access_key_id: str
     secret_access_key: str
@@ -178,7 +178,7 @@ class StaticKeys:
         return "StaticKeys(***)"
 
     def __call__(self) -> Any:
-        """The keys."""
+        """Return the keys."""
         return {
             "access_key_id": self.access_key_id,
             "secret_access_key": self.secret_access_key,

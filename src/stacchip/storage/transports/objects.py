@@ -1,7 +1,7 @@
-"""Object stores through obstore: one attempt of one request, its errors judged.
+"""Object stores through obstore: make one attempt of one request, and judge its errors.
 
-obstore's own retries are switched off for reading, so that one policy holds everywhere; the parts
-of a multipart upload are the exception, since only obstore can repeat a single part.
+obstore's own retries are switched off, so that one policy holds everywhere. Only the parts of a
+multipart upload keep them, since only obstore can repeat a single part.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 STATUS = re.compile(r"non-2xx status code: (\d{3})")
-# where machines of a cloud ask for credentials of their own: the last resort of those who have none
+# addresses where a machine in a cloud asks for its own credentials: obstore's last resort
 METADATA_SERVICE = re.compile(
     r"169\.254\.169\.254|metadata\.google\.internal|/latest/(api/token|meta-data)"
     r"|computeMetadata|metadata/identity"
@@ -44,14 +44,14 @@ MOST_PARTS = 9_000
 
 
 def call(location: Location, expect: Identity | None, request: Callable[[], T]) -> T:
-    """Make one request, and raise what obstore raises as ours.
+    """Make one request, and turn errors of obstore into ours.
 
-    The original is let go, not chained: its text is a dump that can hold keys and signatures.
+    The original is not chained: its text is a dump that can hold keys and signatures.
 
     Raises:
         TransientError: Another attempt may succeed.
-        WrongRegionError: The bucket is elsewhere.
-        StorageError: No attempt will.
+        WrongRegionError: The bucket is in another region.
+        StorageError: No attempt can succeed.
     """
     failure: Exception
     try:
@@ -62,14 +62,14 @@ def call(location: Location, expect: Identity | None, request: Callable[[], T]) 
 
 
 class WrongRegionError(Exception):
-    """A bucket answered that it lies in another region. Never reaches a user."""
+    """A bucket answered that it is in another region. Never reaches a user."""
 
 
 def _failure_of(  # noqa: PLR0911 - a table of cases
     error: Exception, location: Location, expect: Identity | None
 ) -> Exception:
-    """What an error of obstore means; its class and its text are all that it tells."""
-    if isinstance(error, StorageError):  # of what was read for an upload
+    """Translate an error of obstore; it has no facts but its class and its text."""
+    if isinstance(error, StorageError):  # from reading the data of an upload
         return error
     text = str(error)
     href, shown = location.href, redact(location.href)
@@ -88,18 +88,20 @@ def _failure_of(  # noqa: PLR0911 - a table of cases
     if isinstance(error, FileNotFoundError):
         return ObjectNotFound(f"Nothing is at {shown}.", href=shown)
     if isinstance(error, ValueError):
-        return UsageError(f"{shown!r} is no key of an object store (an empty or '..' part?).")
+        return UsageError(
+            f"{shown!r} is not a key of an object store: does it have an empty or '..' part?"
+        )
     if "non-partial response" in text or "UnexpectedRange" in text:
-        message = f"{shown}: the store did not send the range that was asked for."
+        message = f"{shown}: the store did not send the requested range."
         return StorageError(message, href=shown)
     return _failure_of_transport(text, location)
 
 
 def _failure_of_transport(text: str, location: Location) -> Exception:
-    """What a failure below HTTP means."""
+    """Translate a failure below HTTP."""
     shown = redact(location.href)
     if "certificate" in text.lower():
-        message = f"{shown}: the certificate of the store is not trusted."
+        message = f"{shown}: the store's certificate is not trusted."
         return StorageError(message, href=shown)
     for sign, reason in (
         ("kind: Timeout", "a time-out"),
@@ -112,11 +114,11 @@ def _failure_of_transport(text: str, location: Location) -> Exception:
         if sign in text:
             return TransientError(reason)
     first = re.split(r"[\n:]", text, maxsplit=1)[0][:80]
-    return StorageError(f"{shown} could not be had: {first}.", href=shown)
+    return StorageError(f"The request for {shown} failed: {first}.", href=shown)
 
 
 def _failure_of_credentials(location: Location) -> AccessDenied:
-    """The error where no credentials were found, not even an instance's own."""
+    """Return the error for missing credentials: not even the machine has any of its own."""
     denied = failure_of_status(location.href, 401)
     shown = redact(location.href)
     remedy = str(denied).partition("). ")[2]
@@ -133,7 +135,7 @@ def get(store: ObjectStore, location: Location) -> Blob:
 def get_range(
     store: ObjectStore, location: Location, start: int, length: int, expect: Identity | None
 ) -> Blob:
-    """Read a range, or what of it the object has."""
+    """Read a range, or as much of it as the object has."""
     options: Any = {"range": (start, start + length)}
     if expect and expect.etag and not expect.etag.startswith("W/"):
         options["if_match"] = expect.etag
@@ -146,13 +148,13 @@ def get_range(
     data = memoryview(call(location, expect, result.bytes))
     identity = _identity(result.meta)
     have = min(length, (identity.size_bytes or 0) - start)
-    if len(data) != have:  # obstore looks too, but wrong pixels are worth a second look
+    if len(data) != have:  # obstore checks this too, but wrong pixels are worth a second check
         raise TransientError("a short read")
     return Blob(data, identity, start)
 
 
 def stat(store: ObjectStore, location: Location) -> Identity:
-    """The identity of an object."""
+    """Return the identity of an object."""
     return _identity(call(location, None, lambda: obstore.head(store, location.key)))
 
 
@@ -173,9 +175,9 @@ def put_parts(
     chunks: Iterable[bytes | memoryview],
     size_bytes: int,
 ) -> None:
-    """Write a large object in parts; it appears when the last is there.
+    """Write a large object in parts; it appears with the last one.
 
-    An error in `chunks` or in the upload aborts it, so that no parts are left to be paid for.
+    An error in `chunks` or in the upload aborts it, so that no parts are left that would be billed.
     """
     part = max(SMALLEST_PART, -(-size_bytes // MOST_PARTS))
     call(
@@ -195,7 +197,7 @@ def put_parts(
 def list_pages(
     store: ObjectStore, location: Location, after: str | None
 ) -> Iterator[list[tuple[str, Entry]]]:
-    """Pages of (key, entry) below a prefix, of keys that come after `after`."""
+    """Yield pages of (key, entry) below a prefix, beginning after the key `after`."""
     prefix = location.key or None
     pages = call(location, None, lambda: iter(obstore.list(store, prefix=prefix, offset=after)))
     done: Any = object()
@@ -213,7 +215,7 @@ def list_pages(
 
 
 def delete(store: ObjectStore, location: Location) -> None:
-    """Delete an object; one that is not there is as good as deleted."""
+    """Delete an object; an object that does not exist is no error."""
     try:
         call(location, None, lambda: obstore.delete(store, location.key))
     except ObjectNotFound:

@@ -1,4 +1,4 @@
-"""HTTP(S) as storage: one attempt of one read, its answer judged."""
+"""HTTP(S): make one attempt of one read, and judge the answer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 MOST_REDIRECTS = 5
-# how far into an answer that ignored the range we read to get at the range
+# if a server ignores the range: how far into its answer we read to reach it
 LARGEST_UNASKED = 16 * 1024 * 1024
 LARGEST_REFUSAL = 64 * 1024
 ENCODINGS = frozenset({"identity", *HTTPResponse.CONTENT_DECODERS})
@@ -45,13 +45,13 @@ CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 def _call(url: str, act: Callable[[], T]) -> T:
-    """Do something with a connection, and raise what it raises as ours.
+    """Use a connection, and turn its errors into ours.
 
-    The original is let go, not chained: its text can hold a URL with its signature.
+    The original is not chained: its text can hold a signed URL.
 
     Raises:
         TransientError: Another attempt may succeed.
-        StorageError: None will.
+        StorageError: No attempt can succeed.
         UsageError: The URL or a header cannot be sent.
     """
     failure: Exception
@@ -63,13 +63,13 @@ def _call(url: str, act: Callable[[], T]) -> T:
 
 
 def _failure_of(error: BaseException, url: str) -> Exception:  # noqa: PLR0911 - a table of cases
-    """What an error of the connection means."""
+    """Translate an error of the connection."""
     shown = redact(url)
     if isinstance(error, LocationValueError):
-        return UsageError(f"{shown!r} names no host, or an impossible port.")
+        return UsageError(f"{shown!r} has no host, or an impossible port.")
     if isinstance(error, DecodeError):
         return _failure_of_encoding(url, "broken")
-    # urllib3 wraps what sockets and parsers raise
+    # urllib3 wraps the errors of sockets and parsers
     while isinstance(error, HTTPError) and (inner := error.__cause__ or error.__context__):
         error = inner
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -87,23 +87,23 @@ def _failure_of(error: BaseException, url: str) -> Exception:  # noqa: PLR0911 -
         otherwise = "the proxy refused it" if is_proxy else "the connection was closed"
         return TransientError(f"a failed connection ({(error.strerror or otherwise).lower()})")
     if isinstance(error, ValueError) and not isinstance(error, http.client.HTTPException):
-        return UsageError(f"{shown!r}: a header holds a character that HTTP does not allow.")
+        return UsageError(f"{shown!r}: a header has a character that HTTP does not allow.")
     text = f"{shown}: the answer is not HTTP ({type(error).__name__})."
     return StorageError(text, href=shown)
 
 
 def _failure_of_encoding(url: str, encoding: str) -> StorageError:
     shown = redact(url)
-    text = f"{shown}: the server sent an encoding that is not read ({encoding})."
+    text = f"{shown}: the server sent an encoding that cannot be read ({encoding})."
     return StorageError(text, href=shown)
 
 
 def send(
     method: str, url: str, headers: Mapping[str, str], options: StorageOptions, until_s: float
 ) -> contextlib.closing[BaseHTTPResponse]:
-    """Send a request without a body, follow redirects, and give the answer whatever its status.
+    """Send a request without a body, follow redirects, and return the answer, whatever its status.
 
-    The caller's headers and the URL's password go to the first origin only.
+    The headers of the options and the URL's password go to the first origin only.
     """
     parsed = first = _call(url, partial(parse_url, url))
     always = {"User-Agent": "stacchip", "Accept-Encoding": "identity", **headers}
@@ -121,7 +121,7 @@ def send(
         if not url.startswith(("http://", "https://")):
             break
         parsed = _call(url, partial(parse_url, url))
-    raise StorageError(f"{redact(url)}: redirected too often, or away from HTTP.", href=redact(url))
+    raise StorageError(f"{redact(url)} redirects too often, or away from HTTP.", href=redact(url))
 
 
 def _origin(url: Url) -> tuple[str | None, str | None, int | None]:
@@ -134,19 +134,19 @@ def _read(answer: BaseHTTPResponse, url: str, amount: int | None = None) -> byte
 
 
 def _drain(answer: BaseHTTPResponse, url: str) -> None:
-    """Read a body that nobody needs, as a rule to its end, so that the connection stays open."""
+    """Read a body that is not needed, usually to its end, so that the connection can be kept."""
     with contextlib.suppress(TransientError, StorageError):
         _read(answer, url, LARGEST_REFUSAL)
 
 
 def _size(answer: BaseHTTPResponse) -> int | None:
-    """Content-Length, where it is told."""
+    """Return the Content-Length, if the answer has one."""
     length = answer.headers.get("Content-Length", "")
     return int(length) if length.isdigit() else None
 
 
 def _identify(answer: BaseHTTPResponse, size_bytes: int | None) -> Identity:
-    """The identity of an object of this size."""
+    """Return the identity of an object of this size."""
     return Identity(size_bytes, answer.headers.get("ETag"), answer.headers.get("Last-Modified"))
 
 
@@ -155,11 +155,11 @@ def _encoding(answer: BaseHTTPResponse) -> str:
 
 
 def check(answer: BaseHTTPResponse, url: str) -> None:
-    """Raise what a status other than success stands for.
+    """Raise the error that an unsuccessful status stands for.
 
     Raises:
         TransientError: Another attempt may succeed.
-        StorageError: None will.
+        StorageError: No attempt can succeed.
     """
     if answer.status < 300:
         return
@@ -170,7 +170,7 @@ def check(answer: BaseHTTPResponse, url: str) -> None:
 
 
 def get(url: str, options: StorageOptions, until_s: float, limit_bytes: int | None = None) -> Blob:
-    """Read a whole object, decompressed where the server compressed what it sent."""
+    """Read a whole object, and decompress it if the server sent it compressed."""
     with send("GET", url, {}, options, until_s) as answer:
         check(answer, url)
         if _encoding(answer) not in ENCODINGS:
@@ -179,7 +179,7 @@ def get(url: str, options: StorageOptions, until_s: float, limit_bytes: int | No
         is_encoded = _encoding(answer) != "identity"
         data = _call(url, partial(answer.read, amount, decode_content=is_encoded))
         if limit_bytes is not None and len(data) > limit_bytes:
-            text = f"{redact(url)} is larger than the {limit_bytes} bytes that were allowed."
+            text = f"{redact(url)} is larger than the limit of {limit_bytes} bytes."
             raise StorageError(text, href=redact(url), status=answer.status)
         return Blob(data, _identify(answer, len(data)))
 
@@ -193,7 +193,7 @@ def get_range(
     options: StorageOptions,
     until_s: float,
 ) -> Blob:
-    """Read a range, or what of it the object has."""
+    """Read a range, or as much of it as the object has."""
     headers = {"Range": f"bytes={start}-{start + length - 1}"}
     if expect and expect.etag and not expect.etag.startswith("W/"):
         headers["If-Match"] = expect.etag  # needs a strong tag (RFC 9110, 13.1.1)
@@ -207,7 +207,7 @@ def get_range(
             return Blob(b"", _identify(answer, int(size) if size.isdigit() else None), start)
         check(answer, url)
         if _encoding(answer) != "identity":
-            text = f"{redact(url)}: the server compresses what it sends, so it has no ranges."
+            text = f"{redact(url)}: the server compresses its answer, which then has no ranges."
             raise StorageError(text, href=redact(url), status=answer.status)
         if answer.status == 206:
             return _read_part(answer, url, start, length)
@@ -215,26 +215,26 @@ def get_range(
 
 
 def _read_part(answer: BaseHTTPResponse, url: str, start: int, length: int) -> Blob:
-    """The body of a 206, if it is the range that was asked for."""
+    """Return the body of a 206, if it is the requested range."""
     match = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if match is None or int(match[1]) != start:
-        text = f"{redact(url)}: the server sent another range than the one asked for."
+        text = f"{redact(url)}: the server sent another range than requested."
         raise StorageError(text, href=redact(url), status=answer.status)
     size = None if match[3] == "*" else int(match[3])
     told = int(match[2]) + 1 - start
     data = _read(answer, url)
-    # only the object's end may make a range shorter than it was asked for
+    # only at the object's end may a range be shorter than requested
     if len(data) != told or (told < length and size is not None and start + told < size):
         raise TransientError("a short read")
     return Blob(data[:length] if told > length else data, _identify(answer, size), start)
 
 
 def _slice_whole(answer: BaseHTTPResponse, url: str, start: int, length: int) -> Blob:
-    """The range out of a 200, whose server ignored it."""
+    """Cut the range out of a 200, whose server ignored the range."""
     size = _size(answer)
     if start + length > LARGEST_UNASKED and (size or 2**62) > LARGEST_UNASKED:
         text = (
-            f"{redact(url)}: the server ignores ranges, and the file is too large to be read whole "
+            f"{redact(url)}: the server ignores ranges, and the file is too large to read whole "
             "each time. Copy it to a store that serves ranges."
         )
         raise StorageError(text, href=redact(url), status=answer.status)
@@ -247,9 +247,9 @@ def _slice_whole(answer: BaseHTTPResponse, url: str, start: int, length: int) ->
 
 
 def stat(url: str, options: StorageOptions, until_s: float) -> Identity:
-    """The identity of an object: by HEAD, else by its first byte.
+    """Return the identity of an object, by HEAD or else by its first byte.
 
-    Some servers know no HEAD, and a URL that is signed for GET refuses it.
+    Some servers do not support HEAD, and a URL that is signed for GET refuses it.
     """
     with send("HEAD", url, {}, options, until_s) as answer:
         _drain(answer, url)

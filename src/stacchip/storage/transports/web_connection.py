@@ -1,4 +1,4 @@
-"""HTTP(S) connections: urllib3's, kept open by the process, every wait ended by one deadline."""
+"""HTTP(S) connections: urllib3's, kept open by the process, with one deadline for every wait."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 LONGEST_CONNECT_S = 10.0
 MOST_HOSTS = 100
-POOLED = range(256 * 1024, 8 * 1024 * 1024)  # smaller ones malloc has at hand, larger are rare
-BUFFER = 64 * 1024  # the head and most blocks of an image come in one call
+POOLED = range(
+    256 * 1024, 8 * 1024 * 1024
+)  # malloc is quick with smaller ones, and larger ones are rare
+BUFFER = 64 * 1024  # one call reads the head of an answer and most blocks
 NO_RETRIES = urllib3.Retry(False, redirect=False)  # ours are tenacity's, over every transport
 PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 # Gateways drop silent connections after 4 minutes without a word: the kernel keeps them awake, and
@@ -51,7 +53,7 @@ KEEP_ALIVE = [
         if option is not None
     ),
 ]
-# these tell URLs, with their signatures
+# these log URLs with their signatures
 LOGGERS = ("urllib3.connection", "urllib3.connectionpool")
 
 _RECEIVED = MemoryPool(192 << 20, slab_bytes=0)
@@ -59,10 +61,10 @@ _until_s: ContextVar[float] = ContextVar("until_s")
 
 
 class _TimedStream(io.RawIOBase):
-    """What comes from a socket until a deadline.
+    """A socket's stream that ends at a deadline.
 
-    urllib3's time-outs bound each wait; a server that sends a byte now and then would hold a
-    thread for ever, be it in the head or in the body of its answer.
+    urllib3's time-outs bound each wait only: a server that sends a byte now and then, in the head
+    or the body of its answer, would hold a thread for ever.
     """
 
     def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
@@ -89,7 +91,7 @@ class _TimedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_TimedStream(sock, self.fp.detach()), BUFFER)
 
     def read(self, amt: int | None = None) -> Any:
-        """The body; that of a part of an object as a view of memory that was used before."""
+        """Read the body; that of a range is a view of memory from the pool."""
         size = self.length or 0
         if self.status != HTTPStatus.PARTIAL_CONTENT or amt is not None or size not in POOLED:
             return super().read(amt)
@@ -119,21 +121,21 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
 def request(
     method: str, url: Url, headers: Mapping[str, str], options: StorageOptions, until_s: float
 ) -> urllib3.BaseHTTPResponse:
-    """Send a request without a body; the answer's body is read, and it is closed, by the caller.
+    """Send a request without a body; the caller reads the answer's body and closes the answer.
 
-    Redirects are not followed, and nothing is tried again. The proxy that the environment names is
-    asked, if any.
+    Redirects are not followed, and nothing is tried again. If the environment names a proxy, the
+    request goes through it.
 
     Args:
         method: "GET" or "HEAD".
-        url: Its user and password are not sent.
-        headers: What to send.
-        options: `timeout_s` for each sign of life, and `max_connections`.
-        until_s: The time (`time.monotonic()`) at which the body must be there.
+        url: The address; its user and password are not sent.
+        headers: The headers to send.
+        options: `timeout_s` for each wait, and `max_connections`.
+        until_s: The time (`time.monotonic()`) by which the body must have arrived.
 
     Raises:
         urllib3.exceptions.HTTPError: Any failure; its text may hold the URL.
-        ValueError: A header that cannot be sent.
+        ValueError: A header cannot be sent.
     """
     left_s = _left_s(until_s)
     _until_s.set(until_s)
@@ -160,16 +162,16 @@ def _left_s(until_s: float) -> float:
 
 
 def authorization(url: Url) -> dict[str, str]:
-    """The header for user and password in a URL, empty where it has none."""
+    """Return the header for user and password in a URL, or none if it has none."""
     if not url.auth:
         return {}
-    # the bytes that were percent-encoded, as characters: urllib3 makes bytes of them again
+    # each percent-encoded byte as one character: urllib3 turns them into bytes again
     return make_headers(basic_auth=unquote(url.auth, "latin-1"))
 
 
 @lru_cache(maxsize=1024)
 def _find_proxy(scheme: str, netloc: str, _environment: tuple[str | None, ...]) -> str | None:
-    """The proxy for a host; kept while the environment stays, for urllib takes 0.1 ms to look."""
+    """Return the proxy for a host; kept while the environment stays, since a look takes 0.1 ms."""
     proxies = urllib.request.getproxies_environment()
     bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]  # undeclared
     proxy = proxies.get(scheme)
@@ -182,7 +184,7 @@ _MANAGERS: PerProcess[dict[tuple[bool, str | None, int], urllib3.PoolManager]] =
 
 
 def _manager(is_tls: bool, proxy: str | None, max_connections: int) -> urllib3.PoolManager:
-    """The process's connections, each host's apart; the one used last is used next."""
+    """Return the process's connections; for each host, the one used last is used next."""
     managers, key = _MANAGERS.get(), (is_tls, proxy, max_connections)
     manager = managers.get(key)
     if manager is None:  # two threads may both make one: the first stays
@@ -192,13 +194,13 @@ def _manager(is_tls: bool, proxy: str | None, max_connections: int) -> urllib3.P
 
 def _make_manager(is_tls: bool, proxy: str | None, max_connections: int) -> urllib3.PoolManager:
     for name in LOGGERS:
-        logging.getLogger(name).addFilter(_redact_record)  # again is as good as once
+        logging.getLogger(name).addFilter(_redact_record)  # adding it again changes nothing
     given: dict[str, Any] = {
         "num_pools": MOST_HOSTS,
         "maxsize": max_connections,
         "socket_options": [*urllib3.connection.HTTPConnection.default_socket_options, *KEEP_ALIVE],
     }
-    if is_tls:  # one for all, since reading the certificates takes 50 ms
+    if is_tls:  # one for all: reading the certificates takes 50 ms
         given["ssl_context"] = ssl.create_default_context()
     if proxy is None:
         manager = urllib3.PoolManager(**given)
@@ -210,7 +212,7 @@ def _make_manager(is_tls: bool, proxy: str | None, max_connections: int) -> urll
 
 
 def _redact_record(record: logging.LogRecord) -> bool:
-    """Show no signature where urllib3 logs the URL of a request."""
+    """Remove the signature when urllib3 logs the URL of a request."""
     if isinstance(record.args, tuple):
         record.args = tuple(_redact_argument(argument) for argument in record.args)
     record.exc_info = None
@@ -218,6 +220,6 @@ def _redact_record(record: logging.LogRecord) -> bool:
 
 
 def _redact_argument(argument: object) -> object:
-    if isinstance(argument, Exception):  # its text can hold what the server sent
+    if isinstance(argument, Exception):  # its text can quote the server's answer
         return type(argument).__name__
     return redact(argument) if isinstance(argument, str) else argument
