@@ -56,7 +56,7 @@ def join_ranges(
 
     Args:
         ranges: (start, length) in any order; empty ones are left out.
-        largest_gap: The most bytes to fetch between two ranges although nobody needs them.
+        largest_gap: The most bytes to fetch between two ranges although no range needs them.
         largest_join: The most bytes of one request, unless a single range is longer.
 
     Example:

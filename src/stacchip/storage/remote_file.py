@@ -105,7 +105,7 @@ class RemoteFile(io.RawIOBase):
 
 
 class PagedFile(RemoteFile):
-    """A file of pages, of which the last 32 MiB are kept.
+    """A file that is fetched in pages, and keeps the last 32 MiB of them.
 
     Opening it fetches the first page, which gives the size and holds most headers. A read fetches
     everything it lacks in one request; reading on in sequence fetches ever more ahead, up to 4 MiB.

@@ -1,4 +1,4 @@
-"""How bytes travel: one attempt of one request, by kind of place.
+"""Transports: make one attempt of one request, for each kind of place.
 
 - `local`: files; their errors are translated here, and nothing is tried again.
 - `web`: HTTP(S) reads, with ranges, redirects and encodings checked.

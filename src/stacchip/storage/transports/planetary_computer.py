@@ -33,8 +33,8 @@ ENDPOINT = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
 ENDPOINT_VARIABLE = "STACCHIP_PC_SAS_URL"
 """The environment variable that names another token service.
 
-All other variables of ours are read by the command line alone. This one also holds for the library:
-a job reads imagery through many `Storage` objects, and none of their makers knows the service.
+Only the command line reads our other variables. This one also applies when stacchip is used as a
+library, since the code that makes a `Storage` does not know which token service it will need.
 """
 HOST_SUFFIX = ".blob.core.windows.net"
 RENEW_BEFORE_S = 60.0

@@ -221,12 +221,13 @@ def _read_part(answer: BaseHTTPResponse, url: str, start: int, length: int) -> B
         text = f"{redact(url)}: the server sent another range than requested."
         raise StorageError(text, href=redact(url), status=answer.status)
     size = None if match[3] == "*" else int(match[3])
-    told = int(match[2]) + 1 - start
+    announced = int(match[2]) + 1 - start
     data = _read(answer, url)
     # only at the object's end may a range be shorter than requested
-    if len(data) != told or (told < length and size is not None and start + told < size):
+    is_cut_off = announced < length and size is not None and start + announced < size
+    if len(data) != announced or is_cut_off:
         raise TransientError("a short read")
-    return Blob(data[:length] if told > length else data, _identify(answer, size), start)
+    return Blob(data[:length] if announced > length else data, _identify(answer, size), start)
 
 
 def _slice_whole(answer: BaseHTTPResponse, url: str, start: int, length: int) -> Blob:
