@@ -40,7 +40,7 @@ class Requester:
         self.counters = Counters()
         # the longest first, so that the first match is the longest
         self._prefixes = sorted(
-            ((parse_href(p).href, o) for p, o in overrides.items()), key=lambda p: -len(p[0])
+            ((_parse_prefix(p), o) for p, o in overrides.items()), key=lambda p: -len(p[0])
         )
 
     def options_for(self, location: Location) -> StorageOptions:
@@ -100,6 +100,12 @@ class Requester:
         # obstore repeats single parts, and a stream that was sent cannot be sent again
         limits = replace(options, max_attempts=1) if mode == "parts" else options
         return persist(attempt, location.href, limits)
+
+
+def _parse_prefix(prefix: str) -> str:
+    """Return a prefix in canonical form; one that ends in "/" is of a folder, and stays so."""
+    href = parse_href(prefix).href
+    return f"{href}/" if prefix.endswith("/") and not href.endswith("/") else href
 
 
 class Counters:
