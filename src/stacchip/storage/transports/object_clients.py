@@ -121,9 +121,15 @@ def _make_store(
         return make(location, options, shared)
     except (BaseError, ValueError):
         pass  # not chained: the text may show a key
+    remedy = "Check StorageOptions and the variables of the store."
+    if location.scheme == "az" and not location.account:
+        remedy = (
+            "Name the account: in the href (abfs://container@account.dfs.core.windows.net/key), or "
+            "in AZURE_STORAGE_ACCOUNT_NAME."
+        )
     raise UsageError(
-        f"The options for {location.scheme}://{location.root}, or the environment, contradict "
-        "themselves. Check StorageOptions and the variables of the store."
+        f"The options for {location.scheme}://{location.root}, with those of the environment, are "
+        f"incomplete or contradict themselves. {remedy}"
     )
 
 
