@@ -6,12 +6,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from stacchip.errors import AssetChanged, ObjectNotFound, StorageError, UsageError
+from stacchip.errors import (
+    AccessDenied,
+    AssetChanged,
+    ObjectNotFound,
+    StorageError,
+    UsageError,
+)
 from stacchip.storage import Identity, Storage
+from stacchip.storage.transports import local
 
 
 def test_what_is_written_is_read_whole_and_in_ranges(tmp_path: Path) -> None:
@@ -189,3 +197,88 @@ def test_large_objects_are_refused_where_a_limit_is_given(tmp_path: Path) -> Non
     assert Storage().read(tmp_path / "a.bin", limit_bytes=10) == b"0123456789"
     with pytest.raises(StorageError, match="larger than the limit of 9 bytes"):
         Storage().read(tmp_path / "a.bin", limit_bytes=9)
+
+
+@pytest.mark.parametrize("most_per_call", [1, 7, 1000, 1 << 30])
+def test_a_read_of_several_calls_is_joined(tmp_path: Path, most_per_call: int) -> None:
+    """As for more than 2 GiB, which one call cannot read."""
+    data = bytes(range(250))
+    (tmp_path / "a.bin").write_bytes(data)
+    descriptor = os.open(tmp_path / "a.bin", os.O_RDONLY)
+    try:
+        for start, length in [(0, 250), (3, 20), (240, 100), (250, 5), (0, 7)]:
+            read = local.read_fully(descriptor, start, length, most_per_call=most_per_call)
+            assert read == data[start : start + length]
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_a_file_that_may_not_be_read_is_an_error_with_the_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "a.bin"
+    file.write_bytes(b"secret")
+    file.chmod(0)
+    with pytest.raises(AccessDenied, match="permissions"):
+        Storage().read(file)
+
+
+def test_two_writers_of_one_file_leave_one_of_the_two(tmp_path: Path) -> None:
+    target, storage = tmp_path / "a.bin", Storage()
+    contents = [bytes([number]) * 100_000 for number in range(4)]
+
+    def write(content: bytes) -> None:
+        for _ in range(10):
+            storage.write(target, content)
+
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, content) for content in contents]
+        while not all(writer.done() for writer in writers):
+            if target.exists():
+                assert target.read_bytes() in contents
+    assert target.read_bytes() in contents
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_what_is_being_written_is_not_listed(tmp_path: Path) -> None:
+    storage = Storage()
+
+    def chunks() -> Iterator[bytes]:
+        yield b"half"
+        assert list(storage.list(tmp_path)) == []
+        assert len(list(tmp_path.iterdir())) == 1
+        yield b"whole"
+
+    local.write_file(str(tmp_path / "a.bin"), chunks())
+    assert [entry.href for entry in storage.list(tmp_path)] == [str(tmp_path / "a.bin")]
+
+
+def test_a_link_is_read_through_and_replaced_by_a_write(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"original")
+    (tmp_path / "link.bin").symlink_to(tmp_path / "a.bin")
+    storage = Storage()
+    assert storage.read(tmp_path / "link.bin") == b"original"
+    storage.write(tmp_path / "link.bin", b"new")
+    assert (tmp_path / "a.bin").read_bytes() == b"original"
+    assert storage.read(tmp_path / "link.bin") == b"new"
+
+
+def test_a_folder_in_the_place_of_a_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.bin" / "b").mkdir(parents=True)
+    with pytest.raises(ObjectNotFound, match="is a folder"):
+        Storage().write(tmp_path / "a.bin", b"x")
+    assert (tmp_path / "a.bin" / "b").is_dir()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError):
+        Storage().write(tmp_path / "file" / "below", b"x")
+
+
+def test_relative_paths_are_those_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    storage = Storage()
+    storage.write("new/a.bin", b"0123")
+    storage.write("b.bin", b"45")
+    assert storage.read("new/a.bin") == b"0123"
+    assert (tmp_path / "new" / "a.bin").exists()
+    assert [entry.href for entry in storage.list("")] == ["./b.bin", "./new/a.bin"]

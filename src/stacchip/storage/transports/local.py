@@ -48,7 +48,7 @@ def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> list[Blob]:
             if len(ranges) > 1 and hasattr(os, "posix_fadvise"):  # macOS lacks it
                 for start, length in ranges:  # let the disk fetch them together
                     os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_WILLNEED)
-            parts = [_read_fully(descriptor, start, length) for start, length in ranges]
+            parts = [read_fully(descriptor, start, length) for start, length in ranges]
             identity = identify(os.fstat(descriptor))
         finally:
             os.close(descriptor)
@@ -57,15 +57,17 @@ def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> list[Blob]:
     return [Blob(part, identity, start) for part, (start, _) in zip(parts, ranges, strict=True)]
 
 
-def _read_fully(descriptor: int, start: int, length: int) -> bytes:
-    """Read a range, or as much of it as the file has."""
-    data = os.pread(descriptor, min(length, _MOST_PER_CALL), start)
+def read_fully(
+    descriptor: int, start: int, length: int, *, most_per_call: int = _MOST_PER_CALL
+) -> bytes:
+    """Read a range, or as much of it as the file has, in as many calls as it takes."""
+    data = os.pread(descriptor, min(length, most_per_call), start)
     if len(data) == length or not data:
         return data
     parts = [data]
     while data and (length := length - len(data)):
         start += len(data)
-        data = os.pread(descriptor, min(length, _MOST_PER_CALL), start)
+        data = os.pread(descriptor, min(length, most_per_call), start)
         parts.append(data)
     return b"".join(parts)
 
