@@ -92,7 +92,7 @@ class Storage:
         Raises:
             ObjectNotFound: Nothing is there.
             AccessDenied: Credentials are missing or were refused.
-            StorageTimeout: The wall-clock limit passed.
+            StorageTimeout: The time limit passed.
             StorageError: Any other failure.
         """
         return bytes(self.read_blob(href, limit_bytes=limit_bytes).data)

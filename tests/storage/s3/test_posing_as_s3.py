@@ -50,13 +50,14 @@ def source(server: RangeServer) -> str:
 class Uploads:
     """Answers requests about the unfinished uploads of a bucket."""
 
-    def __init__(self) -> None:
+    def __init__(self, listed: str = LISTED) -> None:
+        self.listed = listed
         self.aborted: list[str] = []
         self.gone: set[str] = set()
 
     def __call__(self, request: Request) -> Answer:
         if request.method == "GET":
-            return 200, {"Content-Type": "application/xml"}, LISTED.encode()
+            return 200, {"Content-Type": "application/xml"}, self.listed.encode()
         upload = request.query.rpartition("uploadId=")[2]
         if upload in self.gone:
             return 404, {}, b"<Error><Code>NoSuchUpload</Code></Error>"
@@ -79,6 +80,16 @@ def test_only_uploads_below_the_folder_are_aborted(
 ) -> None:
     assert abort_orphans("s3://archive/naip/", options) == 2  # the server ignores the prefix
     assert uploads.aborted == ["1", "2"]
+
+
+def test_a_folder_whose_name_begins_alike_is_left_alone(
+    server: RangeServer, options: StorageOptions
+) -> None:
+    uploads = Uploads(LISTED.replace("other/b.tif", "naip-2/b.tif"))
+    server.route("/archive", uploads)
+    assert abort_orphans("s3://archive/naip", options) == 2
+    assert uploads.aborted == ["1", "2"]
+    assert "prefix=naip%2F&" in server.log[0].query + "&"
 
 
 def test_only_uploads_of_the_objects_named_are_aborted(
@@ -227,6 +238,18 @@ def test_a_source_that_is_gone_is_an_error(
 @pytest.mark.parametrize("pair", [("/data/a.tif", TARGET), ("s3://a/b", "gs://c/d")])
 def test_only_s3_copies_by_itself(pair: tuple[str, str], options: StorageOptions) -> None:
     assert not copy_by_store(*pair, Storage(options=options), refused=set())
+
+
+def test_keys_with_marks_of_web_addresses_are_copied_under_their_own_names(
+    server: RangeServer, source: str, options: StorageOptions
+) -> None:
+    server.route("/archive", lambda _: (200, {}, COPIED.encode()))
+    (server.root / "public-bucket" / "a#1?b.tif").write_bytes(b"x")
+    target = "s3://archive/copied/a#1?b.tif"
+    storage = Storage(options=options)
+    assert copy_by_store("s3://public-bucket/a#1?b.tif", target, storage, refused=set())
+    assert server.log[-1].path == "/archive/copied/a#1?b.tif"
+    assert server.log[-1].headers["x-amz-copy-source"] == "public-bucket/a%231%3Fb.tif"
 
 
 # -- the client ------------------------------------------------------------------------------------

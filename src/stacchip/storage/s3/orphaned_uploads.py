@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from stacchip.errors import StorageError
-from stacchip.storage import redact
+from stacchip.storage.href import parse_href, redact
 from stacchip.storage.s3.client import open_client
 
 if TYPE_CHECKING:
@@ -43,8 +42,8 @@ def abort_orphans(
     Raises:
         StorageError: The store refused to list or to abort them.
     """
-    parts = urlsplit(folder)
-    if parts.scheme != "s3":
+    place = parse_href(folder)
+    if place.scheme != "s3":
         return 0
     try:
         from botocore.exceptions import BotoCoreError, ClientError  # an extra
@@ -57,8 +56,8 @@ def abort_orphans(
         return 0
     try:
         client = open_client(options.with_environment())
-        keys = None if only is None else {urlsplit(href).path.lstrip("/") for href in only}
-        return _abort(client, parts.netloc, parts.path.lstrip("/"), keys)
+        keys = None if only is None else {parse_href(href).key for href in only}
+        return _abort(client, place.root, f"{place.key}/" if place.key else "", keys)
     except (BotoCoreError, ClientError) as error:
         failure = StorageError(
             f"Unfinished uploads below {redact(folder)} could not be listed or aborted: "

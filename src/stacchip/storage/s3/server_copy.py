@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from stacchip.runtime.per_process import PerProcess
-from stacchip.storage import redact
+from stacchip.storage.href import parse_href, redact
 from stacchip.storage.s3.client import open_client
 
 if TYPE_CHECKING:
     from stacchip.storage import Storage
+    from stacchip.storage.href import Location
 
 _log = logging.getLogger(__name__)
 # docs.aws.amazon.com, CopyObject: larger objects have to be copied in parts
@@ -48,8 +48,8 @@ def copy_by_store(
         StorageError: The source does not exist, or cannot be looked at.
     """
     refused = _REFUSED.get() if refused is None else refused
-    origin, place = urlsplit(source), urlsplit(target)
-    between = (origin.netloc, place.netloc)
+    origin, place = parse_href(source), parse_href(target)
+    between = (origin.root, place.root)
     if between in refused or not _have_one_service(source, target, storage):
         return False
     try:
@@ -63,15 +63,7 @@ def copy_by_store(
         return False
     pays = storage.options_for(source).with_environment().requester_pays
     try:
-        client.copy_object(
-            CopySource={"Bucket": origin.netloc, "Key": origin.path.lstrip("/")},
-            CopySourceIfMatch=version.etag,
-            Bucket=place.netloc,
-            Key=place.path.lstrip("/"),
-            # tags would be copied by default, which takes a right of its own to read them
-            TaggingDirective="REPLACE",
-            **({"RequestPayer": "requester"} if pays else {}),
-        )
+        _ask_for_copy(client, origin, place, version.etag, bool(pays))
     except (BotoCoreError, ClientError) as error:
         code, status = _read_answer(error)
         if status in _REFUSALS:
@@ -81,9 +73,21 @@ def copy_by_store(
     return True
 
 
+def _ask_for_copy(client: Any, origin: Location, place: Location, etag: str, pays: bool) -> None:
+    client.copy_object(
+        CopySource={"Bucket": origin.root, "Key": origin.key},
+        CopySourceIfMatch=etag,
+        Bucket=place.root,
+        Key=place.key,
+        # tags would be copied by default, which takes a right of its own to read them
+        TaggingDirective="REPLACE",
+        **({"RequestPayer": "requester"} if pays else {}),
+    )
+
+
 def _have_one_service(source: str, target: str, storage: Storage) -> bool:
     """Return True if one S3 service has both, and the keys that write may be shown for reading."""
-    if not source.startswith("s3://") or not target.startswith("s3://"):
+    if {parse_href(source).scheme, parse_href(target).scheme} != {"s3"}:
         return False
     there, here = (storage.options_for(href).with_environment() for href in (source, target))
     is_public = bool(there.skip_signature)
