@@ -38,7 +38,7 @@ def test_an_error_is_raised_and_calls_that_have_not_begun_are_dropped() -> None:
     assert len(done) <= REQUESTERS
 
 
-def test_a_stream_keeps_order_and_looks_ahead_no_further_than_told() -> None:
+def test_a_stream_keeps_order_and_looks_ahead_no_further_than_allowed() -> None:
     started = []
 
     def note(i: int) -> int:

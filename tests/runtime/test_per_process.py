@@ -1,4 +1,4 @@
-"""What a child process may do, by fork and by spawn, after its parent used storage."""
+"""Child processes, by fork and by spawn, of a parent that used storage."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_fork_before_the_first_read_leaves_all_well(tmp_path: Path, server: Ra
 
 
 def test_nothing_keeps_the_process_from_ending(tmp_path: Path, server: RangeServer) -> None:
-    """Also where a request hangs on another thread."""
+    """Not even a request that hangs on another thread."""
     from servers.range_server import Fault
 
     server.always("/hang.bin", Fault(hang_s=60))

@@ -10,7 +10,7 @@ import pytest
 from stacchip.runtime.workers import Workers
 
 
-def test_no_more_threads_than_told_and_none_before_they_are_needed() -> None:
+def test_no_more_threads_than_allowed_and_none_before_they_are_needed() -> None:
     seen, gate = set(), threading.Barrier(4)
 
     def note() -> None:
@@ -59,7 +59,7 @@ def test_a_task_that_hangs_holds_up_the_end_for_half_a_second_only() -> None:
     assert time.monotonic() - start < 10
 
 
-def test_where_no_more_threads_are_given_those_that_are_there_do_the_work(monkeypatch) -> None:
+def test_if_no_thread_can_be_started_the_existing_ones_do_the_work(monkeypatch) -> None:
     workers = Workers("scarce", 3)
     gate, done = threading.Event(), threading.Semaphore(0)
     workers.submit(lambda: [gate.wait(5), done.release()])

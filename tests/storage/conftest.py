@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CONTENT = bytes(range(256)) * 4096  # 1 MiB in which every place is known
+CONTENT = bytes(range(256)) * 4096  # 1 MiB that shows its own offsets
 PREFIXES = ("AWS_", "AZURE_", "GOOGLE_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads the keys of whoever runs it."""
+    """Hide the keys of the person who runs the tests."""
     for name in list(os.environ):
         if name.upper().startswith(PREFIXES):
             monkeypatch.delenv(name)
@@ -48,7 +48,7 @@ def server(tmp_path: Path) -> Iterator[RangeServer]:
 
 @pytest.fixture
 def content() -> bytes:
-    """What `a.bin` holds."""
+    """The content of `a.bin`."""
     return CONTENT
 
 

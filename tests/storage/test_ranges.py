@@ -20,7 +20,7 @@ def test_every_range_lies_in_exactly_one_join(
             start, length = ranges[i]
             assert join.start <= start
             assert start + length <= join.start + join.length
-        # nothing is fetched beyond what the members need, but for the gaps
+        # only gaps are fetched besides the ranges themselves
         assert join.start == min(ranges[i][0] for i in join.members)
         assert join.start + join.length == max(sum(ranges[i]) for i in join.members)
         assert join.length <= most or len(join.members) == 1

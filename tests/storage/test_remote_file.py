@@ -78,7 +78,7 @@ def test_what_is_not_there_cannot_be_opened(server: RangeServer, storage: Storag
         assert file.read() == b""
 
 
-def test_a_server_that_tells_no_size_is_read_whole(
+def test_an_object_without_a_size_is_read_whole(
     server: RangeServer, storage: Storage, content: bytes
 ) -> None:
     def answer(request: object) -> tuple[int, dict[str, str], bytes]:

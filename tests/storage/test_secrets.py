@@ -35,7 +35,7 @@ FAULTS = {
 
 
 def everything(error: BaseException) -> str:
-    """All that a program might print of an error."""
+    """Everything that a program might print of an error."""
     facts = repr(getattr(error, "facts", ""))
     chain = "".join(traceback.format_exception(error))
     return "\n".join([str(error), repr(error), facts, chain, repr(pickle.dumps(error))])
@@ -116,7 +116,7 @@ def test_retries_are_logged_without_the_signature(
 
 
 def test_missing_credentials_are_an_error_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without keys obstore asks the machine's metadata service, which is not there."""
+    """Without keys obstore asks the machine's metadata service, which does not exist here."""
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1")
     with pytest.raises(AccessDenied, match=r"No credentials were found.*skip_signature=True"):
         Storage().read("s3://bucket/a.bin")

@@ -24,6 +24,10 @@ Secrets are removed in one place, `href.redact`, before an href reaches an error
 `href.unsign` does so for hrefs that are stored. Errors of obstore, urllib3 and boto3 are translated
 and not chained, since their texts may hold keys. Options hide their keys in their `repr`.
 
+Variables of the environment that count here: `AWS_*` (`options`, `aws_profile`), `GOOGLE_*` and
+`AZURE_STORAGE_*` (obstore, `object_clients`), `http_proxy` and its kin (`web_connection`), and one
+of stacchip's own, `STACCHIP_PC_SAS_URL` (`planetary_computer`).
+
 To add a kind of place: a module in `transports/` with one function for each verb, a scheme in
 `href.parse_href`, and a branch in each verb of `Storage`. An S3-compatible service needs no code,
 only `StorageOptions(endpoint=...)`.

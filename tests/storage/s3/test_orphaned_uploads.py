@@ -65,6 +65,6 @@ def test_an_unfinished_upload_shows_no_object(store, s3):
     assert abort_orphans("s3://archive/naip/m_2/", store.options) == 1
 
 
-def test_elsewhere_there_is_nothing_to_abort(tmp_path, store):
+def test_other_places_have_nothing_to_abort(tmp_path, store):
     assert abort_orphans(f"{tmp_path}/", store.options) == 0
     assert abort_orphans("gs://bucket/folder/", store.options) == 0

@@ -1,4 +1,4 @@
-"""Copies within one S3 service do not come through us; where the store refuses, they do."""
+"""Copies within one S3 service do not pass this machine, unless the store refuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stacchip.storage.s3 import server_copy
 
 pytestmark = pytest.mark.servers
 
-DATA = bytes(range(256)) * 40_000  # 10 MB: two parts, where it comes through us
+DATA = bytes(range(256)) * 40_000  # 10 MB: two parts if it passes this machine
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_what_another_service_has_comes_through_us(outside, source):
     assert fetched(outside) >= 2
 
 
-def test_keys_are_shown_to_nobody_else(outside, source):
+def test_keys_go_to_no_other_service(outside, source):
     ours, unsigned = (
         proxied(outside),
         StorageOptions(endpoint=outside.proxy.url, region="us-east-1"),
@@ -94,7 +94,7 @@ def test_keys_are_shown_to_nobody_else(outside, source):
     assert not outside.proxy.requests()
 
 
-def test_it_can_be_told_not_to(outside, source):
+def test_copies_inside_the_store_can_be_switched_off(outside, source):
     copy_file(source, "s3://archive/a/b.tif", Storage(options=proxied(outside)), by_store=False)
     assert outside.storage.read("s3://archive/a/b.tif") == DATA
     assert fetched(outside) >= 2

@@ -35,7 +35,7 @@ def test_what_is_written_is_read_whole_and_in_ranges(tmp_path: Path) -> None:
     assert storage.bytes_read == 10 * 3 + 4 + 6
 
 
-def test_a_range_ends_where_the_file_does(tmp_path: Path) -> None:
+def test_a_range_ends_with_the_file(tmp_path: Path) -> None:
     storage = Storage()
     file = tmp_path / "a.bin"
     file.write_bytes(b"0123456789")
@@ -67,7 +67,7 @@ def test_a_changed_file_of_the_same_size_is_noticed(tmp_path: Path, how: str) ->
     assert caught.value.facts["found"] == storage.stat(file)
     with pytest.raises(AssetChanged):
         storage.read_ranges(file, [(0, 1), (3, 1)], expect=expect)
-    # where the file was moved its size alone is compared
+    # if the file was moved, only its size is compared
     assert storage.read_range(file, 0, 6, expect=Identity(6)).data in (b"before", b"after!")
 
 
@@ -192,7 +192,7 @@ def test_copy_and_open_of_local_files(tmp_path: Path) -> None:
         assert opened.read() == storage.read(tmp_path / "a.bin")
 
 
-def test_large_objects_are_refused_where_a_limit_is_given(tmp_path: Path) -> None:
+def test_objects_above_a_limit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"0123456789")
     assert Storage().read(tmp_path / "a.bin", limit_bytes=10) == b"0123456789"
     with pytest.raises(StorageError, match="larger than the limit of 9 bytes"):

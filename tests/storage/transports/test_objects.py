@@ -33,7 +33,7 @@ needs_server = pytest.mark.servers
 
 @pytest.fixture
 def s3(seaweed: SeaweedFS) -> Storage:
-    """Storage of the owner of a real S3 server."""
+    """Storage with the keys of a real S3 server's owner."""
     return Storage(options=seaweed.options)
 
 
@@ -46,7 +46,7 @@ def posing(server: RangeServer, content: bytes) -> RangeServer:
 
 
 def pose(server: RangeServer, **options: object) -> Storage:
-    """Storage that takes a web server for S3."""
+    """Storage that uses a web server as S3."""
     defaults: dict[str, object] = {
         "endpoint": server.url(),
         "skip_signature": True,
@@ -163,7 +163,7 @@ def test_many_streams_from_store_to_store_do_not_wait_for_each_other(s3: Storage
 
 
 @needs_server
-def test_who_may_not_is_told_what_to_do(seaweed: SeaweedFS, s3: Storage) -> None:
+def test_a_refusal_says_what_to_do(seaweed: SeaweedFS, s3: Storage) -> None:
     s3.write("s3://private/secret.bin", b"secret")
     s3.write("s3://public-bucket/open.bin", b"open")
     wrong = StorageOptions(
@@ -187,7 +187,7 @@ def test_who_may_not_is_told_what_to_do(seaweed: SeaweedFS, s3: Storage) -> None
 
 
 @needs_server
-def test_the_environment_says_where_and_who(
+def test_endpoint_and_keys_come_from_the_environment(
     seaweed: SeaweedFS, s3: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3.write("s3://private/env.bin", b"found")
@@ -303,7 +303,7 @@ def test_odd_answers_are_errors_and_never_wrong_bytes(posing: RangeServer) -> No
         storage.read("s3://bucket/a.bin")
 
 
-def test_the_reader_pays_where_it_was_agreed(posing: RangeServer) -> None:
+def test_the_reader_pays_only_if_that_was_agreed(posing: RangeServer) -> None:
     keys = {"access_key_id": "a", "secret_access_key": "b", "skip_signature": False}
     payer = pose(posing, requester_pays=True, **keys)
     payer.read_range("s3://bucket/a.bin", 0, 10)
@@ -358,7 +358,7 @@ def test_a_bucket_in_another_region_is_found(posing: RangeServer, content: bytes
     storage = pose(posing, skip_signature=False, access_key_id="a", secret_access_key="b")
     for _ in range(2):
         assert bytes(storage.read_range("s3://far-bucket/a.bin", 0, 10).data) == content[:10]
-    # asked wrongly, asked where, asked rightly; and rightly the second time
+    # a wrong request, the question for the region, a right one; the second time only a right one
     assert [r.method for r in posing.log] == ["GET", "HEAD", "GET", "GET"]
     posing.route("/lost-bucket", lambda _: (301, {}, b""))
     with pytest.raises(StorageError, match=r"region=\.\.\."):

@@ -36,7 +36,7 @@ CONTENT = bytes(range(256))
 
 
 class Service:
-    """Gives out tokens that say their number, and a container that takes the last one only."""
+    """Gives out numbered tokens, and serves a container that accepts only the latest."""
 
     def __init__(self) -> None:
         self.given = 0
@@ -109,7 +109,7 @@ def test_a_refused_token_is_renewed_once(
     pc: RangeServer, service: Service, storage: Storage
 ) -> None:
     assert read(storage) == CONTENT
-    service.given = 5  # the store no longer takes the token that is at hand
+    service.given = 5  # the store no longer accepts the current token
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(lambda _: read(storage), range(8))) == {CONTENT}
     assert service.given == 6
@@ -161,7 +161,7 @@ def test_a_token_service_that_failed_is_asked_again_after_a_while(
 def test_other_hrefs_are_left_alone(pc: RangeServer, service: Service, storage: Storage) -> None:
     options = StorageOptions()
     for href in (
-        "http://own.blob.core.windows.net/private/a.bin",  # an account that they do not know
+        "http://own.blob.core.windows.net/private/a.bin",  # not an account of theirs
         HREF + "?sv=1&sig=users-own",
         "https://example.com/a.blob.core.windows.net/a.bin",
         "https://modiseuwest.blob.core.windows.net.evil.example/modis-061/a.bin",

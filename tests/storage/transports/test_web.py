@@ -62,7 +62,7 @@ def test_reads_give_the_bytes_and_the_identity(
     assert server.bytes == storage.bytes_read
 
 
-def test_a_range_ends_where_the_object_does(
+def test_a_range_ends_with_the_object(
     server: RangeServer, storage: Storage, content: bytes
 ) -> None:
     url = server.url("a.bin")
@@ -101,7 +101,7 @@ def test_ranges_come_in_order_joined_and_at_the_same_time(
     parts = storage.read_ranges(url, ranges)
     assert time.monotonic() - start < 2.0  # 4.8 s one after the other
     assert [bytes(part) for part in parts] == [content[a : a + n] for a, n in ranges]
-    assert server.requests == 24  # what lies near the first is fetched with it
+    assert server.requests == 24  # ranges near the first one are fetched with it
 
 
 def test_a_fault_that_passes_costs_an_attempt_and_no_byte(
@@ -246,7 +246,7 @@ def test_the_deadline_holds_and_the_error_names_the_last_failure(
         list(pool.map(read, LASTING_FAULTS))
 
 
-def test_the_deadline_holds_where_even_the_head_comes_a_byte_at_a_time() -> None:
+def test_the_deadline_holds_if_even_the_head_comes_a_byte_at_a_time() -> None:
     def drip(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection, contextlib.suppress(OSError):
@@ -378,7 +378,7 @@ def test_an_ignored_range_far_into_a_large_file_is_an_error(
 
 
 @pytest.mark.parametrize("shift", [1, -1, 1000])
-def test_another_range_than_asked_for_is_never_taken(
+def test_another_range_than_requested_is_never_taken(
     server: RangeServer, storage: Storage, shift: int
 ) -> None:
     server.script("/a.bin", [Fault(shift_range=shift)])
@@ -402,7 +402,7 @@ def test_a_part_of_the_range_is_a_short_read(server: RangeServer, content: bytes
 def test_parts_lie_in_memory_of_their_own_for_as_long_as_anyone_looks(
     server: RangeServer, storage: Storage, content: bytes
 ) -> None:
-    """Their memory is used again, and only when the last view is gone."""
+    """Their memory is used again, but only after the last view is gone."""
     size, url = 600_000, server.url("a.bin")
     blobs = [storage.read_range(url, start, size) for start in range(0, 5000, 1000)]
     kept = memoryview(blobs[2].data)[100:200]
@@ -419,7 +419,7 @@ def test_parts_lie_in_memory_of_their_own_for_as_long_as_anyone_looks(
 
 
 @pytest.mark.parametrize("fault", ["cut", "cut at once", "reset", "503"])
-def test_a_large_part_is_asked_for_again_where_it_broke_off(
+def test_a_large_part_that_breaks_off_is_requested_again(
     server: RangeServer, storage: Storage, content: bytes, fault: str
 ) -> None:
     server.script("/a.bin", [PASSING_FAULTS[fault], Fault(cut_at=599_999)])
@@ -449,7 +449,7 @@ def test_a_refused_head_is_made_up_for_by_a_range(
         assert [request.method for request in server.log[-2:]] == ["HEAD", "GET"]
 
 
-def test_compression_nobody_asked_for(server: RangeServer, storage: Storage) -> None:
+def test_compression_that_was_not_requested(server: RangeServer, storage: Storage) -> None:
     body = gzip.compress(b'{"type": "Feature"}')
     server.route("/item.json", lambda _: (200, {"Content-Encoding": "gzip"}, body))
     url = server.url("item.json")
@@ -573,7 +573,7 @@ def test_a_proxy_of_the_environment_is_used(
         Storage(options=StorageOptions(deadline_s=0.5)).read("http://direct.invalid/a.bin")
 
 
-def test_https_is_read_where_its_certificate_is_trusted(tmp_path: Path, content: bytes) -> None:
+def test_https_is_read_if_its_certificate_is_trusted(tmp_path: Path, content: bytes) -> None:
     pem = tmp_path / "server.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", pem,
