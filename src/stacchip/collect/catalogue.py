@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     import pystac
 
-    from stacchip.collect.choice import Period
     from stacchip.items.api import StacApi
+    from stacchip.items.dates import Period
     from stacchip.items.pace import Pace
     from stacchip.storage import Storage, StorageOptions
 

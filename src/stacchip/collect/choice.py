@@ -17,34 +17,12 @@ import pystac
 
 from stacchip.errors import UsageError
 from stacchip.items import item_datetime
+from stacchip.items.dates import Period
 
 T = TypeVar("T")
 
 Accept = Callable[[pystac.Item], str | None]
 """A rule on one item: `None` to take it, else the reason why not."""
-
-
-@dataclass(frozen=True)
-class Period:
-    """A span of time with a name, `start` <= t < `end`, both aware and in UTC."""
-
-    name: str
-    start: dt.datetime
-    end: dt.datetime
-
-    def __contains__(self, moment: dt.datetime) -> bool:
-        return self.start <= moment < self.end
-
-    @property
-    def interval(self) -> str:
-        """The span as a STAC search takes it; its end is the last whole second inside.
-
-        Example:
-            >>> quarters(2020)[0].interval
-            '2020-01-01T00:00:00Z/2020-03-31T23:59:59Z'
-        """
-        last = self.end - dt.timedelta(seconds=1)
-        return f"{self.start:%Y-%m-%dT%H:%M:%SZ}/{last:%Y-%m-%dT%H:%M:%SZ}"
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 import numpy as np
 import pystac
 
-from stacchip.collect.choice import Chosen, Period
+from stacchip.collect.choice import Chosen
 from stacchip.collect.sample import Row
 from stacchip.errors import UsageError
 
 if TYPE_CHECKING:
     import shapely
+
+    from stacchip.items.dates import Period
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from calendar import isleap, monthrange
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +13,13 @@ import shapely
 
 from stacchip.errors import UsageError
 from stacchip.index.schema import SCHEMA, without_extension
+from stacchip.items.dates import Moment, Period
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import date, datetime
 
 __all__ = ["Filters", "Moment", "Selection", "parse_period"]
-
-Moment: TypeAlias = str | date | None
-"""A date, an aware datetime, or either as ISO 8601 text; None where a period is open."""
 
 # Of a geometry with more parts than this, the bounds of the whole decide which row groups are read.
 _MOST_PARTS: Final = 32
@@ -207,10 +203,10 @@ def _in_bounds(bounds: tuple[float, float, float, float]) -> pc.Expression:
 def parse_period(
     period: str | date | Sequence[Moment] | None,
 ) -> tuple[datetime | None, datetime | None]:
-    """Start and end of a period, in UTC, both within it.
+    """Return the start and the end of a period, in UTC, both within it; None is open.
 
     Args:
-        period: A moment, a pair of them, or text as STAC APIs take it, where `..` is open.
+        period: As `stacchip.items.dates.Period.parse` takes it.
 
     Raises:
         UsageError: It cannot be understood, or ends before it starts.
@@ -220,49 +216,5 @@ def parse_period(
         >>> start.isoformat(), end.isoformat()
         ('2024-02-01T00:00:00+00:00', '2024-03-05T12:00:00+00:00')
     """
-    if isinstance(period, str):
-        moments: Sequence[Moment] = period.split("/")
-    else:
-        moments = [period] if period is None or isinstance(period, date) else list(period)
-    if len(moments) not in (1, 2):
-        raise UsageError(f"A period has a start and an end, not {period!r}.")
-    spans = [_span(moment) for moment in moments]
-    start, end = spans[0][0], spans[-1][1]
-    if start is not None and end is not None and end < start:
-        raise UsageError(f"The period {period!r} ends before it starts.")
-    return start, end
-
-
-def _span(moment: Moment) -> tuple[datetime | None, datetime | None]:
-    """The first and last microsecond that a moment stands for: of a date, its whole day."""
-    if moment is None or moment in ("", ".."):
-        return None, None
-    if isinstance(moment, datetime):
-        utc = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-        return utc, utc
-    if isinstance(moment, date):
-        return _days(moment, 1)
-    return _parse_span(moment)
-
-
-def _parse_span(text: str) -> tuple[datetime | None, datetime | None]:
-    match = re.fullmatch(r"(\d{4})(?:-(\d\d))?(?:-(\d\d))?", text)
-    try:
-        if match is None:
-            return _span(datetime.fromisoformat(text))
-        year, month, day = (int(part) if part else None for part in match.groups())
-        first = date(year or 0, month or 1, day or 1)
-    except ValueError as error:
-        raise UsageError(
-            f"{text!r} is no date: write 2023-05-01 or 2023-05-01T10:30:00Z."
-        ) from error
-    if day is not None:
-        return _days(first, 1)
-    if month is not None:
-        return _days(first, monthrange(first.year, month)[1])
-    return _days(first, 366 if isleap(first.year) else 365)
-
-
-def _days(first: date, number: int) -> tuple[datetime, datetime]:
-    start = datetime.combine(first, time(), UTC)
-    return start, start + timedelta(days=number) - timedelta(microseconds=1)
+    parsed = Period.parse(period)
+    return parsed.start, parsed.last

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from stacchip.collect.choice import (
     Chosen,
-    Period,
     has_assets,
     months,
     pick_of_period,
@@ -22,6 +21,7 @@ from stacchip.collect.choice import (
 from stacchip.collect.recipe import Catalogue, Choices, Recipe
 from stacchip.errors import UsageError
 from stacchip.items import item_datetime
+from stacchip.items.dates import Period
 
 if TYPE_CHECKING:
     import numpy as np
