@@ -42,7 +42,9 @@ def test_bands_are_found_in_a_file_that_has_more():
 
 
 def test_a_file_with_too_few_bands_is_named():
-    with pytest.raises(AssetNotFound, match="'image' of item 'm_1' has 3 bands; band 4") as caught:
+    with pytest.raises(
+        AssetNotFound, match="'image' of item 'm_1' has 3 bands, and no band 4"
+    ) as caught:
         get_platform("naip").places_in([f"image:{n}" for n in (1, 2, 3)], item_id="m_1")
     assert (caught.value.item_id, caught.value.asset) == ("m_1", "image")
     with pytest.raises(AssetNotFound, match="has 1 bands"):

@@ -1,4 +1,46 @@
-"""The chip index: its columns, the grid and shares behind them, and its files on disk."""
+"""The chip index: a table with a row for each chip, and its files.
+
+```python
+write_index(table, "my-index", headers=gather_headers(items))    # a table from an indexer
+table = read_index("my-index", max_cloud=0.1, datetime="2023-05/2023-08")
+merge_indexes(["my-index", "s3://bucket/index"], "all")
+```
+
+What one does with an index:
+
+- `read_index`, `scan_index` read its rows, all at once or in parts; `read_records` its items.
+  `Selection` says which rows, as the arguments of all three do.
+- `write_index` writes it. `gather_headers` reads the headers of the items' files for it, and
+  `add_headers` adds them later: a reader of pixels then starts without them.
+- `merge_indexes` merges indexes of any size; `concat_indexes` tables in memory. `remove` takes out
+  a source or an item.
+- `validate` checks a table that another tool made; `conform` gives it the columns of `SCHEMA`.
+
+What an indexer makes it of: `ChipGrid`, `chip_shares`, `count_shares`, `make_footprints`,
+`record_grid` and `build_table`.
+
+The files, in reading order:
+
+```
+schema     the columns, stated once; items in a table's metadata
+build      an item's grid and shares to its rows
+quality    shares of cloud, nodata and others, counted from the QA band
+filters    which rows are wanted
+read       an index to a table; no row group without wanted rows is read
+write      a table to an index
+merge      many indexes to one, in bounded memory
+remove     an index without a source or an item
+headers    headers of the items' files, for the index to keep
+files/     the folder of an index on disk: names, order of writing, parquet, records of items
+```
+
+An item of a job passes `build` (its dictionary in the table's metadata), `write` (a record for each
+source) and `files/item_records` (the row of `_items.parquet`); `stacchip.items.copies` takes its
+signatures off there. A new column is a field of `schema.SCHEMA`, and one of `OPTIONAL_COLUMNS`, so
+that indexes without it can still be read.
+
+This folder imports items, sources, raster, storage and grid. It reads headers, and no pixels.
+"""
 
 from stacchip.grid.chip_grid import ChipGrid, Edge
 from stacchip.grid.crs import name_crs
@@ -7,6 +49,7 @@ from stacchip.grid.recorded_grid import RecordedGrid, read_grid, record_grid
 from stacchip.index.build import build_table
 from stacchip.index.files.item_records import ItemRecord
 from stacchip.index.filters import Filters, Selection, parse_period
+from stacchip.index.headers import add_headers, gather_headers
 from stacchip.index.merge import Merged, merge_indexes
 from stacchip.index.quality import chip_shares, count_shares
 from stacchip.index.read import index_of, read_index, read_records, scan_index
@@ -35,6 +78,7 @@ __all__ = [
     "Merged",
     "RecordedGrid",
     "Selection",
+    "add_headers",
     "build_table",
     "chip_shares",
     "concat_indexes",
@@ -42,6 +86,7 @@ __all__ = [
     "count_shares",
     "embed_items",
     "embedded_items",
+    "gather_headers",
     "index_of",
     "make_footprints",
     "merge_indexes",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from stacchip.errors import (
     AssetNotFound,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     import pystac
 
+    from stacchip.errors import Errors
+
     Headers = dict[str, dict[str, Header]]
 
 __all__ = ["add_headers", "gather_headers"]
@@ -40,7 +42,7 @@ def gather_headers(
     assets: Sequence[str] | None = None,
     *,
     storage: Storage | None = None,
-    errors: Literal["raise", "skip"] = "raise",
+    errors: Errors = "raise",
 ) -> Headers:
     """The headers of the items' rasters, all read at the same time: one request for each COG.
 
@@ -78,7 +80,7 @@ def add_headers(
     *,
     refresh: bool = False,
     storage: Storage | None = None,
-    errors: Literal["raise", "skip"] = "raise",
+    errors: Errors = "raise",
 ) -> int:
     """Add headers to an index that lacks them.
 
@@ -128,7 +130,7 @@ def _places_of(item: pystac.Item, assets: Sequence[str] | None) -> Iterator[_Pla
             yield _Place(item.id, key, info.href)
 
 
-def _read_all(places: Iterable[_Place], storage: Storage, errors: str) -> Headers:
+def _read_all(places: Iterable[_Place], storage: Storage, errors: Errors) -> Headers:
     def read(place: _Place) -> Header | None:
         try:
             return read_header(storage, place.href)

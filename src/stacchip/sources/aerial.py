@@ -10,7 +10,7 @@ _QUARTER_QUAD = re.compile(r"(^|_)m_\d{7}_(ne|nw|se|sw)_\d{2}_")
 
 
 def is_naip(item: ItemLike) -> bool:
-    """Whether an id holds the name of a NAIP quarter quadrangle.
+    """Return True if an id holds the name of a NAIP quarter quadrangle.
 
     Example:
         >>> from types import SimpleNamespace
@@ -21,9 +21,9 @@ def is_naip(item: ItemLike) -> bool:
 
 
 def is_linz(item: ItemLike) -> bool:
-    """Whether an item was made by LINZ's pipeline, or points into its imagery bucket.
+    """Return True if LINZ's pipeline made the item, or its files lie in LINZ's imagery bucket.
 
-    Each survey is a collection of its own there, with a ULID for an id.
+    There, each survey is a collection of its own, with a ULID as its id.
 
     Example:
         >>> from types import SimpleNamespace

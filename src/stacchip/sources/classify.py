@@ -1,9 +1,9 @@
 """Pure functions from QA pixels to shares: which pixels are cloud, which are nodata.
 
-Each has the form that `Source.classify` asks for: `(pixels, classes, nodata)` in, a bool array of
-the shape of `pixels` for each share out. They work on whole strips of millions of pixels, so that
-a share costs a few passes of compares that numpy does with SIMD: no look-up tables, no fancy
-indexing (a gather costs about ten times as much).
+Each has the signature that `Source.classify` needs: it takes `(pixels, classes, nodata)` and
+returns, for each share, a bool array of the shape of `pixels`. They work on whole strips of
+millions of pixels. A share costs a few passes of comparisons, which numpy does with SIMD; there are
+no look-up tables and no fancy indexing, since a gather costs about ten times as much.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Classify = Callable[[Pixels, Classes, float | None], dict[str, Flags]]
 
 
 def classify_values(pixels: Pixels, classes: Classes, nodata: float | None) -> dict[str, Flags]:
-    """The shares of a band whose pixels are class numbers, such as SCL or Fmask.
+    """Return the shares of a band whose pixels are class numbers, such as SCL or Fmask.
 
     Args:
         pixels: QA values, integers, of any shape.
         classes: For each share, the class numbers that count; a number may count for several.
-        nodata: What the file declares as nodata; counts as `nodata` beside its classes.
+        nodata: The nodata value that the file declares; it counts as `nodata`, as its classes do.
 
     Example:
         >>> import numpy as np
@@ -41,9 +41,9 @@ def classify_values(pixels: Pixels, classes: Classes, nodata: float | None) -> d
 def classify_low_bits(
     pixels: Pixels,
     classes: Classes,
-    nodata: float | None,  # noqa: ARG001  part of the form
+    nodata: float | None,  # noqa: ARG001 - the signature of `Classify`
 ) -> dict[str, Flags]:
-    """The shares of a band whose two lowest bits are a class number: MODIS surface reflectance QC.
+    """Return the shares of a band whose two lowest bits are a class: MODIS surface reflectance QC.
 
     Args:
         pixels: QA values, integers, of any shape.
@@ -57,19 +57,19 @@ def classify_low_bits(
         >>> shares["cloud"].tolist(), shares["nodata"].tolist()
         ([[False, True, False]], [[False, False, True]])
     """
-    # the low byte is enough, and makes every compare that follows four times as cheap
+    # the low byte is enough, and makes each comparison below four times as cheap
     low = np.bitwise_and(pixels, 3, dtype=pixels.dtype).astype(np.uint8)
     return {share: _is_any_of(low, values) for share, values in classes.items()}
 
 
 def classify_bits(pixels: Pixels, classes: Classes, nodata: float | None) -> dict[str, Flags]:
-    """The shares of a band whose bits are flags: Landsat Collection 2 QA_PIXEL.
+    """Return the shares of a band whose bits are flags: Landsat Collection 2 QA_PIXEL.
 
     Args:
         pixels: QA values, integers, of any shape.
-        classes: For each share, the bits of which at least one must be set. A pixel with a bit of
-            `nodata` counts for no other share: what the other bits say of a fill pixel is void.
-        nodata: What the file declares as nodata; counts as `nodata` beside its bits.
+        classes: For each share, bits; a pixel counts if at least one of them is set. A pixel with a
+            bit of `nodata` counts for no other share: its other bits mean nothing.
+        nodata: The nodata value that the file declares; it counts as `nodata`, as its bits do.
 
     Example:
         >>> import numpy as np
@@ -92,12 +92,12 @@ def classify_bits(pixels: Pixels, classes: Classes, nodata: float | None) -> dic
 
 
 def classify_nodata(pixels: Pixels, classes: Classes, nodata: float | None) -> dict[str, Flags]:
-    """Only `nodata`, from the pixels of a band itself: Sentinel-1.
+    """Return `nodata` only, from the pixels of a band itself: Sentinel-1.
 
     Args:
         pixels: Values of the band, of any type and shape.
         classes: `nodata` lists values that are always fill.
-        nodata: What the file (or else the item, or else the source) declares.
+        nodata: The nodata value of the file, else of the item, else of the source.
 
     NaN is always nodata.
 
@@ -110,17 +110,17 @@ def classify_nodata(pixels: Pixels, classes: Classes, nodata: float | None) -> d
     always = classes.get("nodata", ())
     flags = _is_any_of(pixels, always)
     if pixels.dtype.kind in "fc":
-        # NaN is the one value that differs from itself: a compare, where isnan is a call
-        flags |= pixels != pixels  # noqa: PLR0124  (see above)
+        # NaN is the one value that differs from itself; a comparison is faster than isnan
+        flags |= pixels != pixels  # noqa: PLR0124 - see above
     return _with_declared_nodata({"nodata": flags}, pixels, always, nodata)
 
 
 def classify_nothing(
-    pixels: Pixels,  # noqa: ARG001  part of the form, as are the others
-    classes: Classes,  # noqa: ARG001
-    nodata: float | None,  # noqa: ARG001
+    pixels: Pixels,  # noqa: ARG001 - the signature of `Classify`
+    classes: Classes,  # noqa: ARG001 - the signature of `Classify`
+    nodata: float | None,  # noqa: ARG001 - the signature of `Classify`
 ) -> dict[str, Flags]:
-    """No share at all, for imagery without a QA band.
+    """Return no shares, for imagery without a QA band.
 
     Example:
         >>> import numpy as np
@@ -133,8 +133,8 @@ def classify_nothing(
 def _with_declared_nodata(
     shares: dict[str, Flags], pixels: Pixels, known: Sequence[int], nodata: float | None
 ) -> dict[str, Flags]:
-    """The shares, with pixels equal to `nodata` counted as such where `known` does not have it."""
-    if nodata is None or nodata != nodata or nodata in known:  # noqa: PLR0124  (NaN: see above)
+    """Return the shares, counting pixels equal to `nodata` unless `known` has that value."""
+    if nodata is None or nodata != nodata or nodata in known:  # noqa: PLR0124 - NaN, as above
         return shares
     declared = pixels == nodata
     shares["nodata"] = shares["nodata"] | declared if "nodata" in shares else declared
@@ -142,7 +142,7 @@ def _with_declared_nodata(
 
 
 def _is_any_of(pixels: Pixels, values: Sequence[int]) -> Flags:
-    """Where pixels have one of some values, with one compare for each run of values."""
+    """Mark pixels that have one of some values, with one comparison for each run of values."""
     found: Flags | None = None
     for low, high in _runs(values):
         flags = _is_between(pixels, low, high)
@@ -151,7 +151,7 @@ def _is_any_of(pixels: Pixels, values: Sequence[int]) -> Flags:
 
 
 def _is_between(pixels: Pixels, low: int, high: int) -> Flags:
-    """Where `low <= pixels <= high`; one subtraction that wraps, where the type allows."""
+    """Mark pixels with `low <= pixel <= high`; by a subtraction that wraps, if the type allows."""
     if low == high:
         return np.equal(pixels, low)
     if pixels.dtype.kind == "u" and high < 1 << 8 * pixels.dtype.itemsize:
@@ -160,7 +160,7 @@ def _is_between(pixels: Pixels, low: int, high: int) -> Flags:
 
 
 def _runs(values: Sequence[int]) -> list[tuple[int, int]]:
-    """Values as runs of neighbours: `(1, 3, 8, 9, 10)` is `(1, 1), (3, 3), (8, 10)`."""
+    """Return values as runs of neighbours: `(1, 3, 8, 9, 10)` is `(1, 1), (3, 3), (8, 10)`."""
     runs: list[tuple[int, int]] = []
     for value in sorted(set(values)):
         if runs and value == runs[-1][1] + 1:
@@ -171,7 +171,7 @@ def _runs(values: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _has_any_bit(pixels: Pixels, bits: Sequence[int]) -> Flags:
-    """Where pixels have at least one of some bits set."""
+    """Mark pixels that have at least one of some bits set."""
     if not bits:
         return np.zeros(pixels.shape, bool)
     mask = pixels.dtype.type(sum(1 << bit for bit in set(bits)))

@@ -11,7 +11,7 @@ _PRODUCT = re.compile(r"ga_ls[5789][tec]_ard_3$")
 
 
 def is_dea_landsat(item: ItemLike) -> bool:
-    """Whether an item without a collection names a DEA Landsat product.
+    """Return True if an item without a collection names a DEA Landsat product.
 
     Example:
         >>> from types import SimpleNamespace

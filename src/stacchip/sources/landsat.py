@@ -16,7 +16,7 @@ _PRODUCT = re.compile(
 
 
 def _level(item: ItemLike) -> str | None:
-    """`L1`, `L2` or `ST` of an item whose id is a Collection 2 product's."""
+    """Return `L1`, `L2` or `ST` if an item's id is that of a Collection 2 product."""
     product = _PRODUCT.match(item.id)
     if product is None:
         return None
@@ -24,7 +24,7 @@ def _level(item: ItemLike) -> str | None:
 
 
 def is_landsat_l2(item: ItemLike) -> bool:
-    """Whether an id is that of a Collection 2 Level-2 product (surface reflectance).
+    """Return True for the id of a Collection 2 Level-2 product (surface reflectance).
 
     Example:
         >>> from types import SimpleNamespace
@@ -35,7 +35,7 @@ def is_landsat_l2(item: ItemLike) -> bool:
 
 
 def is_landsat_st(item: ItemLike) -> bool:
-    """Whether an id is that of a Collection 2 surface temperature item, as USGS lists them.
+    """Return True for the id of a Collection 2 surface temperature item, as USGS lists them.
 
     Example:
         >>> from types import SimpleNamespace
@@ -46,7 +46,7 @@ def is_landsat_st(item: ItemLike) -> bool:
 
 
 def is_landsat_l1(item: ItemLike) -> bool:
-    """Whether an id is that of a Collection 2 Level-1 product.
+    """Return True for the id of a Collection 2 Level-1 product.
 
     Example:
         >>> from types import SimpleNamespace
@@ -57,10 +57,10 @@ def is_landsat_l1(item: ItemLike) -> bool:
 
 
 def without_unused_bits(source: Source, item: ItemLike) -> Source:
-    """A Landsat source without the shares whose bits the item's sensor leaves unused.
+    """Return a Landsat source without the shares whose bits the item's sensor leaves unused.
 
-    A bit that is never set would read as "no cirrus", where nobody looked. OLI sets all bits; TM
-    and ETM+ have no cirrus band; MSS has neither cirrus, shadow, snow nor water.
+    A bit that is never set would read as "no cirrus", although the sensor cannot see it. OLI sets
+    all bits; TM and ETM+ have no cirrus band; MSS has neither cirrus, shadow, snow nor water.
 
     Example:
         >>> from types import SimpleNamespace
@@ -88,7 +88,7 @@ LANDSAT = Source(
         "landsat-c2-l2",  # Planetary Computer, Earth Search
     ),
     recognises=is_landsat_l2,
-    # not Collection 1's pixel_qa, whose bits are others
+    # not Collection 1's pixel_qa, whose bits have other meanings
     qa_assets=("qa_pixel", "QA_PIXEL", "QA_PIXEL.TIF"),
     classes={
         "nodata": (0,),
@@ -136,7 +136,7 @@ LANDSAT_ST = replace(
     bands=("lwir11", "lwir", "ST_B10.TIF", "ST_B6.TIF"),
     rgb=None,
 )
-"""Landsat Collection 2 surface temperature, where a catalogue lists it apart from reflectance."""
+"""Landsat Collection 2 surface temperature, if a catalogue lists it apart from reflectance."""
 
 LANDSAT_L1 = replace(
     LANDSAT,
@@ -149,4 +149,4 @@ LANDSAT_L1 = replace(
         *("pan", "cirrus", "lwir11", "lwir12", "lwir"),
     ),
 )
-"""Landsat Collection 2 Level-1 (digital numbers): a source of its own, since its values are."""
+"""Landsat Collection 2 Level-1: a source of its own, since its values are digital numbers."""

@@ -11,7 +11,7 @@ _PRODUCT = re.compile(r"M[OY]D09(A1|GA)\.A\d{7}\.h\d\dv\d\d\.")
 
 
 def is_modis_reflectance(item: ItemLike) -> bool:
-    """Whether an id is that of a MOD09A1, MYD09A1, MOD09GA or MYD09GA granule.
+    """Return True for the id of a MOD09A1, MYD09A1, MOD09GA or MYD09GA granule.
 
     Example:
         >>> from types import SimpleNamespace
@@ -42,6 +42,6 @@ MODIS = Source(
 | 3 | not produced for other reasons, may be fill | nodata |
 
 Bits: MODIS Surface Reflectance User's Guide, Collection 6.1, "500 m QA descriptions". (The original
-stacchip took 1 for cloud, which is reflectance of lower quality.) The fill of the bands is
+stacchip counted 1 as cloud, which is reflectance of lower quality.) The fill of the bands is
 -28672; that of the QA bands, 4294967295 or 787410671, has both bits set.
 """

@@ -1,7 +1,7 @@
-"""Which sources there are, and which of them an item is of.
+"""The known sources, and which of them an item belongs to.
 
 A third party adds one by a call, `register_source(source)`, or by an entry point of its package,
-which needs no import by anyone:
+which works without an import:
 
 ```toml
 [project.entry-points."stacchip.sources"]
@@ -66,11 +66,11 @@ _REGISTRY = Registry(BUILT_IN, ENTRY_POINT_GROUP)
 def register_source(source: Source, *, replace: bool = False) -> None:
     """Make a source known to `find_source`, `get_source` and `Indexer` in this process.
 
-    Workers that start fresh (spawn, forkserver) do not know of it; they need none, since indexers
-    carry their source with them. An entry point is known everywhere.
+    Workers that start fresh (spawn, forkserver) do not know it; they need not, since indexers carry
+    their source with them. An entry point is known everywhere.
 
     Args:
-        source: What to add. Registering the same source again does nothing.
+        source: The source to add. Registering the same source again does nothing.
         replace: Take the place of another source of the same name.
 
     Raises:
@@ -84,7 +84,7 @@ def register_source(source: Source, *, replace: bool = False) -> None:
 
 
 def list_sources() -> tuple[Source, ...]:
-    """Every known source, the latest registered first.
+    """Return every known source, the latest registered first.
 
     Example:
         >>> "sentinel-2-l2a" in [source.name for source in list_sources()]
@@ -94,10 +94,10 @@ def list_sources() -> tuple[Source, ...]:
 
 
 def get_source(name: str) -> Source:
-    """The source of a name.
+    """Return the source with a name.
 
     Raises:
-        SourceNotFound: There is none.
+        SourceNotFound: No source has that name.
 
     Example:
         >>> get_source("naip").title
@@ -107,24 +107,24 @@ def get_source(name: str) -> Source:
         if source.name == name:
             return source
     raise SourceNotFound(
-        f"No source is named {name!r}. There are: "
+        f"No source is named {name!r}. Known are: "
         f"{', '.join(sorted(source.name for source in list_sources()))}. "
         "Add one with stacchip.sources.register_source."
     )
 
 
 def find_source(item: ItemLike) -> Source | None:
-    """The source that an item is of, fitted to it; None where no source knows it.
+    """Return the source of an item, fitted to it; None if no source knows it.
 
     A source that names the item's collection goes before one that recognises the item by other
-    marks; among equals, the latest registered goes first, so that yours goes before ours.
+    marks. Among equals the latest registered goes first, so yours goes before ours.
 
     Args:
         item: A `pystac.Item`, or anything with `id`, `collection_id`, `properties` and `assets`.
-            Odd values in it raise nothing.
+            Odd values in it raise no error.
 
     Raises:
-        SourceError: An installed entry point is broken, or takes the name of another source.
+        SourceError: An installed entry point is broken, or has the name of another source.
 
     Example:
         >>> from types import SimpleNamespace

@@ -17,9 +17,9 @@ _BANDS = tuple(
 
 
 def is_sentinel_1_rtc(item: ItemLike) -> bool:
-    """Whether an item without a known collection is terrain-corrected Sentinel-1.
+    """Return True if an item without a known collection is terrain-corrected Sentinel-1.
 
-    GRD and SLC are not meant: they lie in radar geometry, which no chip grid fits.
+    GRD and SLC are not: they lie in radar geometry, which no chip grid fits.
 
     Example:
         >>> from types import SimpleNamespace
@@ -47,7 +47,7 @@ SENTINEL_1 = Source(
 |---|---|
 | NaN | nodata |
 | -32768 (Planetary Computer) | nodata |
-| what the file or item declares (0 in the AWS archive, NaN in OPERA's) | nodata |
+| the value that the file or item declares (0 in the AWS archive, NaN in OPERA's) | nodata |
 
 Radar sees through cloud: `cloud` is 0, the other shares are null. Values: Planetary Computer's
 `sentinel-1-rtc` (`raster:bands` of its items); OPERA RTC-S1 product specification (JPL D-108758).

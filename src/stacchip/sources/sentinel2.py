@@ -11,11 +11,11 @@ _LEVEL_2A = re.compile(r"(^|_)(MSI)?L2A(_|\.|$)")
 
 
 def is_sentinel_2_l2a(item: ItemLike) -> bool:
-    """Whether an item without a known collection is Sentinel-2 Level-2A.
+    """Return True if an item without a known collection is Sentinel-2 Level-2A.
 
-    The constellation is told by the platform (`sentinel-2a`, `Sentinel-2B`), the level by
-    `s2:product_type` or else by the id (`S2A_MSIL2A_...`, `S2B_33SVB_20210221_0_L2A`). Level-1C has
-    no scene classification and is not meant.
+    The platform (`sentinel-2a`, `Sentinel-2B`) gives the constellation. `s2:product_type` gives the
+    level, or else the id (`S2A_MSIL2A_...`, `S2B_33SVB_20210221_0_L2A`). Level-1C has no scene
+    classification, and is not of this source.
 
     Example:
         >>> from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What a kind of imagery is: data, and one pure function from QA pixels to shares."""
+"""A source: a kind of imagery, as data and one pure function from QA pixels to shares."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SHARES = ("cloud", "nodata", "shadow", "cirrus", "snow", "water")
-"""The shares an index has columns for; a source tells some of them."""
+"""The shares that an index has columns for; a source measures some of them."""
 
 _log = logging.getLogger(__name__)
 
 
 class ItemLike(Protocol):
-    """What a source looks at in a STAC item; `pystac.Item` has it, and a test may fake it."""
+    """The parts of a STAC item that a source looks at; `pystac.Item` has them."""
 
     id: str
     collection_id: str | None
@@ -27,33 +27,33 @@ class ItemLike(Protocol):
 
     @property
     def assets(self) -> Mapping[str, Any]:
-        """Assets by key; only the keys are looked at, and their hrefs."""
+        """Assets by key; only the keys and the hrefs are looked at."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A kind of imagery: how to know its items, and what its QA band says.
+    """A kind of imagery: how to recognise its items, and what its QA band means.
 
-    Everything is a value, so that a variant is a `dataclasses.replace` away, and a source can be
-    pickled to a worker (its functions must be importable, no lambdas).
+    Everything is a value: make a variant with `dataclasses.replace`, and pickle a source to a
+    worker. (Its functions must be importable for that, not lambdas.)
 
     Args:
         name: The `platform` of its chips, and the folder of its items in a bucket.
         title: A name for people.
         collections: STAC collection ids whose items are of this source.
-        recognises: Tells its items where the collection does not (old files have none, and each
-            catalogue its own names). May raise on odd items: that counts as no.
-        qa_assets: Keys of the QA band, the preferred first; each catalogue has its own spelling.
-        classes: For each share that the QA band tells, the values or bits that count. A share
-            that is not here is null in the index, or 0 for `cloud` and `nodata`.
+        recognises: Recognises its items if the collection does not tell: old files have none, and
+            each catalogue has its own names. If it raises on an odd item, that counts as no.
+        qa_assets: Keys of the QA band, the preferred one first; catalogues spell it differently.
+        classes: For each share that the QA band gives, the values or bits that count. A share that
+            is not here is null in the index, but `cloud` and `nodata` are 0.
         classify: `(pixels, classes, nodata) -> {share: bool array}`; must be pure. Its pixels are
             a strip of any height of the QA band (its first band), in native byte order.
-        bands: Keys of the bands, in their order of use; those of the QA band are no bands.
-        rgb: The common names of red, green and blue, for pictures; None where there are none.
-        nodata: Nodata where neither the file nor the item says it, of the bands and of the QA band
-            alike: leave it None where that number means something in the QA band.
-        adapt: Fits the source to one item, where sensors of one collection differ (Landsat MSS has
-            no shadow bit): `(source, item) -> source`.
+        bands: Keys of the bands, in their order of use, without the QA band.
+        rgb: The common names of red, green and blue, for pictures; None if there are none.
+        nodata: Nodata value if neither the file nor the item has one. It holds for the bands and
+            the QA band: leave it None if that number means something in the QA band.
+        adapt: Fits the source to one item if sensors of one collection differ (Landsat MSS has no
+            shadow bit): `(source, item) -> source`.
 
     Example:
         >>> from dataclasses import replace
@@ -78,23 +78,23 @@ class Source:
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or "\\" in self.name or self.name.startswith("."):
             raise SourceError(
-                f"{self.name!r} cannot name a source: it is the name of a folder in a bucket. "
+                f"{self.name!r} cannot name a source: it names a folder in a bucket, too. "
                 "Use letters, digits, '-' and '_'."
             )
         unknown = sorted(set(self.classes) - set(SHARES))
         if unknown:
             raise SourceError(
-                f"Source {self.name!r} has classes for {', '.join(unknown)}, which an index has no "
-                f"column for. Its shares are: {', '.join(SHARES)}."
+                f"Source {self.name!r} has classes for {', '.join(unknown)}, but an index has no "
+                f"column for that. Its shares are: {', '.join(SHARES)}."
             )
         if self.classes and not self.qa_assets:
             raise SourceError(
-                f"Source {self.name!r} has classes, and no qa_assets to find them in. "
+                f"Source {self.name!r} has classes, but no qa_assets to find them in. "
                 "Name the asset keys of the QA band."
             )
 
     def has_collection(self, item: ItemLike) -> bool:
-        """Whether the item says that it is of one of the source's collections.
+        """Return True if the item says that it is of one of the source's collections.
 
         Example:
             >>> from types import SimpleNamespace
@@ -105,7 +105,7 @@ class Source:
         return getattr(item, "collection_id", None) in self.collections
 
     def matches(self, item: ItemLike) -> bool:
-        """Whether an item is of this source, by its collection or else by `recognises`.
+        """Return True if an item is of this source, by its collection or else by `recognises`.
 
         Never raises.
 
@@ -123,12 +123,12 @@ class Source:
             return False
         try:
             return bool(self.recognises(item))
-        except Exception:  # noqa: BLE001  any foreign function, any item: a doubt is a no
+        except Exception:  # noqa: BLE001 - any foreign function, any item: a doubt is a no
             _log.debug("source %s cannot judge item %r", self.name, item, exc_info=True)
             return False
 
     def for_item(self, item: ItemLike) -> Source:
-        """The source fitted to one item; itself, where sensors do not differ.
+        """Return the source fitted to one item; the source itself if its sensors do not differ.
 
         Example:
             >>> from types import SimpleNamespace
@@ -140,7 +140,7 @@ class Source:
         return self if self.adapt is None else self.adapt(self, item)
 
     def qa_asset(self, item: ItemLike) -> str | None:
-        """The key of the item's QA band; None where it has none.
+        """Return the key of the item's QA band; None if it has none.
 
         Example:
             >>> from types import SimpleNamespace

@@ -1,9 +1,9 @@
-"""Which bands of a platform make a training chip, in which order, and what they measure.
+"""The bands of a platform that make a training chip: their order, and what they measure.
 
 Order, ground sample distance and wavelengths are those of `configs/metadata.yaml` of the Clay
-model, whose form the statistics have, too. Wavelengths are micrometres, also those of MODIS, which
-Clay's file gives in nanometres; the two of Sentinel-1 are numbers that Clay chose to tell its
-polarisations apart.
+model; the statistics have the form of that file, too. Wavelengths are in micrometres, also those of
+MODIS, which Clay's file gives in nanometres. The two of Sentinel-1 are numbers that Clay chose to
+tell its polarisations apart.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Band:
     """One band of a training chip.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         asset: The key of its asset.
-        number: Its place in the asset's file, from 1.
-        wavelength_um: Centre wavelength in micrometres; None where nobody tells.
+        number: Its number in the asset's file, from 1.
+        wavelength_um: Centre wavelength in micrometres; None if not known.
     """
 
     name: str
@@ -45,10 +45,9 @@ class PlatformBands:
     Attributes:
         platform: The `platform` of its chips.
         bands: In their order.
-        gsd_m: Metres on the ground that a pixel stands for, nominally.
-        dtype: The type of its imagery, which cubes of float32 do not tell; None for unknown.
-        nodata: The value that stands for no data in it; None where every value is one. NaN never
-            is data.
+        gsd_m: Nominal size of a pixel on the ground, in metres.
+        dtype: The type of its imagery, which cubes of float32 do not show; None if not known.
+        nodata: The value that stands for no data; None if every value is data. NaN never is.
     """
 
     platform: str
@@ -59,31 +58,31 @@ class PlatformBands:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The bands' names."""
+        """The names of the bands."""
         return tuple(band.name for band in self.bands)
 
     @property
     def assets(self) -> tuple[str, ...]:
-        """The keys of the assets that have the bands."""
+        """The keys of the assets that hold the bands."""
         return tuple(dict.fromkeys(band.asset for band in self.bands))
 
     @property
     def rgb_indices(self) -> tuple[int, int, int] | None:
-        """Where red, green and blue stand among the bands; None where one is not there."""
+        """The positions of red, green and blue among the bands; None if one of them is missing."""
         if not {"red", "green", "blue"} <= set(self.names):
             return None
         red, green, blue = (self.names.index(name) for name in ("red", "green", "blue"))
         return red, green, blue
 
     def places_in(self, found: Sequence[str], *, item_id: str) -> list[int]:
-        """Where the bands stand among those of a chip.
+        """Return the positions of the bands among those of a chip.
 
         Args:
             found: The chip's bands, as `stacchip.chipper.Chip.bands` names them.
             item_id: For the error.
 
         Raises:
-            AssetNotFound: A file has fewer bands than are wanted of it.
+            AssetNotFound: A file has fewer bands than needed.
 
         Example:
             >>> get_platform("naip").places_in(
@@ -98,8 +97,8 @@ class PlatformBands:
             if name not in found:
                 count = sum(each.partition(":")[0] == band.asset for each in found)
                 raise AssetNotFound(
-                    f"Asset {band.asset!r} of item {item_id!r} has {count} bands; band "
-                    f"{band.number} ({band.name}) is wanted of it. Name the bands wanted.",
+                    f"Asset {band.asset!r} of item {item_id!r} has {count} bands, and no band "
+                    f"{band.number} ({band.name}). Name the bands that you want.",
                     item_id=item_id,
                     asset=band.asset,
                 )
@@ -108,7 +107,7 @@ class PlatformBands:
 
 
 def _bands(*described: tuple[str, float | None], asset: str | None = None) -> tuple[Band, ...]:
-    """Bands with their wavelengths: an asset each, or all in one."""
+    """Return bands with their wavelengths: an asset for each, or one for all."""
     return tuple(
         Band(name, asset or name, number if asset else 1, wavelength)
         for number, (name, wavelength) in enumerate(described, start=1)
@@ -169,20 +168,20 @@ PLATFORMS: dict[str, PlatformBands] = {
         ),
     )
 }  # fmt: skip
-"""The platforms that are known, by name."""
+"""The known platforms, by name."""
 
 
 def get_platform(platform: str, bands: Sequence[str] | None = None) -> PlatformBands:
-    """The bands of a platform's training chips.
+    """Return the bands of a platform's training chips.
 
     Args:
         platform: Name of a source, as in the index.
-        bands: Which bands, in this order: names that the platform has, keys of assets, or
-            `asset:number` (from 1) for those with several bands. Needed for platforms that are not
+        bands: The bands wanted, in this order: names of the platform's bands, keys of assets, or
+            `asset:number` (from 1) for assets of several bands. Needed for platforms that are not
             in `PLATFORMS`.
 
     Raises:
-        UsageError: The platform is not known, and `bands` is not given.
+        UsageError: The platform is not known and `bands` is not given, or a band is named twice.
 
     Example:
         >>> get_platform("sentinel-2-l2a", ["red", "scl"]).assets
@@ -199,7 +198,9 @@ def get_platform(platform: str, bands: Sequence[str] | None = None) -> PlatformB
             )
         return known
     if not bands or len(set(bands)) < len(bands):
-        raise UsageError(f"Bands are named once each: {', '.join(bands) or 'none'}.")
+        raise UsageError(
+            f"Name each band once, and at least one; not: {', '.join(bands) or 'none'}."
+        )
     by_name = {band.name: band for band in known.bands} if known else {}
     chosen = tuple(by_name.get(name) or _parse_band(name) for name in bands)
     if known is not None:
