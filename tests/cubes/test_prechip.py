@@ -360,7 +360,7 @@ def test_webdataset_shards_are_resumed_too(local, tmp_path):
 
 def test_a_missing_band_names_item_and_asset(local, tmp_path):
     imagery = Imagery(local.index, PLATFORM, bands=("red", "nir:2"))
-    with pytest.raises(AssetNotFound, match="has 1 bands; band 2") as caught:
+    with pytest.raises(AssetNotFound, match="has 1 bands, and no band 2") as caught:
         Prechip(imagery, str(tmp_path)).run(0)
     assert caught.value.asset == "nir"
     assert caught.value.item_id in DATES_OF

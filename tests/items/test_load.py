@@ -188,9 +188,9 @@ def test_real_collections_of_linz_link_to_their_items(shared_data: Path) -> None
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        ("<html>", "no JSON"),
-        ("", "no JSON"),
-        ('{"type": "Feature", "id":', "no JSON"),
+        ("<html>", "not JSON"),
+        ("", "not JSON"),
+        ('{"type": "Feature", "id":', "not JSON"),
         ("3", "JSON object"),
         ('{"type": "FeatureCollection"}', "features"),
         ('{"type": "FeatureCollection", "features": [3]}', "JSON object"),

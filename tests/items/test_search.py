@@ -200,11 +200,11 @@ def test_a_refused_search_says_what_the_server_says(server: StacApi) -> None:
 @pytest.mark.parametrize(
     ("body", "what"),
     [
-        (b"<html>maintenance</html>", "no JSON"),
-        (b'{"features": [', "no JSON"),
-        (b"[]", "no JSON object"),
-        (b'{"features": {"a": 1}}', "no list"),
-        (b'{"features": "abc"}', "no list"),
+        (b"<html>maintenance</html>", "not JSON"),
+        (b'{"features": [', "not JSON"),
+        (b"[]", "not an object"),
+        (b'{"features": {"a": 1}}', "not a list"),
+        (b'{"features": "abc"}', "not a list"),
     ],
 )
 def test_a_malformed_page_is_an_error(server: StacApi, body: bytes, what: str) -> None:

@@ -1,4 +1,4 @@
-"""STAC items: where they come from, and what their metadata tell of their assets.
+"""STAC items: where they are found, and what their metadata say about their assets.
 
 ```python
 api = "https://earth-search.aws.element84.com/v1"
@@ -7,7 +7,29 @@ for item in search_items(api, collections=["sentinel-2-l2a"], bbox=(-9.1, 28.8, 
     print(item.id, reference.key, reference.geobox.shape)
 ```
 
-No function here but `load_items` and `search_items` opens anything.
+Only `load_items`, `search_items` and `Archive.read_item` open anything.
+
+The files, in reading order:
+
+```
+load         items of objects, files, URLs, collections, stac-geoparquet
+record       one item from its JSON: checked, migrated by pystac, without signatures
+search       items of a STAC API; api sends the requests, pace limits their rate
+copies       items as dictionaries, without signatures; two copies of the same item
+dates        the date of an item; periods of time, as users write them
+naming       the platform and the address of an item in an index
+media        the assets that hold pixels, by media type, roles and file name
+projection   proj:* fields to a geobox
+assets       everything an item says about its assets
+reference    the asset whose grid carries the chips
+archive      the places of items, files and indexes in an archive
+```
+
+A quirk of a catalogue belongs in the file that reads the field: a new media type in `media`,
+another spelling of a grid in `projection`, a date in `dates`. A new form of items, such as another
+table format, is a branch of `load`.
+
+This folder imports sources (for `platform_name` and the order of bands), storage and grid.
 """
 
 from stacchip.items.archive import Archive

@@ -121,11 +121,11 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         headers: dict[str, str] | None = None,
         parameters: dict[str, Any] | None = None,
     ) -> str:
-        """The text of an answer; tried again as `StorageOptions` say."""
+        """Return the text of an answer; requests are repeated as `StorageOptions` say."""
         method = (method or "GET").upper()
         sent = dict(headers or {})
         if urlsplit(href).netloc == self._host:
-            # what lets us in here is not for another host that a page may link to
+            # our credentials are not for another host that a page may link to
             sent.update(self._options.headers)
         body: dict[str, Any] = {"json": parameters} if method == "POST" else {"params": parameters}
         prepared = self.session.prepare_request(
@@ -136,25 +136,27 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         )
 
     def json_loads(self, txt: str, *_: Any, **__: Any) -> dict[str, Any]:
-        """An answer as a JSON object."""
+        """Return an answer as a JSON object."""
         try:
             answer = json.loads(txt)
         except ValueError as error:
-            raise self._malformed(f"no JSON ({error}); it begins with {txt[:60]!r}") from error
+            raise self._malformed(
+                f"text that is not JSON ({error}); it begins with {txt[:60]!r}"
+            ) from error
         if not isinstance(answer, dict):
-            raise self._malformed(f"no JSON object but {txt[:60]!r}")
+            raise self._malformed(f"JSON that is not an object: {txt[:60]!r}")
         return answer
 
     def get_pages(
         self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Pages until one is empty or links to no other; one that comes back ends in an error."""
+        """Yield pages until one is empty or links to no other; a page that returns is an error."""
         seen: set[str] = set()
         for page in super().get_pages(url, method, parameters):
             if not isinstance(page.get("features", []), list):
-                raise self._malformed("a page whose features are no list")
+                raise self._malformed("a page whose features are not a list")
             links = page.get("links") or []
-            # a page may leave its links out, which pystac-client does not foresee
+            # a page may leave its links out, which pystac-client does not expect
             page["links"] = [link for link in links if isinstance(link, dict) and "rel" in link]
             yield page
             following = [link for link in page["links"] if link["rel"] == "next"]
@@ -180,7 +182,7 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
             raise TransientError(f"an answer cut short ({type(error).__name__})") from error
         except requests.exceptions.RequestException as error:
             raise StorageError(
-                f"{redact(str(prepared.url))} cannot be asked: {type(error).__name__}. "
+                f"No request can be sent to {redact(str(prepared.url))}: {type(error).__name__}. "
                 "Check the address of the API.",
                 href=redact(str(prepared.url)),
             ) from error
@@ -189,9 +191,9 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         return data.decode("utf-8", errors="replace")
 
     def _read_body(self, answer: requests.Response, until_s: float) -> bytes:
-        """The body of an answer that is neither too large nor too slow."""
+        """Return the body of an answer that is neither too large nor too slow."""
         chunks, size = [], 0
-        # read1 gives what is there, where iter_content would wait for a chunk to fill
+        # read1 returns the bytes that are there; iter_content would wait for a full chunk
         while chunk := answer.raw.read1(_CHUNK_BYTES, decode_content=True):
             chunks.append(chunk)
             size += len(chunk)
@@ -199,11 +201,11 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
                 limit_mb = self._largest_page_bytes >> 20
                 raise self._malformed(f"more than {limit_mb} MB for one page")
             if time.monotonic() > until_s:
-                raise TransientError("an answer that dripped")
+                raise TransientError("an answer that came too slowly")
         return b"".join(chunks)
 
     def _refusal(self, answer: requests.Response, data: bytes) -> Exception:
-        """The error of a status, with what the server says of a request that it finds wrong."""
+        """Return the error of a status, with the server's words if it found the request wrong."""
         href, status = str(answer.url), answer.status_code
         headers: Mapping[str, str] = {k.lower(): v for k, v in answer.headers.items()}
         failure = failure_of_status(href, status, headers=headers)

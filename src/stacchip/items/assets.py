@@ -1,4 +1,4 @@
-"""What an item's metadata tell of its assets, with no file opened."""
+"""Facts about an item's assets, from its metadata alone; no file is opened."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import pystac
     from odc.geo.geobox import GeoBox
 
-# STAC's data types that numpy names otherwise; None: no such type there
+# STAC's data types that have another name in numpy
 _DTYPES = {"cfloat32": "complex64", "cfloat64": "complex128"}
 
 
 @dataclass(frozen=True)
 class BandInfo:
-    """One band of an asset: its names, where the item tells them."""
+    """One band of an asset; a name is None if the item does not give it."""
 
     name: str | None = None
     common_name: str | None = None
@@ -32,21 +32,21 @@ class BandInfo:
 
 @dataclass(frozen=True)
 class AssetInfo:
-    """What an item tells of an asset.
+    """Facts that an item gives about an asset; a fact that it does not give is None.
 
     Attributes:
         key: The asset's key.
-        href: Where its file is: absolute where that can be known, and unsigned.
+        href: Address of its file: absolute if that can be known, and unsigned.
         media_type: As the item gives it.
         roles: As the item gives them.
-        is_raster: Whether it holds pixels that are chipped when nobody chooses assets.
-        why_left_out: Why not, where it does not.
-        geobox: Its grid; None where the item does not tell, or contradicts itself.
-        missing: The fields whose lack leaves the grid unknown, such as `("proj:shape",)`.
-        problem: The error that tells why there is no geobox, for a caller to raise.
-        gsd: Ground sample distance in metres, where told.
-        dtype: numpy's name of the pixels' type, where told and the same for all bands.
-        nodata: Where told and the same for all bands; NaN is possible.
+        is_raster: True if it holds pixels that are chipped by default.
+        why_left_out: Why it is not chipped by default.
+        geobox: Its grid; None if the item does not give it, or contradicts itself.
+        missing: The absent fields that leave the grid unknown, such as `("proj:shape",)`.
+        problem: The error that explains why there is no geobox, for a caller to raise.
+        gsd: Ground sample distance in metres.
+        dtype: numpy's name of the pixels' type, if it is the same for all bands.
+        nodata: The nodata value, if it is the same for all bands; it may be NaN.
         bands: The bands that the item describes; may be empty.
     """
 
@@ -64,18 +64,18 @@ class AssetInfo:
 
     @property
     def is_raster(self) -> bool:
-        """Whether it holds pixels that are chipped when nobody chooses assets."""
+        """True if it holds pixels that are chipped by default."""
         return self.why_left_out is None
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The fields whose lack leaves the grid unknown; empty where it is known, or wrong."""
+        """The absent fields that leave the grid unknown; empty if it is known, or wrong."""
         missing: tuple[str, ...] = getattr(self.problem, "missing", ())
         return missing
 
 
 def read_assets(item: pystac.Item) -> dict[str, AssetInfo]:
-    """What the item tells of each of its assets, in its order; no file is opened, nothing raised.
+    """Return the facts that an item gives about each of its assets, in its order; raises nothing.
 
     Example:
         >>> from datetime import datetime
@@ -96,7 +96,7 @@ def read_assets(item: pystac.Item) -> dict[str, AssetInfo]:
             if has_own_projection(asset):
                 geobox, problem = _try_geobox(item, key)
             else:
-                # most catalogues tell the grid once for all assets
+                # most catalogues give the grid once for all assets
                 of_item = of_item or _try_geobox(item, None)
                 geobox, problem = of_item
         bands = _read_bands(asset)
@@ -120,14 +120,14 @@ def _try_geobox(item: pystac.Item, key: str | None) -> tuple[GeoBox | None, Item
     try:
         return read_geobox(item, key), None
     except ItemError as problem:
-        # kept with the asset, where its traceback would keep the frames alive
+        # kept with the asset; its traceback would keep the frames alive
         return None, problem.with_traceback(None)
 
 
 def _resolve(href: str, base: str | None) -> str:
-    """An href, absolute where the item's own is known, and unsigned.
+    """Return an unsigned href, absolute if the item's own is known.
 
-    Where it is not known, a relative href stays so: it is a path from where the program runs.
+    If it is not, a relative href stays relative: it is a path from the working directory.
     """
     if base is not None and not is_absolute(href):
         href = join_href(base, href)
@@ -135,7 +135,7 @@ def _resolve(href: str, base: str | None) -> str:
 
 
 def _read_bands(asset: pystac.Asset) -> list[dict[str, Any]]:
-    """The asset's bands: `bands` (STAC 1.1), or `raster:bands` and `eo:bands` side by side."""
+    """Return the asset's bands: `bands` (STAC 1.1), or `raster:bands` and `eo:bands` merged."""
     fields = asset.extra_fields
     merged: list[dict[str, Any]] = []
     for name in ("raster:bands", "eo:bands", "bands"):
@@ -151,12 +151,12 @@ def _read_bands(asset: pystac.Asset) -> list[dict[str, Any]]:
 
 
 def _common(asset: pystac.Asset, bands: Iterable[Mapping[str, Any]], *names: str) -> Any:
-    """A field of the asset, or else that of its bands where they all agree."""
+    """Return a field of the asset, or else of its bands if they all agree."""
     for name in names:
         if asset.extra_fields.get(name) is not None:
             return asset.extra_fields[name]
     values = [next((band[name] for name in names if name in band), None) for band in bands]
-    # compared as text: NaN differs from itself; as floats: 0 and 0.0 do not
+    # compared as text, since NaN differs from itself; as floats, since 0 and 0.0 do not
     texts = {str(float(value) if isinstance(value, int) else value) for value in values}
     return values[0] if len(texts) == 1 else None
 
@@ -166,11 +166,11 @@ def _read_dtype(asset: pystac.Asset, bands: list[dict[str, Any]]) -> str | None:
     try:
         return None if dtype is None else str(np.dtype(_DTYPES.get(dtype, dtype)))
     except TypeError:
-        return None  # "other", complex integers: numpy has none
+        return None  # "other" and complex integers do not exist in numpy
 
 
 def _read_nodata(asset: pystac.Asset, bands: list[dict[str, Any]]) -> float | None:
-    """Nodata as a number; STAC writes "nan", "inf" and "-inf" as strings."""
+    """Return nodata as a number; STAC writes "nan", "inf" and "-inf" as strings."""
     nodata = _common(asset, bands, "nodata", "raster:nodata")
     try:
         return None if nodata is None else float(nodata)

@@ -22,11 +22,11 @@ _TICK: Final = timedelta(microseconds=1)
 
 
 def item_datetime(item: pystac.Item) -> datetime:
-    """When an item was taken: its `datetime`, or else its `start_datetime`; aware, in UTC.
+    """Return the time of an item: its `datetime`, or else its `start_datetime`; aware, in UTC.
 
     Raises:
         MissingMetadata: It has neither.
-        InvalidMetadata: It is no date.
+        InvalidMetadata: It is not a date.
 
     Example:
         >>> from datetime import datetime
@@ -50,13 +50,13 @@ def item_datetime(item: pystac.Item) -> datetime:
 
 
 def parse_datetime(item_id: str, field: str, value: Any) -> datetime:
-    """An aware datetime in UTC, from ISO 8601; what has no zone is in UTC.
+    """Return an aware datetime in UTC from ISO 8601; one without a zone is in UTC.
 
-    STAC asks for RFC 3339. A space in place of the "T" (Planetary Computer's `start_datetime`), a
-    bare date (USGS, STAC 0.7.0) and seven decimals occur, and leave no doubt.
+    STAC requires RFC 3339. A space in place of the "T" (Planetary Computer's `start_datetime`), a
+    bare date (USGS, STAC 0.7.0) and seven decimals occur, and are unambiguous.
 
     Raises:
-        InvalidMetadata: It is no date.
+        InvalidMetadata: It is not a date.
 
     Example:
         >>> parse_datetime("a", "start_datetime", "2022-05-05 23:53:14.124313+00:00").isoformat()
@@ -67,7 +67,7 @@ def parse_datetime(item_id: str, field: str, value: Any) -> datetime:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidMetadata(
-            f"Item {item_id!r}: {field} is {value!r}, which is no date. "
+            f"Item {item_id!r}: {field} is {value!r}, which is not a date. "
             "Write it as RFC 3339, such as 2020-02-19T11:04:56Z.",
             item_id=item_id,
             field=field,

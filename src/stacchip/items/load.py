@@ -1,4 +1,4 @@
-"""Items from wherever they are: objects, files, addresses, collections, stac-geoparquet."""
+"""Items from any place: objects, files, addresses, collections, stac-geoparquet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ItemSource = (
 
 _log = logging.getLogger(__name__)
 
-# a page of a catalogue is a few megabytes; what is larger than this is no list of items
+# a page of a catalogue is a few megabytes; anything larger than this is not a list of items
 _LIMIT_BYTES = 1 << 30
 _PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 _PARQUET_MAGIC = b"PAR1"
@@ -31,25 +31,25 @@ _PARQUET_MAGIC = b"PAR1"
 def load_items(
     source: ItemSource, *, storage: Storage | None = None, errors: Errors = "raise"
 ) -> Iterator[pystac.Item]:
-    """Yield the items of almost anything that holds items, one at a time.
+    """Return an iterator over the items of almost anything that holds items.
 
     Args:
         source: A `pystac.Item` or `ItemCollection`; the JSON object of an item, a FeatureCollection
             or a list of items; the path or URL of one of these, or of a STAC Collection or Catalog
             whose links name its items, or of a stac-geoparquet file; or an iterable of all these.
-        storage: How to read files; with the usual credentials where it is None.
-        errors: Whether an item that is wrong raises, or is left out with a warning in the log.
+        storage: How to read files; by default with the usual credentials.
+        errors: `"raise"` raises for a wrong item; `"skip"` leaves it out and logs a warning.
 
     Yields:
-        Items as pystac migrates them. Those read from a file have the file for their self href; an
-        item of a collection keeps its own, if absolute. Hrefs are unsigned, and otherwise left as
-        written. An object that is passed in is never changed; it is passed on, if nothing in it is
-        signed.
+        Items as pystac migrates them, one at a time. The self href of an item from a file is that
+        file; an item of a collection keeps its own, if absolute. Hrefs are unsigned, and otherwise
+        left as they are written. An item that is passed in is never changed: it is passed on, or
+        copied if a href in it is signed.
 
     Raises:
         UsageError: `source` holds no items.
         MissingMetadata: An item lacks a field.
-        InvalidMetadata: An item is wrong, or a file is no JSON.
+        InvalidMetadata: An item is wrong, or a file is not JSON.
         StorageError: A file cannot be read.
 
     Example:
@@ -57,12 +57,12 @@ def load_items(
         []
     """
     if errors not in ("raise", "skip"):
-        raise UsageError(f'errors is {errors!r}, and must be "raise" or "skip".')
+        raise UsageError(f'errors is {errors!r}; it must be "raise" or "skip".')
     return _Loader(storage or Storage(), errors).load(source)
 
 
 class _Loader:
-    """One call of `load_items`: how to read, and what was left out."""
+    """One call of `load_items`: how to read, and how many items were left out."""
 
     def __init__(self, storage: Storage, errors: Errors) -> None:
         self._storage = storage
@@ -70,7 +70,7 @@ class _Loader:
         self._skipped = 0
 
     def load(self, source: ItemSource) -> Iterator[pystac.Item]:
-        """The items of a source; what holds none is refused now, not at the first item."""
+        """Return the items of a source; what holds none is refused now, not at the first item."""
         items = self._open(source)
 
         def run() -> Iterator[pystac.Item]:
@@ -85,7 +85,7 @@ class _Loader:
             return iter((unsign_item(source),))
         if isinstance(source, pystac.Catalog):
             raise UsageError(
-                f"{source!r} is no list of items. Pass catalog.get_items(recursive=True)."
+                f"{source!r} is not a list of items. Pass catalog.get_items(recursive=True)."
             )
         if isinstance(source, str | os.PathLike):
             return self._read_href(os.fspath(source))
@@ -109,7 +109,7 @@ class _Loader:
             yield item
 
     def _read_href(self, href: str) -> Iterator[pystac.Item]:
-        """The items of a file, which is opened when the first is asked for."""
+        """Yield the items of a file, which is opened at the first item."""
         path = local_path(href)
         if path is not None:
             href = str(path.absolute())
@@ -124,7 +124,7 @@ class _Loader:
         yield from self._read_object(_parse_json(data, href), href)
 
     def _read_object(self, record: Any, href: str | None) -> Iterator[pystac.Item]:
-        """The items of a JSON value: an item, a FeatureCollection, a list, or links to items."""
+        """Return the items of a JSON value: an item, a FeatureCollection, a list or a catalogue."""
         if isinstance(record, list):
             return self._read_records(record, href)
         kind = record.get("type") if isinstance(record, Mapping) else None
@@ -145,7 +145,7 @@ class _Loader:
             yield from self._parse(record, base=href)
 
     def _follow(self, record: Mapping[str, Any], href: str | None) -> Iterator[pystac.Item]:
-        """The items that a STAC Collection or Catalog links to; not those of its children."""
+        """Return the items that a STAC Collection or Catalog links to, without its children's."""
         links = [link for link in record.get("links", ()) if isinstance(link, Mapping)]
         items = [str(link["href"]) for link in links if link.get("rel") == "item"]
         if not items:
@@ -174,13 +174,13 @@ class _Loader:
         yield from self._read_table(pa.table(stream), None)
 
     def _read_table(self, table: Any, href: str | None) -> Iterator[pystac.Item]:
-        """The items of an Arrow table in the form of stac-geoparquet."""
+        """Yield the items of an Arrow table in the form of stac-geoparquet."""
         from stac_geoparquet.arrow import stac_table_to_items  # slow to import
 
         names = set(table.schema.names)
         if not {"id", "geometry", "assets"} <= names:
             raise InvalidMetadata(
-                f"{_name(href)} is no stac-geoparquet: it has the columns "
+                f"{_name(href)} is not stac-geoparquet: it has the columns "
                 f"{', '.join(sorted(names))}, and needs id, geometry and assets.",
                 field="assets",
             )
@@ -192,7 +192,7 @@ def _parse_json(data: bytes, href: str) -> Any:
         return json.loads(data)
     except ValueError as error:
         raise InvalidMetadata(
-            f"{_name(href)} is no JSON ({error}); it begins with {data[:40]!r}. "
+            f"{_name(href)} is not JSON ({error}); it begins with {data[:40]!r}. "
             "Pass an item, a FeatureCollection or a stac-geoparquet file.",
             field="type",
             href=redact(href),
@@ -200,7 +200,7 @@ def _parse_json(data: bytes, href: str) -> Any:
 
 
 def _has_links_only(record: Any) -> bool:
-    """Whether an object is a catalogue of STAC before 1.0, which has no type."""
+    """Return True for a catalogue of STAC before 1.0, which has no type."""
     return isinstance(record, Mapping) and "links" in record and "geometry" not in record
 
 

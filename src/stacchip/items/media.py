@@ -1,4 +1,4 @@
-"""Which assets of an item hold pixels to chip, told by media type, roles and file name."""
+"""The assets of an item that hold pixels to chip, by media type, roles and file name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import pystac
 
-# the forms of GeoTIFF that catalogues write, old ones too, and JPEG 2000 (Sentinel-2 SAFE)
+# the spellings of GeoTIFF in catalogues, old ones too, and JPEG 2000 (Sentinel-2 SAFE)
 RASTER_TYPES = frozenset(
     {
         "image/tiff",
@@ -23,17 +23,17 @@ RASTER_TYPES = frozenset(
         "image/jp2",
     }
 )
-# what object stores give to files whose type nobody said
+# the types that object stores give to files uploaded without one
 _VAGUE_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 _RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".jp2"})
 _PICTURE_ROLES = frozenset({"thumbnail", "overview"})
 
 
 def is_raster_file(asset: pystac.Asset) -> bool:
-    """Whether an asset's file is of a raster format that is read: GeoTIFF or JPEG 2000.
+    """Return True if an asset's file is of a format that can be chipped: GeoTIFF or JPEG 2000.
 
-    The media type decides; the name of the file does where there is no type, or a vague one.
-    HDF, NetCDF, Zarr, PNG and JPEG are not read.
+    The media type decides; without one, or with a vague one, the file's name does. HDF, NetCDF,
+    Zarr, PNG and JPEG are not read.
 
     Example:
         >>> import pystac
@@ -48,11 +48,11 @@ def is_raster_file(asset: pystac.Asset) -> bool:
 
 
 def why_left_out(key: str, asset: pystac.Asset, keys: Collection[str]) -> str | None:
-    """Why an asset is not chipped unless it is asked for; None where it is.
+    """Return why an asset is not chipped by default; None if it is.
 
-    Left out are files of other formats, pictures of the data (roles `thumbnail` and `overview`,
+    Files of other formats are left out, and pictures of the data (roles `thumbnail` and `overview`,
     whatever their format), and Earth Search's JPEG 2000 copies (`red-jp2` beside `red`). The role
-    `metadata` says nothing: USGS gives it to QA bands.
+    `metadata` means nothing: USGS gives it to QA bands.
 
     Args:
         key: The asset's key.

@@ -1,4 +1,4 @@
-"""What an item is called in an index: its platform, and where it came from."""
+"""Names of an item in an index: its platform and its address."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _ABSOLUTE = re.compile(r"/|[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
 def platform_name(item: pystac.Item, source: Source | None) -> str:
-    """The `platform` of an item's chips: its source's name, else its collection, or satellite.
+    """Return an item's platform: the name of its source, else its collection, else its satellite.
 
-    The satellite is STAC's `platform`. An item that has none of them is of platform "unknown".
+    The satellite is STAC's `platform`. An item that has none of them has the platform "unknown".
 
     Example:
         >>> import pystac
@@ -34,7 +34,7 @@ def platform_name(item: pystac.Item, source: Source | None) -> str:
 
 
 def item_href(item: pystac.Item) -> str | None:
-    """Where the item can be read again: its self href, unsigned; None where it has none.
+    """Return the address of the item, its self href, unsigned; None if it has none.
 
     Example:
         >>> import pystac
@@ -49,10 +49,10 @@ def item_href(item: pystac.Item) -> str | None:
 
 
 def is_absolute(href: str) -> bool:
-    """Whether an href means the same wherever it is read from.
+    """Return True if an href means the same wherever it is read.
 
-    A path that begins with "/" is a local file's, also in an item from the web: that is what users
-    write who have fetched its assets.
+    A path that begins with "/" is that of a local file, even in an item from the web: users who
+    have downloaded its assets write that.
 
     Example:
         >>> is_absolute("s3://bucket/item.json"), is_absolute("./item.json")

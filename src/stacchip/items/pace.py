@@ -1,4 +1,4 @@
-"""How fast a catalogue is asked."""
+"""A limit on the requests to a catalogue."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from functools import lru_cache
 
 
 class Pace:
-    """At most so many requests a second, over all threads of a process.
+    """A limit on requests a second, over all threads of a process.
 
     Args:
-        per_second: The limit; `None` for none.
+        per_second: The limit; None for no limit.
 
     Example:
         >>> pace = Pace(None)
@@ -24,7 +24,7 @@ class Pace:
         self._lock = threading.Lock()
 
     def wait(self) -> None:
-        """Return when the next request may be sent."""
+        """Wait until the next request may be sent."""
         if self.per_second is None:
             return
         with self._lock:
@@ -39,13 +39,13 @@ class Pace:
 
 @lru_cache(maxsize=64)
 def pace_of(catalogue: str, per_second: float | None) -> Pace:
-    """How fast a catalogue is asked: one pace for all jobs of this process.
+    """Return the pace of a catalogue, one for all jobs of this process.
 
-    A worker of a cluster unpickles a job for each row; they all take turns here.
+    A worker of a cluster unpickles a job for each row; all of them share this pace.
 
     Example:
         >>> pace_of("https://example.com", 5.0) is pace_of("https://example.com", 5.0)
         True
     """
-    del catalogue  # only tells paces apart
+    del catalogue  # it only makes the key of the cache
     return Pace(per_second)

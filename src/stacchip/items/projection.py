@@ -1,9 +1,8 @@
-"""From `proj:*` fields to a geobox, with doubt where they contradict each other.
+"""A geobox from `proj:*` fields; contradictions between them are refused.
 
-The rules are those of the STAC projection extension, versions 1.0 to 2.0, and a few for what
-catalogues make of it. A field of the asset goes before that of the item, field by field. But a
-field is only held against others of its own level: an item's `proj:bbox` may well be larger than
-one asset.
+The rules are those of the STAC projection extension, versions 1.0 to 2.0, and a few more for the
+habits of catalogues. A field of the asset goes before that of the item, field by field. But a field
+is checked only against others of its own level: an item's `proj:bbox` may be larger than one asset.
 """
 
 from __future__ import annotations
@@ -31,25 +30,25 @@ Box = tuple[float, float, float, float]
 
 _log = logging.getLogger(__name__)
 
-# how far proj:bbox may lie off the grid, in pixels: catalogues round it, or mean pixel centres
+# how far proj:bbox may lie off the grid, in pixels: catalogues round it, or use pixel centres
 _TOLERANCE = 1.0
 
 
 def read_geobox(item: pystac.Item, key: str | None = None) -> GeoBox:
-    """The geobox of an asset, from metadata alone; that of the item where no asset is named.
+    """Return the geobox of an asset, or of the item if no asset is named, from metadata alone.
 
     The CRS comes from `proj:code`, `proj:epsg`, `proj:wkt2` or `proj:projjson`; transform and shape
     from their fields, or one of them from `proj:bbox` and the other. Rotated grids are read too.
 
     - A transform of 6 or 9 numbers is in the order of the specification, `a b c d e f`, pixel to
-      CRS. GDAL's order, `c a b f d e`, is seen by what it would mean otherwise: no pixel height,
-      and an origin on an axis of the CRS, with a rotation far off 1.
-    - Where shape, transform and bbox are of one level, the bbox must lie within the grid (some
-      catalogues give the bbox of the valid data), to a pixel.
+      CRS. GDAL's order, `c a b f d e`, is recognised because read in the other order it would mean
+      no pixel height, and an origin on an axis of the CRS with a rotation far from 1.
+    - If shape, transform and bbox are of one level, the bbox must lie within the grid, to a pixel.
+      (Some catalogues give the bbox of the valid data.)
 
     Raises:
-        MissingMetadata: Something is absent; `missing` lists all that is, `field` is its first.
-        InvalidMetadata: Fields contradict each other, or one cannot be right.
+        MissingMetadata: Fields are absent; `missing` lists them, and `field` is the first.
+        InvalidMetadata: Fields contradict each other, or one is wrong.
 
     Example:
         >>> from datetime import datetime
@@ -66,8 +65,8 @@ def read_geobox(item: pystac.Item, key: str | None = None) -> GeoBox:
     missing = tuple(field for field, value in lacking.items() if value is None)
     if crs is None or transform is None or shape is None:
         raise MissingMetadata(
-            f"{fields} lacks {', '.join(missing)}, so that its grid is not known without opening "
-            "a file. Open the file's header (open_files=True), or add the fields to the item.",
+            f"{fields} lacks {', '.join(missing)}, so its grid is not known without opening a "
+            "file. Open the file's header (open_files=True), or add the fields to the item.",
             item_id=item.id,
             asset=key,
             field=missing[0],
@@ -78,7 +77,7 @@ def read_geobox(item: pystac.Item, key: str | None = None) -> GeoBox:
 
 
 def has_own_projection(asset: pystac.Asset) -> bool:
-    """Whether an asset has `proj:*` fields of its own.
+    """Return True if an asset has `proj:*` fields of its own.
 
     Example:
         >>> import pystac
@@ -90,7 +89,7 @@ def has_own_projection(asset: pystac.Asset) -> bool:
 
 @dataclass(frozen=True)
 class _Fields:
-    """The `proj:*` fields of an asset over those of its item, and whose they are."""
+    """The `proj:*` fields of an asset, with those of its item behind them."""
 
     item_id: str
     asset: str | None
@@ -102,7 +101,7 @@ class _Fields:
         return f"Asset {self.asset!r} of item {self.item_id!r}"
 
     def find(self, field: str) -> tuple[Any, int]:
-        """A field's value and the level it is from; (None, -1) where it is absent or null."""
+        """Return a field's value and its level; (None, -1) if it is absent or null."""
         for number, level in enumerate(self.levels):
             if level.get(field) is not None:
                 return level[field], number
@@ -123,39 +122,39 @@ def _levels(item: pystac.Item, key: str | None) -> tuple[Mapping[str, Any], ...]
 
 
 def _read_crs(fields: _Fields) -> CRS | None:
-    """The CRS of the first level that tells one; its ways of telling must agree."""
+    """Return the CRS of the first level that gives one; all its fields must agree."""
     for level in fields.levels:
         code, text = _code(fields, level), level.get("proj:wkt2") or level.get("proj:projjson")
         field = "proj:wkt2" if level.get("proj:wkt2") else "proj:projjson"
         by_code = crs_of_code(code) if code else None
         by_text = crs_of_text(text) if text else None
         if text and by_text is None:
-            fields.refuse(field, f"{field} is no CRS that PROJ knows: {str(text)[:60]!r}")
+            fields.refuse(field, f"{field} is not a CRS that PROJ knows: {str(text)[:60]!r}")
         if by_code is not None and by_text is not None and not same_crs(by_code, by_text):
             fields.refuse("proj:code", f"proj:code {code} and {field} ({by_text.proj.name}) differ")
         if code and by_code is None and by_text is None:
-            fields.refuse("proj:code", f"{code} is no CRS that PROJ knows")
+            fields.refuse("proj:code", f"{code} is not a CRS that PROJ knows")
         if by_code is not None or by_text is not None:
-            # a code too new for this PROJ is told by the text beside it
+            # a code too new for this PROJ may have the CRS as text beside it
             return by_code or by_text
     return None
 
 
 def _code(fields: _Fields, level: Mapping[str, Any]) -> str | None:
-    """`proj:code`, or `proj:epsg` as one; they must agree."""
+    """Return `proj:code`, or `proj:epsg` as a code; they must agree."""
     code, epsg = level.get("proj:code"), level.get("proj:epsg")
     if epsg is not None:
         try:
             epsg = f"EPSG:{int(epsg)}"
         except (TypeError, ValueError):
-            fields.refuse("proj:epsg", f"proj:epsg is {epsg!r}, which is no number")
+            fields.refuse("proj:epsg", f"proj:epsg is {epsg!r}, which is not a number")
     if code is not None and epsg is not None and str(code).upper() != epsg:
         fields.refuse("proj:code", f"proj:code {code} and proj:epsg {epsg[5:]} differ")
     return str(code) if code is not None else epsg
 
 
 def _read_grid(fields: _Fields) -> tuple[Affine | None, Shape | None]:
-    """Transform and shape, each None where nothing tells it."""
+    """Return transform and shape; None for one that no field gives."""
     numbers, transform_level = _read_numbers(fields, "proj:transform", (6, 9))
     shape, shape_level = _read_shape(fields)
     corners, bbox_level = _read_numbers(fields, "proj:bbox", (4, 6))
@@ -176,9 +175,9 @@ def _read_grid(fields: _Fields) -> tuple[Affine | None, Shape | None]:
 
 
 def _differs_from_item(fields: _Fields, field: str) -> bool:
-    """Whether both the asset and its item have a field, and not the same."""
+    """Return True if both the asset and its item have a field, with different values."""
     values = [level.get(field) for level in fields.levels]
-    # a list from JSON and a tuple from Python are the same
+    # a list from JSON and a tuple from Python are equal here
     of_asset, of_item = (list(v) if isinstance(v, Sequence) else v for v in values)
     return of_item is not None and of_item != of_asset
 
@@ -186,7 +185,7 @@ def _differs_from_item(fields: _Fields, field: str) -> bool:
 def _read_numbers(
     fields: _Fields, field: str, lengths: Sequence[int]
 ) -> tuple[tuple[float, ...] | None, int]:
-    """A field that is an array of finite numbers, of one of some lengths."""
+    """Return a field that is an array of finite numbers, of one of the lengths given."""
     value, level = fields.find(field)
     if value is None:
         return None, level
@@ -201,7 +200,7 @@ def _read_numbers(
 
 
 def _read_shape(fields: _Fields) -> tuple[Shape | None, int]:
-    """`proj:shape` as (height, width)."""
+    """Return `proj:shape` as (height, width)."""
     numbers, level = _read_numbers(fields, "proj:shape", (2,))
     if numbers is None:
         return None, level
@@ -211,7 +210,7 @@ def _read_shape(fields: _Fields) -> tuple[Shape | None, int]:
 
 
 def _flat_bbox(corners: tuple[float, ...] | None) -> Box | None:
-    """A bbox in the plane; None for one across the antimeridian, which tells no extent."""
+    """Return a bbox in the plane; None for one across the antimeridian, which has no extent."""
     if corners is None:
         return None
     xmin, ymin, xmax, ymax = corners if len(corners) == 4 else (*corners[:2], *corners[3:5])
@@ -219,7 +218,7 @@ def _flat_bbox(corners: tuple[float, ...] | None) -> Box | None:
 
 
 def _as_affine(fields: _Fields, numbers: Sequence[float]) -> Affine:
-    """The transform of `proj:transform`, in the specification's order or GDAL's."""
+    """Return the transform of `proj:transform`, in the specification's order or GDAL's."""
     if len(numbers) == 9 and tuple(numbers[6:]) != (0, 0, 1):
         fields.refuse(
             "proj:transform",
@@ -235,10 +234,10 @@ def _as_affine(fields: _Fields, numbers: Sequence[float]) -> Affine:
 
 
 def _is_gdal_order(numbers: Sequence[float]) -> bool:
-    """Whether six numbers can only be `x0, dx, 0, y0, 0, dy`.
+    """Return True if six numbers can only be `x0, dx, 0, y0, 0, dy`.
 
-    In the specification's order they would be a grid without pixel height, or turned by 90 degrees
-    exactly, whose x origin is exactly 0 and whose pixels are `dx` wide and `y0` high.
+    In the specification's order they would mean a grid without pixel height, or one rotated by
+    exactly 90 degrees whose x origin is exactly 0 and whose pixels are `dx` wide and `y0` high.
     """
     x0, dx, row_rotation, y0, column_rotation, dy = numbers[:6]
     if len(numbers) != 6 or row_rotation != 0 or column_rotation != 0 or dx == 0 or dy == 0:
@@ -248,7 +247,7 @@ def _is_gdal_order(numbers: Sequence[float]) -> bool:
 
 
 def _extent(transform: Affine, shape: Shape) -> Box:
-    """The bbox of a grid in its CRS."""
+    """Return the bbox of a grid in its CRS."""
     height, width = shape
     a, b, c, d, e, f = transform[:6]
     xs = (c, c + a * width, c + b * height, c + a * width + b * height)
@@ -257,7 +256,7 @@ def _extent(transform: Affine, shape: Shape) -> Box:
 
 
 def _is_within(bbox: Box, transform: Affine, shape: Shape) -> bool:
-    """Whether a bbox lies within a grid, to a pixel."""
+    """Return True if a bbox lies within a grid, to a pixel."""
     xmin, ymin, xmax, ymax = _extent(transform, shape)
     slack_x = _TOLERANCE * (abs(transform.a) + abs(transform.b))
     slack_y = _TOLERANCE * (abs(transform.d) + abs(transform.e))
@@ -270,7 +269,7 @@ def _is_within(bbox: Box, transform: Affine, shape: Shape) -> bool:
 
 
 def _check_bbox(fields: _Fields, transform: Affine, shape: Shape, bbox: Box) -> None:
-    """Refuse a grid that its own bbox reaches out of; say so where the shape is swapped."""
+    """Refuse a bbox that reaches out of its grid; say so if the shape is swapped."""
     if _is_within(bbox, transform, shape):
         return
     if _is_within(bbox, transform, shape[::-1]):
@@ -287,7 +286,7 @@ def _check_bbox(fields: _Fields, transform: Affine, shape: Shape, bbox: Box) -> 
 
 
 def _transform_from_bbox(fields: _Fields, shape: Shape, bbox: Box) -> Affine:
-    """The north-up transform of a grid that fills its bbox."""
+    """Return the north-up transform of a grid that fills its bbox."""
     (height, width), (xmin, ymin, xmax, ymax) = shape, bbox
     transform = Affine((xmax - xmin) / width, 0, xmin, 0, (ymin - ymax) / height, ymax)
     swapped_aspect = (xmax - xmin) / height / ((ymax - ymin) / width)
@@ -301,7 +300,7 @@ def _transform_from_bbox(fields: _Fields, shape: Shape, bbox: Box) -> Affine:
 
 
 def _shape_from_bbox(transform: Affine, bbox: Box) -> Shape | None:
-    """The shape of a grid that fills its bbox; None where it does not fill it in whole pixels."""
+    """Return the shape of a grid that fills its bbox; None if that is no whole number of pixels."""
     a, b, c, d, e, f = transform[:6]
     if b != 0 or d != 0:
         return None
@@ -313,11 +312,11 @@ def _shape_from_bbox(transform: Affine, bbox: Box) -> Shape | None:
 
 
 def _refuse_radar_geometry(fields: _Fields, item: pystac.Item, crs: CRS, transform: Affine) -> None:
-    """Refuse Sentinel-1 GRD and SLC, whose catalogues make up a transform.
+    """Refuse Sentinel-1 GRD and SLC, for which catalogues invent a transform.
 
-    The pixels lie in radar geometry, skew to the meridian, and are placed by control points. The
-    item's transform is its bbox divided by its shape: right at the corners of nothing. It is known
-    by pixels that are not square in degrees.
+    The pixels lie in radar geometry, oblique to the meridian, and are placed by control points. The
+    item's transform is its bbox divided by its shape, which fits no pixel. It is recognised by
+    pixels that are not square in degrees.
     """
     product = item.properties.get("sar:product_type")
     if product not in ("GRD", "SLC") or not crs.geographic:

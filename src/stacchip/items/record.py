@@ -33,21 +33,21 @@ _CONTAINERS: tuple[tuple[str, type, str], ...] = (
 def parse_item(
     record: Mapping[str, Any], *, href: str | None = None, base: str | None = None
 ) -> pystac.Item:
-    """A pystac item from its JSON object, of STAC 0.7.0 to 1.1.0; the record is left as it is.
+    """Return a pystac item from its JSON object, of STAC 0.7.0 to 1.1.0; the object is not changed.
 
-    Hrefs stay as they are written, relative ones too; only signatures are taken off, since they are
+    Hrefs stay as they are written, relative ones too. Only signatures are removed, since they are
     made anew when a file is read.
 
     Args:
         record: The item as JSON gives it.
-        href: Where the record was read from. It becomes the item's self href, whatever self link
+        href: Address of the file of the record. It becomes the item's self href, whatever self link
             there was: relative hrefs in a file are relative to the file.
-        base: Where a collection of records was read from. It becomes the item's self href where the
+        base: Address of the file of a collection of records. It becomes the item's self href if the
             item has no absolute self link of its own.
 
     Raises:
         MissingMetadata: `id`, `stac_version`, `geometry`, `properties` or every date is absent.
-        InvalidMetadata: A field cannot be right; the error names it.
+        InvalidMetadata: A field is wrong; the error names it.
 
     Example:
         >>> item = parse_item({"type": "Feature", "stac_version": "1.0.0", "id": "a",
@@ -60,12 +60,12 @@ def parse_item(
     aside = _set_epsg_aside(copy)
     if not any(_is_own_address(link) for link in copy["links"]):
         href = href or base
-        # pystac would take a relative one from the working directory
+        # pystac would resolve a relative one from the working directory
         copy["links"] = [link for link in copy["links"] if link.get("rel") != "self"]
     try:
         item = pystac.Item.from_dict(copy, href=href, preserve_dict=False)
     except Exception as error:
-        # whatever pystac and its extensions stumble on; the common cases were named above
+        # any error of pystac and its extensions; the common cases were handled above
         raise InvalidMetadata(
             f"Item {copy['id']!r} cannot be read by pystac {pystac.__version__}: {error!r}. "
             "Mend the record, or its stac_version and stac_extensions.",
@@ -128,10 +128,10 @@ def _unsign(record: Any) -> Any:
 
 
 def _check(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a record that has what every item must have."""
+    """Return a copy of a record, checked for what every item must have."""
     if not isinstance(record, Mapping):
         raise InvalidMetadata(
-            f"A STAC item is a JSON object, and this is of type {type(record).__name__}: "
+            f"A STAC item is a JSON object, but this is of type {type(record).__name__}: "
             f"{str(record)[:80]!r}. Pass the object of an item, or a FeatureCollection.",
             field="type",
         )
@@ -139,7 +139,7 @@ def _check(record: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(item_id, str) or not item_id:
         kind = MissingMetadata if item_id is None else InvalidMetadata
         raise kind(
-            f"A STAC item needs an id, a string; this one has {item_id!r}. Give it one.",
+            f"A STAC item needs an id, a string; this one has {item_id!r}. Add an id.",
             field="id",
         )
     if record.get("type") != "Feature":
@@ -152,17 +152,15 @@ def _check(record: Mapping[str, Any]) -> dict[str, Any]:
                 field=field,
             )
     if not isinstance(record["stac_version"], str):
-        _refuse(
-            item_id, "stac_version", record["stac_version"], 'it must be a text such as "1.1.0"'
-        )
+        _refuse(item_id, "stac_version", record["stac_version"], 'it must be text such as "1.1.0"')
     copy = dict(record)
     for field, kind_, name in _CONTAINERS:
         if field != "properties" and copy.get(field) is None:
-            copy[field] = kind_()  # absent and null read alike
+            copy[field] = kind_()  # absent and null mean the same
         if not isinstance(copy[field], kind_):
             _refuse(item_id, field, copy[field], f"it must be {name}")
     _check_members(item_id, copy)
-    # as deep as it is changed below; pystac copies the rest when it migrates
+    # copied as deep as it is changed below; pystac copies the rest when it migrates
     copy["properties"] = dict(copy["properties"])
     copy["links"] = [dict(link) for link in copy["links"]]
     copy["assets"] = {key: dict(asset) for key, asset in copy["assets"].items()}
@@ -170,7 +168,7 @@ def _check(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_members(item_id: str, record: dict[str, Any]) -> None:
-    """Check what is inside a record's geometry, assets, links and properties."""
+    """Check the members of a record's geometry, assets, links and properties."""
     geometry = record["geometry"]
     if geometry is not None and not (isinstance(geometry, Mapping) and "type" in geometry):
         _refuse(item_id, "geometry", geometry, "it must be a GeoJSON geometry, or null")
@@ -189,7 +187,7 @@ def _check_members(item_id: str, record: dict[str, Any]) -> None:
 
 
 def _check_dates(item_id: str, properties: dict[str, Any]) -> None:
-    """Check that an item has a date, and that it is one; pystac asks for start and end together."""
+    """Check that an item has a valid date; pystac needs both a start and an end."""
     if properties.get("datetime") is not None:
         parse_datetime(item_id, "datetime", properties["datetime"])
         return
@@ -197,8 +195,8 @@ def _check_dates(item_id: str, properties: dict[str, Any]) -> None:
         value = properties.get(field, properties.get(f"dtr:{field}"))
         if value is None:
             raise MissingMetadata(
-                f"Item {item_id!r} has neither a datetime nor, in its place, start_datetime and "
-                f"end_datetime ({field} is absent). Add them.",
+                f"Item {item_id!r} has neither a datetime nor both start_datetime and end_datetime "
+                f"({field} is absent). Add them.",
                 item_id=item_id,
                 field="datetime" if field == "start_datetime" else field,
             )
@@ -214,10 +212,10 @@ def _refuse(item_id: str, field: str, value: Any, rule: str) -> NoReturn:
 
 
 def _set_epsg_aside(record: dict[str, Any]) -> dict[str | None, Any]:
-    """Take out each `proj:epsg` that lies beside a `proj:code`, by asset key (None: the item's).
+    """Remove each `proj:epsg` beside a `proj:code`; return them by asset key (None: the item's).
 
-    pystac merges the two when it migrates: it drops `proj:epsg`, and only warns where they differ.
-    They are put back afterwards, so that `projection` sees a contradiction and says where it is.
+    pystac merges the two when it migrates: it drops `proj:epsg`, and only warns if they differ.
+    They are put back afterwards, so that `projection` can report a contradiction.
     """
     places: list[tuple[str | None, dict[str, Any]]] = [(None, record["properties"])]
     places += list(record["assets"].items())

@@ -27,18 +27,18 @@ def reference_asset(
     names: Sequence[str] | None = None,
     source: Source | None = None,
 ) -> AssetInfo:
-    """The asset whose geobox carries the chip grid: the finest band whose grid is known.
+    """Return the asset whose geobox carries the chip grid: the finest band whose grid is known.
 
     Args:
         item: The item.
-        assets: What `read_assets(item)` gave, if at hand, or a part of it.
-        names: Choose among these assets only, also among those that are left out by default.
-        source: Tells the QA band from the others, and the bands in their order of use.
+        assets: The result of `read_assets(item)`, or a part of it; read if not given.
+        names: Choose among these assets only; they may be assets that are left out by default.
+        source: Says which asset is the QA band, and the order of use of the bands.
 
     Raises:
         AssetNotFound: The item lacks an asset of `names`.
-        MissingMetadata: No grid is known without opening a file; or there is nothing to chip.
-        InvalidMetadata: The metadata contradict themselves, or bands differ in CRS.
+        MissingMetadata: No grid is known without opening a file, or there is nothing to chip.
+        InvalidMetadata: The metadata contradict each other, or bands differ in CRS.
 
     Example:
         >>> from datetime import datetime
@@ -74,17 +74,18 @@ def reference_candidates(
     names: Sequence[str] | None = None,
     source: Source | None = None,
 ) -> list[AssetInfo]:
-    """The assets that may carry the chip grid, the best first; what to open where no grid is known.
+    """Return the assets that may carry the chip grid, the best first.
 
-    Bands of data go before renderings (role `visual`, which may be on a web map's grid), these
-    before QA bands. Then those with a known grid, by the size of its pixels; then by `gsd`. Among
-    equals the source's bands go first, in its order, then the item's order.
+    If no grid is known, these are the files to open. Bands of data go before renderings (role
+    `visual`, which may be on a web map's grid), and renderings before QA bands. Among these, assets
+    with a known grid go first, by the size of its pixels; then others by `gsd`. Among equals the
+    source's bands go first, in its order, then the item's order.
 
     Args:
         item: The item.
-        assets: What `read_assets(item)` gave, if at hand, or a part of it.
-        names: Choose among these assets only, also among those that are left out by default.
-        source: Tells the QA band from the others, and the bands in their order of use.
+        assets: The result of `read_assets(item)`, or a part of it; read if not given.
+        names: Choose among these assets only; they may be assets that are left out by default.
+        source: Says which asset is the QA band, and the order of use of the bands.
 
     Raises:
         AssetNotFound: The item lacks an asset of `names`.
@@ -121,7 +122,7 @@ def reference_candidates(
         return (
             _rank(asset, source),
             asset.geobox is None,
-            # binary noise must not order pixels of the same size
+            # rounding errors must not order pixels of the same size
             float(f"{pixel:.6g}"),
             bands.get(asset.key, len(bands)),
         )
@@ -130,11 +131,11 @@ def reference_candidates(
 
 
 def find_band(assets: Mapping[str, AssetInfo], name: str) -> tuple[str, int] | None:
-    """Where a band is, by an asset's key or a band's common name: (asset key, band number from 0).
+    """Return where a band is, as (asset key, band number from 0); None if it is not found.
 
-    An asset's key goes first, then the common name of an asset's only band, then that of one of
-    several. An asset that is alone and tells nothing of its bands is taken for red, green, blue,
-    and nir, which is the order of NAIP's and LINZ's.
+    The name is an asset's key, or else the common name of an asset's only band, or else that of one
+    of several bands. A single asset without a description of its bands is taken as red, green, blue
+    and nir, the order of NAIP's and LINZ's.
 
     Example:
         >>> image = AssetInfo("image", "image.tif")
@@ -156,7 +157,7 @@ def find_band(assets: Mapping[str, AssetInfo], name: str) -> tuple[str, int] | N
 
 
 def _rank(asset: AssetInfo, source: Source | None) -> int:
-    """0 for data, 1 for a rendering, 2 for a QA band."""
+    """Return 0 for data, 1 for a rendering, 2 for a QA band."""
     if source is not None and asset.key in source.qa_assets and asset.key not in source.bands:
         return 2
     return 1 if "visual" in asset.roles and "data" not in asset.roles else 0
@@ -174,20 +175,20 @@ def _named(item: pystac.Item, assets: Mapping[str, AssetInfo], name: str) -> Ass
 
 
 def _no_grid(item: pystac.Item, candidates: Sequence[AssetInfo]) -> MissingMetadata:
-    """The error for an item of which no asset's grid is known."""
+    """Return the error for an item without a known grid."""
     for asset in candidates:
         if isinstance(asset.problem, MissingMetadata):
             return asset.problem
     return MissingMetadata(
         f"Item {item.id!r}: none of {', '.join(asset.key for asset in candidates)} is a GeoTIFF, "
-        "so that there is no grid. Name other assets.",
+        "so there is no grid. Name other assets.",
         item_id=item.id,
         field="assets",
     )
 
 
 def _check_same_crs(item: pystac.Item, first: AssetInfo, second: AssetInfo) -> None:
-    """Refuse bands in two CRSs: none of them is the finest, and no chip holds both."""
+    """Refuse bands in two CRSs: neither is the finest, and no chip can hold both."""
     if first.geobox is None or second.geobox is None:
         return
     if same_crs(first.geobox.crs, second.geobox.crs):

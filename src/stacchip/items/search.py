@@ -33,10 +33,10 @@ def search_items(
     options: StorageOptions | None = None,
     errors: Errors = "raise",
 ) -> Iterator[pystac.Item]:
-    """Yield the items that a STAC API finds, page by page; none is an answer too.
+    """Return an iterator over the items that a STAC API finds, page by page; it may find none.
 
-    Items come as the API gives them, also those without the assets that are wanted. Nothing is
-    asked before the first item is.
+    Items come as the API gives them, even without the assets that you want. No request is sent
+    before the first item is needed.
 
     Args:
         api: URL of the API, such as `https://earth-search.aws.element84.com/v1`.
@@ -44,21 +44,21 @@ def search_items(
         ids: Item ids.
         bbox: xmin, ymin, xmax, ymax in WGS84.
         intersects: A GeoJSON geometry, or an object with `__geo_interface__`; not with `bbox`.
-        datetime: A date or an interval, as pystac-client takes them: `2020-02-01/2020-02-29`.
-        query: Of the query extension, best as a dict: `{"eo:cloud_cover": {"lt": 20}}`. (In the
+        datetime: A date or an interval, as pystac-client takes it: `2020-02-01/2020-02-29`.
+        query: For the query extension, best as a dict: `{"eo:cloud_cover": {"lt": 20}}`. (In the
             list form pystac-client sends numbers as strings.)
-        filter: Of the filter extension: CQL2 JSON or text.
-        filter_lang: "cql2-json" or "cql2-text", where it does not follow from `filter`.
+        filter: For the filter extension: CQL2 JSON or text.
+        filter_lang: "cql2-json" or "cql2-text", if it does not follow from `filter`.
         sortby: As pystac-client takes it: `"-properties.datetime"`.
-        max_items: At most so many items.
-        page_size: Items asked for at once.
-        options: Time-outs, attempts, and headers such as an API key's; the headers go to the API's
-            own host only.
-        errors: Whether an item that is wrong raises, or is left out with a warning in the log.
+        max_items: Stop after this many items.
+        page_size: Items in one request.
+        options: Time-outs, attempts, and headers such as that of an API key; the headers go to the
+            API's own host only.
+        errors: `"raise"` raises for a wrong item; `"skip"` leaves it out and logs a warning.
 
     Raises:
-        UsageError: The arguments contradict each other, or `datetime` is no date.
-        StorageError: The API cannot be reached, refuses, or answers what no API should; with its
+        UsageError: The arguments contradict each other, or `datetime` is not a date.
+        StorageError: The API cannot be reached, refuses, or does not answer as an API; with its
             HTTP `status`. 429, 500, 502, 503, 504 and lost connections are tried again first, as
             `Retry-After` says.
         MissingMetadata: An item lacks a field.
@@ -67,7 +67,7 @@ def search_items(
     if bbox is not None and intersects is not None:
         raise UsageError("Pass bbox or intersects, not both.")
     if max_items is not None and max_items < 1:
-        raise UsageError(f"max_items is {max_items}, and must be at least 1 (None: all).")
+        raise UsageError(f"max_items is {max_items}; it must be at least 1 (None: all).")
     arguments = {
         "collections": collections,
         "ids": ids,
@@ -85,7 +85,7 @@ def search_items(
 
 
 def _as_interval(datetime: Any) -> str | None:
-    """A date or period as APIs take it, checked before any of them is asked."""
+    """Return a date or period as APIs take it, checked before any request."""
     if datetime is None:
         return None
     from pystac_client.item_search import ItemSearch  # slow, as below
@@ -104,7 +104,7 @@ def _as_interval(datetime: Any) -> str | None:
 def _search(
     api: str, arguments: dict[str, Any], options: StorageOptions, errors: Errors
 ) -> Iterator[pystac.Item]:
-    # slow to import, and not needed by those who have their items
+    # slow to import, and not needed to read items from files
     from stacchip.items.api import StacApi
 
     records = StacApi(api, options).search(**arguments)
