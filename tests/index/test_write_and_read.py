@@ -270,7 +270,7 @@ def test_nothing_there_is_said(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"<html>not found</html>" * 10])
 def test_a_file_that_is_no_parquet_is_named(tmp_path, content):
     (tmp_path / "broken.parquet").write_bytes(content)
-    with pytest.raises(IndexFormatError, match=r"broken\.parquet is no parquet file"):
+    with pytest.raises(IndexFormatError, match=r"broken\.parquet is not a parquet file"):
         read_index(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The table of one item's chips."""
+"""The table of the chips of one item."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ def build_table(
     item_href: str | None = None,
     reference: str | None = None,
 ) -> pa.Table:
-    """The chip index of one item: a row a chip, row by row of the grid.
+    """Return the chip index of one item: one row for each chip, row by row of the grid.
 
     Args:
-        item: The STAC item, also as a dictionary. It goes into the table's metadata, unsigned.
+        item: The STAC item, or its dictionary. The table's metadata keeps it, unsigned.
         grid: The item's chips.
         platform: Name of the source.
-        datetime: When the item was taken; aware.
+        datetime: The time of the item; aware.
         shares: By share name (`stacchip.index.SHARE_COLUMNS`), 0..1, (grid.y_size, grid.x_size), or
-            one number for all chips. What is not given is null: not known.
+            one number for all chips. A share that is not given is null: not known.
         chip_max_nodata: Chips with a larger share of nodata are left out; those of unknown share
             stay.
-        item_href: Where the item itself can be read; its signature is left out.
-        reference: Asset key of the reference band; given, the item keeps the grid of its chips.
+        item_href: Address of the item.
+        reference: Asset key of the reference band; if given, the item keeps the grid of its chips.
 
     Returns:
         A table of `SCHEMA`, which `pyarrow.parquet.write_table` writes as GeoParquet.
 
     Raises:
-        UsageError: A share is unknown or of another shape, or `datetime` is naive.
+        UsageError: A share is unknown or has another shape, or `datetime` is naive.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -104,7 +104,7 @@ def _repeat(value: str | None, times: int) -> pa.Array:
 
 
 def _chipids(item_id: str, x: NDArray[np.int32], y: NDArray[np.int32]) -> pa.Array:
-    """`{item_id}-{x}-{y}` of each chip."""
+    """Return `{item_id}-{x}-{y}` of each chip."""
     as_text = (pa.array(axis).cast(pa.string()) for axis in (x, y))
     return pc.binary_join_element_wise(item_id, *as_text, "-")
 
@@ -112,10 +112,10 @@ def _chipids(item_id: str, x: NDArray[np.int32], y: NDArray[np.int32]) -> pa.Arr
 def _share_columns(
     shares: Mapping[str, NDArray[np.floating[Any]] | float], grid: ChipGrid, item_id: str
 ) -> dict[str, pa.Array]:
-    """The columns of shares; those not given are null."""
+    """Return the columns of shares; those not given are null."""
     unknown = sorted(set(shares) - set(SHARE_COLUMNS))
     if unknown:
-        raise UsageError(f"No share is called {unknown}; there are {sorted(SHARE_COLUMNS)}.")
+        raise UsageError(f"No share is called {unknown}; known are {sorted(SHARE_COLUMNS)}.")
     columns = {column: pa.nulls(grid.size, pa.float32()) for column in SHARE_COLUMNS.values()}
     for name, share in shares.items():
         values = np.asarray(share, np.float32)

@@ -1,4 +1,4 @@
-"""Which chips of an index are wanted: by cloud, nodata, time, place, source, item."""
+"""Filters of an index: by cloud, nodata, time, place, source, item."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Filters", "Moment", "Selection", "parse_period"]
 
-# Of a geometry with more parts than this, the bounds of the whole decide which row groups are read.
+# With more parts than this, the bounds of the whole geometry decide which row groups are read.
 _MOST_PARTS: Final = 32
 
 
 class Filters(TypedDict, total=False):
-    """The arguments of `Selection`, as functions that read an index take them."""
+    """The arguments of `Selection`, for functions that read an index."""
 
     max_cloud: float | None
     max_nodata: float | None
@@ -41,14 +41,14 @@ class Filters(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which chips of an index are wanted; what is None does not matter.
+    """The chips of an index that are wanted; an argument that is None selects all.
 
-    A chip whose cloud or nodata share is not known (null) is not below any limit.
+    A chip whose share of cloud or nodata is not known (null) is not below any limit.
 
     Args:
         max_cloud: Largest share of cloud, 0..1.
         max_nodata: Largest share of nodata, 0..1.
-        datetime: Period in which chips were taken, ends included: `"2023-05"`,
+        datetime: Period of the chips' time, ends included: `"2023-05"`,
             `"2023-05-01/2023-08-31"`, `"2023-05-01/.."`, or a pair of dates or aware datetimes. A
             date stands for its whole day in UTC.
         bbox: xmin, ymin, xmax, ymax in degrees (OGC:CRS84); xmin > xmax crosses the antimeridian.
@@ -59,7 +59,7 @@ class Selection:
         where: Any further condition on the columns, as a pyarrow expression.
 
     Raises:
-        UsageError: An argument cannot be right.
+        UsageError: An argument is wrong.
 
     Example:
         >>> chosen = Selection(max_cloud=0.1, datetime="2023-05")
@@ -79,11 +79,11 @@ class Selection:
     where: pc.Expression | None = None
 
     def __post_init__(self) -> None:
-        _ = self.expression, self.area  # says at once what is wrong
+        _ = self.expression, self.area  # raises now for a wrong argument
 
     @classmethod
     def of(cls, filters: Filters) -> Selection:
-        """A selection from the arguments of a function.
+        """Return a selection from the arguments of a function.
 
         Raises:
             UsageError: There is no such filter.
@@ -96,9 +96,11 @@ class Selection:
 
     @cached_property
     def area(self) -> shapely.Geometry | None:
-        """Where footprints must lie, in OGC:CRS84; None is anywhere."""
+        """The area that footprints must meet, in OGC:CRS84; None means anywhere."""
         if self.geometry is not None and not isinstance(self.geometry, shapely.Geometry):
-            raise UsageError(f"geometry is a shapely geometry, not {type(self.geometry).__name__}.")
+            raise UsageError(
+                f"geometry must be a shapely geometry, not {type(self.geometry).__name__}."
+            )
         if self.bbox is None:
             return self.geometry
         box = _to_polygon(self.bbox)
@@ -106,7 +108,7 @@ class Selection:
 
     @cached_property
     def expression(self) -> pc.Expression | None:
-        """What the columns must satisfy; footprints are only compared by their bounds."""
+        """The condition on the columns; footprints are compared by their bounds only."""
         conditions = [*self._limits(), *self._period(), *self._names()]
         if self.area is not None:
             conditions.append(_overlaps(self.area))
@@ -120,8 +122,8 @@ class Selection:
             if limit is None:
                 continue
             if not 0 <= limit <= 1:
-                raise UsageError(f"A limit of {column} is a share, 0 to 1, not {limit}.")
-            # in the column's own precision: 0.1 as float32 is above 0.1
+                raise UsageError(f"A limit of {column} must be a share, 0 to 1, not {limit}.")
+            # in the precision of the column: 0.1 as float32 is above 0.1
             yield pc.field(column) <= pa.scalar(limit, SCHEMA.field(column).type)
 
     def _period(self) -> Iterable[pc.Expression]:
@@ -142,11 +144,11 @@ class Selection:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that `refine` needs."""
+        """The columns that `refine` needs."""
         return () if self.area is None else ("geometry",)
 
     def refine(self, table: pa.Table) -> pa.Table:
-        """The rows that satisfy `expression`, without those whose footprint misses the area."""
+        """Return the rows whose footprint meets the area, of those that satisfy `expression`."""
         if self.area is None or table.num_rows == 0:
             return table
         shapely.prepare(self.area)
@@ -154,7 +156,7 @@ class Selection:
         return table.filter(pa.array(shapely.intersects(self.area, shapely.from_wkb(wkb))))
 
     def apply(self, table: pa.Table) -> pa.Table:
-        """The chosen rows of a table in memory.
+        """Return the chosen rows of a table in memory.
 
         Example:
             >>> from stacchip.index.schema import SCHEMA
@@ -165,14 +167,17 @@ class Selection:
 
 
 def _to_polygon(bbox: Sequence[float]) -> shapely.Geometry:
-    """A bbox as a polygon, or as two where it crosses the antimeridian."""
+    """Return a bbox as a polygon, or as two if it crosses the antimeridian."""
     try:
         west, south, east, north = (float(side) for side in bbox)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"bbox is xmin, ymin, xmax, ymax in degrees, not {bbox!r}.") from error
+        raise UsageError(
+            f"bbox must be xmin, ymin, xmax, ymax in degrees, not {bbox!r}."
+        ) from error
     if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
         raise UsageError(
-            f"bbox is xmin, ymin, xmax, ymax in degrees of longitude and latitude, not {bbox!r}."
+            f"bbox must be xmin, ymin, xmax, ymax in degrees of longitude and latitude, "
+            f"not {bbox!r}."
         )
     if west <= east:
         return shapely.box(west, south, east, north)
@@ -182,7 +187,7 @@ def _to_polygon(bbox: Sequence[float]) -> shapely.Geometry:
 
 
 def _overlaps(area: shapely.Geometry) -> pc.Expression:
-    """That a footprint's bounds overlap those of a part of an area."""
+    """Return the condition that a footprint's bounds overlap those of a part of an area."""
     parts = shapely.get_parts(area)
     if len(parts) > _MOST_PARTS or len(parts) == 0:
         parts = np.array([area])

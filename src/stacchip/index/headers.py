@@ -1,4 +1,4 @@
-"""Headers of items' files, gathered when an index is written so that no reader asks for them."""
+"""Headers of items' files, kept in an index so that readers need not fetch them."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def gather_headers(
     storage: Storage | None = None,
     errors: Errors = "raise",
 ) -> Headers:
-    """The headers of the items' rasters, all read at the same time: one request for each COG.
+    """Read the headers of the items' rasters, all at the same time: one request for each COG.
 
-    More requests (`Storage.requests` counts them) are made only where the directories lie elsewhere
-    in the file than at its front. A raster that is no TIFF has no header, and is left out.
+    More requests (`Storage.requests` counts them) are needed only if the directories do not lie at
+    the front of the file. A raster that is not a TIFF has no header, and is left out.
 
     Args:
         items: Items in any form that `stacchip.items.load_items` takes.
-        assets: Keys of the assets wanted, where an item has them; every raster by default.
-        storage: Where files are read from.
-        errors: `"skip"` leaves out files that cannot be read, with a warning in the log.
+        assets: Keys of the assets wanted, of items that have them; by default every raster.
+        storage: How to reach the files.
+        errors: `"skip"` leaves out files that cannot be read, and logs a warning.
 
     Returns:
         Headers by item id and asset key, for `write_index(..., headers=...)`.
@@ -61,8 +61,8 @@ def gather_headers(
     Raises:
         AssetNotFound: No item has one of `assets`.
         UsageError: Different items have one id.
-        RasterError: A file is broken; `item_id` and `asset` are named, as for all errors.
-        StorageError: A file could not be had.
+        RasterError: A file is broken; the error has `item_id` and `asset`, as all of these have.
+        StorageError: A file could not be read.
     """
     storage = storage or Storage()
     loaded = list(by_id(load_items(items, storage=storage)).values())
@@ -70,7 +70,10 @@ def gather_headers(
     lacking = set(assets or ()) - {place.asset for place in places}
     if lacking and loaded:
         key = min(lacking)
-        raise AssetNotFound(f"None of the {len(loaded)} items has an asset {key!r}.", asset=key)
+        raise AssetNotFound(
+            f"None of the {len(loaded)} items has an asset {key!r}. Name assets that they have.",
+            asset=key,
+        )
     return _read_all(places, storage, errors)
 
 
@@ -86,24 +89,24 @@ def add_headers(
 
     Args:
         path: Folder of an index.
-        assets: Keys of the assets wanted, where an item has them; every raster by default.
-        refresh: Read those again that the index has, for files that have changed since.
-        storage: Where files are read from, and the index written to.
+        assets: Keys of the assets wanted, of items that have them; by default every raster.
+        refresh: Read again those that the index has, for files that have changed since.
+        storage: How to reach the files and the index.
         errors: As in `gather_headers`.
 
     Returns:
-        How many headers were read.
+        The number of headers read.
 
     Raises:
         ObjectNotFound: The folder has no records of items.
         UsageError: Different items have one id.
         RasterError: A file is broken; the index stays as it was.
-        StorageError: A file could not be had; the index stays as it was.
+        StorageError: A file could not be read; the index stays as it was.
     """
     storage = storage or Storage()
     records = read_records(path, storage=storage)
     items = [parse_item(record.item, base=record.item_href) for record in records]
-    by_id(items)  # headers are put to items by id
+    by_id(items)  # headers are matched to items by id
     places = []
     for record, item in zip(records, items, strict=True):
         known: Collection[str] = () if refresh else record.headers
@@ -124,7 +127,7 @@ class _Place:
 
 
 def _places_of(item: pystac.Item, assets: Sequence[str] | None) -> Iterator[_Place]:
-    """The rasters of an item, all or those of the keys given."""
+    """Yield the rasters of an item, all or those with the keys given."""
     for key, info in read_assets(item).items():
         if info.is_raster if assets is None else key in assets:
             yield _Place(item.id, key, info.href)

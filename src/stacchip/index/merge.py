@@ -1,8 +1,8 @@
 """Merge any number of indexes into one, in bounded memory.
 
 Every input is read once, in order, and its rows are put aside on disk, item by item. Then the items
-of each source are sorted by place and time (`stacchip.index.files.item_order`) and their rows are
-written in that order. Memory holds a line for each item, and the rows of one row group.
+of each source are sorted by place and time (`stacchip.index.files.item_order`), and their rows are
+written in that order. Memory holds an entry for each item, and the rows of one row group.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ if TYPE_CHECKING:
 __all__ = ["Merged", "merge_indexes"]
 
 _log = logging.getLogger(__name__)
-# Files read ahead of the one that is put aside; larger ones are read by row group, in their turn.
+# Files that are read ahead; larger ones are read by row group, when it is their turn.
 _AHEAD: Final = 16
 _SMALL_BYTES: Final = 4 << 20
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge did.
+    """The result of a merge.
 
     Attributes:
         files: Files with chips that were read.
-        items: Items in the merged index, each counted once for every source and chip size.
+        items: Items in the merged index, counted once for each source and chip size.
         chips: Rows of the merged index.
-        dropped: Rows that were left out, since their chip was there already.
+        dropped: Rows that were left out because they repeat a chip.
         platforms: Names of the sources.
-        records: Items of which the merged index keeps a record.
+        records: Items that the merged index keeps a record of.
     """
 
     files: int
@@ -69,7 +69,7 @@ class Merged:
 
 
 class _Item(NamedTuple):
-    """What tells an item's rows of one chip size."""
+    """The key of an item's rows of one chip size."""
 
     platform: str
     item_id: str
@@ -97,36 +97,35 @@ def merge_indexes(
 ) -> Merged:
     """Merge indexes of any sources and chip sizes into one folder, sorted by place and time.
 
-    The order of the inputs matters only for which of two duplicates is kept; the same inputs give
-    the same bytes. Local disk of about the size of the merged index is needed meanwhile: beside
-    `out` where that is local, else in the folder for temporary files (`TMPDIR`).
+    The order of the inputs only decides which of two duplicates is kept; the same inputs give the
+    same bytes. Meanwhile, the merge needs local disk of about the size of the merged index: beside
+    `out` if that is local, else in the folder for temporary files (`TMPDIR`).
 
     Args:
-        paths: Folders (with all below them) and parquet files of indexes, also those that
-            `pyarrow.parquet.write_table` made. What lies at `out`, below one of them, is passed
-            over.
-        out: Folder of the merged index; what index was there is replaced once all is done, and may
-            be among the inputs.
-        duplicates: Of rows with the same key (`stacchip.index.KEY`), `"drop"` keeps the first, in
-            the order of the inputs; `"error"` refuses them.
+        paths: Folders of indexes (with everything below them) and parquet files, also those that
+            `pyarrow.parquet.write_table` made. An `out` below one of them is not read.
+        out: Folder of the merged index. An index there is replaced at the end, and may be among the
+            inputs.
+        duplicates: What to do with rows of the same key (`stacchip.index.KEY`): `"drop"` keeps the
+            first, in the order of the inputs; `"error"` raises.
         storage: How to reach all of them.
 
     Returns:
-        What was merged.
+        Counts of what was merged.
 
     Raises:
         DuplicateChips: A chip is there twice, and `duplicates="error"`.
         InvalidMetadata: Two inputs have different items of one id and source.
-        IndexFormatError: An input is no index.
+        IndexFormatError: An input is not an index.
         ObjectNotFound: Nothing is at one of the paths.
         UsageError: `out` is a file or holds other parquet files, or `duplicates` is unknown.
     """
     storage = storage or Storage()
     target = index_href(out)
     if duplicates not in ("error", "drop"):
-        raise UsageError(f"duplicates is 'error' or 'drop', not {duplicates!r}.")
+        raise UsageError(f"duplicates must be 'error' or 'drop', not {duplicates!r}.")
     if is_file(target):
-        raise UsageError(f"A merged index is a folder; {redact(target)} is a file's name.")
+        raise UsageError(f"A merged index is a folder, but {redact(target)} is the name of a file.")
     chips, records = _find_inputs(paths, target, storage)
     with staging(target) as stage, ExitStack() as stack:
         collected = _Collected(
@@ -143,7 +142,7 @@ def merge_indexes(
 def _find_inputs(
     paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], target: str, storage: Storage
 ) -> tuple[list[Entry], list[str]]:
-    """The files with chips and with records of the inputs, without those of a former merge."""
+    """Return the inputs' files with chips and with records, without those of a former merge."""
     several = [paths] if isinstance(paths, str) or hasattr(paths, "__fspath__") else list(paths)
     chips: list[Entry] = []
     records: list[str] = []
@@ -154,12 +153,12 @@ def _find_inputs(
         chips += [entry for entry in files.chips if not entry.href.startswith(inside)]
         records += [record for record in files.records if not record.startswith(inside)]
     if not chips:
-        raise UsageError("There is nothing to merge: give at least one index.")
+        raise UsageError("There is nothing to merge: give at least one index with chips.")
     return chips, records
 
 
 def _read_records(hrefs: Sequence[str], storage: Storage) -> Iterator[tuple[str, pa.Table]]:
-    """The records of the inputs, in parts."""
+    """Yield the records of the inputs, in parts."""
 
     def start(href: str) -> ParquetFile:
         return open_parquet(href, storage)
@@ -170,7 +169,7 @@ def _read_records(hrefs: Sequence[str], storage: Storage) -> Iterator[tuple[str,
 
 
 def _read_chips(files: Sequence[Entry], storage: Storage) -> Iterator[tuple[str, pa.Table]]:
-    """The chips of the inputs, in parts; small files are read ahead as a whole."""
+    """Yield the chips of the inputs, in parts; small files are read ahead, whole."""
 
     def start(entry: Entry) -> tuple[ParquetFile, list[pa.Table] | None]:
         file = open_parquet(entry.href, storage, size_bytes=entry.size_bytes)
@@ -186,7 +185,7 @@ _SPILLED: Final = pa.schema(list(SCHEMA))
 
 
 class _Collected:
-    """All that was read so far: rows on disk, and a line for each item in memory."""
+    """Everything read so far: rows on disk, and an entry for each item in memory."""
 
     def __init__(self, spill: Spill, records: RecordFile) -> None:
         self.spill = spill
@@ -194,7 +193,7 @@ class _Collected:
         self.parts: dict[_Item, list[_Part]] = defaultdict(list)
 
     def add(self, table: pa.Table, origin: str) -> None:
-        """Put the rows of a table aside, item by item, and the items in its metadata."""
+        """Put aside the rows of a table, item by item, and the items in its metadata."""
         items = embedded_items(table)
         named: dict[tuple[str, str], ItemRecord] = {}
         for item, rows in _split_by_item(table):
@@ -216,7 +215,7 @@ class _Collected:
 
 
 def _split_by_item(table: pa.Table) -> Iterator[tuple[_Item, pa.Table]]:
-    """The rows of each item, in one piece each."""
+    """Yield the rows of each item, in one piece if they are."""
     if not table.num_rows:
         return
     names = ("platform", "item_id", "chip_size")
@@ -235,7 +234,7 @@ def _split_by_item(table: pa.Table) -> Iterator[tuple[_Item, pa.Table]]:
 
 
 def _centre(rows: pa.Table) -> tuple[float, float]:
-    """Longitude and latitude of the middle of some chips, also across the antimeridian."""
+    """Return longitude and latitude of the middle of some chips, also across the antimeridian."""
     box = rows["bbox"].combine_chunks()
     sides = [pc.struct_field(box, side).drop_null().to_numpy() for side in ("xmin", "xmax")]
     lon = np.radians((sides[0] + sides[1])[sides[1] - sides[0] < 180] / 2)
@@ -256,7 +255,7 @@ def _write(
     *,
     files: int,
 ) -> Merged:
-    """Write what was collected, and bring it into the target folder."""
+    """Write the collected rows, and put the files into the target folder."""
     if duplicates == "error":
         for item, parts in sorted(collected.parts.items()):
             if len(parts) > 1 or parts[0].has_repeats:
@@ -289,7 +288,7 @@ def _refuse_duplicates(item: _Item, parts: Sequence[_Part], spill: Spill) -> Non
     """Check that no chip of an item is there twice.
 
     Raises:
-        DuplicateChips: The first chip that is there twice, and the places it is from, are named.
+        DuplicateChips: One is; the error names the chip, and the files it is in.
     """
     seen: dict[int, str] = {}
     for part in parts:
@@ -309,14 +308,14 @@ def _refuse_duplicates(item: _Item, parts: Sequence[_Part], spill: Spill) -> Non
 
 
 def _places(batch: pa.RecordBatch) -> NDArray[np.int64]:
-    """One number for each place in the grid; rising along the rows of the grid."""
+    """Return a number for each place in the grid, rising along its rows."""
     x, y = (batch[f"chip_index_{axis}"].to_numpy().astype(np.int64) for axis in "xy")
     places: NDArray[np.int64] = (y << 32) + x
     return places
 
 
 def _write_source(collected: _Collected, items: Sequence[_Item], writer: pq.ParquetWriter) -> int:
-    """Write the chips of one source, region by region, and say how many there are."""
+    """Write the chips of one source, region by region; return their number."""
     parts = [collected.parts[item] for item in items]
     rows = np.array([sum(part.rows for part in several) for several in parts], np.int64)
     regions = order_items(
@@ -340,7 +339,7 @@ def _write_source(collected: _Collected, items: Sequence[_Item], writer: pq.Parq
 
 
 def _unique_rows(parts: Sequence[_Part], spill: Spill) -> pa.Table:
-    """The rows of one item, each chip once, along the rows of its grid."""
+    """Return the rows of one item, each chip once, along the rows of its grid."""
     batches = [spill.read(part.number) for part in parts]
     places = np.concatenate([_places(batch) for batch in batches])
     table = pa.Table.from_batches(batches, _SPILLED)
@@ -351,7 +350,7 @@ def _unique_rows(parts: Sequence[_Part], spill: Spill) -> pa.Table:
 
 
 def _gather(tables: Iterable[pa.Table], wanted: int) -> Iterator[pa.Table]:
-    """Tables put together until they have the rows wanted, or somewhat more: items stay whole."""
+    """Join tables until they have the rows wanted, or somewhat more, since items stay whole."""
     gathered: list[pa.Table] = []
     for table in tables:
         gathered.append(table)

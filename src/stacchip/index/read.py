@@ -1,4 +1,4 @@
-"""Read an index: the rows that are wanted, and no row group without any of them."""
+"""Read an index: the wanted rows, and no row group without any of them."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ def read_index(
     storage: Storage | None = None,
     **filters: Unpack[Filters],
 ) -> pa.Table:
-    """The chips of an index, all or those chosen.
+    """Read the chips of an index, all or those chosen.
 
-    Row groups whose statistics say that they hold no chosen chip are not read, nor are columns that
-    were not asked for.
+    Row groups are skipped if their statistics say that they hold no chosen chip, and so are columns
+    that are not wanted.
 
     Args:
         path: Folder or parquet file of an index: local, `s3://`, `http(s)://`, ...
         columns: Names of the columns wanted; all by default.
         storage: How to reach it.
-        **filters: Which chips; see `Selection`.
+        **filters: The chips wanted; see `Selection`.
 
     Returns:
-        A table of `SCHEMA`'s columns. Its metadata tells where it was read from (`index_of`), and
-        has the items of files that carry them.
+        A table of `SCHEMA`'s columns. Its metadata holds the address that it was read from
+        (`index_of`), and the items of files that carry items.
 
     Raises:
         ObjectNotFound: Nothing is there.
-        IndexFormatError: A file is no chip index, or is missing.
+        IndexFormatError: A file is not a chip index, or is missing.
         UsageError: A filter or a column is unknown.
 
     Example:
@@ -91,14 +91,16 @@ def scan_index(
     storage: Storage | None = None,
     **filters: Unpack[Filters],
 ) -> Iterator[pa.Table]:
-    """The chosen chips of an index in parts, for indexes that do not fit into memory.
+    """Yield the chosen chips of an index in parts, for indexes that do not fit into memory.
+
+    Arguments are those of `read_index`.
 
     Yields:
-        The rows of a row group each, in the order of the files; see `read_index`.
+        The rows of one row group, in the order of the files.
 
     Raises:
         ObjectNotFound: Nothing is there.
-        IndexFormatError: A file is no chip index, or is missing.
+        IndexFormatError: A file is not a chip index, or is missing.
         UsageError: A filter or a column is unknown.
     """
     storage = storage or Storage()
@@ -118,7 +120,7 @@ def read_records(
     item_ids: Sequence[str] | None = None,
     storage: Storage | None = None,
 ) -> list[ItemRecord]:
-    """The records of an index's items: the STAC items, and the headers of their files.
+    """Read the records of an index's items: the STAC items, and the headers of their files.
 
     Args:
         path: Folder of an index.
@@ -127,8 +129,8 @@ def read_records(
         storage: How to reach it.
 
     Returns:
-        Records in the order of item id and platform. Items of which the index keeps no record are
-        not among them: those of a single parquet file are in its metadata.
+        Records in the order of item id and platform. Items without a record are not among them: a
+        single parquet file keeps its items in its metadata.
 
     Raises:
         ObjectNotFound: Nothing is there.
@@ -163,7 +165,7 @@ def read_item_index(
 
 
 def index_of(table: pa.Table) -> str | None:
-    """Where a table was read from by `read_index`; None if it was not.
+    """Return the address that `read_index` read a table from; None if it did not.
 
     Example:
         >>> from stacchip.index.schema import SCHEMA
@@ -179,12 +181,14 @@ def _column_names(columns: Sequence[str] | None) -> list[str] | None:
         return None
     unknown = sorted(set(columns) - set(SCHEMA.names))
     if isinstance(columns, str) or unknown:
-        raise UsageError(f"columns is a list of names of columns; {unknown or columns!r} are not.")
+        raise UsageError(
+            f"columns must be a list of names of columns; {unknown or columns!r} is not."
+        )
     return list(columns)
 
 
 def _open_files(files: IndexFiles, storage: Storage) -> Iterator[ParquetFile]:
-    """The files with chips; their footers are fetched ahead."""
+    """Yield the files with chips; their footers are fetched ahead."""
 
     def open_one(entry: Entry) -> ParquetFile:
         return open_parquet(entry.href, storage, size_bytes=entry.size_bytes)
@@ -193,7 +197,7 @@ def _open_files(files: IndexFiles, storage: Storage) -> Iterator[ParquetFile]:
 
 
 def _needed(file: ParquetFile, selection: Selection, names: list[str] | None) -> list[str] | None:
-    """The columns to read of a file."""
+    """Return the columns to read from a file."""
     conform(file.schema.empty_table(), columns=names, href=redact(file.href))
     return None if names is None else list(dict.fromkeys([*names, *selection.columns]))
 
@@ -201,13 +205,13 @@ def _needed(file: ParquetFile, selection: Selection, names: list[str] | None) ->
 def _finish(
     found: pa.Table, selection: Selection, names: list[str] | None, file: ParquetFile
 ) -> pa.Table:
-    """The chosen chips among those found, with the columns asked for."""
+    """Return the chosen chips among those found, with the columns wanted."""
     table = conform(selection.refine(found), columns=names, href=redact(file.href))
     return table if names is None else table.select(names)
 
 
 def _with_origin(table: pa.Table, href: str, items: dict[str, Any]) -> pa.Table:
-    """The table with its origin in the metadata, and with the items of its chips."""
+    """Return the table with its address and the items of its chips in the metadata."""
     local = local_path(href)
     origin = href if local is None else str(local.absolute())
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _INDEX_KEY: origin})

@@ -1,4 +1,4 @@
-"""Take a source or an item out of an index, without touching the chips of other sources."""
+"""Remove a source or an item from an index, without touching the chips of other sources."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def remove(
     item_id: str | None = None,
     storage: Storage | None = None,
 ) -> int:
-    """Take the chips of a source, or of an item, out of an index, and the records of their items.
+    """Remove the chips of a source or an item from an index, and the records of their items.
 
-    The files of other sources stay as they are, byte for byte. A file that holds several sources,
-    as other tools write it, is written again without the chips. A remove that is killed leaves each
-    source's chips as they were or without those removed; run again, it ends its work.
+    The files of other sources stay as they are, byte for byte. A file of several sources, as other
+    tools write it, is written again without the chips. A removal that is killed leaves each
+    source's chips as they were, or without those removed; run it again to complete it.
 
     Args:
         path: Folder or parquet file of an index.
@@ -48,7 +48,7 @@ def remove(
         storage: How to reach it.
 
     Returns:
-        How many chips were removed.
+        The number of chips removed.
 
     Raises:
         SourceNotFound: The index has no chip of that source.
@@ -57,7 +57,7 @@ def remove(
     """
     storage = storage or Storage()
     if platform is None and item_id is None:
-        raise UsageError("Say what to remove: platform=, item_id=, or both.")
+        raise UsageError("Give what to remove: platform=, item_id=, or both.")
     href = index_href(path)
     files = find_files(href, storage)
     chosen = Selection(platform=platform, item_id=item_id).expression
@@ -75,7 +75,7 @@ def remove(
 
 
 def _folders(files: IndexFiles) -> Iterator[tuple[str, list[str], str | None]]:
-    """The folders of an index: each with its files with chips, and its records."""
+    """Yield the folders of an index, each with its files with chips and its records."""
     by_folder: dict[str, list[str]] = defaultdict(list)
     for entry in files.chips:
         by_folder[parent_href(entry.href)].append(entry.href)
@@ -87,7 +87,7 @@ def _folders(files: IndexFiles) -> Iterator[tuple[str, list[str], str | None]]:
 def _remove_in_folder(
     folder: str, chips: Sequence[str], records: str | None, chosen: pc.Expression, storage: Storage
 ) -> int:
-    """Take chips out of the files of one folder, and say how many."""
+    """Remove chips from the files of one folder; return their number."""
     counts = {href: _count(href, chosen, storage) for href in chips}
     touched = {href: found for href, (found, _) in counts.items() if found}
     if not touched:
@@ -99,7 +99,7 @@ def _remove_in_folder(
             for href in touched.keys() - emptied
         }
         if emptied == set(chips):
-            # an index without chips is still one
+            # an index without chips is still an index
             staged[CHIPS] = _write_empty(stage)
         replace_files(
             folder,
@@ -114,7 +114,7 @@ def _remove_in_folder(
 
 
 def _remove_in_file(href: str, chosen: pc.Expression, storage: Storage) -> int:
-    """Take chips out of an index that is a single file, and say how many."""
+    """Remove chips from an index that is a single file; return their number."""
     found, _ = _count(href, chosen, storage)
     if found:
         with staging(parent_href(href)) as stage:
@@ -123,7 +123,7 @@ def _remove_in_file(href: str, chosen: pc.Expression, storage: Storage) -> int:
 
 
 def _count(href: str, chosen: pc.Expression, storage: Storage) -> tuple[int, int]:
-    """How many chips of a file are chosen, and how many it has; pixels of neither are read."""
+    """Return how many chips of a file are chosen, and how many it has."""
     file = open_parquet(href, storage)
     return file.count(chosen), file.rows
 
@@ -154,7 +154,7 @@ def _write_empty(stage: Path) -> Path:
 
 
 def _write_records(href: str, chosen: pc.Expression, stage: Path, storage: Storage) -> Path | None:
-    """Write the records that are not chosen; None where none is chosen."""
+    """Write the records that are not chosen; None if none is chosen."""
     file = open_parquet(href, storage)
     if not file.count(chosen):
         return None

@@ -31,15 +31,15 @@ __all__ = [
 ]
 
 KEY: Final = ("platform", "item_id", "chip_size", "chip_index_x", "chip_index_y")
-"""What makes a chip: two chip sizes of one item share chipids, so a chipid does not."""
+"""The key of a chip. A chipid is not: two chip sizes of one item share chipids."""
 
 _GEOARROW_WKB: Final = {
     "ARROW:extension:name": "geoarrow.wkb",
     "ARROW:extension:metadata": json.dumps({"crs": "OGC:CRS84", "crs_type": "authority_code"}),
 }
 
-# Facts that stay true when files are merged by tools that keep the first file's metadata only:
-# hence both geometry types, and no `bbox`. `crs` is left out, which says OGC:CRS84.
+# These facts stay true when files are merged by tools that keep the first file's metadata only:
+# hence both geometry types, and no `bbox`. Without `crs`, OGC:CRS84 is meant.
 GEO_METADATA: Final[dict[str, Any]] = {
     "version": "1.1.0",
     "primary_column": "geometry",
@@ -81,9 +81,9 @@ SCHEMA: Final = pa.schema(
 """The columns of an index, in their order.
 
 The shares (`*_percentage`) are 0..1 of all pixels of the chip, fill included; null is "not known".
-`datetime` is UTC, `crs` the chip's own, `geometry` its footprint and `bbox` the footprint's
-bounds in OGC:CRS84. Both are null for a chip that lies wholly outside the Earth's edge in its
-projection (the corners of a global sinusoidal grid).
+`datetime` is in UTC, `crs` is that of the item's grid. `geometry` is the chip's footprint and
+`bbox` its bounds, both in OGC:CRS84. Both are null for a chip that lies wholly beyond the Earth's
+edge in its projection (the corners of a global sinusoidal grid).
 """
 
 SHARE_COLUMNS: Final = {
@@ -94,7 +94,7 @@ SHARE_COLUMNS: Final = {
     "snow": "snow_percentage",
     "water": "water_percentage",
 }
-"""The name of a share, as sources use it, and its column."""
+"""The column of each share, by the name that sources use."""
 
 # Files of earlier versions and of other writers may lack these; they are filled with nulls.
 OPTIONAL_COLUMNS: Final = (
@@ -104,8 +104,8 @@ OPTIONAL_COLUMNS: Final = (
     "water_percentage",
     "item_href",
 )
-# Said here and not by the schema's nullability: a table made by pandas or DuckDB, where every
-# column is nullable, must concatenate with ours.
+# Not stated as the schema's nullability: tables made by pandas or DuckDB, in which every column is
+# nullable, must concatenate with ours.
 _NEVER_NULL: Final = frozenset((*KEY, "chipid", "date", "datetime", "crs"))
 _ITEMS_KEY: Final = b"stacchip:items"
 
@@ -114,10 +114,10 @@ def validate(table: pa.Table) -> None:
     """Check that a table is a chip index: its columns, their types, and no null in a key.
 
     Dictionary-encoded and large strings count as strings, and geoarrow's WKB type as binary, since
-    other libraries read files so. Further columns are allowed.
+    other libraries read files that way. Further columns are allowed.
 
     Raises:
-        IndexFormatError: The first column that is absent or wrong is named in `column`.
+        IndexFormatError: It is not; `column` names the first column that is absent or wrong.
 
     Example:
         >>> validate(SCHEMA.empty_table())
@@ -132,19 +132,19 @@ def validate(table: pa.Table) -> None:
 def conform(
     table: pa.Table, *, columns: Collection[str] | None = None, href: str | None = None
 ) -> pa.Table:
-    """The table with exactly the columns of `SCHEMA`, of its types and in its order, then others.
+    """Return the table with the columns of `SCHEMA`, of its types and in its order, then others.
 
     Args:
         table: Rows of a chip index as any tool may have written or read them.
-        columns: Which columns of `SCHEMA` it must have; all by default.
-        href: Where the table comes from, for the error.
+        columns: The columns of `SCHEMA` that it must have; all by default.
+        href: Address of the table, for the error.
 
     Returns:
-        A table that shares its buffers with the one given where the types agree already. Its
-        metadata is that of the table given, with `geo` set.
+        A table that shares buffers with the one given if the types agree already. Its metadata is
+        that of the table given, with `geo` set.
 
     Raises:
-        IndexFormatError: `table` is no chip index; `column` names the first column at fault.
+        IndexFormatError: `table` is not a chip index; `column` names the first wrong column.
     """
     names = SCHEMA.names if columns is None else columns
     ours = [SCHEMA.field(name) for name in SCHEMA.names if name in names]
@@ -152,7 +152,7 @@ def conform(
     others = [name for name in table.column_names if name not in SCHEMA.names]
     metadata = {**(table.schema.metadata or {}), **(SCHEMA.metadata or {})}
     if "geometry" not in names or "bbox" not in names:
-        del metadata[b"geo"]  # it would speak of columns that are not there
+        del metadata[b"geo"]  # it would describe columns that are not there
     schema = pa.schema([*ours, *(table.schema.field(name) for name in others)], metadata=metadata)
     return pa.Table.from_arrays([*conformed, *(table[name] for name in others)], schema=schema)
 
@@ -180,7 +180,7 @@ def stored_rows(table: pa.Table, *, href: str | None = None) -> pa.Table:
 
     Args:
         table: Rows of a chip index; its metadata is kept.
-        href: Where the table comes from, for the error.
+        href: Address of the table, for the error.
 
     Raises:
         IndexFormatError: `table` is not a chip index.
@@ -197,7 +197,7 @@ def stored_rows(table: pa.Table, *, href: str | None = None) -> pa.Table:
 
 
 def without_extension(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column without an extension type: `geometry` has one where geoarrow is imported."""
+    """Return the column without an extension type, which `geometry` has if geoarrow is imported."""
     if isinstance(column.type, pa.BaseExtensionType):
         chunks = [chunk.storage for chunk in column.chunks]
         return pa.chunked_array(chunks, type=column.type.storage_type)
@@ -215,7 +215,7 @@ def _wrong(column: str, problem: str, href: str | None) -> IndexFormatError:
 
 
 def embed_items(table: pa.Table, items: Mapping[str, Mapping[str, Any]]) -> pa.Table:
-    """The table with its STAC items in the schema's metadata, as `pq.write_table` keeps them.
+    """Return the table with STAC items in the schema's metadata, which `pq.write_table` keeps.
 
     Args:
         table: A chip index.
@@ -232,9 +232,9 @@ def embed_items(table: pa.Table, items: Mapping[str, Mapping[str, Any]]) -> pa.T
 
 
 def embedded_items(table: pa.Table | pa.Schema) -> dict[str, dict[str, Any]]:
-    """The STAC items in the metadata of a table or schema, by item id; empty where none are.
+    """Return the STAC items in the metadata of a table or schema, by item id; empty if none are.
 
-    After a merge by another tool this is the first file's map: it says nothing of other items.
+    After a merge by another tool these are the first file's items only.
     """
     schema = table.schema if isinstance(table, pa.Table) else table
     text = (schema.metadata or {}).get(_ITEMS_KEY)
@@ -245,12 +245,13 @@ def embedded_items(table: pa.Table | pa.Schema) -> dict[str, dict[str, Any]]:
 
 
 def concat_indexes(tables: Sequence[pa.Table]) -> pa.Table:
-    """Several chip indexes as one table that has the items of all; pyarrow keeps the first's only.
+    """Return several chip indexes as one table with the items of all of them.
 
-    Where tables have different items of one id, the first is kept.
+    (`pyarrow.concat_tables` keeps the items of the first only.) If tables have different items of
+    one id, the first is kept.
 
     Raises:
-        IndexFormatError: A table is no chip index.
+        IndexFormatError: A table is not a chip index.
 
     Example:
         >>> one = embed_items(SCHEMA.empty_table(), {"a": {"id": "a"}})

@@ -53,24 +53,23 @@ def write_index(
 ) -> None:
     """Write a chip index to a folder, or to a single parquet file; what was there is replaced.
 
-    A folder holds the chips, one file a source, and a record of each item: the STAC item and, where
-    given, the headers of its assets' files. A single file has the items in its metadata. Readers
-    see the old index or the new one, also where the writer is killed; see
-    `stacchip.index.files.replacing` for how far that goes with several sources. The same arguments
-    give the same bytes.
+    A folder holds the chips, one file for each source, and a record of each item: the STAC item
+    and, if given, the headers of its assets' files. A single file has the items in its metadata.
+    Readers see the old index or the new one, even if the writer is killed; with several sources,
+    `stacchip.index.files.replacing` says more. The same arguments give the same bytes.
 
     Args:
-        table: The chips: what `create_index` gives, or several of those put together.
-        path: A folder, or a parquet file where it ends in `.parquet`: local, `s3://`, ...
+        table: The chips: the result of `create_index`, or several of these put together.
+        path: A folder, or a parquet file if it ends in `.parquet`: local, `s3://`, ...
         items: STAC items, a collection of them or a mapping from their ids; by default those in the
             table's metadata. Items without chips are left out.
         headers: Headers of the items' files, by item id and asset key.
-        name: Name of the file with the chips in the folder, for the chips of one source; by default
-            `chips.parquet`, or `chips-{source}.parquet` each where there are several.
+        name: Name of the file with the chips in the folder, if they are of one source; by default
+            `chips.parquet`, or `chips-{source}.parquet` for each of several sources.
         storage: How to reach the place.
 
     Raises:
-        IndexFormatError: The table is no chip index.
+        IndexFormatError: The table is not a chip index.
         DuplicateChips: Two rows are the same chip.
         UsageError: The place holds other parquet files, headers are given for a single file, or a
             name for several sources.
@@ -141,7 +140,7 @@ def _items_by_id(table: pa.Table, items: Items | None) -> dict[str, dict[str, An
 def _make_records(
     chips: pa.Table, items: Mapping[str, Mapping[str, Any]], headers: Headers
 ) -> Iterator[ItemRecord]:
-    """A record for each item of each source whose item is at hand."""
+    """Yield a record for each item of each source, if the item is known."""
     pairs = chips.group_by(["platform", "item_id"]).aggregate([("item_href", "min")])
     for row in pairs.to_pylist():
         item_id = row["item_id"]
@@ -154,14 +153,14 @@ def _make_records(
                 headers=headers.get(item_id, {}),
             )
         else:
-            _log.info("item %r is not at hand: the index keeps no record of it", item_id)
+            _log.info("item %r was not given: the index keeps no record of it", item_id)
 
 
 def refuse_duplicates(chips: pa.Table) -> None:
     """Check that no two rows are the same chip.
 
     Raises:
-        DuplicateChips: The first chip that is there twice is named.
+        DuplicateChips: Some are; the error names the first of these chips.
     """
     counted = chips.group_by(list(KEY)).aggregate([([], "count_all")])
     if counted.num_rows == chips.num_rows:
@@ -169,8 +168,8 @@ def refuse_duplicates(chips: pa.Table) -> None:
     twice = counted.filter(pc.field("count_all") > 1).slice(0, 1).to_pylist()[0]
     times = twice.pop("count_all")
     raise DuplicateChips(
-        f"{chips.num_rows - counted.num_rows} rows are chips that are there already, such as "
-        f"{twice}, which is there {times} times. Leave them out, or merge with duplicates='drop'.",
+        f"{chips.num_rows - counted.num_rows} rows repeat a chip, such as {twice}, which is there "
+        f"{times} times. Leave them out, or merge with duplicates='drop'.",
         **twice,
     )
 

@@ -22,7 +22,7 @@ def order_items(
     rows: NDArray[np.int64],
     rows_per_group: int,
 ) -> list[NDArray[np.intp]]:
-    """Sort items into regions, and by time within each, so that both prune row groups.
+    """Sort items into regions, and by time within each, so that both can skip row groups.
 
     Items are sorted along a Hilbert curve and cut into regions of about equal numbers of rows; with
     G row groups there are about sqrt(G) regions of sqrt(G) row groups each. A filter on a place
@@ -30,13 +30,14 @@ def order_items(
 
     Args:
         lon: Longitude of each item's centre, degrees.
-        lat: Latitude.
+        lat: Latitude, degrees.
         time: Any number that rises with time.
         rows: Number of rows of each item.
         rows_per_group: Rows that a row group will have.
 
     Returns:
-        The positions of the items in each region, in order. Equal times keep the order given.
+        The positions of the items in each region, in order. Items of
+        equal time keep the order along the curve.
 
     Example:
         >>> lon = np.array([10.0, -60.0, 10.1, -60.1])
@@ -55,7 +56,7 @@ def order_items(
 
 
 def hilbert_distance(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How far along a Hilbert curve over the globe each place lies.
+    """Return the position of each place along a Hilbert curve over the globe.
 
     The algorithm is `xy2d` of "Hilbert curve", Wikipedia, for arrays.
 
@@ -71,7 +72,7 @@ def hilbert_distance(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDAr
         side = 1 << bit
         right, upper = (x & side) > 0, (y & side) > 0
         distance += side * side * ((3 * right) ^ upper)
-        # turn the quadrant so that its curve begins where the one before ended
+        # turn the quadrant so that its curve continues the one before
         mirrored = ~upper & right
         x, y = np.where(mirrored, cells - 1 - x, x), np.where(mirrored, cells - 1 - y, y)
         x, y = np.where(upper, x, y), np.where(upper, y, x)

@@ -1,7 +1,7 @@
-"""Records of items: what an index keeps of each item beside its chips, as rows of `_items.parquet`.
+"""Records of items, which an index keeps beside its chips, as rows of `_items.parquet`.
 
-A record has the whole STAC item and, where they were gathered, the headers of its assets' files, so
-that a worker reads pixels without asking a catalogue or a header.
+A record has the whole STAC item and, if they were gathered, the headers of its assets' files: a
+worker then reads pixels without a request for the item or a header.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 _ASSET: Final = pa.struct(
     [
         pa.field("key", pa.string()),
-        # what a header says, but for its arrays: JSON, so that a new fact needs no new schema
+        # a header without its arrays, as JSON, so that a new fact needs no new schema
         pa.field("header", pa.string()),
         pa.field("arrays", pa.map_(pa.string(), pa.binary())),
     ]
@@ -43,19 +43,19 @@ RECORD_SCHEMA: Final = pa.schema(
         pa.field("assets", pa.list_(_ASSET)),
     ]
 )
-"""The columns of `_items.parquet`: `item` is the STAC item's JSON, `assets` the headers at hand."""
+"""The columns of `_items.parquet`: `item` is the STAC item's JSON, `assets` its files' headers."""
 
 
 @dataclass(frozen=True)
 class ItemRecord:
-    """What an index keeps of one item.
+    """The record of one item.
 
     Attributes:
         platform: Name of the source, as in the index.
         item_id: The item's id.
-        item: The STAC item as a dictionary; what is written of it is unsigned.
-        item_href: Where the item itself was read from; relative asset hrefs start there.
-        headers: Headers of its assets' files, by asset key; empty where none were gathered.
+        item: The STAC item as a dictionary; it is written without signatures.
+        item_href: Address of the item; relative asset hrefs are relative to it.
+        headers: Headers of its assets' files, by asset key; empty if none were gathered.
     """
 
     platform: str
@@ -66,7 +66,7 @@ class ItemRecord:
 
 
 def to_table(records: Iterable[ItemRecord]) -> pa.Table:
-    """Records as rows of `_items.parquet`, in the order given."""
+    """Return records as rows of `_items.parquet`, in the order given."""
     rows = [
         {
             "platform": record.platform,
@@ -81,10 +81,10 @@ def to_table(records: Iterable[ItemRecord]) -> pa.Table:
 
 
 def from_table(table: pa.Table, *, href: str | None = None) -> Iterator[ItemRecord]:
-    """Records from rows of `_items.parquet`.
+    """Yield records from rows of `_items.parquet`.
 
     Raises:
-        IndexFormatError: A row is no record; `href`, where the table comes from, is named.
+        IndexFormatError: A row is not a record; the error names `href`, the table's address.
     """
     try:
         for row in table.select(RECORD_SCHEMA.names).to_pylist():
@@ -104,7 +104,7 @@ def from_table(table: pa.Table, *, href: str | None = None) -> Iterator[ItemReco
 
 
 def _encode(key: str, header: Header) -> dict[str, Any]:
-    """A header as the struct that `assets` holds."""
+    """Return a header as the struct that `assets` holds."""
     record = header.to_record()
     arrays = {name: value for name, value in record.items() if isinstance(value, bytes)}
     facts = {name: value for name, value in record.items() if name not in arrays}

@@ -1,4 +1,4 @@
-"""Looking items up in an index one by one: its files stay open in between."""
+"""Looking up items of an index one by one; its files stay open in between."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = ["RecordLookup"]
 class RecordLookup:
     """The records of an index's items, one at a time.
 
-    `read_records` opens every `_items.parquet` of the index for what it is asked; this does so
-    once, and for each item reads the few records beside it. An index that is written anew meanwhile
-    is opened again. It has no lock, which a forked process could inherit: threads that come first
-    together each open it.
+    `read_records` opens every `_items.parquet` of the index at each call. This opens them once, and
+    reads a few records for each item. An index that is written anew meanwhile is opened again.
+    There is no lock, which a forked process could inherit locked: if several threads come first,
+    each opens the files.
 
     Args:
         path: Folder of an index.
@@ -41,7 +41,7 @@ class RecordLookup:
         self._files: list[_Opened] | None = None
 
     def find(self, platform: str, item_id: str) -> ItemRecord | None:
-        """The record of an item; None where the index keeps none.
+        """Return the record of an item; None if the index keeps none.
 
         Raises:
             ObjectNotFound: The index is gone.
@@ -58,7 +58,7 @@ class RecordLookup:
 
     def _open(self) -> list[_Opened]:
         def open_one(href: str) -> _Opened:
-            version = _version(href)  # first: what is opened then is this version or a later one
+            version = _version(href)  # first: the file opened next is this version or a later one
             file = open_parquet(href, self._storage)
             return _Opened(file, version, *_ends(file))
 
@@ -73,7 +73,7 @@ class RecordLookup:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A file with records, its version where it is local, and its first and last item id."""
+    """A file with records, its version if it is local, and its first and last item id."""
 
     file: ParquetFile
     version: tuple[int, ...] | None
@@ -96,7 +96,7 @@ def _find(files: list[_Opened], platform: str, item_id: str) -> ItemRecord | Non
 
 
 def _ends(file: ParquetFile) -> tuple[str, str]:
-    """The first and the last item id, by the statistics; everything where there are none."""
+    """Return the first and the last item id by the statistics; if there are none, any id fits."""
     told = [group.statistics.get("item_id") for group in file.fragment.row_groups]
     if not told or not all(told):
         return "", chr(0x10FFFF)
@@ -104,7 +104,7 @@ def _ends(file: ParquetFile) -> tuple[str, str]:
 
 
 def _version(href: str) -> tuple[int, ...] | None:
-    """What changes when a local file is written anew; None where it is not local, or gone."""
+    """Return facts that change when a local file is written anew; None if not local, or gone."""
     path = local_path(href)
     if path is None or not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""`_items.parquet` on its way to disk: records put together from many places, sorted by item."""
+"""Writing `_items.parquet`: records from many places, one for each item, sorted by id."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["RecordFile"]
 
 _log = logging.getLogger(__name__)
-# Records of a row group, the least that looking up an item reads: some 30 KB each. Looking one up
-# takes 2 ms of 32 and 20 ms of 256, in files of the same size.
+# Records of a row group, the smallest unit of a look-up; a record has about 30 KB. A look-up takes
+# 2 ms with 32 records and 20 ms with 256, in files of the same size.
 _RECORDS_PER_GROUP = 32
 
 
@@ -33,7 +33,7 @@ class RecordFile:
     Memory holds their ids only.
 
     Args:
-        stage: A folder for what is put aside.
+        stage: A folder for the records that are put aside.
     """
 
     def __init__(self, stage: Path) -> None:
@@ -61,16 +61,16 @@ class RecordFile:
     def add(self, table: pa.Table, origin: str, *, only_new: bool = False) -> None:
         """Add rows of `_items.parquet`.
 
-        An item that is there already must be the same; of two, the one with headers is kept.
+        An item that is there already must be the same item; the record with more headers is kept.
 
         Args:
             table: Rows of `RECORD_SCHEMA`.
-            origin: Where they come from, for errors.
-            only_new: Leave out items that are there, without a look at them.
+            origin: Their address, for errors.
+            only_new: Leave out items that are there, without comparing them.
 
         Raises:
             IndexFormatError: The table holds no records.
-            InvalidMetadata: An item differs from the one of its id that is there.
+            InvalidMetadata: An item differs from the one with its id that is there.
         """
         try:
             table = table.select(RECORD_SCHEMA.names).cast(RECORD_SCHEMA)
@@ -88,24 +88,24 @@ class RecordFile:
             self._origins.append(origin)
 
     def _replaces(self, record: pa.Table, there: int, origin: str) -> bool:
-        """Whether a record is better than the one that is there, which must be of the same item."""
+        """Return True if a record has more headers than the one there, of the same item."""
         old, new = self._spill.read(there).to_pylist()[0], record.to_pylist()[0]
         if not is_same_item(json.loads(old["item"]), json.loads(new["item"])):
             item_id, platform = new["item_id"], new["platform"]
             raise InvalidMetadata(
-                f"Item '{item_id}' of '{platform}' is another item in {origin} than in "
-                f"{self._origins[there]}: an index keeps one item of an id. Index it again from "
-                "one of them, or give one of the sources another name.",
+                f"Item '{item_id}' of '{platform}' in {origin} differs from that in "
+                f"{self._origins[there]}, but an index keeps one item of an id. Index it again "
+                "from one of them, or give one of the sources another name.",
                 item_id=item_id,
             )
         return len(new["assets"] or ()) > len(old["assets"] or ())
 
     def write(self, path: Path, *, leave_out: Collection[tuple[str, str]] = ()) -> Path:
-        """Write the records as `_items.parquet` has them, sorted by item id and platform.
+        """Write the records as `_items.parquet`, sorted by item id and platform; return the path.
 
         Args:
             path: The file to write.
-            leave_out: (item id, platform) of records that are not written.
+            leave_out: (item id, platform) of records to leave out.
         """
         keys = [key for key in sorted(self._numbers) if key not in leave_out]
         with records_writer(path) as writer:

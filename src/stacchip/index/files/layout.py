@@ -1,22 +1,20 @@
-"""Which files an index is made of, where they lie, and how they are replaced.
+"""The files of an index: which there are, and where they lie.
 
 An index is a folder:
 
 ```
-chips.parquet           the chips; or one file a source, chips-{source}.parquet
+chips.parquet           the chips; or a file for each source, chips-{source}.parquet
 _items.parquet          a record of each item: the STAC item, and the headers of its assets' files
 _index.json             the names of the files with chips
 ```
 
-Tools that open the whole folder (pyarrow, geopandas, Dask, Spark) pass over names that begin with
-an underscore; DuckDB is given `folder/chips*.parquet`. Each source has a file of its own, so that
-it can be removed or replaced without touching the others.
+Tools that open the whole folder (pyarrow, geopandas, Dask, Spark) skip names that begin with an
+underscore; give DuckDB `folder/chips*.parquet`. Each source has a file of its own, so that it can
+be removed or replaced without touching the others.
 
-Every file appears whole or not at all, and files are replaced in an order in which the chips of a
-source are always either the old or the new ones, never none, doubled or without their records
-(`stacchip.index.files.replacing`). `_index.json` tells our readers when a new index is still being
-written. A single parquet file is an index as well, with the items in its metadata; so is a tree of
-folders, such as one folder for each item.
+`_index.json` shows our readers that a new index is not complete yet. (The module `replacing` says
+in which order files are written.) A single parquet file is an index as well, with the items in its
+metadata; so is a tree of folders, such as one folder for each item.
 """
 
 from __future__ import annotations
@@ -58,8 +56,8 @@ class IndexFiles:
     """The files of an index.
 
     Attributes:
-        href: The folder or file that was asked for.
-        chips: The files with chips, in the order of their hrefs; size -1 where it was not told.
+        href: The folder or file of the index.
+        chips: The files with chips, in the order of their hrefs; size -1 if it is not known.
         records: Hrefs of the files with records of items.
     """
 
@@ -69,9 +67,9 @@ class IndexFiles:
 
 
 def chips_name(platform: str) -> str:
-    """The name of the file with one source's chips.
+    """Return the name of the file with one source's chips.
 
-    Names that a file system or URL could misread get a hash, so that no two of them meet.
+    Names that a file system or URL could misread get a hash, so that no two sources share a file.
 
     Example:
         >>> chips_name("sentinel-2-l2a"), chips_name("LANDSAT 8")
@@ -84,14 +82,14 @@ def chips_name(platform: str) -> str:
 
 
 def index_href(path: str | os.PathLike[str]) -> str:
-    """The href of an index as hrefs of its files begin: no trailing slash, no `./`."""
+    """Return the href of an index as the hrefs of its files begin: no trailing slash, no `./`."""
     href = os.fspath(path)
     local = local_path(href)
     return href.rstrip("/") if local is None else str(local)
 
 
 def is_file(href: str) -> bool:
-    """Whether an index at this href is a single parquet file."""
+    """Return True if an index at this href is a single parquet file."""
     local = local_path(href)
     if local is not None and local.is_dir():
         return False
@@ -103,14 +101,14 @@ def _is_parquet(name: str) -> bool:
 
 
 def find_files(href: str, storage: Storage) -> IndexFiles:
-    """The files of the index at a folder or parquet file.
+    """Return the files of the index at a folder or parquet file.
 
-    A folder's subfolders belong to it. A folder behind a web server, which cannot be listed, is
-    known by its `_index.json`, or else has `chips.parquet`.
+    A folder's subfolders belong to it. A folder behind a web server cannot be listed: its files are
+    those that its `_index.json` names, or else `chips.parquet`.
 
     Raises:
         ObjectNotFound: Nothing is there, or no parquet file.
-        IndexFormatError: The index lacks a file: it is being written, or a writer was killed.
+        IndexFormatError: A file is missing: the index is being written, or a writer was killed.
     """
     if is_file(href):
         return IndexFiles(href, (Entry(href, -1),), ())
@@ -126,7 +124,7 @@ def _list_files(href: str, storage: Storage) -> IndexFiles:
     for entry in storage.list(href):
         *folders, name = entry.href[len(href) :].strip("/").split("/")
         if any(folder.startswith((".", "_")) for folder in folders):
-            continue  # what pyarrow passes over as well; our half-written files lie there
+            continue  # pyarrow skips these as well; our half-written files lie there
         if name in (RECORDS, MANIFEST):
             found[name].append(entry)
         elif _is_parquet(name) and not name.startswith((".", "_")):
@@ -148,8 +146,8 @@ def _require_complete(
 ) -> None:
     """Refuse an index that lacks a file.
 
-    The manifest of the folder itself is read. Of subfolders, of which there may be thousands, each
-    that has one must have chips: one for each item has no more than one file.
+    The manifest of the folder itself is read. There may be thousands of subfolders; if one has a
+    manifest, it must have chips. (A folder for each item has only one file with chips.)
     """
     there = {entry.href for entry in chips}
     missing: list[str] = []
@@ -164,14 +162,14 @@ def _require_complete(
     if missing:
         raise IndexFormatError(
             f"The index at {redact(href)} is not complete: {redact(missing[0])} is missing. It is "
-            "being written, or its writer was stopped: write or merge it again. Where the file was "
+            "being written, or its writer was stopped: write or merge it again. If the file was "
             f"deleted by hand, delete {MANIFEST} as well.",
             href=redact(href),
         )
 
 
 def read_manifest(href: str, storage: Storage) -> list[str] | None:
-    """Names of the files with chips of an index at a folder; None where they were not written."""
+    """Read the names of the files with chips of an index; None if there is no `_index.json`."""
     place = child_href(href, MANIFEST)
     try:
         manifest: dict[str, Any] = json.loads(storage.read(place))
@@ -180,16 +178,16 @@ def read_manifest(href: str, storage: Storage) -> list[str] | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise IndexFormatError(
-            f"{redact(place)} is no list of an index's files: {error!r}. "
+            f"{redact(place)} is not a list of an index's files: {error!r}. "
             "Delete it, or write the index again.",
             href=redact(place),
         ) from error
 
 
 def chips_in_folder(href: str, storage: Storage, *, strangers: bool = False) -> list[str]:
-    """Names of the files with chips right in a folder: those a writer of ours made, or the others.
+    """Return the names of the files with chips in a folder: ours, or the others (`strangers`).
 
-    Ours are named by the manifest, or as `chips_name` does it.
+    Ours are those that the manifest names, or that have a name of `chips_name`.
     """
     named = read_manifest(href, storage) or []
     names = (entry.href[len(href) :].strip("/") for entry in storage.list(href))

@@ -1,4 +1,4 @@
-"""The parquet files of an index: how they are written, and how parts of them are read anywhere."""
+"""The parquet files of an index: writers, and readers of parts of local and remote files."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["ROWS_PER_GROUP", "ParquetFile", "chips_writer", "open_parquet", "records_writer"]
 
 ROWS_PER_GROUP: Final = 50_000
-"""Rows of a row group, the least that a filtered read loads: 5 MB or so."""
+"""Rows of a row group, the smallest unit of a filtered read: about 5 MB."""
 
-# Strings that repeat; a chipid is another in every row.
+# Columns whose values repeat; a chipid is different in every row.
 _REPEATING: Final = ["platform", "item_id", "crs", "item_href", "chip_size", "date", "datetime"]
-# Readers skip row groups by these; of a footprint the least and greatest bytes say nothing.
+# Readers skip row groups by the statistics of these; those of a footprint's bytes mean nothing.
 _MEASURED: Final = [
     path
     for field in SCHEMA
@@ -43,14 +43,14 @@ _MEASURED: Final = [
         else [field.name]
     )
 ]
-# A round trip costs what a megabyte does: smaller remote files are fetched whole.
+# A round trip costs as much as a megabyte: smaller remote files are fetched whole.
 _SMALL_BYTES: Final = 1 << 20
 _GROUPS_AHEAD: Final = 8
 _FORMAT: Final = ds.ParquetFileFormat()
 
 
 def chips_writer(path: Path, schema: pa.Schema = SCHEMA) -> pq.ParquetWriter:
-    """A writer of a file with chips: GeoParquet 1.1, compressed with ZSTD."""
+    """Return a writer of a file with chips: GeoParquet 1.1, compressed with ZSTD."""
     return pq.ParquetWriter(
         path,
         schema,
@@ -61,7 +61,7 @@ def chips_writer(path: Path, schema: pa.Schema = SCHEMA) -> pq.ParquetWriter:
 
 
 def records_writer(path: Path) -> pq.ParquetWriter:
-    """A writer of `_items.parquet`; records are looked up by id, so only ids are measured."""
+    """Return a writer of `_items.parquet`; records are found by id, so only ids have statistics."""
     return pq.ParquetWriter(
         path,
         RECORD_SCHEMA,
@@ -73,12 +73,12 @@ def records_writer(path: Path) -> pq.ParquetWriter:
 
 @dataclass(frozen=True)
 class ParquetFile:
-    """A parquet file, local or remote, of which only what is asked for is read.
+    """A parquet file, local or remote; only the parts that are needed are read.
 
     Attributes:
-        href: Where it is.
+        href: Its address.
         fragment: Its footer, as pyarrow's datasets have it.
-        remote: How to read parts of it; None where pyarrow itself can.
+        remote: Reads parts of it; None if pyarrow itself can.
     """
 
     href: str
@@ -87,18 +87,18 @@ class ParquetFile:
 
     @property
     def schema(self) -> pa.Schema:
-        """Columns of the file, with its metadata."""
+        """The columns of the file, with its metadata."""
         return self.fragment.physical_schema
 
     @property
     def rows(self) -> int:
-        """Number of rows."""
+        """The number of rows."""
         return int(self.fragment.metadata.num_rows)
 
     def read(
         self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
     ) -> pa.Table:
-        """The rows that satisfy a condition; see `scan`."""
+        """Read the rows that satisfy a condition; see `scan`."""
         if self.remote is not None:
             parts = list(self.scan(columns, where))
             return pa.concat_tables(parts) if parts else self._nothing(columns)
@@ -108,9 +108,9 @@ class ParquetFile:
     def scan(
         self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
     ) -> Iterator[pa.Table]:
-        """The rows that satisfy a condition, one table for each row group that may have some.
+        """Yield the rows that satisfy a condition, one table for each row group that may have some.
 
-        Columns of `SCHEMA` that the file may lack read as null.
+        Optional columns of `SCHEMA` that the file lacks are null.
 
         Args:
             columns: Names of columns; all of the file's by default.
@@ -123,7 +123,7 @@ class ParquetFile:
                 yield group.to_table(schema=self._schema, columns=names, filter=where)
             return
         remote, metadata, schema = self.remote, self.fragment.metadata, self._schema
-        # pyarrow does not tell which columns an expression names; its text has them all
+        # pyarrow does not say which columns an expression names; its text holds them all
         said = "" if where is None else str(where)
         needed = [name for name in self.schema.names if name in names or name in said]
 
@@ -138,7 +138,7 @@ class ParquetFile:
         yield from stream_concurrently(load, groups, ahead=_GROUPS_AHEAD)
 
     def count(self, where: pc.Expression) -> int:
-        """How many rows satisfy a condition."""
+        """Return how many rows satisfy a condition."""
         if self.remote is None:
             return int(self.fragment.count_rows(filter=where))
         return sum(part.num_rows for part in self.scan([self.schema.names[0]], where))
@@ -164,22 +164,22 @@ class ParquetFile:
 
 
 def open_parquet(href: str, storage: Storage, *, size_bytes: int = -1) -> ParquetFile:
-    """A parquet file at an href; its footer is read.
+    """Open the parquet file at an href, and read its footer.
 
     Args:
         href: The file.
         storage: How to reach it.
-        size_bytes: Its size where a listing told it, which saves a request.
+        size_bytes: Its size if a listing gave it, which saves a request; else -1.
 
     Raises:
         ObjectNotFound: Nothing is there.
-        IndexFormatError: It is no parquet file.
+        IndexFormatError: It is not a parquet file.
     """
     local = local_path(href)
     remote = None
     try:
         if local is not None:
-            size_bytes = storage.stat(href).size_bytes or 0  # raises where there is none
+            size_bytes = storage.stat(href).size_bytes or 0  # raises if there is no file
             fragment = _FORMAT.make_fragment(str(local), filesystem=pafs.LocalFileSystem())
         elif 0 <= size_bytes <= _SMALL_BYTES:
             fragment = _FORMAT.make_fragment(pa.BufferReader(storage.read(href)))
@@ -189,9 +189,9 @@ def open_parquet(href: str, storage: Storage, *, size_bytes: int = -1) -> Parque
         fragment.ensure_complete_metadata()
     except StacchipError:
         raise
-    except (pa.ArrowInvalid, OSError) as error:  # how pyarrow says that footers are broken
+    except (pa.ArrowInvalid, OSError) as error:  # pyarrow's errors for broken footers
         raise IndexFormatError(
-            f"{redact(href)} is no parquet file: {error}. Write the index again.",
+            f"{redact(href)} is not a parquet file: {error}. Write the index again.",
             href=redact(href),
         ) from error
     return ParquetFile(href, fragment, remote)

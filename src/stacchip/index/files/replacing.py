@@ -1,18 +1,18 @@
-"""How the files of an index folder are replaced, so that nobody ever reads half an index.
+"""Replacing the files of an index folder, so that a reader never sees half an index.
 
-A file appears whole or not at all: locally by renaming, in a store by one put. Between files the
-order sees to it that readers, ours and others, find the chips of each source either old or new,
-each with its record, whenever they look and wherever the writer was killed:
+A file appears whole or not at all: locally by renaming, in a store by one put. The order of the
+files makes sure that readers, ours and others, find the chips of each source either old or new,
+each with its record, at any time and wherever the writer was killed:
 
-1. A new index: `_index.json` names all files (our readers now refuse the folder: it is not
-   complete), then the records, then the chips.
-2. An index that is replaced: `_index.json` names the files that stay in place; records old and new
-   together; each file with chips is replaced; files of sources that are gone are deleted; the new
-   records alone; `_index.json` names the new files.
+1. For a new index: `_index.json`, which names all files (now our readers refuse the folder, since
+   it is not complete); then the records; then the chips.
+2. For an index that is replaced: `_index.json`, which names the files that stay in place; old and
+   new records together; each file with chips; then the files of sources that are gone are deleted;
+   the new records alone; `_index.json`, which names the new files.
 
-So a writer that was killed leaves a new index refused, and an old one whole: of several sources,
-some may be new already. All of them change at one moment where the new index goes to a new folder.
-Two writers of one folder at a time are not supported.
+So after a writer was killed, a new index is refused, and an old one is whole, but of several
+sources some may be new already. To change all of them at one moment, write the new index to a new
+folder. Two writers of one folder at a time are not supported.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ _STAGE_PREFIX: Final = ".stacchip-stage-"
 
 @contextlib.contextmanager
 def staging(href: str) -> Iterator[Path]:
-    """A local folder for files on their way to a folder; it is gone when the block ends.
+    """Yield a local folder for files on their way to a folder; it is deleted at the end.
 
-    For a local target it lies inside, hidden, so that files are moved by renaming. Such folders of
-    writers that were killed are cleared away.
+    If the target is local, it lies inside, hidden, so that files are moved by renaming. Folders
+    that killed writers left are deleted.
 
     Raises:
-        UsageError: The place is a web server's, which cannot be written to.
+        UsageError: The target is on a web server, which cannot be written to.
     """
     if href.startswith(("http://", "https://")):
         raise UsageError(f"{redact(href)} cannot be written to: give a folder or an object store.")
@@ -78,27 +78,27 @@ def staging(href: str) -> Iterator[Path]:
             yield stage
     finally:
         if is_new:
-            with contextlib.suppress(OSError):  # it has an index in it, all went well
+            with contextlib.suppress(OSError):  # it is not empty: all went well
                 target.rmdir()
 
 
 def name_files(
     href: str, platforms: Sequence[str], storage: Storage, *, name: str | None = None
 ) -> dict[str, str]:
-    """The name of the file for the chips of each source.
+    """Return the name of the file for the chips of each source.
 
-    A source keeps the file that it has, so that its chips are replaced in one step; the only source
+    A source keeps the file that it has, so that its chips are replaced in one step. The only source
     of a new index gets `chips.parquet`.
 
     Args:
         href: Folder of the index.
-        platforms: The sources of the new index; an index without chips has a file all the same, of
-            source "".
-        storage: Where it is.
-        name: The name to give, for one source.
+        platforms: The sources of the new index. An index without chips has a file, too, of source
+            "".
+        storage: How to reach it.
+        name: The name to use, for one source.
 
     Raises:
-        UsageError: A name is given for several sources, or is hidden or no parquet file's.
+        UsageError: A name is given for several sources, or is hidden or not that of a parquet file.
     """
     if name is not None:
         if len(platforms) > 1 or "/" in name or name[0] in "._" or not name.endswith(".parquet"):
@@ -117,7 +117,7 @@ def name_files(
 
 
 def _sole_platform(href: str, storage: Storage) -> str | None:
-    """The source of the chips in a file; None where there are several or none."""
+    """Return the source of the chips in a file; None if there are several or none."""
     found = open_parquet(href, storage).read(["platform"])["platform"].unique()
     return found[0].as_py() if len(found) == 1 else None
 
@@ -125,18 +125,18 @@ def _sole_platform(href: str, storage: Storage) -> str | None:
 def replace_index(
     href: str, chips: Mapping[str, Path], records: RecordFile, stage: Path, storage: Storage
 ) -> None:
-    """Bring a new index into a folder, in the order that this module's docstring gives.
+    """Put a new index into a folder, in the order that this module describes.
 
     Args:
         href: The folder.
-        chips: New files with chips by name, in the stage; they are moved from there. Those of other
-            names go.
+        chips: New files with chips by name, in the stage; they are moved from there. Files with
+            other names are deleted.
         records: The new records.
         stage: The `staging` folder.
-        storage: Where the folder is.
+        storage: How to reach the folder.
 
     Raises:
-        StorageError: A file could not be written; what has been done stays.
+        StorageError: A file could not be written; the steps before it stay.
     """
     final = records.write(stage / "final.parquet")
     before = chips_in_folder(href, storage)
@@ -162,25 +162,25 @@ def replace_files(
     interim_records: Path | None,
     storage: Storage,
 ) -> None:
-    """Bring new files into an index folder, in the order that this module's docstring gives.
+    """Put new files into an index folder, in the order that this module describes.
 
     Args:
         href: The folder.
         chips: New files with chips by name, in the stage; they are moved from there.
-        delete: Names of files with chips that go.
+        delete: Names of files with chips to delete.
         stage: The `staging` folder.
-        records: The new `_items.parquet`; None leaves what is there.
+        records: The new `_items.parquet`; None keeps the present one.
         interim_records: Old and new records together, for the time in which some files are new;
-            None leaves what is there until all are.
-        storage: Where the folder is.
+            None keeps the present ones until all are.
+        storage: How to reach the folder.
 
     Raises:
-        StorageError: A file could not be written; what has been done stays.
+        StorageError: A file could not be written; the steps before it stay.
     """
     before = set(chips_in_folder(href, storage))
     after = (before | set(chips)) - set(delete)
     named = read_manifest(href, storage)
-    # what a killed writer left is no index that readers must go on seeing
+    # an incomplete index of a killed writer need not stay readable
     is_whole = bool(before) and before.issuperset(named or ())
     if not is_whole or before != after:
         _put_manifest(href, before & after if is_whole else after, stage, storage)
@@ -198,23 +198,23 @@ def replace_files(
 
 
 def _put_manifest(href: str, names: Collection[str], stage: Path, storage: Storage) -> None:
-    """State the names of the files with chips of an index."""
+    """Write `_index.json`: the names of the files with chips."""
     path = stage / MANIFEST
     path.write_text(json.dumps({"files": sorted(names), "format": 1}))
     put_file(path, child_href(href, MANIFEST), storage)
 
 
 def refuse_strangers(href: str, names: Collection[str], storage: Storage) -> None:
-    """Refuse a folder with parquet files that a writer would leave beside the new ones.
+    """Refuse a folder with parquet files that would stay beside the new ones.
 
     Raises:
-        UsageError: There are such files: readers of the folder would take them for chips.
+        UsageError: There are such files; readers of the folder would read them as chips.
     """
     strangers = sorted(set(chips_in_folder(href, storage, strangers=True)) - set(names))
     if strangers:
         raise UsageError(
-            f"{redact(href)} holds parquet files that are not of an index written by stacchip: "
-            f"{', '.join(strangers[:3])}. Readers of the folder would take them for chips. "
+            f"{redact(href)} holds parquet files that stacchip has not written: "
+            f"{', '.join(strangers[:3])}. Readers of the folder would read them as chips. "
             "Choose another folder.",
         )
 

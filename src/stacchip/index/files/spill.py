@@ -19,8 +19,8 @@ class Spill:
     The batches are compressed with LZ4, which costs less time than the disk saves.
 
     Args:
-        path: A file to make.
-        schema: Of all batches; dictionary-encoded columns are not supported.
+        path: A file to create.
+        schema: The schema of all batches; dictionary-encoded columns are not supported.
 
     Example:
         >>> import tempfile
@@ -50,7 +50,7 @@ class Spill:
         self._file.close()
 
     def append(self, batch: pa.RecordBatch) -> int:
-        """Put a batch aside, and get its number."""
+        """Put a batch aside; return its number."""
         plain = batch.serialize()
         packed = pa.compress(plain, codec="lz4")
         self._file.seek(self._end)
@@ -60,7 +60,7 @@ class Spill:
         return len(self._places) - 1
 
     def read(self, number: int) -> pa.RecordBatch:
-        """The batch of a number."""
+        """Return the batch with a number."""
         offset, stored, size = self._places[number]
         self._file.seek(offset)
         plain = pa.decompress(self._file.read(stored), size, codec="lz4")
