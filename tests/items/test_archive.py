@@ -12,7 +12,7 @@ from typing import Any
 
 import pystac
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from stacchip.errors import InvalidMetadata, ObjectNotFound, UsageError
@@ -52,6 +52,7 @@ def test_no_name_that_is_read_leads_out_of_the_archive(root, name):
         archive.item_href("naip", name)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
 def test_whatever_is_let_through_stays_in_the_archive(platform, item_id, name):
     archive = Archive("/bucket")
@@ -64,6 +65,7 @@ def test_whatever_is_let_through_stays_in_the_archive(platform, item_id, name):
             assert posixpath.normpath(href()).startswith("/bucket/")
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"[A-Za-z0-9_.-]{1,40}", fullmatch=True))
 def test_writers_and_readers_agree_on_every_place(item_id):
     archive = Archive("s3://bucket/prefix")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pystac
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacchip.errors import UsageError
@@ -54,6 +54,7 @@ def signatures_in(value: Any, *, below: str = "") -> list[str]:
 # -- signatures ------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_no_signature_is_left_and_nothing_else_changes(value):
     before = deepcopy(value)
@@ -64,6 +65,7 @@ def test_no_signature_is_left_and_nothing_else_changes(value):
         assert plain is value
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_json_text_is_what_the_unsigned_value_gives(value):
     assert json.loads(to_json(value)) == unsign_hrefs(value)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pystac
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacchip.errors import InvalidMetadata, MissingMetadata, UsageError
@@ -87,6 +87,7 @@ def first_and_last(moment: date) -> tuple[datetime, datetime]:
     return start, start.replace(hour=23, minute=59, second=59, microsecond=999_999)
 
 
+@settings(deadline=None)
 @given(MOMENTS | st.none(), MOMENTS | st.none())
 def test_a_period_holds_its_ends_and_no_more(start, end):
     first = None if start is None else first_and_last(start)[0]
@@ -107,6 +108,7 @@ def test_a_period_holds_its_ends_and_no_more(start, end):
             assert last + TICK not in period
 
 
+@settings(deadline=None)
 @given(st.dates(), st.dates())
 def test_text_and_dates_say_the_same(one, other):
     start, end = sorted((one, other))
@@ -115,6 +117,7 @@ def test_text_and_dates_say_the_same(one, other):
     assert as_text == Period.parse((start.isoformat(), end.isoformat()))
 
 
+@settings(deadline=None)
 @given(st.dates(date(1, 1, 1), date(9998, 12, 31)))
 def test_a_year_and_a_month_are_all_of_their_days(day):
     for text in (day.isoformat()[:length] for length in (4, 7, 10)):
