@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import imagecodecs
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from stacchip.raster.tiff import ByteOrder
@@ -32,11 +35,6 @@ _WHOLE: Final = {
 _COMPLEX_INTEGER: Final = 5
 _COMPLEX: Final = (5, 6)
 _UNSIGNED: Final = (1, 4)
-# how many bytes one byte can stand for: runs of 258 in 2 bits, of half a table of 4096, of 128 in
-# 2 bytes, blocks of 128 KiB in 4 bytes
-_MOST_PER_BYTE: Final = {
-    "deflate": 1032, "lzw": 4096, "packbits": 64, "zstd": 1 << 15, "none": 1,
-}  # fmt: skip
 _KEPT_BYTES: Final = 64 << 20
 _SURPLUS_BYTES: Final = 1 << 16
 _ROWS_AT_ONCE: Final = 64
@@ -44,6 +42,82 @@ _ROWS_AT_ONCE: Final = 64
 
 class BrokenStreamError(ValueError):
     """A block's bytes are not what their codec writes; the message says in what way."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A compression that we decode ourselves. A new one is one entry more in `CODECS`.
+
+    Attributes:
+        name: What `Header.compression` calls it.
+        tags: Its numbers in TIFF's tag Compression.
+        most_per_byte: How many decoded bytes one encoded byte can stand for, at most: a header that
+            asks for more lies, and no memory is taken for it.
+        decode: Decodes data into the memory given, and returns the part of it that was filled; None
+            if blocks are stored as they are.
+        encode: Encodes bytes, for measuring how fast this machine decodes.
+    """
+
+    name: str
+    tags: tuple[int, ...]
+    most_per_byte: int
+    decode: Callable[[Any, memoryview], Any] | None
+    encode: Callable[[bytes], Any]
+
+
+# imagecodecs imports a codec when its function is first looked up: hence the lambdas
+CODECS: Final[dict[str, Codec]] = {
+    codec.name: codec
+    for codec in (
+        Codec("none", (1,), 1, None, bytes),
+        Codec(
+            "lzw",
+            (5,),
+            4096,  # runs of half a table of 4096
+            lambda data, out: imagecodecs.lzw_decode(data, out=out),
+            imagecodecs.lzw_encode,
+        ),
+        Codec(
+            "deflate",
+            (8, 32946),  # the second is its old number (TIFF Technical Note 3)
+            1032,  # runs of 258 in 2 bits
+            lambda data, out: imagecodecs.deflate_decode(data, out=out),
+            lambda data: imagecodecs.deflate_encode(data, level=6),
+        ),
+        Codec(
+            "packbits",
+            (32773,),
+            64,  # runs of 128 in 2 bytes
+            lambda data, out: imagecodecs.packbits_decode(data, out=out),
+            imagecodecs.packbits_encode,
+        ),
+        Codec(
+            "zstd",
+            (50000,),
+            1 << 15,  # blocks of 128 KiB in 4 bytes
+            lambda data, out: imagecodecs.zstd_decode(data, out=out),
+            lambda data: imagecodecs.zstd_encode(data, level=9),
+        ),
+    )
+}
+_OTHER_NAMES: Final = {
+    2: "CCITT RLE", 3: "CCITT fax 3", 4: "CCITT fax 4", 6: "old JPEG", 7: "JPEG",
+    34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50001: "WebP", 50002: "JPEG XL",
+    52546: "JPEG XL",
+}  # fmt: skip
+_NAMES: Final = {tag: codec.name for codec in CODECS.values() for tag in codec.tags} | _OTHER_NAMES
+GDAL_TAGS: Final = (3, 4, 7, 34887, 34925, 50001)
+"""Numbers of the codecs that GDAL decodes block by block: CCITT 3 and 4, JPEG, LERC, LZMA, WebP."""
+
+
+def name_codec(tag: int) -> str:
+    """Return the name of a compression by its number in TIFF's tag Compression.
+
+    Example:
+        >>> name_codec(32946), name_codec(7), name_codec(9)
+        ('deflate', 'JPEG', 'compression 9')
+    """
+    return _NAMES.get(tag, f"compression {tag}")
 
 
 class Memory(Protocol):
@@ -84,7 +158,7 @@ def decompress(
     """The `size` bytes that a block's bytes stand for.
 
     Args:
-        compression: "none", "lzw", "deflate", "zstd" or "packbits".
+        compression: The name of one of `CODECS`.
         data: The bytes of the block in the file.
         size: How many bytes a sound block gives.
         scratch: Where to decode into; what comes back may be its memory.
@@ -93,13 +167,14 @@ def decompress(
     Raises:
         BrokenStreamError: Where the stream is broken, its checksum is wrong, or it ends too soon.
     """
-    if size > _MOST_PER_BYTE[compression] * len(data):
+    codec = CODECS[compression]
+    if size > codec.most_per_byte * len(data):
         raise BrokenStreamError(f"{len(data)} bytes cannot hold {size} decoded")
     if fill_order != 1:
         data = imagecodecs.bitorder_decode(bytes(data))
-    if compression == "none":
+    decode = codec.decode
+    if decode is None:
         return memoryview(data)[:size]
-    decode = _DECODERS[compression]
     try:
         try:
             decoded = decode(data, scratch.take(size))
@@ -116,25 +191,6 @@ def decompress(
 def checksum(data: Any) -> int:
     """CRC-32 of some bytes, as `zlib.crc32` has it; 20 us for a megabyte."""
     return int(imagecodecs.deflate_crc32(data))
-
-
-def _inflate(data: Any, out: memoryview) -> Any:
-    return imagecodecs.deflate_decode(data, out=out)
-
-
-def _unlzw(data: Any, out: memoryview) -> Any:
-    return imagecodecs.lzw_decode(data, out=out)
-
-
-def _unzstd(data: Any, out: memoryview) -> Any:
-    return imagecodecs.zstd_decode(data, out=out)
-
-
-def _unpackbits(data: Any, out: memoryview) -> Any:
-    return imagecodecs.packbits_decode(data, out=out)
-
-
-_DECODERS: Final = {"packbits": _unpackbits, "deflate": _inflate, "lzw": _unlzw, "zstd": _unzstd}
 
 
 def unpack(

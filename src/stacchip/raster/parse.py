@@ -10,7 +10,7 @@ import numpy as np
 
 from stacchip.errors import NotARaster, UnsupportedRaster
 from stacchip.raster import tiff
-from stacchip.raster.codecs import is_known_sample
+from stacchip.raster.codecs import CODECS, GDAL_TAGS, is_known_sample, name_codec
 from stacchip.raster.gdal import ImageTags, describe_image
 from stacchip.raster.header import Header
 from stacchip.raster.tiff import BrokenTiffError, ByteOrder, Directory, FileBytes
@@ -23,17 +23,6 @@ if TYPE_CHECKING:
 
 # a COG of 10,980 px with 1024 px blocks and its overviews takes 4 KiB; 32 KiB hold 2,000 blocks
 HEAD_BYTES: Final = 32 << 10
-# compression tag -> what we call it; 32946 is deflate's old number (TIFF Technical Note 3)
-CODECS: Final = {
-    1: "none", 5: "lzw", 8: "deflate", 32773: "packbits", 32946: "deflate", 50000: "zstd",
-}  # fmt: skip
-_OTHER_CODECS: Final = {
-    2: "CCITT RLE", 3: "CCITT fax 3", 4: "CCITT fax 4", 6: "old JPEG", 7: "JPEG",
-    34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50001: "WebP", 50002: "JPEG XL",
-    52546: "JPEG XL",
-}  # fmt: skip
-# those of them that GDAL decodes block by block: CCITT 3 and 4, JPEG, LERC, LZMA, WebP
-_GDAL_CODECS: Final = (3, 4, 7, 34887, 34925, 50001)
 _REDUCED_IMAGE, _MASK = 1, 4  # bits of NewSubfileType
 _SEPARATE = 2  # PlanarConfiguration: one plane a band
 _RGB_FORMS: Final = {
@@ -128,7 +117,7 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
         block_shape=_read_block_shape(page, shape, is_tiled=is_tiled),
         is_planar=page.integer(tiff.PLANAR_CONFIG, 1) == _SEPARATE and tags.samples > 1,
         is_tiled=is_tiled,
-        compression=CODECS.get(number) or _OTHER_CODECS.get(number, f"compression {number}"),
+        compression=name_codec(number),
         predictor=page.integer(tiff.PREDICTOR, 1),
         bits=tags.bits,
         sample_format=tags.sample_format,
@@ -147,7 +136,7 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
     )
     why = _why_unsupported(header, page)
     header = replace(header, why_unsupported=why)
-    if why is not None and number in _GDAL_CODECS:
+    if why is not None and number in GDAL_TAGS:
         header = replace(header, codec_tags=_read_codec_tags(page, byteorder, header))
     if header.row_bytes * header.block_shape[0] > _MAX_BLOCK_BYTES:
         raise BrokenTiffError(f"blocks of {header.row_bytes * header.block_shape[0]} bytes")
@@ -213,7 +202,7 @@ def _read_block_shape(
 def _why_unsupported(header: Header, page: Directory) -> str | None:
     """Why the fast path cannot read this image, or None where it can."""
     photometric = page.integer(tiff.PHOTOMETRIC, 1)
-    if header.compression not in CODECS.values():
+    if header.compression not in CODECS:
         return f"compressed with {header.compression}"
     if photometric in _RGB_FORMS:
         return f"its colours are {_RGB_FORMS[photometric]}, which GDAL turns into RGB"

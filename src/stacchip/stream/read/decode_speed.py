@@ -5,25 +5,18 @@ from __future__ import annotations
 import math
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import imagecodecs
 import numpy as np
 
-from stacchip.raster.codecs import Scratch, decompress, unpack
+from stacchip.raster.codecs import CODECS, Scratch, decompress, unpack
 
 if TYPE_CHECKING:
     from stacchip.raster.header import Header
 
 _SIDE = 512
 _TIMES = 3
-_ENCODERS: Final[dict[str, Any]] = {
-    "deflate": lambda data: imagecodecs.deflate_encode(data, level=6),
-    "zstd": lambda data: imagecodecs.zstd_encode(data, level=9),
-    "lzw": imagecodecs.lzw_encode,
-    "packbits": imagecodecs.packbits_encode,
-    "none": bytes,
-}
 
 
 def decode_seconds(header: Header) -> float:
@@ -34,7 +27,7 @@ def decode_seconds(header: Header) -> float:
     """
     bits = header.bits if header.bits in (8, 16, 32, 64) else 16
     predictor = header.predictor if header.predictor in (1, 2) else 1
-    compression = header.compression if header.compression in _ENCODERS else "deflate"
+    compression = header.compression if header.compression in CODECS else "deflate"
     return _measure(compression, bits, predictor)
 
 
@@ -47,7 +40,7 @@ def _measure(compression: str, bits: int, predictor: int) -> float:
     size = pixels.nbytes
     if predictor == 2:
         pixels = imagecodecs.delta_encode(pixels, axis=1)
-    data = _ENCODERS[compression](np.ascontiguousarray(pixels).tobytes())
+    data = CODECS[compression].encode(np.ascontiguousarray(pixels).tobytes())
     scratch = Scratch()
     best = math.inf
     for _ in range(_TIMES):
