@@ -12,7 +12,8 @@ from pyproj.exceptions import CRSError
 
 from stacchip.errors import UsageError
 from stacchip.grid.crs import crs_of_code, crs_of_text, name_crs, same_crs
-from stacchip.grid.geobox import describe_geobox, is_same_grid, make_geobox, nearest_pixels
+from stacchip.grid.geobox import describe_geobox, is_same_grid, make_geobox
+from stacchip.grid.nearest import nearest_pixels
 
 SINUSOIDAL = "+proj=sinu +R=6371007.181 +units=m"
 MODIS = (

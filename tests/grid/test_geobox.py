@@ -19,8 +19,8 @@ from stacchip.grid.geobox import (
     crop_geobox,
     is_axis_aligned,
     make_geobox,
-    nearest_pixels,
 )
+from stacchip.grid.nearest import nearest_pixels
 from stacchip.raster import Window, read_header
 
 if TYPE_CHECKING:

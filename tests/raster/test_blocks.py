@@ -20,7 +20,7 @@ from stacchip.raster.blocks import (
     decode_block,
     paste_block,
 )
-from stacchip.raster.fetch import BlockAddress, fetch_blocks, start_fetching
+from stacchip.raster.fetch import BlockAddress, start_fetching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def test_blocks_fetched_decoded_and_pasted_one_by_one_make_the_image(
             kept[address.block] = pixels
 
     blocks = blocks_of(header, window, bands)
-    fetch_blocks([BlockAddress(storage, path, header, block) for block in blocks], keep)
+    start_fetching([BlockAddress(storage, path, header, block) for block in blocks], keep).wait()
     assert sorted(kept) == sorted(blocks)
     for block, pixels in kept.items():
         assert pixels.dtype.isnative
@@ -84,7 +84,7 @@ def test_what_a_handler_raises_reaches_who_waits(
         decode_block(header, address.block, bytes(data)[:9], href=path)
 
     with pytest.raises(CorruptBlock, match=r"raster\.tif"):
-        fetch_blocks(addresses, refuse)
+        start_fetching(addresses, refuse).wait()
 
 
 def test_cancelled_blocks_are_left_out(write_tiff: Callable[..., str], storage: Storage) -> None:
@@ -114,12 +114,12 @@ def test_sparse_blocks_ask_nothing_of_the_store(
     header = read_header(storage, path)
     before = storage.requests
     found: list[int] = []
-    fetch_blocks(
+    start_fetching(
         [
             BlockAddress(storage, path, header, b)
             for b in blocks_of(header, Window(0, 0, 9, 9), [0])
         ],
         lambda address, data: found.append(len(data)),
-    )
+    ).wait()
     assert found == [0]
     assert storage.requests == before

@@ -24,7 +24,7 @@ from stacchip.errors import AssetChanged
 from stacchip.raster import Window, open_reader, read_header
 from stacchip.raster.blocks import blocks_of
 from stacchip.raster.cache import BlockCache, Caches, DiskCache
-from stacchip.raster.fetch import fetch_blocks
+from stacchip.raster.fetch import start_fetching
 from stacchip.storage import Storage
 
 WINDOW = Window(100, 100, 200, 200)
@@ -195,26 +195,31 @@ def test_local_files_are_not_kept_on_disk_again(server, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_block_that_another_process_keeps_meanwhile_is_read_all_the_same(
-    server, tmp_path, monkeypatch
-):
-    disk = DiskCache(tmp_path / "cache", 1 << 30)
+class LateCache(DiskCache):
+    """A cache in which each block comes to be kept right after it was first asked for."""
+
+    def __init__(self, folder, limit_bytes):
+        super().__init__(folder, limit_bytes)
+        self.asked = set()
+
+    def has(self, key):
+        was_asked = key in self.asked
+        self.asked.add(key)
+        return was_asked or super().has(key)
+
+
+def test_a_block_that_another_process_keeps_meanwhile_is_read_all_the_same(server, tmp_path):
+    disk = LateCache(tmp_path / "cache", 1 << 30)
     reader = open_reader(server.url("red.tif"), Storage(), caches=Caches(encoded=disk))
     reader.read(Window(100, 100, 1, 1))
-    asked, is_there = set(), disk.has
-
-    def has(key):  # each block comes to be kept right after it was asked for
-        was_asked = key in asked
-        asked.add(key)
-        return was_asked or is_there(key)
-
-    monkeypatch.setattr(disk, "has", has)
+    disk.asked.clear()
     blocks = blocks_of(reader.header, WINDOW, [0])
     handled = []
-    fetch_blocks(
+    start_fetching(
         [reader.address(block) for block in blocks], lambda at, _: handled.append(at.block)
-    )
+    ).wait()
     assert sorted(handled) == blocks
+    assert len(disk.asked) == len(blocks)
 
 
 def test_the_folder_is_bounded_for_several_processes(server, tmp_path):

@@ -33,7 +33,7 @@ def test_what_is_encoded_comes_back(name, data):
 
 @pytest.mark.parametrize("name", COMPRESSED)
 def test_the_most_that_a_codec_packs_is_within_its_bound(name):
-    size = 8 << 20
+    size = 1 << 16 if name == "packbits" else 8 << 20  # its encoder takes the square of the size
     encoded = bytes(CODECS[name].encode(bytes(size)))
     assert size <= CODECS[name].most_per_byte * len(encoded)
     assert bytes(decompress(name, encoded, size, SCRATCH)) == bytes(size)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from stacchip.errors import UsageError
 from stacchip.grid.crs import name_crs, same_crs
 from stacchip.grid.window import Window
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = [
     "GeoBox",
@@ -24,12 +20,12 @@ __all__ = [
     "is_axis_aligned",
     "is_same_grid",
     "make_geobox",
-    "nearest_pixels",
+    "require_comparable",
 ]
 
 # How far below a pixel's edge (in source pixels) a point still counts as on it. Centres of coarse
 # pixels fall on edges of fine ones; without a margin, rounding would send each another way.
-_ON_EDGE = 1e-6
+ON_EDGE = 1e-6
 # How far the corners of one grid may lie apart (in pixels): items round their transforms.
 _SAME_PIXEL = 0.01
 
@@ -105,35 +101,6 @@ def _name(geobox: GeoBox) -> str:
     return "no CRS" if geobox.crs is None else name_crs(str(geobox.crs))[:60]
 
 
-def nearest_pixels(source: GeoBox, target: GeoBox) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The source's row of each target row and column of each target column, -1 where outside.
-
-    A target pixel takes the source pixel that its centre lies in. A centre on an edge between two
-    takes the one of the higher row or column, as GDAL's nearest neighbour does.
-
-    Raises:
-        UsageError: Where the geoboxes differ in CRS, or one of them is rotated.
-
-    Example:
-        >>> fine = make_geobox("EPSG:32629", Affine(10, 0, 0, 0, -10, 0), (3, 8))
-        >>> coarse = make_geobox("EPSG:32629", Affine(60, 0, -60, 0, -60, 60), (4, 2))
-        >>> rows, cols = nearest_pixels(coarse, fine)
-        >>> rows.tolist(), cols.tolist()
-        ([1, 1, 1], [1, 1, 1, 1, 1, 1, -1, -1])
-    """
-    _require_comparable(source, target)
-    a, b = source.affine, target.affine
-    rows = _nearest_along(b.e / a.e, (b.f - a.f) / a.e, target.shape.y, source.shape.y)
-    cols = _nearest_along(b.a / a.a, (b.c - a.c) / a.a, target.shape.x, source.shape.x)
-    return rows, cols
-
-
-def _nearest_along(scale: float, shift: float, size: int, limit: int) -> NDArray[np.intp]:
-    """The source pixel of each of `size` target pixels, along one axis of `limit` pixels."""
-    found = np.floor((np.arange(size) + 0.5) * scale + shift + _ON_EDGE)
-    return np.where((found >= 0) & (found < limit), found, -1).astype(np.intp)
-
-
 def covering_window(source: GeoBox, target: GeoBox, *, margin: int = 0) -> Window | None:
     """The source's pixels that `target` needs, inside the source, or None where they do not meet.
 
@@ -145,7 +112,7 @@ def covering_window(source: GeoBox, target: GeoBox, *, margin: int = 0) -> Windo
     Raises:
         UsageError: Where the geoboxes differ in CRS, or one of them is rotated.
     """
-    _require_comparable(source, target)
+    require_comparable(source, target)
     to_source = ~source.affine * target.affine
     height, width = target.shape
     (x0, y0), (x1, y1) = to_source * (0, 0), to_source * (width, height)
@@ -156,10 +123,15 @@ def covering_window(source: GeoBox, target: GeoBox, *, margin: int = 0) -> Windo
 
 def _cover(one: float, other: float, margin: int) -> tuple[int, int]:
     low, high = min(one, other), max(one, other)
-    return math.floor(low + _ON_EDGE) - margin, math.ceil(high - _ON_EDGE) + margin
+    return math.floor(low + ON_EDGE) - margin, math.ceil(high - ON_EDGE) + margin
 
 
-def _require_comparable(source: GeoBox, target: GeoBox) -> None:
+def require_comparable(source: GeoBox, target: GeoBox) -> None:
+    """Refuse two grids whose rows and columns do not correspond.
+
+    Raises:
+        UsageError: They differ in CRS, or one of them is rotated.
+    """
     if not same_crs(source.crs, target.crs):
         raise UsageError(
             f"The grids differ in CRS: {_name(source)} and {_name(target)}. "

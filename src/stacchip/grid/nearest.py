@@ -1,4 +1,8 @@
-"""Where the pixels of a chip lie in a raster, by nearest neighbour: computed once for a grid."""
+"""Nearest neighbour between the pixels of a chip grid and those of a raster.
+
+`nearest_pixels` holds the rule. `GridMap` cuts chips by it, and `SeenPixels` counts by it. Both are
+computed once for a grid.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,53 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from affine import Affine
 
-from stacchip.grid.geobox import is_same_grid, nearest_pixels
+from stacchip.errors import GridMismatch
+from stacchip.grid.geobox import (
+    ON_EDGE,
+    GeoBox,
+    is_axis_aligned,
+    is_same_grid,
+    require_comparable,
+)
 from stacchip.grid.window import Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stacchip.grid.geobox import GeoBox
+    from stacchip.grid.chip_grid import ChipGrid
+
+
+def nearest_pixels(source: GeoBox, target: GeoBox) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The source's row of each target row and column of each target column, -1 where outside.
+
+    A target pixel takes the source pixel that its centre lies in. A centre on an edge between two
+    takes the one of the higher row or column, as GDAL's nearest neighbour does.
+
+    Raises:
+        UsageError: Where the geoboxes differ in CRS, or one of them is rotated.
+
+    Example:
+        >>> from affine import Affine
+        >>> from stacchip.grid.geobox import make_geobox
+        >>> fine = make_geobox("EPSG:32629", Affine(10, 0, 0, 0, -10, 0), (3, 8))
+        >>> coarse = make_geobox("EPSG:32629", Affine(60, 0, -60, 0, -60, 60), (4, 2))
+        >>> rows, cols = nearest_pixels(coarse, fine)
+        >>> rows.tolist(), cols.tolist()
+        ([1, 1, 1], [1, 1, 1, 1, 1, 1, -1, -1])
+    """
+    require_comparable(source, target)
+    a, b = source.affine, target.affine
+    rows = _nearest_along(b.e / a.e, (b.f - a.f) / a.e, target.shape.y, source.shape.y)
+    cols = _nearest_along(b.a / a.a, (b.c - a.c) / a.a, target.shape.x, source.shape.x)
+    return rows, cols
+
+
+def _nearest_along(scale: float, shift: float, size: int, limit: int) -> NDArray[np.intp]:
+    """The source pixel of each of `size` target pixels, along one axis of `limit` pixels."""
+    found = np.floor((np.arange(size) + 0.5) * scale + shift + ON_EDGE)
+    return np.where((found >= 0) & (found < limit), found, -1).astype(np.intp)
 
 
 class AxisCut(NamedTuple):
@@ -142,7 +185,12 @@ class GridMap:
 
 @lru_cache(maxsize=64)
 def grid_map(source: GeoBox, grid: GeoBox) -> GridMap:
-    """The nearest pixels of `source` for each pixel of `grid`.
+    """Return `make_grid_map(source, grid)`, the same one for all bands of a resolution."""
+    return make_grid_map(source, grid)
+
+
+def make_grid_map(source: GeoBox, grid: GeoBox) -> GridMap:
+    """Return the nearest pixels of `source` for each pixel of `grid`.
 
     Raises:
         UsageError: The grids differ in CRS, or one of them is rotated and they are not the same.
@@ -200,3 +248,115 @@ def _repeating(size: int, count: int) -> np.unsignedinteger[Any]:
     factor = sum(1 << 8 * size * number for number in range(count))
     number: np.unsignedinteger[Any] = np.dtype(f"u{size * count}").type(factor)
     return number
+
+
+@dataclass(frozen=True)
+class SeenAlong:
+    """The pixels of a raster that chips see along one axis, and how often.
+
+    Attributes:
+        position: pixel, rising within each chip, (entry,).
+        weight: Pixels of the chip whose centre lies in it, (entry,).
+        start: First entry of each chip, and the number of entries, (chip + 1,).
+        inside: Pixels of each chip that lie in both bands, (chip,).
+    """
+
+    position: NDArray[np.int64]
+    weight: NDArray[np.int64]
+    start: NDArray[np.int64]
+    inside: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, mapped: NDArray[np.intp], chips: int, chip_size: int) -> SeenAlong:
+        """From the pixel of each pixel of the reference band, -1 where there is none."""
+        pixels = min(chips * chip_size, len(mapped))
+        chip = np.arange(pixels) // chip_size
+        known = mapped[:pixels] >= 0
+        # one number for each pair of chip and pixel: a sort of numbers is fast, of pairs is not
+        width = int(mapped.max(initial=0)) + 1
+        pairs, weight = np.unique(chip[known] * width + mapped[:pixels][known], return_counts=True)
+        start = np.searchsorted(pairs, np.arange(chips + 1) * width)
+        inside = np.bincount(chip[known], minlength=chips)
+        return cls(pairs % width, weight.astype(np.int64), start, inside)
+
+    def entries_of(self, chip: int, first: int, stop: int) -> slice:
+        """Entries of a chip with positions in `first` to `stop`."""
+        begin, end = self.start[chip], self.start[chip + 1]
+        positions = self.position[begin:end]
+        low, high = np.searchsorted(positions, (first, stop))
+        return slice(begin + low, begin + high)
+
+    def chips_in(self, first: int, stop: int) -> range:
+        """The chips that see a pixel in `first` to `stop`, and any between them."""
+        here = np.flatnonzero((self.position >= first) & (self.position < stop))
+        if not len(here):
+            return range(0)
+        low, high = np.searchsorted(self.start, here[[0, -1]], side="right") - 1
+        return range(int(low), int(high) + 1)
+
+    def reduce(self, sums: NDArray[np.int32], first: int) -> NDArray[np.int64]:
+        """Sums of each column (..., column) as sums of each chip (..., chip).
+
+        `sums` begins with column `first`; columns that it lacks count as zero.
+        """
+        here = (self.position >= first) & (self.position < first + sums.shape[-1])
+        before = np.concatenate([[0], np.cumsum(here)])[self.start]
+        filled = np.flatnonzero(np.diff(before))
+        chips = np.zeros((*sums.shape[:-1], len(self.inside)), np.int64)
+        if len(filled):
+            position, weight = self.position[here] - first, self.weight[here]
+            together = (np.diff(position) == 1).all()
+            taken = sums[..., position[0] : position[-1] + 1] if together else sums[..., position]
+            times = weight[0]
+            if (weight != times).any():  # chips whose edges cut pixels
+                taken, times = taken * weight, np.int64(1)
+            chips[..., filled] = times * np.add.reduceat(
+                taken, before[filled], axis=-1, dtype=np.int64
+            )
+        return chips
+
+
+@dataclass(frozen=True)
+class SeenPixels:
+    """The pixels of a raster that the chips of a grid see, along both axes."""
+
+    rows: SeenAlong
+    cols: SeenAlong
+
+    def needs(self, part: Window) -> bool:
+        """Return whether any chip sees a pixel of this part of the raster."""
+        row, col = self.rows.position, self.cols.position
+        return bool(
+            ((row >= part.row) & (row < part.row_stop)).any()
+            and ((col >= part.col) & (col < part.col_stop)).any()
+        )
+
+    @property
+    def inside(self) -> NDArray[np.int64]:
+        """Number of pixels of each chip that lie in the raster and the grid, (y, x)."""
+        return self.rows.inside[:, None] * self.cols.inside[None, :]
+
+
+def seen_pixels(raster: GeoBox, grid: ChipGrid) -> SeenPixels:
+    """Return the pixels of a raster that the chips of a grid see, by nearest neighbour.
+
+    Args:
+        raster: The raster's geobox, in the CRS of the grid.
+        grid: The chips. They may be rotated, if the raster is rotated alike.
+
+    Raises:
+        GridMismatch: The raster is turned against the grid.
+    """
+    # In the grid's own pixels, where grids that are turned alike lie straight.
+    straight = GeoBox(raster.shape, ~grid.transform * raster.affine, grid.geobox.crs)
+    if not is_axis_aligned(straight):
+        raise GridMismatch(
+            f"The QA band's transform {tuple(raster.affine)[:6]} is turned against the chip grid's "
+            f"{tuple(grid.transform)[:6]}: rows and columns do not correspond."
+        )
+    here = GeoBox(grid.shape, Affine.identity(), grid.geobox.crs)
+    rows, cols = nearest_pixels(straight, here)
+    return SeenPixels(
+        SeenAlong.of(rows, grid.y_size, grid.chip_size),
+        SeenAlong.of(cols, grid.x_size, grid.chip_size),
+    )

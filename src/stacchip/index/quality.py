@@ -8,15 +8,14 @@ and counted on the thread that read it, while others decode. Counting is sums al
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
-from affine import Affine
 
 from stacchip.errors import GridMismatch, UsageError
 from stacchip.grid.crs import name_crs, same_crs
-from stacchip.grid.geobox import GeoBox, is_axis_aligned, nearest_pixels
+from stacchip.grid.geobox import GeoBox
+from stacchip.grid.nearest import SeenPixels, seen_pixels
 from stacchip.grid.window import Window
 from stacchip.runtime.pools import core_count
 
@@ -85,21 +84,21 @@ def chip_shares(
     def classify(pixels: NDArray[Any]) -> Flags:
         return source.classify(pixels, source.classes, value)
 
-    maps = _GridMaps.between(grid, placed)
+    seen = seen_pixels(placed, grid)
 
     def count(window: Window) -> dict[str, NDArray[np.int64]]:
-        return _count_part(reader.read(window, [0])[0], window, classify, maps)
+        return _count_part(reader.read(window, [0])[0], window, classify, seen)
 
     dtype = np.dtype(reader.dtype)
     block = reader.header.block_shape if reader.header else (_FALLBACK_BLOCK_ROWS, placed.shape[1])
-    parts = [part for part in _cut_parts(reader.shape, block, dtype.itemsize) if maps.needs(part)]
+    parts = [part for part in _cut_parts(reader.shape, block, dtype.itemsize) if seen.needs(part)]
     part_bytes = max((p.height * p.width * dtype.itemsize for p in parts), default=1)
     # the names are asked of one pixel: where the bands do not meet, no other is read
-    totals = {name: maps.no_pixels() for name in classify(np.zeros((1, 1), dtype))}
+    totals = {name: _no_pixels(seen) for name in classify(np.zeros((1, 1), dtype))}
     for counted in _run_bounded(count, parts, at_once=max(2, _UNDER_WAY // part_bytes)):
         for name, number in counted.items():
             totals[name] += number
-    return maps.to_shares(totals)
+    return _to_shares(totals, seen, grid)
 
 
 def count_shares(flags: Flags, grid: ChipGrid) -> Shares:
@@ -130,13 +129,13 @@ def count_shares(flags: Flags, grid: ChipGrid) -> Shares:
                 f"The flags of '{name}' have shape {np.shape(flag)}, but the reference band has "
                 f"{grid.shape} (height, width)."
             )
-    maps = _GridMaps.between(grid, grid.geobox)
+    seen = seen_pixels(grid.geobox, grid)
     whole = Window(0, 0, *grid.shape)
     totals: dict[str, NDArray[np.int64]] = {}
     for name, flag in flags.items():
         pixels = np.ascontiguousarray(flag, dtype=bool)
-        totals[name] = _count_part(pixels, whole, _as_flags, maps).get("", maps.no_pixels())
-    return maps.to_shares(totals)
+        totals[name] = _count_part(pixels, whole, _as_flags, seen).get("", _no_pixels(seen))
+    return _to_shares(totals, seen, grid)
 
 
 def _as_flags(tile: NDArray[Any]) -> Flags:
@@ -200,124 +199,25 @@ def _run_bounded(
                 future.cancel()
 
 
-@dataclass(frozen=True)
-class _AxisMap:
-    """For one axis, which QA pixels the chips see, and how often.
-
-    Attributes:
-        position: QA pixel, rising within each chip, (entry,).
-        weight: Pixels of the chip whose centre lies in it, (entry,).
-        start: First entry of each chip, and the number of entries, (chip + 1,).
-        inside: Pixels of each chip that lie in both bands, (chip,).
-    """
-
-    position: NDArray[np.int64]
-    weight: NDArray[np.int64]
-    start: NDArray[np.int64]
-    inside: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, mapped: NDArray[np.intp], chips: int, chip_size: int) -> _AxisMap:
-        """From the QA pixel of each pixel of the reference band, -1 where there is none."""
-        pixels = min(chips * chip_size, len(mapped))
-        chip = np.arange(pixels) // chip_size
-        known = mapped[:pixels] >= 0
-        # one number for each pair of chip and QA pixel: a sort of numbers is fast, of pairs is not
-        width = int(mapped.max(initial=0)) + 1
-        pairs, weight = np.unique(chip[known] * width + mapped[:pixels][known], return_counts=True)
-        start = np.searchsorted(pairs, np.arange(chips + 1) * width)
-        inside = np.bincount(chip[known], minlength=chips)
-        return cls(pairs % width, weight.astype(np.int64), start, inside)
-
-    def entries_of(self, chip: int, first: int, stop: int) -> slice:
-        """Entries of a chip with positions in `first` to `stop`."""
-        begin, end = self.start[chip], self.start[chip + 1]
-        positions = self.position[begin:end]
-        low, high = np.searchsorted(positions, (first, stop))
-        return slice(begin + low, begin + high)
-
-    def chips_in(self, first: int, stop: int) -> range:
-        """The chips that see a QA pixel in `first` to `stop`, and any between them."""
-        here = np.flatnonzero((self.position >= first) & (self.position < stop))
-        if not len(here):
-            return range(0)
-        low, high = np.searchsorted(self.start, here[[0, -1]], side="right") - 1
-        return range(int(low), int(high) + 1)
-
-    def reduce(self, sums: NDArray[np.int32], first: int) -> NDArray[np.int64]:
-        """Sums of each QA column (..., column) as sums of each chip (..., chip).
-
-        `sums` begins with QA column `first`; columns that it lacks count as zero.
-        """
-        here = (self.position >= first) & (self.position < first + sums.shape[-1])
-        before = np.concatenate([[0], np.cumsum(here)])[self.start]
-        filled = np.flatnonzero(np.diff(before))
-        chips = np.zeros((*sums.shape[:-1], len(self.inside)), np.int64)
-        if len(filled):
-            position, weight = self.position[here] - first, self.weight[here]
-            together = (np.diff(position) == 1).all()
-            taken = sums[..., position[0] : position[-1] + 1] if together else sums[..., position]
-            times = weight[0]
-            if (weight != times).any():  # chips whose edges cut QA pixels
-                taken, times = taken * weight, np.int64(1)
-            chips[..., filled] = times * np.add.reduceat(
-                taken, before[filled], axis=-1, dtype=np.int64
-            )
-        return chips
+def _no_pixels(seen: SeenPixels) -> NDArray[np.int64]:
+    """Return a number of pixels for each chip, (y, x): none yet."""
+    return np.zeros(seen.inside.shape, np.int64)
 
 
-@dataclass(frozen=True)
-class _GridMaps:
-    """Which QA pixels the chips of a grid see, along both axes."""
-
-    rows: _AxisMap
-    cols: _AxisMap
-    chip_size: int
-
-    @classmethod
-    def between(cls, grid: ChipGrid, qa: GeoBox) -> _GridMaps:
-        """The maps from a grid to the geobox of a QA band in the same CRS."""
-        # In the grid's own pixels, where grids that are turned alike lie straight.
-        straight = GeoBox(qa.shape, ~grid.transform * qa.affine, grid.geobox.crs)
-        if not is_axis_aligned(straight):
-            raise GridMismatch(
-                f"The QA band's transform {tuple(qa.affine)[:6]} is turned against the chip grid's "
-                f"{tuple(grid.transform)[:6]}: rows and columns do not correspond."
-            )
-        here = GeoBox(grid.shape, Affine.identity(), grid.geobox.crs)
-        row, col = nearest_pixels(straight, here)
-        return cls(
-            _AxisMap.of(row, grid.y_size, grid.chip_size),
-            _AxisMap.of(col, grid.x_size, grid.chip_size),
-            grid.chip_size,
-        )
-
-    def needs(self, part: Window) -> bool:
-        """Whether any chip sees a pixel of this part of the QA band."""
-        row, col = self.rows.position, self.cols.position
-        return bool(
-            ((row >= part.row) & (row < part.row_stop)).any()
-            and ((col >= part.col) & (col < part.col_stop)).any()
-        )
-
-    def no_pixels(self) -> NDArray[np.int64]:
-        """A number of pixels for each chip, (y, x): none yet."""
-        return np.zeros((len(self.rows.inside), len(self.cols.inside)), np.int64)
-
-    def to_shares(self, totals: Mapping[str, NDArray[np.int64]]) -> Shares:
-        """Numbers of pixels (y, x) as shares of all pixels of a chip."""
-        area = self.chip_size**2
-        outside = area - self.rows.inside[:, None] * self.cols.inside[None, :]
-        totals = {"nodata": np.zeros_like(outside), **totals}
-        totals["nodata"] = totals["nodata"] + outside
-        return {name: (total / area).astype(np.float32) for name, total in totals.items()}
+def _to_shares(totals: Mapping[str, NDArray[np.int64]], seen: SeenPixels, grid: ChipGrid) -> Shares:
+    """Return numbers of pixels (y, x) as shares of all pixels of a chip."""
+    area = grid.chip_size**2
+    outside = area - seen.inside
+    totals = {"nodata": np.zeros_like(outside), **totals}
+    totals["nodata"] = totals["nodata"] + outside
+    return {name: (total / area).astype(np.float32) for name, total in totals.items()}
 
 
 def _count_part(
-    pixels: NDArray[Any], part: Window, classify: Classify, maps: _GridMaps
+    pixels: NDArray[Any], part: Window, classify: Classify, seen: SeenPixels
 ) -> dict[str, NDArray[np.int64]]:
     """Numbers of pixels of each chip that lie in one part of the QA band, (y, x) by share."""
-    rows = maps.rows
+    rows = seen.rows
     touched = rows.chips_in(part.row, part.row_stop)
     sums: dict[str, NDArray[np.int32]] = {}
     for chip in touched:  # a row of chips at a time: each is tens of thousands of pixels
@@ -331,8 +231,8 @@ def _count_part(
                 sums[name][chip - touched.start] += columns * times
     counts = {}
     for name, number in sums.items():
-        counts[name] = maps.no_pixels()
-        counts[name][touched.start : touched.stop] = maps.cols.reduce(number, part.col)
+        counts[name] = _no_pixels(seen)
+        counts[name][touched.start : touched.stop] = seen.cols.reduce(number, part.col)
     return counts
 
 

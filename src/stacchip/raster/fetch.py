@@ -37,7 +37,7 @@ NO_CACHES: Final = Caches()
 
 @dataclass(frozen=True, slots=True)
 class BlockAddress:
-    """One block of one file: what `fetch_blocks` is asked for.
+    """One block of one file: what `start_fetching` fetches.
 
     Attributes:
         storage: Where the file's bytes come from.
@@ -141,25 +141,6 @@ class Fetching:
             raise self._error
 
 
-def fetch_blocks(
-    addresses: Sequence[BlockAddress], handle: Callable[[BlockAddress, Any], None]
-) -> None:
-    """Fetch blocks concurrently and give each, with its bytes, to `handle` in a decoding thread.
-
-    Args:
-        addresses: Each block once.
-        handle: Takes an address and the block's bytes (empty where it is sparse), which are valid
-            during the call. It is called from several threads at once, and must not wait for
-            other blocks: the threads that would bring them may be those that wait.
-
-    Raises:
-        CorruptBlock: A block is said to lie outside its file; or what `handle` raises.
-        AssetChanged: A file is not the one that its header was read from.
-        StorageError: Bytes cannot be had.
-    """
-    start_fetching(addresses, handle).wait()
-
-
 def start_fetching(
     addresses: Sequence[BlockAddress],
     handle: Callable[[BlockAddress, Any], None],
@@ -167,16 +148,23 @@ def start_fetching(
     on_error: OnError | None = None,
     on_failure: Callable[[BaseException], None] | None = None,
 ) -> Fetching:
-    """`fetch_blocks` without the wait: what it gives can be waited for, or cancelled.
+    """Fetch blocks concurrently and give each, with its bytes, to `handle` in a decoding thread.
 
     Args:
         addresses: Each block once.
-        handle: As in `fetch_blocks`.
+        handle: Called with an address and the block's bytes (empty if it is sparse), which are
+            valid during the call. It is called from several threads at once, and must not wait for
+            other blocks: the threads that fetch them may be those that wait.
         *others: Tasks to run in fetching threads meanwhile.
-        on_error: Is told of blocks that failed, and why; the others then go on. Without it the
-            first failure ends it all. It is called from several threads at once.
-        on_failure: Is told what ended it all all the same, as no store or file does (no memory, a
-            defect of ours): for those who do not `wait`.
+        on_error: Called with the blocks that failed and their error; the others then go on. Without
+            it the first failure ends the whole fetch. It is called from several threads at once.
+        on_failure: Called with an error that no store or file explains (out of memory, a bug), for
+            callers that never `wait`.
+
+    Returns:
+        The fetch under way. Its `wait` raises the first error: what `handle` raises; `CorruptBlock`
+        if a block is said to lie outside its file; `AssetChanged` if a file is no longer the one
+        that its header was read from; `StorageError` if bytes cannot be fetched.
     """
     fetching = Fetching(on_failure)
     missing = []

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from stacchip.errors import UsageError
-from stacchip.grid.geobox import covering_window, nearest_pixels
+from stacchip.grid.geobox import covering_window, require_comparable
+from stacchip.grid.nearest import make_grid_map
+from stacchip.grid.window import Window
 from stacchip.raster.gdal import warp
 from stacchip.raster.validity import valid_pixels
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.grid.geobox import GeoBox
-    from stacchip.grid.window import Window
 
 Resampling = Literal["nearest", "bilinear", "cubic", "average", "mode", "min", "max"]
 # how far beyond a target pixel's edge a method looks: in pixels of the coarser of the two grids
@@ -96,12 +97,19 @@ def resample(
         raise UsageError(f"{method!r} is not for pixels of {pixels.dtype}: take 'nearest'.")
     if valid is None:
         valid = valid_pixels(pixels, nodata)
-    rows, cols = nearest_pixels(source, target)
+    require_comparable(source, target)
     fill = 0 if nodata is None else nodata
     if source == target:
         return pixels, valid
     if method == "nearest":
-        return _gather(pixels, valid, rows, cols, fill=fill)
+        out = np.full((len(pixels), *target.shape.yx), fill, pixels.dtype)
+        out_valid = np.zeros(target.shape.yx, np.bool_)
+        nearest, chip = make_grid_map(source, target), Window(0, 0, *target.shape.yx)
+        window = nearest.window(chip)
+        if window is not None:
+            nearest.fill(chip, pixels[:, *window.slices], out)
+            nearest.fill(chip, valid[None, *window.slices], out_valid[None])
+        return out, out_valid
     hidden = _is_nodata(pixels, nodata) | ~valid
     warped = warp(np.where(hidden, np.nan, pixels.astype(np.float64)), source, target, method)
     is_empty = np.isnan(warped)
@@ -120,28 +128,3 @@ def _as_dtype(pixels: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]
         return pixels.astype(dtype)
     limits = np.iinfo(dtype)
     return np.clip(np.floor(pixels + 0.5), limits.min, limits.max).astype(dtype)
-
-
-def _gather(
-    pixels: NDArray[Any],
-    valid: NDArray[np.bool_],
-    rows: NDArray[np.intp],
-    cols: NDArray[np.intp],
-    *,
-    fill: float,
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """The pixels at `rows` and `cols`; `fill`, not valid, where one of them is -1."""
-    inside = (slice(*_span(rows)), slice(*_span(cols)))
-    out = np.full((len(pixels), len(rows), len(cols)), fill, pixels.dtype)
-    out_valid = np.zeros(out.shape[1:], np.bool_)
-    rows, cols = rows[inside[0]], cols[inside[1]]
-    # columns first: of the two this is the slow one, and has fewer rows to do as a rule
-    out[(slice(None), *inside)] = pixels.take(cols, axis=2).take(rows, axis=1)
-    out_valid[inside] = valid.take(cols, axis=1).take(rows, axis=0)
-    return out, out_valid
-
-
-def _span(indexes: NDArray[np.intp]) -> tuple[int, int]:
-    """The first and the last + 1 that is not -1: they are in a row, since grids are rectangles."""
-    found = np.flatnonzero(indexes >= 0)
-    return (int(found[0]), int(found[-1]) + 1) if len(found) else (0, 0)
