@@ -16,7 +16,7 @@ from stacchip.items.projection import has_own_projection
 from stacchip.raster.fetch import NO_CACHES
 from stacchip.raster.placement import Placement
 from stacchip.raster.reader import open_reader, read_valid_windows
-from stacchip.raster.validity import valid_pixels
+from stacchip.raster.validity import hide_fill
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.runtime.per_process import PerProcess
 from stacchip.runtime.workers import Workers
@@ -119,8 +119,8 @@ class OpenedItem:
         for key, placed in chosen.items():
             request = requests[key]
             array, valid = next(pixels) if request else (_NO_PIXELS, _NO_PIXELS[0])
-            if request and placed.reader.nodata is None:
-                valid = valid & valid_pixels(array, placed.nodata)
+            if request:
+                valid = hide_fill(valid, array, placed.reader.nodata, placed.nodata)
             result[key] = placed.place(window, request, array, valid)
         return result
 

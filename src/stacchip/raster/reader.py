@@ -1,4 +1,4 @@
-"""Readers: pixels of one file by window, fast where we can, through GDAL where we cannot."""
+"""Readers: pixels of one file by window, on the fast path if it knows the file, else by GDAL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stacchip.raster.cache import block_key
 from stacchip.raster.fetch import NO_CACHES, BlockAddress, start_fetching
 from stacchip.raster.gdal import GdalFile
 from stacchip.raster.parse import read_header
-from stacchip.raster.validity import require_bands, valid_pixels
+from stacchip.raster.validity import find_valid, require_bands
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Reader(Protocol):
 
     @property
     def geobox(self) -> GeoBox | None:
-        """CRS, transform and shape, or None where the file lacks a CRS or a transform."""
+        """CRS, transform and shape, or None if the file lacks a CRS or a transform."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -47,11 +47,11 @@ class Reader(Protocol):
 
     @property
     def count(self) -> int:
-        """How many bands."""
+        """Number of bands."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """What a read gives."""
+        """Type of the pixels that a read returns."""
 
     @property
     def nodata(self) -> float | int | None:
@@ -59,17 +59,17 @@ class Reader(Protocol):
 
     @property
     def header(self) -> Header | None:
-        """The TIFF's header; None for what is no TIFF."""
+        """The TIFF's header; None if the file is not a TIFF."""
 
     @property
     def why_unsupported(self) -> str | None:
-        """Why the fast path was not taken, or None where it was."""
+        """The reason for not taking the fast path, or None if it was taken."""
 
     def read(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[Any]:
-        """The pixels of `window`, which must lie inside, as (band, y, x); bands count from 0."""
+        """Read the pixels of `window`, which must lie inside, as (band, y, x); bands from 0."""
 
     def read_valid(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[np.bool_]:
-        """Where the pixels of `window` may be used, as (y, x)."""
+        """Read where the pixels of `window` may be used, as (y, x)."""
 
 
 def open_reader(
@@ -80,19 +80,19 @@ def open_reader(
     force: Literal["fast", "gdal"] | None = None,
     caches: Caches = NO_CACHES,
 ) -> Reader:
-    """A reader of the raster at `href`: the fast one where it knows the file, else GDAL's.
+    """Open the raster at `href`, by the fast path if it knows the file, else by GDAL.
 
     Args:
         href: The file.
-        storage: Where its bytes come from.
-        header: Its header, where it is at hand: then the fast path asks nothing of the store.
-        force: "fast" refuses to fall back to GDAL; "gdal" takes GDAL for any file.
-        caches: Where the fast path keeps blocks.
+        storage: Reads its bytes.
+        header: Its header, if known: then the fast path makes no request to open it.
+        force: "fast" refuses to fall back to GDAL; "gdal" uses GDAL for any file.
+        caches: Keep the blocks of the fast path.
 
     Raises:
-        NotARaster: It is no raster, or its header is broken.
-        UnsupportedRaster: Only GDAL knows it, and `force="fast"`.
-        StorageError: Its bytes cannot be had.
+        NotARaster: It is not a raster, or its header is broken.
+        UnsupportedRaster: Only GDAL can read it, and `force="fast"`.
+        StorageError: Its bytes cannot be read.
     """
     if force == "gdal":
         return GdalReader(href, storage, header=header, why_unsupported="GDAL was asked for")
@@ -114,7 +114,7 @@ def open_reader(
 
 @dataclass(frozen=True)
 class FastReader:
-    """Fetches blocks itself, and decodes them itself where it knows their codec; see `Reader`."""
+    """Fetches blocks itself, and decodes those whose codec it knows; see `Reader`."""
 
     href: str
     storage: Storage
@@ -123,7 +123,7 @@ class FastReader:
 
     @property
     def geobox(self) -> GeoBox | None:
-        """CRS, transform and shape, or None where the file lacks a CRS or a transform."""
+        """CRS, transform and shape, or None if the file lacks a CRS or a transform."""
         return self.header.geobox
 
     @property
@@ -133,12 +133,12 @@ class FastReader:
 
     @property
     def count(self) -> int:
-        """How many bands."""
+        """Number of bands."""
         return self.header.count
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """What a read gives."""
+        """Type of the pixels that a read returns."""
         return self.header.numpy_dtype
 
     @property
@@ -148,24 +148,24 @@ class FastReader:
 
     @property
     def why_unsupported(self) -> str | None:
-        """Why GDAL decodes the blocks, or None where we do."""
+        """The reason for decoding by GDAL, or None if we decode the blocks."""
         return self.header.why_unsupported
 
     def read(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[Any]:
-        """The pixels of `window`, which must lie inside, as (band, y, x); bands count from 0."""
+        """Read the pixels of `window`, which must lie inside, as (band, y, x); bands from 0."""
         return read_windows([WindowRequest(self, window, bands)])[0]
 
     def read_valid(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[np.bool_]:
-        """Where the pixels of `window` may be used, as (y, x)."""
+        """Read where the pixels of `window` may be used, as (y, x)."""
         return read_valid_windows([WindowRequest(self, window, bands)])[0][1]
 
     def address(self, block: Block) -> BlockAddress:
-        """Where the bytes of a block are."""
+        """Return the address of a block's bytes."""
         return BlockAddress(self.storage, self.href, self.header, block, self.caches)
 
     @property
     def valid_nodata(self) -> float | int | None:
-        """The nodata value that tells valid pixels: none where a mask or alpha band does."""
+        """The nodata value that marks invalid pixels; None if a mask or alpha band does so."""
         return self.header.nodata if self.header.validity == "nodata" else None
 
 
@@ -181,7 +181,7 @@ class GdalReader(GdalFile):
 
     @property
     def geobox(self) -> GeoBox | None:
-        """CRS, transform and shape, or None where the file lacks a CRS or a transform."""
+        """CRS, transform and shape, or None if the file lacks a CRS or a transform."""
         from stacchip.grid.geobox import make_geobox  # as in Header.geobox
 
         if self.crs is None or self.transform is None:
@@ -191,12 +191,12 @@ class GdalReader(GdalFile):
 
 @dataclass(frozen=True)
 class WindowRequest:
-    """What `read_windows` is asked for: a window of one file.
+    """One window of one file, for `read_windows`.
 
     Attributes:
         reader: The file's reader.
         window: A window inside it.
-        bands: Which bands, from 0; None for all.
+        bands: The bands, from 0; None for all.
     """
 
     reader: Reader
@@ -205,15 +205,15 @@ class WindowRequest:
 
 
 def read_windows(requests: Sequence[WindowRequest]) -> list[NDArray[Any]]:
-    """The pixels of many windows, of one file or many, each as (band, y, x).
+    """Read many windows, of one file or many, each as (band, y, x).
 
-    All blocks are fetched in one round trip and decoded on all cores, each as soon as it is there;
-    a block that several windows share is fetched and decoded once.
+    All blocks are fetched in one round trip and decoded on all cores, each as soon as it arrives. A
+    block that several windows share is fetched and decoded once.
 
     Raises:
         UsageError: A window leaves its raster, or a band does not exist.
         RasterError: A block is broken; the first such error cancels the rest.
-        StorageError: Bytes cannot be had, or a file has changed.
+        StorageError: Bytes cannot be read, or a file has changed.
     """
     outputs: list[Any] = [None] * len(requests)
     targets: dict[Any, list[Target]] = {}
@@ -253,9 +253,9 @@ def read_windows(requests: Sequence[WindowRequest]) -> list[NDArray[Any]]:
 def read_valid_windows(
     requests: Sequence[WindowRequest],
 ) -> list[tuple[NDArray[Any], NDArray[np.bool_]]]:
-    """What `read_windows` gives, each with its valid pixels (y, x), in the same one round trip.
+    """Read many windows with their valid pixels (y, x), in the same one round trip.
 
-    Masks and alpha bands are fetched along; nodata is found in the pixels.
+    Masks and alpha bands are fetched with the pixels.
     """
     extra: list[WindowRequest] = []
     places: list[int | None] = []
@@ -266,10 +266,9 @@ def read_valid_windows(
     arrays = read_windows([*requests, *extra])
     results = []
     for request, pixels, place in zip(requests, arrays, places, strict=False):
-        if place is not None:
-            valid = arrays[place][0] != 0
-        elif isinstance(request.reader, FastReader):
-            valid = valid_pixels(pixels, request.reader.valid_nodata)
+        if isinstance(request.reader, FastReader):
+            flags = None if place is None else arrays[place][0]
+            valid = find_valid(pixels, flags, request.reader.valid_nodata)
         else:
             valid = request.reader.read_valid(request.window, request.bands)
         results.append((pixels, valid))
@@ -277,7 +276,7 @@ def read_valid_windows(
 
 
 def _mask_request(request: WindowRequest) -> WindowRequest | None:
-    """The request for the mask or alpha band that goes with a request, or None without one."""
+    """Return the request for the mask or alpha band of a file; None if it has neither."""
     reader = request.reader
     if not isinstance(reader, FastReader):
         return None
@@ -291,13 +290,13 @@ def _mask_request(request: WindowRequest) -> WindowRequest | None:
 
 
 def _find_decoded(reader: FastReader, block: Block) -> NDArray[Any] | None:
-    """The pixels (band, y, x) of a block that was decoded before and kept."""
+    """Return the pixels (band, y, x) of a block from the cache, or None."""
     decoded = reader.caches.decoded
     return None if decoded is None else decoded.get(block_key(reader.href, reader.header, block))
 
 
 def _decode(address: BlockAddress, data: Any, targets: Sequence[Target]) -> None:
-    """Decode a block to where it is wanted, and keep it where there is a cache."""
+    """Decode a block into its targets, and keep it if there is a cache."""
     header, block, decoded = address.header, address.block, address.caches.decoded
     if decoded is None:
         decode_into(header, block, data, targets, href=address.href)

@@ -1,4 +1,7 @@
-"""Which bands are read, and which of their pixels may be used."""
+"""The bands that are read, and which of their pixels may be used.
+
+Four kinds of files say this in four ways: by a mask, an alpha band, a nodata value, or not at all.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def valid_pixels(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
-    """Where pixels may be used: where any band has a value that is not `nodata`.
+    """Return where pixels may be used: where any band has a value that is not `nodata`.
 
-    A NaN is never a value, whatever `nodata` is. That any band suffices is GDAL's rule for a
+    A NaN is never a value, whatever `nodata` is. One band suffices, which is GDAL's rule for a
     dataset's mask: one black channel does not make a hole.
 
     Args:
@@ -45,8 +48,51 @@ def valid_pixels(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_
     return valid
 
 
+def find_valid(
+    pixels: NDArray[Any], flags: NDArray[Any] | None, nodata: float | None
+) -> NDArray[np.bool_]:
+    """Return where a file says that its pixels may be used.
+
+    Args:
+        pixels: Array (band, y, x).
+        flags: The mask or alpha band (y, x) that says so, by numbers other than 0; None if the
+            pixels say so themselves.
+        nodata: The file's nodata, which counts without `flags` alone.
+
+    Returns:
+        Array (y, x).
+
+    Example:
+        >>> find_valid(np.array([[[0, 5]]]), np.array([[255, 0]]), nodata=0)
+        array([[ True, False]])
+    """
+    return valid_pixels(pixels, nodata) if flags is None else np.asarray(flags != 0)
+
+
+def hide_fill(
+    valid: NDArray[np.bool_],
+    pixels: NDArray[Any],
+    file_nodata: float | None,
+    item_nodata: float | None,
+) -> NDArray[np.bool_]:
+    """Return `valid` without the pixels that are nodata by the item alone.
+
+    Args:
+        valid: Where the file says that its pixels may be used, array (y, x).
+        pixels: Array (band, y, x).
+        file_nodata: The file's nodata. If it has one, `valid` knows it, and the item's is not used.
+        item_nodata: The nodata that the item or its source names.
+
+    Example:
+        >>> pixels, valid = np.array([[[7, 5]]]), np.array([[True, True]])
+        >>> hide_fill(valid, pixels, None, 7), hide_fill(valid, pixels, 0, 7)
+        (array([[False,  True]]), array([[ True,  True]]))
+    """
+    return valid if file_nodata is not None else valid & valid_pixels(pixels, item_nodata)
+
+
 def _as_sample(nodata: float, dtype: np.dtype[Any]) -> Any:
-    """`nodata` as a band holds it: a float32 band rounds it, an integer one leaves it alone."""
+    """Return `nodata` as a band holds it: float32 rounds it, integers leave it alone."""
     if dtype.kind in "fc":
         with np.errstate(over="ignore"):
             return dtype.type(nodata)
@@ -54,10 +100,10 @@ def _as_sample(nodata: float, dtype: np.dtype[Any]) -> Any:
 
 
 def require_bands(href: str, count: int, bands: Sequence[int] | None) -> list[int]:
-    """The bands asked for, all where None.
+    """Return the numbers of the bands asked for; of all bands if None.
 
     Raises:
-        UsageError: Where a band does not exist, or none is asked for.
+        UsageError: A band does not exist, or none is asked for.
 
     Example:
         >>> require_bands("a.tif", 3, None), require_bands("a.tif", 3, (2, 0))
@@ -65,5 +111,5 @@ def require_bands(href: str, count: int, bands: Sequence[int] | None) -> list[in
     """
     found = list(range(count) if bands is None else bands)
     if not found or min(found) < 0 or max(found) >= count:
-        raise UsageError(f"{redact(href)} has no bands {found}: they count from 0 to {count - 1}.")
+        raise UsageError(f"{redact(href)} has no bands {found}: its bands are 0 to {count - 1}.")
     return found

@@ -1,9 +1,9 @@
 """Files read through GDAL, from any number of threads and on both sides of a fork.
 
-Local files are opened where they lie. Remote ones are fetched whole, through our own storage and
-into memory: rasterio's way for GDAL to call back for bytes crashes the process when a callback
-fails, and when a handle is garbage-collected (seen with rasterio 1.4.4). What comes here from afar
-is no TIFF (JPEG 2000, JPEG, PNG), or a form of TIFF that nobody keeps imagery in.
+Local files are opened in place. Remote files are fetched whole into memory, by our own storage:
+rasterio's callbacks for bytes crash the process when a callback fails, and when a handle is
+garbage-collected (seen with rasterio 1.4.4). Remote files that come here are not TIFFs (JPEG 2000,
+JPEG, PNG), or are TIFFs of a form that imagery is rarely kept in.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stacchip.errors import CorruptBlock, NotARaster
 from stacchip.grid.window import Window
 from stacchip.raster.gdal.describe import crs_of, dtype_of, nodata_of, validity_of
 from stacchip.raster.gdal.environment import gdal_environment
-from stacchip.raster.validity import require_bands, valid_pixels
+from stacchip.raster.validity import find_valid, require_bands
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage import local_path, redact
 from stacchip.storage.failure import failure_of_change
@@ -37,18 +37,18 @@ if TYPE_CHECKING:
 class GdalFile:
     """One file read through GDAL, from any number of threads and on both sides of a fork.
 
-    A GDAL handle serves one thread at a time and never crosses a fork: each read takes an idle one
-    of this process, or opens another.
+    A GDAL handle serves one thread at a time and never crosses a fork: each read takes an idle
+    handle of this process, or opens another.
 
     Args:
         href: The file.
-        storage: Where its bytes come from, unless it is a local file.
-        expect: The version that it must be; None for the one that is there now.
+        storage: Reads its bytes, unless it is a local file.
+        expect: The version that it must have; None accepts the present one.
 
     Raises:
-        AssetChanged: Where the file is of another version.
-        NotARaster: Where GDAL knows no raster in it.
-        StorageError: Where its bytes cannot be had.
+        AssetChanged: The file has another version.
+        NotARaster: GDAL finds no raster in it.
+        StorageError: Its bytes cannot be read.
     """
 
     def __init__(self, href: str, storage: Storage, expect: Identity | None = None) -> None:
@@ -76,28 +76,29 @@ class GdalFile:
         self.__dict__.update(state, _idle=PerProcess(_IdleHandles))
 
     def read(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[Any]:
-        """The pixels of `window` as (band, y, x).
+        """Read the pixels of `window` as (band, y, x).
 
         Raises:
-            CorruptBlock: Where GDAL cannot decode them.
-            StorageError: Where their bytes cannot be had.
+            CorruptBlock: GDAL cannot decode them.
+            StorageError: Their bytes cannot be read.
         """
         window.require_inside(self.shape)
         indexes = [band + 1 for band in require_bands(self.href, self.count, bands)]
         return self._guarded(lambda dataset, part: dataset.read(indexes, window=part), window)
 
     def read_valid(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[np.bool_]:
-        """Where the pixels of `window` may be used, as (y, x)."""
+        """Read where the pixels of `window` may be used, as (y, x)."""
         window.require_inside(self.shape)
         if self._validity == "alpha":
-            return np.asarray(self.read(window, [self._alpha - 1])[0] != 0)
+            pixels = self.read(window, [self._alpha - 1])
+            return find_valid(pixels, pixels[0], None)
         if self._validity == "mask":
             mask = self._guarded(lambda dataset, part: dataset.read_masks(1, window=part), window)
-            return np.asarray(mask != 0)
-        return valid_pixels(self.read(window, bands), self.nodata)
+            return find_valid(mask[None], mask, None)
+        return find_valid(self.read(window, bands), None, self.nodata)
 
     def _guarded(self, read: Any, window: Window) -> NDArray[Any]:
-        """What `read(dataset, window)` gives; where it fails, an error that names the block."""
+        """Call `read(dataset, window)`; if it fails, raise an error that names the block."""
         from rasterio.errors import RasterioError
 
         with self._handle() as handle:
@@ -114,7 +115,7 @@ class GdalFile:
                 ) from error
 
     def _find_broken(self, handle: _Handle, window: Window) -> tuple[int, int, int] | None:
-        """The first block in `window` that cannot be read by itself, as (band, row, column)."""
+        """Return the first block in `window` that cannot be read by itself: (band, row, column)."""
         from rasterio.errors import RasterioError
 
         height, width = self.block_shape
@@ -140,11 +141,11 @@ class GdalFile:
                 idle.put_back(handle)
 
     def _get_source(self) -> Path | bytes:
-        """The file's path, or all its bytes; of the version that it was before."""
+        """Return the file's path, or all its bytes, of the version that it had before."""
         with self._idle.get().opening:
             path = local_path(self.href)
             if path is not None:
-                # GDAL does not tell "absent" from "broken"; this does
+                # GDAL does not distinguish "absent" from "broken"; this does
                 found, self._source = self._storage.stat(self.href), path
             elif self._source is None:
                 blob = self._storage.read_blob(self.href)
@@ -167,7 +168,7 @@ class _IdleHandles:
     """The open handles of one file that no thread of this process uses at this moment.
 
     Attributes:
-        opening: Held by the thread that gets the file's bytes.
+        opening: Held by the thread that reads the file's bytes.
     """
 
     def __init__(self) -> None:
@@ -190,7 +191,7 @@ _warnings_lock = PerProcess(threading.Lock)
 
 
 class _Handle:
-    """One dataset that GDAL has open."""
+    """One dataset that GDAL holds open."""
 
     def __init__(self, source: Path | bytes, href: str) -> None:
         import rasterio
@@ -199,7 +200,7 @@ class _Handle:
 
         self._memory = MemoryFile(source) if isinstance(source, bytes) else None
         try:
-            # which filters warnings pass is not a thread's own
+            # filters of warnings are shared by all threads
             with _warnings_lock.get(), warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 self.dataset = self._memory.open() if self._memory else rasterio.open(source)

@@ -13,7 +13,7 @@ from stacchip.grid.nearest import GridMap, spread
 from stacchip.grid.window import Window
 from stacchip.raster.blocks import Block, block_window, blocks_of
 from stacchip.raster.reader import FastReader
-from stacchip.raster.validity import valid_pixels
+from stacchip.raster.validity import find_valid, hide_fill, valid_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -264,18 +264,16 @@ class Layer:
         self, pixels: NDArray[Any], window: Window, lookup: Lookup
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Pixels and valid (y, x) of a window of the raster, as `OpenedItem.read` has them."""
-        header = self.header
+        header, flags = self.header, None
         if header is None:
-            pixels, usable = pixels[:-1], pixels[-1] != 0
+            pixels, flags = pixels[:-1], pixels[-1]
         elif self.mask is not None:
-            usable = self._pixels(window, MASK, lookup)[0] != 0
+            flags = self._pixels(window, MASK, lookup)[0]
         elif header.validity == "alpha" and header.alpha is not None:
-            usable = pixels[header.alpha] != 0
-        else:
-            usable = valid_pixels(pixels, self.placed.reader.nodata)
-        if self.placed.reader.nodata is None:
-            usable = usable & valid_pixels(pixels, self.placed.nodata)
-        return pixels, usable
+            flags = pixels[header.alpha]
+        nodata = self.placed.reader.nodata
+        usable = find_valid(pixels, flags, nodata)
+        return pixels, hide_fill(usable, pixels, nodata, self.placed.nodata)
 
     def _pixels(self, window: Window, part: int, lookup: Lookup) -> NDArray[Any]:
         """The pixels (band, y, x) of a window of the raster: a view, where one block holds it."""
