@@ -2,6 +2,10 @@
 
 GeoJSON (RFC 7946, clause 3.1.9) cuts a polygon that crosses the antimeridian in two, so that none
 of its parts crosses it.
+
+Why not the package `antimeridian` (0.4.9 tried): it decides by the direction of a ring whether a
+pole lies inside, which says nothing about a chip; it adds a part without area if a ring only
+touches the antimeridian; and it takes 20 ms for a ring of 128 points, against 0.3 ms here.
 """
 
 from __future__ import annotations
@@ -21,15 +25,15 @@ __all__ = ["fold_ring", "unroll"]
 
 
 def fold_ring(ring: NDArray[np.float64]) -> shapely.Polygon | shapely.MultiPolygon | None:
-    """The area inside a ring on the globe, with longitudes in -180..180.
+    """Return the area inside a ring on the globe, with longitudes in -180..180.
 
     Args:
         ring: Closed ring (point, 2) of longitude and latitude, dense enough that no step spans half
-            of the globe. Where it winds around a pole, its inside is the side of that pole.
+            of the globe. If it winds around a pole, its inside is the side of that pole.
 
     Returns:
-        A Polygon, or a MultiPolygon where the ring crosses the antimeridian, counter-clockwise;
-        None where it encloses nothing.
+        A Polygon, or a MultiPolygon if the ring crosses the antimeridian, counter-clockwise;
+        None if it encloses nothing.
 
     Example:
         >>> square = np.array([[179.0, 0], [-179, 0], [-179, 1], [179, 1], [179, 0]])
@@ -41,7 +45,7 @@ def fold_ring(ring: NDArray[np.float64]) -> shapely.Polygon | shapely.MultiPolyg
     turn = 360 * round((lon[-1] - lon[0]) / 360)
     if not turn:
         return _cut(shapely.make_valid(shapely.Polygon(outline)))
-    # around a pole: three turns, closed along the pole, of which one globe is cut out
+    # around a pole: three turns, closed along the pole; one globe is cut out of them
     pole = np.copysign(90.0, ring[:, 1].mean())
     once_more = np.array([turn, 0])
     turns = [outline - once_more, outline[1:], outline[1:] + once_more]
@@ -51,7 +55,7 @@ def fold_ring(ring: NDArray[np.float64]) -> shapely.Polygon | shapely.MultiPolyg
 
 
 def unroll(lon: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Longitudes along a path without jumps: they may leave -180..180.
+    """Return longitudes along a path without jumps: they may leave -180..180.
 
     Example:
         >>> unroll(np.array([170.0, -175, 160]))
@@ -62,13 +66,13 @@ def unroll(lon: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _cut(area: BaseGeometry) -> shapely.Polygon | shapely.MultiPolygon | None:
-    """An area of unrolled longitudes, cut at the antimeridian and brought back to -180..180."""
+    """Cut an area of unrolled longitudes at the antimeridian, and move its parts to -180..180."""
     west, _, east, _ = area.bounds
     parts: list[shapely.Polygon] = []
     for turn in range(math.floor((west + 180) / 360), math.ceil((east - 180) / 360) + 1):
         globe = shapely.box(-180 + 360 * turn, -90, 180 + 360 * turn, 90)
         for part in shapely.get_parts(shapely.intersection(area, globe)):
-            if part.geom_type == "Polygon":  # lines and points are where it only touches
+            if part.geom_type == "Polygon":  # it touches this globe in lines and points only
                 lonlat = shapely.get_coordinates(part.exterior) - (360 * turn, 0)
                 parts.append(orient(shapely.Polygon(lonlat)))
     if not parts:

@@ -21,14 +21,14 @@ from stacchip.grid.window import Window
 __all__ = ["ChipGrid", "Edge", "require_grid"]
 
 Edge = Literal["drop", "pad"]
-"""What becomes of pixels beyond the last whole chip: left out, or a chip padded with nodata."""
+"""The treatment of pixels beyond the last whole chip: "drop" leaves them out, "pad" adds nodata."""
 
 
 @dataclass(frozen=True)
 class ChipGrid:
-    """The squares of `chip_size` pixels that a reference band is cut into, from its first pixel.
+    """The squares of `chip_size` pixels into which a reference band is cut, from its first pixel.
 
-    Chip (x, y) is the one in column x and row y; both count from zero.
+    Chip (x, y) is in column x and row y; both count from zero.
 
     Args:
         geobox: CRS, transform and shape of the reference band; rotated ones are fine.
@@ -99,11 +99,11 @@ class ChipGrid:
 
     @property
     def crs_name(self) -> str:
-        """The CRS as the column `crs` has it: an authority's code, or else WKT2."""
+        """The CRS as it stands in the column `crs`: an authority's code, or else WKT2."""
         return name_crs(self.crs.to_wkt())
 
     def window(self, x: int, y: int) -> Window:
-        """The pixels of chip (x, y) in the reference band; with `"pad"` it may reach over the edge.
+        """Return the pixels of chip (x, y); with `"pad"` they may reach beyond the reference band.
 
         Raises:
             ChipOutOfRange: The grid has no such chip.
@@ -118,7 +118,7 @@ class ChipGrid:
         return Window(y * self.chip_size, x * self.chip_size, self.chip_size, self.chip_size)
 
     def chip_geobox(self, x: int, y: int) -> GeoBox:
-        """CRS, transform and shape of chip (x, y), whole even where it reaches over the edge.
+        """Return the geobox of chip (x, y), whole even if it reaches beyond the edge.
 
         Raises:
             ChipOutOfRange: The grid has no such chip.
@@ -128,7 +128,7 @@ class ChipGrid:
         return GeoBox(window.shape, transform, self.geobox.crs)
 
     def bbox(self, x: int, y: int) -> tuple[float, float, float, float]:
-        """Bounds of chip (x, y) in the CRS of the reference band: xmin, ymin, xmax, ymax.
+        """Return the bounds of chip (x, y) in the grid's CRS: xmin, ymin, xmax, ymax.
 
         Raises:
             ChipOutOfRange: The grid has no such chip.
@@ -143,7 +143,7 @@ class ChipGrid:
         return min(easts), min(norths), max(easts), max(norths)
 
     def footprint(self, x: int, y: int) -> shapely.Geometry | None:
-        """Footprint of chip (x, y) in OGC:CRS84; see `footprints`.
+        """Return the footprint of chip (x, y) in OGC:CRS84; see `footprints`.
 
         Raises:
             ChipOutOfRange: The grid has no such chip.
@@ -153,7 +153,7 @@ class ChipGrid:
         return found
 
     def footprints(self) -> Footprints:
-        """Footprints of all chips in OGC:CRS84, in the order of rows, then columns.
+        """Return the footprints of all chips in OGC:CRS84, in the order of rows, then columns.
 
         See `stacchip.grid.footprints.make_footprints` for their accuracy.
         """
@@ -163,13 +163,15 @@ class ChipGrid:
 
 
 def require_grid(chip_size: Any, edge: Any) -> None:
-    """Refuse what no chip grid can have.
+    """Refuse a chip size or an edge that no chip grid can have.
 
     Raises:
-        UsageError: The chip size is no whole number from 1 on, or `edge` is unknown.
+        UsageError: The chip size is not a whole number from 1 on, or `edge` is unknown.
     """
     is_whole = isinstance(chip_size, Integral) and not isinstance(chip_size, bool)
     if not is_whole or chip_size < 1:
-        raise UsageError(f"chip_size is a whole number of pixels from 1 on, not {chip_size!r}.")
+        raise UsageError(
+            f"chip_size must be a whole number of pixels, at least 1, not {chip_size!r}."
+        )
     if edge not in ("drop", "pad"):
         raise UsageError(f"edge is 'drop' or 'pad', not {edge!r}.")

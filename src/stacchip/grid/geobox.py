@@ -1,4 +1,4 @@
-"""Geoboxes: CRS, transform and shape of a grid of pixels; odc-geo's, and what we add to it."""
+"""Geoboxes: CRS, transform and shape of a grid of pixels. They are odc-geo's, with additions."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = [
 # How far below a pixel's edge (in source pixels) a point still counts as on it. Centres of coarse
 # pixels fall on edges of fine ones; without a margin, rounding would send each another way.
 ON_EDGE = 1e-6
-# How far the corners of one grid may lie apart (in pixels): items round their transforms.
+# How far apart the corners of equal grids may be (in pixels): items round their transforms.
 _SAME_PIXEL = 0.01
 
 
 def make_geobox(crs: Any, transform: Affine, shape: tuple[int, int]) -> GeoBox:
-    """A geobox from a CRS in any form that pyproj reads, a transform, and (height, width).
+    """Return a geobox of a CRS in any form that pyproj reads, a transform, and (height, width).
 
     Example:
         >>> geobox = make_geobox("EPSG:32629", Affine(10, 0, 600000, 0, -10, 4000000), (256, 512))
@@ -42,7 +42,7 @@ def make_geobox(crs: Any, transform: Affine, shape: tuple[int, int]) -> GeoBox:
 
 
 def is_axis_aligned(geobox: GeoBox) -> bool:
-    """Whether rows run along x and columns along y: neither rotated nor sheared.
+    """Return whether rows run along x and columns along y: neither rotated nor sheared.
 
     Example:
         >>> turned = Affine.rotation(20) * Affine.scale(10, -10)
@@ -56,7 +56,7 @@ def is_axis_aligned(geobox: GeoBox) -> bool:
 
 
 def crop_geobox(geobox: GeoBox, window: Window) -> GeoBox:
-    """The geobox of a window, which may leave the grid.
+    """Return the geobox of a window, which may leave the grid.
 
     Example:
         >>> geobox = make_geobox("EPSG:32629", Affine(10, 0, 600000, 0, -10, 4000000), (256, 512))
@@ -69,7 +69,7 @@ def crop_geobox(geobox: GeoBox, window: Window) -> GeoBox:
 
 
 def is_same_grid(one: GeoBox, other: GeoBox) -> bool:
-    """Whether two geoboxes are the same pixels: CRS, shape, and corners to a hundredth of a pixel.
+    """Return whether two geoboxes are the same pixels, to a hundredth of a pixel at their corners.
 
     Example:
         >>> geobox = make_geobox("EPSG:32629", Affine(10, 0, 600000, 0, -10, 4000000), (256, 512))
@@ -85,7 +85,7 @@ def is_same_grid(one: GeoBox, other: GeoBox) -> bool:
 
 
 def describe_geobox(geobox: GeoBox) -> str:
-    """A geobox in a line, for messages.
+    """Describe a geobox in one line, for messages.
 
     Example:
         >>> describe_geobox(make_geobox("EPSG:32629", Affine(10, 0, 6e5, 0, -10, 4e6), (256, 512)))
@@ -102,15 +102,15 @@ def _name(geobox: GeoBox) -> str:
 
 
 def covering_window(source: GeoBox, target: GeoBox, *, margin: int = 0) -> Window | None:
-    """The source's pixels that `target` needs, inside the source, or None where they do not meet.
+    """Return the source's pixels that `target` needs; None if the grids do not meet.
 
     Args:
         source: The grid to read from.
         target: The grid to fill, of the same CRS.
-        margin: How many source pixels more on each side: 0 for nearest neighbour, 2 for cubic.
+        margin: More source pixels on each side: 0 for nearest neighbour, 2 for cubic.
 
     Raises:
-        UsageError: Where the geoboxes differ in CRS, or one of them is rotated.
+        UsageError: The geoboxes differ in CRS, or one of them is rotated.
     """
     require_comparable(source, target)
     to_source = ~source.affine * target.affine

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 
 def nearest_pixels(source: GeoBox, target: GeoBox) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The source's row of each target row and column of each target column, -1 where outside.
+    """Return the source's row of each target row, and column of each target column; -1 if outside.
 
-    A target pixel takes the source pixel that its centre lies in. A centre on an edge between two
+    A target pixel takes the source pixel that holds its centre. A centre on the edge of two pixels
     takes the one of the higher row or column, as GDAL's nearest neighbour does.
 
     Raises:
-        UsageError: Where the geoboxes differ in CRS, or one of them is rotated.
+        UsageError: The geoboxes differ in CRS, or one of them is rotated.
 
     Example:
         >>> from affine import Affine
@@ -55,20 +55,21 @@ def nearest_pixels(source: GeoBox, target: GeoBox) -> tuple[NDArray[np.intp], ND
 
 
 def _nearest_along(scale: float, shift: float, size: int, limit: int) -> NDArray[np.intp]:
-    """The source pixel of each of `size` target pixels, along one axis of `limit` pixels."""
+    """Return the source pixel of each of `size` target pixels, along one axis of `limit` pixels."""
     found = np.floor((np.arange(size) + 0.5) * scale + shift + ON_EDGE)
     return np.where((found >= 0) & (found < limit), found, -1).astype(np.intp)
 
 
 class AxisCut(NamedTuple):
-    """How one side of a chip is filled from one side of a raster.
+    """One side of a chip, filled from one side of a raster.
 
     Attributes:
         start: First row (or column) of the raster that is needed.
         stop: The last one + 1.
-        place: Where in the chip they go.
+        place: Their place in the chip.
         sources: Row of the raster, from `start`, of each row in `place`.
-        repeat: Where `sources` is 0, 0, 1, 1, ... how often each comes; 0 where it is none of that.
+        repeat: How often each number comes if `sources` is 0, 0, 1, 1, ...; 0 if it is not of that
+            form.
     """
 
     start: int
@@ -79,10 +80,10 @@ class AxisCut(NamedTuple):
 
 
 class Axis:
-    """One side of a grid: which row (or column) of a raster each of its rows takes.
+    """One side of a grid, and the row (or column) of a raster that each of its rows takes.
 
     Args:
-        sources: Row of the raster for each row of the grid; -1 where it has none.
+        sources: Row of the raster for each row of the grid; -1 if it has none.
     """
 
     def __init__(self, sources: NDArray[np.intp]) -> None:
@@ -90,7 +91,7 @@ class Axis:
         self._cuts: dict[tuple[int, int], AxisCut | None] = {}
 
     def cut(self, first: int, size: int) -> AxisCut | None:
-        """The cut for rows [first, first + size), which may leave the grid; None for nothing."""
+        """Return the cut of rows [first, first + size), which may leave the grid; None if empty."""
         key = (first, size)
         if key not in self._cuts:
             self._cuts[key] = self._find(first, size)
@@ -113,14 +114,14 @@ class Axis:
 
 
 class ChipCut(NamedTuple):
-    """How a chip is filled from a raster, and where that lies in the raster's blocks.
+    """A chip, filled from a raster, and the place of its pixels in the raster's blocks.
 
     Attributes:
         rows: The cut of its rows.
         cols: The cut of its columns.
-        is_whole: Whether the raster fills the chip to its edges.
-        block: (row, column) of the one block that holds it all; None where several do.
-        part: Where the chip's pixels are in that block.
+        is_whole: True if the raster fills the chip to its edges.
+        block: (row, column) of the one block that holds it all; None if several do.
+        part: The place of the chip's pixels in that block.
     """
 
     rows: AxisCut
@@ -132,19 +133,19 @@ class ChipCut(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class GridMap:
-    """Nearest neighbour from a raster onto a chip grid, both sides of it."""
+    """The pixels of a raster on a chip grid by nearest neighbour, along both axes."""
 
     rows: Axis
     cols: Axis
 
     def _cut_sides(self, chip: Window) -> tuple[AxisCut, AxisCut] | None:
-        """The cuts of a chip's rows and columns; None where it does not meet the raster."""
+        """Return the cuts of a chip's rows and columns; None if it does not meet the raster."""
         rows = self.rows.cut(chip.row, chip.height)
         cols = self.cols.cut(chip.col, chip.width)
         return None if rows is None or cols is None else (rows, cols)
 
     def window(self, chip: Window) -> Window | None:
-        """The raster's pixels that a chip needs; None where they do not meet."""
+        """Return the raster's pixels that a chip needs; None if they do not meet."""
         sides = self._cut_sides(chip)
         if sides is None:
             return None
@@ -152,12 +153,12 @@ class GridMap:
         return Window(rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start)
 
     def fill(self, chip: Window, pixels: NDArray[np.generic], out: NDArray[np.generic]) -> None:
-        """Fill what a raster has of a chip.
+        """Fill the part of a chip that a raster covers.
 
         Args:
             chip: The chip's pixels in the grid; it may leave it.
             pixels: The raster's (band, y, x) of `window(chip)`.
-            out: The chip (band, y, x); what lies beyond the raster is not written.
+            out: The chip (band, y, x); pixels beyond the raster are not written.
         """
         sides = self._cut_sides(chip)
         if sides is not None:
@@ -165,7 +166,7 @@ class GridMap:
                 spread(pixels[band], *sides, out[band])
 
     def cut(self, chip: Window, block_shape: tuple[int, int]) -> ChipCut | None:
-        """How a chip is filled from a raster with such blocks; None where they do not meet."""
+        """Return the cut of a chip from a raster with such blocks; None if they do not meet."""
         sides = self._cut_sides(chip)
         if sides is None:
             return None
@@ -225,9 +226,9 @@ def spread(
 def _widen(
     pixels: NDArray[np.generic], cols: AxisCut, dtype: np.dtype[np.generic]
 ) -> NDArray[np.generic]:
-    """Pixels (y, x) with the columns of a chip of this type.
+    """Return pixels (y, x) with the columns of a chip of this type.
 
-    Where each pixel becomes 2, 4 or 8, this writes them as one larger integer: twice as fast as
+    If each pixel becomes 2, 4 or 8, they are written as one larger integer: twice as fast as
     copying pixel by pixel (measured with 16 bits, 128 to 256 columns).
     """
     if cols.repeat == 1:
@@ -244,7 +245,7 @@ def _widen(
 
 @cache
 def _repeating(size: int, count: int) -> np.unsignedinteger[Any]:
-    """The integer that, multiplied with a number of `size` bytes, gives it `count` times."""
+    """Return the integer that, as a factor, repeats a number of `size` bytes `count` times."""
     factor = sum(1 << 8 * size * number for number in range(count))
     number: np.unsignedinteger[Any] = np.dtype(f"u{size * count}").type(factor)
     return number
@@ -255,10 +256,10 @@ class SeenAlong:
     """The pixels of a raster that chips see along one axis, and how often.
 
     Attributes:
-        position: pixel, rising within each chip, (entry,).
-        weight: Pixels of the chip whose centre lies in it, (entry,).
+        position: The raster's pixel, rising within each chip, (entry,).
+        weight: Number of the chip's pixels whose centres lie in it, (entry,).
         start: First entry of each chip, and the number of entries, (chip + 1,).
-        inside: Pixels of each chip that lie in both bands, (chip,).
+        inside: Number of pixels of each chip that lie in both bands, (chip,).
     """
 
     position: NDArray[np.int64]
@@ -268,7 +269,7 @@ class SeenAlong:
 
     @classmethod
     def of(cls, mapped: NDArray[np.intp], chips: int, chip_size: int) -> SeenAlong:
-        """From the pixel of each pixel of the reference band, -1 where there is none."""
+        """Return those of chips, from the raster's pixel of each grid pixel; -1 if it has none."""
         pixels = min(chips * chip_size, len(mapped))
         chip = np.arange(pixels) // chip_size
         known = mapped[:pixels] >= 0
@@ -280,14 +281,14 @@ class SeenAlong:
         return cls(pairs % width, weight.astype(np.int64), start, inside)
 
     def entries_of(self, chip: int, first: int, stop: int) -> slice:
-        """Entries of a chip with positions in `first` to `stop`."""
+        """Return the entries of a chip with positions in `first` to `stop`."""
         begin, end = self.start[chip], self.start[chip + 1]
         positions = self.position[begin:end]
         low, high = np.searchsorted(positions, (first, stop))
         return slice(begin + low, begin + high)
 
     def chips_in(self, first: int, stop: int) -> range:
-        """The chips that see a pixel in `first` to `stop`, and any between them."""
+        """Return the chips that see a pixel in `first` to `stop`, and any between them."""
         here = np.flatnonzero((self.position >= first) & (self.position < stop))
         if not len(here):
             return range(0)
@@ -295,7 +296,7 @@ class SeenAlong:
         return range(int(low), int(high) + 1)
 
     def reduce(self, sums: NDArray[np.int32], first: int) -> NDArray[np.int64]:
-        """Sums of each column (..., column) as sums of each chip (..., chip).
+        """Add up sums of each column (..., column) to sums of each chip (..., chip).
 
         `sums` begins with column `first`; columns that it lacks count as zero.
         """

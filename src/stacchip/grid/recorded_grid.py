@@ -1,7 +1,7 @@
 """The grid that an item's chips were indexed on, kept with the item.
 
-It is what the item says, unless a file was opened that said otherwise; without it, a reader of the
-index could not know which of the two the chips are squares of.
+It is the grid that the item names, or that of an opened file which said otherwise. Without it, a
+reader of the index could not know from which of the two the chips were cut.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MEMBER: Final = "stacchip:grid"  # a foreign member of the item's GeoJSON (RFC 
 
 @dataclass(frozen=True)
 class RecordedGrid:
-    """What an index keeps of the grid of an item's chips.
+    """The grid of an item's chips, as an index keeps it.
 
     Attributes:
         geobox: CRS, transform and shape of the reference band.
@@ -36,7 +36,7 @@ class RecordedGrid:
 
 
 def record_grid(item: Mapping[str, Any], grid: RecordedGrid) -> dict[str, Any]:
-    """A copy of an item, as a dictionary, that keeps the grid of its chips.
+    """Return a copy of an item, as a dictionary, that keeps the grid of its chips.
 
     Example:
         >>> geobox = GeoBox.from_bbox((0, 0, 2560, 2560), "EPSG:32629", resolution=10)
@@ -55,7 +55,7 @@ def record_grid(item: Mapping[str, Any], grid: RecordedGrid) -> dict[str, Any]:
 
 
 def read_grid(item: Mapping[str, Any]) -> RecordedGrid | None:
-    """The grid that an item keeps, or None.
+    """Return the grid that an item keeps, or None.
 
     Args:
         item: The item as a dictionary, or the extra fields of a `pystac.Item`.

@@ -12,10 +12,10 @@ class Window:
     """A rectangle of whole pixels of a raster.
 
     Attributes:
-        row: The first row, counted from the top; may be negative where a window leaves a raster.
+        row: The first row, counted from the top; negative if the window begins above a raster.
         col: The first column, counted from the left.
-        height: How many rows, at least one.
-        width: How many columns, at least one.
+        height: Number of rows, at least one.
+        width: Number of columns, at least one.
 
     Example:
         >>> window = Window(row=10, col=20, height=256, width=128)
@@ -49,7 +49,7 @@ class Window:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """What cuts this window out of the last two axes of an array.
+        """The slices that cut this window out of the last two axes of an array.
 
         Example:
             >>> import numpy as np
@@ -60,7 +60,7 @@ class Window:
         return slice(self.row, self.row_stop), slice(self.col, self.col_stop)
 
     def intersect(self, other: Window) -> Window | None:
-        """The pixels that both windows have, or None where they share none.
+        """Return the pixels that both windows hold; None if they share none.
 
         Example:
             >>> Window(0, 0, 4, 4).intersect(Window(2, 3, 4, 4))
@@ -74,11 +74,11 @@ class Window:
         return Window(row, col, height, width) if height > 0 and width > 0 else None
 
     def clip(self, shape: tuple[int, int]) -> Window | None:
-        """The part of this window inside a raster of `shape` (height, width), or None."""
+        """Return the part of this window inside a raster of `shape` (height, width), or None."""
         return self.intersect(Window(0, 0, *shape))
 
     def contains(self, other: Window) -> bool:
-        """Whether every pixel of `other` is in this window."""
+        """Return whether this window holds every pixel of `other`."""
         return (
             self.row <= other.row
             and self.col <= other.col
@@ -87,14 +87,14 @@ class Window:
         )
 
     def shift(self, rows: int, cols: int) -> Window:
-        """The window moved by `rows` down and `cols` to the right."""
+        """Return the window moved by `rows` down and `cols` to the right."""
         return Window(self.row + rows, self.col + cols, self.height, self.width)
 
     def require_inside(self, shape: tuple[int, int]) -> Window:
-        """This window, where a raster of `shape` (height, width) has all of it.
+        """Return this window if a raster of `shape` (height, width) holds all of it.
 
         Raises:
-            UsageError: Where a part of it lies outside: pixels are never made up. Clip it first.
+            UsageError: A part of it lies outside. Clip it first: pixels are never invented.
         """
         if not Window(0, 0, *shape).contains(self):
             raise UsageError(

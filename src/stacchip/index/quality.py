@@ -1,8 +1,8 @@
-"""Shares of cloud, nodata and their kin of all chips at once, from a QA band.
+"""Shares of cloud, nodata and other classes of all chips at once, from a QA band.
 
-The QA band is read once, at its own resolution, in parts made of whole blocks; a part is classified
-and counted on the thread that read it, while others decode. Counting is sums along columns in
-8 bits, which numpy does with vector instructions, then sums along the few rows that are left.
+The QA band is read once, at its own resolution, in parts made of whole blocks. A part is classified
+and counted on the thread that read it, while others decode. Counting adds up columns in 8 bits,
+which numpy does with vector instructions, then the few rows that are left.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ __all__ = ["chip_shares", "count_shares"]
 _SMALL_PART: Final = 4 << 20
 _LARGE_PART: Final = 48 << 20
 _UNDER_WAY: Final = 128 << 20
-# They count, and wait for the store and for the decoding threads; more only fight over the GIL.
+# These threads count, and wait for the store and for the decoding threads. With more of them, they
+# only compete for the GIL.
 _MOST_THREADS: Final = core_count() + 1
-# Pixels that are classified in one go: a row of chips of 256 px of 10 m in a band of 20 m. With a
-# quarter of it a scene takes a third longer (calls, and threads that wait for one another).
+# Pixels classified in one call: a row of chips of 256 px of 10 m, in a band of 20 m. With a quarter
+# of it a scene takes a third longer (more calls, and threads that wait for one another).
 _TILE_PIXELS: Final = 1 << 20
 _FALLBACK_BLOCK_ROWS: Final = 512
 
@@ -55,21 +56,21 @@ def chip_shares(
     geobox: GeoBox | None = None,
     nodata: float | None = None,
 ) -> Shares:
-    """Shares of all chips of a grid, from the first band of a QA file.
+    """Return the shares of all chips of a grid, from the first band of a QA file.
 
-    Each pixel of a chip takes the QA pixel in which its centre lies, so resolutions need not divide
-    and grids may be shifted. A share is a number of pixels over all pixels of the chip, fill
-    included; pixels outside the QA band, and those of a padded chip outside the reference band,
-    count as nodata.
+    Each pixel of a chip takes the QA pixel that holds its centre, so resolutions need not divide
+    each other, and grids may be shifted. A share is a number of pixels divided by all pixels of the
+    chip, fill included. Pixels outside the QA band, and those of a padded chip outside the
+    reference band, count as nodata.
 
     Args:
         reader: The QA band, open.
-        source: Says which QA values are cloud, shadow, ... (`classes`), and how to tell
+        source: Names the QA values of cloud, shadow, ... (`classes`), and classifies pixels by them
             (`classify`).
         grid: The chips.
-        geobox: Where the QA band lies, if its file does not say (else the file is believed). With
-            neither, a band of the reference band's shape lies where that does.
-        nodata: The QA band's nodata value where its file has none; else the source's is taken.
+        geobox: The QA band's geobox, if its file has none (else the file's is used). Without either,
+            a band of the reference band's shape is taken to lie on it.
+        nodata: The QA band's nodata value, if its file has none; None takes the source's.
 
     Returns:
         By share name, float32 in 0..1, (grid.y_size, grid.x_size).
@@ -93,7 +94,7 @@ def chip_shares(
     block = reader.header.block_shape if reader.header else (_FALLBACK_BLOCK_ROWS, placed.shape[1])
     parts = [part for part in _cut_parts(reader.shape, block, dtype.itemsize) if seen.needs(part)]
     part_bytes = max((p.height * p.width * dtype.itemsize for p in parts), default=1)
-    # the names are asked of one pixel: where the bands do not meet, no other is read
+    # one made-up pixel gives the names, because no pixel is read if the bands do not meet
     totals = {name: _no_pixels(seen) for name in classify(np.zeros((1, 1), dtype))}
     for counted in _run_bounded(count, parts, at_once=max(2, _UNDER_WAY // part_bytes)):
         for name, number in counted.items():
@@ -102,7 +103,7 @@ def chip_shares(
 
 
 def count_shares(flags: Flags, grid: ChipGrid) -> Shares:
-    """Shares of all chips, from flags of each pixel of the reference band.
+    """Return the shares of all chips, from flags of each pixel of the reference band.
 
     Args:
         flags: By share name, True where a pixel has it, (height, width) of the reference band.
@@ -113,7 +114,7 @@ def count_shares(flags: Flags, grid: ChipGrid) -> Shares:
         a padded chip's pixels outside the reference band count as such.
 
     Raises:
-        UsageError: The flags are not of the reference band's shape.
+        UsageError: The flags do not have the reference band's shape.
 
     Example:
         >>> from odc.geo.geobox import GeoBox
@@ -139,12 +140,12 @@ def count_shares(flags: Flags, grid: ChipGrid) -> Shares:
 
 
 def _as_flags(tile: NDArray[Any]) -> Flags:
-    """Pixels that are flags already."""
+    """Return pixels that are flags already."""
     return {"": tile}
 
 
 def _place(reader: Reader, grid: ChipGrid, geobox: GeoBox | None) -> GeoBox:
-    """Where a QA band lies: as its file says, else as the caller says, else on the grid."""
+    """Return a QA band's geobox: its file's, else the caller's, else the grid's."""
     placed = reader.geobox if reader.geobox is not None else geobox
     if placed is None:
         if tuple(reader.shape) != grid.shape:
@@ -158,14 +159,14 @@ def _place(reader: Reader, grid: ChipGrid, geobox: GeoBox | None) -> GeoBox:
         raise GridMismatch(
             f"The QA band {reader.href} is in {name_crs(str(placed.crs))}, but the chip grid is in "
             f"{grid.crs_name}: "
-            "its pixels say nothing of these chips. Choose a QA asset in the CRS of the grid.",
+            "its pixels do not match these chips. Choose a QA asset in the CRS of the grid.",
             href=reader.href,
         )
     return GeoBox(reader.shape, placed.affine, grid.geobox.crs)
 
 
 def _cut_parts(shape: tuple[int, int], block: tuple[int, int], item_bytes: int) -> Iterator[Window]:
-    """Windows of whole blocks that cover a raster, in bytes between a small and a large part."""
+    """Yield windows of whole blocks that cover a raster, each between a small and a large part."""
     height, width = shape
     block_rows, block_cols = min(block[0], height), min(block[1], width)
     rows = block_rows * max(1, _SMALL_PART // (block_rows * width * item_bytes))
@@ -180,7 +181,7 @@ def _cut_parts(shape: tuple[int, int], block: tuple[int, int], item_bytes: int) 
 def _run_bounded(
     count: Callable[[Window], dict[str, NDArray[np.int64]]], parts: list[Window], *, at_once: int
 ) -> Iterator[dict[str, NDArray[np.int64]]]:
-    """Results of `count` as they come, with at most `at_once` parts in memory."""
+    """Yield results of `count` as they come, with at most `at_once` parts in memory."""
     workers = min(at_once, _MOST_THREADS, max(1, len(parts)))
     waiting = iter(parts)
     with ThreadPoolExecutor(workers, thread_name_prefix="stacchip-quality") as pool:
@@ -216,7 +217,7 @@ def _to_shares(totals: Mapping[str, NDArray[np.int64]], seen: SeenPixels, grid: 
 def _count_part(
     pixels: NDArray[Any], part: Window, classify: Classify, seen: SeenPixels
 ) -> dict[str, NDArray[np.int64]]:
-    """Numbers of pixels of each chip that lie in one part of the QA band, (y, x) by share."""
+    """Return numbers of pixels of each chip in one part of the QA band, (y, x) by share."""
     rows = seen.rows
     touched = rows.chips_in(part.row, part.row_stop)
     sums: dict[str, NDArray[np.int32]] = {}
@@ -239,7 +240,7 @@ def _count_part(
 def _sum_columns(
     pixels: NDArray[Any], rows: NDArray[np.int64], classify: Classify
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """How many of some rows have each share, by column; several times, 255 rows at most each."""
+    """Yield how many of some rows have each share, by column, for at most 255 rows at a time."""
     at_once = min(255, max(1, _TILE_PIXELS // pixels.shape[1]))
     for first in range(0, len(rows), at_once):
         chosen = rows[first : first + at_once]

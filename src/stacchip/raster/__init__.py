@@ -1,9 +1,31 @@
-"""Pixels on Earth: headers, blocks and readers of rasters. It knows nothing of STAC.
+"""Pixels of a file: headers, blocks and readers of rasters. Nothing here knows STAC.
 
 ```python
 reader = open_reader("s3://sentinel-cogs/.../B04.tif", Storage())
 pixels = reader.read(Window(row=0, col=0, height=256, width=256))
 ```
+
+Read the files in this order: `reader` (windows of files), `fetch` (requests for blocks), `cache`
+(blocks that are kept), `blocks` (from bytes to pixels), `codecs` (decompression), `header` and
+`parse` and `tiff` (where the blocks lie), `validity` (which pixels may be used), `resample` and
+`placement` (pixels on the chip grid), and the folder `gdal` (everything that GDAL does).
+
+What happens when a block is missing:
+
+| the block | what happens | in |
+|---|---|---|
+| is sparse (length 0) | its pixels are `Header.fill`; no request is made | `blocks` |
+| lies beyond the end of the file | `CorruptBlock`, before any request | `fetch` |
+| is not where it was (404) | `ObjectNotFound` | `stacchip.storage` |
+| belongs to another version of the file | `AssetChanged` | `stacchip.storage` |
+| cannot be decoded | `CorruptBlock` with file and block | `blocks`, `gdal.file` |
+| is damaged in the cache on disk | it is fetched again | `cache` |
+
+A reader raises the first error and cancels the rest. In a stream with `errors="skip"`, the chips
+that need the block are left out and counted (`stacchip.stream.read.loading`).
+
+To add a codec, add an entry to `CODECS` in `codecs`. The folder imports `stacchip.storage`,
+`stacchip.grid`, `stacchip.runtime` and `stacchip.errors`.
 """
 
 from stacchip.grid.window import Window

@@ -1,7 +1,7 @@
-"""Blocks: the parts that a TIFF is cut into, and how each becomes pixels.
+"""Blocks: the parts into which a TIFF is cut, and their way to pixels.
 
-`blocks_of` says which blocks a window touches, `decode_block` makes pixels of one, `paste_block`
-puts them where a reader wants them. They know no network: `fetch` brings the bytes.
+`blocks_of` finds the blocks that a window touches, `decode_block` makes pixels of one, and
+`paste_block` copies them to where a reader wants them. `fetch` reads their bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Block(NamedTuple):
     """One block of an image: a tile or a strip, of one plane.
 
     Attributes:
-        plane: The band it holds where `Header.is_planar`, else 0 for all bands.
+        plane: The band it holds if `Header.is_planar`, else 0 for all bands.
         row: Its row in the grid of blocks.
         col: Its column in the grid of blocks.
     """
@@ -42,7 +42,7 @@ class Block(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Where pixels are wanted.
+    """An array that wants pixels.
 
     Attributes:
         window: The pixels of the image that `out` holds.
@@ -56,20 +56,20 @@ class Target(NamedTuple):
 
 
 def block_number(header: Header, block: Block) -> int:
-    """Where this block stands in `Header.block_offsets` and `Header.block_lengths`."""
+    """Return the place of a block in `Header.block_offsets` and `Header.block_lengths`."""
     down, across = header.grid
     return (block.plane * down + block.row) * across + block.col
 
 
 def block_window(header: Header, block: Block) -> Window:
-    """The image's pixels that this block holds; at an edge fewer than `Header.block_shape`."""
+    """Return the image's pixels that a block holds; at an edge fewer than `Header.block_shape`."""
     height, width = header.block_shape
     row, col = block.row * height, block.col * width
     return Window(row, col, min(height, header.shape[0] - row), min(width, header.shape[1] - col))
 
 
 def blocks_of(header: Header, window: Window, bands: Sequence[int]) -> list[Block]:
-    """The blocks that hold the pixels of `window` in `bands`, in the order of the file's table."""
+    """Return the blocks that hold `window` in `bands`, in the order of the file's table."""
     height, width = header.block_shape
     planes = sorted(set(bands)) if header.is_planar else [0]
     return [
@@ -81,16 +81,16 @@ def blocks_of(header: Header, window: Window, bands: Sequence[int]) -> list[Bloc
 
 
 def decode_block(header: Header, block: Block, data: Any, *, href: str = "") -> NDArray[Any]:
-    """The pixels of one block as an array (band, y, x) of `Header.dtype`, owned by the caller.
+    """Decode one block to an array (band, y, x) of `Header.dtype`, owned by the caller.
 
     Args:
         header: The image's header.
-        block: Which block.
+        block: The block.
         data: Its bytes in the file; empty for a sparse block.
-        href: The file, for the error.
+        href: The file, for error messages.
 
     Raises:
-        CorruptBlock: Where the bytes are broken.
+        CorruptBlock: The bytes are broken.
     """
     window = block_window(header, block)
     out = np.empty((header.samples, *window.shape), header.numpy_dtype)
@@ -102,26 +102,26 @@ def decode_block(header: Header, block: Block, data: Any, *, href: str = "") -> 
 def decode_kept(
     header: Header, block: Block, data: Any, memory: Memory, *, href: str = ""
 ) -> NDArray[Any]:
-    """The pixels of one block as an array (band, y, x) that may be a view of `memory`.
+    """Decode one block to an array (band, y, x) that may be a view of `memory`.
 
-    Nothing is copied where the codec's output is the array: one pass over the pixels less than
-    `decode_block`, and no fresh memory where the caller uses it again.
+    Nothing is copied if the codec's output is the array: that is one pass over the pixels less than
+    `decode_block`, and no fresh memory if the caller uses `memory` again.
 
     Args:
         header: The image's header.
-        block: Which block.
+        block: The block.
         data: Its bytes in the file; empty for a sparse block.
-        memory: Where to decode into; the caller's until the array is done with.
-        href: The file, for the error.
+        memory: Memory to decode into. The caller must not use it while it uses the array.
+        href: The file, for error messages.
 
     Raises:
-        CorruptBlock: Where the bytes are broken.
+        CorruptBlock: The bytes are broken.
     """
     window = block_window(header, block)
     rows = (0, window.height)
     pixels = _decode_named(header, block, data, rows, href=href, memory=memory)
     pixels = pixels[:, :, : window.width]
-    # what is not compressed is a view of `data`, which is not ours to keep
+    # pixels that are not compressed are a view of `data`, which is not ours to keep
     is_borrowed = header.compression == "none"
     return pixels.astype(header.numpy_dtype, copy=is_borrowed)
 
@@ -134,17 +134,17 @@ def decode_into(
     *,
     href: str = "",
 ) -> None:
-    """Decode one block and put its pixels into each target, with no array between.
+    """Decode one block and copy its pixels into each target, without an array in between.
 
     Args:
         header: The image's header.
-        block: Which block.
+        block: The block.
         data: Its bytes in the file; empty for a sparse block.
-        targets: Where its pixels are wanted; each meets the block.
-        href: The file, for the error.
+        targets: The arrays that want its pixels; each meets the block.
+        href: The file, for error messages.
 
     Raises:
-        CorruptBlock: Where the bytes are broken; no target is written.
+        CorruptBlock: The bytes are broken; no target is written.
     """
     inside = block_window(header, block)
     parts = [part for target in targets if (part := inside.intersect(target.window)) is not None]
@@ -165,7 +165,7 @@ def _decode_named(
     href: str,
     memory: Memory,
 ) -> NDArray[Any]:
-    """What `_decode_rows` gives; where that fails, an error that names the block."""
+    """Call `_decode_rows`; if it fails, raise an error that names the block."""
     try:
         return _decode_rows(header, block, data, rows, memory)
     except BrokenStreamError as error:
@@ -186,14 +186,14 @@ def paste_block(
     *,
     first_row: int | None = None,
 ) -> None:
-    """Copy the pixels of one block that are wanted to their place.
+    """Copy the wanted pixels of one block to their place.
 
     Args:
         header: The image's header.
-        block: Which block.
+        block: The block.
         pixels: Its pixels (band, y, x), whole, or from the image's row `first_row` on.
-        target: Where pixels are wanted; nothing is written where it does not meet the block.
-        first_row: The image's row that `pixels` begin with.
+        target: The array that wants pixels; it is left alone if it does not meet the block.
+        first_row: The image's row with which `pixels` begin.
     """
     inside = block_window(header, block)
     part = inside.intersect(target.window)
@@ -214,17 +214,17 @@ def paste_block(
 def _decode_rows(
     header: Header, block: Block, data: Any, wanted: tuple[int, int], memory: Memory
 ) -> NDArray[Any]:
-    """The rows `wanted` (first, last + 1) of a block as (band, y, x), of the file's byte order.
+    """Return the rows `wanted` (first, last + 1) of a block as (band, y, x), in file byte order.
 
-    The predictor is undone in these alone. A stream is always decoded whole, so that its checksum
-    is checked.
+    The predictor is undone in these rows alone. A stream is always decoded whole, so that its
+    checksum is checked.
     """
     top, stop = wanted
     width = header.block_shape[1]
     if not header.block_lengths[block_number(header, block)]:
         fill = np.asarray(header.fill, header.numpy_dtype)
         return np.broadcast_to(fill, (header.samples, stop - top, width))
-    # a tile is whole at the image's edge; the last strip is as long as the image leaves it
+    # a tile is whole at the image's edge; the last strip ends with the image
     height = header.block_shape[0]
     rows = height if header.is_tiled else min(height, header.shape[0] - block.row * height)
     if header.codec_tags:

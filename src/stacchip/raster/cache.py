@@ -1,8 +1,8 @@
 """Caches of blocks: decoded ones in memory, encoded ones on a local disk.
 
 Both are keyed by file, version and place: a file that was written anew has other blocks. The
-version is that of the header at hand, so that a hit asks no store; `DiskCache(revalidate=True)`
-asks whether the file is still that version.
+version is that of the header in use, so that a hit needs no request;
+`DiskCache(revalidate=True)` checks that the file still has that version.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["BlockCache", "Caches", "DiskCache"]
 
 _log = logging.getLogger(__name__)
-# where a block would not fit, those used longest ago go until this share of the limit is left: to
-# look at the whole folder for each block would cost more than fetching it
+# if a block would not fit, those used longest ago go until this share of the limit is left: looking
+# at the whole folder for each block would cost more than fetching it
 _SHARE_AFTER_LOOK = 0.8
 _CHECKSUM_BYTES = 4
 _LEDGER = "kept-bytes"
@@ -45,23 +45,23 @@ _LEDGER_BYTES = 20
 
 
 def block_key(href: str, header: Header, block: Block) -> tuple[Any, ...]:
-    """What tells a block from all others: its file, the file's version, its place in it."""
+    """Return the key of a block: its file, the file's version, and its place in the file."""
     number = block_number(header, block)
     identity = header.identity
     version = (identity.size_bytes, identity.etag, identity.last_modified)
     place = (int(header.block_offsets[number]), int(header.block_lengths[number]))
-    # sparse blocks of an image and of its mask have one place, and not the same pixels
+    # sparse blocks of an image and of its mask share a place, but not their pixels
     form = (header.samples, header.dtype, header.fill)
     return (unsign(href), *version, *place, *block, *form)
 
 
 class BlockCache:
-    """Decoded blocks in memory, those used last; shared by the threads of a process.
+    """Decoded blocks in memory, shared by the threads of a process; the last used are kept.
 
     A copy in another process starts empty.
 
     Args:
-        limit_bytes: How much all pixels may take.
+        limit_bytes: The most bytes that all pixels may take.
 
     Example:
         >>> import numpy as np
@@ -81,16 +81,16 @@ class BlockCache:
 
     @property
     def held_bytes(self) -> int:
-        """What all pixels take."""
+        """Bytes of all pixels."""
         return self._kept.get().held_bytes
 
     @property
     def hits(self) -> int:
-        """How often a block was here."""
+        """Number of blocks that were found here."""
         return self._kept.get().hits
 
     def get(self, key: tuple[Any, ...]) -> NDArray[Any] | None:
-        """The pixels (band, y, x) of a block, not to be written to; None where it is not here."""
+        """Return the pixels (band, y, x) of a block, for reading only; None if not here."""
         kept = self._kept.get()
         with kept.lock:
             pixels = kept.blocks.get(key)
@@ -100,7 +100,7 @@ class BlockCache:
             return pixels
 
     def put(self, key: tuple[Any, ...], pixels: NDArray[Any]) -> None:
-        """Keep the pixels of a block, and forget those used longest ago."""
+        """Keep the pixels of a block, and drop those used longest ago."""
         if pixels.nbytes > self.limit_bytes:
             return
         kept = self._kept.get()
@@ -113,7 +113,7 @@ class BlockCache:
 
 
 class _Kept:
-    """What a `BlockCache` holds in one process."""
+    """The blocks that a `BlockCache` holds in one process."""
 
     def __init__(self) -> None:
         self.blocks: OrderedDict[tuple[Any, ...], NDArray[Any]] = OrderedDict()
@@ -123,17 +123,17 @@ class _Kept:
 
 
 class DiskCache:
-    """Encoded blocks in a local folder, those used last; shared by processes.
+    """Encoded blocks in a local folder, shared by processes; the last used are kept.
 
-    A block is a file that appears whole, with a checksum: one that was damaged is fetched again.
-    The limit holds at any moment for all processes together: room for a block is made before it is
-    written, and counted in a file that they lock. Where nothing can be written (a full disk, a
-    folder that may not be made), blocks are not kept, and a warning in the log says so once.
+    A block is a file that appears whole, with a checksum; a damaged one is fetched again. The limit
+    holds at any moment for all processes together: room for a block is made before it is written,
+    and counted in a file that they lock. If nothing can be written (a full disk, a folder that
+    cannot be made), blocks are not kept, and the log warns once.
 
     Args:
-        folder: A folder of its own; it is made.
-        limit_bytes: How much all files may take.
-        revalidate: Ask once for each file and process whether it is still the same version.
+        folder: A folder for this cache alone; it is created.
+        limit_bytes: The most bytes that all files may take.
+        revalidate: Check once for each file and process that it is still the same version.
     """
 
     def __init__(
@@ -150,11 +150,11 @@ class DiskCache:
         return _make_disk_cache, (self.folder, self.limit_bytes, self.revalidate)
 
     def has(self, key: tuple[Any, ...]) -> bool:
-        """Whether a block is here, at this moment."""
+        """Return whether a block is here at this moment."""
         return self._path(key).exists()
 
     def get(self, key: tuple[Any, ...]) -> bytes | None:
-        """The bytes of a block; None where they are not here."""
+        """Return the bytes of a block; None if they are not here."""
         path = self._path(key)
         try:
             told = path.read_bytes()
@@ -184,14 +184,15 @@ class DiskCache:
                 _log.warning("blocks are not kept in %s: %s", self.folder, error)
 
     def _reserve(self, size: int) -> bool:
-        """Make sure that a block fits; not where it is larger than what is ever left for it."""
+        """Make room for a block; return False if it is larger than the room that is ever made."""
         limit = self.limit_bytes - _LEDGER_BYTES
         if size > limit * _SHARE_AFTER_LOOK:
             return False
         with locked_file(self.folder / _LEDGER) as ledger:
             told = ledger.read()
             kept = int(told) if told.isdigit() and self._has_looked else limit
-            if kept + size > limit:  # or what a killed process, or a larger limit, left behind
+            # also if a killed process, or a larger limit, left files behind
+            if kept + size > limit:
                 kept = self._make_room(limit, size)
                 self._has_looked = True
             ledger.seek(0)
@@ -199,11 +200,11 @@ class DiskCache:
         return True
 
     def require_current(self, storage: Storage, href: str, header: Header) -> None:
-        """With `revalidate`, ask whether a file is still the version of its header.
+        """With `revalidate`, check that a file is still the version of its header.
 
         Raises:
-            AssetChanged: It is not.
-            StorageError: It cannot be asked.
+            AssetChanged: It is another version.
+            StorageError: The store cannot be asked.
         """
         key = (unsign(href), header.identity)
         if not self.revalidate or key in self._validated:
@@ -218,7 +219,7 @@ class DiskCache:
         return self.folder / name[:2] / name[2:]
 
     def _make_room(self, limit: int, size: int) -> int:
-        """Remove blocks that were used longest ago, where `size` bytes do not fit; what is left."""
+        """Remove blocks used longest ago if `size` bytes do not fit; return the bytes left."""
         files = sorted(self._files())
         total = sum(size for _, size, _ in files)
         if total + size <= limit:
@@ -232,7 +233,7 @@ class DiskCache:
         return total
 
     def _files(self) -> Iterator[tuple[int, int, str]]:
-        """(time of use, size, path) of each file."""
+        """Yield (time of use, size, path) of each file."""
         for group in os.scandir(self.folder):
             if group.is_dir():
                 for file in os.scandir(group.path):
@@ -251,7 +252,7 @@ def _checksum(data: Any) -> bytes:
 
 @dataclass(frozen=True)
 class Caches:
-    """What a reader keeps of the blocks that it read.
+    """The caches of a reader's blocks.
 
     Attributes:
         decoded: Their pixels, in memory.

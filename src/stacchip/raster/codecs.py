@@ -1,8 +1,8 @@
 """Decoding a block's bytes into samples: the one home of imagecodecs.
 
 All functions of imagecodecs used here release the GIL (measured: two threads do twice the work of
-one), and write into memory that the thread keeps, since fresh memory for each block costs as much
-as its predictor.
+one). They write into memory that the thread keeps, because fresh memory for each block costs as
+much as undoing its predictor.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from stacchip.raster.tiff import ByteOrder
 
-# (SampleFormat, bits) -> numpy's name of a stored sample, where it fills whole bytes; 4 is
+# (SampleFormat, bits) -> numpy's name of a stored sample, if it fills whole bytes; 4 is
 # "undefined", which GDAL reads as unsigned. Complex integers are pairs: see `unpack`
 _WHOLE: Final = {
     (1, 8): "u1", (1, 16): "u2", (1, 32): "u4", (1, 64): "u8",
@@ -41,7 +41,7 @@ _ROWS_AT_ONCE: Final = 64
 
 
 class BrokenStreamError(ValueError):
-    """A block's bytes are not what their codec writes; the message says in what way."""
+    """A block's bytes are not valid for their codec; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Codec:
         name: What `Header.compression` calls it.
         tags: Its numbers in TIFF's tag Compression.
         most_per_byte: How many decoded bytes one encoded byte can stand for, at most: a header that
-            asks for more lies, and no memory is taken for it.
+            claims more is wrong, and no memory is allocated for it.
         decode: Decodes data into the memory given, and returns the part of it that was filled; None
             if blocks are stored as they are.
         encode: Encodes bytes, for measuring how fast this machine decodes.
@@ -121,20 +121,20 @@ def name_codec(tag: int) -> str:
 
 
 class Memory(Protocol):
-    """Where decoded bytes go."""
+    """Memory that decoded bytes are written to."""
 
     def take(self, size: int) -> memoryview:
-        """Writable memory of `size` bytes."""
+        """Return writable memory of `size` bytes."""
 
 
 class Scratch(threading.local):
-    """Memory that each thread keeps and decodes into, again and again."""
+    """Memory that each thread keeps, and uses again for each block."""
 
     def __init__(self) -> None:
         self._kept = bytearray(0)
 
     def take(self, size: int) -> memoryview:
-        """Writable memory of `size` bytes, this thread's until it asks again."""
+        """Return writable memory of `size` bytes, this thread's until its next call."""
         if size > _KEPT_BYTES:
             return memoryview(bytearray(size))
         if len(self._kept) < size:
@@ -143,7 +143,7 @@ class Scratch(threading.local):
 
 
 def is_known_sample(bits: int, sample_format: int) -> bool:
-    """Whether `unpack` knows samples of this many bits in this SampleFormat."""
+    """Return whether `unpack` can read samples of this many bits in this SampleFormat."""
     return (sample_format, bits) in _WHOLE or (sample_format in _UNSIGNED and 1 <= bits < 32)
 
 
@@ -155,17 +155,17 @@ def decompress(
     *,
     fill_order: int = 1,
 ) -> memoryview:
-    """The `size` bytes that a block's bytes stand for.
+    """Decode a block's bytes to `size` bytes.
 
     Args:
         compression: The name of one of `CODECS`.
         data: The bytes of the block in the file.
-        size: How many bytes a sound block gives.
-        scratch: Where to decode into; what comes back may be its memory.
-        fill_order: 2 where the bits of each byte of `data` are reversed (TIFF 6.0 FillOrder).
+        size: Number of bytes that a sound block holds.
+        scratch: Gives memory to decode into; the result may be a view of it.
+        fill_order: 2 if the bits of each byte of `data` are reversed (TIFF 6.0 FillOrder).
 
     Raises:
-        BrokenStreamError: Where the stream is broken, its checksum is wrong, or it ends too soon.
+        BrokenStreamError: The stream is broken, its checksum is wrong, or it ends too soon.
     """
     codec = CODECS[compression]
     if size > codec.most_per_byte * len(data):
@@ -179,7 +179,7 @@ def decompress(
         try:
             decoded = decode(data, scratch.take(size))
         except RuntimeError:  # imagecodecs' errors derive from it
-            # some writers put a whole strip where the image ends within it
+            # some writers store a whole strip even if the image ends within it
             decoded = decode(data, scratch.take(2 * size + _SURPLUS_BYTES))
     except (RuntimeError, ValueError) as error:
         raise BrokenStreamError(str(error)) from error
@@ -189,7 +189,7 @@ def decompress(
 
 
 def checksum(data: Any) -> int:
-    """CRC-32 of some bytes, as `zlib.crc32` has it; 20 us for a megabyte."""
+    """Return the CRC-32 of some bytes, equal to that of `zlib.crc32`; 20 us for a megabyte."""
     return int(imagecodecs.deflate_crc32(data))
 
 
@@ -202,13 +202,13 @@ def unpack(
     byteorder: ByteOrder,
     predictor: int,
 ) -> NDArray[Any]:
-    """The samples of decoded bytes, as an array of `shape` (row, column, sample).
+    """Return the samples of decoded bytes, as an array of `shape` (row, column, sample).
 
-    Predictors are undone in place. The array may be in the file's byte order: assigning it to a
-    native one swaps.
+    Predictors are undone in place. The array may be in the file's byte order; assigning it to a
+    native array swaps its bytes.
 
     Args:
-        raw: Whole rows of decoded bytes; written to where a predictor is undone.
+        raw: Whole rows of decoded bytes; overwritten if a predictor is undone.
         shape: (rows, columns, samples of one pixel).
         bits: Bits of a sample.
         sample_format: TIFF's SampleFormat.
@@ -238,14 +238,14 @@ def unpack(
 def _undo_differences(
     raw: memoryview, shape: tuple[int, int, int], bits: int, byteorder: ByteOrder
 ) -> NDArray[Any]:
-    """Predictor 2: each sample is the sum of its row up to it, modulo 2 to the power of `bits`."""
+    """Undo predictor 2: a sample is the sum of its row up to it, modulo 2 to the power `bits`."""
     dtype = np.dtype(f"u{bits // 8}").newbyteorder(byteorder)
     samples = np.frombuffer(raw, dtype).reshape(shape)
     return np.asarray(imagecodecs.delta_decode(samples, axis=1, out=samples))
 
 
 def _undo_split(raw: memoryview, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Predictor 3: a row holds the first bytes of its floats, then the second, as differences.
+    """Undo predictor 3: a row holds the first bytes of its floats, then the second, as differences.
 
     Adobe's Technical Note 3 of 2005. The most significant byte comes first in files of either byte
     order. Three times as fast as `imagecodecs.floatpred_decode` (measured at 4 bytes), a few rows
@@ -268,12 +268,12 @@ def _undo_split(raw: memoryview, shape: tuple[int, int, int], dtype: np.dtype[An
 def _unpack_bits(
     raw: memoryview, shape: tuple[int, int, int], bits: int, byteorder: ByteOrder
 ) -> NDArray[Any]:
-    """Samples that lie bit after bit, most significant first; each row begins on a whole byte."""
+    """Unpack samples stored bit after bit, most significant first; rows begin on whole bytes."""
     rows = np.frombuffer(raw, np.uint8).reshape(shape[0], -1)
     if bits == 1:
         return np.unpackbits(rows, axis=1, count=shape[1] * shape[2]).reshape(shape)
     if bits == 24 and byteorder == ">":
-        rows = rows.reshape(-1, 3)[:, ::-1]  # libtiff swaps these, and these alone
+        rows = rows.reshape(-1, 3)[:, ::-1]  # libtiff swaps the bytes of these alone
     name = "u1" if bits < 8 else "u2" if bits < 16 else "u4"
     samples = imagecodecs.packints_decode(rows.tobytes(), name, bits, runlen=shape[1] * shape[2])
     return np.asarray(samples).reshape(shape)

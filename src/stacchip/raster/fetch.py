@@ -1,4 +1,4 @@
-"""Fetching blocks: all at once, each handed on as soon as its bytes are there."""
+"""Fetching blocks: all at once, each decoded as soon as its bytes arrive."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     OnError = Callable[[Sequence["BlockAddress"], Exception], None]
 
-# Blocks in a row come in one request; more than this comes in several, so that decoding begins
-# before all of it is there.
+# Blocks in a row come in one request. More bytes than this come in several, so that decoding begins
+# before all of them have arrived.
 _LARGEST_JOIN: Final = 4 << 20
 # Between the blocks of a COG lie 8 bytes (leader and trailer); any gap this short is fetched too.
 _LARGEST_GAP: Final = 16 << 10
@@ -37,14 +37,14 @@ NO_CACHES: Final = Caches()
 
 @dataclass(frozen=True, slots=True)
 class BlockAddress:
-    """One block of one file: what `start_fetching` fetches.
+    """One block of one file, for `start_fetching`.
 
     Attributes:
-        storage: Where the file's bytes come from.
+        storage: Reads the file's bytes.
         href: The file.
         header: Its header.
-        block: Which block.
-        caches: Where blocks of the file are kept.
+        block: The block.
+        caches: Keep blocks of the file.
     """
 
     storage: Storage
@@ -55,25 +55,25 @@ class BlockAddress:
 
     @property
     def on_disk(self) -> DiskCache | None:
-        """Where the block's bytes are kept; nowhere, where the file is local."""
+        """The cache of the block's bytes; None if there is none, or if the file is local."""
         disk = self.caches.encoded
         return None if disk is None or local_path(self.href) else disk
 
 
 class Fetching:
-    """Blocks on their way: counts what is left, and keeps the first error.
+    """A fetch of blocks under way: counts what is left, and keeps the first error.
 
     Args:
-        on_failure: Is told what ended it all, where nobody waits.
+        on_failure: Called with the error that ended the fetch, for callers that never `wait`.
 
     Attributes:
-        cancelled: Whether what has not begun is left out.
+        cancelled: True if tasks that have not begun are left out.
     """
 
     def __init__(self, on_failure: Callable[[BaseException], None] | None = None) -> None:
         self.cancelled = False
         self._on_failure = on_failure
-        self._left = 1  # one for who submits, until `finish`
+        self._left = 1  # one for the caller, who may submit more until `finish`
         self._error: BaseException | None = None
         self._lock = threading.Lock()
         self._done = threading.Event()
@@ -105,7 +105,7 @@ class Fetching:
             try:
                 if not self.cancelled:
                     task()
-            except BaseException as error:  # noqa: BLE001 - handed to who waits
+            except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
                 self._fail(error)
             finally:
                 self._finish()
@@ -116,21 +116,21 @@ class Fetching:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to wait for."""
+        """True if nothing is left to wait for."""
         return self._done.is_set()
 
     def finish(self) -> None:
-        """Say that no more tasks will come."""
+        """Declare that no more tasks will come."""
         self._finish()
 
     def cancel(self) -> None:
-        """Leave out what has not begun; what has begun ends by itself."""
+        """Leave out tasks that have not begun; the others end by themselves."""
         self.cancelled = True
 
     def wait(self) -> None:
         """Wait for all blocks, and raise the first error.
 
-        Interrupted (Ctrl-C), it cancels what has not begun.
+        If interrupted (Ctrl-C), it cancels tasks that have not begun.
         """
         try:
             self._done.wait()
@@ -169,7 +169,7 @@ def start_fetching(
     fetching = Fetching(on_failure)
     missing = []
     for address in addresses:
-        if is_kept(address):  # asked once: another process may keep it in the next moment
+        if is_kept(address):  # checked once: another process may add it a moment later
             fetching.run(partial(_fetch_kept, address, handle, fetching, on_error))
         else:
             missing.append(address)
@@ -182,7 +182,7 @@ def start_fetching(
 
 
 def is_kept(address: BlockAddress) -> bool:
-    """Whether the block's bytes are in the cache on disk, at this moment."""
+    """Return whether the block's bytes are in the cache on disk at this moment."""
     disk = address.on_disk
     return disk is not None and disk.has(block_key(address.href, address.header, address.block))
 
@@ -202,10 +202,10 @@ class BlockRequest:
 def plan_requests(
     addresses: Sequence[BlockAddress], *, on_error: OnError | None = None
 ) -> list[BlockRequest]:
-    """The requests for these blocks: near ones of one file joined, sparse ones of length 0.
+    """Plan the requests for these blocks: near ones of one file joined, sparse ones of length 0.
 
     Raises:
-        CorruptBlock: A block is said to lie outside its file, and there is no `on_error` to tell.
+        CorruptBlock: A block is said to lie outside its file, and there is no `on_error`.
     """
     files: dict[tuple[int, str], list[tuple[BlockAddress, tuple[int, int]]]] = {}
     for address in addresses:
@@ -235,7 +235,7 @@ def plan_requests(
 
 
 def _range_of(address: BlockAddress) -> tuple[int, int]:
-    """(start, length) of a block in its file."""
+    """Return (start, length) of a block in its file."""
     header = address.header
     number = block_number(header, address.block)
     start, length = int(header.block_offsets[number]), int(header.block_lengths[number])
@@ -244,7 +244,7 @@ def _range_of(address: BlockAddress) -> tuple[int, int]:
         where, href = tuple(address.block), redact(address.href)
         raise CorruptBlock(
             f"Block {where} (band, row, column) of {href} is said to lie at bytes {start} to "
-            f"{start + length}, and the file has {size}: it is cut off. Fetch it again.",
+            f"{start + length}, but the file has {size}: it is cut off. Fetch it again.",
             href=href,
             block=where,
         )
@@ -257,7 +257,7 @@ def _fetch_kept(
     fetching: Fetching,
     on_error: OnError | None,
 ) -> None:
-    """Take a block from the disk, or fetch it where it is no longer there."""
+    """Read a block from the cache on disk, or fetch it if it is no longer there."""
     disk, data = address.on_disk, None
     if disk is not None:
         try:
@@ -277,7 +277,7 @@ def _fetch_kept(
 
 
 def _keep(request: BlockRequest, data: memoryview) -> None:
-    """Put what was fetched into the caches on disk."""
+    """Put fetched blocks into the caches on disk."""
     for address, first, stop in request.members:
         disk = address.on_disk
         if disk is not None and stop > first:
@@ -290,7 +290,7 @@ def _fetch(
     fetching: Fetching,
     on_error: OnError | None,
 ) -> None:
-    """Fetch one request, and hand what it brings to decoding threads."""
+    """Fetch one request, and hand its blocks to decoding threads."""
     try:
         data = memoryview(_read(request))
     except Exception as error:
@@ -330,7 +330,7 @@ def _read(request: BlockRequest) -> Any:
 
 
 def _tasks(request: BlockRequest) -> list[list[tuple[BlockAddress, int, int]]]:
-    """The blocks of one request in groups that are worth a task of their own."""
+    """Group the blocks of one request, so that each group is worth a task of its own."""
     header = request.header
     size = max(1, _TASK_BYTES // (header.row_bytes * header.block_shape[0]))
     members = request.members

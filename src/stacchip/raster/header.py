@@ -1,7 +1,8 @@
-"""Headers: what a TIFF says of its full-resolution image, kept so that no read asks again.
+"""Headers: the facts of a TIFF's full-resolution image, parsed once and kept.
 
-With a header at hand, a read asks the store for nothing but blocks. `to_record` gives it as flat
-values for an index.
+With a header, a read requests nothing but blocks. `Header.to_record` writes it as flat values for
+an index. The table of blocks is packed into bytes, because list columns take three times the space:
+1,108 B against 393 B for a header of 121 blocks (Parquet with zstd, 2,000 headers).
 """
 
 from __future__ import annotations
@@ -44,31 +45,31 @@ class Header:
     Attributes:
         identity: Size and ETag of the file it was read from.
         shape: (height, width).
-        count: How many bands.
-        dtype: numpy's name of what a read gives, in native byte order, as rasterio says it.
+        count: Number of bands.
+        dtype: numpy's name of the pixels' type, in native byte order, as rasterio has it.
         nodata: The value that stands for no data, typed to the band, or None.
-        fill: What GDAL gives for a sparse block's pixels.
+        fill: The value that GDAL reads from a sparse block.
         block_shape: (height, width) of a block. A large uncompressed strip counts as several.
-        is_planar: Whether each band has blocks of its own (else a block holds all bands).
-        is_tiled: Whether blocks are tiles, which are whole also at the image's edges.
-        compression: "none", "lzw", "deflate", "zstd", or another name where it is unsupported.
+        is_planar: True if each band has blocks of its own (else a block holds all bands).
+        is_tiled: True if blocks are tiles, which are whole even at the image's edges.
+        compression: "none", "lzw", "deflate", "zstd", or another name if it is unsupported.
         predictor: 1 none, 2 horizontal differences, 3 floating point.
         bits: Bits of one stored sample.
         sample_format: TIFF's SampleFormat: 1 unsigned, 2 signed, 3 float, 5 and 6 complex.
         byteorder: "<" or ">".
-        fill_order: 1, or 2 where the bits of each byte are reversed.
-        block_offsets: Where each block begins, uint64, [plane, row, column] flattened.
+        fill_order: 1, or 2 if the bits of each byte are reversed.
+        block_offsets: First byte of each block, uint64, [plane, row, column] flattened.
         block_lengths: Each block's length in bytes, uint64; 0 for a sparse block.
         crs: "EPSG:code" or WKT, or None.
-        transform: Pixel (column, row) to coordinates, or None where the file has none.
-        scales: Factor of each band, where one is not 1.
-        shifts: Offset of each band, where one is not 0.
-        alpha: The band (from 0) that says where pixels are opaque, or None.
-        validity: What tells valid pixels, by GDAL's precedence: "mask", "nodata", "alpha", "all".
+        transform: Pixel (column, row) to coordinates, or None if the file has none.
+        scales: Factor of each band, if one is not 1.
+        shifts: Offset of each band, if one is not 0.
+        alpha: The band (from 0) that says which pixels are opaque, or None.
+        validity: The mark of valid pixels, by GDAL's precedence: "mask", "nodata", "alpha", "all".
         mask: The header of the internal mask, or None.
-        why_unsupported: Why only GDAL can read it, or None.
-        codec_tags: What GDAL must know to decode its blocks one by one; empty where the fast path
-            decodes them, or where GDAL must read the whole file.
+        why_unsupported: The reason why only GDAL can read it, or None.
+        codec_tags: The tags by which GDAL decodes its blocks one by one; empty if the fast path
+            decodes them, or if GDAL must read the whole file.
     """
 
     identity: Identity
@@ -100,7 +101,7 @@ class Header:
 
     @cached_property
     def geobox(self) -> GeoBox | None:
-        """CRS, transform and shape, or None where the file lacks a CRS or a transform."""
+        """CRS, transform and shape, or None if the file lacks a CRS or a transform."""
         from stacchip.grid.geobox import make_geobox  # a worker may not need it
 
         if self.crs is None or self.transform is None:
@@ -109,7 +110,7 @@ class Header:
 
     @cached_property
     def grid(self) -> tuple[int, int]:
-        """How many blocks lie (down, across) one plane."""
+        """Number of blocks (down, across) of one plane."""
         return (
             -(-self.shape[0] // self.block_shape[0]),
             -(-self.shape[1] // self.block_shape[1]),
@@ -117,36 +118,36 @@ class Header:
 
     @property
     def planes(self) -> int:
-        """How many planes of blocks there are."""
+        """Number of planes of blocks."""
         return self.count if self.is_planar else 1
 
     @property
     def samples(self) -> int:
-        """How many bands one block holds."""
+        """Number of bands in one block."""
         return 1 if self.is_planar else self.count
 
     @cached_property
     def row_bytes(self) -> int:
-        """Bytes of one decoded row of a block: rows begin on whole bytes."""
+        """Bytes of one decoded row of a block; rows begin on whole bytes."""
         width = self.block_shape[1]
         return (width * self.samples * self.bits + 7) // 8
 
     @cached_property
     def numpy_dtype(self) -> np.dtype[Any]:
-        """What a read gives."""
+        """Type of the pixels that a read returns."""
         return np.dtype(self.dtype)
 
     def moved(self) -> Header:
-        """The header of a copy of the file at another place: only its size identifies it there."""
+        """Return the header for a copy of the file elsewhere, where only its size identifies it."""
         identity = Identity(self.identity.size_bytes)
         mask = None if self.mask is None else self.mask.moved()
         return replace(self, identity=identity, mask=mask)
 
     def to_record(self) -> dict[str, Any]:
-        """The header as flat values, of the types in `RECORD_TYPES`.
+        """Return the header as flat values, of the types in `RECORD_TYPES`.
 
-        Blocks mostly lie in a row with equal gaps, so of a table of 121 blocks 16 bytes tell where
-        they begin, and 4 bytes a block how long they are.
+        Blocks mostly lie in a row with equal gaps. Then 16 bytes hold where all of them begin, and
+        4 bytes a block how long it is.
         """
         return {
             "size_bytes": self.identity.size_bytes,
@@ -170,7 +171,7 @@ class Header:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Header:
-        """The header that `to_record` gave this record of."""
+        """Return the header of a record that `to_record` made."""
         lengths = _unpack_lengths(record)
         transform = record["transform"]
         return cls(
@@ -200,17 +201,17 @@ _PLAIN: Final = (
 
 
 def _number(text: str) -> Any:
-    """The int, float or complex number whose `repr` this is."""
+    """Return the int, float or complex number whose `repr` this is."""
     for kind in (int, float, complex):
         try:
             return kind(text)
         except ValueError:
             continue
-    raise ValueError(f"{text!r} is no number")
+    raise ValueError(f"{text!r} is not a number")
 
 
 def _pack_lengths(lengths: NDArray[np.uint64]) -> bytes:
-    """Four bytes a block, or eight where one does not fit."""
+    """Pack lengths into four bytes a block, or eight if one does not fit."""
     fits = not len(lengths) or int(lengths.max()) < 2**32
     return lengths.astype("<u4" if fits else "<u8").tobytes()
 
@@ -224,7 +225,7 @@ def _unpack_lengths(record: Mapping[str, Any]) -> NDArray[np.uint64]:
 
 
 def _pack_starts(offsets: NDArray[np.uint64], lengths: NDArray[np.uint64]) -> bytes:
-    """The first start and the gaps that follow: one of each where all gaps are equal."""
+    """Pack the first start and the gaps that follow; a single gap if all are equal."""
     starts = offsets.astype(np.int64)
     gaps = starts[1:] - starts[:-1] - lengths[:-1].astype(np.int64)
     is_even = len(gaps) > 1 and bool((gaps == gaps[0]).all())

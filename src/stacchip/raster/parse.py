@@ -1,4 +1,4 @@
-"""Parsing: from a TIFF's first bytes to the header of its full-resolution image."""
+"""Parse a TIFF's first bytes to the header of its full-resolution image."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ _SEPARATE = 2  # PlanarConfiguration: one plane a band
 _RGB_FORMS: Final = {
     5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32844: "LogL", 32845: "LogLuv",
 }  # fmt: skip
-# uncompressed strips above this are read in parts: a chip must not fetch a whole image
+# uncompressed strips above this size are read in parts, so that a chip does not fetch a whole image
 _STRIP_BYTES: Final = 256 << 10
-# GDAL refuses blocks above 2 GiB; nobody means to decode half of that for a chip
+# GDAL refuses blocks above 2 GiB; no sound file needs half of that for a chip
 _MAX_BLOCK_BYTES: Final = 1 << 30
 _ONE_BAND: Final = {tiff.SAMPLES_PER_PIXEL: 1, tiff.PHOTOMETRIC: 1}
 _MAX_MISSING_BLOCKS: Final = 1 << 20
 
 
 def read_header(storage: Storage, href: str) -> Header:
-    """The header of the TIFF at `href`: one range request where directories lie at its front.
+    """Read the header of the TIFF at `href`: one range request if its directories come first.
 
     Raises:
-        NotARaster: Where the file is empty, or a TIFF that contradicts itself.
-        UnsupportedRaster: Where it is no TIFF; GDAL may know it.
-        StorageError: Where the bytes cannot be had.
+        NotARaster: The file is empty, or a TIFF that contradicts itself.
+        UnsupportedRaster: It is not a TIFF; GDAL may be able to read it.
+        StorageError: The bytes cannot be read.
     """
     blob = storage.read_range(href, 0, HEAD_BYTES)
     if blob.identity.size_bytes is None:
-        blob = storage.read_blob(href)  # the server does not tell the size, so this finds it out
+        blob = storage.read_blob(href)  # the server did not report the size
     identity = blob.identity
     size = len(blob.data) if identity.size_bytes is None else identity.size_bytes
 
@@ -65,11 +65,11 @@ def read_header(storage: Storage, href: str) -> Header:
 
 
 def parse_header(data: FileBytes, identity: Identity, href: str) -> Header:
-    """The header that these bytes hold.
+    """Parse the header that these bytes hold.
 
     Raises:
-        BrokenTiffError: Where they contradict themselves or the file's size.
-        UnsupportedRaster: Where they are no TIFF's.
+        BrokenTiffError: They contradict themselves or the file's size.
+        UnsupportedRaster: They do not begin a TIFF.
     """
     directories = tiff.read_directories(data)
     if directories is None:
@@ -88,13 +88,13 @@ def parse_header(data: FileBytes, identity: Identity, href: str) -> Header:
 
 
 def _is_mask(directory: Directory) -> bool:
-    """Whether this is the internal mask of the full-resolution image."""
+    """Return whether this is the internal mask of the full-resolution image."""
     kind = directory.integer(tiff.NEW_SUBFILE_TYPE, 0)
     return bool(kind & _MASK) and not kind & _REDUCED_IMAGE
 
 
 def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size: int) -> Header:
-    """The header of the image of one directory of a file of `size` bytes."""
+    """Read the header of one directory's image, in a file of `size` bytes."""
     is_tiled = tiff.TILE_WIDTH in page
     tables = (
         (tiff.TILE_OFFSETS, tiff.TILE_BYTE_COUNTS)
@@ -144,10 +144,10 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
 
 
 def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
-    """What decides how GDAL sees the pixels and where they lie.
+    """Read the tags by which GDAL interprets and places the pixels.
 
     Raises:
-        BrokenTiffError: Where the bands differ in their bits or their format, as GDAL refuses too.
+        BrokenTiffError: The bands differ in their bits or their format, which GDAL refuses, too.
     """
     bits = {int(n) for n in page.integers(tiff.BITS_PER_SAMPLE)} or {1}
     formats = {int(n) for n in page.integers(tiff.SAMPLE_FORMAT)} or {1}
@@ -155,7 +155,7 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
         raise BrokenTiffError(f"bands of {sorted(bits)} bits and of formats {sorted(formats)}")
     metadata = page.raw(tiff.GDAL_METADATA) if tiff.GDAL_METADATA in page else b""
     if b'role="scale"' not in metadata and b'role="offset"' not in metadata:
-        metadata = b""  # the rest of it differs from file to file, and says nothing of pixels
+        metadata = b""  # the rest of it differs from file to file, and does not concern pixels
     return ImageTags(
         samples=page.integer(tiff.SAMPLES_PER_PIXEL, 1),
         bits=bits.pop(),
@@ -172,7 +172,7 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
 def _read_codec_tags(
     page: Directory, byteorder: ByteOrder, header: Header
 ) -> tuple[tiff.RawTag, ...]:
-    """The tags that go with each block; a block of one plane has one band, and no colours."""
+    """Return the tags that go with each block; a block of one plane has one band, no colours."""
     found = page.raw_tags(tiff.CODEC_TAGS)
     if not header.is_planar:
         return found
@@ -189,7 +189,7 @@ def _read_codec_tags(
 def _read_block_shape(
     page: Directory, shape: tuple[int, int], *, is_tiled: bool
 ) -> tuple[int, int]:
-    """(height, width) of a tile, or of a strip."""
+    """Return (height, width) of a tile, or of a strip."""
     if is_tiled:
         block = (page.integer(tiff.TILE_LENGTH), page.integer(tiff.TILE_WIDTH))
     else:
@@ -200,7 +200,7 @@ def _read_block_shape(
 
 
 def _why_unsupported(header: Header, page: Directory) -> str | None:
-    """Why the fast path cannot read this image, or None where it can."""
+    """Return why the fast path cannot read this image; None if it can."""
     photometric = page.integer(tiff.PHOTOMETRIC, 1)
     if header.compression not in CODECS:
         return f"compressed with {header.compression}"
@@ -216,9 +216,9 @@ def _why_unsupported(header: Header, page: Directory) -> str | None:
 
 
 def _fits_predictor(header: Header) -> bool:
-    """Whether the predictor exists for such samples (TIFF 6.0 section 14, Technical Note 3)."""
+    """Return whether the predictor fits such samples (TIFF 6.0 section 14, Technical Note 3)."""
     if header.compression == "none":
-        return True  # libtiff's predictors belong to codecs: without one the tag says nothing
+        return True  # libtiff's predictors belong to codecs; without a codec the tag has no meaning
     if header.predictor == 2:
         return header.bits in (8, 16, 32, 64)
     if header.predictor == 3:
@@ -227,9 +227,9 @@ def _fits_predictor(header: Header) -> bool:
 
 
 def _with_blocks(header: Header, page: Directory, where: int, how_long: int, size: int) -> Header:
-    """The header with its block table.
+    """Return the header with its table of blocks.
 
-    A table that is too short is filled up with sparse blocks, as libtiff does it.
+    A table that is too short is filled up with sparse blocks, as libtiff does.
     """
     blocks = math.prod(header.grid) * header.planes
     offsets = page.integers(where)[:blocks]
@@ -242,13 +242,13 @@ def _with_blocks(header: Header, page: Directory, where: int, how_long: int, siz
     if len(lengths):
         lengths = np.pad(lengths, (0, blocks - len(lengths)))
         is_missing = np.zeros(blocks, np.bool_)
-        # libtiff mends a single strip of no length; of many, those are sparse
+        # libtiff mends a single strip of length 0; among many, such strips are sparse
         is_missing[:] = not header.is_tiled and blocks == 1 and not lengths[0] and offsets[0]
     else:
         lengths = np.zeros(blocks, np.uint64)
         is_missing = offsets > 0
     if header.compression == "none":
-        # as libtiff does it: what such a block holds is known, whatever the table says
+        # as libtiff does: the length of such a block is known, whatever the table says
         lengths = np.where(is_missing | (lengths > 0), _whole_lengths(header), np.uint64(0))
     else:
         lengths = np.where(is_missing, _lengths_to_next(offsets, size), lengths)
@@ -256,7 +256,7 @@ def _with_blocks(header: Header, page: Directory, where: int, how_long: int, siz
 
 
 def _whole_lengths(header: Header) -> NDArray[np.uint64]:
-    """The lengths of uncompressed blocks: the last strip of a plane is as long as its rows."""
+    """Return the lengths of uncompressed blocks; a plane's last strip may have fewer rows."""
     height = header.block_shape[0]
     rows = np.full((header.planes, math.prod(header.grid)), height, np.uint64)
     if not header.is_tiled:
@@ -265,9 +265,10 @@ def _whole_lengths(header: Header) -> NDArray[np.uint64]:
 
 
 def _lengths_to_next(offsets: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
-    """The bytes from each block to the next, or to the end: codecs know where theirs ends.
+    """Return the bytes from each block to the next, or to the end of the file.
 
-    TIFF 6.0 section 8 demands StripByteCounts; old writers left them out.
+    Codecs find the end of their data. TIFF 6.0 section 8 demands StripByteCounts, but old writers
+    left them out.
     """
     begins = np.unique(np.append(offsets, np.uint64(size)))
     after = begins[np.minimum(np.searchsorted(begins, offsets, "right"), len(begins) - 1)]
@@ -275,7 +276,7 @@ def _lengths_to_next(offsets: NDArray[np.uint64], size: int) -> NDArray[np.uint6
 
 
 def _split_strips(header: Header) -> Header:
-    """The header with large uncompressed strips as several: a chip needs but some of its rows."""
+    """Split large uncompressed strips into several, since a chip needs only some of their rows."""
     height, rows = header.block_shape[0], max(1, _STRIP_BYTES // header.row_bytes)
     if header.is_tiled or header.compression != "none" or height <= rows:
         return header

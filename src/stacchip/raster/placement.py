@@ -1,4 +1,4 @@
-"""Placement: how the pixels of one raster come to lie on an item's chip grid."""
+"""Placements: the pixels of one raster on an item's chip grid."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """A raster, and where it lies on a chip grid.
+    """A raster, and its place on a chip grid.
 
     Attributes:
         reader: The raster.
         source: Its geobox.
         grid: Geobox of the chip grid: the reference band's, of the same CRS.
-        nodata: What a pixel beyond the raster's edge is filled with; None fills with 0.
-        method: How pixels are brought to the grid where they do not lie on it.
+        nodata: The value of pixels beyond the raster's edge; None fills with 0.
+        method: The method of resampling, if the raster does not lie on the grid.
     """
 
     reader: Reader
@@ -42,12 +42,12 @@ class Placement:
 
     @cached_property
     def lies_on_grid(self) -> bool:
-        """Whether its pixels are the grid's: nothing is resampled."""
+        """True if its pixels are the grid's: nothing is resampled."""
         return is_same_grid(self.source, self.grid)
 
     @cached_property
     def map(self) -> GridMap | None:
-        """Its pixels on the chip grid by nearest neighbour; None where another method is asked.
+        """Its pixels on the chip grid by nearest neighbour; None if another method is needed.
 
         Raises:
             UsageError: The grids differ in CRS, or one of them is rotated.
@@ -57,7 +57,7 @@ class Placement:
         return grid_map(self.source, self.grid)
 
     def request(self, window: Window) -> WindowRequest | None:
-        """What must be read for a window of the grid, which may leave it; None for nothing."""
+        """Return what must be read for a window, which may leave the grid; None for nothing."""
         if self.map is not None:
             read = self.map.window(window)
         else:
@@ -73,16 +73,16 @@ class Placement:
         pixels: NDArray[Any],
         valid: NDArray[np.bool_],
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Pixels that were read, as pixels of a window of the grid.
+        """Return pixels that were read as pixels of a window of the grid.
 
         Args:
             window: Of the grid; may leave it.
-            request: That of `request(window)`.
-            pixels: (band, y, x) of what was read; empty where there is no request.
-            valid: (y, x) of it.
+            request: The result of `request(window)`.
+            pixels: The pixels read, (band, y, x); empty if there is no request.
+            valid: Their valid pixels, (y, x).
 
         Returns:
-            Pixels (band, *window.shape) and valid (*window.shape). What lies beyond the raster is
+            Pixels (band, *window.shape) and valid (*window.shape). Pixels beyond the raster are
             nodata, and not valid.
         """
         if pixels.shape[1:] == window.shape and self.lies_on_grid:

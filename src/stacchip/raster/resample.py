@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from stacchip.grid.geobox import GeoBox
 
 Resampling = Literal["nearest", "bilinear", "cubic", "average", "mode", "min", "max"]
-# how far beyond a target pixel's edge a method looks: in pixels of the coarser of the two grids
+# how far beyond a target pixel's edge a method looks, in pixels of the coarser of the two grids
 _REACH: Final[dict[str, int]] = {
     "nearest": 0, "bilinear": 1, "cubic": 2, "average": 1, "mode": 1, "min": 1, "max": 1,
 }  # fmt: skip
 
 
 def needed_window(source: GeoBox, target: GeoBox, method: Resampling) -> Window | None:
-    """The source's pixels that `resample` needs, inside the source; None where the grids are apart.
+    """Return the source's pixels that `resample` needs; None if the grids do not meet.
 
     Args:
         source: The grid to read from.
         target: The grid to fill, of the same CRS.
-        method: How it is to be resampled.
+        method: The method of resampling.
 
     Raises:
-        UsageError: Where the grids differ in CRS, or one is rotated.
+        UsageError: The grids differ in CRS, or one is rotated.
 
     Example:
         >>> from affine import Affine
@@ -59,18 +59,18 @@ def resample(
     nodata: float | None = None,
     valid: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Pixels of `source` on the grid `target`, and where they may be used.
+    """Return pixels of `source` on the grid `target`, and where they may be used.
 
-    Nearest neighbour is a gather of our own: a target pixel takes the source pixel that its centre
-    lies in. The other methods are GDAL's. What lies outside the source is nodata (0 where there is
-    none) and not valid.
+    Nearest neighbour is that of `stacchip.grid.nearest`: a target pixel takes the source pixel that
+    holds its centre. The other methods are GDAL's. Pixels outside the source are nodata (0 if there
+    is none) and not valid.
 
     Args:
         pixels: Array (band, y, x) on `source`.
         source: The grid of `pixels`.
         target: The grid wanted, of the same CRS.
-        method: How.
-        nodata: The value that stands for no data; other methods than nearest leave it out.
+        method: The method of resampling.
+        nodata: The value that stands for no data; methods other than nearest leave it out.
         valid: Array (y, x) of the source's pixels that may be used; None for those that are not
             `nodata`.
 
@@ -78,7 +78,7 @@ def resample(
         Array (band, y, x) of the dtype of `pixels`, and array (y, x).
 
     Raises:
-        UsageError: Where the grids differ in CRS, one is rotated, or `pixels` is not on `source`.
+        UsageError: The grids differ in CRS, one is rotated, or `pixels` does not lie on `source`.
 
     Example:
         >>> from affine import Affine
@@ -94,7 +94,7 @@ def resample(
             f"Pixels of shape {pixels.shape} do not lie on a grid of {source.shape.yx}."
         )
     if method != "nearest" and pixels.dtype.kind not in "uif":
-        raise UsageError(f"{method!r} is not for pixels of {pixels.dtype}: take 'nearest'.")
+        raise UsageError(f"{method!r} cannot resample pixels of {pixels.dtype}: use 'nearest'.")
     if valid is None:
         valid = valid_pixels(pixels, nodata)
     require_comparable(source, target)
@@ -118,12 +118,12 @@ def resample(
 
 
 def _is_nodata(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
-    """Where single bands have no data, as (band, y, x)."""
+    """Return where single bands have no data, as (band, y, x)."""
     return ~np.stack([valid_pixels(band[None], nodata) for band in pixels])
 
 
 def _as_dtype(pixels: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Floats as `dtype`, integers rounded half up and clipped, as GDAL's warper does it."""
+    """Convert floats to `dtype`, rounding integers half up and clipping, as GDAL's warper does."""
     if dtype.kind == "f":
         return pixels.astype(dtype)
     limits = np.iinfo(dtype)

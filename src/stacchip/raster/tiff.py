@@ -1,8 +1,8 @@
-"""TIFF structure: directories and their tags, which tifffile parses from as few bytes as it takes.
+"""TIFF structure: directories and their tags, parsed by tifffile from as few bytes as possible.
 
-A header is asked of stores far away and of files that nobody vouches for. So `FileBytes` is the
-file that tifffile sees: it fetches ahead, it ends what a lying file would make endless, and it
-remembers the store's errors, which tifffile would take for the file's.
+Headers are read from remote stores, and from untrusted files. So `FileBytes` is the file that
+tifffile sees: it fetches ahead, it bounds reads that a malformed header could make endless, and it
+remembers the store's errors, which tifffile would take for errors of the file.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ GDAL_METADATA: Final = 42112
 GDAL_NODATA: Final = 42113
 COLOR_MAP: Final = 320
 JPEG_TABLES: Final = 347
-# what a codec must know beside the block's bytes: colours, sample types, and its own parameters
+# what a codec needs besides the block's bytes: colours, sample types, and its own parameters
 # (T4Options, T6Options, JPEGTables, YCbCr*, ReferenceBlackWhite, LercParameters)
 CODEC_TAGS: Final = (
     BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES_PER_PIXEL, 292, 293, PREDICTOR,
@@ -63,14 +63,14 @@ GEO_TAGS: Final = (
     MODEL_PIXEL_SCALE, MODEL_TIEPOINT, MODEL_TRANSFORMATION, GEO_KEYS, GEO_DOUBLES, GEO_ASCII,
 )  # fmt: skip
 
-# What tifffile may ask of one file: it follows some microscopes' tags value by value, and makes
-# Python integers of tables, 40 bytes each. A directory of GDAL's takes some 10 reads.
+# Limits of what tifffile may read from one file: it follows some microscopes' tags value by value,
+# and makes Python integers of tables, 40 bytes each. A directory by GDAL takes some 10 reads.
 _MAX_READS: Final = 500
 _READS_PER_DIRECTORY: Final = 30
 _MAX_FETCHES: Final = 300
 _MAX_DIRECTORIES: Final = 256
 _MAX_ENTRIES: Final = 20_000
-_FEW_BYTES: Final = 8 << 20  # tables of 500,000 blocks; more are for larger files
+_FEW_BYTES: Final = 8 << 20  # tables of 500,000 blocks; larger files may have more
 _MAX_BYTES: Final = 64 << 20
 _READ_AHEAD: Final = 32 << 10
 _MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -78,19 +78,19 @@ _IS_PARSING: ContextVar[bool] = ContextVar("is_parsing", default=False)
 
 
 class BrokenTiffError(ValueError):
-    """The structure contradicts itself or the file's size; the message says where."""
+    """The structure contradicts itself or the file's size; the message says how."""
 
 
 class FileBytes:
-    """The bytes of one file that its header asks for, each fetched once: a file for tifffile.
+    """The bytes of a file's header, each fetched once: a file object for tifffile.
 
     Args:
-        fetch: Gives the bytes of (start, length), which lie inside the file.
+        fetch: Returns the bytes of (start, length), which lie inside the file.
         size: The file's size in bytes.
-        head: The file's first bytes, which are at hand.
+        head: The file's first bytes, which were read before.
 
     Attributes:
-        failure: The error that a fetch raised; tifffile takes some of them for the file's end.
+        failure: The error that a fetch raised; tifffile takes some for the end of the file.
     """
 
     def __init__(self, fetch: Callable[[int, int], Any], size: int, head: Any) -> None:
@@ -103,35 +103,35 @@ class FileBytes:
         self._bytes_left = min(_FEW_BYTES + size // 256, _MAX_BYTES)
 
     def allow_directory(self) -> None:
-        """Let one directory more be read."""
+        """Allow reads for one more directory."""
         self._reads_left += _READS_PER_DIRECTORY
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move to a byte, as files do."""
+        """Move to a byte, as a file's `seek`."""
         self._position = offset + (0, self._position, self.size)[whence]
         return self._position
 
     def tell(self) -> int:
-        """The byte that is read next."""
+        """Return the byte that is read next."""
         return self._position
 
     def read(self, length: int) -> bytes:
-        """The next bytes: fewer where the file ends.
+        """Return the next bytes: fewer if the file ends.
 
         Raises:
-            BrokenTiffError: Where no header that is meant to be read is so long.
+            BrokenTiffError: More bytes are read than any sound header has.
         """
         start = self._position
         length = max(0, min(length, self.size - start))
         self._reads_left -= 1
         self._bytes_left -= length
         if self._reads_left < 0 or self._bytes_left < 0:
-            raise BrokenTiffError("its directories are too long to be meant")
+            raise BrokenTiffError("its directories are too long")
         self._position = start + length
         return bytes(self.take(start, length))
 
     def take(self, start: int, length: int) -> memoryview:
-        """The bytes `[start, start + length)`, which lie inside the file."""
+        """Return the bytes `[start, start + length)`, which lie inside the file."""
         for first, data in reversed(self._chunks):
             if first <= start and start + length <= first + len(data):
                 return data[start - first : start - first + length]
@@ -144,13 +144,13 @@ class FileBytes:
             self.failure = error
             raise
         if len(data) < length:
-            raise BrokenTiffError(f"byte {start} and those behind it came back short")
+            raise BrokenTiffError(f"fewer than {length} bytes came back from byte {start} on")
         self._chunks.append((start, data))
         return data[:length]
 
 
 class Directory:
-    """One directory of a TIFF: tags whose values are read when asked for."""
+    """One directory of a TIFF: tags whose values are read on demand."""
 
     def __init__(self, page: Any, tags: dict[int, Any], data: FileBytes) -> None:
         self._data = data
@@ -162,18 +162,18 @@ class Directory:
         return tag in self._tags
 
     def raw(self, tag: int) -> bytes:
-        """The bytes of a tag's values as they stand in the file."""
+        """Return the bytes of a tag's values as they stand in the file."""
         entry = self._tags[tag]
         start, length = entry.valueoffset, entry.valuebytecount
         if length > _MAX_BYTES or start + length > self._data.size:
             raise BrokenTiffError(
                 f"the value of tag {tag} is said to lie at bytes {start} to {start + length}, "
-                f"and the file has {self._data.size}"
+                f"but the file has {self._data.size}"
             )
         return bytes(self._data.take(start, length))
 
     def integers(self, tag: int) -> NDArray[np.uint64]:
-        """The values of a tag that counts or points, empty where the tag is absent."""
+        """Return the values of a tag of integers; empty if the tag is absent."""
         if tag not in self:
             return np.empty(0, np.uint64)
         letter = self._tags[tag].dataformat[-1]
@@ -183,7 +183,7 @@ class Directory:
         return np.frombuffer(self.raw(tag), dtype).astype(np.uint64)
 
     def integer(self, tag: int, default: int | None = None) -> int:
-        """The first value of a tag that counts, or `default` where the tag is absent."""
+        """Return the first value of a tag of integers; `default` if the tag is absent."""
         if tag in self and self._tags[tag].count:
             return int(self.integers(tag)[0])
         if default is None:
@@ -191,7 +191,7 @@ class Directory:
         return default
 
     def raw_tags(self, tags: Iterable[int]) -> tuple[RawTag, ...]:
-        """Those of the tags that are there, as they stand in the file."""
+        """Return those of the tags that are present, as they stand in the file."""
         return tuple(
             (tag, int(self._tags[tag].dtype), self._tags[tag].count, self.raw(tag))
             for tag in tags
@@ -200,12 +200,12 @@ class Directory:
 
 
 def read_directories(data: FileBytes) -> Iterator[Directory] | None:
-    """The directories of a TIFF in their order, or None where it is no TIFF at all.
+    """Iterate over the directories of a TIFF in their order; None if it is not a TIFF.
 
-    A chain that leaves the file ends there: a truncated file still has its first image.
+    A chain that leaves the file ends there, because a truncated file still has its first image.
 
     Raises:
-        BrokenTiffError: While it is walked, where a directory cannot be parsed or comes twice.
+        BrokenTiffError: While iterating: a directory cannot be parsed, or comes twice.
     """
     if bytes(data.take(0, min(4, data.size))) not in _MAGIC:
         return None
@@ -216,7 +216,7 @@ def _walk(data: FileBytes) -> Iterator[Directory]:
     from tifffile import TiffFile  # 0.3 s that a worker with headers saves
 
     with _guard(data):
-        # kinds of microscopes' files for which tifffile would look further
+        # for these microscopes' files, tifffile would read further
         file = TiffFile(cast("IO[bytes]", data), is_lsm=False, is_scanimage=False, is_ndpi=False)
     seen: set[int] = set()
     entries = 0
@@ -242,7 +242,7 @@ def _walk(data: FileBytes) -> Iterator[Directory]:
 
 
 def _tags_of(page: Any) -> dict[int, Any]:
-    """A page's tags; also those that tifffile drops as their values lie outside the file."""
+    """Return a page's tags, with those that tifffile drops for values outside the file."""
     from tifffile import TIFF, TiffTag  # as above
 
     file, form = page.parent, page.parent.tiff
@@ -261,8 +261,8 @@ def _tags_of(page: Any) -> dict[int, Any]:
 
 @contextmanager
 def _guard(data: FileBytes) -> Iterator[None]:
-    """Keep what tifffile logs to ourselves, and make its errors ours."""
-    logging.getLogger("tifffile").addFilter(_is_logged)  # which adds it once
+    """Silence tifffile's log, and turn its errors into ours."""
+    logging.getLogger("tifffile").addFilter(_is_logged)  # it is added once
     token = _IS_PARSING.set(True)
     try:
         yield
@@ -270,7 +270,7 @@ def _guard(data: FileBytes) -> Iterator[None]:
         if data.failure is None:
             raise
     except Exception as error:
-        # tifffile raises whatever its parsing meets: struct.error, TypeError, AssertionError...
+        # tifffile raises many types while parsing: struct.error, TypeError, AssertionError...
         if data.failure is None:
             raise BrokenTiffError(f"tifffile cannot parse it: {error}") from error
     finally:
@@ -280,7 +280,7 @@ def _guard(data: FileBytes) -> Iterator[None]:
 
 
 def _is_logged(_record: logging.LogRecord) -> bool:
-    """Whether what tifffile logs comes from another's use of it."""
+    """Return whether a record of tifffile's comes from another user of it."""
     return not _IS_PARSING.get()
 
 
@@ -290,13 +290,13 @@ def write_image(
     tags: Iterable[RawTag],
     data: bytes | memoryview = b"",
 ) -> bytes:
-    """A TIFF of one strip that carries `tags`: what is GDAL to make of them, and of `data`.
+    """Write a TIFF of one strip that carries `tags`, so that GDAL can decode `data`.
 
     Args:
         byteorder: "<" or ">".
         shape: (height, width).
-        tags: More tags, which win over those that are made here.
-        data: The strip's bytes; none make it sparse.
+        tags: More tags, which replace those that are made here.
+        data: The strip's bytes; without any it is sparse.
     """
 
     def long(value: int) -> tuple[int, int, bytes]:

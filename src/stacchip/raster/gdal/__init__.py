@@ -1,8 +1,17 @@
-"""GDAL: the one home of rasterio.
+"""Everything that GDAL does: the only folder that imports rasterio.
 
-What the fast path does not know is read here, and so is what only GDAL can say: what CRS a file's
-keys mean, and how pixels are warped. COGs are written here, too. rasterio is imported when it is
-first needed (0.5 s).
+- `environment`: the settings that every call runs under. New calls belong inside its
+  `gdal_environment()`.
+- `file`: files that the fast path cannot read (JPEG 2000, JPEG, PNG, rare forms of TIFF).
+- `codec`: blocks whose codec only GDAL knows, one at a time.
+- `describe`: what a TIFF's tags mean: CRS, transform, type, nodata, scales.
+- `warp`: pixels resampled by bilinear, cubic and other methods.
+- `cog`: arrays written as Cloud Optimized GeoTIFFs.
+- `convert`: files converted to Cloud Optimized GeoTIFFs.
+
+rasterio is imported inside the functions that need it, because that takes half a second. A worker
+that reads by headers from an index never imports it. The folder imports from `stacchip.raster` no
+more than `tiff`, `codecs` and `validity`.
 """
 
 from stacchip.raster.gdal.codec import decode_by_gdal

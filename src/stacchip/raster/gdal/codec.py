@@ -1,8 +1,8 @@
 """Blocks of TIFFs whose codec only GDAL knows: JPEG, WebP, LERC, LZMA.
 
 GDAL gets one block at a time, as a TIFF of one strip in memory that carries the codec's tags. So it
-sees no network and keeps no file open, the blocks are fetched as all others are, and an error names
-its block.
+needs no network and keeps no file open, blocks are fetched like all others, and an error names its
+block.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ def decode_by_gdal(
     tags: Iterable[RawTag],
     byteorder: ByteOrder,
 ) -> NDArray[Any]:
-    """The pixels of one block, as (band, y, x).
+    """Decode one block to pixels (band, y, x).
 
     Args:
         data: The block's bytes in the file.
         shape: (height, width) of the block.
-        tags: The tags of `tiff.CODEC_TAGS` that the file has.
-        byteorder: The file's.
+        tags: Those of `tiff.CODEC_TAGS` that the file has.
+        byteorder: The byte order of the file.
 
     Raises:
-        BrokenStreamError: Where GDAL cannot decode them.
+        BrokenStreamError: GDAL cannot decode them.
     """
     from rasterio.errors import RasterioError
     from rasterio.io import MemoryFile

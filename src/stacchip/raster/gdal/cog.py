@@ -34,21 +34,21 @@ def write_cog(
     tags: dict[str, str] | None = None,
     names: tuple[str, ...] | None = None,
 ) -> Path:
-    """Write an array as a tiled GeoTIFF with overviews, and give its path.
+    """Write an array as a tiled GeoTIFF with overviews, and return its path.
 
-    The file appears under its name when it is whole: a killed process leaves no half of one. The
-    same arguments give the same bytes (with the same GDAL).
+    The file appears under its name when it is complete, so a killed process leaves no partial file.
+    The same arguments give the same bytes (with the same GDAL).
 
     Args:
-        path: Where to; its folder must exist.
+        path: The file to write; its folder must exist.
         array: Pixels, (band, y, x) or (y, x), of an integer or floating type.
         geobox: CRS, transform and shape of the pixels.
-        nodata: The value of pixels without data, where there are such.
+        nodata: The value of pixels without data, if there are any.
         block: Height and width of a block, a multiple of 16.
         compress: GDAL's name of the compression; a predictor that fits the type is used with it.
-        level: How hard to compress, 1 to 9 (12 for deflate).
-        overviews: How coarser pixels follow from finer: classes need "nearest" or "mode".
-        colours: What each band shows ("red", "green", "blue", "undefined", ...). Without it a
+        level: Effort of compression, 1 to 9 (12 for deflate).
+        overviews: The way to make coarser pixels from finer; classes need "nearest" or "mode".
+        colours: The meaning of each band ("red", "green", "blue", "undefined", ...). Without it, a
             fourth band of bytes might be taken for transparency.
         tags: Metadata of the file, such as TIFFTAG_IMAGEDESCRIPTION.
         names: The name of each band, as its description.
@@ -107,10 +107,10 @@ def write_array(
     """Write an array (band, y, x) to a file.
 
     Args:
-        path: Where to; a failure may leave a part of it.
+        path: The file to write; a failure may leave a part of it.
         bands: The pixels.
-        profile: What rasterio's `open` takes: driver, CRS, transform, the driver's options.
-        colours: What each band shows, by the names of rasterio's `ColorInterp`.
+        profile: Arguments of rasterio's `open`: driver, CRS, transform, options of the driver.
+        colours: The meaning of each band, by the names of rasterio's `ColorInterp`.
         tags: Metadata of the file.
         names: The name of each band, as its description.
 
@@ -118,7 +118,7 @@ def write_array(
         RasterError: GDAL cannot write it: the disk is full, the compression does not fit the type.
     """
     import rasterio  # half a second, and most callers only read
-    from rasterio._err import CPLE_BaseError  # what escapes as a COG is closed
+    from rasterio._err import CPLE_BaseError  # this one escapes when a COG is closed
     from rasterio.enums import ColorInterp  # half a second, as above
 
     try:
@@ -133,5 +133,5 @@ def write_array(
     except (rasterio.errors.RasterioError, CPLE_BaseError) as error:
         raise RasterError(
             f"GDAL could not write a COG of {bands.shape[0]} {bands.dtype} bands into "
-            f"{path.parent}: {error}. Look for room on the disk, or choose another compression."
+            f"{path.parent}: {error}. Free space on the disk, or choose another compression."
         ) from error

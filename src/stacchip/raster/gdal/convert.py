@@ -1,7 +1,7 @@
-"""One raster file into one Cloud Optimized GeoTIFF, reprojected or resampled where wanted.
+"""Convert a raster file to a Cloud Optimized GeoTIFF, reprojected or resampled on request.
 
-The same input gives the same bytes, so that a job that was killed and ran again leaves what one
-that ran through leaves.
+The same input gives the same bytes, so that a job that was killed and ran again leaves the same
+files as one that ran without interruption.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ STRIP = 8 * BLOCK  # rows of a work window: 8 blocks high keeps memory to a few 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What becomes of the pixels; a field that is `None` leaves that as it is.
+    """The changes to a file; a field that is `None` changes nothing.
 
     Attributes:
         crs: The reference system, in any form that PROJ knows.
         resolution: Edge of a pixel in the unit of the CRS; pixels stay square and the upper left
             corner stays where it is.
-        band_count: Bands that are kept, from the first.
+        band_count: Number of bands that are kept, from the first.
     """
 
     crs: str | None = None
@@ -45,19 +45,19 @@ class Conversion:
 def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: str = "") -> None:
     """Write a raster file as a COG: deflate with a predictor, blocks of 512, overviews.
 
-    Nodata stays what it is. A file with a mask or an alpha band keeps what they say as an internal
-    mask, also where `band_count` drops the alpha band. Pixels that a reprojection leaves without a
-    source are nodata (the type's extreme, where the file names none), never a made-up zero.
+    Nodata is kept. A mask or an alpha band becomes an internal mask, even if `band_count` drops the
+    alpha band. Pixels that a reprojection leaves without a source are nodata (the type's extreme if
+    the file names none), never an invented zero.
 
     Args:
-        source: A file that GDAL opens.
-        target: Where the COG goes; beside it, a temporary file lies while it is made.
-        conversion: What is changed.
-        href: What the file is called in an error.
+        source: A file that GDAL can open.
+        target: The COG to write; a temporary file lies beside it meanwhile.
+        conversion: The changes.
+        href: The name of the file in errors.
 
     Raises:
         NotARaster: GDAL cannot read the file, or it has no bands or no grid.
-        UsageError: It has fewer bands than are kept.
+        UsageError: It has fewer bands than `band_count`.
     """
     import rasterio  # half a second, and only conversions need it
     from rasterio.errors import RasterioError
@@ -82,7 +82,7 @@ def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: 
 
 
 def _kept_bands(dataset: Any, conversion: Conversion, href: str) -> list[int]:
-    """Numbers of the bands that are kept, from 1; an alpha band is no band of pixels."""
+    """Return the numbers of the bands that are kept, from 1; an alpha band does not count."""
     from rasterio.enums import ColorInterp
 
     if dataset.crs is None and conversion.crs is not None:
@@ -97,12 +97,12 @@ def _kept_bands(dataset: Any, conversion: Conversion, href: str) -> list[int]:
 
 @dataclass(frozen=True)
 class _View:
-    """A dataset on the grid that is wanted.
+    """A dataset on the wanted grid.
 
     Attributes:
         dataset: The file itself, or GDAL's warped view of it.
-        has_mask: The file has a mask or an alpha band: what it says is kept.
-        is_warped: The mask is the view's last band.
+        has_mask: True if the file has a mask or an alpha band, which is kept.
+        is_warped: True if the mask is the view's last band.
     """
 
     dataset: Any
@@ -110,7 +110,7 @@ class _View:
     is_warped: bool = False
 
     def mask(self, window: Any) -> Any:
-        """255 where a pixel of a window is valid, else 0."""
+        """Return 255 where a pixel of a window is valid, else 0."""
         if not self.is_warped:
             return self.dataset.dataset_mask(window=window)
         alpha = self.dataset.read(self.dataset.count, window=window)
@@ -119,7 +119,7 @@ class _View:
 
 @contextmanager
 def _view(dataset: Any, conversion: Conversion) -> Iterator[_View]:
-    """The dataset as it is wanted."""
+    """Open the dataset on the wanted grid."""
     from rasterio.enums import MaskFlags
     from rasterio.vrt import WarpedVRT
 
@@ -144,7 +144,7 @@ def _view(dataset: Any, conversion: Conversion) -> Iterator[_View]:
 
 
 def _resampling(dataset: Any, conversion: Conversion) -> Any:
-    """How pixels come to their new grid.
+    """Return the method of resampling.
 
     Classes, quality bits and nodata must not be mixed: only imagery that gets coarser is averaged.
     """
@@ -156,7 +156,7 @@ def _resampling(dataset: Any, conversion: Conversion) -> Any:
 
 
 def _wanted_grid(dataset: Any, conversion: Conversion) -> dict[str, Any] | None:
-    """The grid to resample to; `None` where the file has it already."""
+    """Return the grid to resample to; `None` if the file is on it already."""
     from affine import Affine
     from rasterio.crs import CRS
     from rasterio.warp import calculate_default_transform
@@ -171,7 +171,7 @@ def _wanted_grid(dataset: Any, conversion: Conversion) -> dict[str, Any] | None:
     if size is None or all(math.isclose(own, size, rel_tol=1e-6) for own in dataset.res):
         return None
     west, south, east, north = dataset.bounds
-    # a sheet of 240 m is 800 pixels of 0.3 m, not 801 for the last bit of a double
+    # a sheet of 240 m is 800 pixels of 0.3 m, not 801 because of the last bit of a double
     width = max(1, math.ceil((east - west) / size - 1e-6))
     height = max(1, math.ceil((north - south) / size - 1e-6))
     transform = Affine(size, 0, west, 0, -size, north)
@@ -179,7 +179,7 @@ def _wanted_grid(dataset: Any, conversion: Conversion) -> dict[str, Any] | None:
 
 
 def _extreme(dtype: str) -> float:
-    """Nodata for a type whose file names none: MODIS takes all bits set for fill, floats NaN."""
+    """Return nodata for a file that names none: the type's extreme, as MODIS has it, or NaN."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
         return float("nan")
@@ -218,7 +218,7 @@ def _write_plain(view: _View, path: Path, bands: list[int]) -> None:
 
 
 def _strips(height: int, width: int) -> Iterator[Any]:
-    """Windows of the full width that cover an image from above."""
+    """Yield windows of the full width that cover an image from top to bottom."""
     from rasterio.windows import Window
 
     for top in range(0, height, STRIP):
@@ -226,7 +226,7 @@ def _strips(height: int, width: int) -> Iterator[Any]:
 
 
 def _cog_options(dtype: str) -> dict[str, Any]:
-    """How a COG is written."""
+    """Return the options of GDAL's COG driver."""
     return {
         "COMPRESS": "DEFLATE",
         "PREDICTOR": "FLOATING_POINT" if np.dtype(dtype).kind == "f" else "STANDARD",

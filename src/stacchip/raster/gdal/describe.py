@@ -1,4 +1,4 @@
-"""What GDAL makes of a dataset's metadata: CRS, transform, dtype, nodata, validity."""
+"""GDAL's reading of a dataset's metadata: CRS, transform, dtype, nodata, validity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from stacchip.raster.tiff import ByteOrder, RawTag
 
-# a description takes GDAL 0.1 ms a band: of more than these, alpha and scales are not told
+# a description takes GDAL 0.1 ms a band: beyond this many bands, alpha and scales are left out
 _MOST_SAMPLES: Final = 1024
 # rasterio's names for GDAL's complex integers, which it reads as complex floats
 _READ_AS: Final = {"complex_int16": "complex64", "complex_int32": "complex64"}
@@ -24,7 +24,7 @@ _READ_AS: Final = {"complex_int16": "complex64", "complex_int32": "complex64"}
 
 @dataclass(frozen=True)
 class ImageTags:
-    """The TIFF tags that decide how GDAL sees an image's pixels, and where they lie.
+    """The TIFF tags by which GDAL interprets an image's pixels and places them.
 
     Attributes:
         samples: SamplesPerPixel.
@@ -34,8 +34,8 @@ class ImageTags:
         extra_samples: ExtraSamples.
         byteorder: "<" or ">".
         geo: The georeferencing tags: (tag, type, count, bytes).
-        nodata: GDAL_NODATA's bytes, empty where absent.
-        metadata: GDAL_METADATA's bytes, empty where it tells no scale and offset.
+        nodata: GDAL_NODATA's bytes, empty if absent.
+        metadata: GDAL_METADATA's bytes, empty if it holds no scale and offset.
     """
 
     samples: int
@@ -51,7 +51,7 @@ class ImageTags:
 
 @dataclass(frozen=True)
 class ImageDescription:
-    """What GDAL makes of `ImageTags`; the fields are those of `Header`."""
+    """GDAL's reading of `ImageTags`; the fields are those of `Header`."""
 
     dtype: str
     nodata: float | int | None
@@ -66,13 +66,13 @@ class ImageDescription:
 
 @lru_cache(maxsize=4096)
 def describe_image(image: ImageTags) -> ImageDescription:
-    """What GDAL makes of these tags, told from a one-pixel TIFF that carries them.
+    """Return GDAL's reading of these tags, found with a one-pixel TIFF that carries them.
 
-    The pixel is sparse, so that GDAL tells what a sparse block reads as, too. All bands of one
+    The pixel is sparse, so it also shows what GDAL reads from a sparse block. All bands of one
     resolution of a scene share their tags, and so their description.
 
     Raises:
-        tiff.BrokenTiffError: Where GDAL refuses such an image.
+        tiff.BrokenTiffError: GDAL refuses such an image.
     """
     from rasterio.errors import RasterioError
     from rasterio.io import MemoryFile
@@ -96,7 +96,7 @@ def _one_pixel(image: ImageTags) -> bytes:
         dtype = np.dtype("u2").newbyteorder(image.byteorder)
         return (tag, 3, len(values), np.array(values, dtype).tobytes())
 
-    # GDAL turns CMYK, YCbCr and their like into RGB, which is what photometric 2 says
+    # GDAL turns CMYK, YCbCr and the like into RGB, which is photometric 2
     photometric = 2 if image.photometric >= 5 else min(image.photometric, 2)
     tags = [
         shorts(tiff.BITS_PER_SAMPLE, *[image.bits] * image.samples),
@@ -108,7 +108,7 @@ def _one_pixel(image: ImageTags) -> bytes:
     if image.extra_samples:
         tags.append(shorts(tiff.EXTRA_SAMPLES, *image.extra_samples))
     if not _has_transform(image):
-        # else rasterio warns of what `Header.transform` says
+        # else rasterio warns, and `Header.transform` says so already
         tags += no_transform(image.byteorder)
     if image.nodata:
         tags.append((tiff.GDAL_NODATA, 2, len(image.nodata), image.nodata))
@@ -118,7 +118,7 @@ def _one_pixel(image: ImageTags) -> bytes:
 
 
 def no_transform(byteorder: ByteOrder) -> list[RawTag]:
-    """Tags of a transform that says nothing, where its absence would make rasterio warn."""
+    """Return tags of an arbitrary transform, because rasterio warns if there is none."""
     ones = np.ones(6, np.dtype("f8").newbyteorder(byteorder))
     return [
         (tiff.MODEL_PIXEL_SCALE, 12, 3, ones[:3].tobytes()),
@@ -127,7 +127,7 @@ def no_transform(byteorder: ByteOrder) -> list[RawTag]:
 
 
 def _has_transform(image: ImageTags) -> bool:
-    """Whether GDAL finds a transform in the tags: a matrix, or a scale that is not 0, and a point.
+    """Return whether GDAL finds a transform: a matrix, or a scale other than 0 with a point.
 
     GeoTIFF 1.1 section 7.1.2.
     """
@@ -158,13 +158,16 @@ def _describe(dataset: Any, image: ImageTags) -> ImageDescription:
 
 
 def dtype_of(dataset: Any) -> str:
-    """Numpy's name of what reading a dataset gives."""
+    """Return numpy's name of the type that reading a dataset returns."""
     name = dataset.dtypes[0]
     return str(_READ_AS.get(name, name))
 
 
 def crs_of(dataset: Any) -> str | None:
-    """A dataset's CRS as "EPSG:code" where that says all of it, else as WKT."""
+    """Return a dataset's CRS as "EPSG:code" if that says all of it, else as WKT.
+
+    The comparison is GDAL's, not `name_crs`: this text is kept in headers and indexes.
+    """
     from rasterio.crs import CRS
 
     crs = dataset.crs
@@ -177,9 +180,9 @@ def crs_of(dataset: Any) -> str | None:
 
 
 def nodata_of(dataset: Any, dtype: str, text: bytes = b"") -> float | int | None:
-    """A dataset's nodata, typed to its bands.
+    """Return a dataset's nodata, typed to its bands.
 
-    rasterio gives it as a float, which rounds the largest 64-bit integers: these are read from the
+    rasterio returns a float, which rounds the largest 64-bit integers. These are read from the
     tag's text.
     """
     kind = np.dtype(dtype)
@@ -198,7 +201,7 @@ def nodata_of(dataset: Any, dtype: str, text: bytes = b"") -> float | int | None
 
 
 def validity_of(dataset: Any) -> str:
-    """What tells a dataset's valid pixels: "mask", "nodata", "alpha" or "all"."""
+    """Return the mark of a dataset's valid pixels: "mask", "nodata", "alpha" or "all"."""
     flags = {flag.name for flag in dataset.mask_flag_enums[0]}
     if "alpha" in flags:
         return "alpha"

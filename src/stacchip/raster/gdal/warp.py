@@ -20,18 +20,18 @@ def warp(
     target: GeoBox,
     method: str,
 ) -> NDArray[np.float64]:
-    """Pixels (band, y, x) of `source` warped onto `target`; NaN means no pixel, on both sides.
+    """Warp pixels (band, y, x) of `source` onto `target`; NaN means no data, on both sides.
 
     Args:
         pixels: Array (band, y, x) of float64.
         source: The grid of `pixels`.
-        target: The grid wanted.
+        target: The grid of the result.
         method: One of rasterio's `Resampling` names.
     """
     from rasterio.enums import Resampling
     from rasterio.warp import reproject
 
-    # the grids share it, whatever it is; GDAL wants one all the same
+    # the grids share a CRS, whatever it is, and GDAL demands one
     crs = "EPSG:3857" if source.crs is None else source.crs.to_wkt()
     out = np.full((len(pixels), *target.shape.yx), np.nan)
     with gdal_environment():
