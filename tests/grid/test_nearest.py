@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from affine import Affine
 
-from stacchip.grid.nearest import Axis, spread
+from stacchip.errors import GridMismatch, UsageError
+from stacchip.grid.chip_grid import ChipGrid
+from stacchip.grid.geobox import make_geobox
+from stacchip.grid.nearest import (
+    Axis,
+    grid_map,
+    make_grid_map,
+    nearest_pixels,
+    seen_pixels,
+    spread,
+)
+from stacchip.grid.window import Window
 
 HEIGHT, WIDTH = 40, 48
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "float32", "float64", "complex64", "bool")
@@ -85,3 +97,146 @@ def test_a_chip_beyond_the_grid_has_nothing_of_it(first):
     else:
         assert (cut.start, cut.stop) == (expected[0] // 2, expected[-1] // 2 + 1)
         assert cut.place == slice(expected[0] - first, expected[-1] - first + 1)
+
+
+# --- maps of whole grids
+
+UTM = "EPSG:32629"
+
+
+def random_grids(seed):
+    """A grid, and a raster of another resolution and corner that overlaps it."""
+    rng = np.random.default_rng(seed)
+    grid = make_geobox(UTM, Affine(10, 0, 6e5, 0, -10, 4e6), tuple(rng.integers(20, 70, 2)))
+    size = float(rng.choice([5, 10, 15, 20, 30, 60]))
+    left, top = rng.integers(-30, 30, 2) * 10
+    raster = make_geobox(
+        UTM, Affine(size, 0, 6e5 + left, 0, -size, 4e6 + top), tuple(rng.integers(4, 60, 2))
+    )
+    return raster, grid, rng
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_map_fills_a_chip_with_the_nearest_pixels(seed):
+    raster, grid, rng = random_grids(seed)
+    rows, cols = nearest_pixels(raster, grid)
+    pixels = np.arange(1, 1 + 2 * np.prod(raster.shape.yx)).reshape(2, *raster.shape.yx)
+    chip = Window(*rng.integers(-20, 50, 2), *rng.integers(1, 40, 2))
+    out = np.zeros((2, *chip.shape), pixels.dtype)
+    mapped = make_grid_map(raster, grid)
+    window = mapped.window(chip)
+    if window is not None:
+        assert Window(0, 0, *raster.shape.yx).contains(window)
+        mapped.fill(chip, pixels[:, *window.slices], out)
+    expected = np.zeros_like(out)
+    for y in range(chip.height):
+        for x in range(chip.width):
+            row, col = chip.row + y, chip.col + x
+            if not (0 <= row < len(rows) and 0 <= col < len(cols)):
+                continue
+            if rows[row] >= 0 and cols[col] >= 0:
+                expected[:, y, x] = pixels[:, rows[row], cols[col]]
+    np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_cut_names_the_block_that_holds_it_all(seed):
+    raster, grid, rng = random_grids(seed)
+    chip = Window(*rng.integers(-20, 50, 2), *rng.integers(1, 40, 2))
+    height, width = (int(n) for n in rng.integers(3, 40, 2))
+    mapped = make_grid_map(raster, grid)
+    window, cut = mapped.window(chip), mapped.cut(chip, (height, width))
+    assert (cut is None) == (window is None)
+    if cut is None:
+        return
+    blocks = {
+        (row // height, col // width)
+        for row in range(window.row, window.row_stop)
+        for col in range(window.col, window.col_stop)
+    }
+    assert cut.block == (blocks.pop() if len(blocks) == 1 else None)
+    if cut.block is not None:
+        numbers = np.arange(np.prod(raster.shape.yx)).reshape(raster.shape.yx)
+        top, left = cut.block[0] * height, cut.block[1] * width
+        block = numbers[top : top + height, left : left + width]
+        np.testing.assert_array_equal(block[cut.part], numbers[window.slices])
+    filled = np.zeros(chip.shape, bool)
+    filled[cut.rows.place, cut.cols.place] = True
+    assert cut.is_whole == filled.all()
+
+
+def test_a_grid_of_the_same_pixels_maps_one_to_one_even_if_it_is_rotated():
+    turned = Affine.translation(6e5, 4e6) * Affine.rotation(20) * Affine.scale(10, -10)
+    grid = make_geobox(UTM, turned, (30, 40))
+    cut = grid_map(grid, grid).cut(Window(8, 8, 8, 8), (16, 16))
+    assert (cut.block, cut.is_whole, cut.rows.repeat, cut.cols.repeat) == ((0, 0), True, 1, 1)
+    assert cut.part == (slice(8, 16), slice(8, 16))
+
+
+def test_bands_of_one_resolution_share_their_map():
+    raster, grid, _ = random_grids(1)
+    again = make_geobox(UTM, raster.affine, raster.shape.yx)
+    assert grid_map(raster, grid) is grid_map(again, grid)
+
+
+def test_a_map_between_crss_is_refused():
+    raster, grid, _ = random_grids(1)
+    other = make_geobox("EPSG:32630", raster.affine, raster.shape.yx)
+    with pytest.raises(UsageError, match=r"EPSG:32630 and EPSG:32629. Reproject"):
+        make_grid_map(other, grid)
+
+
+# --- pixels that are counted
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("edge", ["drop", "pad"])
+def test_seen_pixels_are_those_of_each_chip_one_by_one(seed, edge):
+    raster, geobox, rng = random_grids(seed)
+    grid = ChipGrid(geobox, int(rng.integers(3, 25)), edge)
+    seen = seen_pixels(raster, grid)
+    for axis, mapped, chips in zip(
+        (seen.rows, seen.cols), nearest_pixels(raster, geobox), (grid.y_size, grid.x_size),
+        strict=True,
+    ):  # fmt: skip
+        for chip in range(chips):
+            own = mapped[chip * grid.chip_size : (chip + 1) * grid.chip_size]
+            numbers, counts = np.unique(own[own >= 0], return_counts=True)
+            entries = axis.entries_of(chip, 0, 10**6)
+            assert axis.position[entries].tolist() == numbers.tolist()
+            assert axis.weight[entries].tolist() == counts.tolist()
+            assert axis.inside[chip] == counts.sum()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_sums_of_columns_become_sums_of_chips(seed):
+    raster, geobox, rng = random_grids(seed)
+    grid = ChipGrid(geobox, int(rng.integers(3, 25)))
+    cols = seen_pixels(raster, grid).cols
+    mapped = nearest_pixels(raster, geobox)[1]
+    first = int(rng.integers(0, raster.shape.x))
+    sums = rng.integers(0, 1000, (3, raster.shape.x - first)).astype(np.int32)
+    expected = np.zeros((3, grid.x_size), np.int64)
+    for col, source in enumerate(mapped[: grid.x_size * grid.chip_size]):
+        if source >= first:
+            expected[:, col // grid.chip_size] += sums[:, source - first]
+    np.testing.assert_array_equal(cols.reduce(sums, first), expected)
+
+
+def test_parts_that_no_chip_sees_are_not_needed():
+    raster = make_geobox(UTM, Affine(10, 0, 6e5 - 100, 0, -10, 4e6), (40, 60))
+    grid = ChipGrid(make_geobox(UTM, Affine(10, 0, 6e5, 0, -10, 4e6), (20, 30)), 10)
+    seen = seen_pixels(raster, grid)
+    assert not seen.needs(Window(0, 0, 40, 10))
+    assert not seen.needs(Window(20, 0, 20, 60))
+    assert seen.needs(Window(19, 39, 5, 5))
+    assert seen.rows.chips_in(0, 11) == range(2)
+    assert seen.rows.chips_in(20, 40) == range(0)
+    assert (seen.inside == 100).all()
+
+
+def test_a_raster_turned_against_the_grid_is_refused():
+    turned = Affine.translation(6e5, 4e6) * Affine.rotation(20) * Affine.scale(10, -10)
+    grid = ChipGrid(make_geobox(UTM, Affine(10, 0, 6e5, 0, -10, 4e6), (20, 30)), 10)
+    with pytest.raises(GridMismatch, match="turned against the chip grid"):
+        seen_pixels(make_geobox(UTM, turned, (20, 30)), grid)

@@ -68,8 +68,8 @@ def chip_shares(
         source: Names the QA values of cloud, shadow, ... (`classes`), and classifies pixels by them
             (`classify`).
         grid: The chips.
-        geobox: The QA band's geobox, if its file has none (else the file's is used). Without either,
-            a band of the reference band's shape is taken to lie on it.
+        geobox: The QA band's geobox, if its file has none (else the file's is used). Without
+            either, a band of the reference band's shape is taken to lie on it.
         nodata: The QA band's nodata value, if its file has none; None takes the source's.
 
     Returns:
