@@ -128,7 +128,8 @@ class FileBytes:
         if self._reads_left < 0 or self._bytes_left < 0:
             raise BrokenTiffError("its directories are too long")
         self._position = start + length
-        return bytes(self.take(start, length))
+        # a place beyond the end has no bytes to fetch
+        return bytes(self.take(start, length)) if length else b""
 
     def take(self, start: int, length: int) -> memoryview:
         """Return the bytes `[start, start + length)`, which lie inside the file."""
