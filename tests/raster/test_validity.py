@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stacchip.raster.validity import valid_pixels
+from stacchip.errors import UsageError
+from stacchip.raster.validity import find_valid, hide_fill, require_bands, valid_pixels
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,43 @@ def test_values_against_nodata(
 def test_one_band_with_a_value_suffices() -> None:
     pixels = np.array([[[0, 0, 3]], [[0, 5, 0]]], np.uint8)
     assert valid_pixels(pixels, 0).tolist() == [[False, True, True]]
+
+
+def test_without_flags_pixels_say_which_are_valid() -> None:
+    pixels = np.array([[[0, 5]], [[0, 0]]], np.uint8)
+    assert find_valid(pixels, None, 0).tolist() == [[False, True]]
+    assert find_valid(pixels, None, None).tolist() == [[True, True]]
+
+
+@pytest.mark.parametrize("nodata", [None, 0, 5])
+def test_flags_go_before_nodata(nodata: float | None) -> None:
+    pixels = np.array([[[0, 5, 5]]], np.uint8)
+    flags = np.array([[255, 0, 1]], np.uint8)
+    valid = find_valid(pixels, flags, nodata)
+    assert valid.dtype == np.bool_
+    assert valid.tolist() == [[True, False, True]]
+
+
+def test_the_items_nodata_counts_where_the_file_has_none() -> None:
+    pixels = np.array([[[7, 5, 7]]], np.int16)
+    valid = np.array([[True, True, False]])
+    assert hide_fill(valid, pixels, None, 7).tolist() == [[False, True, False]]
+    assert hide_fill(valid, pixels, None, None).tolist() == valid.tolist()
+    assert hide_fill(valid, pixels, 0, 7).tolist() == valid.tolist()
+
+
+def test_nan_is_hidden_even_without_a_nodata_value() -> None:
+    pixels = np.array([[[np.nan, 5]]], np.float32)
+    assert hide_fill(np.array([[True, True]]), pixels, None, None).tolist() == [[False, True]]
+
+
+@pytest.mark.parametrize("bands", [[], [-1], [3], [0, 3], (1, -2)])
+def test_bands_that_do_not_exist_are_refused_by_number(bands: list[int]) -> None:
+    with pytest.raises(UsageError, match=r"its bands are 0 to 2"):
+        require_bands("a.tif", 3, bands)
+
+
+def test_an_error_of_bands_shows_no_signature() -> None:
+    with pytest.raises(UsageError) as caught:
+        require_bands("https://a.org/a.tif?sig=secret", 1, [1])
+    assert "secret" not in str(caught.value)
