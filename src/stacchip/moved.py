@@ -23,7 +23,7 @@ MOVED = {
     "chipper.attribution": "errors",
     "chipper.bucket": "items.archive",
     "chipper.found": "chipper.find_item",
-    "chipper.grids": "chipper.find_grid",
+    "chipper.grids": "chipper.find_item",
     "chipper.headers": "index.headers",
     "chipper.opened": "chipper.open_item",
     "chipper.placement": "raster.placement",

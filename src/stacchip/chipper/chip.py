@@ -72,3 +72,20 @@ class Chip:
             name=self.chipid,
             attrs={"item_id": self.item_id, "platform": self.platform},
         )
+
+    def find_band(self, asset: str, number: int = 1) -> int:
+        """Return the position in the array of an asset's band; bands count from 1."""
+        several = name_bands(asset, 1 + number)[number - 1]
+        return self.bands.index(asset if asset in self.bands else several)
+
+
+def name_bands(asset: str, count: int) -> tuple[str, ...]:
+    """Return the names of an asset's bands in a chip.
+
+    Example:
+        >>> name_bands("red", 1), name_bands("image", 2)
+        (('red',), ('image:1', 'image:2'))
+    """
+    if count == 1:
+        return (asset,)
+    return tuple(f"{asset}:{number}" for number in range(1, count + 1))

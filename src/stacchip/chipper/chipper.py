@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from copy import copy
 from dataclasses import replace
-from threading import Lock
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pyarrow as pa
 
-from stacchip.chipper.chip import Chip
-from stacchip.chipper.find_grid import find_grid
+from stacchip.chipper.chip import Chip, name_bands
 from stacchip.chipper.find_item import FoundItem, ItemFinder
-from stacchip.chipper.index_rows import ChipKey, ChipRows, grid_table
+from stacchip.chipper.index_rows import ChipRows, grid_table
 from stacchip.chipper.open_item import AssetChoice, OpenedItem, open_item
-from stacchip.errors import ChipNotFound, UsageError
+from stacchip.chipper.open_items import OpenItems
+from stacchip.errors import UsageError
 from stacchip.index.read import read_index, read_item_index
 from stacchip.index.schema import conform, embedded_items
 from stacchip.indexer import ChipIndexer, NoStatsChipIndexer
-from stacchip.items import item_datetime, item_href, load_items, parse_item
+from stacchip.items import item_href, load_items, parse_item
 from stacchip.items.archive import DEFAULT_CHIP_SIZE, Archive
 from stacchip.items.copies import by_id
 from stacchip.raster.fetch import NO_CACHES
@@ -120,8 +120,7 @@ class Chipper:
         )
         self.rows = ChipRows(table)
         self._finder = ItemFinder(given, table, self.storage)
-        self._opened: OrderedDict[tuple[str, str], OpenedItem] = OrderedDict()
-        self._lock = Lock()
+        self._opened: OpenItems[OpenedItem] = OpenItems(_OPEN_ITEMS)
 
     def _find_in_bucket(
         self,
@@ -244,25 +243,15 @@ class Chipper:
     def cut_row(self, row: int) -> Chip:
         """The chip of a row, as `cut` gives it."""
         row = self.rows.position(row)
-        key, opened = self.rows.key(row), self.open(row)
-        read = self._read(row)
+        key, read = self.rows.key(row), self._read(row)
         arrays = [pixels for pixels, _ in read.values()]
         valid = [np.broadcast_to(valid, pixels.shape) for pixels, valid in read.values()]
-        return Chip(
-            array=np.concatenate(arrays, dtype=np.result_type(*arrays)),
-            valid=np.concatenate(valid),
-            bands=tuple(
-                name if len(pixels) == 1 else f"{name}:{number}"
-                for name, (pixels, _) in read.items()
-                for number in range(1, len(pixels) + 1)
-            ),
-            geobox=opened.chip_grid(key.chip_size).chip_geobox(key.x, key.y),
-            datetime=item_datetime(opened.item),
-            chipid=key.chipid,
-            platform=key.platform,
-            item_id=key.item_id,
-            x=key.x,
-            y=key.y,
+        names = (name_bands(name, len(pixels)) for name, (pixels, _) in read.items())
+        return self.open(row).make_chip(
+            key,
+            np.concatenate(arrays, dtype=np.result_type(*arrays)),
+            np.concatenate(valid),
+            tuple(chain.from_iterable(names)),
         )
 
     def find_item(self, row: int) -> pystac.Item:
@@ -286,14 +275,8 @@ class Chipper:
         """Pixels and valid of a chip, by asset key."""
         key, opened = self.rows.key(row), self.open(row)
         window = opened.chip_grid(key.chip_size).window(key.x, key.y)
-        if self.edge == "drop" and window.clip(opened.grid.shape.yx) != window:
-            raise ChipNotFound(
-                f"Chip ({key.x}, {key.y}) of item {key.item_id!r} reaches beyond the edge of the "
-                "reference band. Cut it with edge='pad'.",
-                item_id=key.item_id,
-                x=key.x,
-                y=key.y,
-            )
+        if self.edge == "drop":
+            opened.require_inside(key, window)
         return opened.read(window)
 
     def open(self, row: int) -> OpenedItem:
@@ -303,35 +286,32 @@ class Chipper:
             StacchipError: As for `chip`.
         """
         key = self.rows.key(row)
-        name = (key.platform, key.item_id)
-        with self._lock:
-            if name in self._opened:
-                self._opened.move_to_end(name)
-                return self._opened[name]
-        opened = self._open(row, key)
-        with self._lock:
-            self._opened[name] = opened
-            while len(self._opened) > _OPEN_ITEMS:
-                self._opened.popitem(last=False)
-        return opened
+        return self._opened.get((key.platform, key.item_id), partial(self.open_anew, row))
 
-    def _open(self, row: int, key: ChipKey) -> OpenedItem:
+    def open_anew(self, row: int) -> OpenedItem:
+        """As `open`, for a caller that keeps the item itself: the chipper does not.
+
+        Raises:
+            StacchipError: As for `chip`.
+        """
         found = self._find(row)
-        grid = find_grid(found, key, self.rows.told(row, "bbox"), self.storage)
+        grid = found.find_grid(self.rows.key(row), self.rows.value(row, "bbox"), self.storage)
         return open_item(found, grid, self.choice, self.storage, caches=self.caches)
 
     def _find(self, row: int) -> FoundItem:
         key = self.rows.key(row)
-        found = self._finder.find(key.platform, key.item_id, self.rows.told(row, "item_href"))
+        found = self._finder.find(key.platform, key.item_id, self.rows.value(row, "item_href"))
         if self._mount is None:
             return found
         return found.with_files_of(self._mount.relocate(found.item, key.platform))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": OrderedDict(), "_lock": None}
+        return {**self.__dict__, "_opened": OpenItems(_OPEN_ITEMS)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=Lock())
+        # pickles of 0.x have another value there, and a lock
+        state = {name: value for name, value in state.items() if name != "_lock"}
+        self.__dict__.update(state, _opened=OpenItems(_OPEN_ITEMS))
 
 
 def _as_text(value: Any) -> str | None:

@@ -1,15 +1,20 @@
-"""Finding the item behind a row of an index."""
+"""The item of a row of an index, and the grid that its chips lie on."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from stacchip.errors import ItemNotFound, ObjectNotFound, StorageError, attribute
+from stacchip.errors import GridMismatch, ItemNotFound, ObjectNotFound, StorageError, attribute
+from stacchip.grid.chip_grid import ChipGrid
+from stacchip.grid.footprints import make_footprints
+from stacchip.grid.geobox import describe_geobox
+from stacchip.grid.recorded_grid import RecordedGrid, read_grid
 from stacchip.index.files.item_records_lookup import RecordLookup
 from stacchip.index.read import index_of
 from stacchip.index.schema import embedded_items
+from stacchip.indexer import NoStatsChipIndexer
 from stacchip.items import load_items, parse_item
 from stacchip.storage import redact
 
@@ -19,10 +24,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pystac
 
+    from stacchip.chipper.index_rows import ChipKey
+    from stacchip.grid.geobox import GeoBox
     from stacchip.raster.header import Header
     from stacchip.storage import Storage
 
 _log = logging.getLogger(__name__)
+
+_FAR = 0.02  # of a chip: how far a footprint may lie from the row's
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,41 @@ class FoundItem:
             if key in theirs
         }
         return FoundItem(item, headers)
+
+    def find_grid(
+        self, key: ChipKey, bbox: Mapping[str, float] | None, storage: Storage
+    ) -> RecordedGrid:
+        """Return the grid of the item's chips: from the index, else the item, else its file.
+
+        Args:
+            key: One of its chips.
+            bbox: That chip's bounds in the index (OGC:CRS84), if the index has them. A grid that
+                the index did not keep must agree with them.
+            storage: Reads the reference band's file.
+
+        Raises:
+            GridMismatch: Neither the item nor its file has the grid that the chip is one of.
+            MissingMetadata: The item says too little, and so does its file.
+        """
+        recorded = read_grid(self.item.extra_fields)
+        if recorded is not None:
+            return recorded
+        indexer = NoStatsChipIndexer(self.item, key.chip_size, storage=storage)
+        in_item = RecordedGrid(indexer.grid.geobox, indexer.reference.key)
+        if bbox is None or _has_chip(in_item.geobox, key, bbox):
+            return in_item
+        in_file = RecordedGrid(indexer.open_reference(), indexer.reference.key)
+        if _has_chip(in_file.geobox, key, bbox):
+            return in_file
+        raise GridMismatch(
+            f"Chip ({key.x}, {key.y}) of item {key.item_id!r} lies at {dict(bbox)} in its index, "
+            f"and elsewhere by its item ({describe_geobox(in_item.geobox)}) and by the file of "
+            f"asset {in_file.reference!r} ({describe_geobox(in_file.geobox)}). "
+            "Index the item again.",
+            item_id=key.item_id,
+            asset=in_file.reference,
+            href=indexer.reference.href,
+        )
 
 
 class ItemFinder:
@@ -126,3 +170,20 @@ class ItemFinder:
             "Pass it: Chipper(index, items=[item]).",
             item_id=item_id,
         )
+
+
+def _has_chip(geobox: GeoBox, key: ChipKey, bbox: Mapping[str, float]) -> bool:
+    """Whether a chip of this grid has these bounds."""
+    grid = ChipGrid(geobox, key.chip_size, "pad")
+    if not (key.x < grid.x_size and key.y < grid.y_size):
+        return False
+    chip = grid.chip_geobox(key.x, key.y)
+    made = make_footprints(chip.affine, grid.crs, key.chip_size, (1, 1)).bbox[0].as_py()
+    if made is None:
+        return False
+    return _is_near(made, bbox, "xmin", "xmax") and _is_near(made, bbox, "ymin", "ymax")
+
+
+def _is_near(one: Mapping[str, Any], other: Mapping[str, Any], low: str, high: str) -> bool:
+    limit = _FAR * (one[high] - one[low])
+    return bool(abs(one[low] - other[low]) <= limit and abs(one[high] - other[high]) <= limit)

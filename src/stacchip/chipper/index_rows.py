@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -73,12 +73,18 @@ class ChipRows:
             y=int(self._y[row]),
         )
 
-    def told(self, row: int, column: str) -> Any:
-        """What the index tells of a chip in one of its columns; None where it has no such column.
+    def value(self, row: int, column: str) -> Any:
+        """Return a chip's value in a column, or None if the table has no such column.
 
         A whole grid, made from an indexer, has fewer columns than an index.
         """
         return self.table[column][row].as_py() if column in self.table.column_names else None
+
+    def codes(self, column: Literal["platform", "item_id"]) -> NDArray[np.int64]:
+        """Return a number for each row, the same for the same platform or item."""
+        encoded = self._platforms if column == "platform" else self._items
+        codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        return codes
 
     def find(
         self,

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stacchip.errors import AssetNotFound, GridMismatch
+from stacchip.chipper.chip import Chip
+from stacchip.errors import AssetNotFound, ChipNotFound, GridMismatch
 from stacchip.grid.chip_grid import ChipGrid
 from stacchip.grid.crs import same_crs
 from stacchip.grid.geobox import describe_geobox, is_same_grid
-from stacchip.items import read_assets
+from stacchip.items import item_datetime, read_assets
 from stacchip.items.projection import has_own_projection
 from stacchip.raster.fetch import NO_CACHES
 from stacchip.raster.placement import Placement
-from stacchip.raster.reader import open_reader, read_valid_windows
+from stacchip.raster.reader import FastReader, open_reader, read_valid_windows
 from stacchip.raster.validity import hide_fill
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.runtime.per_process import PerProcess
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.chipper.find_item import FoundItem
+    from stacchip.chipper.index_rows import ChipKey
     from stacchip.grid.geobox import GeoBox
     from stacchip.grid.recorded_grid import RecordedGrid
     from stacchip.grid.window import Window
@@ -99,9 +102,54 @@ class OpenedItem:
     grid: GeoBox
     placements: Mapping[str, Placement]
 
+    @cached_property
+    def is_read_by_gdal(self) -> bool:
+        """True if GDAL reads one of its files."""
+        return not all(isinstance(each.reader, FastReader) for each in self.placements.values())
+
     def chip_grid(self, chip_size: int) -> ChipGrid:
-        """The chips of this size, those that reach beyond the edge too."""
+        """The chips of this size, with those that reach beyond the edge."""
         return ChipGrid(self.grid, chip_size, "pad")
+
+    def chip_geobox(self, key: ChipKey) -> GeoBox:
+        """Return the CRS, transform and shape of a chip."""
+        return self.chip_grid(key.chip_size).chip_geobox(key.x, key.y)
+
+    def require_inside(self, key: ChipKey, window: Window) -> None:
+        """Refuse a chip whose window reaches beyond the edge of the reference band.
+
+        Raises:
+            ChipNotFound: It does.
+        """
+        if window.clip(self.grid.shape.yx) != window:
+            raise ChipNotFound(
+                f"Chip ({key.x}, {key.y}) of item {key.item_id!r} reaches beyond the edge of the "
+                "reference band. Pass edge='pad' to have it padded with nodata.",
+                item_id=key.item_id,
+                x=key.x,
+                y=key.y,
+            )
+
+    def make_chip(
+        self,
+        key: ChipKey,
+        array: NDArray[Any],
+        valid: NDArray[np.bool_],
+        bands: tuple[str, ...],
+    ) -> Chip:
+        """Return a chip of these pixels, with its place and time."""
+        return Chip(
+            array=array,
+            valid=valid,
+            bands=bands,
+            geobox=self.chip_geobox(key),
+            datetime=item_datetime(self.item),
+            chipid=key.chipid,
+            platform=key.platform,
+            item_id=key.item_id,
+            x=key.x,
+            y=key.y,
+        )
 
     def read(
         self, window: Window, keys: Sequence[str] | None = None

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip.chipper import Chip, Chipper
+from stacchip.chipper import Chipper
 from stacchip.cli import console
 from stacchip.errors import AssetNotFound
 from stacchip.items import find_band, read_assets
@@ -68,7 +68,7 @@ def make_picture(chipper: Chipper, row: int) -> ChipPicture:
     """A row's chip in true colour, with its shares of cloud and nodata."""
     bands = rgb_bands(chipper.find_item(row))
     chip = chipper.with_assets(dict.fromkeys(key for key, _ in bands)).cut_row(row)
-    places = [chip.bands.index(_name(chip, key, band)) for key, band in bands]
+    places = [chip.find_band(key, band + 1) for key, band in bands]
     names = ("date", "cloud_cover_percentage", "nodata_percentage")
     day, *shares = (chipper.rows.table[name][row].as_py() for name in names)
     cloud, nodata = (np.nan if share is None else share for share in shares)
@@ -98,10 +98,6 @@ def _is_unmeasured(cloud: float, nodata: float, valid: NDArray[np.bool_]) -> boo
     """
     is_padded = not (valid[-1].any() and valid[:, -1].any())
     return is_padded and cloud == 0 and nodata == 0
-
-
-def _name(chip: Chip, key: str, band: int) -> str:
-    return key if key in chip.bands else f"{key}:{band + 1}"
 
 
 def draw_sheet(table: pa.Table, path: Path, storage: Storage, *, title: str) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from stacchip.chipper.chip import Chip
 from stacchip.errors import UsageError
 from stacchip.items import item_datetime
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from stacchip.chipper import Chip
     from stacchip.chipper.index_rows import ChipKey
     from stacchip.grid.geobox import GeoBox
     from stacchip.stream.memory import Allocator
@@ -67,26 +67,15 @@ class ChipBatch:
         """One of the chips; its arrays are views of the batch's."""
         key, opened = self.keys[number], self._items[number].opened
         pixels = self.array[number]
-        return Chip(
-            array=pixels,
-            valid=np.ones(pixels.shape, bool) if self.valid is None else self.valid[number],
-            bands=self.bands,
-            geobox=self.geobox(number),
-            datetime=item_datetime(opened.item),
-            chipid=key.chipid,
-            platform=key.platform,
-            item_id=key.item_id,
-            x=key.x,
-            y=key.y,
-        )
+        valid = np.ones(pixels.shape, bool) if self.valid is None else self.valid[number]
+        return opened.make_chip(key, pixels, valid, self.bands)
 
     def __iter__(self) -> Iterator[Chip]:
         return (self[number] for number in range(len(self)))
 
     def geobox(self, number: int) -> GeoBox:
         """Where one of the chips lies: CRS, transform and shape."""
-        key, opened = self.keys[number], self._items[number].opened
-        return opened.chip_grid(key.chip_size).chip_geobox(key.x, key.y)
+        return self._items[number].opened.chip_geobox(self.keys[number])
 
     @property
     def chipids(self) -> tuple[str, ...]:

@@ -378,7 +378,6 @@ class ChipStream:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.chipper = copy(self.chipper)  # no lock that a forked process inherited
         self._make_pools()
 
     def _make_pools(self) -> None:

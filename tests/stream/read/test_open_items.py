@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,99 +15,15 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from servers.range_server import Fault, RangeServer
 from stacchip.chipper import Chipper
-from stacchip.errors import ObjectNotFound, StorageError
+from stacchip.errors import StorageError
 from stacchip.index import read_index
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.storage import Storage, StorageOptions
 from stacchip.stream import ChipStream
-from stacchip.stream.plan.wanted_chips import WantedChips
-from stacchip.stream.read.open_items import OPEN_GDAL_ITEMS, Catalog
+from stacchip.stream.read.open_items import OPEN_GDAL_ITEMS
 from stream.conftest import behind, index_items, make_item
 
 OPEN_FILES = Path("/proc/self/fd")
-
-
-class Opener:
-    """A chipper whose first openings end otherwise."""
-
-    def __init__(self, chipper: Chipper, *endings) -> None:
-        self.chipper = chipper
-        self.endings = list(endings)
-
-    def open(self, row: int):
-        if self.endings:
-            ending = self.endings.pop(0)
-            if isinstance(ending, BaseException):
-                raise ending
-            ending()
-        return self.chipper.open(row)
-
-
-@pytest.fixture
-def chipper(tmp_path) -> Chipper:
-    scenes = [make_item(tmp_path / name, name, {"red": (10, 256)}) for name in ("a", "b")]
-    return Chipper(index_items([scene.item for scene in scenes], tmp_path / "index"))
-
-
-def catalog_of(chipper: Chipper, *endings) -> Catalog:
-    return Catalog(Opener(chipper, *endings), WantedChips.of(chipper.rows))
-
-
-@pytest.mark.parametrize("ending", [KeyboardInterrupt(), RuntimeError("a bug")])
-def test_an_opening_that_was_interrupted_is_not_kept(chipper, ending):
-    catalog = catalog_of(chipper, ending)
-    with pytest.raises(type(ending)):
-        catalog.get(0)
-    assert catalog.get(0).bands == ("red",)
-
-
-def test_who_waits_for_an_opening_that_is_interrupted_opens_it(chipper):
-    begun, waited = threading.Event(), threading.Event()
-
-    def interrupt() -> None:
-        begun.set()
-        waited.wait(5)
-        raise KeyboardInterrupt
-
-    catalog = catalog_of(chipper, interrupt)
-    threads = [
-        threading.Thread(target=pytest.raises, args=(KeyboardInterrupt, catalog.get, 0)),
-        threading.Thread(target=lambda: found.append(catalog.get(0).bands)),
-    ]
-    found: list[tuple[str, ...]] = []
-    threads[0].start()
-    begun.wait(5)
-    threads[1].start()
-    waited.set()
-    for thread in threads:
-        thread.join(5)
-    assert found == [("red",)]
-
-
-def test_an_item_opened_ahead_in_vain_is_opened_by_who_asks(chipper):
-    catalog = catalog_of(chipper, RuntimeError("a bug"))
-    catalog.prepare([0])
-    assert catalog.get(0).bands == ("red",)
-
-
-def test_a_failure_is_kept_until_it_is_forgotten(chipper):
-    catalog = catalog_of(chipper, ObjectNotFound("gone", href="a"))
-    errors = []
-    for _ in range(3):
-        with pytest.raises(ObjectNotFound) as raised:
-            catalog.get(0)
-        errors.append(raised.value)
-    assert len({len(list(traces(error))) for error in errors}) == 1, "no traceback grows"
-    assert errors[0].facts == errors[1].facts == {"href": "a"}
-    catalog.forget_failures()
-    assert catalog.get(0).bands == ("red",)
-
-
-def traces(error: BaseException):
-    trace = error.__traceback__
-    while trace is not None:
-        yield trace
-        trace = trace.tb_next
 
 
 def test_a_store_that_failed_is_asked_again_in_the_next_epoch(tmp_path):
@@ -137,33 +51,6 @@ def test_a_store_that_fails_may_not_decide_how_chips_are_grouped(tmp_path):
             stream.rows()
         server.always("a/red.tif", None)
         assert len(stream.rows()) == 32
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_forked_process_waits_for_nothing_of_its_parent(chipper):
-    begun, done = threading.Event(), threading.Event()
-
-    def hang() -> None:
-        begun.set()
-        done.wait(20)
-
-    catalog = catalog_of(chipper, hang)
-    thread = threading.Thread(target=catalog.get, args=(0,))
-    thread.start()
-    begun.wait(5)
-    reading, writing = os.pipe()
-    with catalog._lock:
-        process = os.fork()
-        if not process:
-            threading.Timer(5, os._exit, (1,)).start()
-            os.write(writing, json.dumps(catalog.get(0).bands).encode())
-            os._exit(0)
-    done.set()
-    thread.join(5)
-    _, status = os.waitpid(process, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert json.loads(os.read(reading, 100)) == ["red"]
 
 
 @pytest.fixture

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.compute as pc
 
 from stacchip.chipper.index_rows import ChipKey
 from stacchip.grid.window import Window
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from stacchip.chipper.index_rows import ChipRows
@@ -52,7 +50,7 @@ class WantedChips:
     def of(cls, rows: ChipRows) -> WantedChips:
         """The chips of these rows."""
         table = rows.table
-        codes = [_codes(table[name]) for name in ("platform", "item_id")]
+        codes = [rows.codes("platform"), rows.codes("item_id")]
         size = table["chip_size"].to_numpy().astype(np.int64)
         joined = (codes[0] * (int(codes[1].max(initial=0)) + 1) + codes[1]) * (
             int(size.max(initial=0)) + 1
@@ -87,13 +85,3 @@ class WantedChips:
         """The pixels of a row's chip in its item's grid."""
         size = self.groups[self.group[row]].chip_size
         return Window(int(self.y[row]) * size, int(self.x[row]) * size, size, size)
-
-
-def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """A number for each distinct string, the same for the same."""
-    encoded = pc.dictionary_encode(column).combine_chunks()
-    encoded = encoded.chunk(0) if hasattr(encoded, "chunk") and encoded.num_chunks else encoded
-    if not len(encoded):
-        return np.empty(0, np.int64)
-    codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes

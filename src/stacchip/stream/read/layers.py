@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from stacchip.chipper.chip import name_bands
 from stacchip.errors import StacchipError, attribute
 from stacchip.grid.nearest import GridMap, spread
 from stacchip.grid.window import Window
@@ -317,10 +318,10 @@ class ItemLayers:
     dtype: np.dtype[Any]
     _forms: dict[np.dtype[Any], list[tuple[Layer, LayerForm | None]]] = field(default_factory=dict)
 
-    @cached_property
+    @property
     def is_read_by_gdal(self) -> bool:
-        """Whether GDAL reads one of its files."""
-        return any(layer.header is None for layer in self.layers)
+        """True if GDAL reads one of its files."""
+        return self.opened.is_read_by_gdal
 
     def blocks(self, windows: Sequence[Window]) -> dict[LayerBlock, Layer]:
         """The blocks that chips need, each with its layer, in the order of assets and rows.
@@ -396,7 +397,7 @@ def layers_of(opened: OpenedItem, platform: str) -> ItemLayers:
     for asset, placed in opened.placements.items():
         count = placed.reader.count
         bands = slice(len(names), len(names) + count)
-        names += [asset] if count == 1 else [f"{asset}:{n}" for n in range(1, count + 1)]
+        names += name_bands(asset, count)
         layers.append(Layer((platform, opened.item.id), asset, placed, bands))
     dtype = np.result_type(*(layer.placed.reader.dtype for layer in layers))
     return ItemLayers(opened, tuple(layers), tuple(names), dtype)

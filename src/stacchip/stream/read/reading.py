@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from stacchip.errors import ChipNotFound, StacchipError, attribute
+from stacchip.chipper.open_items import again
+from stacchip.errors import StacchipError, attribute
 from stacchip.stream.plan.ledger import Ledger, Load
-from stacchip.stream.read.open_items import OPEN_GDAL_ITEMS, again
+from stacchip.stream.read.open_items import OPEN_GDAL_ITEMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,15 +161,8 @@ class Reading:
             StorageError: A file could not be had; item and asset are named.
         """
         window = self._plans.chips.window(row)
-        if self._edge == "drop" and window.clip(item.opened.grid.shape.yx) != window:
-            key = self._plans.chips.key(row)
-            raise ChipNotFound(
-                f"Chip ({key.x}, {key.y}) of item {key.item_id!r} reaches beyond the edge of the "
-                "reference band. Stream it with edge='pad'.",
-                item_id=key.item_id,
-                x=key.x,
-                y=key.y,
-            )
+        if self._edge == "drop":
+            item.opened.require_inside(self._plans.chips.key(row), window)
         item.cut(window, self._look_up, out, valid)
 
     def _look_up(self, block: LayerBlock) -> NDArray[Any]:
