@@ -112,6 +112,7 @@ MOVED = {
     "stream.layers": "stream.read.layers",
     "stream.ledger": "stream.plan.ledger",
     "stream.loading": "stream.read.loading",
+    "stream.memory": "stream.read.loading",
     "stream.order": "stream.plan.epoch_order",
     "stream.reading": "stream.read.reading",
     "stream.speed": "stream.read.decode_speed",

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from stacchip.chipper import Chipper
-from stacchip.raster import fetch
 from stacchip.raster.cache import BlockCache, Caches, DiskCache
 from stacchip.stream import ChipStream
 
@@ -42,10 +41,15 @@ def test_decoded_blocks_are_kept_for_chips_at_random(nested, server):
     assert cache.hits > 0
 
 
-def test_a_failure_that_no_store_caused_ends_the_stream_and_hangs_nobody(nested, monkeypatch):
-    def fail(*_arguments, **_options):
+class BrokenCache(DiskCache):
+    """A cache whose blocks cannot be read into memory."""
+
+    def get(self, *_arguments, **_options):
         raise MemoryError("none left")
 
-    monkeypatch.setattr(fetch, "_tasks", fail)
-    with pytest.raises(MemoryError):
-        list(ChipStream(nested))
+
+def test_a_failure_that_no_store_caused_ends_the_stream_and_hangs_nobody(nested, tmp_path):
+    list(ChipStream(nested, caches=Caches(encoded=DiskCache(tmp_path / "cache", 1 << 30))))
+    broken = Caches(encoded=BrokenCache(tmp_path / "cache", 1 << 30))
+    with pytest.raises(MemoryError, match="none left"):
+        list(ChipStream(nested, caches=broken))

@@ -79,8 +79,7 @@ class ChipStreamDataset(IterableDataset[Sample]):
         drop_last: bool = False,
         resumable: bool = False,
     ) -> None:
-        # there is no public way to tell a stream that goes on from one that begins anew
-        restored = stream.state_dict() if stream._is_restored else None  # noqa: SLF001
+        restored = stream.state_dict() if stream.is_restored else None
         shard = stream.shard
         if shard.workers != 1:
             raise UsageError("Give the stream the rank's shard: workers are found by the dataset.")

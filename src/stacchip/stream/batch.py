@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from stacchip.chipper import Chip
     from stacchip.chipper.index_rows import ChipKey
     from stacchip.grid.geobox import GeoBox
-    from stacchip.stream.memory import Allocator
     from stacchip.stream.plan.wanted_chips import WantedChips
     from stacchip.stream.read.layers import ItemLayers
 
@@ -91,6 +90,13 @@ class ChipBatch:
     def table(self) -> pa.Table:
         """The chips' rows of the index."""
         return self._chips.rows.table.take(self.rows)
+
+
+class Allocator(Protocol):
+    """Provides the memory of batches."""
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return an array, not filled."""
 
 
 class Building:

@@ -16,7 +16,8 @@ from stacchip.stream.read.loading import address_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stacchip.stream.read.layers import Layer, LayerBlock
+    from stacchip.stream.plan.ledger import LayerBlock
+    from stacchip.stream.read.layers import Layer
     from stacchip.stream.read.reading import VisitPlans
 
 # seconds in which one core copies a byte of a chip out of its blocks (measured: 180 us for 11 bands

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.chipper import Chip
-    from stacchip.stream.memory import Allocator
+    from stacchip.errors import Errors
+    from stacchip.stream.batch import Allocator
     from stacchip.stream.plan.areas import Areas
     from stacchip.stream.read.layers import ItemLayers
 
@@ -86,7 +87,7 @@ class ChipStream:
         open_areas: int = 24,
         memory_bytes: int = 2 << 30,
         shard: Shard | None = None,
-        errors: Literal["raise", "skip"] = "raise",
+        errors: Errors = "raise",
         dtype: Any = None,
         with_valid: bool = True,
         **options: Any,
@@ -125,6 +126,11 @@ class ChipStream:
     def epoch(self) -> int:
         """The epoch whose chips come next."""
         return self._state.epoch
+
+    @property
+    def is_restored(self) -> bool:
+        """True if a state was loaded, and the next iteration goes on from there."""
+        return self._is_restored
 
     @property
     def areas(self) -> Areas:

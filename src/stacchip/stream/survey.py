@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from stacchip.stream.batch import ChipKind
 from stacchip.stream.plan.areas import Areas, AreaShape, find_areas, find_shape
 
 if TYPE_CHECKING:
+    from stacchip.errors import Errors
     from stacchip.stream.plan.wanted_chips import WantedChips
     from stacchip.stream.read.layers import ItemLayers
     from stacchip.stream.read.open_items import Catalog
@@ -41,7 +42,7 @@ class Survey:
     chips: WantedChips
     catalog: Catalog
     memory_bytes: int
-    errors: Literal["raise", "skip"]
+    errors: Errors
 
     @cached_property
     def areas(self) -> Areas:
@@ -63,7 +64,7 @@ class Survey:
                 side = max(chip_size, _USUAL_AREA)
                 shapes[platform, chip_size] = AreaShape(side, side, side**2, chip_size**2)
             else:
-                shapes[platform, chip_size] = find_shape(item, chip_size, self.memory_bytes)
+                shapes[platform, chip_size] = find_shape(item.layers, chip_size, self.memory_bytes)
         return shapes
 
     def find_common_kind(self, dtype: np.dtype[Any] | None) -> ChipKind:

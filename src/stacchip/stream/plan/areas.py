@@ -4,20 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from stacchip.stream.plan.wanted_chips import WantedChips
-    from stacchip.stream.read.layers import ItemLayers, Layer
 
 # of the memory, one area takes at most this share: so many are open where a shuffle mixes them
 SMALLEST_SHARE = 1 / 24
+
+
+class Blocks(Protocol):
+    """A raster of an item, as far as its blocks decide how chips are grouped."""
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """(height, width) of a block."""
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Pixels of the chip grid to one of the raster's, (down, across)."""
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Decoded bytes of one pixel of all bands."""
 
 
 class AreaShape(NamedTuple):
@@ -36,15 +51,15 @@ class AreaShape(NamedTuple):
     chip_bytes: int
 
 
-def find_shape(layers: ItemLayers, chip_size: int, memory_bytes: int) -> AreaShape:
+def find_shape(layers: Sequence[Blocks], chip_size: int, memory_bytes: int) -> AreaShape:
     """The largest area that some raster's block spans and the memory holds 24 of.
 
     With 1024 px blocks, 20 m bands span 2048 px of a 10 m grid: an area of 64 chips of 256 px, in
     which all blocks of 10 and of 20 m nest. Blocks of 60 m would span 6144 px and a gigabyte: they
     are shared by nine such areas instead.
     """
-    heights = {max(chip_size, round(_span(layer)[0])) for layer in layers.layers}
-    widths = {max(chip_size, round(_span(layer)[1])) for layer in layers.layers}
+    heights = {max(chip_size, round(_span(layer)[0])) for layer in layers}
+    widths = {max(chip_size, round(_span(layer)[1])) for layer in layers}
     shapes = [
         AreaShape(
             height,
@@ -61,15 +76,15 @@ def find_shape(layers: ItemLayers, chip_size: int, memory_bytes: int) -> AreaSha
     return max(fitting, key=lambda shape: (shape.height * shape.width, shape))
 
 
-def _span(layer: Layer) -> tuple[float, float]:
+def _span(layer: Blocks) -> tuple[float, float]:
     """(height, width) of a block, in pixels of the chip grid."""
     return layer.block_shape[0] * layer.scale[0], layer.block_shape[1] * layer.scale[1]
 
 
-def _decoded_bytes(layers: ItemLayers, height: int, width: int) -> int:
+def _decoded_bytes(layers: Sequence[Blocks], height: int, width: int) -> int:
     """Decoded bytes of the blocks of a window of the chip grid that begins where blocks do."""
     total = 0
-    for layer in layers.layers:
+    for layer in layers:
         down, across = _span(layer)
         blocks = ceil(height / down) * ceil(width / across)
         total += blocks * layer.block_shape[0] * layer.block_shape[1] * layer.pixel_bytes

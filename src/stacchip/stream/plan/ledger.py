@@ -9,13 +9,12 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from stacchip.stream.plan.visits import Visits
-    from stacchip.stream.read.layers import LayerBlock
 
 
 # blocks are kept for visits so far ahead, where memory allows: the neighbours in the next row of
@@ -23,6 +22,27 @@ if TYPE_CHECKING:
 _LOOKAHEAD = 24
 # and so many more visits are looked at with each step, so that the first chip waits for none of it
 _LOOK_AT_ONCE = 2
+PIXELS, MASK = 0, 1
+
+
+class LayerBlock(NamedTuple):
+    """A block of one asset of one item, by which it is told from all others.
+
+    Attributes:
+        item: Platform and id of the item.
+        asset: Key of the asset.
+        part: `PIXELS`, or `MASK` for the mask that goes with them.
+        plane: As in `stacchip.raster.blocks.Block`.
+        row: Row in the grid of blocks.
+        col: Column in the grid of blocks.
+    """
+
+    item: tuple[str, str]
+    asset: str
+    part: int
+    plane: int
+    row: int
+    col: int
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from stacchip.raster.blocks import Block, decode_block, decode_kept
 from stacchip.raster.cache import block_key
 from stacchip.raster.fetch import start_fetching
 from stacchip.raster.reader import FastReader
-from stacchip.stream.memory import BlockMemory
-from stacchip.stream.read.layers import MASK
+from stacchip.stream.plan.ledger import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +22,26 @@ if TYPE_CHECKING:
 
     from stacchip.raster.fetch import BlockAddress, Fetching
     from stacchip.runtime.memory import MemoryPool
-    from stacchip.stream.read.layers import Layer, LayerBlock
+    from stacchip.stream.plan.ledger import LayerBlock
+    from stacchip.stream.read.layers import Layer
+
+
+class BlockMemory:
+    """The memory of one block: a codec decodes into it (`stacchip.raster.codecs.Memory`)."""
+
+    def __init__(self, pool: MemoryPool) -> None:
+        self._pool = pool
+        self._buffers: list[NDArray[np.uint8]] = []
+
+    def take(self, size: int) -> memoryview:
+        """Return writable memory of `size` bytes."""
+        self._buffers.append(self._pool.take(size))
+        return self._buffers[-1][:size].data
+
+    def release(self) -> None:
+        """Give everything back; no array may be a view of it any more."""
+        while self._buffers:
+            self._pool.give_back(self._buffers.pop())
 
 
 class _Slot:

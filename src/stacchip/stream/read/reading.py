@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stacchip.chipper.open_items import again
 from stacchip.errors import StacchipError, attribute
 from stacchip.stream.plan.ledger import Ledger, Load
+from stacchip.stream.read.cutting import cut_chip
 from stacchip.stream.read.open_items import OPEN_GDAL_ITEMS
 
 if TYPE_CHECKING:
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stacchip.stream.plan.ledger import LayerBlock
     from stacchip.stream.plan.visits import Visits
     from stacchip.stream.plan.wanted_chips import WantedChips
-    from stacchip.stream.read.layers import ItemLayers, Layer, LayerBlock
+    from stacchip.stream.read.layers import ItemLayers, Layer
     from stacchip.stream.read.loading import LoadedBlocks
     from stacchip.stream.read.open_items import Catalog
 
@@ -163,7 +165,7 @@ class Reading:
         window = self._plans.chips.window(row)
         if self._edge == "drop":
             item.opened.require_inside(self._plans.chips.key(row), window)
-        item.cut(window, self._look_up, out, valid)
+        cut_chip(item, window, self._look_up, out, valid)
 
     def _look_up(self, block: LayerBlock) -> NDArray[Any]:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stacchip.runtime.memory import MemoryPool
-from stacchip.stream.memory import BlockMemory
+from stacchip.stream.read.loading import BlockMemory
 
 MOST = 8 << 20
 
