@@ -1,4 +1,4 @@
-"""Contact sheets: many chips on one picture, each with its shares of cloud and nodata under it."""
+"""Contact sheets: many chips in one picture, with their shares of cloud and nodata."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INK = (32, 34, 36)
 FAINT_INK = (112, 116, 120)
 FRAME = (206, 208, 210)
 CHECKS = ((226, 227, 228), (238, 239, 240))
-"""Two light greys: what nodata looks like."""
+"""Two light greys of the checkerboard that stands for nodata."""
 
 _TITLE_SIZE, _COUNT_SIZE, _CAPTION_SIZE = 26, 16, 14
 
@@ -56,12 +56,12 @@ class ChipPicture:
 
 @dataclass(frozen=True)
 class Stretch:
-    """From stored values to bytes that a screen shows.
+    """Turns stored values into bytes for the screen.
 
     Attributes:
-        black: The value that is shown black.
+        black: The value that is shown as black.
         white: The value that is shown at full strength.
-        gamma: Above 1 brightens what is between.
+        gamma: A value above 1 brightens the values between.
     """
 
     black: float
@@ -69,24 +69,23 @@ class Stretch:
     gamma: float = 1.6
 
     def apply(self, rgb: NDArray[Any]) -> NDArray[np.uint8]:
-        """The bytes to show, (y, x, 3), of stored values (3, y, x)."""
+        """Return the bytes (y, x, 3) of stored values (3, y, x)."""
         contrast = self.white - self.black
         shares = np.clip(np.nan_to_num(rgb.astype(np.float64) - self.black) / contrast, 0, 1)
         return np.moveaxis(np.rint(255 * shares ** (1 / self.gamma)), 0, -1).astype(np.uint8)
 
 
 def rgb_stretch(pictures: Iterable[ChipPicture], *, gamma: float | None = None) -> Stretch:
-    """The stretch that suits all of these pictures: from the 2nd to the 98th percentile.
+    """Return one stretch for all of these pictures: from the 2nd to the 98th percentile.
 
-    The percentiles are of all valid pixels of all pictures. All bands get the same stretch, from
-    the lowest to the highest of theirs, so that the colours stay true. A few clouds must not darken
-    the land between them: what lies further above the upper quartile than three times the distance
-    of the quartiles (Tukey's outer fence) is shown white, although it may be more than 2 % of the
-    pixels.
+    The percentiles are those of all valid pixels. All bands get the same stretch, from the lowest
+    to the highest of theirs, so that colours stay true. A few clouds must not darken the land
+    between them: values above Tukey's outer fence (three interquartile ranges above the upper
+    quartile) are shown white, even if they are more than 2 % of the pixels.
 
     Args:
-        pictures: Whose pixels count.
-        gamma: See `Stretch`. By default 1.6, but 1 where all values are bytes: those were made for
+        pictures: The pictures.
+        gamma: See `Stretch`. The default is 1.6, or 1 if all values are bytes, which were made for
             the eye already.
 
     Example:
@@ -103,13 +102,13 @@ def rgb_stretch(pictures: Iterable[ChipPicture], *, gamma: float | None = None) 
     low, lower, upper, high = np.percentile(values, [2, 25, 75, 98], axis=1)
     black = float(low.min())
     white = float(np.minimum(high, upper + 3 * (upper - lower)).max())
-    if white <= black:  # all of one colour: shown as a mid grey
+    if white <= black:  # one colour throughout: shown as a mid grey
         return Stretch(black - 0.5, black + 0.5, gamma)
     return Stretch(black, white, gamma)
 
 
 def _sample_valid(picture: ChipPicture) -> NDArray[np.float64]:
-    """Some ten thousand valid and finite pixels of a picture, (3, n)."""
+    """Return about ten thousand valid and finite pixels of a picture, (3, n)."""
     values = picture.rgb[:, picture.valid].astype(np.float64)
     values = values[:, np.isfinite(values).all(axis=0)]
     return values[:, :: max(values.shape[1] // 10_000, 1)]
@@ -125,7 +124,7 @@ def describe_chip(
     nodata: float,
     chip_size: int | None = None,
 ) -> tuple[str, ...]:
-    """Caption lines of a chip; `cloud` and `nodata` are shares, 0 to 1, NaN where not known.
+    """Return caption lines of a chip; `cloud` and `nodata` are shares, 0..1, NaN if unknown.
 
     Example:
         >>> from datetime import date
@@ -138,13 +137,13 @@ def describe_chip(
         'not measured'
     """
     shares = [("cloud", cloud), ("nodata", nodata)]
-    told = [f"{name} {_as_percent(share)}" for name, share in shares if np.isfinite(share)]
+    known = [f"{name} {_as_percent(share)}" for name, share in shares if np.isfinite(share)]
     place = [f"x {x}, y {y}", day.isoformat(), *([f"{chip_size} px"] if chip_size else [])]
-    return platform, "  ·  ".join(place), "  ·  ".join(told) or "not measured"
+    return platform, "  ·  ".join(place), "  ·  ".join(known) or "not measured"
 
 
 def _as_percent(share: float) -> str:
-    """Whole percents, but never 0 or 100 for what is not quite that."""
+    """Return whole percents; a share that is not quite 0 or 100 % is never shown as such."""
     if 0 < share < 0.005:
         return "< 1 %"
     if 0.995 < share < 1:
@@ -153,7 +152,7 @@ def _as_percent(share: float) -> str:
 
 
 def draw_chip(picture: ChipPicture) -> Image.Image:
-    """One chip in true colour, a pixel for each of its own; nodata is transparent."""
+    """Return one chip in true colour, at its own size; nodata is transparent."""
     colours = rgb_stretch([picture]).apply(picture.rgb)
     opacity = np.where(picture.valid, 255, 0).astype(np.uint8)
     return Image.fromarray(np.dstack([colours, opacity]), "RGBA")
@@ -162,14 +161,14 @@ def draw_chip(picture: ChipPicture) -> Image.Image:
 def contact_sheet(
     chips: Iterable[ChipPicture], *, columns: int = 6, title: str = "Chips"
 ) -> Image.Image:
-    """One picture of many chips, dark on light, in the order given.
+    """Return one picture of many chips, dark on light, in the order given.
 
-    Every chip is as wide as the others, whatever its size in pixels. Chips of the same platform
-    have the same stretch, so that they can be compared. Nodata is a grey checkerboard.
+    All chips are shown at the same width, whatever their size in pixels. Chips of a platform have
+    the same stretch, so that they can be compared. Nodata is a grey checkerboard.
 
     Args:
-        chips: What to show; platforms and sizes may be mixed.
-        columns: Chips in a row, fewer where there are not so many.
+        chips: The chips; platforms and sizes may be mixed.
+        columns: Chips in a row, at most.
         title: The first line; the second counts the chips by platform.
 
     Raises:
@@ -198,7 +197,7 @@ def contact_sheet(
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where things are on the sheet: rows are as high as their longest captions need."""
+    """The positions of rows on the sheet; a row is as high as its longest caption needs."""
 
     columns: int
     rows: Sequence[Sequence[ChipPicture]]
@@ -239,9 +238,9 @@ def _write_header(
     draw: ImageDraw.ImageDraw, title: str, pictures: Sequence[ChipPicture], width: int
 ) -> None:
     counts = Counter(picture.platform for picture in pictures)
-    told = [f"{number} {platform}".strip() for platform, number in counts.items()]
+    parts = [f"{number} {platform}".strip() for platform, number in counts.items()]
     number = f"{len(pictures)} chip{'' if len(pictures) == 1 else 's'}"
-    line = f"{number}:  {',  '.join(told)}" if any(counts) else number
+    line = f"{number}:  {',  '.join(parts)}" if any(counts) else number
     text = _shorten(draw, title, _TITLE_SIZE, width)
     draw.text((MARGIN, MARGIN - 6), text, INK, _font(_TITLE_SIZE))
     below = MARGIN - 4 + _line_height(_TITLE_SIZE)
@@ -262,7 +261,7 @@ def _write_captions(
 
 
 def _shorten(draw: ImageDraw.ImageDraw, text: str, size: int, width: int) -> str:
-    """The text, cut short with an ellipsis where it is wider than `width` pixels."""
+    """Return the text, shortened with an ellipsis if it is wider than `width` pixels."""
     font = _font(size)
     if draw.textlength(text, font) <= width:
         return text
@@ -272,11 +271,11 @@ def _shorten(draw: ImageDraw.ImageDraw, text: str, size: int, width: int) -> str
 
 
 def _develop(picture: ChipPicture, stretch: Stretch) -> Image.Image:
-    """A chip on its tile: stretched, enlarged or reduced to fit, nodata as checks."""
+    """Return a chip on its tile: stretched, scaled to fit, nodata as a checkerboard."""
     height, width = picture.valid.shape
     scale = TILE / max(height, width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    # pixels that are enlarged much stay squares; else they are interpolated
+    # pixels that are much enlarged stay squares; others are interpolated
     how = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
     shown = Image.fromarray(stretch.apply(picture.rgb)).resize(size, how)
     cover = Image.fromarray(np.where(picture.valid, 255, 0).astype(np.uint8))

@@ -35,11 +35,11 @@ def load_indexer_s3(
         storage: Credentials, endpoint, retries.
 
     Returns:
-        An indexer whose assets lie in the bucket, with the chip size of the item's stored index, or
-        256 if there is none.
+        An indexer whose assets are in the bucket. Its chip size is that of the item's stored index,
+        or 256 if there is none.
 
     Raises:
-        ObjectNotFound: The item is not there.
+        ObjectNotFound: The item is not in the bucket.
     """
     return _load_indexer(Archive.named(bucket), platform, item_id, storage or Storage())
 

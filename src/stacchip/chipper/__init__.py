@@ -1,6 +1,20 @@
-"""Chips out of the original files, when they are asked for.
+"""Cut chips out of the original files: a row of an index becomes arrays of pixels.
 
-`Chipper` cuts them; `Chip` is one with everything known about it.
+`Chipper` cuts chips, and `Chip` is one of them. Its files, in the order in which a row passes them:
+
+```
+chipper.py      what a user calls
+index_rows.py   which row is which chip (`ChipKey`), and which chip was meant
+find_item.py    the row's item, the headers that the index keeps, and the grid of the chips
+open_item.py    the item's rasters, opened and placed on that grid, and read together
+open_items.py   the cache of open items, for chippers and streams alike
+chip.py         the result: pixels, valid, place and time
+bucket.py       where items and indexes lie in a bucket of collected imagery
+```
+
+A block that is sparse, missing or broken is handled below, in `stacchip.raster`; here the error
+gets its item and asset. Chips by the thousand are cut in `stacchip.stream`, from the same open
+items. Imports from `indexer` and below.
 """
 
 from stacchip.chipper.chip import Chip

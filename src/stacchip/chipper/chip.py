@@ -1,4 +1,4 @@
-"""One chip: its pixels, where and when they are, and which of them may be used."""
+"""One chip: its pixels, which of them may be used, and its place and time."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Chip:
         array: Pixels (band, y, x), in the common dtype of the bands.
         valid: Boolean (band, y, x), True where a pixel may be used: not nodata, not masked out,
             not beyond the edge of its raster.
-        bands: The name of each band: its asset's key, followed by `:n` (from 1) where the asset has
+        bands: The name of each band: its asset's key, followed by `:n` (from 1) if the asset has
             more than one.
         geobox: CRS, transform and shape of the chip.
-        datetime: When it was acquired (UTC).
+        datetime: Time of acquisition (UTC).
         chipid: The id in the index.
         platform: The name of its source.
         item_id: The item it was cut from.
@@ -51,7 +51,7 @@ class Chip:
         return int(self.array.shape[-1])
 
     def to_xarray(self) -> Any:
-        """The chip as an `xarray.DataArray` (band, y, x) with coordinates and CRS.
+        """Return the chip as an `xarray.DataArray` (band, y, x) with coordinates and CRS.
 
         The coordinates are pixel centres in the chip's CRS; the CRS is a `spatial_ref` coordinate
         (CF conventions), which rioxarray and odc-geo read. Needs the extra `xarray`.

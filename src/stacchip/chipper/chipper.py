@@ -1,4 +1,4 @@
-"""The chipper: rows of an index to arrays of pixels."""
+"""`Chipper`: from rows of an index to arrays of pixels."""
 
 from __future__ import annotations
 
@@ -47,33 +47,43 @@ class Chipper:
 
     It is made from an index (a table, or the path or URL of its folder or parquet file), from an
     indexer, or from an item in a bucket (`bucket=`, `platform=`, `item_id=`). Files are opened when
-    their first chip is cut. It may be used from several threads, and pickled.
+    their first chip is cut. A chipper can be used from several threads, and pickled.
+
+    | call | chip is named by | returns |
+    |---|---|---|
+    | `chip(x, y)` | its place or id | pixels by asset key: `{"red": (band, y, x), ...}` |
+    | `chipper[row]` | its row | `(x, y, pixels by asset key)`; a slice gives a list, `for` all |
+    | `cut(x, y)` | its place or id | a `Chip`: all bands in one array, `valid`, place and time |
+    | `cut_row(row)` | its row | the same `Chip` |
+
+    `chip` and `chipper[row]` are the original stacchip's, and keep each asset's own type; a `Chip`
+    has the common type of its bands.
 
     Args:
         index: The index, or the indexer.
-        mountpath: A folder or bucket in the layout of `stacchip.items.Archive`, where the assets'
-            files lie instead of where the items say.
-        assets: Keys of the assets wanted, in this order; by default every raster.
+        mountpath: A folder or bucket in the layout of `stacchip.items.Archive` that has the
+            assets' files; by default they are where the items say.
+        assets: Keys of the assets to cut, in this order; by default every raster.
         asset_blacklist: Keys of assets to leave out.
         bucket: The archive of an item that was collected: a bucket's name, an address, or a local
             path with a slash; see `stacchip.items.Archive.named`.
         platform: The item's platform; a `pyarrow` scalar will do.
         item_id: The item's id; a `pyarrow` scalar will do.
-        items: Items of the index that the caller has, one or several, in any form that
+        items: Items of the index that the caller has, in any form that
             `stacchip.items.load_items` takes.
         chip_size: Pixels a side, for an item in a bucket; by default that of its index, else 256.
-        resampling: How bands that do not lie on the chip grid are brought there: one method for
-            all, or by asset key; nearest neighbour where nothing is said.
-        edge: What becomes of chips that reach beyond the reference band: `"pad"` keeps them, their
-            further pixels nodata and not valid, `"drop"` refuses them. By default the rows of an
-            index, or the `edge` of an indexer, decide.
-        storage: Where files are read from: credentials, endpoint, retries.
-        caches: Where blocks are kept, decoded ones in memory and encoded ones on a local disk, for
-            chips that are cut at random or again; nowhere by default.
+        resampling: The method for bands that do not lie on the chip grid: one for all, or by asset
+            key. The default is nearest neighbour.
+        edge: `"pad"` keeps chips that reach beyond the reference band; their pixels there are
+            nodata and not valid. `"drop"` refuses them. By default the rows of an index, or the
+            `edge` of an indexer, decide.
+        storage: Reads the files: credentials, endpoint, retries.
+        caches: Keep decoded blocks in memory and encoded ones on a local disk, for chips that are
+            cut at random or again. By default nothing is kept.
 
     Raises:
-        IndexFormatError: `index` is no index.
-        UsageError: There is nothing to cut from, or there are two things.
+        IndexFormatError: `index` is not an index.
+        UsageError: Neither an index nor a bucket is given, or both are.
 
     Example:
         >>> from stacchip.indexer import NoStatsChipIndexer
@@ -130,10 +140,10 @@ class Chipper:
         chip_size: int | None,
         given: dict[str, pystac.Item],
     ) -> pa.Table:
-        """The index of an item in a bucket, else its whole grid; the item joins those given."""
+        """Return the index of an item in a bucket, else its whole grid; add the item to `given`."""
         platform, item_id = (_as_text(value) for value in (platform, item_id))
         if not platform or not item_id:
-            raise UsageError("With bucket=, give platform= and item_id= of an item that is there.")
+            raise UsageError("With bucket=, give platform= and item_id= of an item in that bucket.")
         place = Archive.named(bucket)
         table = None
         if chip_size is None:
@@ -148,7 +158,7 @@ class Chipper:
         return table
 
     def _read_rows(self, index: Any, given: dict[str, pystac.Item]) -> pa.Table:
-        """The rows to cut; an indexer's item joins those given."""
+        """Return the rows to cut; add an indexer's item to `given`."""
         if isinstance(index, ChipIndexer):
             given[index.item.id] = parse_item(index.recorded_item(), href=item_href(index.item))
             return grid_table(index.item.id, index.platform, self._grid_of(index))
@@ -156,7 +166,9 @@ class Chipper:
             return conform(index)
         if isinstance(index, str | os.PathLike):
             return read_index(index, storage=self.storage)
-        raise UsageError(f"{type(index).__name__} is no index: give a table, a path or an indexer.")
+        raise UsageError(
+            f"{type(index).__name__} is not an index: give a table, a path or an indexer."
+        )
 
     def _grid_of(self, indexer: ChipIndexer) -> ChipGrid:
         return indexer.grid if self.edge is None else replace(indexer.grid, edge=self.edge)
@@ -171,7 +183,7 @@ class Chipper:
     @overload
     def __getitem__(self, index: slice) -> list[tuple[int, int, Arrays]]: ...
     def __getitem__(self, index: int | slice) -> Any:
-        """`(x, y, chip)` of a row, or a list of these.
+        """Return `(x, y, chip)` of a row, or a list of these.
 
         Raises:
             ChipOutOfRange: Past the end; it is an `IndexError`.
@@ -185,7 +197,7 @@ class Chipper:
     def __iter__(self) -> Iterator[tuple[int, int, Arrays]]:
         return (self[row] for row in range(len(self)))
 
-    # --- by what is known of a chip
+    # --- one chip
 
     def chip(
         self,
@@ -197,24 +209,24 @@ class Chipper:
         chip_size: int | None = None,
         chipid: str | None = None,
     ) -> Arrays:
-        """The pixels of a chip by asset key, each (band, chip_size, chip_size).
+        """Return the pixels of a chip by asset key, each (band, chip_size, chip_size).
 
         Args:
             x: Column in the chip grid.
             y: Row in the chip grid.
-            platform: Needed where two sources share an item id.
-            item_id: Needed where the index has several items.
-            chip_size: Needed where the index has several chip sizes.
+            platform: Needed if two sources share an item id.
+            item_id: Needed if the index has several items.
+            chip_size: Needed if the index has several chip sizes.
             chipid: The chip's id, instead of x, y and item_id.
 
         Raises:
             ChipNotFound: The index has no such chip.
             AmbiguousChip: It has several.
-            ItemNotFound: Nothing at hand resolves its item.
-            AssetNotFound: The item lacks an asset that was asked for.
+            ItemNotFound: Its item cannot be found.
+            AssetNotFound: The item lacks an asset in `assets`.
             GridMismatch: A file contradicts the grid of the index.
             RasterError: A file is broken.
-            StorageError: A file could not be had.
+            StorageError: A file could not be read.
         """
         row = self.rows.find(
             x, y, platform=platform, item_id=item_id, chip_size=chip_size, chipid=chipid
@@ -231,7 +243,7 @@ class Chipper:
         chip_size: int | None = None,
         chipid: str | None = None,
     ) -> Chip:
-        """A chip as one `Chip`: all bands in one array, in the order asked, and what is valid.
+        """Return a chip as a `Chip`: all bands in one array, in the order of `assets`, and `valid`.
 
         Arguments and errors are those of `chip`.
         """
@@ -241,7 +253,7 @@ class Chipper:
         return self.cut_row(row)
 
     def cut_row(self, row: int) -> Chip:
-        """The chip of a row, as `cut` gives it."""
+        """Return the chip of a row, as `cut` does."""
         row = self.rows.position(row)
         key, read = self.rows.key(row), self._read(row)
         arrays = [pixels for pixels, _ in read.values()]
@@ -255,15 +267,15 @@ class Chipper:
         )
 
     def find_item(self, row: int) -> pystac.Item:
-        """The item that the chip of a row is cut from.
+        """Return the item that the chip of a row is cut from.
 
         Raises:
-            ItemNotFound: Nothing at hand resolves it.
+            ItemNotFound: It cannot be found.
         """
         return self._find(self.rows.position(row)).item
 
     def with_assets(self, assets: Iterable[str]) -> Chipper:
-        """A chipper of the same rows that cuts other assets."""
+        """Return a chipper of the same rows that cuts other assets."""
         other = copy(self)
         other.choice = replace(self.choice, assets=tuple(assets))
         return other
@@ -272,7 +284,7 @@ class Chipper:
         return {name: pixels for name, (pixels, _) in self._read(row).items()}
 
     def _read(self, row: int) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
-        """Pixels and valid of a chip, by asset key."""
+        """Return pixels and valid of a chip, by asset key."""
         key, opened = self.rows.key(row), self.open(row)
         window = opened.chip_grid(key.chip_size).window(key.x, key.y)
         if self.edge == "drop":
@@ -280,7 +292,7 @@ class Chipper:
         return opened.read(window)
 
     def open(self, row: int) -> OpenedItem:
-        """The rasters of the item of a row's chip, on its chip grid; kept open for further chips.
+        """Return the opened item of a row's chip, and keep it open for further chips.
 
         Raises:
             StacchipError: As for `chip`.
@@ -289,7 +301,7 @@ class Chipper:
         return self._opened.get((key.platform, key.item_id), partial(self.open_anew, row))
 
     def open_anew(self, row: int) -> OpenedItem:
-        """As `open`, for a caller that keeps the item itself: the chipper does not.
+        """Return the item as `open` does, but without keeping it, for a caller that does.
 
         Raises:
             StacchipError: As for `chip`.
@@ -315,6 +327,6 @@ class Chipper:
 
 
 def _as_text(value: Any) -> str | None:
-    """A name, also where it is a `pyarrow` scalar out of a table."""
+    """Return a name as text; it may be a `pyarrow` scalar out of a table."""
     text: str | None = value.as_py() if isinstance(value, pa.Scalar) else value
     return text

@@ -36,15 +36,15 @@ _FAR = 0.02  # of a chip: how far a footprint may lie from the row's
 
 @dataclass(frozen=True)
 class FoundItem:
-    """An item, and the headers of its assets' files where the index keeps them."""
+    """An item, and the headers of its assets' files that the index keeps."""
 
     item: pystac.Item
     headers: Mapping[str, Header] = field(default_factory=dict)
 
     def with_files_of(self, item: pystac.Item) -> FoundItem:
-        """This item with the headers at hand, its files where `item`, a copy of it, has them.
+        """Return `item`, a copy of this one with other hrefs, with the headers that are known.
 
-        Of a file that lies elsewhere the size alone is known.
+        Of a file at another address only the size is known.
         """
         ours, theirs = (
             {key: asset.get_absolute_href() for key, asset in each.assets.items()}
@@ -96,13 +96,13 @@ class FoundItem:
 class ItemFinder:
     """Finds items by platform and id.
 
-    It asks, in this order: the items that the caller gave; the `_items.parquet` of the index that
-    the table was read from; the table's metadata; the row's `item_href`.
+    It looks, in this order, at the items that the caller gave, at the `_items.parquet` of the index
+    that the table was read from, at the table's metadata, and at the row's `item_href`.
 
     Args:
         given: The caller's items, by id.
         table: The index.
-        storage: Where files are read from.
+        storage: Reads the files.
     """
 
     def __init__(
@@ -118,11 +118,11 @@ class ItemFinder:
         self._storage = storage
 
     def find(self, platform: str, item_id: str, item_href: str | None) -> FoundItem:
-        """The item of this platform and id.
+        """Return the item of this platform and id.
 
         Raises:
-            ItemNotFound: Nothing at hand resolves it.
-            StorageError: Its `item_href` could not be asked.
+            ItemNotFound: It is in none of these places.
+            StorageError: Its `item_href` could not be read.
         """
         recorded = self._find_record(platform, item_id)
         if item_id in self._given:
@@ -147,13 +147,13 @@ class ItemFinder:
         )
 
     def _find_record(self, platform: str, item_id: str) -> FoundItem | None:
-        """What the index's own `_items.parquet` holds, if there is one."""
+        """Return the item from the index's own `_items.parquet`, if there is one."""
         if self._records is None:
             return None
         try:
             record = self._records.find(platform, item_id)
         except StorageError as error:
-            # a table read from an index may outlive it; its rows may still tell the way
+            # a table read from an index may outlive it; its rows may still say where the item is
             _log.warning("the index is no longer where it was read from: %s", error)
             return None
         if record is None:
@@ -161,7 +161,7 @@ class ItemFinder:
         return FoundItem(parse_item(record.item, base=record.item_href), record.headers)
 
     def _load(self, item_id: str, item_href: str) -> pystac.Item:
-        """The item of this id at an address, which may hold several."""
+        """Return the item of this id at an address, which may hold several."""
         for item in load_items(item_href, storage=self._storage):
             if item.id == item_id:
                 return item
@@ -173,7 +173,7 @@ class ItemFinder:
 
 
 def _has_chip(geobox: GeoBox, key: ChipKey, bbox: Mapping[str, float]) -> bool:
-    """Whether a chip of this grid has these bounds."""
+    """Return True if a chip of this grid has these bounds."""
     grid = ChipGrid(geobox, key.chip_size, "pad")
     if not (key.x < grid.x_size and key.y < grid.y_size):
         return False

@@ -1,4 +1,4 @@
-"""The chips that a chipper gives out: which row is which chip, and which chip was meant."""
+"""The rows of an index: which row is which chip, and which chip was meant."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChipKey:
-    """What tells one chip from every other, as in the index."""
+    """The key of a chip, as in the index."""
 
     platform: str
     item_id: str
@@ -34,7 +34,7 @@ class ChipKey:
 
 
 class ChipRows:
-    """The rows of an index table, looked up by position or by what the caller knows of a chip.
+    """The rows of an index table, looked up by position or by what is known of a chip.
 
     Args:
         table: An index (see `stacchip.index.schema`), of any number of items and chip sizes.
@@ -52,7 +52,7 @@ class ChipRows:
         return int(self.table.num_rows)
 
     def position(self, index: int) -> int:
-        """A position counted from the front; negative ones count from the end.
+        """Return a position counted from the front; negative ones count from the end.
 
         Raises:
             ChipOutOfRange: Past either end.
@@ -64,7 +64,7 @@ class ChipRows:
         return index % count
 
     def key(self, row: int) -> ChipKey:
-        """The key of the chip in a row."""
+        """Return the key of the chip in a row."""
         return ChipKey(
             platform=self._platforms.dictionary[self._platforms.indices[row].as_py()].as_py(),
             item_id=self._items.dictionary[self._items.indices[row].as_py()].as_py(),
@@ -96,12 +96,12 @@ class ChipRows:
         chip_size: int | None = None,
         chipid: str | None = None,
     ) -> int:
-        """The one row that answers to everything given.
+        """Return the one row that matches everything given.
 
         Raises:
-            UsageError: Neither a position in the grid nor a chipid was given.
-            ChipNotFound: No row answers.
-            AmbiguousChip: More than one does; the message says what tells them apart.
+            UsageError: Neither a place in the grid nor a chipid is given.
+            ChipNotFound: No row matches.
+            AmbiguousChip: Several rows match; the message says how they differ.
         """
         if chipid is None and (x is None or y is None):
             message = "Say which chip: give x and y, or chipid."
@@ -125,8 +125,8 @@ class ChipRows:
         )
         if len(rows) == 0:
             message = (
-                f"No chip answers to {asked} among the {len(self)} rows of the index. Chips beyond "
-                "the grid, or with more nodata than was allowed when it was made, have no row."
+                f"No chip matches {asked} among the {len(self)} rows of the index. Chips beyond "
+                "the grid, or with more nodata than the index allows, have no row."
             )
             raise ChipNotFound(message, item_id=item_id, x=x, y=y)
         if len(rows) > 1:
@@ -134,7 +134,7 @@ class ChipRows:
         return int(rows[0])
 
     def _ambiguous(self, rows: NDArray[np.int64], asked: str) -> AmbiguousChip:
-        """Say what would tell the rows apart, with the first few values of each."""
+        """Return an error that names the columns in which the rows differ, with a few values."""
         columns = {
             name: pc.unique(self.table[name].take(pa.array(rows))).to_pylist()
             for name in ("platform", "item_id", "chip_size")
@@ -145,11 +145,11 @@ class ChipRows:
             if len(values) > 1
         )
         remedy = f"Add {choices}." if choices else "The index holds this chip more than once."
-        return AmbiguousChip(f"{len(rows)} chips answer to {asked}. {remedy}")
+        return AmbiguousChip(f"{len(rows)} chips match {asked}. {remedy}")
 
 
 def grid_table(item_id: str, platform: str, grid: ChipGrid) -> pa.Table:
-    """The rows of a whole grid, with what tells its chips apart and nothing more."""
+    """Return the rows of a whole grid, with the columns of `ChipKey` and `chipid` only."""
     y, x = (axis.ravel() for axis in np.indices((grid.y_size, grid.x_size), dtype=np.int32))
     return pa.table(
         {
@@ -166,7 +166,7 @@ def grid_table(item_id: str, platform: str, grid: ChipGrid) -> pa.Table:
 
 
 def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """A column of few distinct strings as codes, so that looking a chip up compares integers."""
+    """Return a column of few distinct strings as codes: comparing integers is faster."""
     encoded = pc.dictionary_encode(column).combine_chunks()
     return encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
 

@@ -1,4 +1,4 @@
-"""An item opened on its chip grid: its rasters, each placed, read together."""
+"""An open item: its rasters, placed on its chip grid and read together."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ if TYPE_CHECKING:
     from stacchip.raster.resample import Resampling
     from stacchip.storage import Storage
 
-# opening waits for a store, and fetches ranges by the storage's own threads
+# opening a file waits for a store, whose ranges are fetched by the storage's own threads
 _OPENERS = PerProcess(lambda: Workers("stacchip-open", 16))
 _NO_PIXELS = np.zeros((1, 0, 0), bool)
 
 
 @dataclass(frozen=True)
 class AssetChoice:
-    """Which assets of an item are read, and how.
+    """The assets of an item that are read, and how they are resampled.
 
     Attributes:
-        assets: Keys, in the order wanted; None for every raster.
+        assets: Keys, in the order of the result; None for every raster.
         blacklist: Keys to leave out.
         resampling: The method for all assets, or by key ("nearest" for the others).
     """
@@ -61,10 +61,10 @@ class AssetChoice:
     resampling: Resampling | Mapping[str, Resampling] = "nearest"
 
     def keys(self, item: pystac.Item, infos: Mapping[str, AssetInfo]) -> list[str]:
-        """The keys of the assets to read.
+        """Return the keys of the assets to read.
 
         Raises:
-            AssetNotFound: The item lacks one that was named, or nothing is left to read.
+            AssetNotFound: The item lacks an asset that was named, or nothing is left to read.
         """
         named = self.assets
         if named is None:
@@ -82,7 +82,7 @@ class AssetChoice:
         return keys
 
     def method(self, key: str) -> Resampling:
-        """How an asset is resampled."""
+        """Return the method for an asset."""
         if isinstance(self.resampling, str):
             return self.resampling
         return self.resampling.get(key, "nearest")
@@ -95,7 +95,7 @@ class OpenedItem:
     Attributes:
         item: The item.
         grid: Geobox of the chip grid.
-        placements: By asset key, in the order asked.
+        placements: By asset key, in the order of the choice.
     """
 
     item: pystac.Item
@@ -154,10 +154,10 @@ class OpenedItem:
     def read(
         self, window: Window, keys: Sequence[str] | None = None
     ) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
-        """Pixels (band, y, x) and valid (y, x) of a window of the grid, by asset key.
+        """Return pixels (band, y, x) and valid (y, x) of a window of the grid, by asset key.
 
-        All blocks of all assets are fetched at once. What lies beyond a raster's edge is its
-        nodata, and not valid.
+        All blocks of all assets are fetched at once. Pixels beyond a raster's edge are nodata, and
+        not valid.
         """
         chosen = {key: self.placements[key] for key in keys or self.placements}
         requests = {key: placed.request(window) for key, placed in chosen.items()}
@@ -184,17 +184,17 @@ def open_item(
     """Open the chosen assets of an item, all at once, and place them on its chip grid.
 
     Args:
-        found: The item, and headers at hand: for those no file is asked.
+        found: The item, and the headers that are known: those files are not read for them.
         grid: The grid of its chips.
         choice: Which assets, and how they are resampled.
-        storage: Where files are read from.
-        caches: Where their blocks are kept.
+        storage: Reads the files.
+        caches: Keep their blocks.
 
     Raises:
         AssetNotFound: The item lacks an asset.
         GridMismatch: A file contradicts the grid, or lies in another CRS.
         RasterError: A file is broken.
-        StorageError: A file could not be had.
+        StorageError: A file could not be read.
     """
     item, headers = found.item, found.headers
     infos = read_assets(item)
@@ -217,17 +217,17 @@ def open_item(
 
 
 def _find_nodata(item: pystac.Item, info: AssetInfo, reader: Reader) -> float | None:
-    """The first that a band can hold of what the file, the item and the item's source say."""
+    """Return the first nodata of file, item and source that the band can hold."""
     for value in (reader.nodata, info.nodata):
         if _is_sample(value, reader.dtype):
             return value
-    source = find_source(item)  # last: it takes milliseconds to look for plugins
+    source = find_source(item)  # last: looking for plugins takes milliseconds
     value = None if source is None else source.nodata
     return value if _is_sample(value, reader.dtype) else None
 
 
 def _is_sample(value: float | None, dtype: np.dtype[Any]) -> bool:
-    """Whether a band of this type can hold a value: items and sources may say -9999 of bytes."""
+    """Return True if a band of this type can hold a value: an item may say -9999 of bytes."""
     if value is None or dtype.kind not in "iub":
         return value is not None
     bounds = np.iinfo(dtype) if dtype.kind in "iu" else None
@@ -236,7 +236,7 @@ def _is_sample(value: float | None, dtype: np.dtype[Any]) -> bool:
 
 
 def _find_geobox(item: pystac.Item, info: AssetInfo, reader: Reader, grid: GeoBox) -> GeoBox:
-    """Where a file's pixels lie: as it says, else as the item says, else on a grid of its shape."""
+    """Return a file's geobox: its own, else the item's, else the grid if it has its shape."""
     if reader.geobox is not None:
         return reader.geobox
     shape = tuple(reader.shape)
@@ -256,7 +256,7 @@ def _check(item: pystac.Item, info: AssetInfo, placed: GeoBox, grid: RecordedGri
     """Refuse a file that contradicts the grid that the chips were indexed on.
 
     Raises:
-        GridMismatch: It lies in another CRS; or it is said to lie on the grid, and does not.
+        GridMismatch: It is in another CRS, or does not lie on the grid though the item says so.
     """
     claims_grid = info.key == grid.reference or (
         info.geobox is not None

@@ -1,8 +1,19 @@
-"""From a STAC item to a table of its chips, one row a chip.
+"""Make the index of a STAC item: a table with one row a chip.
 
-`Indexer(item)` finds the source of an item and measures its chips by that source's QA band; the
-indexers of our sources can also be named (`Sentinel2Indexer(item)`). To measure chips in a way of
-your own, subclass `ChipIndexer` and override `get_stats`.
+`Indexer(item)` finds the item's source and measures the chips by that source's QA band. An item
+that does not name its source is indexed with `Sentinel2Indexer(item)`, or `Indexer(item,
+source=...)`. To measure chips in your own way, subclass `ChipIndexer` and override `get_stats`.
+
+```
+base.py        ChipIndexer: the grid of an item's chips, and its table, and simple indexers
+by_source.py   Indexer: shares of cloud and nodata from the QA band of the item's source
+many.py        index_items: many items to one index, written only when all items are done
+```
+
+If an item and its file disagree about where pixels lie, the file is believed, and the difference is
+logged and kept in `differences` (`by_source.py`). Which QA bits mean cloud is said in
+`stacchip.sources`; they are counted in `stacchip.index.quality`. A new source therefore needs no
+indexer: add it to `stacchip.sources`, or register it. Imports from `index` and below.
 """
 
 from stacchip.indexer.base import (

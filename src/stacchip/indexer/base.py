@@ -1,4 +1,4 @@
-"""The chips of one item, however they are measured."""
+"""`ChipIndexer`: the chips of one item, measured in any way."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class GridDifference:
-    """A file that lies elsewhere than its item says; the file was believed.
+    """A file whose pixels lie elsewhere than its item says; the file was believed.
 
     Attributes:
         item_id: The item.
@@ -69,24 +69,24 @@ class GridDifference:
 
 
 class ChipIndexer:
-    """The chips of one item; subclass it and override `get_stats` to measure them your way.
+    """The chips of one item; subclass it and override `get_stats` to measure them in your own way.
 
     Args:
         item: A STAC item: a `pystac.Item`, its dictionary, or its path or URL.
         chip_size: Side of a chip in pixels of the reference band.
         chip_max_nodata: Chips with a larger share of nodata (0..1) get no row.
-        shape: (height, width) of the reference band, where the item does not say it.
-        edge: `"drop"` leaves out chips that would reach beyond the last pixels, `"pad"` keeps them;
-            where nodata is measured, padding counts as nodata (`chip_max_nodata`).
-        reference: Key of the asset whose pixels make the chip grid; by default the finest band.
-        open_files: Take the grid from the reference band's file, whatever the item says. Without
-            it a file is asked only where the item says too little.
-        storage: Where files are read from: credentials, endpoint, retries.
+        shape: (height, width) of the reference band, if the item does not say it.
+        edge: `"drop"` leaves out chips that reach beyond the last pixels, `"pad"` keeps them. If
+            nodata is measured, padding counts as nodata (`chip_max_nodata`).
+        reference: Key of the asset whose pixels define the chip grid; by default the finest band.
+        open_files: Take the grid from the reference band's file, whatever the item says. Otherwise
+            a file is opened only if the item says too little.
+        storage: Reads the files: credentials, endpoint, retries.
 
     Raises:
         MissingMetadata: The item does not say where its pixels lie, and no file could be opened.
-        InvalidMetadata: What it says cannot be right.
-        UsageError: `chip_size` is no whole number from 1 on, or `edge` is unknown.
+        InvalidMetadata: The item contradicts itself.
+        UsageError: `chip_size` is not a whole number from 1 on, or `edge` is unknown.
 
     Example:
         >>> class Striped(NoStatsChipIndexer):
@@ -126,25 +126,25 @@ class ChipIndexer:
 
     @cached_property
     def assets(self) -> dict[str, AssetInfo]:
-        """What the item says of its assets, by key."""
+        """The item's statements about its assets, by key."""
         return read_assets(self.item)
 
     @cached_property
     def reference(self) -> AssetInfo:
-        """The asset whose pixels make the chip grid."""
+        """The asset whose pixels define the chip grid."""
         names = None if self._reference is None else [self._reference]
         source = self.source
         try:
             return reference_asset(self.item, self.assets, names=names, source=source)
         except ItemError as error:
-            # no grid is known: the file of the most likely band will tell
+            # no grid is known: the file of the most likely band has it
             if not (self._open_files or isinstance(error, MissingMetadata)):
                 raise
             return reference_candidates(self.item, self.assets, names=names, source=source)[0]
 
     @cached_property
     def grid(self) -> ChipGrid:
-        """The chips of the item; a file is opened only where the item does not say where it is."""
+        """The grid of chips; a file is opened only if the item does not say where it is."""
         return ChipGrid(self._find_geobox(), self.chip_size, self.edge)
 
     def _find_geobox(self) -> GeoBox:
@@ -154,10 +154,10 @@ class ChipIndexer:
         return geobox if self._shape is None else GeoBox(self._shape, geobox.affine, geobox.crs)
 
     def open_reference(self) -> GeoBox:
-        """Where the reference band's file says that its pixels lie.
+        """Return the geobox of the reference band's file.
 
         Raises:
-            MissingMetadata: It does not say, or could not be opened, and neither does the item.
+            MissingMetadata: It has none or cannot be opened, and the item says too little.
         """
         asset = self.reference
         try:
@@ -189,12 +189,12 @@ class ChipIndexer:
 
     @property
     def transform(self) -> Affine:
-        """From (column, row) of the reference band to coordinates in `crs`."""
+        """The affine from (column, row) of the reference band to coordinates in `crs`."""
         return self.grid.transform
 
     @property
     def crs(self) -> Any:
-        """The CRS of the reference band; its `str` is "EPSG:..." where it has a code."""
+        """The CRS of the reference band; its `str` is "EPSG:..." if it has a code."""
         return self.grid.geobox.crs
 
     @property
@@ -205,17 +205,17 @@ class ChipIndexer:
 
     @property
     def x_size(self) -> int:
-        """Chips in a row."""
+        """Number of columns of chips."""
         return self.grid.x_size
 
     @property
     def y_size(self) -> int:
-        """Chips in a column."""
+        """Number of rows of chips."""
         return self.grid.y_size
 
     @property
     def size(self) -> int:
-        """Chips in the grid."""
+        """Number of chips in the grid."""
         return self.grid.size
 
     def get_chip_bbox(self, x: int, y: int) -> shapely.Geometry | None:
@@ -235,38 +235,38 @@ class ChipIndexer:
 
     @cached_property
     def source(self) -> Source | None:
-        """What kind of imagery the item is, where that is known."""
+        """The kind of imagery that the item is, or None if it is not known."""
         return find_source(self.item)
 
     def get_stats(self, x: int, y: int) -> tuple[float, float]:  # noqa: ARG002 - for subclasses
-        """Shares of (cloud, nodata) in a chip, 0..1. Override this."""
+        """Return the shares of (cloud, nodata) in a chip, 0..1. Override this."""
         raise UsageError(
-            f"{type(self).__name__} does not say how chips are measured: override get_stats(x, y), "
-            "or use NoStatsChipIndexer."
+            f"{type(self).__name__} does not define how chips are measured: override "
+            "get_stats(x, y), or use NoStatsChipIndexer."
         )
 
     def get_shares(self) -> dict[str, NDArray[np.float32]]:
-        """Shares of all chips, 0..1, each (y_size, x_size): here, one `get_stats` a chip."""
+        """Return shares of all chips, 0..1, each (y_size, x_size), by one `get_stats` a chip."""
         stats = np.empty((2, self.y_size, self.x_size), dtype=np.float32)
         for y, x in np.ndindex(self.y_size, self.x_size):  # the caller's function takes one chip
             stats[:, y, x] = self.get_stats(x, y)
         return {"cloud": stats[0], "nodata": stats[1]}
 
     def recorded_item(self) -> dict[str, Any]:
-        """The item as an index keeps it: a dictionary, with the grid of its chips."""
+        """Return the item as an index keeps it: a dictionary, with the grid of its chips."""
         item = self.item.to_dict(include_self_link=True, transform_hrefs=False)
         return record_grid(item, RecordedGrid(self.grid.geobox, self.reference.key))
 
     def create_index(self) -> pa.Table:
-        """The index: a row for each chip with no more nodata than `chip_max_nodata`.
+        """Return the index: a row for each chip with no more nodata than `chip_max_nodata`.
 
-        Columns are those of `stacchip.index.schema.SCHEMA`, rows go along x, then y. The table's
-        metadata carries the item, so that `Chipper(table)` works, also after `pq.write_table`.
+        The columns are those of `stacchip.index.schema.SCHEMA`; rows go along x, then y. The
+        table's metadata holds the item, so `Chipper(table)` works, even after `pq.write_table`.
 
         Raises:
-            StorageError: A QA file could not be had.
-            RasterError: A QA file could not be read.
-            GridMismatch: The QA band lies in another CRS than the chips.
+            StorageError: A QA file could not be fetched.
+            RasterError: A QA file is broken.
+            GridMismatch: The QA band is in another CRS than the chips.
         """
         shares = self.get_shares()
         table = build_table(
@@ -283,22 +283,22 @@ class ChipIndexer:
 
 
 class NoStatsChipIndexer(ChipIndexer):
-    """Indexes without looking at pixels: every chip counts as clear and full.
+    """Indexes an item without reading pixels: every chip counts as clear and full.
 
-    Opens no file where the item says where its pixels lie.
+    It opens no file if the item says where its pixels lie.
     """
 
     def get_stats(self, x: int, y: int) -> tuple[float, float]:  # noqa: ARG002 - all are the same
-        """(0, 0) for every chip."""
+        """Return (0, 0) for every chip."""
         return 0.0, 0.0
 
 
 class NoDataMaskChipIndexer(ChipIndexer):
-    """Measures nodata by a mask that the caller has.
+    """Measures nodata by a mask that the caller gives.
 
     Args:
         item: As in `ChipIndexer`.
-        nodata_mask: (height, width) of the reference band, True or nonzero where there is no data.
+        nodata_mask: (height, width) of the reference band, nonzero where there is no data.
         chip_size: As in `ChipIndexer`.
         chip_max_nodata: As in `ChipIndexer`.
         **options: Further options of `ChipIndexer`.
@@ -321,16 +321,16 @@ class NoDataMaskChipIndexer(ChipIndexer):
         return {"cloud": np.zeros_like(shares["nodata"]), **shares}
 
     def get_shares(self) -> dict[str, NDArray[np.float32]]:
-        """The mask's share of each chip; no cloud."""
+        """Return the mask's share of each chip; no cloud."""
         return self._shares
 
     def get_stats(self, x: int, y: int) -> tuple[float, float]:
-        """(0, share of nodata) of a chip."""
+        """Return (0, share of nodata) of a chip."""
         return 0.0, float(self._shares["nodata"][y, x])
 
 
 def _load_one(item: pystac.Item | dict[str, Any] | str, storage: Storage | None) -> pystac.Item:
-    """The one item that something holds.
+    """Return the one item that a source of items holds.
 
     Raises:
         UsageError: It holds none, or several.
@@ -339,6 +339,6 @@ def _load_one(item: pystac.Item | dict[str, Any] | str, storage: Storage | None)
     if len(found) != 1:
         raise UsageError(
             f"An indexer takes one item, and was given {'several' if found else 'none'}. "
-            "Loop over stacchip.items.load_items(...), and index each."
+            "To index several, call stacchip.index_items(items, path)."
         )
     return found[0]

@@ -1,4 +1,4 @@
-"""Indexers that measure chips by the QA band of the item's source."""
+"""`Indexer`: chips measured by the QA band of the item's source."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Indexer(ChipIndexer):
 
     @cached_property
     def qa_asset(self) -> AssetInfo | None:
-        """The QA band; None where the source has none.
+        """The QA band, or None if the source has none.
 
         Raises:
             AssetNotFound: The source has one, and the item lacks it.
@@ -117,7 +117,7 @@ class Indexer(ChipIndexer):
         return chip_shares(reader, source, self.grid, geobox=asset.geobox, nodata=asset.nodata)
 
     def _compare(self, asset: AssetInfo, reader: Reader) -> None:
-        """Note a QA file that lies elsewhere than its item says: the grid is then the file's."""
+        """Note a QA file that lies elsewhere than its item says; the grid is then the file's."""
         if asset.geobox is None or reader.geobox is None:
             return
         if is_same_grid(asset.geobox, reader.geobox):
@@ -130,13 +130,13 @@ class Indexer(ChipIndexer):
         self.__dict__.pop("grid", None)
 
     def get_shares(self) -> dict[str, NDArray[np.float32]]:
-        """Shares of all chips, each (y_size, x_size); the QA band is read once."""
+        """Return shares of all chips, each (y_size, x_size); the QA band is read once."""
         if type(self).get_stats is not Indexer.get_stats:
             return super().get_shares()
         return self._shares
 
     def get_stats(self, x: int, y: int) -> tuple[float, float]:
-        """Shares of (cloud, nodata) in a chip, 0..1."""
+        """Return the shares of (cloud, nodata) in a chip, 0..1."""
         shares = self._shares
         cloud = shares["cloud"][y, x] if "cloud" in shares else 0.0
         return float(cloud), float(shares["nodata"][y, x])

@@ -1,4 +1,4 @@
-"""Many items into one index: each is indexed by itself, and all are merged at the end."""
+"""`index_items`: many items to one index. Each is indexed alone, and all are merged at the end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from stacchip.indexer.base import ChipIndexer
     from stacchip.items.load import ItemSource
 
-_AT_ONCE = 4  # an item uses all cores while it decodes, and waits for its store before
+_AT_ONCE = 4  # an item first waits for its store, and then decodes on all cores
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def index_items(
 ) -> Indexed:
     """Index the chips of items, several items at a time, and write one index.
 
-    Memory holds a few items at a time, whatever their number. The index replaces one at `path`.
+    Memory holds a few items at a time, whatever their number. An index at `path` is replaced once
+    all items are indexed; it stays if the run fails or is stopped, or if no item is indexed.
 
     Args:
         items: Anything that `load_items` takes: items, paths, URLs, a search, a list of these.
@@ -78,7 +79,8 @@ def index_items(
             takes fewer reads.
         indexer: A subclass of `ChipIndexer` that measures chips; by default `Indexer`, or
             `NoStatsChipIndexer` without `stats`.
-        errors: `"skip"` leaves out items that fail, and reports them.
+        errors: `"skip"` leaves out items that fail, and reports them. If the source of items itself
+            fails (a search whose next page does not come), the error is raised all the same.
         progress: Called with the id of each item once it is indexed or left out.
         storage: Reads the files and writes the index: credentials, endpoint, retries.
 
@@ -172,7 +174,7 @@ class _Run:
 
 
 def _load_each(source: Any, storage: Storage) -> Iterator[pystac.Item | _Unreadable]:
-    """Yield the items of a source; a path or dictionary in a list that fails costs itself alone."""
+    """Yield the items of a source; if one path or dictionary in a list fails, the others go on."""
     is_one = isinstance(source, pystac.Item | str | os.PathLike | Mapping)
     if is_one or hasattr(source, "__arrow_c_stream__") or not isinstance(source, Iterable):
         source = [source]
@@ -192,7 +194,7 @@ def _name(part: Any) -> str:
 def _fail_repeats(
     items: Iterable[pystac.Item | _Unreadable],
 ) -> Iterator[pystac.Item | _Unreadable]:
-    """Yield the items; one that came before is an error, since its chips would be there twice."""
+    """Yield the items; a repeated item is an error, since its chips would be there twice."""
     seen: set[tuple[str, str]] = set()
     for item in items:
         if isinstance(item, _Unreadable):

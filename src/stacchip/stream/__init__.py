@@ -1,4 +1,4 @@
-"""Many chips, at the speed at which the machine decodes their blocks.
+"""Read many chips, at the speed at which the machine decodes their blocks.
 
 ```python
 stream = ChipStream("s3://bucket/index", assets=["red", "nir"], order="shuffle", seed=1)
@@ -6,6 +6,31 @@ print(stream.explain())
 for batch in stream.batches(64):
     train(batch.array, batch.valid)
 ```
+
+An epoch is planned first, from the index and the headers alone, and then read:
+
+```
+stream.py    ChipStream: what a user calls
+survey.py    opens one item of each kind, to learn how chips lie in blocks
+plan/        which chips come, in what order, and which blocks are in memory meanwhile
+read/        opens items, loads and decodes blocks ahead, and cuts chips out of them
+batch.py     chips of one kind in one array
+shards.py    the part of an epoch that one process reads
+state.py     a place in an epoch, to be saved
+report.py    what was delivered and skipped
+explain.py   the cost of an epoch, before it is read
+mixing.py    how well a shuffle mixes
+```
+
+The order of a shuffle is decided in `plan/epoch_order.py` alone. It depends on the index, `seed`,
+`epoch`, `shard`, `open_areas` and `memory_bytes`, and never on time.
+
+A chip that cannot be read: `read/loading.py` keeps the error of the block, `read/reading.py` adds
+item and asset when the chip is cut, and `ChipStream` raises it. With `errors="skip"` it leaves the
+chip out, logs a warning, and counts it in `report`. If an item cannot be opened, this happens to
+each of its chips. An error that no file or store explains (out of memory) always ends the stream.
+
+Imports from `chipper` and below; `plan` does not import `read`.
 """
 
 from stacchip.stream.batch import ChipBatch, ChipKind
