@@ -85,7 +85,7 @@ def test_a_collection_that_is_none_is_an_error(outside, survey):
         outside.storage.write(href, text)
         done = run_linz(outside, survey, "s3://archive/no-collection")
         assert done.returncode == 1
-        assert "is no STAC collection" in done.stderr
+        assert "is not a STAC collection" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
     outside.storage.write(href, whole)
 

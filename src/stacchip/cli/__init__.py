@@ -1,7 +1,21 @@
-"""The command line: `stacchip COMMAND`.
+"""The command line: `stacchip COMMAND`, and console scripts for single commands.
 
-Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted. Whatever goes wrong is one line on
-standard error; a traceback is a defect of ours.
+Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted. An error is one line on standard error; a
+traceback is a bug of ours.
+
+In reading order:
+
+- `app`: the commands, put together.
+- `scripts`: the console scripts that run one command.
+- `console`: runs a command line, prints, logs, shows progress; every command goes through it.
+- `options`: options that several commands share.
+- `output`: checks that a command can write its output, before it starts to work.
+- `summary`, `pictures`: what is in an index, as a table and as a contact sheet.
+- `commands/`: the commands, and where to add one.
+
+This is the only folder that prints, and the only one that reads environment variables of ours. (One
+exception: `storage.transports.planetary_computer` reads `STACCHIP_PC_SAS_URL`, which tests set.)
+Nothing imports it.
 """
 
 from __future__ import annotations
@@ -11,14 +25,14 @@ from typing import NoReturn
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run a command line and leave the process with its exit code."""
+    """Run a command line and exit with its code."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command line; returns its exit code."""
+    """Run a command line and return its exit code."""
     try:
-        # a second's work, in which an interrupt must find us here
+        # these imports take a second, and an interrupt meanwhile must be caught here
         from stacchip.cli import console
         from stacchip.cli.app import app
 

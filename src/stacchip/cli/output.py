@@ -1,4 +1,4 @@
-"""Where a command writes to: whether that can be is told before the command begins its work."""
+"""Checks that a command's output can be written, before any work starts."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ if TYPE_CHECKING:
 
 
 def require_folder(folder: Path) -> None:
-    """Check that a folder can be written to; one that is absent will be made.
+    """Check that a folder can be written to, or made if it is absent.
 
     Raises:
         UsageError: A part of its path is a file, or it is an address in a store.
-        AccessDenied: It may not be written to, or may not be made.
+        AccessDenied: Writing to it, or making it, is not allowed.
     """
     if any(part.endswith(":") for part in folder.parts[:1]):  # what a path makes of "s3://bucket"
-        raise UsageError(f"{folder} is no local place: write to one, and copy from there.")
+        raise UsageError(f"{folder} is not a local folder: write to one, and copy from there.")
     nearest = next(part for part in (folder, *folder.parents) if os.access(part, os.F_OK))
     if not nearest.is_dir():
         raise UsageError(
-            f"Nothing can be written to {folder}: {nearest} is a file, not a folder. "
+            f"{folder} cannot be written to: {nearest} is a file, not a folder. "
             "Choose another place."
         )
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise AccessDenied(
-            f"Nothing can be written to {folder}: access to {nearest} was refused. "
+            f"{folder} cannot be written to: access to {nearest} was refused. "
             "Check its permissions, or choose another place.",
             href=str(nearest),
         )
 
 
 def require_file(path: Path) -> None:
-    """Check that a file can be written; its folder is not made.
+    """Check that a file can be written. Its folder must exist.
 
     Raises:
         UsageError: Its folder is absent or a file, it is a folder itself, or it is in a store.
-        AccessDenied: Its folder may not be written to.
+        AccessDenied: Writing to its folder is not allowed.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder: give the name of a file in it.")
@@ -57,11 +57,11 @@ def require_file(path: Path) -> None:
 
 
 def require_index(href: str, storage: Storage, *, replace: bool) -> None:
-    """Check that an index can be written, and that none is there that should stay.
+    """Check that an index can be written, and that it would not replace another one unasked.
 
     Raises:
         UsageError: An index is there and `replace` is False, or the place cannot hold one.
-        AccessDenied: The place may not be written to.
+        AccessDenied: Writing to the place is not allowed.
     """
     if href.startswith(("http://", "https://")):
         raise UsageError(f"{href} cannot be written to: name a folder, or an address in a store.")
@@ -81,5 +81,5 @@ def _is_index(href: str, storage: Storage) -> bool:
     try:
         find_files(href, storage)
     except StacchipError:
-        return False  # nothing is there, or nothing whole
+        return False  # nothing is there, or nothing complete
     return True

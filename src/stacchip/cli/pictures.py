@@ -1,4 +1,4 @@
-"""Chips of an index as pictures: which bands are red, green and blue, and which chips to show."""
+"""Chips of an index as pictures: choosing chips, and their red, green and blue bands."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 def choose_chips(table: pa.Table, number: int, seed: int = 0) -> pa.Table:
-    """At most `number` rows, an equal share of each source, in the order of the index."""
+    """Return at most `number` rows, an equal share of each source, in the order of the index."""
     random = np.random.default_rng(seed)
     platforms = np.asarray(table["platform"].to_pylist())
     names = np.unique(platforms)
     chosen: list[NDArray[np.int64]] = []
     left = number
-    # the sources with few chips first: what they leave goes to the others
+    # sources with few chips come first, and leave the rest of their share to the others
     for place, name in enumerate(sorted(names, key=lambda name: (platforms == name).sum())):
         rows = np.flatnonzero(platforms == name)
         share = min(len(rows), left // (len(names) - place))
@@ -43,13 +43,13 @@ def choose_chips(table: pa.Table, number: int, seed: int = 0) -> pa.Table:
 
 
 def rgb_bands(item: pystac.Item) -> Bands:
-    """The bands to show as red, green and blue, as (asset key, band from 0).
+    """Return the bands to show as red, green and blue, as (asset key, band from 0).
 
-    Those of the item's source, else its bands called red, green and blue, else the only or first
-    band thrice.
+    These are the bands that the item's source names, or else its bands called red, green and blue,
+    or else its first band three times.
 
     Raises:
-        AssetNotFound: The item has nothing to show.
+        AssetNotFound: The item has no raster.
     """
     infos = read_assets(item)
     source = find_source(item)
@@ -65,7 +65,7 @@ def rgb_bands(item: pystac.Item) -> Bands:
 
 
 def make_picture(chipper: Chipper, row: int) -> ChipPicture:
-    """A row's chip in true colour, with its shares of cloud and nodata."""
+    """Return a row's chip in true colour, with its shares of cloud and nodata."""
     bands = rgb_bands(chipper.find_item(row))
     chip = chipper.with_assets(dict.fromkeys(key for key, _ in bands)).cut_row(row)
     places = [chip.find_band(key, band + 1) for key, band in bands]
@@ -91,17 +91,17 @@ def make_picture(chipper: Chipper, row: int) -> ChipPicture:
 
 
 def _is_unmeasured(cloud: float, nodata: float, valid: NDArray[np.bool_]) -> bool:
-    """Whether an index made without statistics says 0 of a chip that is padded.
+    """Return True if the shares of 0 of a padded chip were never measured.
 
-    Where nodata is measured, padding counts; it is the last rows or columns of a chip. Of other
-    chips an index cannot tell a 0 that was measured from one that stands for nothing.
+    An index made with statistics counts padding, the last rows or columns of a chip, as nodata. For
+    chips without padding, a measured 0 cannot be told from one that was never measured.
     """
     is_padded = not (valid[-1].any() and valid[:, -1].any())
     return is_padded and cloud == 0 and nodata == 0
 
 
 def draw_sheet(table: pa.Table, path: Path, storage: Storage, *, title: str) -> None:
-    """A contact sheet of all rows of an index."""
+    """Draw a contact sheet of all rows of an index."""
     chipper = Chipper(table, storage=storage)
     pictures = []
     with console.progress("Cutting", len(chipper)) as advance:
@@ -112,6 +112,6 @@ def draw_sheet(table: pa.Table, path: Path, storage: Storage, *, title: str) -> 
 
 
 def count_by_platform(table: pa.Table) -> str:
-    """`"120 naip, 64 sentinel-2-l2a"`."""
+    """Return the number of chips of each source, such as `"120 naip, 64 sentinel-2-l2a"`."""
     counts = pc.value_counts(table["platform"]).to_pylist()
     return ", ".join(f"{entry['counts']:,} {entry['values']}" for entry in counts)

@@ -1,4 +1,4 @@
-"""What is in an index, as a person wants to see it."""
+"""The contents of an index, summed up for people."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 @dataclass
 class SourceSummary:
-    """What an index holds of one source.
+    """The chips of one source in an index, summed up.
 
     Attributes:
-        chips: How many chips.
+        chips: Number of chips.
         items: Ids of its items.
         sizes: Chip sizes.
         cloud: Chips by share of cloud, in ten steps from 0 to 1.
@@ -43,7 +43,7 @@ class SourceSummary:
     dates: tuple[date, date] | None = None
 
     def add(self, chips: pa.Table) -> None:
-        """Take chips of the source into account."""
+        """Add chips of the source to the summary."""
         self.chips += chips.num_rows
         self.items.update(pc.unique(chips["item_id"]).to_pylist())
         self.sizes.update(pc.unique(chips["chip_size"]).to_pylist())
@@ -64,7 +64,7 @@ class SourceSummary:
         self.dates = (min(first, days["min"]), max(last, days["max"]))
 
     def cells(self) -> tuple[str, ...]:
-        """The summary as the cells of a row."""
+        """Return the summary as the cells of a row."""
         first, last = self.dates or ("", "")
         return (
             f"{self.chips:,}",
@@ -82,12 +82,12 @@ _COLUMNS = ("chips", "items", "size", "cloud 0..1", "nodata 0..1", "dates", "ext
 
 @dataclass(frozen=True)
 class Summary:
-    """What an index holds, by source."""
+    """The contents of an index, by source."""
 
     sources: dict[str, SourceSummary]
 
     def table(self) -> Table:
-        """The summary as a table for a terminal."""
+        """Return the summary as a table for a terminal."""
         table = Table("source", *_COLUMNS, box=None, header_style="bold", pad_edge=False)
         for name, source in sorted(self.sources.items()):
             table.add_row(name, *source.cells())
@@ -98,7 +98,7 @@ class Summary:
         return table
 
     def text(self) -> str:
-        """The summary as lines of `name: value`, for a log or another program."""
+        """Return the summary as lines of `name: value`, for a log or another program."""
         lines = []
         for name, source in sorted(self.sources.items()):
             lines.append(f"source: {name}")
@@ -113,7 +113,7 @@ class Summary:
 
 
 def summarise(parts: Iterable[pa.Table]) -> Summary:
-    """The summary of an index that comes in parts."""
+    """Return the summary of an index that is read in parts."""
     sources: dict[str, SourceSummary] = {}
     for part in parts:
         for name in pc.unique(part["platform"]).to_pylist():
@@ -123,13 +123,13 @@ def summarise(parts: Iterable[pa.Table]) -> Summary:
 
 
 def _histogram(shares: Any) -> NDArray[np.int64]:
-    """Chips in each tenth of 0..1; those of unknown share are in none."""
+    """Return the number of chips in each tenth of 0..1, without those whose share is unknown."""
     values = shares.drop_null().to_numpy()
     return np.histogram(values, bins=_BINS, range=(0, 1))[0].astype(np.int64)
 
 
 def _spark(counts: NDArray[np.int64]) -> str:
-    """A histogram in one line; any chip at all shows."""
+    """Return a histogram as one line of bars; even a single chip has a bar."""
     if not counts.any():
         return "not known"
     heights = np.ceil(counts / counts.max() * (len(_BARS) - 1)).astype(int)

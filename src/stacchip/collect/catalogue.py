@@ -1,4 +1,4 @@
-"""Catalogues: a STAC API asked no faster than it likes, and files beside imagery."""
+"""Catalogues: a STAC API, searched at a limited pace, or files beside the imagery."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from stacchip.storage import Storage, StorageOptions
 
 PAGE_SIZE = 100
-MOST_ITEMS = 10_000  # a tile has some 150 items a year: more is a search gone wrong
-LARGEST_COLLECTION_BYTES = 64 << 20  # the largest of LINZ's has 0.7 MB
+MOST_ITEMS = 10_000  # a tile has some 150 items a year; more means that a search went wrong
+LARGEST_COLLECTION_BYTES = 64 << 20  # the largest collection of LINZ has 0.7 MB
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ class OnlineCatalogue:
     Args:
         href: The API's landing page, or the folder of the static catalogue.
         storage: Reads static files.
-        options: Time limits and headers of the API.
-        pace: How fast the API is asked.
+        options: Time limits and headers for the API.
+        pace: Limits the rate of requests to the API.
     """
 
     def __init__(self, href: str, *, storage: Storage, options: StorageOptions, pace: Pace) -> None:
@@ -56,10 +56,10 @@ class OnlineCatalogue:
         geometry: shapely.Geometry | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> list[pystac.Item]:
-        """Every item of a collection that answers to all of this.
+        """Return every item of a collection that meets all conditions.
 
         Raises:
-            StorageError: The API does not answer, or with more items than can be meant.
+            StorageError: The API does not answer, or with far more items than a search can mean.
         """
         arguments = {
             "collections": [collection],
@@ -72,7 +72,7 @@ class OnlineCatalogue:
         if len(records) > MOST_ITEMS:
             raise StorageError(
                 f"{redact(self.href)} offers more than {MOST_ITEMS} items of {collection}: "
-                "it does not heed the search.",
+                "it seems to ignore the search.",
                 href=redact(self.href),
             )
         _log.debug("%s: %d items of %s", redact(self.href), len(records), collection)
@@ -86,11 +86,11 @@ class OnlineCatalogue:
         return StacApi(self.href, self.options, self.pace)
 
     def item_hrefs(self, prefix: str) -> list[str]:
-        """The items that the `collection.json` below a prefix links to, in its order.
+        """Return the hrefs of the items that a prefix's `collection.json` links to, in its order.
 
         Raises:
-            StorageError: There is none, or it is too large.
-            InvalidMetadata: It is no collection.
+            StorageError: There is no `collection.json`, or it is too large.
+            InvalidMetadata: It is not a collection.
         """
         href = child_href(self.href, prefix.strip("/"), "collection.json")
         text = self.storage.read(href, limit_bytes=LARGEST_COLLECTION_BYTES)
@@ -100,14 +100,14 @@ class OnlineCatalogue:
             return [join_href(href, str(item)) for item in hrefs]
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidMetadata(
-                f"{redact(href)} is no STAC collection: {error!r}.", field="links"
+                f"{redact(href)} is not a STAC collection: {error!r}.", field="links"
             ) from error
 
     def read_item(self, href: str) -> pystac.Item:
-        """One item from its file.
+        """Return the item in a file.
 
         Raises:
-            InvalidMetadata: The file holds none.
+            InvalidMetadata: The file holds no item.
         """
         item = next(load_items(href, storage=self.storage), None)
         if item is None:

@@ -1,8 +1,8 @@
-"""Which of the items that a catalogue offers are taken: pure rules, the same for every source.
+"""Rules that choose among the items of a catalogue: pure, and the same for every source.
 
-Chance comes from a seed and the row, so that a job that is run again chooses the same items. What a
-rule passes over (a quarter without an item, an item without the assets asked for) comes back as a
-note for the report: nothing is left out in silence.
+Random draws depend on a seed and the row, so a job that runs again chooses the same items. Nothing
+is left out in silence: a rule returns a note for the report when a quarter has no item, or an item
+lacks assets.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from stacchip.items.dates import Period
 T = TypeVar("T")
 
 Accept = Callable[[pystac.Item], str | None]
-"""A rule on one item: `None` to take it, else the reason why not."""
+"""A rule on one item: returns `None` to take it, or the reason why not."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is taken of a row, and what was passed over.
+    """The items chosen for a row.
 
     Attributes:
         items: The items to take, in a fixed order.
-        notes: One sentence for each thing that was asked for and is not there.
+        notes: A sentence for each thing that was wanted and is not in the catalogue.
     """
 
     items: tuple[pystac.Item, ...] = ()
@@ -48,7 +48,7 @@ Choice = Chosen  # pickles of 0.x name it so
 
 
 def quarters(year: int) -> tuple[Period, ...]:
-    """The four quarters of a year, from January.
+    """Return the four quarters of a year, from January.
 
     Example:
         >>> [quarter.name for quarter in quarters(2020)]
@@ -63,7 +63,7 @@ def quarters(year: int) -> tuple[Period, ...]:
 
 
 def months(year: int) -> tuple[Period, ...]:
-    """The twelve months of a year.
+    """Return the twelve months of a year.
 
     Example:
         >>> months(2020)[1].interval
@@ -76,11 +76,11 @@ def months(year: int) -> tuple[Period, ...]:
     )
 
 
-# -- chance ----------------------------------------------------------------------------------------
+# -- draws -----------------------------------------------------------------------------------------
 
 
 def row_generator(seed: int, row: int) -> np.random.Generator:
-    """The dice of one row: the same for the same seed and row, whatever ran before.
+    """Return the dice of a row: the same for the same seed and row, whatever ran before.
 
     Example:
         >>> bool(row_generator(0, 7).random() == row_generator(0, 7).random())
@@ -90,7 +90,7 @@ def row_generator(seed: int, row: int) -> np.random.Generator:
 
 
 def random_years(span: tuple[int, int], count: int, dice: np.random.Generator) -> tuple[int, ...]:
-    """`count` different years between the first and the last, both included, in drawn order.
+    """Return `count` different years of a span, both ends included, in the order drawn.
 
     Raises:
         UsageError: The span is backwards, or has fewer years.
@@ -114,9 +114,10 @@ def sample_by_share(
     maximum: int,
     dice: np.random.Generator,
 ) -> tuple[T, ...]:
-    """A share of the population, at least `minimum` and at most `maximum`, without repeats.
+    """Return a random share of the population, at least `minimum` and at most `maximum` of it.
 
-    A population smaller than `minimum` is taken whole. The order of the population is kept.
+    Nothing is drawn twice, and the order of the population is kept. A population smaller than
+    `minimum` is returned whole.
 
     Example:
         >>> len(sample_by_share(range(100), share=0.5, minimum=10, maximum=2000,
@@ -135,7 +136,7 @@ def sample_by_share(
 
 
 def has_assets(keys: Iterable[str]) -> Accept:
-    """Only items with every one of these assets."""
+    """Return a rule that takes only items with all of these assets."""
     wanted = tuple(keys)
 
     def accept(item: pystac.Item) -> str | None:
@@ -146,7 +147,7 @@ def has_assets(keys: Iterable[str]) -> Accept:
 
 
 def has_at_most(name: str, limit: float | None) -> Accept:
-    """Only items whose property is a number up to `limit`; one without it is passed over."""
+    """Return a rule that takes only items whose property is a number up to `limit`."""
 
     def accept(item: pystac.Item) -> str | None:
         if limit is None:
@@ -160,7 +161,7 @@ def has_at_most(name: str, limit: float | None) -> Accept:
 
 
 def has_one_of(name: str, values: Iterable[Any]) -> Accept:
-    """Only items whose property is one of these."""
+    """Return a rule that takes only items whose property has one of these values."""
     wanted = tuple(values)
 
     def accept(item: pystac.Item) -> str | None:
@@ -171,7 +172,7 @@ def has_one_of(name: str, values: Iterable[Any]) -> Accept:
 
 
 def all_of(*rules: Accept) -> Accept:
-    """Only items that every rule takes."""
+    """Return a rule that takes only items that all of these rules take."""
 
     def accept(item: pystac.Item) -> str | None:
         return next((why for rule in rules if (why := rule(item)) is not None), None)
@@ -183,7 +184,7 @@ def all_of(*rules: Accept) -> Accept:
 
 
 def cloud_cover(item: pystac.Item) -> float:
-    """An item's `eo:cloud_cover` (0..100); the worst where it tells none (or USGS's -1)."""
+    """Return an item's `eo:cloud_cover` (0..100), or infinity if it is absent or USGS's -1."""
     value = item.properties.get("eo:cloud_cover")
     return float(value) if isinstance(value, int | float) and value >= 0 else float("inf")
 
@@ -196,10 +197,10 @@ def pick_of_period(
     rank: Callable[[pystac.Item], Any],
     count: int = 1,
 ) -> Chosen:
-    """The `count` items of a period with the lowest rank; ties go to the earlier, then the id.
+    """Choose the `count` items of a period with the lowest rank, then the earliest, then by id.
 
-    Items outside the period are passed over even where a catalogue offers them, and so is a second
-    item with the same id. A period that comes out short is said.
+    Ignores items outside the period, even if the catalogue offers them, and repeated ids. A period
+    with fewer items gets a note.
     """
     inside = {item.id: item for item in items if item_datetime(item) in period}
     refused = {key: why for key, item in inside.items() if (why := accept(item)) is not None}
@@ -216,7 +217,7 @@ def pick_of_period(
 
 
 def _reasons(offered: int, refused: Mapping[str, str]) -> str:
-    """Why none of what was offered was taken, with one example."""
+    """Return why none of the offered items was taken, with one example."""
     if not offered:
         return ""
     item_id, why = min(refused.items())
@@ -226,9 +227,9 @@ def _reasons(offered: int, refused: Mapping[str, str]) -> str:
 def latest_and_random(
     items: Iterable[pystac.Item], *, accept: Accept, dice: np.random.Generator
 ) -> Chosen:
-    """The latest item, and one other drawn by the dice.
+    """Choose the latest item, and draw another one.
 
-    No item, or only one, is no error: it is said.
+    With no item, or only one, the notes say so; nothing is raised.
     """
     by_id = {item.id: item for item in items}
     fitting = sorted(

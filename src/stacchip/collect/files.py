@@ -1,4 +1,4 @@
-"""The files of one item in the archive: found, copied or converted unless they are there."""
+"""The files of one item: copied or converted into the archive, or found for links."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FilesOfItem:
-    """Where an item's files lie now.
+    """The files of an item.
 
     Attributes:
         placed: The files, by asset key.
-        written: Keys of those that were copied or converted now.
-        headers: Their headers, by asset key; a file that is no TIFF has none.
+        written: Keys of the files that were copied or converted now.
+        headers: Headers of the files, by asset key; a file that is not a TIFF has none.
     """
 
     placed: dict[str, Placed]
@@ -51,13 +51,13 @@ class FilesOfItem:
 
 @dataclass(frozen=True)
 class Placer:
-    """Brings files of one source into the archive.
+    """Brings the files of one source into the archive.
 
     Attributes:
         recipe: The source.
-        choices: What the user decided.
-        settings: What the run was told.
-        storage: The stores.
+        choices: The user's choices.
+        settings: The settings of the run.
+        storage: The stores to read from and write to.
     """
 
     recipe: Recipe
@@ -66,17 +66,17 @@ class Placer:
     storage: Storage
 
     def candidates(self, item: pystac.Item, key: str) -> tuple[str, ...]:
-        """Where an asset's pixels may lie, unsigned.
+        """Return the unsigned hrefs at which an asset's file may be.
 
         Raises:
-            InvalidMetadata: A catalogue from elsewhere names a file of this machine.
+            InvalidMetadata: A remote catalogue names a file of this machine.
         """
         found = tuple(unsign(href) for href in self.recipe.find_hrefs(item, key))
         catalogue = self.settings.catalogue or self.recipe.catalogue
         if is_remote(catalogue) and not all(is_remote(href) for href in found):
             raise InvalidMetadata(
                 f"Item {item.id!r}: asset {key!r} names a local file, {redact(found[0])!r}, "
-                "though its catalogue is elsewhere. Nothing was read.",
+                "but its catalogue is remote. Nothing was read.",
                 item_id=item.id,
                 asset=key,
                 field="href",
@@ -84,24 +84,23 @@ class Placer:
         return found
 
     def look(self, item: pystac.Item, key: str) -> Original:
-        """An asset's file and its size, as far as they can be known without fetching it."""
+        """Return an asset's file, and its size if that is known without reading the file."""
         candidates = self.candidates(item, key)
-        told = item.assets[key].extra_fields.get("file:size")
-        if told is not None and len(candidates) == 1:
-            return Original(candidates[0], told)
+        size = item.assets[key].extra_fields.get("file:size")
+        if size is not None and len(candidates) == 1:
+            return Original(candidates[0], size)
         try:
             return find_original(candidates, self.storage)
         except StacchipError:
-            _log.info("%s cannot be looked at", redact(candidates[0]))
-            return Original(candidates[0], told)
+            _log.info("the size of %s cannot be read", redact(candidates[0]))
+            return Original(candidates[0], size)
 
     def link(self, item: pystac.Item, keys: tuple[str, ...]) -> FilesOfItem:
-        """The files where they lie; only where there are several candidates is one looked for."""
+        """Return the files where they are; looks for a file only if it has several candidates."""
         placed = {}
         for key in keys:
             candidates = self.candidates(item, key)
-            told = item.assets[key].extra_fields.get("file:size")
-            original = Original(candidates[0], told)
+            original = Original(candidates[0], item.assets[key].extra_fields.get("file:size"))
             if len(candidates) > 1:
                 original = find_original(candidates, self.storage)
             placed[key] = Placed(original.href, original.size_bytes)
@@ -110,13 +109,13 @@ class Placer:
     def place(
         self, item: pystac.Item, keys: tuple[str, ...], folder: str, present: Mapping[str, int]
     ) -> FilesOfItem:
-        """The files in the archive.
+        """Copy or convert the files into the archive, unless they are there, and return them.
 
         Args:
-            item: As the catalogue gave it.
-            keys: Its assets.
-            folder: Where they go, with a slash at the end.
-            present: Sizes of the files that are there, by name.
+            item: The item, as the catalogue gave it.
+            keys: The assets to take.
+            folder: The item's folder in the archive, with a slash at the end.
+            present: Sizes of the files that are there already, by name.
         """
         places = {key: self.candidates(item, key) for key in keys}
         names = {key: file_name(hrefs[0], item_id=item.id) for key, hrefs in places.items()}
@@ -141,7 +140,7 @@ class Placer:
         return FilesOfItem(placed, tuple(key for key in keys if was_written[key]), headers)
 
     def _copy(self, candidates: tuple[str, ...], target: str, present: int | None) -> bool:
-        """Copy a file unless it is there; whether it was copied."""
+        """Copy a file unless it is there; return True if it was copied."""
         original = self._choose(candidates, must_look=present is not None)
         is_there = present is not None and original.size_bytes in {None, present}
         if is_there and not self.settings.write_again:
@@ -150,7 +149,7 @@ class Placer:
         return True
 
     def _convert(self, candidates: tuple[str, ...], target: str, present: int | None) -> bool:
-        """Convert a file unless it is there as it would be made; whether it was converted."""
+        """Convert a file unless it is there as it would be made; return True if it was."""
         conversion = Conversion(self.choices.crs, self.choices.resolution, self.choices.band_count)
         is_there = present is not None and self._fits(target, conversion)
         if is_there and not self.settings.write_again:
@@ -159,13 +158,13 @@ class Placer:
         return True
 
     def _choose(self, candidates: tuple[str, ...], *, must_look: bool = False) -> Original:
-        """The candidate that exists; a single one is not looked at unless its size is needed."""
+        """Return the candidate that exists; look a single one up only if its size is needed."""
         if len(candidates) == 1 and not must_look:
             return Original(candidates[0], None)
         return find_original(candidates, self.storage)
 
     def _fits(self, href: str, conversion: Conversion) -> bool:
-        """Whether a file that is there is what the conversion would give."""
+        """Return True if a file that is there is what the conversion would give."""
         header = read_header(self.storage, href)
         geobox, size = header.geobox, conversion.resolution
         if geobox is None:
@@ -180,7 +179,7 @@ class Placer:
         def read(file: Placed) -> Header | None:
             try:
                 return _undated(read_header(self.storage, file.href))
-            except (NotARaster, UnsupportedRaster):  # JPEG 2000, say: GDAL will read it
+            except (NotARaster, UnsupportedRaster):  # such as JPEG 2000, which GDAL will read
                 return None
 
         found = zip(placed, map_concurrently(read, placed.values()), strict=True)
@@ -188,10 +187,10 @@ class Placer:
 
 
 def _undated(header: Header) -> Header:
-    """The header without the moment of its file's writing, where an ETag tells versions apart.
+    """Return a header without the time its file was written, if an ETag identifies the version.
 
-    A job that was killed and ran again copied some files later than one that ran through; what it
-    writes must not differ for that.
+    A job that was killed and ran again copied some files later than a job that ran through, but
+    must write the same index.
     """
     if not header.identity.etag:
         return header
@@ -209,7 +208,7 @@ def _grid_of(header: Header, href: str) -> GeoBox:
 
 
 def _refuse_same_names(names: Mapping[str, str], item_id: str) -> None:
-    """Two assets with files of the same name would overwrite each other."""
+    """Check that no two files of an item have the same name, and would overwrite each other."""
     seen: dict[str, str] = {}
     for key, name in names.items():
         if name in seen or name == ITEM_NAME:

@@ -1,7 +1,7 @@
 """One row of one source: search, choose, copy or convert, write the item, index, write the index.
 
-Every object is written whole or not at all, the index last; so what is there tells how far a job
-came, and one that was killed goes on where it was.
+Every object is written whole or not at all, the index last. So the archive shows how far a job
+came, and a job that was killed continues from there.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """The work of one source with what a run was told; picklable.
+    """The work of a run on one source; picklable.
 
     Attributes:
         recipe: The source.
-        choices: What the user decided.
-        settings: What the run was told.
+        choices: The user's choices.
+        settings: The settings of the run.
     """
 
     recipe: Recipe
@@ -53,12 +53,12 @@ class Job:
     settings: Settings
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("recipe", "choices", "settings")  # what is opened belongs to one process
+        names = ("recipe", "choices", "settings")  # open connections belong to one process
         return {name: getattr(self, name) for name in names}
 
     @cached_property
     def storage(self) -> Storage:
-        """The stores, opened once in a process."""
+        """The stores to read from and write to, opened once in a process."""
         return self.settings.open_storage(self.recipe)
 
     @cached_property
@@ -66,7 +66,7 @@ class Job:
         return Placer(self.recipe, self.choices, self.settings, self.storage)
 
     def choose(self, row: Row) -> Chosen:
-        """What of a row is taken."""
+        """Choose the items of a row."""
         catalogue = self.settings.open_catalogue(self.recipe, self.storage)
         dice = row_generator(self.choices.seed, row.number)
         return self.recipe.choose(row, self.choices, catalogue, dice, self.recipe)
@@ -76,16 +76,17 @@ class Job:
     ) -> RowReport:
         """Bring a row into the archive.
 
-        Never raises but for a stop by the user, and what `on_item` raises.
+        Raises nothing but an interrupt by the user and errors of `on_item`. Other errors are in the
+        report.
 
         Args:
             row: The row.
-            workers: How many of its items are worked on at a time.
-            on_item: Called as each item is there, in the thread that brought it.
+            workers: Number of its items to work on at once.
+            on_item: Called when an item is in the archive, in the thread that brought it.
         """
         try:
             choice = self.choose(row)
-        except Exception as error:  # noqa: BLE001  one bad row must not end the run: it is reported
+        except Exception as error:  # noqa: BLE001 - a bad row is reported and must not end the run
             return RowReport(row.number, row.name, errors=(describe_error(error),))
         # not `map_concurrently`, which would work on more items at a time than was asked for
         with ThreadPoolExecutor(workers, thread_name_prefix="item") as pool:
@@ -103,7 +104,7 @@ class Job:
     ) -> ItemReport | str:
         try:
             report = self.archive(item)
-        except Exception as error:  # noqa: BLE001  as above, for one item of a row
+        except Exception as error:  # noqa: BLE001 - as above, for one item of a row
             return f"{str(item.id)[:80]}: {describe_error(error)}"
         if on_item is not None:
             on_item(report)
@@ -172,11 +173,14 @@ class Job:
         return int(table.num_rows)
 
     def platform(self, item: pystac.Item) -> str:
-        """The folder of an item: as its index will call it, so that both agree."""
+        """Return the folder of an item, which is also the platform of its chips in the index."""
         return self.recipe.platform or platform_name(item, find_source(item))
 
     def _collection_href(self, item: pystac.Item) -> str | None:
-        """Where an API has the item's collection; static catalogues link to theirs themselves."""
+        """Return an API's address of the item's collection, or None for a static catalogue.
+
+        Items of static catalogues link to their collection themselves.
+        """
         api = self.settings.catalogue or self.recipe.catalogue
         if not api.startswith(("http://", "https://")) or not item.collection_id:
             return None
@@ -198,7 +202,7 @@ class Job:
         }
 
     def _list_present(self, item: pystac.Item) -> dict[str, int]:
-        """Sizes of the files that the archive has of an item, by name."""
+        """Return the sizes of an item's files in the archive, by name."""
         folder = self.settings.archive.folder(self.platform(item), item.id)
         listed = self.storage.list(folder)
         return {entry.href.rpartition("/")[2]: entry.size_bytes for entry in listed}
@@ -228,12 +232,12 @@ class Job:
     # -- dry run -----------------------------------------------------------------------------------
 
     def plan(self, row: Row) -> tuple[list[PlannedFile], tuple[str, ...]]:
-        """What a run would bring of a row, and its notes; nothing is written.
+        """Return the files of a row that a run would bring, and the notes. Writes nothing.
 
-        Items that are there already, as they would be made now, are left out.
+        Leaves out items that are there already as they would be made now.
 
         Raises:
-            StacchipError: The catalogue cannot be asked, or an item cannot be archived.
+            StacchipError: The catalogue cannot be searched, or an item cannot be archived.
         """
         choice = self.choose(row)
         planned, notes = [], list(choice.notes)

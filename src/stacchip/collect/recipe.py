@@ -1,7 +1,7 @@
 """What a source adds to the one pipeline: data, and at most two small functions.
 
-The pipeline is search, choose, copy or convert, write the item, index, write the index; a `Recipe`
-tells it where to search, what to take and where the pixels lie.
+The pipeline is: search, choose, copy or convert, write the item, index, write the index. A `Recipe`
+says where to search, which items and assets to take, and where the pixels are.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choices:
-    """What a user may decide; a field that is `None` does not apply to the source.
+    """What a user may decide. A field that is `None` does not apply to the source.
 
     Attributes:
-        seed: Of every draw; with the row's number it makes a run repeatable.
+        seed: Seed of every draw; with the row's number it makes a run repeatable.
         chip_size: Edge of a chip in pixels.
         years: First and last year to draw from.
-        year_count: How many different years are drawn.
-        per_period: Items taken of each quarter or month.
-        max_cloud: Limit of `eo:cloud_cover`, 0..100.
-        max_nodata: Limit of `s2:nodata_pixel_percentage`, 0..100.
-        share: Part of a survey that is taken, 0..1.
-        minimum: At least so many of a survey.
-        maximum: At most so many of a survey.
-        crs: Pixels are brought to this reference system.
-        resolution: Pixels are brought to this size, in the unit of the CRS.
-        band_count: Bands that are kept of each file, from the first on.
-        bands: Asset keys that are taken in place of the source's own list.
+        year_count: Number of different years to draw.
+        per_period: Number of items to take of each quarter or month.
+        max_cloud: Largest `eo:cloud_cover`, 0..100.
+        max_nodata: Largest `s2:nodata_pixel_percentage`, 0..100.
+        share: Share of a survey's items to take, 0..1.
+        minimum: Smallest number of items to take of a survey.
+        maximum: Largest number of items to take of a survey.
+        crs: The CRS that files are reprojected to.
+        resolution: The pixel size that files are resampled to, in the unit of the CRS.
+        band_count: Number of bands to keep of each file, from the first.
+        bands: Asset keys to take in place of the source's own list.
     """
 
     seed: int = 0
@@ -62,10 +62,10 @@ class Choices:
     bands: tuple[str, ...] | None = None
 
     def need(self, name: str) -> Any:
-        """A field that the source cannot do without.
+        """Return a field that the source cannot do without.
 
         Raises:
-            UsageError: It is `None`.
+            UsageError: The field is `None`.
         """
         value = getattr(self, name)
         if value is None:
@@ -74,7 +74,7 @@ class Choices:
 
 
 class Catalogue(Protocol):
-    """Where items are found: a STAC API, or JSON files beside the imagery."""
+    """A place to find items: a STAC API, or JSON files beside the imagery."""
 
     def search(
         self,
@@ -84,15 +84,15 @@ class Catalogue(Protocol):
         geometry: shapely.Geometry | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> list[pystac.Item]:
-        """Every item of a collection that answers to all of this."""
+        """Return every item of a collection that meets all conditions."""
         ...
 
     def item_hrefs(self, prefix: str) -> list[str]:
-        """The absolute hrefs of the items that the `collection.json` below a prefix links to."""
+        """Return the absolute hrefs of the items that a prefix's `collection.json` links to."""
         ...
 
     def read_item(self, href: str) -> pystac.Item:
-        """One item from its file."""
+        """Return the item in a file."""
         ...
 
 
@@ -102,13 +102,13 @@ FindHrefs = Callable[[pystac.Item, str], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class BucketAccess:
-    """How a bucket that we read from wants to be asked.
+    """Access options of a source bucket.
 
     Attributes:
-        prefix: The hrefs it is about, such as `s3://usgs-landsat/`.
-        region: Where it lies.
-        requester_pays: Reading is billed to us, and needs credentials and a header.
-        anonymous: Requests are not signed.
+        prefix: What the hrefs of the bucket begin with, such as `s3://usgs-landsat/`.
+        region: The region of the bucket.
+        requester_pays: True if reading is billed to us, which needs credentials and a header.
+        anonymous: True if requests are not signed.
     """
 
     prefix: str
@@ -121,7 +121,7 @@ Bucket = BucketAccess  # pickles of 0.x name it so
 
 
 def own_href(item: pystac.Item, key: str) -> tuple[str, ...]:
-    """The asset's own href, made absolute by the item's."""
+    """Return the asset's own href, made absolute with the item's."""
     asset = item.assets[key]
     return (asset.get_absolute_href() or asset.href,)
 
@@ -131,18 +131,20 @@ class Recipe:
     """One source for the pipeline.
 
     Attributes:
-        name: As the command line calls it.
-        title: One line for people.
+        name: Its name on the command line.
+        title: A line about it for people.
         catalogue: URL of the STAC API, or href of a static catalogue.
-        collections: Where it searches, in order.
-        assets: The asset keys that are taken, by collection (`""` for any other).
-        choices: The defaults.
-        choose: What of a row is taken.
-        find_hrefs: Where an asset's pixels lie: the first that exists is read.
-        buckets: How the stores of the pixels want to be asked.
-        list_name: The package's list of rows; `None` where rows come from a sample layer.
-        converts: Pixels are written anew as COGs; else files are copied as they are.
-        platform: The folder of its items; `None`: the item's own source or collection tells.
+        collections: The collections to search, in order.
+        assets: The asset keys to take, by collection (`""` for any other).
+        choices: The defaults of the choices. Those that are `None` do not exist for this source.
+        choose: Chooses the items of a row.
+        find_hrefs: Returns the places where an asset may be; the first one that exists is read.
+        buckets: Access options of the buckets to read from.
+        list_name: A list of rows that comes with the source: a file in `collect/data`, or
+            `package:file`. `None` if rows come from a sample layer.
+        converts: True to convert files to COGs, False to copy them as they are.
+        platform: The folder of its items; if `None`, that of the item's source or collection.
+        choice_names: The choices that exist for this source.
     """
 
     name: str
@@ -169,31 +171,32 @@ class Recipe:
         object.__setattr__(self, "choice_names", frozenset(always | given))
 
     def asset_keys(self, collection: str, choices: Choices) -> tuple[str, ...]:
-        """The assets that are taken of an item of this collection."""
+        """Return the keys of the assets to take of an item of this collection."""
         if choices.bands is not None:
             return choices.bands
         return self.assets.get(collection, self.assets.get("", ()))
 
     def with_choices(self, wanted: Mapping[str, Any]) -> Choices:
-        """The defaults with what the user decided; `None` leaves a default.
+        """Return the choices of a user, with defaults for those that are `None`.
 
         Raises:
-            UsageError: Something was decided that does not apply to this source.
+            UsageError: A choice does not exist for this source.
         """
         decided = {name: value for name, value in wanted.items() if value is not None}
-        strange = sorted(decided.keys() - self.choice_names)
-        if strange:
+        unknown = sorted(decided.keys() - self.choice_names)
+        if unknown:
             raise UsageError(
-                f"{self.name} has no choice of {', '.join(strange)}; "
+                f"{self.name} has no choice of {', '.join(unknown)}; "
                 f"it has: {', '.join(sorted(self.choice_names))}."
             )
         return dataclasses.replace(self.choices, **decided)
 
 
 def bucket_href(href: str) -> str:
-    """An AWS address over https as `s3://bucket/key`; anything else as it is.
+    """Return an AWS address over https as `s3://bucket/key`, and any other address unchanged.
 
-    Both the virtual-hosted and the path form (docs.aws.amazon.com, "Virtual hosting of buckets").
+    Understands the virtual-hosted and the path form (docs.aws.amazon.com, "Virtual hosting of
+    buckets").
 
     Example:
         >>> bucket_href("https://sentinel-cogs.s3.us-west-2.amazonaws.com/a/B02.tif")
@@ -212,5 +215,5 @@ def bucket_href(href: str) -> str:
 
 
 def first_of(candidates: Sequence[str]) -> tuple[str, ...]:
-    """The candidates without repeats and without empty ones, in order."""
+    """Return the candidates in order, without repeats and without empty ones."""
     return tuple(dict.fromkeys(candidate for candidate in candidates if candidate))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stacchip.collect.report import ItemReport
     from stacchip.collect.sample import Row
 
-# a row whose worker died is given to another one; after so many deaths it is the row's fault
+# a row whose worker died goes to another one; after this many deaths the row is to blame
 RETRIES = 3
 
 _log = logging.getLogger(__name__)
@@ -36,13 +36,13 @@ def collect(
     """Bring rows into the archive; one that fails does not end the run.
 
     Args:
-        job: The source, with what the run was told.
+        job: The work on one source.
         rows: The rows.
-        dask: Address of a scheduler, or `"local"` for worker processes on this machine; `None`
+        dask: Address of a scheduler, `"local"` for worker processes on this machine, or `None`
             for threads of this process.
-        on_row: Called as each row ends, in the order in which they do.
-        on_item: Called as each item is there, from several threads; not with Dask, whose workers
-            tell of rows alone.
+        on_row: Called when a row ends, in the order in which rows end.
+        on_item: Called when an item is in the archive, from several threads. Not called with Dask,
+            whose workers report on whole rows.
     """
     outcomes = _in_threads(job, rows, on_item) if dask is None else _on_dask(job, rows, dask)
     reports = []
@@ -55,7 +55,7 @@ def collect(
 def _in_threads(
     job: Job, rows: Sequence[Row], on_item: Callable[[Row, ItemReport], None]
 ) -> Iterator[RowReport]:
-    """Rows at a time, or, of a single row, items at a time."""
+    """Run several rows at once, or several items of a single row."""
     workers = job.settings.workers
     if len(rows) == 1:
         yield job.run(rows[0], workers=workers, on_item=partial(on_item, rows[0]))
@@ -71,7 +71,7 @@ def _in_threads(
 
 
 def _on_dask(job: Job, rows: Sequence[Row], address: str) -> Iterator[RowReport]:
-    """Rows as tasks of a cluster; a task whose worker died is run by another."""
+    """Run rows as tasks of a cluster; a task whose worker died goes to another worker."""
     try:
         distributed: Any = importlib.import_module("distributed")
     except ImportError as error:
@@ -86,14 +86,14 @@ def _on_dask(job: Job, rows: Sequence[Row], address: str) -> Iterator[RowReport]
 
 @contextmanager
 def local_cluster(workers: int) -> Iterator[Any]:
-    """A `distributed.LocalCluster` of worker processes, one thread each.
+    """Start a `distributed.LocalCluster` of worker processes with one thread each.
 
-    Its workers do not profile their tasks: in Python 3.11 a profiler that looks at other threads'
-    frames can lock the whole process up for good (CPython issue 106883), and seldom does.
+    Its workers do not profile their tasks. In Python 3.11 a profiler that looks at the frames of
+    other threads can, on rare occasions, lock up the process for good (CPython issue 106883).
     """
     dask: Any = importlib.import_module("dask")
     distributed: Any = importlib.import_module("distributed")
-    # as long as it lives: a worker that is started again has what is set then
+    # set as long as the cluster lives, since a restarted worker reads the configuration again
     with (
         dask.config.set({"distributed.worker.profile.enabled": False}),
         distributed.LocalCluster(
@@ -108,7 +108,7 @@ def local_cluster(workers: int) -> Iterator[Any]:
 
 
 def _gather(distributed: Any, client: Any, job: Job, rows: Sequence[Row]) -> Iterator[RowReport]:
-    """The rows' reports as they come; a row that no worker survives is a report too."""
+    """Yield the rows' reports as they come; a row that no worker survives is reported as failed."""
     by_key = {}
     for row in rows:
         future = client.submit(job.run, row, pure=False, retries=RETRIES)
@@ -119,5 +119,5 @@ def _gather(distributed: Any, client: Any, job: Job, rows: Sequence[Row]) -> Ite
             yield future.result()
         else:
             error = future.exception()
-            _log.warning("row %d was lost: %s", row.number, type(error).__name__)
+            _log.warning("row %d failed on its worker: %s", row.number, type(error).__name__)
             yield RowReport(row.number, row.name, errors=(describe_error(error),))

@@ -1,6 +1,6 @@
-"""The rows that a run works through: places of a sample layer, or lines of a list.
+"""The rows of a run: places of a sample layer, or lines of a list.
 
-One row is one job of an AWS Batch array (`AWS_BATCH_JOB_ARRAY_INDEX`) or one task of a Dask run.
+A row is one job of an AWS Batch array (`AWS_BATCH_JOB_ARRAY_INDEX`) or one task of a Dask run.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Row:
 
     Attributes:
         number: Its position in its layer or list, from 0.
-        name: What the report calls it: a tile, a prefix, or `row 7`.
-        geometry: Where it is, longitude and latitude (OGC:CRS84); `None` for a line of a list.
+        name: Its name in reports: a tile, a prefix, or `row 7`.
+        geometry: Its place in longitude and latitude (OGC:CRS84); `None` for a line of a list.
         attributes: The layer's other columns.
     """
 
@@ -36,20 +36,20 @@ class Row:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
     def require_geometry(self) -> shapely.Geometry:
-        """The geometry, where the row has one that is not empty.
+        """Return the row's geometry.
 
         Raises:
-            UsageError: It has none.
+            UsageError: The row has no geometry, or an empty one.
         """
         if self.geometry is None or shapely.is_empty(self.geometry):
             raise UsageError(f"Row {self.number} ({self.name}) has no geometry to search by.")
         return self.geometry
 
     def require(self, *columns: str) -> str:
-        """The first of these columns that the row has, as text; names match in any case.
+        """Return the text in the first of these columns that has any; case does not matter.
 
         Raises:
-            UsageError: It has none of them.
+            UsageError: The row has text in none of them.
         """
         lower = {key.lower(): value for key, value in self.attributes.items()}
         for column in columns:
@@ -63,31 +63,31 @@ class Row:
 
 
 def read_layer(path: str) -> list[Row]:
-    """The rows of a vector layer that geopandas opens (FlatGeobuf, GeoPackage, GeoParquet, ...).
+    """Read the rows of a vector layer that geopandas opens (FlatGeobuf, GeoPackage, ...).
 
-    Geometries are brought to longitude and latitude.
+    Geometries are transformed to longitude and latitude.
 
     Raises:
-        UsageError: It is no layer, has no CRS, or geopandas is not installed.
+        UsageError: The file is not a layer, has no CRS, or geopandas is not installed.
     """
     try:
         import geopandas  # an extra: only sample layers need it
     except ImportError as error:
         raise UsageError(
-            "Sample layers are read with geopandas: pip install 'stacchip[processors]'."
+            "Sample layers need geopandas: pip install 'stacchip[processors]'."
         ) from error
     is_parquet = path.endswith((".parquet", ".geoparquet"))
     try:
         frame = (geopandas.read_parquet if is_parquet else geopandas.read_file)(path)
-    except Exception as error:  # each format's driver has errors of its own
+    except Exception as error:  # every format's driver has its own errors
         raise UsageError(
             f"{path} cannot be read as a layer of places: {' '.join(str(error).split())}. Name one "
             "with --sample (STACCHIP_MGRS_SOURCE or STACCHIP_SAMPLE_SOURCE)."
         ) from error
     if not hasattr(frame, "geometry"):
-        raise UsageError(f"{path} is a table without geometries: it is no layer of places.")
+        raise UsageError(f"{path} is a table without geometries, not a layer of places.")
     if frame.crs is None:
-        raise UsageError(f"The layer {path} has no CRS: longitude and latitude cannot be told.")
+        raise UsageError(f"The layer {path} has no CRS: its place on Earth is unknown.")
     frame = frame.to_crs("OGC:CRS84").reset_index(drop=True)
     columns = [name for name in frame.columns if name != frame.geometry.name]
     records = frame[columns].to_dict("records")
@@ -98,7 +98,7 @@ def read_layer(path: str) -> list[Row]:
 
 
 def parse_lines(text: str) -> list[str]:
-    r"""The lines of a list without blanks and without comments (from `#` on).
+    r"""Return the lines of a list without blank ones and without comments (from `#` on).
 
     Example:
         >>> parse_lines("# tiles\nh18v04\n\n h19v04  # Italy\n")
@@ -129,7 +129,7 @@ def read_list(path: str | None, *, default: str, storage: Storage | None = None)
         folder = resources.files(package) if package else resources.files(__package__) / "data"
         text = (folder / name).read_text(encoding="utf-8")
     elif storage is None:
-        raise UsageError(f"A storage is needed to read {path}.")
+        raise UsageError(f"Reading {path} needs a storage: pass storage=.")
     else:
         text = _read_text(path, storage)
     return [Row(number, line) for number, line in enumerate(parse_lines(text))]
@@ -141,17 +141,17 @@ def _read_text(path: str, storage: Storage) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"{path} is no list of names, one a line: it holds {data[:16]!r}... This source has a "
-            "list of its own; for yours name a text file with --sample, and unset "
-            "STACCHIP_MGRS_SOURCE and STACCHIP_SAMPLE_SOURCE where they are of another source."
+            f"{path} is not a text file with a name on each line: it begins with {data[:16]!r}. "
+            "This source has its own list. To use yours, name a text file with --sample; if "
+            "STACCHIP_MGRS_SOURCE or STACCHIP_SAMPLE_SOURCE is meant for another source, unset it."
         ) from error
 
 
 def select_rows(rows: Sequence[Row], wanted: str | None) -> list[Row]:
-    """The rows `A:B` (from A to before B, either may be left out), or the one row `A`, or all.
+    """Return the rows `A:B` (B excluded; either may be left out), the one row `A`, or all for None.
 
     Raises:
-        UsageError: It is neither, or names rows that are not there.
+        UsageError: `wanted` is neither, or names rows that do not exist.
 
     Example:
         >>> [row.number for row in select_rows([Row(n, "") for n in range(5)], "1:3")]
@@ -161,7 +161,7 @@ def select_rows(rows: Sequence[Row], wanted: str | None) -> list[Row]:
         return list(rows)
     first, colon, last = wanted.partition(":")
     if not wanted:
-        raise UsageError("Rows are A:B or a number, not nothing.")
+        raise UsageError("Rows are A:B or a number; the value is empty.")
     try:
         start = int(first) if first else 0
         stop = (int(last) if last else len(rows)) if colon else start + 1

@@ -1,4 +1,4 @@
-"""What a run is told besides its source's choices."""
+"""Settings of a run that do not depend on the source."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ if TYPE_CHECKING:
 
 AssetMode = Literal["copy", "link"]
 
-# a file of 2 GB at 4 MB/s takes 8 minutes, and a catalogue under load may say Retry-After for long
+# a file of 2 GB takes 8 minutes at 4 MB/s, and a busy catalogue may ask for long waits
 DEADLINE_S = 1_800.0
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is told; picklable, so that workers elsewhere run as told.
+    """Settings of a run; picklable, so that workers on other machines have the same.
 
     Attributes:
-        root: Where to: `s3://bucket`, a prefix in it, or a local folder.
-        assets: `"copy"` brings the files into the archive (or converts them); `"link"` indexes
-            them where they lie.
-        workers: How many rows, or items of one row, are worked on at a time.
-        catalogue: Asked in place of the source's own.
+        root: Where the archive is: `s3://bucket`, a prefix in it, or a local folder.
+        assets: `"copy"` copies or converts files into the archive; `"link"` indexes them where
+            they are.
+        workers: Number of rows, or of items of a single row, to work on at once.
+        catalogue: A catalogue to search in place of the source's own.
         endpoint: URL of the S3 service of `root`; by default that of the environment, else AWS's.
-        source_endpoint: URL of the S3 service that is read from, in place of the buckets' own.
-        requests_per_second: To the catalogue, of each process; `None` for no limit.
-        write_again: What is there already is made anew.
-        store_copies: A store that has both source and archive copies by itself, where it will.
+        source_endpoint: URL of the S3 service to read from, in place of the buckets' own.
+        requests_per_second: Limit of each process's requests to the catalogue; `None` for no limit.
+        write_again: True to write again what is already there.
+        store_copies: True to let a store that holds both source and archive copy by itself, if it
+            can.
     """
 
     root: str
@@ -53,7 +54,7 @@ class Settings:
         return Archive(self.root.rstrip("/"))
 
     def open_storage(self, recipe: Recipe) -> Storage:
-        """The stores that are read from and written to, each as it wants to be asked."""
+        """Return storage with the options of the source's and the archive's buckets."""
         source = StorageOptions(deadline_s=DEADLINE_S, endpoint=self.source_endpoint)
         target = StorageOptions(deadline_s=DEADLINE_S, endpoint=self.endpoint)
         overrides = {bucket.prefix: self._bucket_options(bucket) for bucket in recipe.buckets}
@@ -67,12 +68,12 @@ class Settings:
             region=bucket.region,
             requester_pays=bucket.requester_pays,
         )
-        # at its home a public bucket is asked without keys; a mirror of it is asked with ours
+        # a public bucket needs no keys at AWS; a mirror of it elsewhere may be private
         at_home = options.with_environment().endpoint is None
         return dataclasses.replace(options, skip_signature=bucket.anonymous and at_home)
 
     def open_catalogue(self, recipe: Recipe, storage: Storage) -> OnlineCatalogue:
-        """The catalogue that is asked."""
+        """Return the catalogue to search."""
         href = self.catalogue or recipe.catalogue
         return OnlineCatalogue(
             href,

@@ -1,4 +1,4 @@
-"""The STAC item as the archive keeps it: its own hrefs, sizes and grids, and nothing signed."""
+"""The STAC item as the archive keeps it: with the archive's hrefs, sizes and grids, unsigned."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OF_ALTERNATES = (
     "https://stac-extensions.github.io/alternate-assets/",
     "https://stac-extensions.github.io/storage/",
 )
-# what is no longer true of a file that was written anew
+# no longer true of a file that was converted
 OF_THE_OLD_BYTES = ("file:checksum", "file:header_size", "file:byte_order", "alternate",
                     "raster:bands", "proj:epsg")  # fmt: skip
 
@@ -35,9 +35,9 @@ class Placed:
     """One file of an item in the archive.
 
     Attributes:
-        href: Where it lies, unsigned.
-        size_bytes: How large; `None` where nobody tells.
-        grid: Its own grid, where it was written anew; `None` where it is as the catalogue says.
+        href: Its address, unsigned.
+        size_bytes: Its size; `None` if it is not known.
+        grid: Its grid, if it was converted; `None` if the catalogue's item has its grid.
     """
 
     href: str
@@ -53,17 +53,17 @@ def make_stored_item(
     choices: Mapping[str, Any],
     collection_href: str | None = None,
 ) -> dict[str, Any]:
-    """The item as it is written, with only the assets that are in `files`.
+    """Return the item to write, with only the assets that are in `files`.
 
-    The result depends on nothing but the arguments: no time, no host, so that a job that runs again
-    writes the same bytes.
+    The result depends on nothing but the arguments, neither on the time nor on the host. So a job
+    that runs again writes the same bytes.
 
     Args:
-        item: As the catalogue gave it.
-        files: Where its assets lie now, by key.
-        href: Where it will be written.
+        item: The item, as the catalogue gave it.
+        files: The files of its assets, by key.
+        href: The address to write the item to.
         choices: How it was made; kept as the property `stacchip:choices`.
-        collection_href: Where its collection is, if the item does not say it.
+        collection_href: The address of its collection, if the item has no link to it.
     """
     origin = item.get_self_href()
     record = item.to_dict(include_self_link=False, transform_hrefs=False)
@@ -73,7 +73,7 @@ def make_stored_item(
     record["links"] = _stored_links(record.get("links", []), origin, href)
     _link_collection(record, collection_href)
     record["properties"][CHOICES] = dict(choices)
-    # what these tell of lay in the alternate addresses, which are gone
+    # these describe the alternate addresses, which are gone
     record["stac_extensions"] = [
         url for url in record.get("stac_extensions", []) if not url.startswith(OF_ALTERNATES)
     ]
@@ -89,7 +89,7 @@ def make_stored_item(
 
 
 def to_bytes(record: Mapping[str, Any]) -> bytes:
-    """The item's JSON as it is stored."""
+    """Return the item as JSON, as it is stored."""
     return (json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
@@ -105,7 +105,7 @@ def _stored_asset(asset: dict[str, Any], placed: Placed) -> dict[str, Any]:
         stored.update(_projection_of(placed.grid))
     if placed.size_bytes is not None:
         stored["file:size"] = placed.size_bytes
-    # an alternate is another address of the same bytes, which a signature may be part of
+    # an alternate is another address of the same bytes, and may be signed
     stored.pop("alternate", None)
     return {"href": unsign(placed.href), **stored}
 
@@ -113,7 +113,7 @@ def _stored_asset(asset: dict[str, Any], placed: Placed) -> dict[str, Any]:
 def _stored_links(
     links: list[dict[str, Any]], origin: str | None, href: str
 ) -> list[dict[str, Any]]:
-    """Links that still lead somewhere, the item's new address, and where it came from."""
+    """Return the item's new address, the links that still lead somewhere, and its origin."""
     kept = []
     for link in links:
         if link.get("rel") not in KEPT_LINKS:
@@ -130,9 +130,9 @@ def _stored_links(
 
 
 def _link_collection(record: dict[str, Any], collection_href: str | None) -> None:
-    """Give an item that names a collection a link to it, as STAC demands (item-spec, `collection`).
+    """Link an item to the collection that it names, as STAC demands (item-spec, `collection`).
 
-    Without an address to link to, it may not name one.
+    Without an address to link to, the item may not name a collection.
     """
     if not record.get("collection") or any(link["rel"] == "collection" for link in record["links"]):
         return
@@ -163,7 +163,7 @@ def _forget_projection(record: dict[str, Any]) -> None:
 
 
 def _declare(record: dict[str, Any], schema: str) -> None:
-    """Name an extension once, in the version that is written."""
+    """Name an extension once, in the version that we write."""
     stem = schema.rsplit("/", 2)[0]
     named = [url for url in record.get("stac_extensions", []) if not url.startswith(f"{stem}/")]
     record["stac_extensions"] = [*named, schema]

@@ -1,4 +1,4 @@
-"""One file into the archive: copied or converted, whole or not at all, and not twice."""
+"""One file copied or converted into the archive, whole or not at all."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Original:
-    """A file as it lies at its source.
+    """A file at its source.
 
     Attributes:
-        href: Where, unsigned.
-        size_bytes: How large; `None` where nobody tells.
+        href: Its address, unsigned.
+        size_bytes: Its size; `None` if it is not known.
     """
 
     href: str
@@ -35,14 +35,14 @@ class Original:
 
 
 def find_original(candidates: Sequence[str], storage: Storage) -> Original:
-    """The first of the candidates that exists.
+    """Return the first candidate that exists.
 
-    A requester-pays bucket that may not be listed answers 403, not 404, for what it does not have
-    (docs.aws.amazon.com, GetObject): a refusal too lets the next one be tried.
+    A requester-pays bucket that may not be listed answers 403, not 404, for an object that it does
+    not have (docs.aws.amazon.com, GetObject). So a refusal also moves on to the next candidate.
 
     Raises:
-        ObjectNotFound: None is there; the error names them all.
-        AccessDenied: All were refused.
+        ObjectNotFound: No candidate exists; the error names them all.
+        AccessDenied: No candidate was found, and access to at least one was refused.
     """
     refused: AccessDenied | None = None
     for href in candidates:
@@ -59,16 +59,16 @@ def find_original(candidates: Sequence[str], storage: Storage) -> Original:
 
 
 def copy_file(original: Original, target: str, storage: Storage, *, by_store: bool = True) -> None:
-    """Copy a file; it appears under its name when the last byte is there.
+    """Copy a file; it appears under its name once its last byte is written.
 
     Args:
         original: The file.
-        target: Where to.
-        storage: How both are reached.
-        by_store: The store may copy by itself, where it has both.
+        target: The href to copy it to.
+        storage: Reads and writes both.
+        by_store: Let a store that holds both copy by itself.
 
     Raises:
-        StorageError: It could not be read or written, after several tries.
+        StorageError: The file could not be read or written, after several tries.
     """
 
     def copy() -> None:
@@ -79,11 +79,11 @@ def copy_file(original: Original, target: str, storage: Storage, *, by_store: bo
 
 
 def convert_file(original: Original, target: str, conversion: Conversion, storage: Storage) -> None:
-    """Write a file anew as a COG, by way of local temporary files.
+    """Convert a file to a COG, by way of local temporary files.
 
     Raises:
-        StorageError: It could not be read or written, after several tries.
-        NotARaster: It cannot be converted.
+        StorageError: The file could not be read or written, after several tries.
+        NotARaster: The file cannot be converted.
     """
     with scratch_folder(Path(tempfile.gettempdir()), "stacchip-convert-") as folder:
         before, after = folder / "original", folder / "converted.tif"

@@ -115,7 +115,7 @@ def test_sentinel_2_finds_zones_below_10_in_both_forms():
 
 @pytest.mark.parametrize("name", ["29RK", "61RKH", "29IKH", "../x", "29RKW"])
 def test_sentinel_2_refuses_a_row_that_names_no_tile(name):
-    with pytest.raises(UsageError, match="no MGRS tile"):
+    with pytest.raises(UsageError, match="not an MGRS tile"):
         sentinel2.tile_codes(Row(0, "row 0", attributes={"name": name}))
 
 

@@ -124,7 +124,7 @@ def preview(
     if not table.num_rows:
         limited = {max_cloud, max_nodata, platform} != {None}
         raise ChipNotFound(
-            f"No chip of {index} is within these limits; see: {console.command('info', index)}"
+            f"No chip of {index} is within these limits. See: {console.command('info', index)}"
             if limited
             else f"{index} has no chips: there is nothing to show."
         )

@@ -119,7 +119,7 @@ def index(
         console.note(f"left out {item_id}: {error}")
     if not made.chips:
         console.note(
-            "No chip was indexed: scenes are smaller than a chip (--chip-size), or their chips "
+            "No chip was indexed: the scenes are smaller than a chip (--chip-size), or their chips "
             "have more nodata than --max-nodata."
         )
     console.say(
@@ -160,13 +160,14 @@ def _parse_query(text: str | None) -> dict[str, Any] | None:
 @app.command(epilog="Example:\n\nstacchip merge sentinel-2/index landsat/index -o index")
 def merge(
     indexes: Annotated[
-        list[str], typer.Argument(help="Folders (with all below them) or parquet files.")
+        list[str],
+        typer.Argument(help="Folders of indexes, with all their subfolders, or parquet files."),
     ],
     *,
     output: Annotated[str, typer.Option("--output", "-o", help="Folder of the merged index.")],
     drop_duplicates: Annotated[
         bool,
-        typer.Option("--drop-duplicates", help="Keep the first of chips that are there twice."),
+        typer.Option("--drop-duplicates", help="Keep the first of chips that occur twice."),
     ] = False,
     replace: options.Replace = False,
     endpoint: options.Endpoint = None,

@@ -3,7 +3,7 @@
 Facts: the API is landsatlook.usgs.gov/stac-server (usgs.gov, "SpatioTemporal Asset Catalog"), its
 collections `landsat-c2l1` and `landsat-c2l2-sr`; each asset's https address needs a log-in, and
 `alternate.s3` names the same file in the requester-pays bucket `usgs-landsat` in us-west-2. The
-platform is `LANDSAT_8` there and `landsat-8` elsewhere: seen in the real items
+platform is `LANDSAT_8` there and `landsat-8` elsewhere, as in the real items
 LC08_L2SP_028030_20200114_20200824_02_T1_SR and LC08_L2SP_047027_20201204_02_T1.
 """
 
@@ -43,7 +43,7 @@ BUCKET = "s3://usgs-landsat/"
 def choose(
     row: Row, choices: Choices, catalogue: Catalogue, dice: np.random.Generator, recipe: Recipe
 ) -> Chosen:
-    """The least cloudy item of each quarter at the row's centroid: a year of each level."""
+    """Choose the least cloudy item of each quarter at the row's centroid, a year for each level."""
     centroid = shapely.centroid(row.require_geometry())
     years = random_years(choices.need("years"), len(recipe.collections), dice)
     chosen = Chosen()
@@ -64,16 +64,15 @@ def choose(
 
 
 def find_hrefs(item: pystac.Item, key: str) -> tuple[str, ...]:
-    """`alternate.s3` where it is told, then the same path in the bucket.
+    """Return `alternate.s3` if the asset has it, then the same path in the bucket.
 
-    The asset's own address comes only where neither is known: without a log-in it answers with a
-    web page in place of the file.
+    The asset's own address is the last resort: without a log-in it answers with a web page.
     """
     asset = item.assets[key]
     alternate: Any = asset.extra_fields.get("alternate", {})
-    told = alternate.get("s3", {}).get("href") if isinstance(alternate, dict) else None
+    stated = alternate.get("s3", {}).get("href") if isinstance(alternate, dict) else None
     same = BUCKET + asset.href.removeprefix(DOWNLOAD) if asset.href.startswith(DOWNLOAD) else ""
-    return first_of((told or "", same)) or (asset.href,)
+    return first_of((stated or "", same)) or (asset.href,)
 
 
 RECIPE = Recipe(

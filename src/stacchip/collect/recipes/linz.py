@@ -1,9 +1,9 @@
 """Aerial imagery of New Zealand from LINZ's open bucket.
 
 Facts: `s3://nz-imagery` in ap-southeast-2 is read without signing (README of the repository
-linz/imagery); a survey lies at `{region}/{survey}/rgb/2193/` with `collection.json`, whose links of
+linz/imagery). A survey is at `{region}/{survey}/rgb/2193/` with a `collection.json`, whose links of
 `rel` item name the items beside their TIFFs (docs/naming.md there). An item's id is its map sheet
-(`BX24_500_025020`), which returns in every survey of that place, and its only asset is `visual`.
+(`BX24_500_025020`), which recurs in every survey of that place; its only asset is `visual`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CATALOGUE = "s3://nz-imagery/"
 
 
 def survey_name(prefix: str) -> str:
-    """The survey of a prefix.
+    """Return the name of a prefix's survey.
 
     Example:
         >>> survey_name("canterbury/christchurch_2018_0.075m/rgb/2193")
@@ -35,10 +35,10 @@ def survey_name(prefix: str) -> str:
 def choose(
     row: Row, choices: Choices, catalogue: Catalogue, dice: np.random.Generator, recipe: Recipe
 ) -> Chosen:
-    """A share of the survey's items, drawn.
+    """Draw a share of the survey's items.
 
-    Each gets the survey's name before its id: a map sheet is photographed again and again, and two
-    surveys would overwrite each other under `linz/BX24_500_025020/`.
+    The survey's name goes before each id. Map sheets are photographed repeatedly, and two surveys
+    would overwrite each other under `linz/BX24_500_025020/`.
     """
     hrefs = sorted(catalogue.item_hrefs(row.name))
     drawn = sample_by_share(

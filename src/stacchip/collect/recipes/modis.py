@@ -2,8 +2,8 @@
 
 Facts: the collection is `modis-09A1-061` at planetarycomputer.microsoft.com/api/stac/v1; an item's
 tile is `modis:horizontal-tile` and `modis:vertical-tile`, its assets `sur_refl_b01` to
-`sur_refl_b07` and `sur_refl_qc_500m`, its datetime null with a start and an end, its CRS the
-sinusoidal one as WKT2: seen in the real item MOD09A1.A2022033.h19v10.061.
+`sur_refl_b07` and `sur_refl_qc_500m`, its datetime null with a start and an end, its CRS
+sinusoidal as WKT2, as in the real item MOD09A1.A2022033.h19v10.061.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ COLLECTION = "modis-09A1-061"
 
 
 def tile_numbers(name: str) -> tuple[int, int]:
-    """Column and row of a tile.
+    """Return the column and row of a tile.
 
     Raises:
-        UsageError: The name is none of the grid's 36 by 18 tiles.
+        UsageError: The name is not one of the grid's 36 by 18 tiles.
 
     Example:
         >>> tile_numbers("h18v04")
@@ -43,14 +43,14 @@ def tile_numbers(name: str) -> tuple[int, int]:
     """
     found = re.fullmatch(r"h(\d{2})v(\d{2})", name.lower())
     if found is None or int(found[1]) > 35 or int(found[2]) > 17:
-        raise UsageError(f"{name!r} is no MODIS tile: h00v00 to h35v17.")
+        raise UsageError(f"{name!r} is not a MODIS tile: they are named h00v00 to h35v17.")
     return int(found[1]), int(found[2])
 
 
 def choose(
     row: Row, choices: Choices, catalogue: Catalogue, dice: np.random.Generator, recipe: Recipe
 ) -> Chosen:
-    """The first item of each month of the years drawn, on the row's tile."""
+    """Choose the first item of each month of the years drawn, on the row's tile."""
     column, line = tile_numbers(row.name)
     query = {"modis:horizontal-tile": {"eq": column}, "modis:vertical-tile": {"eq": line}}
     accept = has_assets(recipe.asset_keys(COLLECTION, choices))

@@ -1,9 +1,9 @@
 """NAIP aerial imagery: searched at the Planetary Computer, read from AWS.
 
 Facts: the collection is `naip` at planetarycomputer.microsoft.com/api/stac/v1, its asset `image`
-with four bands, `naip:state`, `naip:year` and `gsd` in metres: seen in the real items
+with four bands, `naip:state`, `naip:year` and `gsd` in metres, as in the real items
 fl_m_2808060_sw_17_060_20191215_20200114 and pr_m_1806551_nw_20_030_20221212_20230329. The COGs with
-four bands lie in the requester-pays bucket `naip-analytic` in us-west-2
+four bands are in the requester-pays bucket `naip-analytic` in us-west-2
 (docs.opendata.aws/naip/readme.html), below `rgbir_cog`.
 """
 
@@ -33,21 +33,21 @@ QUADRANGLE = re.compile(r"m_(\d{5})(\d{2})_[a-z]{2}_\d{1,2}_")
 def choose(
     row: Row, choices: Choices, catalogue: Catalogue, dice: np.random.Generator, recipe: Recipe
 ) -> Chosen:
-    """The latest item at the row's centroid, and another one drawn."""
+    """Choose the latest item at the row's centroid, and draw another one."""
     offered = catalogue.search(COLLECTION, geometry=shapely.centroid(row.require_geometry()))
     accept = has_assets(recipe.asset_keys(COLLECTION, choices))
     return latest_and_random(offered, accept=accept, dice=dice)
 
 
 def find_hrefs(item: pystac.Item, key: str) -> tuple[str, ...]:
-    """The two forms of a file's path in the bucket.
+    """Return both forms of a file's path in the bucket.
 
     `{state}/{year}/{gsd in cm}cm/rgbir_cog/{first 5 digits of the quadrangle}/{name}`, and the same
-    with the digits 6 and 7 as a folder before the name. Which one exists differs by state and year.
+    with digits 6 and 7 as a folder before the name. Which one exists depends on state and year.
 
     Raises:
         MissingMetadata: The item lacks its state, year or gsd.
-        InvalidMetadata: The file's name names no quadrangle.
+        InvalidMetadata: The file's name does not contain a quadrangle.
     """
     name = file_name(item.assets[key].href, item_id=item.id)
     quadrangle = QUADRANGLE.match(name)
@@ -58,18 +58,18 @@ def find_hrefs(item: pystac.Item, key: str) -> tuple[str, ...]:
             asset=key,
             field="href",
         )
-    state, year, gsd = (_told(item, field) for field in ("naip:state", "naip:year", "gsd"))
+    state, year, gsd = (_word_of(item, field) for field in ("naip:state", "naip:year", "gsd"))
     folder = f"{BUCKET}{state}/{year}/{round(float(gsd) * 100)}cm/rgbir_cog/{quadrangle[1]}"
     return (f"{folder}/{name}", f"{folder}/{quadrangle[2]}/{name}")
 
 
-def _told(item: pystac.Item, field: str) -> str:
-    """A property as a word that may stand in a path."""
+def _word_of(item: pystac.Item, field: str) -> str:
+    """Return a property as a word that is safe in a path."""
     value = str(item.properties.get(field, ""))
     if not re.fullmatch(r"[A-Za-z0-9.]+", value):
         raise MissingMetadata(
             f"Item {item.id!r} has no usable {field} ({value[:40]!r}): "
-            "its path in naip-analytic cannot be told.",
+            "its path in naip-analytic is unknown.",
             item_id=item.id,
             field=field,
         )

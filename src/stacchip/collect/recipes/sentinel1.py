@@ -1,8 +1,8 @@
 """Sentinel-1 radiometrically terrain corrected backscatter from the Planetary Computer.
 
 Facts: the collection is `sentinel-1-rtc` at planetarycomputer.microsoft.com/api/stac/v1, with
-assets `vv` and `vh` (float32, nodata -32768) in Azure containers whose hrefs are signed when read:
-seen in the real item S1A_IW_GRDH_1SDV_20240419T045904_20240419T045916_053498_067DF2_rtc.
+assets `vv` and `vh` (float32, nodata -32768) in Azure containers whose hrefs are signed for
+reading, as in the real item S1A_IW_GRDH_1SDV_20240419T045904_20240419T045916_053498_067DF2_rtc.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ EMPTY = {"type": "GeometryCollection", "geometries": []}
 
 
 def uncovered_share(item: pystac.Item, geometry: shapely.Geometry) -> float:
-    """The part of a geometry that an item's footprint leaves uncovered, 0..1.
+    """Return the share of a geometry that an item's footprint leaves uncovered, 0..1.
 
-    Rounded to a thousandth, so that the noise of footprints does not decide between items.
+    The share is rounded to a thousandth, so that noise in footprints does not decide.
     """
     footprint = shapely.make_valid(shapely.from_geojson(json.dumps(item.geometry or EMPTY)))
     whole = float(shapely.area(geometry))
@@ -40,7 +40,7 @@ def uncovered_share(item: pystac.Item, geometry: shapely.Geometry) -> float:
 def choose(
     row: Row, choices: Choices, catalogue: Catalogue, dice: np.random.Generator, recipe: Recipe
 ) -> Chosen:
-    """Of each quarter of the years drawn, the item that covers most of the row's geometry."""
+    """Choose the item of each quarter of the years drawn that covers most of the row's geometry."""
     geometry = row.require_geometry()
     accept = has_assets(recipe.asset_keys(COLLECTION, choices))
     chosen = Chosen()

@@ -1,10 +1,11 @@
 """Sentinel-2 Level 2A from Earth Search.
 
-Facts: the API is earth-search.aws.element84.com/v1, its collection `sentinel-2-l2a`; the COGs lie
+Facts: the API is earth-search.aws.element84.com/v1, its collection `sentinel-2-l2a`; the COGs are
 in the public bucket `sentinel-cogs` in us-west-2 (registry.opendata.aws/sentinel-2-l2a-cogs). An
-item's tile is `grid:code` (`MGRS-29RKH`), its share without data `s2:nodata_pixel_percentage`
-(0..100), its cloud `eo:cloud_cover` (0..100): seen in the real item S2A_29RKH_20200219_0_L2A. Zones
-below 10 are found with and without a zero (`MGRS-01LAC`), so both are asked for.
+item has its tile in `grid:code` (`MGRS-29RKH`), its share without data in
+`s2:nodata_pixel_percentage` (0..100) and its cloud in `eo:cloud_cover` (0..100), as in the real
+item S2A_29RKH_20200219_0_L2A. Zones below 10 occur with and without a zero (`MGRS-01LAC`), so we
+search for both.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ TILE_COLUMNS = ("grid:code", "grid_code", "mgrs", "mgrs_tile", "tile", "name")
 
 
 def tile_codes(row: Row) -> tuple[str, ...]:
-    """The row's MGRS tile in the forms that `grid:code` has for it.
+    """Return the row's MGRS tile in the forms that `grid:code` may have.
 
     Raises:
-        UsageError: The row names no tile.
+        UsageError: The row does not name a tile.
 
     Example:
         >>> from stacchip.collect.sample import Row
@@ -53,7 +54,7 @@ def tile_codes(row: Row) -> tuple[str, ...]:
     name = row.require(*TILE_COLUMNS)
     found = TILE.fullmatch(name.strip().upper())
     if found is None:
-        raise UsageError(f"Row {row.number}: {name!r} is no MGRS tile, such as 29RKH.")
+        raise UsageError(f"Row {row.number}: {name!r} is not an MGRS tile such as 29RKH.")
     zone, square = int(found[1]), found[2]
     return tuple(dict.fromkeys((f"MGRS-{zone}{square}", f"MGRS-{zone:02d}{square}")))
 
@@ -61,7 +62,7 @@ def tile_codes(row: Row) -> tuple[str, ...]:
 def choose(
     row: Row, choices: Choices, catalogue: Catalogue, dice: np.random.Generator, recipe: Recipe
 ) -> Chosen:
-    """The least cloudy items of each quarter of the years drawn, on exactly the row's tile."""
+    """Choose the least cloudy items of each quarter of the years drawn, on the row's own tile."""
     codes = tile_codes(row)
     accept = all_of(
         has_one_of("grid:code", codes),
@@ -91,7 +92,7 @@ def choose(
 
 
 def find_hrefs(item: pystac.Item, key: str) -> tuple[str, ...]:
-    """The bucket's own address: over https, a store given by the user could not be asked."""
+    """Return the address in the bucket, so that a mirror named by the user can be read instead."""
     return (bucket_href(item.assets[key].href),)
 
 
