@@ -68,6 +68,12 @@ def test_no_name_is_cut_off_however_narrow_the_terminal(name, columns):
             assert option in text
 
 
+@pytest.mark.parametrize("columns", [60, 200])
+def test_an_example_is_not_broken_within_a_word(columns):
+    words = "https://earth-search.aws.element84.com/v1 --collection sentinel-2-l2a --bbox "
+    assert words in " ".join(help_of("index", columns=columns).split())
+
+
 def test_the_list_of_commands_is_whole_on_a_narrow_terminal():
     text = help_of(columns=60)
     assert "..." not in text.replace("[ARGS]...", "")

@@ -151,6 +151,13 @@ def help_style() -> Literal["rich"] | None:
     return "rich" if shutil.get_terminal_size().columns >= _TABLE_COLUMNS else None
 
 
+def examples(*lines: str) -> str:
+    """Return the end of a help page: command lines that stay whole, ready to be copied."""
+    whole = "" if help_style() else "\b\n"  # click's mark of a paragraph that must not be wrapped
+    title = "Example:" if len(lines) == 1 else "Examples:"
+    return "\n\n".join([title, *(f"{whole}{line}" for line in lines)])
+
+
 def program() -> str:
     """Return what to call this program from here: its name if it is on the path."""
     called = Path(sys.argv[0])

@@ -26,7 +26,9 @@ app = typer.Typer()
 _SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 
 
-@app.command(epilog="Example:\n\nstacchip chip index S2A_29SMC_20240503_0_L2A-12-30 -o chip.tif")
+@app.command(
+    epilog=console.examples("stacchip chip index S2A_29SMC_20240503_0_L2A-12-30 -o chip.tif")
+)
 def chip(
     index: options.Index,
     chipid: Annotated[str, typer.Argument(help="The chip's id, as in the index.")],
@@ -93,7 +95,9 @@ def _as_options(platform: str | None, chip_size: int | None) -> str:
 
 
 @app.command(
-    epilog="Example:\n\nstacchip preview index -o sheet.png --max-cloud 0.1 --max-nodata 0 -n 24"
+    epilog=console.examples(
+        "stacchip preview index -o sheet.png --max-cloud 0.1 --max-nodata 0 -n 24"
+    )
 )
 def preview(
     index: options.Index,

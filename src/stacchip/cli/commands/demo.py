@@ -24,7 +24,7 @@ _MAX_CLOUD, _MAX_NODATA = 0.1, 0.0
 _CLEAREST = ("-o", "sheet.png", "--max-cloud", "0.05", "-n", "12")
 
 
-@app.command(epilog="Example:\n\nstacchip demo demo")
+@app.command(epilog=console.examples("stacchip demo demo"))
 def demo(
     folder: Annotated[
         Path, typer.Argument(help="Where to write; replaces what an earlier demo left there.")

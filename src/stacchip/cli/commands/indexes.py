@@ -24,10 +24,12 @@ app = typer.Typer()
 
 
 @app.command(
-    epilog="Examples:\n\n"
-    "stacchip index scene.json -o index\n\n"
-    "stacchip index --api https://earth-search.aws.element84.com/v1 --collection sentinel-2-l2a "
-    "--bbox -9.2,38.6,-9.0,38.8 --datetime 2024-05 --max-items 4 -o index --skip-signature"
+    epilog=console.examples(
+        "stacchip index scene.json -o index",
+        "stacchip index --api https://earth-search.aws.element84.com/v1 "
+        "--collection sentinel-2-l2a --bbox -9.2,38.6,-9.0,38.8 --datetime 2024-05 "
+        "--max-items 4 -o index --skip-signature",
+    )
 )
 def index(
     items: Annotated[
@@ -157,7 +159,7 @@ def _parse_query(text: str | None) -> dict[str, Any] | None:
     return query
 
 
-@app.command(epilog="Example:\n\nstacchip merge sentinel-2/index landsat/index -o index")
+@app.command(epilog=console.examples("stacchip merge sentinel-2/index landsat/index -o index"))
 def merge(
     indexes: Annotated[
         list[str],
@@ -190,7 +192,7 @@ def merge(
     )
 
 
-@app.command("remove", epilog="Example:\n\nstacchip remove index --platform naip")
+@app.command("remove", epilog=console.examples("stacchip remove index --platform naip"))
 def remove_from(
     index: Annotated[str, typer.Argument(help="Folder of the index.")],
     *,
@@ -208,7 +210,7 @@ def remove_from(
     console.say(f"{removed:,} chips removed from {index}")
 
 
-@app.command(epilog="Example:\n\nstacchip info index")
+@app.command(epilog=console.examples("stacchip info index"))
 def info(
     index: options.Index,
     *,
