@@ -11,7 +11,7 @@ from items.stac_api import StacApi
 
 @pytest.fixture
 def stac_api(demo: Path) -> Iterator[str]:
-    """The URL of a STAC API that knows the sample archive's Sentinel-2 item."""
+    """Run a STAC API with the sample archive's Sentinel-2 item; yield its URL."""
     (path,) = (demo / "archive" / "sentinel-2-l2a").glob("*/*.json")
     record = json.loads(path.read_text())
     for asset in record["assets"].values():

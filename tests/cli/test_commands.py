@@ -189,7 +189,7 @@ def test_preview_shows_only_what_is_within_the_limits(index: str, tmp_path: Path
         (["demo", "s3://bucket/demo"], 2, "is not a local folder"),
     ],
 )
-def test_what_is_wrong_is_one_line(
+def test_an_error_is_one_line(
     arguments: list[str], code: int, message: str, tmp_path: Path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
@@ -213,7 +213,7 @@ def test_what_is_wrong_is_one_line(
         ["chip", "no-such-index", "id", "-o", "{}.tif"],
     ],
 )
-def test_a_place_below_a_file_is_told_before_any_work(
+def test_a_place_below_a_file_is_refused_before_any_work(
     command: list[str], place: str, tmp_path: Path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
@@ -228,16 +228,14 @@ def test_a_place_below_a_file_is_told_before_any_work(
 
 
 @pytest.mark.parametrize("command", [["index", "no-such-item.json", "-o"], ["demo"]])
-def test_a_file_is_no_place_for_a_folder(command: list[str], tmp_path: Path, capsys):
+def test_a_file_is_not_a_place_for_a_folder(command: list[str], tmp_path: Path, capsys):
     (tmp_path / "file").touch()
     assert run([*command, str(tmp_path / "file")]) == 2
     assert "is a file, not a folder" in lines(capsys)[1][0]
 
 
 @pytest.mark.parametrize("command", [["preview", "no-such-index"], ["chip", "no-such-index", "id"]])
-def test_a_folder_that_is_missing_is_told_before_any_work(
-    command: list[str], tmp_path: Path, capsys
-):
+def test_a_missing_folder_is_reported_before_any_work(command: list[str], tmp_path: Path, capsys):
     folder = tmp_path / "not there"
     assert run([*command, "-o", str(folder / "out.png")]) == 2
     out, (line,) = lines(capsys)
@@ -249,28 +247,28 @@ def test_a_folder_that_is_missing_is_told_before_any_work(
     assert "is a folder" in lines(capsys)[1][0]
 
 
-def test_a_place_that_may_not_be_written_to_is_told(tmp_path: Path, monkeypatch):
-    # what the system says; tests may run as root, whom it refuses nothing
+def test_a_place_without_write_access_is_reported(tmp_path: Path, monkeypatch):
+    # the system's answer is given here, since it refuses nothing to tests that run as root
     monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK)
     with pytest.raises(AccessDenied, match=r"access to .* was refused\. Check its permissions"):
         require_folder(tmp_path)
 
 
-def test_an_item_that_comes_twice_is_told_by_its_id(tmp_path: Path, capsys):
+def test_an_item_that_comes_twice_is_reported_by_its_id(tmp_path: Path, capsys):
     item = str(make_scene(tmp_path / "scene", "scene").folder / "item.json")
     out = tmp_path / "index"
     assert run(["index", item, item, "-o", str(out)]) == 1
-    told = lines(capsys)[1][-1]
-    assert "Item 'scene'" in told
-    assert "comes twice" in told
-    assert "duplicates=" not in told
+    said = lines(capsys)[1][-1]
+    assert "Item 'scene'" in said
+    assert "comes twice" in said
+    assert "duplicates=" not in said
     assert not out.exists()
     assert run(["index", item, item, "-o", str(out), "--skip-errors"]) == 1
     assert any(line.startswith("left out scene: ") for line in lines(capsys)[1])
     assert read_index(out).num_rows == 4
 
 
-def test_merging_tells_how_duplicates_are_dropped(demo: Path, tmp_path: Path, capsys):
+def test_merging_says_how_to_drop_duplicates(demo: Path, tmp_path: Path, capsys):
     twice = ["merge", str(demo / "indexes"), str(demo / "index"), "-o", str(tmp_path / "merged")]
     assert run(twice) == 1
     assert "--drop-duplicates" in lines(capsys)[1][-1]
@@ -301,26 +299,26 @@ def test_the_demos_hints_can_be_run(tmp_path: Path, capsys):
     ]
 
 
-def test_a_chip_of_another_size_or_source_is_told_with_what_there_is(
+def test_for_a_chip_of_another_size_or_source_the_error_names_those_there_are(
     index: str, tmp_path: Path, capsys
 ):
     chipid = read_index(index, platform="naip")["chipid"][0].as_py()
     chip = ["chip", index, chipid, "-o", str(tmp_path / "chip.tif")]
     for asked in ("--chip-size 12", "--platform landsat --chip-size 256"):
         assert run([*chip, *asked.split()]) == 1
-        told = lines(capsys)[1][0]
-        assert f"no chip {chipid!r} with {asked};" in told
-        assert "it has one with --platform naip --chip-size 256." in told
+        said = lines(capsys)[1][0]
+        assert f"no chip {chipid!r} with {asked};" in said
+        assert "it has one with --platform naip --chip-size 256." in said
 
 
-def test_an_index_without_chips_is_told_as_such(index: str, tmp_path: Path, capsys):
+def test_an_index_without_chips_is_reported_as_such(index: str, tmp_path: Path, capsys):
     empty = str(tmp_path / "empty")
     write_index(SCHEMA.empty_table(), empty)
     sheet = ["-o", str(tmp_path / "sheet.png")]
     assert run(["preview", empty, *sheet]) == 1
-    told = lines(capsys)[1][0]
-    assert "has no chips" in told
-    assert "limits" not in told
+    said = lines(capsys)[1][0]
+    assert "has no chips" in said
+    assert "limits" not in said
     assert run(["preview", index, *sheet, "--platform", "nobody"]) == 1
     assert "within these limits" in lines(capsys)[1][0]
 
@@ -349,10 +347,10 @@ def test_an_interrupt_is_one_line(tmp_path: Path):
         connection, _ = silent.accept()
         with connection:
             running.send_signal(signal.SIGINT)
-            _, told = running.communicate(timeout=30)
+            _, said = running.communicate(timeout=30)
     assert running.returncode == 130
-    assert told.splitlines()[-1] == "stacchip: interrupted"
-    assert "Traceback" not in told
+    assert said.splitlines()[-1] == "stacchip: interrupted"
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("module", ["typer", "numpy", "stacchip.cli.commands.collect"])

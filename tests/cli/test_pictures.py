@@ -12,21 +12,21 @@ from stacchip.indexer import ChipIndexer, Indexer, NoDataMaskChipIndexer, NoStat
 
 
 def captions(indexer: ChipIndexer) -> list[str]:
-    """What is said of the shares of each chip."""
+    """Return the caption with the shares of each chip."""
     chipper = Chipper(indexer.create_index())
     return [make_picture(chipper, row).captions[2] for row in range(len(chipper))]
 
 
 @pytest.mark.parametrize("kind", [NoStatsChipIndexer, Indexer])
-def test_padding_that_no_one_counted_is_not_told_as_no_nodata(
+def test_padding_that_was_not_counted_is_not_shown_as_no_nodata(
     kind: type[ChipIndexer], tmp_path: Path
 ):
     item = make_scene(tmp_path / "scene").item
-    told = captions(kind(item, chip_size=400, edge="pad"))
-    assert told == ["cloud 0 %  ·  nodata 0 %", *3 * ["not measured"]]
+    shown = captions(kind(item, chip_size=400, edge="pad"))
+    assert shown == ["cloud 0 %  ·  nodata 0 %", *3 * ["not measured"]]
 
 
-def test_padding_that_was_counted_is_told(tmp_path: Path):
+def test_padding_that_was_counted_is_shown(tmp_path: Path):
     item = make_scene(tmp_path / "scene").item
     nodata = np.zeros((600, 700), bool)
     indexer = NoDataMaskChipIndexer(item, nodata, 400, 1.0, edge="pad")

@@ -1,4 +1,4 @@
-"""A catalogue in memory that answers as a STAC API does, and remembers what it was asked."""
+"""A catalogue in memory that answers like a STAC API and remembers its searches."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def make_item(
     box: tuple[float, float, float, float] = (0, 0, 1, 1),
     **properties: Any,
 ) -> pystac.Item:
-    """An item with the properties that a rule looks at; `__` in a name stands for `:`."""
+    """Return an item with these properties; `__` in a name stands for `:`."""
     item = pystac.Item(
         id=item_id,
         geometry=shapely.geometry.mapping(shapely.box(*box)),

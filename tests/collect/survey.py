@@ -17,7 +17,7 @@ ITEM_ID = "dunedin_2018_0.3m_CE17"
 
 
 class Survey:
-    """A survey of one sheet in a folder, whose photograph can be taken anew."""
+    """A survey of one sheet in a folder, whose photograph can be taken again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / SURVEY
@@ -35,7 +35,7 @@ class Survey:
         (self.folder / "collection.json").write_text(json.dumps({"links": links}))
 
     def photograph(self, value: int) -> None:
-        """A sheet of 300 pixels a side that all have one value: the same size whichever it is."""
+        """Write a sheet of 300 pixels a side that all have this value; its size never changes."""
         with rasterio.open(
             self.folder / "CE17.tiff", "w", driver="GTiff", width=300, height=300, count=3,
             dtype="uint8", crs="EPSG:2193", tiled=True, blockxsize=128, blockysize=128,

@@ -109,7 +109,7 @@ def test_items_of_files_are_found_and_read(tmp_path):
     assert catalogue.read_item(href).id == "CE17"
 
 
-def test_links_of_other_kinds_are_no_items(tmp_path):
+def test_links_of_other_kinds_are_not_items(tmp_path):
     links = [{"rel": rel, "href": f"./{rel}.json"} for rel in ("self", "item", "license", "root")]
     write_collection(tmp_path, json.dumps({"links": links}))
     assert open_catalogue(str(tmp_path)).item_hrefs("s") == [str(tmp_path / "s" / "item.json")]
@@ -118,7 +118,7 @@ def test_links_of_other_kinds_are_no_items(tmp_path):
 @pytest.mark.parametrize(
     "text", ["<html>", "[]", "{}", '{"links": [{"rel": "item"}]}', '{"links": 3}']
 )
-def test_a_collection_that_is_none_is_named(tmp_path, text):
+def test_a_file_that_is_not_a_collection_is_named(tmp_path, text):
     write_collection(tmp_path, text)
     with pytest.raises(InvalidMetadata, match=r"collection\.json is not a STAC collection"):
         open_catalogue(str(tmp_path)).item_hrefs("/s/")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def taken(*_: object) -> None:
-    """Takes every item."""
+    """Take every item."""
 
 
 def item_of(moment: str, cloud: float | None = None, name: str = "i") -> pystac.Item:
@@ -127,7 +127,7 @@ def test_ties_go_to_the_earlier_item_whatever_order_the_catalogue_has():
         assert [item.id for item in choice.items] == ["z", "a", "b"]
 
 
-def test_a_quarter_without_an_item_is_skipped_and_said():
+def test_a_quarter_without_an_item_is_skipped_and_noted():
     choice = pick_of_period(quarters(2020)[2], [], accept=taken, rank=cloud_cover)
     assert choice.items == ()
     assert choice.notes == ("2020 Q3: no item; skipped.",)
@@ -147,7 +147,7 @@ def test_an_item_offered_twice_is_taken_once():
     assert choice.notes == ("2020 Q1: only 1 of 2 items.",)
 
 
-def test_an_item_that_tells_no_cloud_comes_last():
+def test_an_item_without_cloud_cover_comes_last():
     items = [
         item_of("2020-01-05", None, "a"),
         item_of("2020-01-06", -1, "b"),
@@ -175,13 +175,13 @@ def test_the_latest_and_one_other_are_taken():
     assert others == {"y12", "y16", "y18"}
 
 
-def test_one_item_alone_is_taken_and_the_missing_other_said():
+def test_one_item_alone_is_taken_and_the_missing_other_noted():
     choice = latest_and_random([item_of("2020-01-01")], accept=taken, dice=row_generator(0, 0))
     assert len(choice.items) == 1
     assert "no other" in choice.notes[0]
 
 
-def test_an_empty_search_is_said():
+def test_an_empty_search_is_noted():
     choice = latest_and_random([], accept=taken, dice=row_generator(0, 0))
     assert choice.items == ()
     assert choice.notes == ("no item; skipped.",)

@@ -1,4 +1,4 @@
-"""A job killed at any moment and started again ends as one that ran through.
+"""A job that is killed at any moment and started again ends like one that ran through.
 
 At least 30 kills (SIGKILL) at random, logged times: 16 of a source that copies, four of them while
 an upload in parts is under way and half of them while the store copies, and 16 of one that
@@ -37,7 +37,7 @@ class Victim:
         name: The console script.
         root: Where it writes.
         source: The bucket that it reads.
-        environment: What it is told.
+        environment: Its environment variables.
     """
 
     outside: object
@@ -58,7 +58,7 @@ class Victim:
         )
 
     def run_and_kill(self, after_s: float) -> bool:
-        """Start it, and kill it unless it ends before; whether it ended."""
+        """Start it, and kill it unless it ends before; return True if it ended."""
         process = self.start()
         try:
             text, _ = process.communicate(timeout=after_s)
@@ -72,7 +72,7 @@ class Victim:
         return True
 
     def kill_in_an_upload(self) -> None:
-        """Start it, and kill it while the store has the parts of an unfinished object."""
+        """Start it, and kill it while the store holds parts of an unfinished object."""
         process = self.start()
         started = time.monotonic()
         while self.unfinished() == 0:
@@ -110,7 +110,7 @@ class Victim:
     def survive(
         self, reference: dict[str, bytes], longest_s: float, seed: int, kills: int = KILLS
     ) -> None:
-        """Kill it until it has been killed so often, and check after each kill."""
+        """Kill it until it has been killed this often, and check after each kill."""
         dice = random.Random(seed)
         while len(self.kills) < kills:
             before = self.present()
@@ -127,14 +127,14 @@ class Victim:
         assert self.unfinished() == 0, "unfinished uploads are left"
 
     def check_nothing_is_half(self, reference: dict[str, bytes]) -> None:
-        """What is visible under a final name is whole."""
+        """Check that every object under a final name is whole."""
         for name, data in self.outside.content(self.root).items():
             if name.endswith("_index.json") and data != reference[name]:
-                continue  # the index's own journal, which its readers heed
+                continue  # the journal of the index, which readers respect
             assert data == reference[name], f"{name} is not whole"
 
     def check_nothing_came_twice(self, before: set[str]) -> None:
-        """What was complete at the start was not read from its source again, nor written."""
+        """Check that nothing that was complete before was read from its source or written again."""
         there = {place_of(name) for name in before if name.endswith((".tif", ".tiff"))}
         for request in self.outside.proxy.requests():
             inside = request.path.removeprefix(f"/{self.root.removeprefix('s3://')}/")
@@ -145,15 +145,15 @@ class Victim:
 
 
 def place_of(path: str) -> tuple[str, str]:
-    """What names a file both at its source and in the archive: its item, and its own name."""
+    """Return the item and the name of a file, the same at its source and in the archive."""
     *_, folder, name = path.split("/")
-    # the sheets of a survey lie in one folder, and each is named after its item
+    # the sheets of a survey are in one folder, and each is named after its item
     return ("", name) if name.startswith("BX24_") else (folder, name)
 
 
 @pytest.fixture
 def large_scenes(shared_data, tmp_path):
-    """A band of 19 MB, which takes three parts to upload."""
+    """Return a band of 19 MB, which takes three parts to upload."""
     with rasterio.open(shared_data / "sentinel2/S2A_29RKH_20200219_0_L2A/B02.tif") as dataset:
         profile = dataset.profile | {"count": 8, "compress": None, "predictor": 1}
     noise = np.random.default_rng(0)

@@ -29,7 +29,7 @@ SURVEYS = [f"otago/survey-{number}_2020_0.3m/rgb/2193" for number in range(6)]
 
 @pytest.fixture
 def surveys(outside, shared_data, tmp_path):
-    """Six surveys of three sheets each; gives the list of them."""
+    """Load six surveys of three sheets each, and return the list of them."""
     for survey in SURVEYS:
         folder = tmp_path / survey.split("/")[1]
         folder.mkdir()
@@ -63,7 +63,7 @@ def indexes_of(outside, root):
 
 @pytest.fixture
 def cluster(outside, tmp_path):
-    """A scheduler and two workers, each a process of its own; gives the address and the workers."""
+    """Run a scheduler and two workers as processes; yield the address and the workers."""
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     environment = {
@@ -114,8 +114,10 @@ def test_workers_of_this_machine_do_not_profile():
         dying = client.submit(os.kill, client.submit(os.getpid).result(), signal.SIGKILL)
         dying.cancel()
         again = client.submit(dask.config.get, name, pure=False)
-        assert again.result(timeout=60) is False, "nor does one that was started again"
-    assert dask.config.get("distributed.worker.profile.enabled") is True, "ours alone were told"
+        assert again.result(timeout=60) is False, "not even one that was started again"
+    assert dask.config.get("distributed.worker.profile.enabled") is True, (
+        "the setting is for our workers only"
+    )
 
 
 def test_a_worker_that_dies_costs_its_rows_retry_only(outside, surveys, cluster):
@@ -167,7 +169,7 @@ def test_a_bad_row_does_not_end_the_run(outside, surveys, dask):
     assert "survey-2_2020_0.3m_BX24_500_025022" in done.stderr
     assert len(items_of(outside, bucket)) == 17
     told = re.findall(r"^  row \d: (\S+): 1 files .* and 2 chips", done.stdout, re.MULTILINE)
-    assert len(set(told)) == (0 if dask else 17), "of Dask's workers only rows are heard"
+    assert len(set(told)) == (0 if dask else 17), "Dask's workers report on rows only"
     again = collect_linz(outside, surveys, bucket)
     assert "6 rows, 18 items, 1 files" in again.stdout, "only what was missing is made"
 

@@ -1,4 +1,4 @@
-"""Catalogues that lie, and secrets that must not be seen."""
+"""Hostile catalogues, and secrets that must not be shown."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from servers.outside import everywhere
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(200)]
 
 SURVEY = "otago/hostile_2020_0.3m/rgb/2193"
-# (".." is harmless here: the survey's name goes before it)
+# ".." is harmless here, since the survey's name goes before it
 HOSTILE_IDS = ["../../../evil", "a/b", "a b", "a\nb", "%2e%2e%2fevil", "x" * 300]
 
 
 @pytest.fixture
 def survey(outside, shared_data, tmp_path):
-    """A survey of three sheets, and its list of rows."""
+    """Load a survey of three sheets, and return its list of rows."""
     world = linz_world(shared_data, tmp_path, SURVEY, sheets=3)
     outside.load(world)
     path = tmp_path / "survey.txt"
@@ -31,7 +31,7 @@ def survey(outside, shared_data, tmp_path):
 
 
 def spoil(outside, change):
-    """Change the second sheet's item."""
+    """Change the second sheet's item; return a function that changes it back."""
     href = f"s3://nz-imagery/{SURVEY}/BX24_500_025021.json"
     item = json.loads(outside.storage.read(href))
     original = copy.deepcopy(item)
@@ -64,7 +64,7 @@ def test_an_item_id_cannot_leave_its_prefix(outside, survey, item_id):
 
 
 @pytest.mark.parametrize("href", ["file:///etc/passwd", "/etc/passwd"])
-def test_a_catalogue_from_elsewhere_cannot_have_local_files_read(outside, survey, href):
+def test_a_remote_catalogue_cannot_make_us_read_local_files(outside, survey, href):
     mend = spoil(outside, lambda item: item["assets"]["visual"].update(href=href))
     try:
         done = run_linz(outside, survey, "s3://archive/local-files")
@@ -78,7 +78,7 @@ def test_a_catalogue_from_elsewhere_cannot_have_local_files_read(outside, survey
     ]
 
 
-def test_a_collection_that_is_none_is_an_error(outside, survey):
+def test_a_file_that_is_not_a_collection_is_an_error(outside, survey):
     href = f"s3://nz-imagery/{SURVEY}/collection.json"
     whole = outside.storage.read(href)
     for text in (b"<html>", b'{"links": [{"rel": "item"}]}', b"[]", b"\x00" * 100):
@@ -91,7 +91,7 @@ def test_a_collection_that_is_none_is_an_error(outside, survey):
 
 
 class BadApi(http.server.BaseHTTPRequestHandler):
-    """Answers everything with what the test wants."""
+    """Answers every request with what the test sets."""
 
     answer = b""
     endless = False
@@ -120,7 +120,9 @@ class BadApi(http.server.BaseHTTPRequestHandler):
     [(b"<html>", False), (b"[]", False), (b'{"type": "Catalog"}', False), (b"{", True)],
     ids=["html", "list", "fields missing", "endless"],
 )
-def test_a_malformed_or_huge_answer_is_an_error_and_no_hang(outside, shared_data, answer, endless):
+def test_a_malformed_or_huge_answer_is_an_error_and_does_not_hang(
+    outside, shared_data, answer, endless
+):
     handler = type("Handler", (BadApi,), {"answer": answer, "endless": endless})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -42,7 +42,7 @@ def test_a_layer_without_a_crs_is_refused(tmp_path):
         read_layer(str(path))
 
 
-def test_a_row_without_the_column_asked_for_tells_what_it_has():
+def test_a_row_without_the_column_says_what_it_has():
     with pytest.raises(UsageError, match="it has: fid, area"):
         Row(3, "row 3", attributes={"fid": 1, "area": 2.0}).require("name", "mgrs")
 
@@ -78,7 +78,7 @@ def test_rows_that_are_not_there_are_refused(wanted):
         select_rows([Row(number, "") for number in range(4)], wanted)
 
 
-def test_what_is_no_layer_is_said_in_one_line(tmp_path):
+def test_a_file_that_is_not_a_layer_is_reported_in_one_line(tmp_path):
     text = tmp_path / "tiles.txt"
     text.write_text("h16v00\n")
     for path in (str(text), str(tmp_path / "nowhere.fgb")):
@@ -87,7 +87,7 @@ def test_what_is_no_layer_is_said_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_a_layer_is_no_list(tmp_path):
+def test_a_layer_is_not_a_list(tmp_path):
     layer = tmp_path / "layer.fgb"
     layer.write_bytes(b"fgb\x03fgb\x00\xe4\xff")
     with pytest.raises(UsageError, match="STACCHIP_MGRS_SOURCE"):

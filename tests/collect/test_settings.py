@@ -1,4 +1,4 @@
-"""How each store is asked, by what a run was told."""
+"""The access options of each store, by the settings of a run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def _no_endpoint(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def options_of(name, href, **told):
-    storage = Settings(root="s3://archive", **told).open_storage(get_recipe(name))
+def options_of(name, href, **given):
+    storage = Settings(root="s3://archive", **given).open_storage(get_recipe(name))
     return storage.options_for(href)
 
 
@@ -28,7 +28,7 @@ def options_of(name, href, **told):
     ("name", "href"),
     [("landsat", "s3://usgs-landsat/a.TIF"), ("naip", "s3://naip-analytic/a.tif")],
 )
-def test_requester_pays_buckets_are_asked_so_and_signed(name, href):
+def test_requests_to_requester_pays_buckets_say_so_and_are_signed(name, href):
     options = options_of(name, href)
     assert options.requester_pays
     assert not options.skip_signature
@@ -42,7 +42,7 @@ def test_requester_pays_buckets_are_asked_so_and_signed(name, href):
         ("linz", "s3://nz-imagery/a.tiff", "ap-southeast-2"),
     ],
 )
-def test_public_buckets_are_asked_without_keys_at_home_only(name, href, region):
+def test_public_buckets_are_read_without_keys_at_aws_only(name, href, region):
     options = options_of(name, href)
     assert options.skip_signature
     assert options.region == region
@@ -52,12 +52,12 @@ def test_public_buckets_are_asked_without_keys_at_home_only(name, href, region):
 
 
 def test_an_archive_elsewhere_does_not_move_the_source():
-    told = {"endpoint": "http://127.0.0.1:9"}
-    assert options_of("sentinel-2", "s3://archive/a", **told).endpoint == "http://127.0.0.1:9"
-    assert options_of("sentinel-2", "s3://sentinel-cogs/a", **told).endpoint is None
+    given = {"endpoint": "http://127.0.0.1:9"}
+    assert options_of("sentinel-2", "s3://archive/a", **given).endpoint == "http://127.0.0.1:9"
+    assert options_of("sentinel-2", "s3://sentinel-cogs/a", **given).endpoint is None
 
 
-def test_nothing_asks_the_archive_as_a_payer_or_a_stranger():
+def test_requests_to_the_archive_are_signed_and_not_paid_for_others():
     for recipe in RECIPES:
         options = options_of(recipe.name, "s3://archive/a")
         assert not options.requester_pays

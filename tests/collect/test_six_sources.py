@@ -1,4 +1,4 @@
-"""Each source's command, run as a process by its environment alone, and the bucket it leaves."""
+"""Each source's command, run with nothing but environment variables, and the bucket it fills."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.servers
 
 
 def check_archive(outside, root, world, source):
-    """What holds for every source; gives each item's record by id."""
+    """Check what holds for every source; return each item's record by id."""
     content = outside.content(root)
     ids = sorted(key.split("/")[2] for key in content if key.endswith("/stac_item.json"))
     if world.expected:
@@ -76,14 +76,14 @@ def read(data):
 
 
 def cut_chip(outside, root, platform, item_id, row=0):
-    """A chip of the archive by the Chipper, made as the original's is."""
+    """Cut a chip of the archive with the Chipper, called as in the original."""
     chipper = Chipper(f"{root}/index/{platform}/{item_id}", storage=outside.storage)
     assert len(chipper) > 0
     return chipper[row]
 
 
 def pixels_at(content, record, key, x, y, size, scale):
-    """The same chip by rasterio: the window of a band whose pixels are `scale` times as large."""
+    """Cut the same chip with rasterio, from a band whose pixels are `scale` times as large."""
     name = record["assets"][key]["href"].rpartition("/")[2]
     data = next(value for path, value in content.items() if path.endswith(f"{record['id']}/{name}"))
     with rasterio.MemoryFile(data) as file, file.open() as dataset:
@@ -119,7 +119,7 @@ def test_sentinel_2(outside, shared_data):
     folder = shared_data / "sentinel2/S2A_29RKH_20200219_0_L2A"
     assert content[f"/sentinel-2-l2a/{item_id}/B02.tif"] == (folder / "B02.tif").read_bytes()
     assert set(records[item_id]["assets"]) == set(get_recipe("sentinel-2").assets["sentinel-2-l2a"])
-    # the shares, by counting SCL pixels: a chip of 256 px of 10 m is 128 px of 20 m
+    # count SCL pixels for the shares: a chip of 256 px of 10 m is 128 px of 20 m
     with rasterio.open(folder / "SCL.tif") as dataset:
         classes = dataset.read(1)
     table = read(content[f"/index/sentinel-2-l2a/{item_id}/index_{item_id}.parquet"])
@@ -243,7 +243,7 @@ def test_linz(outside, shared_data, tmp_path):
 def test_sentinel_1(outside, shared_data, tmp_path):
     world = sentinel_1_world(shared_data, tmp_path)
     outside.load(world)
-    outside.proxy.set(sas_life_s=62)  # renewed a minute before its end: every two seconds
+    outside.proxy.set(sas_life_s=62)  # renewed a minute before it expires, so every two seconds
     bounds = tuple(world.items[0]["bbox"])
     layer = outside.sample("sentinel-1", n=[0], geometry=[shapely.box(*bounds)])
     done = outside.run(

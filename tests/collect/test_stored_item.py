@@ -65,7 +65,7 @@ def test_a_real_item_stays_one_in_the_archive(shared_data, name, grid):
     )
 
 
-def test_an_item_whose_collection_has_no_address_names_none(shared_data):
+def test_an_item_whose_collection_has_no_address_does_not_name_it(shared_data):
     record = store(read_item(shared_data / REAL[4]))
     assert "collection" not in record
 
@@ -91,7 +91,7 @@ def test_a_copied_file_keeps_its_checksum(shared_data):
     assert store(item)["assets"]["visual"]["file:checksum"] == checksum
 
 
-def test_grids_that_differ_are_told_of_each_asset_alone(shared_data):
+def test_grids_that_differ_are_stated_for_each_asset_only(shared_data):
     item = read_item(shared_data / REAL[0])
     other = GeoBox((10, 15), Affine(1000, 0, -1e7, 0, -1000, 4e6), "EPSG:3857")
     files = {"blue": Placed("s3://b/1.tif", 1, GRID), "scl": Placed("s3://b/2.tif", 1, other)}

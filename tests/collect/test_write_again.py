@@ -1,4 +1,4 @@
-"""What is there already stays as it is, unless it is asked to be written again."""
+"""Files that are there already stay as they are, unless the user wants them written again."""
 
 from __future__ import annotations
 

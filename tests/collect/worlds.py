@@ -1,8 +1,8 @@
-"""What the six sources look like from outside: items and files in their true form, on real servers.
+"""The catalogues and files of the six sources, in their true form, for real servers.
 
-Pixels come from the real imagery, names and paths follow the real items; where a band is missing
-another one stands in for it. Years are those that a row draws, so that nothing is made in vain;
-beside each item that should be taken lie some that should not, and whose files do not exist.
+Pixels come from real imagery, and names and paths follow real items; if a band is missing, another
+one replaces it. Only years that a row draws are made. Beside each item to be taken are some that
+must not be taken, and whose files do not exist.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ PC = "http://{account}.blob.core.windows.net"
 
 @dataclass
 class World:
-    """A source's outside.
+    """The catalogue and files of a source.
 
     Attributes:
-        collections: For the STAC API.
-        items: For the STAC API.
+        collections: Collections for the STAC API.
+        items: Items for the STAC API.
         objects: Files by `bucket/key`.
-        row: The row that is worked on.
+        row: The row to work on.
         expected: Ids of the items that should be in the archive, in order of time.
         platform: Their folders, by id.
     """
@@ -68,7 +68,7 @@ def years_of(name: str, row: int, count: int) -> tuple[int, ...]:
 
 
 def sentinel_2_world(data: Path, scenes: dict[str, Path] | None = None) -> World:
-    """Two years of a tile; its scene is the real one, decimated, or the files of `scenes`."""
+    """Return two years of a tile, with the real scene, decimated, or the files of `scenes`."""
     folder = data / "sentinel2/S2A_29RKH_20200219_0_L2A"
     text = (folder / "S2A_29RKH_20200219_0_L2A.local.json").read_text()
     world = World([collection("sentinel-2-l2a")], row=1)
@@ -143,7 +143,7 @@ def landsat_world(data: Path) -> World:
                         "type": "image/vnd.stac.geotiff; cloud-optimized=true",
                         "alternate": {"s3": {"href": f"s3://usgs-landsat/{place}/{name}"}},
                     }
-                    if key == "blue":  # it may be absent
+                    if key == "blue":  # an asset may lack it
                         del item["assets"][key]["alternate"]
                     if platform == "LANDSAT_9":
                         world.objects[f"usgs-landsat/{place}/{name}"] = (
@@ -160,7 +160,7 @@ def landsat_world(data: Path) -> World:
 
 
 def naip_world(data: Path) -> World:
-    """Two dates of one place; the files lie in the two forms that paths have."""
+    """Return two dates of one place; each file has one of the two forms of path."""
     world = World([collection("naip")], row=3)
     template = json.loads((data / "items/naip/planetary-computer-tasks__naip1.json").read_text())
     for date, form in (("20090818", ""), ("20120731", "63/")):
@@ -196,13 +196,13 @@ SHEETS = 22
 
 
 def linz_world(data: Path, folder: Path, survey: str = SURVEY, sheets: int = SHEETS) -> World:
-    """A survey of 22 sheets, of which 11 are taken; each sheet differs."""
+    """Return a survey of 22 different sheets, 11 of them to be taken."""
     rows = read_list(None, default="linz_prefixes.txt")
     world = World(row=next((row.number for row in rows if row.name == survey), 0))
     template = json.loads((data / "items/linz/argo-tasks__BD31.json").read_text())
     with rasterio.open(data / "linz/input_aerial.tif") as dataset:
         pixels, profile = dataset.read(), dataset.profile
-    # a sheet of 1:500 has 240 m by 360 m: as many pixels of 0.15 m as its true ones of 0.075 m / 4
+    # a sheet of 1:500 covers 240 m by 360 m; here with pixels of 0.15 m, truly of 0.075 m
     pixels = np.kron(pixels, np.ones((1, 20, 20), "uint8"))
     links = []
     for number in range(sheets):
@@ -235,7 +235,7 @@ def linz_world(data: Path, folder: Path, survey: str = SURVEY, sheets: int = SHE
 
 
 def sentinel_1_world(data: Path, folder: Path) -> World:
-    """Two years of backscatter; the real crops are repeated to the size of some chips."""
+    """Return two years of backscatter; real crops are repeated to the size of some chips."""
     world = World([collection("sentinel-1-rtc")], row=0)
     name = "OPERA_L2_RTC-S1_T137-292318-IW1_20250102T015857Z_20250102T190143Z_S1A_30_v1.0"
     files = {}
@@ -290,7 +290,7 @@ def sentinel_1_world(data: Path, folder: Path) -> World:
 
 
 def modis_world(data: Path, folder: Path) -> World:
-    """A year of the tile h09v05 on its true grid, with pixels of four times the size."""
+    """Return a year of the tile h09v05 on its true grid, with pixels four times as large."""
     rows = read_list(None, default="modis_tiles.txt")
     world = World(
         [collection("modis-09A1-061")],
@@ -351,6 +351,6 @@ def modis_world(data: Path, folder: Path) -> World:
 
 
 def read_first(path: Path) -> dict[str, Any]:
-    """The first item of a file with several."""
+    """Return the first item of a file with several."""
     records = json.loads(path.read_text())
     return dict(records[0] if isinstance(records, list) else records["features"][0])

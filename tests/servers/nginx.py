@@ -3,16 +3,16 @@
 ```python
 with Nginx(tmp_path, upstream=store_url, delay_s=0.03, requester_pays=("usgs-landsat",)) as proxy:
     ...                                    # talk to proxy.url
-    proxy.count("GET", "/sentinel-cogs/")  # requests so far whose path begins so
+    proxy.count("GET", "/sentinel-cogs/")  # requests so far whose path begins with this
     proxy.set(fail_rate=0.2, fail_status=503, retry_after_s=1)
 ```
 
-The host that the client named is passed on, so that S3 signatures stay valid. Every request is
-written to a log as one line of JSON.
+It passes on the host that the client named, so that S3 signatures stay valid. It logs every request
+as a line of JSON.
 
-It also stands in for Azure and the Planetary Computer's token service: used as an HTTP proxy for
-`http://{account}.blob.core.windows.net/...` it wants a signature that `/sas/{account}/{container}`
-gave out, and passes on to `/public-bucket/...` behind it.
+It also stands in for Azure and the Planetary Computer's token service. As an HTTP proxy for
+`http://{account}.blob.core.windows.net/...` it demands a signature that it has given out under
+`/sas/{account}/{container}`, and passes the request on to `/public-bucket/...` behind it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ NGINX = Path("/usr/sbin/nginx")
 MODULES = Path("/usr/lib/nginx/modules")
 START_S = 20
 
-# What is decided for a request, in the phase before it is passed on. The state is a shared
-# dictionary, so that a test can change it while the server runs (through /__set).
+# Decides about a request before it is passed on. The state is a shared dictionary, which a test can
+# change while the server runs (through /__set).
 ACCESS = """
 local state = ngx.shared.state
 local method, path = ngx.req.get_method(), ngx.var.uri
@@ -160,14 +160,14 @@ class Nginx:
     """A proxy before `upstream` (`http://host:port`), started in `folder`, stopped by its pid.
 
     Args:
-        folder: Where its configuration and logs go; may be a pytest `tmp_path`.
+        folder: Folder for its configuration and logs, such as a pytest `tmp_path`.
         upstream: The server behind it.
-        seed: Of the dice that decide which request fails.
-        **behaviour: As `set`.
+        seed: Seed of the draws that decide which request fails.
+        **behaviour: The arguments of `set`.
     """
 
     def __init__(self, folder: Path, *, upstream: str, seed: int = 0, **behaviour: Any) -> None:
-        self._skip_where_absent()
+        self._skip_if_absent()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = folder / f"nginx-{self.port}"
@@ -192,7 +192,7 @@ class Nginx:
         self._read_from = 0
 
     @staticmethod
-    def _skip_where_absent() -> None:
+    def _skip_if_absent() -> None:
         needed = (NGINX, MODULES / "ngx_http_lua_module.so", MODULES / "ndk_http_module.so")
         absent = [str(path) for path in needed if not path.exists()]
         if absent:
@@ -218,7 +218,7 @@ class Nginx:
         self.stop()
 
     def stop(self) -> None:
-        """End the server; a second call does nothing."""
+        """Stop the server; a second call does nothing."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)
@@ -255,17 +255,17 @@ class Nginx:
         requester_pays: tuple[str, ...] | None = None,
         sas_life_s: float | None = None,
     ) -> None:
-        """Change what it does from now on; what is not named stays.
+        """Change its behaviour from now on; what is not named stays as it is.
 
         Args:
             delay_s: Wait before each request.
             fail_rate: Share of requests that fail (0..1).
-            fail_status: How: 503, 429, ..., or 444: the connection is closed without an answer.
+            fail_status: Status of failures: 503, 429, ..., or 444 to hang up unanswered.
             fail_methods: Only these methods fail; empty for all.
-            fail_prefix: Only paths that begin so fail.
-            fail_count: At most so many more fail; -1 for no limit.
-            retry_after_s: Sent along with a failure; -1 for none.
-            sas_life_s: How long a token of `/sas/` is good for hosts of Azure.
+            fail_prefix: Only paths that begin with this fail.
+            fail_count: At most this many more requests fail; -1 for no limit.
+            retry_after_s: The Retry-After header of a failure; -1 for none.
+            sas_life_s: Lifetime of a token of `/sas/` for hosts of Azure.
             requester_pays: Buckets that answer 403 without `x-amz-request-payer: requester`.
         """
         words = {
@@ -286,7 +286,7 @@ class Nginx:
     # -- what it saw -------------------------------------------------------------------------------
 
     def requests(self) -> list[Request]:
-        """Every request since the start, or since the last `forget`, in the order they ended."""
+        """Return the requests since the start or the last `forget`, in the order they ended."""
         path = self.folder / "requests.log"
         if not path.exists():
             return []
@@ -296,12 +296,12 @@ class Nginx:
         return [Request(**json.loads(line)) for line in lines]
 
     def forget(self) -> None:
-        """Count from here."""
+        """Forget the requests so far."""
         path = self.folder / "requests.log"
         self._read_from = path.stat().st_size if path.exists() else 0
 
     def count(self, method: str | None = None, prefix: str = "", status: int | None = None) -> int:
-        """How many requests had this method, a path that begins so, and this status."""
+        """Return the number of requests with this method, beginning of the path, and status."""
         return sum(
             (method is None or request.method == method)
             and request.path.startswith(prefix)

@@ -1,4 +1,4 @@
-"""The outside world, started once: a STAC API, an S3 store, and a proxy before it."""
+"""The outside world, started once: a STAC API, and an S3 store behind a proxy."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ PAYING = ("usgs-landsat", "naip-analytic")
 
 @dataclass
 class Outside:
-    """The servers, and a process in front of them.
+    """The servers, and how to run a command against them.
 
     Attributes:
         api: The STAC API.
-        store: The S3 server, for what a test does without being counted.
-        proxy: What processes talk to: counts, and fails on purpose.
-        folder: For sample layers.
+        store: The S3 server; a test talks to it directly so as not to be counted.
+        proxy: The proxy that commands talk to; it counts requests, and fails on purpose.
+        folder: The folder of sample layers.
+        loaded: The objects that are in the store.
     """
 
     api: PgstacServer
@@ -51,7 +52,7 @@ class Outside:
         return Storage(options=self.store.options)
 
     def load(self, world: World) -> None:
-        """Put a source's outside onto the servers."""
+        """Put a source's catalogue and files onto the servers."""
         self.api.load(world.collections, world.items)
         for place, content in world.objects.items():
             if place not in self.loaded:
@@ -59,15 +60,19 @@ class Outside:
                 self.loaded.add(place)
 
     def sample(self, layer: str, /, **columns: list[object]) -> Path:
-        """A sample layer whose rows all lie where the items are; row 0 to 4."""
+        """Write a sample layer and return its path."""
         geometry = columns.pop("geometry")
         path = self.folder / f"{layer}.fgb"
         geopandas.GeoDataFrame(columns, geometry=geometry, crs="EPSG:4326").to_file(path)
         return path
 
     def environment(self, **more: str) -> dict[str, str]:
-        """All that a process is told."""
-        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+        """Return all environment variables of a command."""
+        kept = {
+            key: os.environ[key]
+            for key in ("PATH", "HOME", "LANG", "PYTHONPATH")
+            if key in os.environ
+        }
         return {
             **kept,
             **self.store.environment,
@@ -80,7 +85,7 @@ class Outside:
         }
 
     def command(self, name: str, *options: str) -> list[str]:
-        """The words that run a source's console script, or `collect`."""
+        """Return the command line of a source's console script, or of `stacchip collect`."""
         call, words = f"from stacchip.cli.scripts import {name} as script; script()", options
         if name == "collect":
             call, words = "from stacchip.cli import main; main()", (name, *options)
@@ -103,7 +108,7 @@ class Outside:
         return done
 
     def content(self, root: str) -> dict[str, bytes]:
-        """Every object below a root, whole."""
+        """Return the bytes of every object below a root."""
         storage = self.storage
         return {
             entry.href.removeprefix(root): storage.read(entry.href)
@@ -123,6 +128,6 @@ def start_outside(folder: Path) -> Iterator[Outside]:
 
 
 def everywhere(bounds: tuple[float, float, float, float], count: int = 5) -> list[shapely.Geometry]:
-    """The same small square for each row."""
+    """Return the same small square for each row."""
     x, y = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
     return [shapely.box(x - 0.001, y - 0.001, x + 0.001, y + 0.001)] * count

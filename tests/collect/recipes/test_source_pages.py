@@ -59,7 +59,7 @@ def test_options_are_listed_with_their_defaults(recipe):
     assert listed == expected
 
 
-def test_the_length_of_a_list_of_rows_is_told(recipe):
+def test_the_length_of_a_list_of_rows_is_stated(recipe):
     if recipe.list_name is not None:
         assert f" {len(read_list(None, default=recipe.list_name))}" in page_of(recipe)
 
@@ -84,7 +84,7 @@ def test_links_between_pages_lead_somewhere():
                 assert (path.parent / link).exists(), (path.name, link)
 
 
-def test_options_that_all_have_are_those_of_the_command():
+def test_the_options_of_all_sources_are_those_of_the_command():
     import inspect
 
     from stacchip.cli.commands.collect import collect
