@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stacchip.cubes.sinks.form import CubeSet
 from stacchip.errors import ObjectNotFound, UsageError
 from stacchip.stream import ChipStream, Shard
 
@@ -120,6 +121,12 @@ class CubePlan:
         return -(-self.chips // self.settings.cube_size)
 
     @property
+    def cube_set(self) -> CubeSet:
+        """The facts that a sink needs."""
+        chip_size = self.table["chip_size"][0].as_py()
+        return CubeSet(self.settings.cube_size, self.chips, self.bands, chip_size)
+
+    @property
     def jobs(self) -> int:
         """How many jobs there are."""
         return -(-self.cubes // self.settings.cubes_per_job)
@@ -164,7 +171,7 @@ class CubePlan:
         return {
             "bands": list(self.bands),
             "chips": self.chips,
-            "chip_size": self.table["chip_size"][0].as_py(),
+            "chip_size": self.cube_set.chip_size,
             "cube_size": settings.cube_size,
             "cubes": self.cubes,
             "cubes_per_job": settings.cubes_per_job,

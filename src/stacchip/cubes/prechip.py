@@ -10,14 +10,14 @@ from __future__ import annotations
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import CubePlan, PlanSettings
-from stacchip.cubes.sinks import Cube, CubeFolder, NpzSink, WebDatasetSink, ZarrSink
+from stacchip.cubes.sinks import Cube, CubeFolder, get_form
 from stacchip.errors import UsageError
 from stacchip.items.archive import Archive, safe_name
 from stacchip.storage import Storage
@@ -31,15 +31,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.cubes.sinks import CubeSink
-    from stacchip.cubes.sinks.npy import Compression
     from stacchip.sources.training_bands import PlatformBands
     from stacchip.stream import ChipBatch
 
 # `Imagery` stood here: pickles of 0.x name it so
-__all__ = ["CubeFormat", "Imagery", "Prechip", "PrechipReport", "fill_cubes"]
-
-CubeFormat = Literal["npz", "npz-uncompressed", "webdataset", "zarr"]
-FORMATS = ("npz", "npz-uncompressed", "webdataset", "zarr")
+__all__ = ["Imagery", "Prechip", "PrechipReport", "fill_cubes"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,8 @@ class Prechip:
         imagery: The chips.
         target: Bucket or folder of the cubes, as `stacchip.items.Archive.named` reads it.
         settings: What decides which chip is in which cube.
-        form: `"npz"` as the original's, `"npz-uncompressed"`, `"webdataset"` or `"zarr"`.
+        form: Name of the cubes' form: `"npz"` as the original's, `"npz-uncompressed"`,
+            `"webdataset"`, `"zarr"`, or one that `stacchip.cubes.sinks.register_form` added.
         writers: Cubes that are encoded and written at the same time as the next one is cut.
         memory_bytes: What decoded blocks may take; cubes come on top, `writers` + 2 of them.
         storage: Where everything is read from and written to.
@@ -59,15 +56,14 @@ class Prechip:
     imagery: Imagery
     target: str
     settings: PlanSettings = field(default_factory=PlanSettings)
-    form: CubeFormat = "npz"
+    form: str = "npz"
     writers: int = 2
     memory_bytes: int = 1 << 30
     storage: Storage = field(default_factory=Storage)
 
     def __post_init__(self) -> None:
         safe_name(self.imagery.platform, what="platform")
-        if self.form not in FORMATS:
-            raise UsageError(f"Cubes are {', '.join(FORMATS)}, not {self.form!r}.")
+        get_form(self.form)
         if self.writers < 1:
             raise UsageError("At least one cube is written at a time.")
 
@@ -87,20 +83,7 @@ class Prechip:
         Raises:
             UsageError: A library is not installed.
         """
-        size = self.settings.cube_size
-        if self.form == "webdataset":
-            return WebDatasetSink(self.folder, self.storage, size)
-        if self.form == "zarr":
-            return ZarrSink(
-                self.folder,
-                self.storage,
-                cube_size=size,
-                chips=plan.chips,
-                bands=plan.bands,
-                chip_size=plan.table["chip_size"][0].as_py(),
-            )
-        compression: Compression = "none" if self.form == "npz-uncompressed" else "deflate"
-        return NpzSink(self.folder, self.storage, compression)
+        return get_form(self.form).open_sink(self.folder, self.storage, plan.cube_set)
 
     def run(self, job: int, plan: CubePlan | None = None) -> PrechipReport:
         """Make the cubes of a job.

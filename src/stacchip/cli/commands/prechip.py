@@ -13,7 +13,8 @@ from stacchip.cli import console, options
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import DEFAULT_MAX_NODATA, Imagery
 from stacchip.cubes.plan import CUBE_SIZE, CubePlan, LastCube, PlanSettings
-from stacchip.cubes.prechip import FORMATS, CubeFormat, Prechip, PrechipReport
+from stacchip.cubes.prechip import Prechip, PrechipReport
+from stacchip.cubes.sinks.registry import BUILT_IN
 from stacchip.storage import Storage, StorageOptions
 
 Index = Annotated[
@@ -57,9 +58,11 @@ PoolSize = Annotated[
 Format = Annotated[
     str,
     typer.Option(
-        "--format", envvar="STACCHIP_CUBE_FORMAT", help=f"Format of cubes: {', '.join(FORMATS)}."
+        "--format", envvar="STACCHIP_CUBE_FORMAT",
+        help=f"Form of the cubes: {', '.join(form.name for form in BUILT_IN)}, or one that an "
+        "installed package adds.",
     ),
-]
+]  # fmt: skip
 LastCubeChoice = Annotated[
     str,
     typer.Option(
@@ -125,7 +128,7 @@ def prechip(
         settings=PlanSettings(
             seed, cube_size, cubes_per_job, cast("LastCube", last_cube), mixing_memory << 20
         ),
-        form=cast("CubeFormat", form),
+        form=form,
         writers=pool_size,
         memory_bytes=memory << 20,
         storage=Storage(options=StorageOptions(deadline_s=DEADLINE_S)),

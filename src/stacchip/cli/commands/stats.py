@@ -13,7 +13,7 @@ import typer
 from stacchip.cli import console, options
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import Imagery
-from stacchip.cubes.sinks.stored import READERS
+from stacchip.cubes.sinks.registry import BUILT_IN
 from stacchip.errors import UsageError
 from stacchip.statistics import (
     PERCENTILES,
@@ -54,7 +54,8 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format", envvar="STACCHIP_CUBE_FORMAT",
-        help=f"Format of the cubes, if there are several: {', '.join(READERS)}.",
+        help="Form of the cubes, if there are several: "
+        f"{', '.join(form.name for form in BUILT_IN)}, or one that an installed package adds.",
     ),
 ]  # fmt: skip
 Platform = Annotated[

@@ -5,7 +5,9 @@ Each form has a sink that writes and a reader that reads it, side by side in one
 """
 
 from stacchip.cubes.sinks.cube import Cube, CubeFolder, CubeReader, CubeSink
+from stacchip.cubes.sinks.form import CubeForm, CubeSet
 from stacchip.cubes.sinks.npz import NpzReader, NpzSink
+from stacchip.cubes.sinks.registry import get_form, list_forms, register_form
 from stacchip.cubes.sinks.stored import StoredCubes, find_cubes, find_platforms
 from stacchip.cubes.sinks.webdataset import WebDatasetReader, WebDatasetSink
 from stacchip.cubes.sinks.zarr import ZarrReader, ZarrSink
@@ -13,7 +15,9 @@ from stacchip.cubes.sinks.zarr import ZarrReader, ZarrSink
 __all__ = [
     "Cube",
     "CubeFolder",
+    "CubeForm",
     "CubeReader",
+    "CubeSet",
     "CubeSink",
     "NpzReader",
     "NpzSink",
@@ -24,4 +28,7 @@ __all__ = [
     "ZarrSink",
     "find_cubes",
     "find_platforms",
+    "get_form",
+    "list_forms",
+    "register_form",
 ]

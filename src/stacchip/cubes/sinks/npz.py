@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from stacchip.cubes.sinks.cube import ARRAYS, not_a_cube
+from stacchip.cubes.sinks.form import CubeForm, CubeSet
 from stacchip.cubes.sinks.npy import Compression, npz_bytes
 from stacchip.errors import ObjectNotFound
 
@@ -97,3 +98,17 @@ class NpzReader:
                 return {name: file[name] for name in names}
         except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise not_a_cube(self.cube_href(number)) from error
+
+
+def _open_compressed(folder: CubeFolder, storage: Storage, _cubes: CubeSet) -> NpzSink:
+    return NpzSink(folder, storage)
+
+
+def _open_uncompressed(folder: CubeFolder, storage: Storage, _cubes: CubeSet) -> NpzSink:
+    return NpzSink(folder, storage, "none")
+
+
+NPZ = CubeForm("npz", ".npz files, compressed", _open_compressed, NpzReader)
+NPZ_UNCOMPRESSED = CubeForm(
+    "npz-uncompressed", ".npz files, not compressed", _open_uncompressed, NpzReader
+)

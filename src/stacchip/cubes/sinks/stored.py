@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stacchip.cubes.sinks.cube import VERSION, CubeFolder, CubeReader
-from stacchip.cubes.sinks.npz import NpzReader
-from stacchip.cubes.sinks.webdataset import WebDatasetReader
-from stacchip.cubes.sinks.zarr import ZarrReader
+from stacchip.cubes.sinks.registry import get_form, list_forms
 from stacchip.errors import ChipNotFound, UsageError
 from stacchip.storage import child_href, redact
 
@@ -16,13 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from stacchip.storage import Storage
-
-READERS: dict[str, type[CubeReader]] = {
-    "npz": NpzReader,
-    "webdataset": WebDatasetReader,
-    "zarr": ZarrReader,
-}
-"""What reads the cubes of each form."""
 
 
 @dataclass(frozen=True)
@@ -56,30 +47,30 @@ def find_cubes(folder: CubeFolder, storage: Storage, form: str | None = None) ->
         Traceback (most recent call last):
         stacchip.errors.ChipNotFound: There are no cubes at ./nowhere/mode_v1_chipper_v2/naip.
     """
-    kinds = READERS if form is None else _kinds_of(form)
+    readers = _readers(form)
     names = [name for _, name in _list_names(folder.href, storage)]
     there = {}
-    for form_there, kind in kinds.items():
-        found = [int(match[1]) for name in names if (match := kind.pattern.fullmatch(name))]
+    for reader in readers:
+        found = [int(match[1]) for name in names if (match := reader.pattern.fullmatch(name))]
         if found:
-            there[form_there] = tuple(sorted(found))
+            there[reader] = tuple(sorted(found))
     if not there:
         raise ChipNotFound(f"There are no cubes at {redact(folder.href)}.")
     if len(there) > 1:
         raise UsageError(
-            f"At {redact(folder.href)} are cubes as {' and '.join(there)}: choose one "
-            "(form=, --format)."
+            f"At {redact(folder.href)} are cubes as "
+            f"{' and '.join(readers[reader] for reader in there)}: choose one (form=, --format)."
         )
-    ((form_there, numbers),) = there.items()
-    return StoredCubes(numbers, kinds[form_there](folder, storage))
+    ((reader, numbers),) = there.items()
+    return StoredCubes(numbers, reader(folder, storage))
 
 
-def _kinds_of(form: str) -> dict[str, type[CubeReader]]:
-    """The one reader of a form."""
-    name = "npz" if form == "npz-uncompressed" else form  # the file itself tells which
-    if name not in READERS:
-        raise UsageError(f"Cubes are read from {', '.join(READERS)}, not {form!r}.")
-    return {name: READERS[name]}
+def _readers(form: str | None = None) -> dict[type[CubeReader], str]:
+    """Return the readers of one form or of all, each with the name of its first form."""
+    readers: dict[type[CubeReader], str] = {}
+    for each in list_forms() if form is None else (get_form(form),):
+        readers.setdefault(each.reader, each.name)
+    return readers
 
 
 def find_platforms(root: str, storage: Storage) -> list[str]:
@@ -94,7 +85,7 @@ def find_platforms(root: str, storage: Storage) -> list[str]:
         >>> find_platforms("./nowhere", Storage())
         []
     """
-    patterns = {kind.pattern for kind in READERS.values()}
+    patterns = {reader.pattern for reader in _readers()}
     return sorted(
         {
             platform

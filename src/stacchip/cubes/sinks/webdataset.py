@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from stacchip.cubes.sinks.cube import ARRAYS, not_a_cube
+from stacchip.cubes.sinks.form import CubeForm, CubeSet
 from stacchip.cubes.sinks.npy import npy_bytes
 from stacchip.errors import ObjectNotFound
 
@@ -143,3 +144,10 @@ def _load(archive: tarfile.TarFile, member: tarfile.TarInfo) -> NDArray[Any]:
         raise tarfile.ReadError(f"{member.name} is no file.")
     array: NDArray[Any] = np.load(io.BytesIO(file.read()), allow_pickle=False)
     return array
+
+
+def _open_sink(folder: CubeFolder, storage: Storage, cubes: CubeSet) -> WebDatasetSink:
+    return WebDatasetSink(folder, storage, cubes.cube_size)
+
+
+WEBDATASET = CubeForm("webdataset", "shards of WebDataset", _open_sink, WebDatasetReader)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stacchip.cubes.sinks.cube import ARRAYS, not_a_cube
+from stacchip.cubes.sinks.form import CubeForm, CubeSet
 from stacchip.errors import UsageError
 from stacchip.storage import child_href
 
@@ -183,3 +184,17 @@ def _shard(name: str, number: int) -> str:
 
 def _is_metadata(key: str) -> bool:
     return key.rpartition("/")[2] == METADATA
+
+
+def _open_sink(folder: CubeFolder, storage: Storage, cubes: CubeSet) -> ZarrSink:
+    return ZarrSink(
+        folder,
+        storage,
+        cube_size=cubes.cube_size,
+        chips=cubes.chips,
+        bands=cubes.bands,
+        chip_size=cubes.chip_size,
+    )
+
+
+ZARR = CubeForm("zarr", "one Zarr group", _open_sink, ZarrReader)
