@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from stacchip.cubes.filling import fill_cubes
 from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import CubePlan, PlanSettings
-from stacchip.cubes.sinks import Cube, CubeFolder, get_form
+from stacchip.cubes.sinks import CubeFolder, get_form
 from stacchip.errors import UsageError
 from stacchip.items.archive import Archive, safe_name
 from stacchip.storage import Storage
@@ -30,12 +31,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stacchip.cubes.sinks import CubeSink
-    from stacchip.sources.training_bands import PlatformBands
-    from stacchip.stream import ChipBatch
+    from stacchip.cubes.sinks import Cube, CubeSink
 
 # `Imagery` stood here: pickles of 0.x name it so
-__all__ = ["Imagery", "Prechip", "PrechipReport", "fill_cubes"]
+__all__ = ["Imagery", "Prechip", "PrechipReport"]
 
 
 @dataclass(frozen=True)
@@ -165,49 +164,6 @@ class PrechipReport:
     chips: int
     bytes_written: int
     seconds: float
-
-
-def fill_cubes(
-    batches: Iterator[ChipBatch],
-    sizes: Mapping[int, int],
-    table: pa.Table,
-    platform: PlatformBands,
-) -> Iterator[Cube]:
-    """Cubes out of batches of chips.
-
-    Args:
-        batches: Of all rows of the table; those of files with other bands may come in another
-            order.
-        sizes: How many chips each cube has; they are the table's rows, one cube after another.
-        table: The chips' rows.
-        platform: Which bands.
-
-    Raises:
-        AssetNotFound: A file has fewer bands than are wanted.
-    """
-    numbers = list(sizes)
-    ends = np.cumsum(list(sizes.values()))
-    filling: dict[int, NDArray[np.float32]] = {}
-    missing = dict(enumerate(sizes.values()))
-    for batch in batches:
-        bands = platform.places_in(batch.bands, item_id=batch.keys[0].item_id)
-        is_plain = bands == list(range(len(batch.bands)))
-        for place in np.unique(cubes := np.searchsorted(ends, batch.rows, side="right")).tolist():
-            chosen = np.flatnonzero(cubes == place)
-            slots = batch.rows[chosen] - (ends[place] - sizes[numbers[place]])
-            whole = len(chosen) == len(batch) == sizes[numbers[place]]
-            if whole and is_plain and (np.diff(slots) == 1).all():
-                filling[place] = batch.array
-            else:
-                shape = (sizes[numbers[place]], len(bands), *batch.array.shape[2:])
-                pixels = filling.setdefault(place, np.empty(shape, np.float32))
-                for slot, number in zip(slots.tolist(), chosen.tolist(), strict=True):
-                    pixels[slot] = batch.array[number][bands]
-            missing[place] -= len(chosen)
-            if not missing[place]:
-                start = int(ends[place]) - sizes[numbers[place]]
-                part = table.slice(start, sizes[numbers[place]])
-                yield Cube(numbers[place], filling.pop(place), part)
 
 
 def _write_all(sink: CubeSink, cubes: Iterator[Cube], writers: int) -> Iterator[int]:
