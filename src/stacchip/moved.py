@@ -39,6 +39,7 @@ MOVED = {
     "datasets.shared": "datasets.shared_memory",
     "datasets.sinks": "cubes.sinks",
     "datasets.statistics": "statistics",
+    "datasets.statistics.part": "statistics.platform",
     "datasets.streams": "datasets.stream_dataset",
     "index.antimeridian": "grid.antimeridian",
     "index.footprints": "grid.footprints",

@@ -8,8 +8,7 @@ is stated with the result.
 from stacchip.statistics.band import BandStatistics, new_statistics
 from stacchip.statistics.histogram import Histogram
 from stacchip.statistics.moments import Moments
-from stacchip.statistics.part import Part
-from stacchip.statistics.platform import PlatformStatistics
+from stacchip.statistics.platform import Part, PlatformStatistics
 from stacchip.statistics.report import PERCENTILES, make_report, write_yaml
 from stacchip.statistics.sketch import QuantileSketch
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,28 +13,40 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.cubes.sinks import CubeFolder, find_cubes, find_platforms
-from stacchip.errors import ChipNotFound, IndexFormatError, ObjectNotFound, UsageError
+from stacchip.errors import IndexFormatError, ObjectNotFound
 from stacchip.index import read_index
 from stacchip.items.archive import Archive
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.sources.training_bands import get_platform
-from stacchip.statistics import Part, PlatformStatistics
-from stacchip.storage import child_href, redact
+from stacchip.statistics.folder import StatisticsFolder, merge_statistics
+from stacchip.statistics.platform import PlatformStatistics
+from stacchip.storage import redact
 from stacchip.stream import ChipStream, Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from stacchip.chipper import Chipper
     from stacchip.cubes.imagery import Imagery
     from stacchip.cubes.sinks import CubeReader
     from stacchip.sources.training_bands import PlatformBands
     from stacchip.storage import Storage
 
+    # pixels (chip, band, y, x), and which of them count; None leaves that to the platform's nodata
+    _Chips = tuple[NDArray[Any], NDArray[np.bool_] | None]
+
+# the last two stood here: pickles of 0.x name them so
+__all__ = [
+    "StatisticsFolder",
+    "cube_statistics",
+    "index_statistics",
+    "list_platforms",
+    "merge_statistics",
+]
+
 _BATCH = 16  # chips: of ten bands in 16 bits, 21 MB
-_STATE = re.compile(r"statistics_.+_\d+\.npz")
-_MOST_NAMED = 10  # jobs in one message
 
 
 def index_statistics(
@@ -69,21 +80,9 @@ def index_statistics(
         AssetNotFound: An item lacks an asset or a band.
     """
     platform = imagery.platform_bands
-    chipper = imagery.open(storage)
-    if max_chips is not None and max_chips < len(chipper):
-        draw = np.random.default_rng(seed)
-        rows = np.sort(draw.choice(len(chipper), max_chips, replace=False))
-        chipper = imagery.chipper_of(chipper.rows.table.take(pa.array(rows)), storage)
+    chipper = _draw(imagery, storage, max_chips, seed)
     stream = ChipStream(chipper, shard=shard, dtype=dtype, memory_bytes=memory_bytes)
-    statistics: PlatformStatistics | None = None
-    with ThreadPoolExecutor(threads, thread_name_prefix="stacchip-stats") as pool:
-        for batch in stream.batches(_BATCH):
-            places = platform.places_in(batch.bands, item_id=batch.keys[0].item_id)
-            statistics = statistics or PlatformStatistics(platform, batch.array.dtype)
-            valid = None if batch.valid is None else batch.valid[:, places]
-            statistics.add(batch.array[:, places], valid, run=pool.map)
-    if statistics is None:
-        statistics = PlatformStatistics(platform, dtype or platform.dtype or "float32")
+    statistics = _count(platform, _read_chips(stream, platform), dtype, threads)
     settings = stream.state_dict()["settings"]
     statistics.measured = {
         **asdict(imagery),
@@ -93,11 +92,43 @@ def index_statistics(
         "dtype": dtype,
         "max_chips": max_chips,
         "seed": seed,
-        # which chips there are, and how they are shared out among jobs
+        # these say which chips there are, and how jobs share them out
         "chips": settings["chips"],
         "areas": settings["areas"],
     }
     return statistics
+
+
+def _draw(imagery: Imagery, storage: Storage, max_chips: int | None, seed: int) -> Chipper:
+    """Return a chipper of all wanted chips, or of `max_chips` of them drawn at random."""
+    chipper = imagery.open(storage)
+    if max_chips is None or max_chips >= len(chipper):
+        return chipper
+    rows = np.random.default_rng(seed).choice(len(chipper), max_chips, replace=False)
+    return imagery.chipper_of(chipper.rows.table.take(pa.array(np.sort(rows))), storage)
+
+
+def _read_chips(stream: ChipStream, platform: PlatformBands) -> Iterator[_Chips]:
+    for batch in stream.batches(_BATCH):
+        places = platform.places_in(batch.bands, item_id=batch.keys[0].item_id)
+        valid = None if batch.valid is None else batch.valid[:, places]
+        yield batch.array[:, places], valid
+
+
+def _count(
+    platform: PlatformBands, chips: Iterable[_Chips], dtype: Any, threads: int
+) -> PlatformStatistics:
+    """Count chips, several bands at the same time.
+
+    The threads are this call's own. Counting keeps a core busy: in the threads of
+    `stacchip.runtime.concurrently` it would hold up those that wait for stores.
+    """
+    statistics: PlatformStatistics | None = None
+    with ThreadPoolExecutor(threads, thread_name_prefix="stacchip-stats") as pool:
+        for pixels, valid in chips:
+            statistics = statistics or PlatformStatistics(platform, dtype or pixels.dtype)
+            statistics.add(pixels, valid, run=pool.map)
+    return statistics or PlatformStatistics(platform, dtype or platform.dtype or "float32")
 
 
 def cube_statistics(
@@ -140,7 +171,12 @@ def cube_statistics(
     chosen = cubes.numbers[:max_cubes]
     numbers = (shard or Shard()).take(np.array(chosen)).tolist()
     known = get_platform(platform, bands or _recorded_bands(folder, storage))
-    statistics = PlatformStatistics(known, dtype or known.dtype or "float32")
+
+    def read(number: int) -> _Chips:
+        return _read_pixels(cubes.reader, number, known), None
+
+    chips = stream_concurrently(read, numbers, ahead=threads)
+    statistics = _count(known, chips, dtype or known.dtype or "float32", threads)
     statistics.measured = {
         "cubes": redact(folder.href),
         "bands": list(known.names),
@@ -148,13 +184,6 @@ def cube_statistics(
         "max_cubes": max_cubes,
         "cube_numbers": hashlib.blake2b(repr(chosen).encode(), digest_size=8).hexdigest(),
     }
-
-    def read(number: int) -> NDArray[Any]:
-        return _read_pixels(cubes.reader, number, known)
-
-    with ThreadPoolExecutor(threads, thread_name_prefix="stacchip-stats") as pool:
-        for pixels in stream_concurrently(read, numbers, ahead=threads):
-            statistics.add(pixels, run=pool.map)
     return statistics
 
 
@@ -184,136 +213,3 @@ def list_platforms(storage: Storage, *, index: str | None, cubes: str | None) ->
         return find_platforms(Archive.named(cubes).href, storage)
     table = read_index(index or "", columns=["platform"], storage=storage)
     return sorted(pc.unique(table["platform"]).to_pylist())
-
-
-# --- many jobs
-
-
-@dataclass(frozen=True)
-class StatisticsFolder:
-    """Where jobs leave what they have seen, for one to merge.
-
-    Args:
-        href: The folder.
-        storage: How to reach it.
-    """
-
-    href: str
-    storage: Storage
-
-    def write(self, statistics: PlatformStatistics, part: Part) -> str:
-        """Leave a job's part; returns where."""
-        statistics.part = part
-        name = f"statistics_{statistics.platform.platform}_{part.job}.npz"
-        href = child_href(self.href, name)
-        self.storage.write(href, statistics.to_bytes())
-        return href
-
-    def merge(self) -> list[PlatformStatistics]:
-        """All parts, merged by platform.
-
-        Raises:
-            ChipNotFound: There are none.
-            IndexFormatError: A file is no part.
-            UsageError: Parts are missing, there twice, or of different runs.
-        """
-        hrefs = sorted(
-            entry.href
-            for entry in self.storage.list(self.href)
-            if _STATE.fullmatch(entry.href.rpartition("/")[2])
-        )
-        if not hrefs:
-            raise ChipNotFound(f"There are no statistics to merge at {redact(self.href)}.")
-        return merge_statistics(self._read_whole(hrefs))
-
-    def _read_whole(self, hrefs: Sequence[str]) -> Iterator[PlatformStatistics]:
-        """The parts, one after another; at the end it is known that none is missing."""
-        runs: dict[str, _Run] = {}
-        expected: dict[str, Part] = {}  # one part of each platform's run
-        for href in hrefs:
-            shown = redact(href)
-            statistics = PlatformStatistics.from_bytes(self.storage.read(href), href=shown)
-            name, part = statistics.platform.platform, statistics.part
-            if part is None:
-                raise UsageError(
-                    f"{shown} does not tell of which job it is, as parts of earlier versions: "
-                    "delete it, and run the jobs again."
-                )
-            runs.setdefault(name, _Run(part, statistics.measured, shown)).enrol(
-                part, statistics.measured, shown
-            )
-            expected |= dict.fromkeys(set(part.platforms) - set(expected), part) | {name: part}
-            yield statistics
-        for name, part in sorted(expected.items()):
-            there = set(runs[name].hrefs) if name in runs else set()
-            missing = part.find_missing(there)
-            if missing:
-                raise UsageError(
-                    f"Of platform {name!r}, {len(there)} of {part.jobs} parts are at "
-                    f"{redact(self.href)}: those of jobs {_name_some(missing)} are missing. Run "
-                    "these jobs with the same options, then merge."
-                )
-
-
-@dataclass(frozen=True)
-class _Run:
-    """The parts of a platform that have come, all of one run.
-
-    Attributes:
-        first: The first of them.
-        measured: What it measured.
-        first_href: Where it lies.
-        hrefs: Where each lies, by job.
-    """
-
-    first: Part
-    measured: dict[str, Any]
-    first_href: str
-    hrefs: dict[int, str] = field(default_factory=dict)
-
-    def enrol(self, part: Part, measured: dict[str, Any], href: str) -> None:
-        """Take a part in.
-
-        Raises:
-            UsageError: It is of another run, or its job's part is there already.
-        """
-        ours = {"jobs": self.first.jobs, **self.measured}
-        theirs = {"jobs": part.jobs, **measured}
-        for name in [*ours, *theirs]:
-            if ours.get(name) != theirs.get(name):
-                raise UsageError(
-                    f"{self.first_href} and {href} are parts of different runs: {name} is "
-                    f"{ours.get(name)!r} in one and {theirs.get(name)!r} in the other. Delete the "
-                    "parts of one run, or run all jobs again into a folder of their own."
-                )
-        if part.job in self.hrefs:
-            raise UsageError(
-                f"{self.hrefs[part.job]} and {href} are both of job {part.job} of {part.jobs}: "
-                "delete one."
-            )
-        self.hrefs[part.job] = href
-
-
-def _name_some(jobs: Sequence[int]) -> str:
-    more = f" and {len(jobs) - _MOST_NAMED} more" if len(jobs) > _MOST_NAMED else ""
-    return ", ".join(map(str, jobs[:_MOST_NAMED])) + more
-
-
-def merge_statistics(parts: Iterable[PlatformStatistics]) -> list[PlatformStatistics]:
-    """Statistics of shards as one of each platform, by name.
-
-    Those of no chips add nothing, whatever their type: nobody has seen what it is.
-
-    Raises:
-        UsageError: Parts of one platform have different bands or types.
-    """
-    merged: dict[str, PlatformStatistics] = {}
-    for part in parts:
-        name = part.platform.platform
-        if name not in merged or not merged[name].chips:
-            merged[name] = part
-        elif part.chips:
-            merged[name].merge(part)
-    if not merged:
-        raise UsageError("There is nothing to merge.")
-    return [merged[name] for name in sorted(merged)]

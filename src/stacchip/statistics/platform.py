@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,6 @@ import numpy as np
 from stacchip.errors import IndexFormatError, UsageError
 from stacchip.sources.training_bands import Band, PlatformBands
 from stacchip.statistics.band import BandStatistics, from_state, new_statistics
-from stacchip.statistics.part import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,6 +22,38 @@ if TYPE_CHECKING:
     Run = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 
 _FORM = "stacchip statistics 1"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A job's part of what a run measures.
+
+    Attributes:
+        job: Its number, from 0.
+        jobs: How many there are.
+        platforms: All that the run measures.
+
+    Example:
+        >>> Part(0, 3).find_missing({0, 2})
+        [1]
+    """
+
+    job: int
+    jobs: int
+    platforms: tuple[str, ...] = ()
+
+    def find_missing(self, there: set[int]) -> list[int]:
+        """The run's jobs that are not among these."""
+        return [job for job in range(self.jobs) if job not in there]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The part in plain values, which JSON takes."""
+        return {"job": self.job, "jobs": self.jobs, "platforms": list(self.platforms)}
+
+    @classmethod
+    def from_dict(cls, part: dict[str, Any]) -> Part:
+        """The part that `to_dict` gave this dictionary of."""
+        return cls(part["job"], part["jobs"], tuple(part["platforms"]))
 
 
 class PlatformStatistics:
