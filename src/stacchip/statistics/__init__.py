@@ -1,9 +1,36 @@
-"""Statistics of bands: one pass over the pixels, mergeable over shards.
+"""Statistics of bands: mean, deviation, minimum, maximum and percentiles, for normalising chips.
 
-Counts, minima and maxima are exact; so are percentiles of imagery of 8 and 16 bits, which is
-counted value by value. That of other types goes through a quantile sketch (KLL), whose rank error
-is stated with the result.
+```python
+imagery = Imagery("s3://bucket/index", "sentinel-2-l2a")
+statistics = index_statistics(imagery, Storage())
+print(write_yaml(make_report([statistics])))
+```
+
+`stacchip stats` is the same call. The shares of cloud and nodata in an index are something else:
+they describe chips, and `stacchip.index.quality` counts them while items are indexed.
+
+One pass over the pixels is enough, and statistics of parts merge to those of the whole. Counts,
+minima and maxima are exact, and so are percentiles of imagery of 8 and 16 bits, which is counted
+value by value. Other types go through a quantile sketch (KLL), whose rank error the report states.
+
+In reading order:
+
+- `measure`: statistics of the chips of an index, or of cubes
+- `platform`: the statistics of all bands of one platform, and which part of a run they are
+- `band`: one band, by the way that suits its type:
+- `histogram`: integers of 8 and 16 bits, counted value by value
+- `moments`, `sketch`: other types, by merged moments and a quantile sketch
+- `folder`: the parts that many jobs leave, and their merge
+- `report`: the numbers as YAML, in the form of Clay's `configs/metadata.yaml`
+
+A type that needs another way of counting gets a class in `band` (see `BandStatistics`) and its line
+in `new_statistics`. This folder imports `cubes`, `stream` and everything below; only `cli` imports
+it.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from stacchip.statistics.band import BandStatistics, new_statistics
 from stacchip.statistics.histogram import Histogram
@@ -11,6 +38,10 @@ from stacchip.statistics.moments import Moments
 from stacchip.statistics.platform import Part, PlatformStatistics
 from stacchip.statistics.report import PERCENTILES, make_report, write_yaml
 from stacchip.statistics.sketch import QuantileSketch
+
+if TYPE_CHECKING:
+    from stacchip.statistics.folder import StatisticsFolder, merge_statistics
+    from stacchip.statistics.measure import cube_statistics, index_statistics, list_platforms
 
 __all__ = [
     "PERCENTILES",
@@ -20,7 +51,33 @@ __all__ = [
     "Part",
     "PlatformStatistics",
     "QuantileSketch",
+    "StatisticsFolder",
+    "cube_statistics",
+    "index_statistics",
+    "list_platforms",
     "make_report",
+    "merge_statistics",
     "new_statistics",
     "write_yaml",
 ]
+
+_HOME = {
+    "StatisticsFolder": "folder",
+    "cube_statistics": "measure",
+    "index_statistics": "measure",
+    "list_platforms": "measure",
+    "merge_statistics": "folder",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what reads chips when it is first used: statistics alone need no stream."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

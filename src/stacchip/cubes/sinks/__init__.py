@@ -1,7 +1,25 @@
-"""Where training chips go: cubes of them as `.npz` files, WebDataset shards or a Zarr group.
+"""The forms of cubes: `.npz` files, shards of WebDataset, one Zarr group.
 
-Each form has a sink that writes and a reader that reads it, side by side in one module;
-`find_cubes` finds what is there.
+In reading order:
+
+- `cube`: a cube, its folder, and the protocols `CubeSink` (writes) and `CubeReader` (reads)
+- `form`: `CubeForm`, the name, sink and reader of one form
+- `npz`, `webdataset`, `zarr`: the forms, each with its sink, its reader and its `CubeForm`
+- `npy`: arrays as `.npy` bytes, and fast zip files of them
+- `registry`: the forms by name; packages add theirs
+- `stored`: finds which cubes a folder holds, in any form
+
+To add a form: write `cubes/sinks/NAME.py` with a sink, a reader and a `CubeForm`, and add that to
+`BUILT_IN` in `registry`. Both commands then take `--format NAME`, and `find_cubes` finds its
+cubes; `tests/cubes/sinks/test_third_party.py` tests every registered form. A package of your own
+needs no change here: it names its `CubeForm` in the entry point group `stacchip.sinks`.
+
+```python
+CubeForm("bare", "bare arrays", BareSink, BareReader)
+```
+
+A sink writes a cube whole or not at all, and the same bytes for the same cube, so that a job that
+was killed can run again. An uploaded part that a killed job left is removed by `Prechip.run`.
 """
 
 from stacchip.cubes.sinks.cube import Cube, CubeFolder, CubeReader, CubeSink
