@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 from multiprocessing.reduction import ForkingPickler
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +15,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is absent: make torch")
 
 from torch.utils.data import DataLoader  # noqa: E402 - after the skip
 
-from stacchip.datasets import (  # noqa: E402 - needs torch
-    ChipStreamDataset,
-    shared_memory,
-    stream_dataset,
-)
+from stacchip.datasets import ChipStreamDataset  # noqa: E402 - needs torch
 from stacchip.datasets.shared_memory import SharedMemory  # noqa: E402 - needs torch
 
 SHAPE = (4, 2, 8, 8)
@@ -172,18 +168,35 @@ def test_what_is_kept_of_a_batch_keeps_its_pixels(archive, tmp_path):
             np.testing.assert_array_equal(each, chips[row])
 
 
-def test_a_worker_keeps_its_memory_from_epoch_to_epoch(archive, tmp_path, monkeypatch):
+def file_of(tensor: torch.Tensor) -> str:
+    """The number of the file in shared memory that a tensor lies in; no two files share one."""
+    address = tensor.data_ptr()
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, _, _, _, inode, *_ = line.split()
+        first, last = (int(number, 16) for number in span.split("-"))
+        if first <= address < last:
+            return inode
+    raise LookupError(address)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc/*/maps")
+def test_a_worker_keeps_its_memory_from_epoch_to_epoch(archive, tmp_path):
     path = index_items([archive[0].item], tmp_path / "index")
     dataset = ChipStreamDataset(ChipStream(path, order="blocks"), batch_size=8)
-    worker = SimpleNamespace(id=0, num_workers=1)
-    monkeypatch.setattr(stream_dataset, "get_worker_info", lambda: worker)
-    made = []
-    make = shared_memory._Buffer.make
-    monkeypatch.setattr(shared_memory._Buffer, "make", lambda size: made.append(size) or make(size))
+    loader = DataLoader(
+        dataset, batch_size=None, num_workers=1, persistent_workers=True, prefetch_factor=1,
+        multiprocessing_context="forkserver",
+    )  # fmt: skip
+    epochs = []
     for epoch in range(3):
         dataset.set_epoch(epoch)
-        count = sum(
-            len(ForkingPickler.loads(ForkingPickler.dumps(each))["row"]) for each in dataset
-        )
+        files, count = set(), 0
+        for batch in loader:
+            files |= {file_of(batch[name]) for name in ("pixels", "valid")}
+            count += len(batch["row"])
+            del batch
         assert count == 144
-        assert 0 < len(made) <= 6, "pixels and valid, of a batch under way and one received"
+        epochs.append(files)
+    assert epochs[0] & epochs[1] & epochs[2]
+    # pixels and valid, of a batch that is filled, one that waits and one received
+    assert len(set.union(*epochs)) <= 6
