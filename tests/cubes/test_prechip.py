@@ -291,7 +291,7 @@ def test_a_short_last_cube_is_kept_or_dropped_by_choice(local, tmp_path):
     assert run_all(run_of(local, tmp_path / "keep")) == 3
     assert run_all(run_of(local, tmp_path / "drop", last_cube="drop")) == 2
     assert sorted(read_cubes(tmp_path / "drop")) == [0, 1]
-    with pytest.raises(UsageError, match="keep or to drop"):
+    with pytest.raises(UsageError, match="not 'pad'"):
         run_of(local, tmp_path, last_cube="pad")
 
 

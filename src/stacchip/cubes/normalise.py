@@ -1,9 +1,12 @@
-"""Where and when a chip is, as sines and cosines: what Clay's models are told beside the pixels.
+"""Place and time of a chip as sines and cosines, which Clay's models take beside the pixels.
 
-Facts: the first tutorial of Clay v1 ("Run Clay v1 wall-to-wall") and the answers of stacchip
-0.1.38: the angle of a week is 2π/52 times its ISO number, that of an hour 2π/24 times the whole
-hour of the day in UTC, a position is that of the middle of the chip's bounds, in radians. A sine
-comes before its cosine.
+The rules come from the first tutorial of Clay v1 ("Run Clay v1 wall-to-wall") and from the output
+of stacchip 0.1.38:
+
+- The angle of a week is 2π/52 times its ISO number.
+- The angle of an hour is 2π/24 times the whole hour of the day in UTC.
+- The position of a chip is the middle of its bounds, in radians.
+- The sine comes before the cosine.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ HOURS = 24
 
 
 def encode_angle(angle: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Angles (chip,) in radians as float32 (chip, 2): sine and cosine.
+    """Return sine and cosine, float32 (chip, 2), of angles (chip,) in radians.
 
     Example:
         >>> encode_angle(np.array([0.0])).tolist()
@@ -36,7 +39,7 @@ def encode_angle(angle: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def encode_week(datetime: pa.ChunkedArray) -> NDArray[np.float32]:
-    """The ISO weeks of timestamps as (chip, 2). Week 53 has the angle of week 1.
+    """Return the ISO weeks of timestamps as (chip, 2). Week 53 has the angle of week 1.
 
     Example:
         >>> from datetime import UTC, datetime
@@ -49,7 +52,7 @@ def encode_week(datetime: pa.ChunkedArray) -> NDArray[np.float32]:
 
 
 def encode_hour(datetime: pa.ChunkedArray) -> NDArray[np.float32]:
-    """The hours of the day, in UTC, as (chip, 2). Minutes do not count, as in the original.
+    """Return the hours of the day in UTC as (chip, 2). Minutes do not count, as in the original.
 
     Example:
         >>> from datetime import UTC, datetime
@@ -62,39 +65,41 @@ def encode_hour(datetime: pa.ChunkedArray) -> NDArray[np.float32]:
 
 
 def encode_degrees(degrees: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Longitudes or latitudes in degrees as (chip, 2)."""
+    """Return longitudes or latitudes in degrees as (chip, 2)."""
     return encode_angle(np.deg2rad(degrees))
 
 
 def find_centres(table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The middles of chips' bounds: longitudes and latitudes in degrees (OGC:CRS84).
+    """Return the middles of chips' bounds: longitudes and latitudes in degrees (OGC:CRS84).
+
+    The bounds of a chip at the antimeridian reach around the globe. Its middle comes from the parts
+    of its footprint.
 
     Args:
-        table: Rows of an index. A chip at the antimeridian, whose bounds reach around the globe,
-            is placed by the parts of its footprint.
+        table: Rows of an index.
 
     Raises:
-        IndexFormatError: A chip has no bounds: it lies outside the Earth's edge.
+        IndexFormatError: A chip has no bounds, because it lies outside the Earth's edge.
     """
     bbox = table["bbox"].combine_chunks()
     if bbox.null_count:
         row = int(np.flatnonzero(bbox.is_null().to_numpy(zero_copy_only=False))[0])
         raise IndexFormatError(
-            f"Chip {table['chipid'][row].as_py()!r} has no place on Earth (its bbox is null): "
-            "leave it out by max_nodata, or by its footprint."
+            f"Chip {table['chipid'][row].as_py()!r} has no location: its bbox is null. "
+            "Leave it out, by max_nodata or by its footprint."
         )
     west, south, east, north = (
         bbox.field(side).to_numpy(zero_copy_only=False) for side in ("xmin", "ymin", "xmax", "ymax")
     )
     lon, lat = (west + east) / 2, (south + north) / 2
-    for row in np.flatnonzero(east - west > 180).tolist():  # few: those at the antimeridian
+    for row in np.flatnonzero(east - west > 180).tolist():  # only those at the antimeridian
         wkb = without_extension(table["geometry"])[row].as_py()
         lon[row] = _middle_of_parts(shapely.from_wkb(wkb))
     return lon, lat
 
 
 def _middle_of_parts(footprint: shapely.Geometry) -> float:
-    """The middle longitude of a footprint that was cut at the antimeridian, in -180..180."""
+    """Return the middle longitude, -180..180, of a footprint cut at the antimeridian."""
     bounds = shapely.bounds(shapely.get_parts(footprint))[:, [0, 2]]
     bounds[bounds[:, 0] < 0] += 360
     middle = (bounds.min() + bounds.max()) / 2

@@ -1,9 +1,9 @@
-"""Which chip is in which cube: the same for every job of an array, and for a job that runs again.
+"""The plan of which chip is in which cube, the same for every job and for a job that runs again.
 
-Chips that share blocks form areas (`stacchip.stream`). The areas of the whole index are put into a
-random order by the seed, and every job takes its part of that, whole cubes of chips. In a job the
-chips are mixed out of many areas at once. So a chip is in one cube, a cube has chips of many places
-and scenes, and yet a job decodes its blocks once.
+Chips that share blocks form areas (`stacchip.stream`). The seed puts the areas of the whole index
+into a random order, and each job takes its part of that order, in whole cubes of chips. A job mixes
+the chips of many areas at once. So each chip is in one cube and a cube has chips of many places and
+items, but a job still decodes each of its blocks once.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _NUMBERS = ("chip_size", "chip_index_x", "chip_index_y")
 
 @dataclass(frozen=True)
 class PlanSettings:
-    """What decides which chip is in which cube.
+    """The settings that decide which chip is in which cube.
 
     Attributes:
-        seed: Of the permutation.
-        cube_size: Chips of a cube.
-        cubes_per_job: Cubes of a job.
-        last_cube: Whether the last cube is written where it is short.
-        mixing_bytes: Decoded bytes of the areas that a job's chips are drawn from at once.
+        seed: Seed of the permutation.
+        cube_size: Chips in a cube.
+        cubes_per_job: Cubes that one job makes.
+        last_cube: `"keep"` to write the last cube even if it is short, `"drop"` to leave it out.
+        mixing_bytes: Decoded bytes of the areas that a job draws its chips from at once.
     """
 
     seed: int = 0
@@ -54,18 +54,18 @@ class PlanSettings:
 
     def __post_init__(self) -> None:
         if self.last_cube not in ("keep", "drop"):
-            raise UsageError(f"The last cube is to keep or to drop, not {self.last_cube!r}.")
+            raise UsageError(f"last_cube is 'keep' or 'drop', not {self.last_cube!r}.")
         if self.cube_size < 1 or self.cubes_per_job < 1:
-            raise UsageError("A cube has at least one chip, and a job at least one cube.")
+            raise UsageError("cube_size and cubes_per_job are at least 1.")
 
 
 @dataclass(frozen=True)
 class JobShard(Shard):
-    """A job's part of a sequence: whole cubes, but for the last job's.
+    """A job's part of a sequence, in whole cubes; only the last job's may end with a short one.
 
     Attributes:
-        chips_per_job: Chips of a job.
-        total: Chips of all jobs together.
+        chips_per_job: Number of chips of one job.
+        total: Number of chips of all jobs together.
 
     Example:
         >>> JobShard(1, 3, chips_per_job=4, total=9).take(np.arange(10)).tolist()
@@ -76,14 +76,14 @@ class JobShard(Shard):
     total: int = 0
 
     def bounds(self, count: int) -> tuple[int, int]:
-        """First and last + 1 of the job's chips."""
+        """Return the first position of the job's chips, and the one after the last."""
         last = min(count, self.total)
         return min(self.rank * self.chips_per_job, last), min(
             (self.rank + 1) * self.chips_per_job, last
         )
 
     def take(self, sequence: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The job's part."""
+        """Return the job's part of a sequence."""
         start, stop = self.bounds(len(sequence))
         return sequence[start:stop]
 
@@ -93,8 +93,8 @@ class CubePlan:
     """The cubes of an index.
 
     Attributes:
-        chipper: Cuts the chips; its rows are all that may be in cubes.
-        settings: What decides which are in which.
+        chipper: Cuts the chips; its rows are all chips that may be in cubes.
+        settings: These decide which chip is in which cube.
         bands: Names of the bands, for the record.
     """
 
@@ -109,7 +109,7 @@ class CubePlan:
 
     @property
     def chips(self) -> int:
-        """Chips of all cubes."""
+        """Number of chips in all cubes."""
         count = len(self.chipper.rows)
         if self.settings.last_cube == "drop":
             count -= count % self.settings.cube_size
@@ -117,27 +117,27 @@ class CubePlan:
 
     @property
     def cubes(self) -> int:
-        """How many cubes there are."""
+        """Number of cubes."""
         return -(-self.chips // self.settings.cube_size)
 
     @property
     def cube_set(self) -> CubeSet:
-        """The facts that a sink needs."""
+        """The facts about all cubes that a sink needs."""
         chip_size = self.table["chip_size"][0].as_py()
         return CubeSet(self.settings.cube_size, self.chips, self.bands, chip_size)
 
     @property
     def jobs(self) -> int:
-        """How many jobs there are."""
+        """Number of jobs."""
         return -(-self.cubes // self.settings.cubes_per_job)
 
     def numbers(self, job: int) -> range:
-        """The cubes of a job; none for a job beyond the last."""
+        """Return the numbers of a job's cubes; none for a job beyond the last."""
         per_job = self.settings.cubes_per_job
         return range(job * per_job, max(job * per_job, min((job + 1) * per_job, self.cubes)))
 
     def rows(self, job: int) -> dict[int, NDArray[np.int64]]:
-        """The rows of each of a job's cubes, in their order."""
+        """Return the rows of each of a job's cubes, in the order of its chips."""
         numbers, settings = self.numbers(job), self.settings
         if not numbers:
             return {}
@@ -163,10 +163,10 @@ class CubePlan:
             memory_bytes=self.settings.mixing_bytes,
         )
 
-    # --- its record beside the cubes
+    # --- the record beside the cubes
 
     def record(self) -> dict[str, Any]:
-        """What another run must agree on to go on with the same cubes."""
+        """Return the facts that another run must share to go on with the same cubes."""
         settings = self.settings
         return {
             "bands": list(self.bands),
@@ -181,7 +181,7 @@ class CubePlan:
         }
 
     def _fingerprint(self) -> str:
-        """Tells these rows in this order from others."""
+        """Return a digest of these rows in this order."""
         digest = hashlib.blake2b(digest_size=16)
         ids = pc.dictionary_encode(self.table["item_id"]).combine_chunks()
         if isinstance(ids, pa.ChunkedArray):
@@ -193,23 +193,23 @@ class CubePlan:
         return digest.hexdigest()
 
     def agree(self, folder: CubeFolder, storage: Storage) -> None:
-        """Leave the record beside the cubes, or compare it with the one that is there.
+        """Write the record beside the cubes, or compare it with the one that is there.
 
         Raises:
-            UsageError: The cubes that are there were made otherwise: chips would be in two.
+            UsageError: The cubes that are there were made in another way.
         """
         ours = self.record()
         try:
             theirs = json.loads(storage.read(folder.plan_href))
         except ObjectNotFound:
             text = json.dumps(ours, indent=1, sort_keys=True)
-            storage.write(folder.plan_href, text.encode())  # the same from every job
+            storage.write(folder.plan_href, text.encode())  # every job writes the same
             return
         differing = sorted(name for name in ours if ours[name] != theirs.get(name))
         if differing:
             name = differing[0]
             raise UsageError(
-                f"The cubes at {folder.href} were made otherwise: {name} was "
-                f"{theirs.get(name)!r} and is {ours[name]!r}. Chips would be in two cubes: use the "
-                "same index and options, or another place."
+                f"The cubes at {folder.href} were made in another way: {name} was "
+                f"{theirs.get(name)!r} and is {ours[name]!r}. Some chips would be in two cubes. "
+                "Use the same index and options, or another target."
             )

@@ -1,8 +1,8 @@
-"""From an index to cubes of chips: files that a training reads without cutting anything.
+"""From an index to cubes of chips: the work of one job.
 
-A job makes its cubes one after another: the stream decodes each block of its areas once, a cube is
-filled, and while the next one is filled it is encoded and written. What is there already, whole, is
-not made again; nor are its chips cut.
+A job makes its cubes one after another. The stream decodes each block of its areas once and fills a
+cube, which is encoded and written while the next one is filled. A cube that is already there and
+whole is not made again, and its chips are not cut.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ __all__ = ["Imagery", "Prechip", "PrechipReport"]
 
 @dataclass(frozen=True)
 class Prechip:
-    """What a run is told; picklable, so that workers elsewhere run as told.
+    """A run from an index to cubes; picklable, so that workers elsewhere can take its jobs.
 
     Attributes:
         imagery: The chips.
         target: Bucket or folder of the cubes, as `stacchip.items.Archive.named` reads it.
-        settings: What decides which chip is in which cube.
-        form: Name of the cubes' form: `"npz"` as the original's, `"npz-uncompressed"`,
+        settings: These decide which chip is in which cube.
+        form: Form of the cubes: `"npz"`, which is the original's, `"npz-uncompressed"`,
             `"webdataset"`, `"zarr"`, or one that `stacchip.cubes.sinks.register_form` added.
-        writers: Cubes that are encoded and written at the same time as the next one is cut.
-        memory_bytes: What decoded blocks may take; cubes come on top, `writers` + 2 of them.
-        storage: Where everything is read from and written to.
+        writers: Number of cubes that are encoded and written while the next one is cut.
+        memory_bytes: Limit for decoded blocks. Cubes come on top, `writers` + 2 of them.
+        storage: Reads the index and the imagery, and writes the cubes.
     """
 
     imagery: Imagery
@@ -64,23 +64,25 @@ class Prechip:
         safe_name(self.imagery.platform, what="platform")
         get_form(self.form)
         if self.writers < 1:
-            raise UsageError("At least one cube is written at a time.")
+            raise UsageError(
+                f"{self.writers} writers cannot write: give at least 1 (writers=, --pool-size)."
+            )
 
     @property
     def folder(self) -> CubeFolder:
-        """Where the cubes lie."""
+        """The folder of the cubes."""
         return CubeFolder(Archive.named(self.target).href.rstrip("/"), self.imagery.platform)
 
     def plan(self) -> CubePlan:
-        """Which chip is in which cube."""
+        """Open the index, and return which chip is in which cube."""
         chipper = self.imagery.open(self.storage)
         return CubePlan(chipper, self.settings, self.imagery.platform_bands.names)
 
     def open_sink(self, plan: CubePlan) -> CubeSink:
-        """What writes the cubes.
+        """Return the sink that writes the cubes.
 
         Raises:
-            UsageError: A library is not installed.
+            UsageError: The form is unknown, or needs a library that is not installed.
         """
         return get_form(self.form).open_sink(self.folder, self.storage, plan.cube_set)
 
@@ -88,17 +90,17 @@ class Prechip:
         """Make the cubes of a job.
 
         Args:
-            job: Its number, from 0; beyond the last there is nothing to do.
-            plan: That of `plan()`, where it is at hand.
+            job: Number of the job, from 0. A job beyond the last has nothing to do.
+            plan: The answer of `plan()`, if you have it; it saves opening the index again.
 
         Raises:
-            UsageError: Other cubes are there.
+            UsageError: The cubes that are there come from another index or other settings.
             AssetNotFound: An item lacks an asset or a band.
-            RasterError: A file is broken; item and asset are named.
-            StorageError: A file could not be had, or a cube not be written.
+            RasterError: A file is broken; the error names item and asset.
+            StorageError: A file could not be read, or a cube not be written.
         """
         if job < 0:
-            raise UsageError(f"Jobs count from 0: {job}.")
+            raise UsageError(f"There is no job {job}: jobs count from 0.")
         begin = time.perf_counter()
         plan = plan or self.plan()
         plan.agree(self.folder, self.storage)
@@ -120,13 +122,13 @@ class Prechip:
         )
 
     def _abort_orphans(self, hrefs: list[str]) -> None:
-        """Abort what a killed job left unfinished of these cubes; other jobs' are left alone."""
+        """Abort uploads of these cubes that a killed job left unfinished, but no other job's."""
         if hrefs:
             folder = f"{self.folder.href}/"
             abort_orphans(folder, self.storage.options_for(folder), only=hrefs)
 
     def _cut(self, plan: CubePlan, rows: Mapping[int, NDArray[np.int64]]) -> Iterator[Cube]:
-        """The cubes of these rows, in this order."""
+        """Cut the chips of these rows, and yield their cubes in this order."""
         table = plan.table.take(pa.array(np.concatenate(list(rows.values()))))
         stream = ChipStream(
             self.imagery.chipper_of(table, self.storage),
@@ -145,16 +147,16 @@ class Prechip:
 
 @dataclass(frozen=True)
 class PrechipReport:
-    """What became of a job.
+    """The outcome of a job.
 
     Attributes:
-        job: Its number.
-        jobs: How many there are.
-        cubes: Cubes that were written now.
-        cubes_there: Cubes that were there already.
-        chips: Chips in the cubes that were written.
-        bytes_written: Their size.
-        seconds: What it took.
+        job: Number of the job.
+        jobs: Number of jobs in the run.
+        cubes: Number of cubes that this call wrote.
+        cubes_there: Number of cubes that were already there.
+        chips: Number of chips in the cubes that were written.
+        bytes_written: Size of these cubes.
+        seconds: Duration of the call.
     """
 
     job: int
@@ -167,9 +169,11 @@ class PrechipReport:
 
 
 def _write_all(sink: CubeSink, cubes: Iterator[Cube], writers: int) -> Iterator[int]:
-    """Write cubes while the next one is cut; gives the bytes of each.
+    """Write each cube while the next one is cut, and yield the bytes written.
 
-    At most `writers` are on their way; the first that fails ends the run once those have ended.
+    At most `writers` are under way. If one fails, the others are awaited and the error is raised.
+    The threads are this call's own, unlike those of `stacchip.runtime.concurrently`: writing a cube
+    encodes it, which keeps a core busy, and may itself wait for those threads.
     """
     under_way: set[Future[int]] = set()
     with ThreadPoolExecutor(writers, thread_name_prefix="stacchip-cube") as pool:

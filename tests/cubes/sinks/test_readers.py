@@ -100,7 +100,7 @@ def test_a_shard_of_other_files_is_no_cube(folder):
     path = Path(folder.cube_href(0, ".tar"))
     path.parent.mkdir(parents=True)
     path.write_bytes(file.getvalue())
-    with pytest.raises(IndexFormatError, match=r"cube_0\.tar is no cube"):
+    with pytest.raises(IndexFormatError, match=r"cube_0\.tar is not a whole cube"):
         find_cubes(folder, Storage()).reader.read(0)
 
 

@@ -12,9 +12,14 @@ from stacchip.storage import Storage
 from .conftest import BANDS, CHIP_SIZE, CUBE_SIZE, make_cube
 
 
-def make_sink(folder) -> ZarrSink:
+def make_sink(folder, storage: Storage | None = None) -> ZarrSink:
     return ZarrSink(
-        folder, Storage(), cube_size=CUBE_SIZE, chips=11, bands=BANDS, chip_size=CHIP_SIZE
+        folder,
+        storage or Storage(),
+        cube_size=CUBE_SIZE,
+        chips=11,
+        bands=BANDS,
+        chip_size=CHIP_SIZE,
     )
 
 
@@ -38,7 +43,7 @@ def test_zarr_reads_what_jobs_have_written_in_any_order(folder):
     assert group["pixels"].chunks == (1, len(BANDS), CHIP_SIZE, CHIP_SIZE)
 
 
-def test_a_cube_is_one_object_of_pixels_and_the_last_that_is_written(folder, monkeypatch):
+def test_a_cube_is_one_object_of_pixels_and_the_last_that_is_written(folder):
     written: list[str] = []
 
     class Noting(Storage):
@@ -46,8 +51,7 @@ def test_a_cube_is_one_object_of_pixels_and_the_last_that_is_written(folder, mon
             written.append(str(href))
             super().write(href, data)
 
-    sink = make_sink(folder)
-    sink._storage = Noting()
+    sink = make_sink(folder, Noting())
     sink.write(make_cube(1))
     assert written[-1].endswith("pixels/c/1/0/0/0")
     assert sum("/c/" in href for href in written) == len(ARRAYS)

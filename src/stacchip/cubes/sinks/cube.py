@@ -1,4 +1,4 @@
-"""Cubes: so many chips in one array, and where and when they are."""
+"""A cube of chips with their places and times, its folder, its writer and its reader."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from stacchip.storage import Storage
 
 VERSION = "mode_v1_chipper_v2"
-"""The folder of all cubes, as the original calls it."""
+"""Name of the folder that holds all cubes, as in the original."""
 
 ARRAYS = ("pixels", "lon_norm", "lat_norm", "week_norm", "hour_norm")
-"""The arrays of a cube, as the original names them."""
+"""Names of the arrays in a cube, as in the original."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Cube:
     """Chips of one platform.
 
     Attributes:
-        number: Its number among the platform's cubes.
+        number: The cube's number among those of its platform.
         pixels: float32 (chip, band, y, x).
         table: The chips' rows of the index, in the same order.
     """
@@ -41,10 +41,10 @@ class Cube:
     table: pa.Table
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """The arrays by name: `pixels`, and float32 (chip, 2) of place and time.
+        """Return the arrays by name: `pixels`, and those of place and time, float32 (chip, 2).
 
         Raises:
-            IndexFormatError: A chip has no place on Earth.
+            IndexFormatError: A chip has no location.
         """
         lon, lat = find_centres(self.table)
         moments = self.table["datetime"]
@@ -59,7 +59,7 @@ class Cube:
 
 @dataclass(frozen=True)
 class CubeFolder:
-    """Where a platform's cubes lie.
+    """The folder of a platform's cubes.
 
     Args:
         root: The bucket or folder of all cubes.
@@ -75,58 +75,60 @@ class CubeFolder:
 
     @property
     def href(self) -> str:
-        """The folder itself."""
+        """Address of the folder."""
         return child_href(self.root, f"{VERSION}/{self.platform}")
 
     def cube_href(self, number: int, suffix: str) -> str:
-        """The file of one cube."""
+        """Return the address of one cube's file."""
         return child_href(self.href, f"cube_{number}{suffix}")
 
     @property
     def plan_href(self) -> str:
-        """What the cubes were made of, and how."""
+        """Address of the record that says how the cubes were made, and from what."""
         return child_href(self.href, "_cubes.json")
 
 
 class CubeSink(Protocol):
-    """Where cubes go. A cube is written whole or not at all, the same bytes for the same cube."""
+    """Writes cubes. A cube appears whole or not at all; the same cube gives the same bytes."""
 
     def cube_href(self, number: int) -> str:
-        """Where a cube's pixels go."""
+        """Return the address that a cube's pixels are written to."""
 
     def find_complete(self, numbers: Iterable[int]) -> set[int]:
-        """Those of the cubes that are there, whole."""
+        """Return those of the cubes that are there and whole."""
 
     def write(self, cube: Cube) -> int:
-        """Write a cube; returns how many bytes it took. May be called by several threads."""
+        """Write a cube and return its size in bytes. Several threads may call this at once."""
 
 
 class CubeReader(Protocol):
-    """Where cubes come from: it reads what the sink of the same form wrote."""
+    """Reads the cubes that the sink of the same form wrote."""
 
     pattern: ClassVar[re.Pattern[str]]
-    """What a cube is called within its folder; the first group is its number."""
+    """Matches the path of a cube within its folder; the first group is the cube's number."""
 
     def __init__(self, folder: CubeFolder, storage: Storage) -> None:
-        """Nothing is read yet."""
+        """Keep folder and storage; nothing is read yet."""
 
     def cube_href(self, number: int) -> str:
-        """Where a cube's pixels lie."""
+        """Return the address of a cube's pixels."""
 
     def read(self, number: int, names: Collection[str] = ARRAYS) -> dict[str, NDArray[np.generic]]:
-        """A cube's arrays by name, as `Cube.arrays` gives them. May be called by several threads.
+        """Return a cube's arrays by name, as `Cube.arrays` does. Several threads may call this.
 
         Args:
-            number: Which cube.
-            names: Which arrays; the others are not decoded.
+            number: Number of the cube.
+            names: Names of the wanted arrays; others are not decoded.
 
         Raises:
             ObjectNotFound: There is no such cube.
-            IndexFormatError: It is no cube, or not a whole one.
+            IndexFormatError: The file is not a cube, or is cut off.
         """
 
 
 def not_a_cube(href: str) -> IndexFormatError:
-    """The error of a file that is no cube, or not a whole one."""
+    """Return the error for a file that is not a cube, or is cut off."""
     href = redact(href)
-    return IndexFormatError(f"{href} is no cube of chips.", href=href)
+    return IndexFormatError(
+        f"{href} is not a whole cube of chips. Delete it and run its job again.", href=href
+    )

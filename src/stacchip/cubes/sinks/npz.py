@@ -28,12 +28,12 @@ SUFFIX = ".npz"
 
 
 class NpzSink:
-    """Writes `cube_{n}.npz`, each with the arrays `pixels` and `lon_norm`, `lat_norm`, ...
+    """Writes `cube_{n}.npz`, each with the arrays `pixels`, `lon_norm`, `lat_norm`, ...
 
     Args:
-        folder: Where the cubes lie.
+        folder: Folder of the cubes.
         storage: How to reach it.
-        compression: `"deflate"`, or `"none"` for three times the bytes and no time.
+        compression: `"deflate"`, or `"none"`, which takes no time and gives three times the bytes.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class NpzSink:
         self._compression = compression
 
     def cube_href(self, number: int) -> str:
-        """The file of a cube."""
+        """Return the address of a cube's file."""
         return self._folder.cube_href(number, SUFFIX)
 
     def find_complete(self, numbers: Iterable[int]) -> set[int]:
-        """Those of the cubes that are there and end as a file with all arrays does."""
+        """Return those of the cubes whose file is there and lists all arrays at its end."""
         return {number for number in numbers if self._is_complete(number)}
 
     def _is_complete(self, number: int) -> bool:
@@ -62,7 +62,7 @@ class NpzSink:
             return False
 
     def write(self, cube: Cube) -> int:
-        """Write a cube; returns its bytes."""
+        """Write a cube and return its size in bytes."""
         data = npz_bytes(cube.arrays(), self._compression)
         self._storage.write(self.cube_href(cube.number), data)
         return len(data)
@@ -73,7 +73,7 @@ class NpzReader:
     """Reads what `NpzSink` wrote, compressed or not.
 
     Args:
-        folder: Where the cubes lie.
+        folder: Folder of the cubes.
         storage: How to reach it.
     """
 
@@ -82,15 +82,15 @@ class NpzReader:
     pattern: ClassVar[re.Pattern[str]] = re.compile(rf"cube_(\d+){re.escape(SUFFIX)}")
 
     def cube_href(self, number: int) -> str:
-        """The file of a cube."""
+        """Return the address of a cube's file."""
         return self.folder.cube_href(number, SUFFIX)
 
     def read(self, number: int, names: Collection[str] = ARRAYS) -> dict[str, NDArray[np.generic]]:
-        """A cube's arrays by name.
+        """Return a cube's arrays by name.
 
         Raises:
             ObjectNotFound: There is no such cube.
-            IndexFormatError: It is no cube, or not a whole one.
+            IndexFormatError: The file is not a cube, or is cut off.
         """
         data = self.storage.read(self.cube_href(number))
         try:

@@ -1,4 +1,4 @@
-"""The cubes that are there, in whichever form they were written."""
+"""Find the cubes that a folder holds, in whichever form they were written."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class StoredCubes:
     """The cubes of a platform.
 
     Attributes:
-        numbers: Which cubes are there, ascending.
-        reader: What reads them.
+        numbers: Numbers of the cubes that are there, ascending.
+        reader: Reads them.
     """
 
     numbers: tuple[int, ...]
@@ -30,16 +30,17 @@ class StoredCubes:
 
 
 def find_cubes(folder: CubeFolder, storage: Storage, form: str | None = None) -> StoredCubes:
-    """The cubes that a folder holds.
+    """Return the cubes that a folder holds.
 
     Args:
-        folder: Where they lie.
+        folder: Folder of the cubes.
         storage: How to reach it.
-        form: Which, where cubes of several forms lie there; `"npz-uncompressed"` is `"npz"`.
+        form: Name of a form. Needed if the folder has cubes of several forms. `"npz"` and
+            `"npz-uncompressed"` are read alike.
 
     Raises:
-        ChipNotFound: There are none.
-        UsageError: There are cubes of several forms, or there is no such form.
+        ChipNotFound: There are no cubes.
+        UsageError: There are cubes of several forms and none was chosen, or the form is unknown.
 
     Example:
         >>> from stacchip.storage import Storage
@@ -58,7 +59,7 @@ def find_cubes(folder: CubeFolder, storage: Storage, form: str | None = None) ->
         raise ChipNotFound(f"There are no cubes at {redact(folder.href)}.")
     if len(there) > 1:
         raise UsageError(
-            f"At {redact(folder.href)} are cubes as "
+            f"{redact(folder.href)} has cubes as "
             f"{' and '.join(readers[reader] for reader in there)}: choose one (form=, --format)."
         )
     ((reader, numbers),) = there.items()
@@ -74,7 +75,7 @@ def _readers(form: str | None = None) -> dict[type[CubeReader], str]:
 
 
 def find_platforms(root: str, storage: Storage) -> list[str]:
-    """The platforms of which there are cubes, by name.
+    """Return the names of the platforms that have cubes, sorted.
 
     Args:
         root: The bucket or folder of all cubes.
@@ -96,7 +97,7 @@ def find_platforms(root: str, storage: Storage) -> list[str]:
 
 
 def _list_names(href: str, storage: Storage) -> Iterator[tuple[str, str]]:
-    """All that lies below a folder: its platform, and its name within the platform's folder."""
+    """Yield the platform of each object below a folder, and its path in the platform's folder."""
     for entry in storage.list(f"{href}/"):
         platform, _, name = entry.href.rpartition(f"/{VERSION}/")[2].partition("/")
         yield platform, name

@@ -1,4 +1,4 @@
-"""Cubes as shards of WebDataset: a tar file each, a sample a chip."""
+"""Cubes as shards of WebDataset: each cube is a tar file, each chip a sample."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _END = bytes(2 * tarfile.BLOCKSIZE)  # a tar file ends with two empty blocks (PO
 class WebDatasetSink:
     """Writes `cube_{n}.tar`.
 
-    Of each chip it has `{key}.pixels.npy`, `{key}.lon_norm.npy`, ..., and `{key}.json`. The key is
-    the chip's place among all cubes; the JSON has its chipid, item and datetime, since an id may
-    have dots, which part keys from names here. `webdataset` decodes them by itself:
-    `WebDataset("cube_{0..99}.tar").decode()`.
+    Each chip has the files `{key}.pixels.npy`, `{key}.lon_norm.npy`, ..., and `{key}.json`. The key
+    is the chip's number among all cubes. It is not the chipid, because that may have dots, and a
+    key ends at the first dot: the JSON has chipid, item and datetime. `webdataset` decodes the
+    files by itself: `WebDataset("cube_{0..99}.tar").decode()`.
 
     Args:
-        folder: Where the cubes lie.
+        folder: Folder of the cubes.
         storage: How to reach it.
-        cube_size: Chips of a full cube: the keys count with it.
+        cube_size: Chips in a full cube; the keys count by it.
     """
 
     def __init__(self, folder: CubeFolder, storage: Storage, cube_size: int) -> None:
@@ -48,11 +48,11 @@ class WebDatasetSink:
         self._cube_size = cube_size
 
     def cube_href(self, number: int) -> str:
-        """The shard of a cube."""
+        """Return the address of a cube's shard."""
         return self._folder.cube_href(number, SUFFIX)
 
     def find_complete(self, numbers: Iterable[int]) -> set[int]:
-        """Those of the cubes that are there and end as a tar file does."""
+        """Return those of the cubes whose file is there and ends as a tar file does."""
         return {number for number in numbers if self._is_complete(number)}
 
     def _is_complete(self, number: int) -> bool:
@@ -67,7 +67,7 @@ class WebDatasetSink:
         return bytes(tail.data) == _END
 
     def write(self, cube: Cube) -> int:
-        """Write a cube; returns its bytes."""
+        """Write a cube and return its size in bytes."""
         arrays = cube.arrays()
         about = cube.table.select(["chipid", "platform", "item_id", "datetime"]).to_pylist()
         file = io.BytesIO()
@@ -84,7 +84,7 @@ class WebDatasetSink:
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-    """Add a file that has no owner and no date, so that the same cube gives the same bytes."""
+    """Add a file without owner and date, so that the same cube gives the same bytes."""
     member = tarfile.TarInfo(name)
     member.size = len(data)
     archive.addfile(member, io.BytesIO(data))
@@ -92,10 +92,10 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 @dataclass(frozen=True)
 class WebDatasetReader:
-    """Reads what `WebDatasetSink` wrote: the samples of a shard, stacked to a cube.
+    """Reads what `WebDatasetSink` wrote, and stacks the samples of a shard to a cube.
 
     Args:
-        folder: Where the cubes lie.
+        folder: Folder of the cubes.
         storage: How to reach it.
     """
 
@@ -104,20 +104,20 @@ class WebDatasetReader:
     pattern: ClassVar[re.Pattern[str]] = re.compile(rf"cube_(\d+){re.escape(SUFFIX)}")
 
     def cube_href(self, number: int) -> str:
-        """The shard of a cube."""
+        """Return the address of a cube's shard."""
         return self.folder.cube_href(number, SUFFIX)
 
     def read(self, number: int, names: Collection[str] = ARRAYS) -> dict[str, NDArray[np.generic]]:
-        """A cube's arrays by name.
+        """Return a cube's arrays by name.
 
         Raises:
             ObjectNotFound: There is no such cube.
-            IndexFormatError: It is no shard of chips, or not a whole one.
+            IndexFormatError: The file is not a shard of chips, or is cut off.
         """
         data = self.storage.read(self.cube_href(number))
         try:
             if len(data) % tarfile.RECORDSIZE or not data.endswith(_END):
-                # cut off between two files, a tar file would seem whole
+                # a tar file that is cut off between two of its files would seem whole
                 raise tarfile.ReadError("The end is missing.")
             with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
                 return {name: _stack(archive, name) for name in names}
@@ -126,12 +126,12 @@ class WebDatasetReader:
 
 
 def _stack(archive: tarfile.TarFile, name: str) -> NDArray[np.generic]:
-    """The arrays of one name of all samples, in their order."""
+    """Stack the arrays of one name of all samples, in their order."""
     members = [each for each in archive if each.name.partition(".")[2] == f"{name}.npy"]
     if not members:
         raise tarfile.ReadError(f"No sample has {name}.")
     first = _load(archive, members[0])
-    # one by one into their place: a list of them would be a second cube in memory
+    # each goes straight to its place: a list of arrays would be a second cube in memory
     stacked = np.empty((len(members), *first.shape), first.dtype)
     for place, member in enumerate(members):
         stacked[place] = _load(archive, member)
@@ -141,7 +141,7 @@ def _stack(archive: tarfile.TarFile, name: str) -> NDArray[np.generic]:
 def _load(archive: tarfile.TarFile, member: tarfile.TarInfo) -> NDArray[Any]:
     file = archive.extractfile(member)
     if file is None:
-        raise tarfile.ReadError(f"{member.name} is no file.")
+        raise tarfile.ReadError(f"{member.name} is not a file.")
     array: NDArray[Any] = np.load(io.BytesIO(file.read()), allow_pickle=False)
     return array
 

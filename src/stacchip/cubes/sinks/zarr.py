@@ -1,10 +1,12 @@
-"""Cubes as one Zarr group: sharded arrays, of which each cube fills one shard.
+"""Cubes as one Zarr group: sharded arrays, in which each cube fills one shard.
 
-`pixels` is (chip, band, y, x) with a chunk a chip and a shard a cube, so that a chip is one ranged
-read; `lon_norm`, `lat_norm`, `week_norm` and `hour_norm` are (chip, 2) with a chunk a cube. Zarr
-makes the bytes in memory, and our storage writes them: each object whole, `pixels` last, so that a
-shard of pixels says that its cube is complete. Jobs touch no object of one another but the
-metadata, which are the same for all.
+`pixels` is (chip, band, y, x). Each chip is a chunk and each cube a shard, so that a chip is one
+ranged read. `lon_norm`, `lat_norm`, `week_norm` and `hour_norm` are (chip, 2), with one chunk for
+each cube.
+
+Zarr makes the bytes in memory, and our storage writes them, each object whole. `pixels` comes last,
+so that a shard of pixels means that its cube is complete. Jobs write different objects, except for
+the metadata, which is the same from every job.
 """
 
 from __future__ import annotations
@@ -35,12 +37,12 @@ class ZarrSink:
     """Writes `cubes.zarr`.
 
     Args:
-        folder: Where the cubes lie.
+        folder: Folder of the cubes.
         storage: How to reach it.
-        cube_size: Chips of a full cube.
-        chips: Chips of all cubes.
-        bands: The bands' names; the group's attributes have them.
-        chip_size: Pixels a side.
+        cube_size: Chips in a full cube.
+        chips: Chips in all cubes.
+        bands: Names of the bands; they are kept among the group's attributes.
+        chip_size: Side of a chip in pixels.
 
     Raises:
         UsageError: Zarr is not installed.
@@ -65,23 +67,23 @@ class ZarrSink:
         self._has_metadata = False
 
     def cube_href(self, number: int) -> str:
-        """The shard of a cube's pixels."""
+        """Return the address of the shard with a cube's pixels."""
         return child_href(self._root, _shard("pixels", number))
 
     def find_complete(self, numbers: Iterable[int]) -> set[int]:
-        """Those of the cubes whose shard of pixels is there."""
+        """Return those of the cubes whose shard of pixels is there."""
         return {number for number in numbers if self._storage.exists(self.cube_href(number))}
 
     def write(self, cube: Cube) -> int:
-        """Write a cube's shards; returns their bytes."""
-        if not self._has_metadata:  # the same bytes, whoever writes them
+        """Write a cube's shards and return their size in bytes."""
+        if not self._has_metadata:  # every job writes the same bytes
             self._put({key: data for key, data in self._make(None).items() if _is_metadata(key)})
             self._has_metadata = True
         made = self._make(cube)
         return self._put({key: data for key, data in made.items() if not _is_metadata(key)})
 
     def _make(self, cube: Cube | None) -> dict[str, bytes]:
-        """The objects of a group with one cube in it, or with none."""
+        """Return the objects of a group that holds one cube, or none."""
         objects: dict[str, Any] = {}
         store = self._zarr.storage.MemoryStore(objects)
         group = self._zarr.create_group(
@@ -103,7 +105,7 @@ class ZarrSink:
         }
         arrays = {} if cube is None else cube.arrays()
         for name in ARRAYS:
-            # values that equal the fill value are written, too: a shard of them says "complete"
+            # a shard of nothing but the fill value is written, too: it says "complete"
             array = group.create_array(
                 name,
                 **(pixels if name == "pixels" else encoded),
@@ -115,7 +117,7 @@ class ZarrSink:
         return {key: buffer.to_bytes() for key, buffer in objects.items()}
 
     def _put(self, objects: dict[str, bytes]) -> int:
-        """Write objects, those of the pixels last."""
+        """Write objects, those of the pixels last; return their size in bytes."""
         for key in sorted(objects, key=lambda key: (key.startswith("pixels/"), key)):
             self._storage.write(child_href(self._root, key), objects[key])
         return sum(map(len, objects.values()))
@@ -123,10 +125,10 @@ class ZarrSink:
 
 @dataclass(frozen=True)
 class ZarrReader:
-    """Reads what `ZarrSink` wrote, a cube's shards at a time.
+    """Reads what `ZarrSink` wrote, the shards of one cube at a time.
 
     Args:
-        folder: Where the cubes lie.
+        folder: Folder of the cubes.
         storage: How to reach it.
     """
 
@@ -135,28 +137,28 @@ class ZarrReader:
     pattern: ClassVar[re.Pattern[str]] = re.compile(rf"{re.escape(NAME)}/pixels/c/(\d+)/0/0/0")
 
     def cube_href(self, number: int) -> str:
-        """The shard of a cube's pixels."""
+        """Return the address of the shard with a cube's pixels."""
         return self._href(_shard("pixels", number))
 
     def _href(self, key: str) -> str:
         return child_href(self.folder.href, f"{NAME}/{key}")
 
     def read(self, number: int, names: Collection[str] = ARRAYS) -> dict[str, NDArray[np.generic]]:
-        """A cube's arrays by name.
+        """Return a cube's arrays by name.
 
         Raises:
             ObjectNotFound: There is no such cube.
-            IndexFormatError: It is no group of cubes, or a shard is broken.
+            IndexFormatError: There is no group of cubes, or a shard is broken.
             UsageError: Zarr is not installed.
         """
         zarr = _import_zarr()
-        from zarr.core.buffer import default_buffer_prototype  # as above
+        from zarr.core.buffer import default_buffer_prototype
 
         keys = [METADATA]
         for name in names:
             keys += [f"{name}/{METADATA}", _shard(name, number)]
         blobs = {key: self.storage.read(self._href(key)) for key in keys}
-        if not all(blobs.values()):  # of an empty shard zarr makes zeros
+        if not all(blobs.values()):  # zarr would read an empty shard as zeros
             raise not_a_cube(self.cube_href(number))
         to_buffer = default_buffer_prototype().buffer.from_bytes
         objects = {key: to_buffer(blob) for key, blob in blobs.items()}
@@ -171,14 +173,14 @@ class ZarrReader:
 
 def _import_zarr() -> Any:
     try:
-        import zarr  # an extra: only this form needs it
+        import zarr  # an extra that only this form needs
     except ImportError as error:
         raise UsageError("Cubes in Zarr: pip install 'stacchip[processors]'.") from error
     return zarr
 
 
 def _shard(name: str, number: int) -> str:
-    """The key of a cube's shard of an array."""
+    """Return the key of a cube's shard of an array."""
     return f"{name}/c/{number}/0/0/0" if name == "pixels" else f"{name}/c/{number}/0"
 
 
