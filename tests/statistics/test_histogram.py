@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -16,12 +16,14 @@ arrays = st.sampled_from(DTYPES).flatmap(lambda dtype: hnp.arrays(dtype, st.inte
 PERCENTS = [0, 0.5, 1, 25, 50, 66.6, 99, 100]
 
 
+@settings(deadline=None)  # a busy machine is not an error
 @given(arrays, st.lists(st.floats(0, 100), min_size=1, max_size=5))
 def test_percentiles_are_numpys(values, percents):
     found = Histogram.of(values).percentile(percents)
     np.testing.assert_allclose(found, np.percentile(values.astype(float), percents), atol=1e-9)
 
 
+@settings(deadline=None)  # a busy machine is not an error
 @given(arrays, st.integers(0, 60))
 def test_merged_parts_are_what_the_whole_is(values, cut):
     merged = Histogram.of(values[:cut]).merge(Histogram.of(values[cut:]))

@@ -291,7 +291,7 @@ def test_missing_parts_are_not_passed_over(cubes, tmp_path):
     some.mkdir()
     for path in (tmp_path / "all").glob("*_1.npz"):
         shutil.copy(path, some)
-    with pytest.raises(UsageError, match=r"'naip', 1 of 3 parts .* jobs 0, 2 are missing"):
+    with pytest.raises(UsageError, match=r"has 1 of 3 parts of .*'naip': .* jobs 0, 2 are missing"):
         merge(some)
     done = run_local("--merge", str(some), "-o", str(tmp_path / "metadata.yaml"))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
@@ -302,7 +302,9 @@ def test_a_platform_that_no_job_came_to_is_missed(cubes, tmp_path):
     run_jobs(cubes, tmp_path, 2)
     for path in tmp_path.glob("*sentinel*"):
         path.unlink()
-    with pytest.raises(UsageError, match=rf"'{PLATFORM}', 0 of 2 parts .* jobs 0, 1 are missing"):
+    with pytest.raises(
+        UsageError, match=rf"has 0 of 2 parts of .*'{PLATFORM}': .* jobs 0, 1 are missing"
+    ):
         merge(tmp_path)
 
 
@@ -393,7 +395,7 @@ def test_parts_of_other_chips_are_refused(local, tmp_path, named, options):
 def test_parts_that_tell_no_job_are_refused(tmp_path):
     part = PlatformStatistics(get_platform("naip"), "uint8").to_bytes()
     (tmp_path / "statistics_naip_0.npz").write_bytes(part)
-    with pytest.raises(UsageError, match=r"_0\.npz does not tell of which job it is"):
+    with pytest.raises(UsageError, match=r"_0\.npz does not say which job it is of"):
         merge(tmp_path)
 
 

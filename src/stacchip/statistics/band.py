@@ -1,4 +1,4 @@
-"""The statistics of one band, whatever its type."""
+"""The statistics of one band, of any type."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Kind = TypeVar("Kind")
 
 
 class BandStatistics(Protocol):
-    """What is known of a band's values."""
+    """The statistics of a band's values."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the values."""
+        """Type of the values."""
 
     @property
     def moments(self) -> Moments:
@@ -34,27 +34,27 @@ class BandStatistics(Protocol):
 
     @property
     def rank_error(self) -> float:
-        """How far off the rank of a percentile may be; 0 where they are exact."""
+        """How far off the rank of a percentile may be, as a share of 1; 0 if it is exact."""
 
     @property
     def method(self) -> str:
-        """How percentiles are found."""
+        """The way in which percentiles are found, in words."""
 
     def add(self, values: NDArray[Any]) -> None:
-        """Add values that may be used."""
+        """Add values; none of them is nodata."""
 
     def merge(self, other: BandStatistics) -> None:
-        """Add what another has seen of the same band."""
+        """Add the statistics of other values of the same band."""
 
     def percentile(self, percents: Sequence[float]) -> list[float]:
-        """Values below which so many percent lie."""
+        """Return the values below which these percentages of all values lie."""
 
     def to_state(self) -> dict[str, NDArray[Any]]:
-        """All that is known, as arrays."""
+        """Return everything that `from_state` needs, as arrays."""
 
 
 class CountedBand:
-    """Statistics by a histogram: of 8 and 16 bit integers."""
+    """Statistics of integers of 8 and 16 bits, by a histogram."""
 
     method: str = "histogram (exact)"
     rank_error: float = 0.0
@@ -64,7 +64,7 @@ class CountedBand:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the values."""
+        """Type of the values."""
         return self.histogram.dtype
 
     @property
@@ -73,41 +73,41 @@ class CountedBand:
         return self.histogram.moments
 
     def add(self, values: NDArray[Any]) -> None:
-        """Add values; floats that are whole numbers of the type will do.
+        """Add values of the type, or floats that are whole numbers within its range.
 
         Raises:
-            UsageError: They are not of this type.
+            UsageError: A value is not one of the type.
         """
         if values.dtype != self.dtype:
             whole = values.astype(self.dtype)
             if not np.array_equal(whole, values):
                 raise UsageError(
-                    f"The values are said to be {self.dtype}, and some are not: say which type "
-                    "they are (--dtype float32)."
+                    f"Some values are not of type {self.dtype}: give their type (dtype=, --dtype), "
+                    "such as float32."
                 )
             values = whole
         self.histogram = self.histogram.add(values)
 
     def merge(self, other: BandStatistics) -> None:
-        """Add what another has seen of the same band."""
+        """Add the statistics of other values of the same band."""
         self.histogram = self.histogram.merge(_same(other, CountedBand, self).histogram)
 
     def percentile(self, percents: Sequence[float]) -> list[float]:
-        """Values below which so many percent lie."""
+        """Return the values below which these percentages of all values lie."""
         return self.histogram.percentile(percents)
 
     def to_state(self) -> dict[str, NDArray[Any]]:
-        """All that is known, as arrays."""
+        """Return everything that `from_state` needs, as arrays."""
         return {"histogram": self.histogram.counts}
 
     @classmethod
     def from_state(cls, dtype: np.dtype[Any], state: State) -> CountedBand:
-        """What `to_state` gave."""
+        """Return the statistics that `to_state` described."""
         return cls(Histogram(dtype, state["histogram"]))
 
 
 class SketchedBand:
-    """Statistics by merged moments and a sketch: of floats and of wide integers."""
+    """Statistics of floats and wide integers, by merged moments and a sketch."""
 
     method: str = NAME
 
@@ -117,33 +117,33 @@ class SketchedBand:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the values."""
+        """Type of the values."""
         return self.sketch.dtype
 
     @property
     def rank_error(self) -> float:
-        """How far off the rank of a percentile may be."""
+        """How far off the rank of a percentile may be, as a share of 1."""
         return self.sketch.rank_error
 
     def add(self, values: NDArray[Any]) -> None:
-        """Add values that may be used."""
+        """Add values; none of them is nodata."""
         self.moments = self.moments.merge(Moments.of(values))
         self.sketch.add(values)
 
     def merge(self, other: BandStatistics) -> None:
-        """Add what another has seen of the same band."""
+        """Add the statistics of other values of the same band."""
         its = _same(other, SketchedBand, self)
         self.moments = self.moments.merge(its.moments)
         self.sketch.merge(its.sketch)
 
     def percentile(self, percents: Sequence[float]) -> list[float]:
-        """Values of about these ranks; the smallest and largest are exact."""
+        """Return values of about these ranks; the smallest and the largest are exact."""
         found = self.sketch.percentile(percents)
         exact: dict[float, float] = {0: self.moments.minimum, 100: self.moments.maximum}
         return [exact.get(percent, value) for percent, value in zip(percents, found, strict=True)]
 
     def to_state(self) -> dict[str, NDArray[Any]]:
-        """All that is known, as arrays."""
+        """Return everything that `from_state` needs, as arrays."""
         known = self.moments
         return {
             "count": np.array(known.count),
@@ -153,13 +153,16 @@ class SketchedBand:
 
     @classmethod
     def from_state(cls, dtype: np.dtype[Any], state: State) -> SketchedBand:
-        """What `to_state` gave."""
+        """Return the statistics that `to_state` described."""
         moments = Moments(int(state["count"]), *(float(value) for value in state["moments"]))
         return cls(moments, QuantileSketch.from_bytes(dtype, state["sketch"].tobytes()))
 
 
 def new_statistics(dtype: Any) -> CountedBand | SketchedBand:
-    """Statistics of no values yet, of the kind that suits their type.
+    """Return statistics without values yet, of the class that suits the type.
+
+    Raises:
+        UsageError: The type is neither integer nor float.
 
     Example:
         >>> new_statistics("uint16").method
@@ -169,12 +172,12 @@ def new_statistics(dtype: Any) -> CountedBand | SketchedBand:
     if dtype.kind in "ui" and dtype.itemsize <= 2:
         return CountedBand(Histogram.empty(dtype))
     if dtype.kind not in "uif":
-        raise UsageError(f"There are no statistics of pixels of type {dtype}.")
+        raise UsageError(f"Pixels of type {dtype} have no statistics: give integers or floats.")
     return SketchedBand(Moments(), QuantileSketch(dtype))
 
 
 def from_state(dtype: np.dtype[Any], state: State) -> CountedBand | SketchedBand:
-    """The statistics that `to_state` gave."""
+    """Return the statistics that `to_state` described."""
     kind = CountedBand if "histogram" in state else SketchedBand
     return kind.from_state(dtype, state)
 

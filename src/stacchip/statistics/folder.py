@@ -21,10 +21,10 @@ _MOST_NAMED = 10  # jobs in one message
 
 @dataclass(frozen=True)
 class StatisticsFolder:
-    """Where jobs leave what they have seen, for one to merge.
+    """A folder in which jobs leave their parts, to be merged.
 
     Args:
-        href: The folder.
+        href: Address of the folder.
         storage: How to reach it.
     """
 
@@ -32,7 +32,7 @@ class StatisticsFolder:
     storage: Storage
 
     def write(self, statistics: PlatformStatistics, part: Part) -> str:
-        """Leave a job's part; returns where."""
+        """Write a job's part, and return its address."""
         statistics.part = part
         name = f"statistics_{statistics.platform.platform}_{part.job}.npz"
         href = child_href(self.href, name)
@@ -40,11 +40,11 @@ class StatisticsFolder:
         return href
 
     def merge(self) -> list[PlatformStatistics]:
-        """All parts, merged by platform.
+        """Merge all parts, and return the statistics of each platform, by name.
 
         Raises:
-            ChipNotFound: There are none.
-            IndexFormatError: A file is no part.
+            ChipNotFound: There are no parts.
+            IndexFormatError: A file is not a part.
             UsageError: Parts are missing, there twice, or of different runs.
         """
         hrefs = sorted(
@@ -57,7 +57,7 @@ class StatisticsFolder:
         return merge_statistics(self._read_whole(hrefs))
 
     def _read_whole(self, hrefs: Sequence[str]) -> Iterator[PlatformStatistics]:
-        """The parts, one after another; at the end it is known that none is missing."""
+        """Yield the parts one by one, and check at the end that none is missing."""
         runs: dict[str, _Run] = {}
         expected: dict[str, Part] = {}  # one part of each platform's run
         for href in hrefs:
@@ -66,8 +66,8 @@ class StatisticsFolder:
             name, part = statistics.platform.platform, statistics.part
             if part is None:
                 raise UsageError(
-                    f"{shown} does not tell of which job it is, as parts of earlier versions: "
-                    "delete it, and run the jobs again."
+                    f"{shown} does not say which job it is of: an earlier version wrote it. "
+                    "Delete it and run the jobs again."
                 )
             runs.setdefault(name, _Run(part, statistics.measured, shown)).enrol(
                 part, statistics.measured, shown
@@ -79,21 +79,21 @@ class StatisticsFolder:
             missing = part.find_missing(there)
             if missing:
                 raise UsageError(
-                    f"Of platform {name!r}, {len(there)} of {part.jobs} parts are at "
-                    f"{redact(self.href)}: those of jobs {_name_some(missing)} are missing. Run "
-                    "these jobs with the same options, then merge."
+                    f"{redact(self.href)} has {len(there)} of {part.jobs} parts of platform "
+                    f"{name!r}: those of jobs {_name_some(missing)} are missing. Run these jobs "
+                    "with the same options, then merge."
                 )
 
 
 @dataclass(frozen=True)
 class _Run:
-    """The parts of a platform that have come, all of one run.
+    """The parts of one platform that were read so far, all of one run.
 
     Attributes:
-        first: The first of them.
-        measured: What it measured.
-        first_href: Where it lies.
-        hrefs: Where each lies, by job.
+        first: The first part.
+        measured: What the first part measured.
+        first_href: Address of the first part.
+        hrefs: Address of each part, by job.
     """
 
     first: Part
@@ -102,10 +102,10 @@ class _Run:
     hrefs: dict[int, str] = field(default_factory=dict)
 
     def enrol(self, part: Part, measured: dict[str, Any], href: str) -> None:
-        """Take a part in.
+        """Add a part.
 
         Raises:
-            UsageError: It is of another run, or its job's part is there already.
+            UsageError: The part is of another run, or its job has a part already.
         """
         ours = {"jobs": self.first.jobs, **self.measured}
         theirs = {"jobs": part.jobs, **measured}
@@ -130,12 +130,12 @@ def _name_some(jobs: Sequence[int]) -> str:
 
 
 def merge_statistics(parts: Iterable[PlatformStatistics]) -> list[PlatformStatistics]:
-    """Statistics of shards as one of each platform, by name.
+    """Merge the statistics of parts into one for each platform, sorted by name.
 
-    Those of no chips add nothing, whatever their type: nobody has seen what it is.
+    A part without chips adds nothing, and its type does not matter: no pixel has shown the type.
 
     Raises:
-        UsageError: Parts of one platform have different bands or types.
+        UsageError: Parts of one platform have different bands or types, or there are no parts.
     """
     merged: dict[str, PlatformStatistics] = {}
     for part in parts:

@@ -1,4 +1,4 @@
-"""How often each value occurs: everything there is to know of values of 8 or 16 bits."""
+"""The count of each value: with 8 or 16 bits, all statistics follow from it exactly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# values counted at a time: `bincount` makes a copy of 8 bytes each, which should stay in the cache
+# values counted at a time: `bincount` copies them as 8 bytes each, which should stay in the cache
 _PART = 1 << 18
 
 
@@ -27,7 +27,7 @@ class Histogram:
 
     Attributes:
         dtype: The type.
-        counts: How often each of its values occurs, from the smallest: 256 or 65,536 counts.
+        counts: The count of each value of the type, from the smallest: 256 or 65,536 counts.
 
     Example:
         >>> histogram = Histogram.of(np.array([3, 3, 5], np.uint8))
@@ -40,7 +40,7 @@ class Histogram:
 
     @classmethod
     def empty(cls, dtype: Any) -> Self:
-        """No values of a type.
+        """Return a histogram of a type without values.
 
         Raises:
             UsageError: The type has no histogram.
@@ -52,7 +52,7 @@ class Histogram:
 
     @classmethod
     def of(cls, values: NDArray[Any]) -> Self:
-        """The histogram of values of any shape.
+        """Return the histogram of values of any shape.
 
         Raises:
             UsageError: Their type has no histogram.
@@ -64,10 +64,10 @@ class Histogram:
         return int(np.iinfo(self.dtype).min)
 
     def add(self, values: NDArray[Any]) -> Self:
-        """The histogram with these values of its type, too.
+        """Return a histogram that counts these values of its type, too.
 
         Raises:
-            UsageError: They are of another type.
+            UsageError: The values have another type.
         """
         if values.dtype != self.dtype:
             raise UsageError(f"This histogram counts {self.dtype}, not {values.dtype}.")
@@ -81,10 +81,10 @@ class Histogram:
         return type(self)(self.dtype, counts)
 
     def merge(self, other: Histogram) -> Self:
-        """The histogram of the values of both.
+        """Return the histogram of the values of both.
 
         Raises:
-            UsageError: They count different types.
+            UsageError: The histograms count different types.
         """
         if other.dtype != self.dtype:
             raise UsageError(f"Statistics of {self.dtype} and of {other.dtype} cannot be merged.")
@@ -92,13 +92,13 @@ class Histogram:
 
     @cached_property
     def moments(self) -> Moments:
-        """The moments of all values, with no error but the last rounding."""
+        """The moments of all values, exact up to the last rounding."""
         present = np.flatnonzero(self.counts)
         if not len(present):
             return Moments()
         counts = [int(count) for count in self.counts[present]]
         values = [int(value) + self._lowest for value in present]
-        # whole numbers of any length: exact
+        # Python's whole numbers have any length, so these sums are exact
         count = sum(counts)
         total = sum(n * value for n, value in zip(counts, values, strict=True))
         scaled = sum(
@@ -108,13 +108,13 @@ class Histogram:
         return Moments(count, total / count, deviation, float(values[0]), float(values[-1]))
 
     def percentile(self, percents: Sequence[float]) -> list[float]:
-        """The values below which so many percent lie, as `numpy.percentile` gives them (linear).
+        """Return the same percentiles as `numpy.percentile` (linear).
 
         Args:
             percents: In 0..100.
 
         Returns:
-            One number each; NaN where there are no values.
+            A number for each percent; NaN if there are no values.
         """
         upto = np.cumsum(self.counts)
         count = int(upto[-1])

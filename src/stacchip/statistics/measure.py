@@ -1,4 +1,4 @@
-"""Statistics of the bands of platforms, over an index or over cubes, by one job or by many."""
+"""Measure the bands of a platform, over the chips of an index or over cubes."""
 
 from __future__ import annotations
 
@@ -60,23 +60,24 @@ def index_statistics(
     threads: int = 2,
     memory_bytes: int = 1 << 30,
 ) -> PlatformStatistics:
-    """Statistics of the chips of an index; every block is decoded once.
+    """Return the statistics of the chips of an index; every block is decoded once.
 
-    A pixel counts where it is valid: not nodata as the file says, else the item, else the source,
-    not masked out, not NaN, not beyond the edge. A part without chips has statistics of none.
+    A pixel counts if it is valid: not nodata, not masked out, not NaN and not beyond the edge. The
+    file says what nodata is, else the item, else the source. A shard may get no chips; its
+    statistics are empty.
 
     Args:
         imagery: The chips.
-        storage: Where files are read from.
-        shard: Which part of the chips; those of all shards make up all chips.
-        max_chips: At most so many, drawn at random from all.
-        seed: Of the draw.
-        dtype: Of the pixels; by default that of the files.
-        threads: How many bands are counted at the same time.
-        memory_bytes: What decoded blocks may take.
+        storage: Reads the index and the files.
+        shard: The part of the chips to measure. The shards together have every chip once.
+        max_chips: Number of chips to draw at random; None to measure all.
+        seed: Seed of the draw.
+        dtype: Type of the pixels; by default that of the files.
+        threads: Number of bands that are counted at the same time.
+        memory_bytes: Limit for decoded blocks.
 
     Raises:
-        ChipNotFound: No chip of any part is within the limits.
+        ChipNotFound: No chip of the index is within the limits.
         AssetNotFound: An item lacks an asset or a band.
     """
     platform = imagery.platform_bands
@@ -143,27 +144,30 @@ def cube_statistics(
     dtype: str | None = None,
     threads: int = 2,
 ) -> PlatformStatistics:
-    """Statistics of the cubes of a platform, in whichever form `stacchip prechip` wrote them.
+    """Return the statistics of the cubes of a platform, in any form.
 
-    Cubes are floats that tell no nodata: a pixel counts where it is neither NaN nor the platform's
-    nodata value (`stacchip.sources.training_bands`). A part without cubes has statistics of none.
+    Cubes are floats and do not say what nodata is. A pixel counts if it is neither NaN nor the
+    platform's nodata value (`stacchip.sources.training_bands`). A shard may get no cubes; its
+    statistics are empty.
 
     Args:
         root: The bucket or folder of all cubes.
-        platform: Whose.
-        storage: How to reach them.
-        form: Which, where cubes of several forms lie there.
-        shard: Which part of the cubes.
-        max_cubes: At most so many, the first by number; their chips are mixed already.
-        bands: The bands of the cubes; by default those that were recorded beside them, else the
+        platform: Name of the platform.
+        storage: Reads the cubes.
+        form: Form of the cubes. Needed if there are several.
+        shard: The part of the cubes to measure.
+        max_cubes: Number of cubes to measure, the first by number; None for all. Chips are mixed
+            over all cubes, so the first ones are a fair sample.
+        bands: The bands of the cubes; by default those recorded beside the cubes, else the
             platform's.
-        dtype: What the pixels were before they became float32; by default the platform's. Those of
+        dtype: Type of the pixels before they became float32; by default the platform's. Types of
             8 and 16 bits have exact percentiles.
-        threads: How many cubes are read ahead, and bands counted at the same time.
+        threads: Number of cubes that are read ahead, and of bands that are counted at the same
+            time.
 
     Raises:
         ChipNotFound: There are no cubes.
-        IndexFormatError: A file is no cube.
+        IndexFormatError: A file is not a cube.
         UsageError: There are cubes of several forms, and none was chosen.
     """
     folder = CubeFolder(Archive.named(root).href.rstrip("/"), platform)
@@ -188,7 +192,7 @@ def cube_statistics(
 
 
 def _recorded_bands(folder: CubeFolder, storage: Storage) -> tuple[str, ...] | None:
-    """The bands that `stacchip prechip` recorded beside its cubes."""
+    """Return the bands that `stacchip prechip` recorded beside its cubes, or None."""
     try:
         return tuple(json.loads(storage.read(folder.plan_href))["bands"])
     except ObjectNotFound:
@@ -200,15 +204,15 @@ def _read_pixels(reader: CubeReader, number: int, platform: PlatformBands) -> ND
     if pixels.ndim != 4 or pixels.shape[1] != len(platform.bands):
         href = redact(reader.cube_href(number))
         raise IndexFormatError(
-            f"{href} has pixels of shape {pixels.shape}; (chip, {len(platform.bands)}, y, x) is "
-            f"expected of {platform.platform!r}. Name its bands.",
+            f"{href} has pixels of shape {pixels.shape}, but chips of {platform.platform!r} are "
+            f"(chip, {len(platform.bands)}, y, x). Name its bands (bands=, --bands).",
             href=href,
         )
     return pixels
 
 
 def list_platforms(storage: Storage, *, index: str | None, cubes: str | None) -> list[str]:
-    """The platforms of an index, or of the cubes in a bucket, by name."""
+    """Return the names of the platforms of an index, or of the cubes in a bucket, sorted."""
     if cubes is not None:
         return find_platforms(Archive.named(cubes).href, storage)
     table = read_index(index or "", columns=["platform"], storage=storage)

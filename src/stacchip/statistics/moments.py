@@ -1,4 +1,4 @@
-"""Count, mean and variance of values that come in parts: merged, never sums of squares."""
+"""Count, mean and variance of values that come in parts, merged without sums of squares."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# values of one part: their float64 copies stay in the cache
+# values in one part: their float64 copies should stay in the cache
 _PART = 1 << 18
 
 
@@ -19,17 +19,17 @@ _PART = 1 << 18
 class Moments:
     """Count, mean and sum of squared deviations of some values.
 
-    Two are merged by the formula of Chan, Golub and LeVeque ("Updating Formulae and a Pairwise
-    Algorithm for Computing Sample Variances", Stanford STAN-CS-79-773, 1979, formula 2.1): a sum of
-    squares less the square of a sum would lose every digit where the deviation is small beside the
+    Moments are merged by the formula of Chan, Golub and LeVeque ("Updating Formulae and a Pairwise
+    Algorithm for Computing Sample Variances", Stanford STAN-CS-79-773, 1979, formula 2.1). A sum
+    of squares minus the square of a sum would lose every digit if the deviation is small beside the
     mean.
 
     Attributes:
-        count: How many values.
-        mean: Their mean; 0 where there are none.
-        deviation: The sum of their squared deviations from the mean.
-        minimum: The smallest; +inf where there are none.
-        maximum: The largest; -inf where there are none.
+        count: Number of values.
+        mean: Mean of the values; 0 if there are none.
+        deviation: Sum of the squared deviations from the mean.
+        minimum: The smallest value; +inf if there are none.
+        maximum: The largest value; -inf if there are none.
 
     Example:
         >>> Moments.of(np.array([1.0, 3.0])).merge(Moments.of(np.array([5.0]))).mean
@@ -44,10 +44,10 @@ class Moments:
 
     @classmethod
     def of(cls, values: NDArray[Any]) -> Self:
-        """The moments of values of any shape and real type; none of them may be NaN."""
+        """Return the moments of values of any shape and real type; none of them may be NaN."""
         flat = values.reshape(-1)
         parts = [cls._of_part(flat[at : at + _PART]) for at in range(0, len(flat), _PART)]
-        while len(parts) > 1:  # by pairs, so that rounding grows with the logarithm of the number
+        while len(parts) > 1:  # by pairs: rounding errors grow with the logarithm of the number
             merged = [one.merge(other) for one, other in zip(parts[::2], parts[1::2], strict=False)]
             parts = merged + parts[len(merged) * 2 :]
         return parts[0] if parts else cls()
@@ -57,7 +57,7 @@ class Moments:
         exact = values.astype(np.float64)
         mean = float(exact.mean())
         exact -= mean
-        # the mean was rounded: what is left of it is taken out of the deviation
+        # the mean is rounded: its remainder is taken out of the deviation
         rest = float(exact.sum())
         deviation = float(np.dot(exact, exact)) - rest * rest / len(exact)
         return cls(
@@ -69,7 +69,7 @@ class Moments:
         )
 
     def merge(self, other: Moments) -> Self:
-        """The moments of the values of both."""
+        """Return the moments of the values of both."""
         count = self.count + other.count
         if not self.count or not other.count:
             some = self if self.count else other
@@ -85,5 +85,5 @@ class Moments:
 
     @property
     def std(self) -> float:
-        """The standard deviation of the values themselves (divided by their count); NaN of none."""
+        """The standard deviation (divided by the count, not count - 1); NaN without values."""
         return math.sqrt(self.deviation / self.count) if self.count else math.nan

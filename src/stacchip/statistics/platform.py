@@ -1,4 +1,4 @@
-"""The statistics of all bands of one platform, as a value that shards hand to each other."""
+"""The statistics of all bands of one platform, which jobs save and merge."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ _FORM = "stacchip statistics 1"
 
 @dataclass(frozen=True)
 class Part:
-    """A job's part of what a run measures.
+    """The part of a run that one job's statistics cover.
+
+    `stacchip.stream.Shard` says which chips a job reads. A part also knows all platforms of the
+    run, so that a merge notices jobs that never came to a platform.
 
     Attributes:
-        job: Its number, from 0.
-        jobs: How many there are.
-        platforms: All that the run measures.
+        job: Number of the job, from 0.
+        jobs: Number of jobs in the run.
+        platforms: All platforms that the run measures.
 
     Example:
         >>> Part(0, 3).find_missing({0, 2})
@@ -43,16 +46,16 @@ class Part:
     platforms: tuple[str, ...] = ()
 
     def find_missing(self, there: set[int]) -> list[int]:
-        """The run's jobs that are not among these."""
+        """Return the jobs of the run that are not among these."""
         return [job for job in range(self.jobs) if job not in there]
 
     def to_dict(self) -> dict[str, Any]:
-        """The part in plain values, which JSON takes."""
+        """Return the part as plain values, for JSON."""
         return {"job": self.job, "jobs": self.jobs, "platforms": list(self.platforms)}
 
     @classmethod
     def from_dict(cls, part: dict[str, Any]) -> Part:
-        """The part that `to_dict` gave this dictionary of."""
+        """Return the part that `to_dict` described."""
         return cls(part["job"], part["jobs"], tuple(part["platforms"]))
 
 
@@ -61,14 +64,14 @@ class PlatformStatistics:
 
     Args:
         platform: The platform and its bands.
-        dtype: Of the imagery.
+        dtype: Type of the imagery.
 
     Attributes:
         platform: The platform and its bands.
-        bands: Each band's statistics, in order.
-        chips: How many chips have been seen.
-        measured: Of what they are, in plain values: the same in all parts of one whole.
-        part: Which part of that; None where nobody told.
+        bands: The statistics of each band, in the platform's order.
+        chips: Number of chips that were counted.
+        measured: What was measured, in plain values: equal in all parts of one run.
+        part: The part of the run; None if that is not known.
     """
 
     def __init__(self, platform: PlatformBands, dtype: Any) -> None:
@@ -91,8 +94,12 @@ class PlatformStatistics:
 
         Args:
             pixels: (chip, band, y, x), the bands in the platform's order.
-            valid: The same of which pixels count; None where the platform's nodata tells, and NaN.
-            run: What calls a function for each band: `map`, or that of a pool of threads.
+            valid: True for pixels that count, in the same shape. None leaves out NaN and the
+                platform's nodata.
+            run: Calls a function for each band: `map`, or that of a pool of threads.
+
+        Raises:
+            UsageError: The shape is another, or a value is not one of the imagery's type.
         """
         if pixels.ndim != 4 or pixels.shape[1] != len(self.bands):
             raise UsageError(
@@ -115,10 +122,10 @@ class PlatformStatistics:
         return usable
 
     def merge(self, other: PlatformStatistics) -> None:
-        """Add what another shard has seen.
+        """Add the statistics of other chips.
 
         Raises:
-            UsageError: It is of another platform, of other bands or of another type.
+            UsageError: They have another platform, other bands or another type.
         """
         ours, theirs = self.platform, other.platform
         if (ours.platform, ours.names) != (theirs.platform, theirs.names):
@@ -133,7 +140,7 @@ class PlatformStatistics:
     # --- on disk
 
     def to_bytes(self) -> bytes:
-        """All that is known, for `from_bytes`: a zip file of arrays."""
+        """Return the statistics as a zip file of arrays, for `from_bytes`."""
         about = {
             "form": _FORM,
             "platform": self.platform.platform,
@@ -158,10 +165,10 @@ class PlatformStatistics:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, href: str | None = None) -> PlatformStatistics:
-        """What `to_bytes` gave.
+        """Return the statistics that `to_bytes` wrote.
 
         Raises:
-            IndexFormatError: It is something else.
+            IndexFormatError: The bytes are something else.
         """
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
@@ -179,7 +186,7 @@ class PlatformStatistics:
         )
         self = cls(platform, dtype)
         self.chips = about["chips"]
-        self.measured = about.get("measured", {})  # earlier versions told neither
+        self.measured = about.get("measured", {})  # files of earlier versions have neither
         part = about.get("part")
         self.part = None if part is None else Part.from_dict(part)
         self.bands = tuple(
@@ -198,5 +205,5 @@ class PlatformStatistics:
 
 def _unknown(href: str | None) -> IndexFormatError:
     return IndexFormatError(
-        f"{href or 'This'} holds no statistics that stacchip-stats wrote.", href=href
+        f"{href or 'This file'} has no statistics of stacchip-stats.", href=href
     )

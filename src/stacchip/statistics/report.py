@@ -1,8 +1,8 @@
 """Statistics as YAML, in the form of Clay's `configs/metadata.yaml`.
 
-Each platform has `band_order`, `rgb_indices` (where it has them), `gsd` in metres, and below
-`bands` the mapping of each band's `mean`, `std` and `wavelength` (micrometres). Ours has `min`,
-`max`, `count` and `percentiles` beside them, and says how these were found.
+Each platform has `band_order`, `rgb_indices` (if it has red, green and blue), `gsd` in metres, and
+`bands`, which maps `mean`, `std` and `wavelength` (micrometres) to the numbers of each band. We add
+`min`, `max`, `count` and `percentiles`, and say how the percentiles were found.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from stacchip.statistics.platform import PlatformStatistics
 
 PERCENTILES: Final = (1, 2, 5, 10, 25, 50, 75, 90, 95, 98, 99)
-"""The percentiles that a report has by default."""
+"""The percentiles of a report, by default."""
 
 
 def make_report(
     statistics: Iterable[PlatformStatistics], percentiles: Sequence[float] = PERCENTILES
 ) -> dict[str, Any]:
-    """Statistics of platforms, by name, as values that YAML knows.
+    """Return statistics by the name of the platform, as plain values for YAML.
 
-    A band of which no pixel counted has null for its numbers.
+    The numbers of a band without usable pixels are None, which YAML writes as null.
 
     Raises:
         UsageError: A percentile is not in 0..100.
     """
     if not all(0 <= percent <= 100 for percent in percentiles):
-        raise UsageError(f"Percentiles are in 0..100: {', '.join(map(str, percentiles))}.")
+        raise UsageError(f"Percentiles are in 0..100, not {', '.join(map(str, percentiles))}.")
     return {each.platform.platform: _describe(each, percentiles) for each in statistics}
 
 
@@ -79,13 +79,13 @@ def _percentiles(found: Sequence[float], percentiles: Sequence[float]) -> dict[f
 
 
 def write_yaml(report: dict[str, Any]) -> str:
-    """A report as text.
+    """Return a report as YAML text.
 
     Raises:
         UsageError: PyYAML is not installed.
     """
     try:
-        import yaml  # an extra: only reports need it
+        import yaml  # an extra that only reports need
     except ImportError as error:
         raise UsageError(
             "Reports are written with PyYAML: pip install 'stacchip[processors]'."

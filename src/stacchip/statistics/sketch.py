@@ -1,9 +1,9 @@
-"""Percentiles of values that are too many to keep and of too many kinds to count: a KLL sketch.
+"""Percentiles of values that are too many to keep and too varied to count, by a KLL sketch.
 
 The sketch is Apache DataSketches' implementation of Karnin, Lang and Liberty, "Optimal Quantile
-Approximation in Streams" (FOCS 2016). It is mergeable: the error of a merged sketch is that of one
-that saw all values. It draws random numbers that cannot be seeded, so that two runs over the same
-values may differ within the error.
+Approximation in Streams" (FOCS 2016). Sketches can be merged: the error is the same as that of one
+sketch that saw all values. The sketch draws random numbers that cannot be seeded, so two runs over
+the same values may differ within the error.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 K = 4096
-"""The size of our sketches: about 4,096 values in the top level, 50 kB in all."""
+"""Size of our sketches: about 4,096 values in the top level, 50 kB in all."""
 
 NAME = "KLL sketch of Apache DataSketches"
 
 
 class QuantileSketch:
-    """A KLL sketch of float64 values (of float32 values, where all are of that type).
+    """A KLL sketch of float64 values, or of float32 values if that is their type.
 
     Args:
-        dtype: Of the values: float32 values are kept as such.
-        k: Its size; the rank error is about 2.3 / k ** 0.9.
+        dtype: Type of the values; all but float32 are kept as float64.
+        k: Size of the sketch; the rank error is about 2.3 / k ** 0.9.
 
     Example:
         >>> sketch = QuantileSketch(np.float32)
         >>> sketch.add(np.arange(1001, dtype=np.float32))
         >>> sketch.percentile([50])
         [500.0]
-        >>> sketch.rank_error  # few enough to keep them all
+        >>> sketch.rank_error  # the sketch still keeps all of them
         0.0
     """
 
@@ -54,13 +54,13 @@ class QuantileSketch:
             self._sketch.update(flat)
 
     def merge(self, other: QuantileSketch) -> None:
-        """Add what another sketch has seen."""
+        """Add the values of another sketch."""
         if other.dtype != self.dtype:
             raise UsageError(f"Statistics of {self.dtype} and of {other.dtype} cannot be merged.")
         self._sketch.merge(other._sketch)
 
     def percentile(self, percents: Sequence[float]) -> list[float]:
-        """Values of about these ranks, in percent; NaN where there are no values."""
+        """Return values of about these ranks, in percent; NaN if there are no values."""
         if self._sketch.is_empty():
             return [math.nan] * len(percents)
         ranks = [percent / 100 for percent in percents]
@@ -68,34 +68,34 @@ class QuantileSketch:
 
     @property
     def rank_error(self) -> float:
-        """How far off a percentile's rank may be, of 1, in 99 of 100 cases: DataSketches' epsilon.
+        """How far off a percentile's rank may be, as a share of 1, in 99 of 100 cases.
 
-        0 as long as the sketch has kept every value.
+        This is DataSketches' epsilon. It is 0 as long as the sketch keeps every value.
         """
         if not self._sketch.is_estimation_mode():
             return 0.0
         return float(self._sketch.normalized_rank_error(False))
 
     def to_bytes(self) -> bytes:
-        """The sketch as DataSketches writes it."""
+        """Return the sketch in DataSketches' format."""
         return bytes(self._sketch.serialize())
 
     @classmethod
     def from_bytes(cls, dtype: Any, data: bytes) -> Self:
-        """The sketch that `to_bytes` wrote."""
+        """Return the sketch that `to_bytes` wrote."""
         sketch = cls(dtype)
         sketch._sketch = _kind(sketch.dtype).deserialize(data)
         return sketch
 
 
 def _kind(dtype: np.dtype[Any]) -> Any:
-    """The class of DataSketches for a type.
+    """Return the class of DataSketches for a type.
 
     Raises:
-        UsageError: The library is not installed.
+        UsageError: DataSketches is not installed.
     """
     try:
-        import datasketches  # an extra: only imagery of floats needs it
+        import datasketches  # an extra that only imagery of floats needs
     except ImportError as error:
         raise UsageError(
             "Percentiles of floats need DataSketches: pip install 'stacchip[processors]'."
