@@ -1,4 +1,4 @@
-"""Chips as PyTorch datasets (these need the extra `torch`), sinks and statistics.
+"""Chips as PyTorch datasets; they need the extra `torch`.
 
 ```python
 stream = ChipStream("s3://bucket/index", assets=["red", "nir"], order="shuffle", dtype="float32")
@@ -11,11 +11,23 @@ for batch in loader:
 Use `ChipStreamDataset` to train: it reads areas as wholes, and gives each chip once over all ranks
 and workers. `ChipDataset` gives any chip by its number, and decodes whole blocks for it.
 
-Where several processes train together and the chips do not divide by their number, some ranks have
-one chip more, and those that wait for gradients would wait for ever: give the stream
+If several processes train together and the number of chips is not a multiple of their number, some
+ranks have one chip more. They would wait forever for the gradients of the others. Give the stream
 `Shard(rank, world_size, uneven="pad")` or `"drop"`, or train inside
 `torch.nn.parallel.DistributedDataParallel.join`. `DistributedSampler` over a `ChipDataset` pads by
 itself.
+
+In reading order:
+
+- `stream_dataset`: `ChipStreamDataset`, shared out among ranks and workers, and resumed
+- `chip_dataset`: `ChipDataset`, any chip by its number
+- `samples`: a batch of chips as a dictionary of tensors
+- `labels`: `Label`, a label from a function, a column or an asset
+- `shared_memory`: batches reach the parent process without being copied
+
+Which chip comes when is decided in `stream`; here it only becomes tensors. A new key of a sample
+goes into `samples.to_tensors`, a new kind of label into `labels.Label`. This folder imports
+`stream` and everything below it, and is the only one that imports torch.
 """
 
 from __future__ import annotations
@@ -33,9 +45,9 @@ _HOMES = {"ChipDataset": "chip_dataset", "ChipStreamDataset": "stream_dataset", 
 
 
 def __getattr__(name: str) -> Any:
-    """Import PyTorch with what needs it: sinks and statistics do without."""
+    """Import PyTorch only when a name that needs it is used."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # see above
+    from importlib import import_module
 
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

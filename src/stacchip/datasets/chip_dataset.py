@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 class ChipDataset(Dataset[Sample]):
     """The chips of an index, each a dictionary of tensors.
 
-    A `DataLoader` asks for the chips of a batch together, which are then read together: all their
-    blocks at the same time, and each once. A chip at random still decodes whole blocks: give the
+    A `DataLoader` asks for the chips of a batch together. They are then read together: all blocks
+    at the same time, and each block once. A chip at random still decodes whole blocks. Give the
     `Chipper` caches (`stacchip.raster.cache.Caches`), or train with `ChipStreamDataset`.
 
     Args:
-        index: A `Chipper`, or what one is made of.
-        transform: Is given each sample, and gives what the dataset gives.
-        label: Where labels come from.
-        dtype: Of the pixels; None for that of the files.
-        **options: Of `ChipStream` and `Chipper`: `assets`, `memory_bytes`, `storage`, ...
+        index: A `Chipper`, or anything that a `Chipper` can be made from.
+        transform: Called with each sample; the dataset gives what it returns.
+        label: Gives a sample its label.
+        dtype: Type of the pixels; None for that of the files.
+        **options: Options of `ChipStream` and `Chipper`: `assets`, `memory_bytes`, `storage`, ...
 
     Raises:
-        UsageError: `errors="skip"`: a chip that was asked for has to be there.
+        UsageError: `errors="skip"` was given; a dataset by number cannot leave a chip out.
 
     Example:
         >>> from stacchip.indexer import NoStatsChipIndexer
@@ -51,7 +51,7 @@ class ChipDataset(Dataset[Sample]):
     ) -> None:
         if options.get("errors") == "skip":
             raise UsageError(
-                "A ChipDataset gives the chip that was asked for, and can skip none: take "
+                "A ChipDataset gives chips by number and cannot skip any: use "
                 "ChipStreamDataset(ChipStream(index, errors='skip'))."
             )
         self.stream = ChipStream(index, order="index", dtype=dtype, **options)
@@ -62,15 +62,17 @@ class ChipDataset(Dataset[Sample]):
         return len(self.stream)
 
     def __getitem__(self, number: int) -> Any:
-        """One sample; see `stacchip.datasets.samples.to_tensors` for what is in it, without axis 0.
+        """Return one sample, with the keys of `stacchip.datasets.samples.to_tensors`.
+
+        The tensors have no axis for chips.
 
         Raises:
-            ChipOutOfRange: Past the end; it is an `IndexError`.
+            ChipOutOfRange: The number is past the end. It is an `IndexError`.
         """
         return self.__getitems__([number])[0]
 
     def __getitems__(self, numbers: Sequence[int]) -> list[Any]:
-        """Several samples, read together, in the order asked."""
+        """Return several samples, read together, in the order of the numbers."""
         rows = self.stream.chipper.rows
         asked = [rows.position(int(number)) for number in numbers]
         found: dict[int, Sample] = {}

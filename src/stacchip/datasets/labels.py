@@ -1,4 +1,4 @@
-"""Labels: what a model is to learn of a chip."""
+"""Labels: what a model learns to predict from a chip."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Label:
-    """Where labels come from: exactly one of the three.
+    """The source of labels: exactly one of a function, a column and an asset.
 
     Args:
-        function: Gives the label of a `Chip`: a number or an array, of one shape for all chips. To
-            reach worker processes it must be picklable: a function of a module.
-        column: A column of the index, or of the table that the stream was made of.
-        asset: The key of a raster asset: it is cut like a band, and taken out of the pixels.
+        function: Returns the label of a `Chip`: a number or an array, of one shape for all chips.
+            It must be picklable to reach worker processes, so define it in a module.
+        column: Name of a column of the index, or of the table that the stream was made from.
+        asset: Key of a raster asset. It is cut like a band, and taken out of the pixels.
 
     Raises:
-        UsageError: None was given, or several.
+        UsageError: None of them was given, or several.
 
     Example:
         >>> Label(column="cloud_cover_percentage").asset is None
@@ -42,10 +42,10 @@ class Label:
     def __post_init__(self) -> None:
         given = [value for value in (self.function, self.column, self.asset) if value is not None]
         if len(given) != 1:
-            raise UsageError("A Label has one of function=, column= and asset=.")
+            raise UsageError("Give a Label exactly one of function=, column= and asset=.")
 
     def of(self, batch: ChipBatch) -> Any:
-        """The labels of a batch: a tensor, or a list where a column holds no numbers.
+        """Return the labels of a batch: a tensor, or a list if a value is not a number.
 
         Raises:
             UsageError: There is no such column or asset.
@@ -57,11 +57,17 @@ class Label:
         bands = self.bands(batch.bands)
         pixels = batch.array[:, bands]
         if pixels.dtype.kind in "ui" and pixels.dtype.itemsize > 1:
-            pixels = pixels.astype(np.int64)  # torch computes little with other unsigned integers
+            pixels = pixels.astype(
+                np.int64
+            )  # torch supports few operations on wider unsigned integers
         return torch.from_numpy(np.ascontiguousarray(pixels))
 
     def bands(self, names: tuple[str, ...]) -> list[int]:
-        """Which bands of a chip are the label's."""
+        """Return the places of the label's bands among the bands of a chip.
+
+        Raises:
+            UsageError: The label's asset is not among them.
+        """
         if self.asset is None:
             return []
         found = [number for number, name in enumerate(names) if name.split(":")[0] == self.asset]

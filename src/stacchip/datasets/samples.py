@@ -16,17 +16,18 @@ Sample = dict[str, Any]
 
 
 def to_tensors(batch: ChipBatch, label: Label | None) -> Sample:
-    """A batch as a dictionary.
+    """Return a batch as a dictionary.
 
     Args:
         batch: The chips.
-        label: Where their labels come from.
+        label: Gives their labels; None for none.
 
     Returns:
-        `pixels` (chip, band, y, x), `valid` (chip, band, y, x), `row` (chip), `time` (chip), UTC
-        seconds since 1970 in float64; `location` (chip, 2), longitude and latitude of the middle in
-        degrees; `bbox` (chip, 4), xmin, ymin, xmax, ymax in the chip's CRS; lists `chipid`,
-        `item_id`, `platform`, `crs`; and `label`, where there is one.
+        The tensors `pixels` (chip, band, y, x); `valid`, of the same shape, unless the stream
+        leaves it out; `row` (chip); `time` (chip), UTC seconds since 1970 in float64; `location`
+        (chip, 2), longitude and latitude of the middle in degrees; `bbox` (chip, 4), xmin, ymin,
+        xmax, ymax in the chip's CRS. The lists `chipid`, `item_id`, `platform` and `crs`. With a
+        label, `label`; and `label_valid` if it comes from an asset.
     """
     pixels = torch.from_numpy(batch.array)
     valid = None if batch.valid is None else torch.from_numpy(batch.valid)
@@ -59,7 +60,7 @@ def to_tensors(batch: ChipBatch, label: Label | None) -> Sample:
 
 
 def split(sample: Sample) -> list[Sample]:
-    """The chips of a batch, each as a dictionary of its own."""
+    """Split a batch into one dictionary for each chip."""
     return [
         {name: values[number] for name, values in sample.items()}
         for number in range(len(sample["chipid"]))
@@ -67,7 +68,7 @@ def split(sample: Sample) -> list[Sample]:
 
 
 def _locations(batch: ChipBatch) -> list[tuple[float, float]]:
-    """Longitude and latitude of the middle of each chip."""
+    """Return longitude and latitude of the middle of each chip."""
     if "bbox" in batch.table.column_names:
         boxes = batch.table["bbox"].to_pylist()
     else:
@@ -87,7 +88,7 @@ def _middle(box: dict[str, float]) -> tuple[float, float]:
 
 
 def _project(geobox: GeoBox) -> tuple[float, float]:
-    """The middle of a chip whose index has no bounds."""
+    """Return longitude and latitude of the middle of a chip that has no bounds in the index."""
     height, width = geobox.shape
     x, y = geobox.affine * (width / 2, height / 2)
     crs: Any = geobox.crs  # a chip's geobox always has one

@@ -1,8 +1,8 @@
 """Batches in shared memory: a worker's chips reach its parent without being copied.
 
-PyTorch would send a tensor through fresh shared memory, and fresh memory is what costs most: 137 ms
-for a batch of 64 chips of 11 bands, twice what decoding them takes (measured on a virtual machine).
-So a worker keeps the memory of its batches, and fills it again when the parent has let go of it.
+PyTorch would send a tensor through fresh shared memory, which is expensive: 137 ms for a batch of
+64 chips of 11 bands, twice the time of decoding them (measured on a virtual machine). So a worker
+keeps the memory of its batches, and fills it again when the parent has released it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _FREE, _LENT = 0, 1
 
 
 class SharedMemory:
-    """The batches of one worker: an `Allocator` of `stacchip.stream`, and what sends its arrays."""
+    """The memory of one worker's batches: an `Allocator` of `stacchip.stream` that also sends."""
 
     def __init__(self) -> None:
         self._buffers: list[_Buffer] = []
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """An array, not filled, in memory that nobody uses, neither here nor in the parent."""
+        """Return an array, not filled, in memory that neither this process nor the parent uses."""
         size = math.prod(shape) * dtype.itemsize
         buffer = next((each for each in self._buffers if each.size == size and each.is_free), None)
         if buffer is None:
@@ -40,10 +40,10 @@ class SharedMemory:
         return owner.view(dtype).reshape(shape)
 
     def lend(self, sample: Any) -> Any:
-        """What to put into the queue for a sample: its tensors that lie here as they are.
+        """Return what to put into the queue for a sample: tensors in this memory are not copied.
 
-        Memory is lent to one receiver at a time, since the first that is done with it gives it
-        back: a second tensor that lies there, in this sample or a later one, is copied.
+        Memory is lent to one receiver at a time, because the first that is done with it gives it
+        back. A second tensor in the same memory, in this sample or a later one, is copied.
         """
         if not isinstance(sample, dict):
             return sample
@@ -53,12 +53,12 @@ class SharedMemory:
 
 @dataclass
 class _Buffer:
-    """Shared memory, and whether somebody uses it.
+    """Shared memory and its users.
 
     Attributes:
         memory: The bytes.
-        state: One number that parent and worker both see: whether the parent has it.
-        owner: The array that all of this process's views of it are of.
+        state: One number that parent and worker share: `_LENT` while the parent has the memory.
+        owner: The array that all views of the memory in this process refer to.
     """
 
     memory: torch.Tensor
@@ -67,9 +67,9 @@ class _Buffer:
 
     @classmethod
     def make(cls, size: int) -> _Buffer:
-        """Fresh shared memory."""
-        # what PyTorch's own `default_collate` does in a worker: there is no public way
-        make: Any = torch.UntypedStorage._new_shared  # noqa: SLF001
+        """Return fresh shared memory."""
+        # as PyTorch's own `default_collate` does in a worker
+        make: Any = torch.UntypedStorage._new_shared  # noqa: SLF001 - there is no public way
         memory, state = (
             torch.empty(0, dtype=torch.uint8).set_(make(each)) for each in (max(size, 1), 1)
         )
@@ -78,23 +78,23 @@ class _Buffer:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return len(self.memory)
 
     @property
     def is_lent(self) -> bool:
-        """Whether the parent looks at it, or is about to."""
+        """True if the parent uses the memory, or soon will."""
         return int(self.state[0]) == _LENT
 
     @property
     def is_free(self) -> bool:
-        """Whether neither this process nor the parent looks at it."""
+        """True if neither this process nor the parent uses the memory."""
         is_held = self.owner is not None and self.owner() is not None
         return not is_held and not self.is_lent
 
 
 class _Lent:
-    """A tensor on its way to the parent, where it is unpickled as a tensor."""
+    """A tensor on its way to the parent, which unpickles it as a tensor."""
 
     def __init__(self, tensor: torch.Tensor, buffer: _Buffer) -> None:
         self._facts = (buffer.memory, buffer.state, tuple(tensor.shape), tensor.dtype)
@@ -105,16 +105,16 @@ class _Lent:
 
 
 def _lend(value: Any, places: dict[int, _Buffer]) -> Any:
-    """The value, or how it is sent: as what lies at the beginning of one of these places."""
+    """Return the value, or a `_Lent` if it starts at the beginning of one of these buffers."""
     if not _is_plain(value):
         return value
-    value = value.resolve_conj().resolve_neg()  # which PyTorch would forget on the way
+    value = value.resolve_conj().resolve_neg()  # PyTorch would lose these flags on the way
     buffer = places.pop(value.data_ptr(), None) if value.is_contiguous() else None
     return value if buffer is None else _Lent(value, buffer)
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value is a tensor that its bytes, shape, strides and type tell all about."""
+    """Return True for a tensor that bytes, shape, strides and type describe completely."""
     return (
         type(value) is torch.Tensor
         and value.layout is torch.strided
@@ -125,7 +125,7 @@ def _is_plain(value: Any) -> bool:
 def _receive(
     memory: torch.Tensor, state: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype
 ) -> torch.Tensor:
-    """A tensor in a worker's memory, which the worker may use when all its views are gone."""
+    """Return a tensor in a worker's memory; the worker may reuse that once all views are gone."""
     owner = _owner_of(memory)
     weakref.finalize(owner, _give_back, state, os.getpid()).atexit = False
     size = math.prod(shape) * dtype.itemsize
@@ -133,20 +133,20 @@ def _receive(
 
 
 def _give_back(state: torch.Tensor, receiver: int) -> None:
-    """Tell the worker that the process that received its memory is done with it."""
-    if os.getpid() == receiver:  # and not a fork of it, which has the same tensor
+    """Mark the memory as free, so that the worker may use it again."""
+    if os.getpid() == receiver:  # not in a fork of the receiver, which has the same tensor
         _write(state, _FREE)
 
 
 def _write(state: torch.Tensor, value: int) -> None:
-    """Set a state, also where PyTorch would not: what `inference_mode` made, and outside of it."""
+    """Set a state through numpy: outside `inference_mode`, PyTorch refuses tensors made inside."""
     state.numpy()[0] = value
 
 
 def _owner_of(memory: torch.Tensor) -> NDArray[np.uint8]:
-    """An array of some memory that every view of it holds on to.
+    """Return an array of some memory that lives as long as any view of it.
 
-    numpy's views hold on to the first array that is no view itself: this one, since it is made of a
-    memoryview. PyTorch's hold on to the array that they were made from.
+    A view in numpy keeps the first array alive that is not itself a view. This array is not one,
+    because it is made from a memoryview. A tensor of PyTorch keeps the array that it was made from.
     """
     return np.frombuffer(memory.numpy().data, np.uint8)

@@ -30,9 +30,9 @@ class _Place:
 
     Attributes:
         epoch: The epoch.
-        workers: How many workers there are, where a stream has given something out.
-        states: Those of the workers' streams, by the number of the worker.
-        load: By which load it came here; 0 where it was not loaded.
+        workers: Number of workers; 0 if no stream has given out a chip yet.
+        states: States of the workers' streams, by the number of the worker.
+        load: Number of the `load_state_dict` that set the place; 0 if none did.
     """
 
     epoch: int
@@ -41,7 +41,7 @@ class _Place:
     load: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """The place in plain values."""
+        """Return the place as plain values."""
         place: dict[str, Any] = {"epoch": self.epoch}
         if self.states:
             place |= {"workers": self.workers, "states": json.loads(json.dumps(self.states))}
@@ -51,21 +51,21 @@ class _Place:
 class ChipStreamDataset(IterableDataset[Sample]):
     """A stream's chips as dictionaries of tensors, in batches or one by one.
 
-    Each chip comes once over all ranks and workers. The stream's shard says which rank this is;
-    where it says nothing and `torch.distributed` is initialized, that does.
+    Each chip comes once over all ranks and workers. The stream's shard says which rank this is. If
+    it has only one rank and `torch.distributed` is initialized, the rank comes from there.
 
     Args:
         stream: The stream.
-        batch_size: Chips in a batch: give the loader `batch_size=None` then, and batches reach it
+        batch_size: Chips in a batch. Give the loader `batch_size=None` then; batches reach it
             through shared memory without being copied. None gives chips one by one.
-        transform: Is given each batch (or chip), and gives what the dataset gives.
-        label: Where labels come from.
+        transform: Called with each batch (or chip); the dataset gives what it returns.
+        label: Gives samples their labels.
         mixed: As for `ChipStream.batches`.
-        drop_last: Leave out batches that are not full: at most one a worker and kind.
-        resumable: Tell with each batch where the stream stands; see `track`.
+        drop_last: Leave out batches that are not full: at most one for each worker and kind.
+        resumable: Send the stream's state with each batch; see `track`.
 
     Raises:
-        UsageError: The stream has a worker's shard already.
+        UsageError: The stream's shard is that of a worker.
     """
 
     def __init__(
@@ -82,7 +82,10 @@ class ChipStreamDataset(IterableDataset[Sample]):
         restored = stream.state_dict() if stream.is_restored else None
         shard = stream.shard
         if shard.workers != 1:
-            raise UsageError("Give the stream the rank's shard: workers are found by the dataset.")
+            raise UsageError(
+                "The stream has the shard of a worker. Give it the shard of the rank: "
+                "the dataset shares that out among workers itself."
+            )
         if shard.world_size == 1 and distributed.is_available() and distributed.is_initialized():
             rank, world_size = distributed.get_rank(), distributed.get_world_size()
             stream = stream.with_shard(Shard(rank, world_size, uneven=shard.uneven))
@@ -93,11 +96,11 @@ class ChipStreamDataset(IterableDataset[Sample]):
         self.mixed: Literal["group", "pad"] = mixed
         self.drop_last = drop_last
         self.resumable = resumable
-        # the start's epoch and load: shared with workers that outlive an epoch
-        # (`persistent_workers=True`), which have the start that there was when they were made
+        # epoch and load of the start, in shared memory: workers that outlive an epoch
+        # (`persistent_workers=True`) keep the start they were created with
         self._told = cast("Any", torch.zeros(2, dtype=torch.int64)).share_memory_()
         self._loads = 0
-        self._shared: SharedMemory | None = None  # of a worker, for all epochs that it lives
+        self._shared: SharedMemory | None = None  # a worker's, for all its epochs
         self.set_epoch(stream.epoch)
         if restored is not None:
             states: dict[str, Any] = {"0": restored}
@@ -119,10 +122,10 @@ class ChipStreamDataset(IterableDataset[Sample]):
             if self.resumable:
                 given[_STATE] = json.dumps(stream.state_dict())
             yield given if shared is None else shared.lend(given)
-        self.stream.report = stream.report  # also where all chips were skipped
+        self.stream.report = stream.report  # even if all chips were skipped
 
     def _open_stream(self) -> ChipStream:
-        """The stream of this process, where it is to begin."""
+        """Return the stream of this process, set to where it begins."""
         worker = get_worker_info()
         number, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
         own = self.stream.shard
@@ -131,20 +134,22 @@ class ChipStreamDataset(IterableDataset[Sample]):
         start = self._find_start()
         stream.set_epoch(start.epoch)
         if start.states and start.workers != workers:
-            raise UsageError(f"The state is of {start.workers} workers, and here are {workers}.")
+            raise UsageError(
+                f"The state is of {start.workers} workers, and here are {workers}: use as many."
+            )
         if str(number) in start.states:
             stream.load_state_dict(start.states[str(number)])
         return stream
 
     def _find_start(self) -> _Place:
-        """Where this process is to begin: also as a worker, made when it was elsewhere."""
+        """Return where this process begins, even in a worker that was created before."""
         epoch, load = self._told.tolist()
         if load == 0:
             return _Place(epoch)
         if load != self._start.load:
             raise UsageError(
-                "The state was loaded when the loader's workers were there already, and does not "
-                "reach them: make another DataLoader of the dataset."
+                "The state was loaded after the loader had created its workers, and cannot reach "
+                "them: make another DataLoader of the dataset."
             )
         return self._start
 
@@ -154,29 +159,29 @@ class ChipStreamDataset(IterableDataset[Sample]):
 
     def _begin_at(self, start: _Place) -> None:
         self._start = self._reached = start
-        # not by PyTorch, which refuses what was made in `inference_mode` outside of it
+        # through numpy: outside `inference_mode`, PyTorch refuses tensors made inside
         self._told.numpy()[:] = start.epoch, start.load
 
-    # --- where it stands
+    # --- saving and resuming
 
     def track(self, loader: Iterable[Any]) -> Iterator[Any]:
-        """What a loader of this dataset gives, while `state_dict` follows what was given out.
+        """Yield what a loader of this dataset gives, and keep `state_dict` up to date with it.
 
         ```python
         dataset = ChipStreamDataset(stream, batch_size=64, resumable=True)
         for batch in dataset.track(loader):
             train(batch)
-            checkpoint(model, dataset.state_dict())  # counts no batch that waits in a queue
+            checkpoint(model, dataset.state_dict())  # batches that wait in a queue do not count
         ```
 
-        A loop that is left early and begun again begins where it had begun. A loop that came to
-        its end lets go of a state that was loaded, as `set_epoch` does.
+        A loop that is left early and begun again begins at the same place. A loop that comes to
+        its end forgets a loaded state, as `set_epoch` does.
 
         Raises:
             UsageError: The dataset was not made with `resumable=True`.
         """
         if not self.resumable:
-            raise UsageError("Make the dataset with resumable=True to track where it stands.")
+            raise UsageError("Make the dataset with resumable=True to track it.")
         start = self._reached = self._start
         states = dict(start.states)
         for batch in loader:
@@ -192,17 +197,17 @@ class ChipStreamDataset(IterableDataset[Sample]):
             self._reached = _Place(start.epoch + 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the dataset stands, in plain values: after the batches that `track` gave.
+        """Return the place after the batches that `track` gave, as plain values.
 
-        After the last of them, that is the beginning of the next epoch.
+        After the last batch, that is the beginning of the next epoch.
         """
         return self._reached.to_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another dataset stood, with as many workers as that one had.
+        """Continue where another dataset stood, with the same number of workers.
 
-        Load it before the loader makes its workers: where `persistent_workers=True` has kept them,
-        the next iteration raises `UsageError`. It holds until `set_epoch`.
+        Load the state before the loader creates its workers. If `persistent_workers=True` has kept
+        older ones, the next iteration raises `UsageError`. The state holds until `set_epoch`.
         """
         states = dict(state.get("states", {}))
         self._loads += 1
