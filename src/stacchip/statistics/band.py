@@ -79,7 +79,8 @@ class CountedBand:
             UsageError: A value is not one of the type.
         """
         if values.dtype != self.dtype:
-            whole = values.astype(self.dtype)
+            with np.errstate(invalid="ignore"):  # values beyond the type: the comparison finds them
+                whole = values.astype(self.dtype)
             if not np.array_equal(whole, values):
                 raise UsageError(
                     f"Some values are not of type {self.dtype}: give their type (dtype=, --dtype), "

@@ -1,0 +1,91 @@
+"""One band, counted value by value or sketched, by its type."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from stacchip.errors import UsageError
+from stacchip.statistics import new_statistics
+from stacchip.statistics.band import CountedBand, SketchedBand, from_state
+
+COUNTED = ("uint8", "int8", "uint16", "int16")
+SKETCHED = ("uint32", "int64", "float32", "float64")
+PERCENTS = [0, 10, 50, 99, 100]
+
+some = st.sampled_from(COUNTED + SKETCHED).flatmap(
+    lambda dtype: hnp.arrays(
+        dtype,
+        st.integers(1, 40),
+        elements=st.integers(0, 100).map(float)
+        if np.dtype(dtype).kind == "f"
+        else st.integers(0, 100),
+    )
+)
+
+
+@pytest.mark.parametrize("dtype", COUNTED)
+def test_integers_of_8_and_16_bits_are_counted(dtype):
+    statistics = new_statistics(dtype)
+    assert isinstance(statistics, CountedBand)
+    assert (statistics.dtype, statistics.rank_error) == (np.dtype(dtype), 0)
+
+
+@pytest.mark.parametrize("dtype", SKETCHED)
+def test_other_numbers_are_sketched(dtype):
+    statistics = new_statistics(dtype)
+    assert isinstance(statistics, SketchedBand)
+    assert statistics.dtype == np.dtype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "complex64", "U3"])
+def test_what_is_not_a_number_has_no_statistics(dtype):
+    with pytest.raises(UsageError, match="integers or floats"):
+        new_statistics(dtype)
+
+
+@settings(deadline=None)
+@given(some, st.integers(0, 40))
+def test_both_ways_agree_with_numpy_in_parts_or_as_a_whole(values, cut):
+    whole, merged, other = (new_statistics(values.dtype) for _ in range(3))
+    whole.add(values)
+    merged.add(values[:cut])
+    other.add(values[cut:])
+    merged.merge(other)
+    for statistics in (whole, merged):
+        assert statistics.moments.count == len(values)
+        assert statistics.moments.mean == pytest.approx(values.mean(dtype="f8"), abs=1e-9)
+        assert statistics.moments.std == pytest.approx(values.std(dtype="f8"), abs=1e-9)
+        least, *_, most = statistics.percentile(PERCENTS)
+        assert (least, most) == (values.min(), values.max())
+
+
+@settings(deadline=None)
+@given(some)
+def test_a_state_gives_the_same_statistics(values):
+    statistics = new_statistics(values.dtype)
+    statistics.add(values)
+    again = from_state(values.dtype, statistics.to_state())
+    assert type(again) is type(statistics)
+    assert again.moments == statistics.moments
+    assert again.percentile(PERCENTS) == statistics.percentile(PERCENTS)
+    again.merge(statistics)
+    assert again.moments.count == 2 * len(values)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("uint8", 300.0), ("uint8", 0.5), ("int16", -4e4)])
+def test_floats_that_are_not_values_of_the_type_are_refused(dtype, value):
+    statistics = new_statistics(dtype)
+    statistics.add(np.array([3.0, 4.0], np.float32))
+    with pytest.raises(UsageError, match="float32"):
+        statistics.add(np.array([value], np.float32))
+    assert statistics.moments.count == 2
+
+
+@pytest.mark.parametrize(("one", "two"), [("uint8", "float32"), ("float32", "uint8")])
+def test_bands_of_different_types_do_not_merge(one, two):
+    with pytest.raises(UsageError, match=f"{one} and of {two}"):
+        new_statistics(one).merge(new_statistics(two))
