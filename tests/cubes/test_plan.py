@@ -1,0 +1,111 @@
+"""The plan is the same for every job; cubes of another plan are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cubes.cube_world import ITEMS, PER_ITEM, PLATFORM, World, make_world
+from stacchip.cubes.imagery import Imagery
+from stacchip.cubes.plan import CubePlan, JobShard, PlanSettings
+from stacchip.cubes.sinks import CubeFolder
+from stacchip.errors import UsageError
+from stacchip.storage import Storage
+
+CHIPS = ITEMS * PER_ITEM
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory) -> World:
+    folder = tmp_path_factory.mktemp("world")
+    return make_world(str(folder / "data"), folder, Storage())
+
+
+def plan_of(world: World, rows: list[int] | None = None, **settings) -> CubePlan:
+    imagery = Imagery(world.index, PLATFORM, bands=("blue",))
+    chipper = imagery.open(Storage())
+    if rows is not None:
+        chipper = imagery.chipper_of(chipper.rows.table.take(rows), Storage())
+    return CubePlan(chipper, PlanSettings(**settings), ("blue",))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 50), st.integers(1, 9), st.integers(0, 3))
+def test_the_jobs_of_a_sequence_share_all_of_it_once(total, per_job, dropped):
+    sequence = np.arange(total + dropped)
+    jobs = max(1, -(-total // per_job))
+    parts = [
+        JobShard(job, jobs, chips_per_job=per_job, total=total).take(sequence)
+        for job in range(jobs)
+    ]
+    assert np.concatenate(parts).tolist() == list(range(total))
+    assert all(len(part) == per_job for part in parts[:-1])
+
+
+@pytest.mark.parametrize("wrong", [{"cube_size": 0}, {"cubes_per_job": 0}, {"last_cube": "pad"}])
+def test_settings_that_cannot_be_right_are_refused(wrong):
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        PlanSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "cubes", "jobs", "chips"),
+    [
+        ({}, 3, 1, CHIPS),
+        ({"last_cube": "drop"}, 2, 1, 256),
+        ({"cube_size": 100, "cubes_per_job": 2}, 3, 2, CHIPS),
+        ({"cube_size": 1000, "last_cube": "drop"}, 0, 0, 0),
+    ],
+)
+def test_a_plan_counts_its_cubes_and_jobs(local, options, cubes, jobs, chips):
+    plan = plan_of(local, **options)
+    assert (plan.cubes, plan.jobs, plan.chips) == (cubes, jobs, chips)
+    numbers = [number for job in range(jobs + 2) for number in plan.numbers(job)]
+    assert numbers == list(range(cubes))
+
+
+def test_a_sink_learns_the_facts_of_all_cubes(local):
+    cubes = plan_of(local, cube_size=40).cube_set
+    assert (cubes.cube_size, cubes.chips, cubes.bands, cubes.chip_size) == (
+        40,
+        CHIPS,
+        ("blue",),
+        32,
+    )
+
+
+def test_a_dropped_cubes_chips_are_in_no_other_cube(local):
+    plan = plan_of(local, last_cube="drop")
+    rows = np.concatenate(list(plan.rows(0).values()))
+    assert len(rows) == len(set(rows.tolist())) == 256
+
+
+def test_the_record_is_left_once_and_agrees_with_itself(local, tmp_path):
+    folder = CubeFolder(str(tmp_path), PLATFORM)
+    plan_of(local).agree(folder, Storage())
+    text = Path(folder.plan_href).read_text()
+    record = json.loads(text)
+    assert (record["chips"], record["cubes"], record["bands"]) == (CHIPS, 3, ["blue"])
+    plan_of(local).agree(folder, Storage())
+    assert Path(folder.plan_href).read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("named", "other"),
+    [
+        ("seed", {"seed": 1}),
+        ("mixing_bytes", {"mixing_bytes": 64 << 20}),
+        ("chips", {"rows": list(range(CHIPS - 1))}),
+        ("index", {"rows": list(range(CHIPS))[::-1]}),
+    ],
+)
+def test_another_plan_is_refused_and_the_difference_named(local, tmp_path, named, other):
+    folder = CubeFolder(str(tmp_path), PLATFORM)
+    plan_of(local).agree(folder, Storage())
+    with pytest.raises(UsageError, match=f"made in another way: {named} was"):
+        plan_of(local, **other).agree(folder, Storage())
