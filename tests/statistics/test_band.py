@@ -76,7 +76,9 @@ def test_a_state_gives_the_same_statistics(values):
     assert again.moments.count == 2 * len(values)
 
 
-@pytest.mark.parametrize(("dtype", "value"), [("uint8", 300.0), ("uint8", 0.5), ("int16", -4e4)])
+@pytest.mark.parametrize(
+    ("dtype", "value"), [("uint8", 300.0), ("uint8", 0.5), ("int16", -4e4), ("uint16", np.inf)]
+)
 def test_floats_that_are_not_values_of_the_type_are_refused(dtype, value):
     statistics = new_statistics(dtype)
     statistics.add(np.array([3.0, 4.0], np.float32))
