@@ -228,6 +228,40 @@ def test_no_cubes_and_no_chips_are_errors(local, tmp_path):
         index_statistics(Imagery(local.index, "naip"), Storage())
 
 
+@pytest.mark.parametrize("threads", [1, 3, 16])
+def test_threads_change_no_number(local, tmp_path, threads):
+    imagery = Imagery(local.index, PLATFORM, bands=("red", "nir", "swir16"))
+    Prechip(imagery, str(tmp_path)).run(0)
+    of_index = index_statistics(imagery, Storage(), threads=threads)
+    of_cubes = cube_statistics(str(tmp_path), PLATFORM, Storage(), threads=threads)
+    expected = make_report([index_statistics(imagery, Storage())])
+    assert make_report([of_index]) == make_report([of_cubes]) == expected
+
+
+def test_a_shard_without_chips_has_empty_statistics_of_the_same_run(local):
+    imagery = Imagery(local.index, PLATFORM, bands=("red",))
+    empty, full = (
+        index_statistics(imagery, Storage(), shard=Shard(rank, 2), max_chips=1) for rank in (1, 0)
+    )
+    assert {empty.chips, full.chips} == {0, 1}
+    assert empty.measured == full.measured
+
+
+def test_cubes_have_the_bands_that_were_recorded_beside_them(local, tmp_path):
+    Prechip(Imagery(local.index, PLATFORM, bands=("nir", "blue")), str(tmp_path)).run(0)
+    statistics = cube_statistics(str(tmp_path), PLATFORM, Storage())
+    assert statistics.platform.names == ("nir", "blue")
+    with pytest.raises(IndexFormatError, match=r"are \(chip, 1, y, x\)\. Name its bands"):
+        cube_statistics(str(tmp_path), PLATFORM, Storage(), bands=("nir",))
+
+
+def test_what_was_measured_is_recorded(local):
+    imagery = Imagery(local.index, PLATFORM, data=local.data, bands=("red",))
+    measured = index_statistics(imagery, Storage(), max_chips=1).measured
+    assert (measured["index"], measured["data"]) == (local.index, local.data)
+    assert (measured["max_chips"], measured["seed"], measured["bands"]) == (1, 0, ["red"])
+
+
 # --- parts of many jobs
 
 
