@@ -273,3 +273,27 @@ def test_a_scene_of_two_gigabytes_is_counted_in_bounded_memory():
     watcher.join()
     assert not shares["nodata"].any()
     assert peak[0] - base < 350e6
+
+
+@pytest.mark.parametrize(
+    ("of_qa", "of_grid"),
+    [("EPSG:4326", "OGC:CRS84"), ("EPSG:9518", "EPSG:4326"), ("OGC:CRS84h", "EPSG:4979")],
+)
+def test_a_qa_band_in_another_spelling_of_the_crs_is_counted(of_qa, of_grid):
+    transform = Affine(0.001, 0, 10, 0, -0.001, 50)
+    pixels = np.random.default_rng(0).choice(np.array([0, 4, 9], np.uint8), (30, 30))
+    grid = ChipGrid(GeoBox((30, 30), transform, of_grid), 10)
+    found = chip_shares(ArrayReader(pixels, GeoBox((30, 30), transform, of_qa)), SENTINEL_2, grid)
+    blocks = (pixels == CLOUD).reshape(3, 10, 3, 10)
+    assert np.array_equal(found["cloud"], blocks.mean(axis=(1, 3)).astype(np.float32))
+
+
+@pytest.mark.parametrize("of_qa", ["EPSG:32632", "EPSG:4326", "+proj=sinu +R=6371007.181"])
+def test_a_qa_band_in_another_crs_is_refused_by_name(of_qa):
+    transform = Affine(10, 0, 5e5, 0, -10, 4e6)
+    grid = ChipGrid(GeoBox((30, 30), transform, "EPSG:32633"), 10)
+    reader = ArrayReader(np.zeros((30, 30), np.uint8), GeoBox((30, 30), transform, of_qa))
+    with pytest.raises(GridMismatch, match="but the chip grid is in EPSG:32633") as caught:
+        chip_shares(reader, SENTINEL_2, grid)
+    assert caught.value.facts["href"] == "memory.tif"
+    assert not reader.reads
