@@ -251,3 +251,76 @@ def test_the_folder_is_bounded_for_several_processes(server, tmp_path):
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert 20_000 < most <= 100_000
     assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+# --- the caches by themselves
+
+
+def test_blocks_used_last_are_kept_in_memory():
+    cache = BlockCache(limit_bytes=100)
+    for key in "abc":
+        cache.put((key,), np.zeros(30, np.uint8))
+    assert cache.get(("a",)) is not None  # used now
+    cache.put(("d",), np.zeros(30, np.uint8))
+    assert [cache.get((key,)) is not None for key in "abcd"] == [True, False, True, True]
+    assert (cache.held_bytes, cache.hits) == (90, 4)
+
+
+def test_a_block_that_is_larger_than_the_cache_is_not_kept():
+    cache = BlockCache(limit_bytes=100)
+    cache.put(("a",), np.zeros(30, np.uint8))
+    cache.put(("b",), np.zeros(101, np.uint8))
+    assert cache.get(("a",)) is not None
+    assert cache.get(("b",)) is None
+
+
+def test_a_block_that_is_kept_again_counts_once():
+    cache = BlockCache(limit_bytes=100)
+    cache.put(("a",), np.zeros(30, np.uint8))
+    cache.put(("a",), np.ones(60, np.uint8))
+    assert cache.held_bytes == 60
+    assert cache.get(("a",)).all()
+
+
+def key_of(name, length):
+    return (f"s3://a/{name}.tif", 1000, None, None, 0, length, 0, 0, 0, 1, "uint8", 0)
+
+
+def test_the_oldest_blocks_make_room_on_disk(tmp_path):
+    disk = DiskCache(tmp_path / "cache", 10_000)
+    keys = [key_of(number, 2000) for number in range(6)]
+    for age, key in enumerate(keys[:4]):
+        disk.put(key, bytes(2000))
+        path = disk._path(key)
+        os.utime(path, ns=(age * 10**9, age * 10**9))
+    assert disk.get(keys[0]) == bytes(2000)  # used now
+    disk.put(keys[4], bytes(2000))
+    # those go that make the folder smaller than 80 % of its limit
+    assert [disk.has(key) for key in keys] == [True, False, False, True, True, False]
+    assert folder_bytes(tmp_path / "cache") <= 10_000
+
+
+def test_a_block_larger_than_the_room_that_is_ever_made_is_not_kept(tmp_path):
+    disk = DiskCache(tmp_path / "cache", 10_000)
+    disk.put(key_of("small", 1000), bytes(1000))
+    disk.put(key_of("large", 9000), bytes(9000))
+    assert disk.has(key_of("small", 1000))
+    assert not disk.has(key_of("large", 9000))
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", bytes(2004)])
+def test_a_damaged_block_is_removed(tmp_path, damage):
+    disk = DiskCache(tmp_path / "cache", 10_000)
+    key = key_of("a", 2000)
+    disk.put(key, os.urandom(2000))
+    disk._path(key).write_bytes(damage)
+    assert disk.get(key) is None
+    assert not disk.has(key)
+
+
+def test_a_copy_of_a_disk_cache_shares_its_folder(tmp_path):
+    disk = DiskCache(tmp_path / "cache", 10_000, revalidate=True)
+    disk.put(key_of("a", 5), b"12345")
+    again = pickle.loads(pickle.dumps(disk))
+    assert (again.limit_bytes, again.revalidate) == (10_000, True)
+    assert again.get(key_of("a", 5)) == b"12345"

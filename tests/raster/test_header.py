@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from raster.handmade import strip_tags, strips_of, write_handmade
 from raster.pixels import distinct, same_bits
 from stacchip.errors import UnsupportedRaster
 from stacchip.raster import Header, Window, open_reader, read_header
 from stacchip.raster.header import RECORD_TYPES
+from stacchip.storage import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,3 +95,81 @@ def test_uneven_blocks_and_long_lengths_survive(tmp_path: Path, storage: Storage
     assert header.block_lengths.tolist() == [2**40, 0, 5, 7]
     again = Header.from_record(through_arrow(header.to_record()))
     assert_same_header(header, again)
+
+
+# --- tables of blocks
+
+
+def header_of(starts: Any, lengths: Any) -> Header:
+    """A header of one row of blocks."""
+    return Header(
+        identity=Identity(10**6, '"etag"', None), shape=(16, 16 * len(starts)), count=1,
+        dtype="uint8", nodata=None, fill=0, block_shape=(16, 16), is_planar=False, is_tiled=True,
+        compression="none", predictor=1, bits=8, sample_format=1, byteorder="<", fill_order=1,
+        block_offsets=np.array(starts, np.uint64), block_lengths=np.array(lengths, np.uint64),
+        crs="EPSG:32629", transform=Affine(10, 0, 0, 0, -10, 0), scales=(0.1,), shifts=(-3.0,),
+        alpha=None, validity="all", mask=None, why_unsupported=None,
+    )  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 2**40)), min_size=1, max_size=40))
+def test_any_table_of_blocks_survives(spans: list[tuple[int, int]]) -> None:
+    header = header_of(*zip(*spans, strict=True))
+    again = Header.from_record(through_arrow(header.to_record()))
+    assert_same_header(header, again)
+
+
+@pytest.mark.parametrize("gap", [0, 8, 4096])
+def test_blocks_with_equal_gaps_take_sixteen_bytes_for_their_starts(gap: int) -> None:
+    lengths = np.random.default_rng(0).integers(1, 10**6, 121)
+    starts = 5000 + np.concatenate([[0], np.cumsum(lengths[:-1] + gap)])
+    record = header_of(starts, lengths).to_record()
+    assert len(record["block_starts"]) == 16
+    assert len(record["block_lengths"]) == 4 * 121
+
+
+def test_one_block_out_of_line_makes_all_starts_explicit() -> None:
+    lengths = np.full(121, 1000)
+    starts = 5000 + np.arange(121) * 1008
+    starts[60] += 1
+    record = header_of(starts, lengths).to_record()
+    assert len(record["block_starts"]) == 8 * 121
+    assert Header.from_record(record).block_offsets.tolist() == starts.tolist()
+
+
+@pytest.mark.parametrize(("length", "size"), [(2**32 - 1, 4), (2**32, 8)])
+def test_lengths_take_four_bytes_if_they_fit(length: int, size: int) -> None:
+    record = header_of([0, 2**33], [length, 5]).to_record()
+    assert len(record["block_lengths"]) == 2 * size
+    assert Header.from_record(record).block_lengths.tolist() == [length, 5]
+
+
+@pytest.mark.parametrize(
+    "value", [None, 0, -9999, 2**64 - 1, -3.4028234663852886e38, float("inf"), 1 + 2j]
+)
+def test_nodata_and_fill_keep_their_types(value: Any) -> None:
+    header = replace(header_of([0], [5]), nodata=value, fill=value or 0)
+    again = Header.from_record(through_arrow(header.to_record()))
+    assert (again.nodata, type(again.nodata)) == (value, type(value))
+    assert (again.fill, type(again.fill)) == (value or 0, type(value or 0))
+
+
+def test_a_copy_elsewhere_is_known_by_its_size_alone() -> None:
+    mask = header_of([0], [5])
+    moved = replace(header_of([0], [5]), mask=mask, validity="mask").moved()
+    assert moved.identity == Identity(10**6)
+    assert moved.mask is not None
+    assert moved.mask.identity == Identity(10**6)
+    assert moved.crs == "EPSG:32629"
+
+
+def test_a_header_of_planes_has_blocks_for_each_band() -> None:
+    header = replace(header_of([0] * 6, [5] * 6), shape=(20, 40), count=3, bits=12)
+    assert header.grid == (2, 3)
+    assert (header.planes, header.samples, header.row_bytes) == (1, 3, 72)
+    planar = replace(header, is_planar=True)
+    assert (planar.planes, planar.samples, planar.row_bytes) == (3, 1, 24)
+    assert header.geobox is not None
+    assert header.geobox.shape.yx == (20, 40)
+    assert replace(header, transform=None).geobox is None
