@@ -98,6 +98,15 @@ def test_what_is_equal_in_itself_needs_no_comparison():
     assert same_crs(BUILDING_SITE, BUILDING_SITE)
 
 
+def test_a_projection_that_proj_does_not_know_is_given_the_benefit_of_the_doubt():
+    odd = pyproj.CRS("EPSG:32615").to_wkt("WKT1_GDAL").replace("Transverse_Mercator", "UTM15N")
+    odd = odd.replace(',AUTHORITY["EPSG","32615"]', "")
+    assert pyproj.CRS(odd).to_epsg() is None
+    assert same_crs(odd, "EPSG:32615")
+    assert not same_crs(odd, "EPSG:26715")  # another ellipsoid
+    assert not same_crs(odd, "EPSG:4326")
+
+
 def test_what_is_no_crs_is_an_error():
     with pytest.raises(CRSError):
         same_crs("EPSG:4326", "EPSG:999999")

@@ -170,8 +170,6 @@ def require_grid(chip_size: Any, edge: Any) -> None:
     """
     is_whole = isinstance(chip_size, Integral) and not isinstance(chip_size, bool)
     if not is_whole or chip_size < 1:
-        raise UsageError(
-            f"chip_size must be a whole number of pixels, at least 1, not {chip_size!r}."
-        )
+        raise UsageError(f"chip_size is a whole number of pixels, at least 1, not {chip_size!r}.")
     if edge not in ("drop", "pad"):
         raise UsageError(f"edge is 'drop' or 'pad', not {edge!r}.")
