@@ -157,33 +157,39 @@ def _common(asset: pystac.Asset, bands: Iterable[Mapping[str, Any]], *names: str
             return asset.extra_fields[name]
     values = [next((band[name] for name in names if name in band), None) for band in bands]
     # compared as text, since NaN differs from itself; as floats, since 0 and 0.0 do not
-    texts = {str(float(value) if isinstance(value, int) else value) for value in values}
+    texts = {str(_as_number(value) if isinstance(value, int) else value) for value in values}
     return values[0] if len(texts) == 1 else None
 
 
 def _read_dtype(asset: pystac.Asset, bands: list[dict[str, Any]]) -> str | None:
     dtype = _common(asset, bands, "data_type", "raster:data_type")
+    if not isinstance(dtype, str):
+        return None
     try:
-        return None if dtype is None else str(np.dtype(_DTYPES.get(dtype, dtype)))
-    except TypeError:
+        found = np.dtype(_DTYPES.get(dtype, dtype))
+    except (TypeError, ValueError, SyntaxError):
         return None  # "other" and complex integers do not exist in numpy
+    return str(found) if found.kind in "iufc" else None
 
 
 def _read_nodata(asset: pystac.Asset, bands: list[dict[str, Any]]) -> float | None:
     """Return nodata as a number; STAC writes "nan", "inf" and "-inf" as strings."""
-    nodata = _common(asset, bands, "nodata", "raster:nodata")
-    try:
-        return None if nodata is None else float(nodata)
-    except (TypeError, ValueError):
-        return None
+    return _as_number(_common(asset, bands, "nodata", "raster:nodata"))
 
 
 def _read_gsd(item: pystac.Item, asset: pystac.Asset, bands: list[dict[str, Any]]) -> float | None:
     gsd = _common(asset, bands, "gsd", "eo:gsd", "raster:spatial_resolution", "spatial_resolution")
     for value in (gsd, item.properties.get("gsd"), item.properties.get("eo:gsd")):
         if isinstance(value, int | float) and value > 0:
-            return float(value)
+            return _as_number(value)
     return None
+
+
+def _as_number(value: Any) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _text(band: Mapping[str, Any], field: str) -> str | None:

@@ -146,7 +146,7 @@ def _code(fields: _Fields, level: Mapping[str, Any]) -> str | None:
     if epsg is not None:
         try:
             epsg = f"EPSG:{int(epsg)}"
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             fields.refuse("proj:epsg", f"proj:epsg is {epsg!r}, which is not a number")
     if code is not None and epsg is not None and str(code).upper() != epsg:
         fields.refuse("proj:code", f"proj:code {code} and proj:epsg {epsg[5:]} differ")
@@ -191,7 +191,7 @@ def _read_numbers(
         return None, level
     try:
         numbers = tuple(float(number) for number in value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = ()
     if len(numbers) not in lengths or not all(map(math.isfinite, numbers)):
         expected = " or ".join(map(str, lengths))
