@@ -1,4 +1,4 @@
-"""Batches: chips of one kind in one array, and the kinds that there are."""
+"""Batches: chips of one kind in one array."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class ChipKind(NamedTuple):
-    """What chips must share to lie in one array.
+    """The properties that chips in one array share.
 
     Attributes:
         bands: The names of their bands.
         chip_size: Pixels a side.
-        dtype: Of the pixels.
+        dtype: Type of the pixels.
     """
 
     bands: tuple[str, ...]
@@ -48,7 +48,7 @@ class ChipBatch:
         valid: Boolean (chip, band, y, x), True where a pixel may be used; None if not asked for.
         bands: The name of each band.
         rows: Each chip's row in the index.
-        keys: Each chip's place: platform, item, size, x and y.
+        keys: Each chip's key: platform, item, size, x and y.
     """
 
     array: NDArray[Any]
@@ -63,7 +63,7 @@ class ChipBatch:
         return len(self.keys)
 
     def __getitem__(self, number: int) -> Chip:
-        """One of the chips; its arrays are views of the batch's."""
+        """Return one of the chips; its arrays are views of the batch's."""
         key, opened = self.keys[number], self._items[number].opened
         pixels = self.array[number]
         valid = np.ones(pixels.shape, bool) if self.valid is None else self.valid[number]
@@ -73,7 +73,7 @@ class ChipBatch:
         return (self[number] for number in range(len(self)))
 
     def geobox(self, number: int) -> GeoBox:
-        """Where one of the chips lies: CRS, transform and shape."""
+        """Return the CRS, transform and shape of one of the chips."""
         return self._items[number].opened.chip_geobox(self.keys[number])
 
     @property
@@ -83,7 +83,7 @@ class ChipBatch:
 
     @property
     def datetimes(self) -> tuple[datetime, ...]:
-        """When each was acquired (UTC)."""
+        """Each chip's time of acquisition (UTC)."""
         return tuple(item_datetime(item.opened.item) for item in self._items)
 
     @cached_property
@@ -103,10 +103,10 @@ class Building:
     """A batch that is being filled.
 
     Args:
-        kind: Of its chips.
-        size: How many there will be.
-        pool: Where its memory comes from.
-        with_valid: Whether it tells which pixels are valid.
+        kind: The kind of its chips.
+        size: Number of chips that it can hold.
+        pool: Provides its memory.
+        with_valid: Also fill an array that says which pixels are valid.
     """
 
     def __init__(self, kind: ChipKind, size: int, pool: Allocator, *, with_valid: bool) -> None:
@@ -120,26 +120,26 @@ class Building:
 
     @property
     def is_full(self) -> bool:
-        """Whether no more chips fit."""
+        """True if no more chips fit."""
         return len(self.positions) == len(self._array)
 
     def slot(self) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        """Where the next chip goes (band, y, x), and where its valid pixels do."""
+        """Return the arrays (band, y, x) for the next chip's pixels, and for which are valid."""
         number = len(self.positions)
         return self._array[number], None if self._valid is None else self._valid[number]
 
     def add(self, position: int, row: int, item: ItemLayers) -> None:
-        """Keep the chip that lies in `slot`."""
+        """Keep the chip that was written to `slot`."""
         self.positions.append(position)
         self._rows.append(row)
         self._items.append(item)
 
     def __len__(self) -> int:
-        """How many chips there are so far."""
+        """Return the number of chips so far."""
         return len(self.positions)
 
     def finish(self, chips: WantedChips) -> ChipBatch:
-        """The batch, of as many chips as there are."""
+        """Return the batch, of as many chips as there are."""
         count = len(self.positions)
         return ChipBatch(
             array=self._array[:count],
@@ -153,30 +153,31 @@ class Building:
 
 
 def fit(own: ChipKind, kind: ChipKind, chip: NDArray[Any] | None, out: NDArray[Any]) -> None:
-    """Put a chip (band, y, x) of one kind into the place of one of a larger kind; 0 elsewhere."""
+    """Write a chip (band, y, x) into the array of a larger kind; the rest of it becomes 0."""
     out[...] = 0
     places = [kind.bands.index(band) for band in own.bands]
     out[places, : own.chip_size, : own.chip_size] = chip
 
 
 def require_fitting(own: ChipKind, kind: ChipKind, item_id: str) -> None:
-    """Refuse a chip of one kind that another has no place for.
+    """Refuse a chip of one kind that does not fit into another kind.
 
     Raises:
-        UsageError: The other lacks one of its bands, or is smaller, or cannot hold its values.
+        UsageError: The other kind lacks a band, is smaller, or cannot hold the values.
     """
     lacking = [band for band in own.bands if band not in kind.bands]
     if lacking or own.chip_size > kind.chip_size:
         raise UsageError(
             f"Item {item_id!r} has chips of {own.chip_size} px with bands {', '.join(own.bands)}: "
             f"they do not fit among those of {kind.chip_size} px with {', '.join(kind.bands)}, "
-            "which the first item of each platform has. Name the assets wanted: assets=[...].",
+            "the bands of the first item of each platform. Choose assets that all items have: "
+            "assets=[...].",
             item_id=item_id,
         )
     if not np.can_cast(own.dtype, kind.dtype):
         raise UsageError(
-            f"Item {item_id!r} has pixels of {own.dtype}, which {kind.dtype} does not hold: that "
-            "is the common type of the first item of each platform. Name one that holds all: "
+            f"Item {item_id!r} has pixels of {own.dtype}, which do not fit into {kind.dtype}, the "
+            "common type of the first item of each platform. Choose a type that holds all: "
             f"dtype={np.result_type(own.dtype, kind.dtype).name!r}.",
             item_id=item_id,
         )

@@ -1,4 +1,4 @@
-"""What a stream will read, told before it reads."""
+"""What a stream will read, computed before it reads."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _COPY_SECONDS = 1.3e-10
 
 @dataclass(frozen=True)
 class Explanation:
-    """What an epoch of a stream takes, where no cache holds any of it.
+    """The cost of an epoch of a stream, if no cache holds any of it.
 
     Attributes:
-        chips: Chips that it gives out.
-        unreadable_chips: Chips whose items cannot be opened.
-        requests: Ranges that are asked of stores, if none has to be asked again. Files that GDAL
-            reads ask for more.
-        bytes: What those bring.
-        blocks: Blocks that are decoded.
-        distinct_blocks: How many of those are different.
-        decoded_bytes: What their pixels take.
+        chips: Number of chips delivered.
+        unreadable_chips: Number of chips whose items cannot be opened.
+        requests: Number of ranges requested from stores, without retries. Files that GDAL reads
+            take more.
+        bytes: Total size of these ranges.
+        blocks: Number of blocks decoded.
+        distinct_blocks: Number of different blocks among them.
+        decoded_bytes: Total size of the decoded pixels.
         memory_bytes: The most that decoded blocks take at the same time.
-        chips_per_s: About how many chips a second this machine's cores decode and copy; a slow
-            store may bring fewer.
-        gdal_files: Files that are left to GDAL, and why, by href.
+        chips_per_s: Approximate number of chips that this machine's cores decode and copy in a
+            second; a slow store may deliver fewer.
+        gdal_files: Files that GDAL reads, and the reason, by href.
     """
 
     chips: int
@@ -57,7 +57,7 @@ class Explanation:
 
     @property
     def repeat_factor(self) -> float:
-        """How often a block is decoded, on average: 1 where each is decoded once."""
+        """How often a block is decoded, on average: 1 if each is decoded once."""
         return self.blocks / self.distinct_blocks if self.distinct_blocks else 1.0
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class Explanation:
 
 
 def explain(plans: VisitPlans, memory_bytes: int, ahead_bytes: int) -> Explanation:
-    """Turn the ledger's pages from the first chip to the last, and add up."""
+    """Simulate the epoch chip by chip, and total its cost."""
     visits = plans.visits
     ledger = Ledger(visits, plans, memory_bytes, ahead_bytes)
     times: Counter[LayerBlock] = Counter()
@@ -112,7 +112,7 @@ def explain(plans: VisitPlans, memory_bytes: int, ahead_bytes: int) -> Explanati
 
 
 def _ranges(blocks: Mapping[LayerBlock, Layer]) -> list[int]:
-    """The bytes of each request that brings these blocks."""
+    """Return the length of each request for these blocks."""
     addresses = [address_of(block, layer) for block, layer in blocks.items()]
     known = [address for address in addresses if address is not None]
     planned = plan_requests(known, on_error=lambda _addresses, _error: None)
@@ -120,7 +120,7 @@ def _ranges(blocks: Mapping[LayerBlock, Layer]) -> list[int]:
 
 
 def _look_at_item(plans: VisitPlans, visit: int) -> tuple[int, int]:
-    """How many of a visit's chips cannot be read, and the bytes of the others' pixels."""
+    """Return the number of a visit's chips that cannot be read, and the others' bytes."""
     rows = plans.visits.rows_of(visit)
     try:
         item = plans.open(int(rows[0]))

@@ -1,4 +1,4 @@
-"""How well a sequence mixes: the items and areas that meet in a batch.
+"""Mixing: how many items and areas meet in a batch.
 
 The dial is `ChipStream(open_areas=...)`. A hundred Sentinel-2 scenes of 1764 chips of 256 px (3600
 areas of 64 chips, which take 46 MB each when decoded), batches of 64, medians:
@@ -14,8 +14,8 @@ areas of 64 chips, which take 46 MB each when decoded), batches of 64, medians:
 | 96 | 4.4 GB | 45 | 36 | 1 % |
 | all: a full shuffle | 166 GB | 64 | 48 | 0 % |
 
-The memory is that of the open areas. Every setting decodes each of these blocks once; what more
-areas cost is memory, and the time to the first batch, which waits for about half of them.
+The memory is that of the open areas. Every setting decodes each of these blocks once. More areas
+cost memory, and delay the first batch, which waits for about half of them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mixing:
-    """How the batches of a sequence are made up; a full shuffle's for comparison.
+    """How the batches of a sequence mix, compared with a full shuffle.
 
     Attributes:
         areas: Median count of distinct areas in a batch.
@@ -53,7 +53,7 @@ class Mixing:
 
 
 def measure_mixing(stream: ChipStream, batch_size: int = 64) -> Mixing:
-    """How well the batches of a stream's epoch mix. Nothing is read for it."""
+    """Measure how well the batches of a stream's epoch mix, without reading chips."""
     rows = stream.rows()
     area, item = stream.areas.of_row, stream.groups_of_rows()
     shuffled = np.random.default_rng(0).permutation(rows)
@@ -68,7 +68,7 @@ def measure_mixing(stream: ChipStream, batch_size: int = 64) -> Mixing:
 
 
 def _median_distinct(values: NDArray[np.int64], batch_size: int) -> float:
-    """The median over whole batches of how many different values are in one."""
+    """Return the median number of different values in a whole batch."""
     whole = len(values) // batch_size
     if not whole:
         return float(len(np.unique(values)))

@@ -1,4 +1,4 @@
-"""What a stream did so far, and what it left out."""
+"""The report of a stream: what it delivered so far, and what it left out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Skipped:
     Attributes:
         chipid: Its id.
         row: Its row in the index.
-        error: Why; it tells `item_id`, `asset` and `href` where they are known.
+        error: The reason, with `item_id`, `asset` and `href` if they are known.
     """
 
     chipid: str
@@ -34,11 +34,11 @@ class StreamReport:
     """Counts of one pass.
 
     Attributes:
-        delivered: Chips given out.
-        skipped: How many chips could not be cut (`errors="skip"`).
-        reasons: The first thousand of those.
-        decoded_blocks: Blocks decoded.
-        decoded_bytes: What their pixels took.
+        delivered: Number of chips delivered.
+        skipped: Number of chips that could not be cut (`errors="skip"`).
+        reasons: The first thousand of those, with their errors.
+        decoded_blocks: Number of blocks decoded.
+        decoded_bytes: Total size of their pixels.
         peak_bytes: The most that decoded blocks took at the same time.
     """
 
@@ -50,7 +50,7 @@ class StreamReport:
     peak_bytes: int = 0
 
     def skip(self, chipid: str, row: int, error: StacchipError) -> None:
-        """Count a chip that could not be cut, and keep why."""
+        """Count a chip that could not be cut, and keep the reason."""
         forget_frames(error)
         self.skipped += 1
         if len(self.reasons) < _MOST_REASONS:

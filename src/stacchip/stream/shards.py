@@ -1,4 +1,4 @@
-"""Shards: which part of an epoch a process reads."""
+"""Shards: the part of an epoch that a process reads."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Uneven = Literal["exact", "pad", "drop"]
 
 @dataclass(frozen=True)
 class Shard:
-    """One of the parts that an epoch is cut into: by rank, and the rank's part by worker.
+    """A part of an epoch: the rank's, and of that the worker's.
 
     Args:
         rank: Number of this process among those that train together.
-        world_size: How many there are.
+        world_size: Number of those processes.
         worker: Number of this loading process among those of the rank.
-        workers: How many there are.
-        uneven: What becomes of chips that do not divide by `world_size`: `"exact"` gives each chip
-            once, and some ranks one more than others; `"pad"` gives all ranks the same number, some
-            chips twice; `"drop"` the same number, and leaves some out.
+        workers: Number of the rank's loading processes.
+        uneven: What to do if the number of chips is not a multiple of `world_size`. `"exact"`
+            delivers each chip once, so some ranks get one chip more than others. `"pad"` gives all
+            ranks the same number, some chips twice; `"drop"` also, and leaves some chips out.
 
     Example:
         >>> [Shard(rank, 3).bounds(10) for rank in range(3)]
@@ -51,11 +51,11 @@ class Shard:
             raise UsageError(f"uneven is 'exact', 'pad' or 'drop', not {self.uneven!r}.")
 
     def bounds(self, count: int) -> tuple[int, int]:
-        """First and last + 1 of the rank's chips, out of `count`; ranks differ by one at most."""
+        """Return the rank's first chip and its last + 1, out of `count`."""
         return _part(count, self.rank, self.world_size)
 
     def take(self, sequence: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The shard's part of a sequence: neighbours stay together, so that few areas are cut."""
+        """Return the shard's part of a sequence; neighbours stay together, so few areas are cut."""
         start, stop = self.bounds(len(sequence))
         own = sequence[start:stop]
         if self.uneven == "drop":

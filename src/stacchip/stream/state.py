@@ -1,4 +1,4 @@
-"""Where a stream stands: what it has delivered, and what not."""
+"""The state of a stream: which chips it has delivered."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StreamState:
-    """A place in an epoch, as plain values that JSON takes.
+    """A place in an epoch, as plain values that JSON can hold.
 
-    Chips that were read ahead and not given out count as not delivered.
+    Chips that were read ahead but not delivered come again.
 
     Attributes:
         epoch: The epoch.
-        next: Position of the first chip that has not been drawn.
-        held: Positions before it that were drawn and not delivered: chips of batches that were
-            not full yet.
+        next: Position of the first chip that has not been cut.
+        held: Positions before it whose chips were cut but not delivered: their batches were not
+            full yet.
     """
 
     epoch: int
@@ -33,19 +33,19 @@ class StreamState:
     held: tuple[int, ...] = ()
 
     def to_dict(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The state as a dictionary.
+        """Return the state as a dictionary.
 
         Args:
-            settings: What makes the sequence of chips: order, seed, shard, memory, selection.
+            settings: They determine the sequence of chips: order, seed, shard, memory, selection.
         """
         return {**asdict(self), "settings": dict(settings), "held": list(self.held)}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any], settings: Mapping[str, Any]) -> Self:
-        """The state that `to_dict` gave this dictionary of.
+        """Return the state that `to_dict` wrote.
 
         Raises:
-            UsageError: It is of a stream with other settings.
+            UsageError: It belongs to a stream with other settings.
         """
         saved = dict(state["settings"])
         differing = sorted(
@@ -54,16 +54,16 @@ class StreamState:
         if differing:
             name = differing[0]
             raise UsageError(
-                f"The state is of another stream: its {name} is {saved.get(name)!r}, and here it "
-                f"is {settings.get(name)!r}. Make the stream as it was when the state was saved."
+                f"The state belongs to another stream: its {name} is {saved.get(name)!r}, and here "
+                f"it is {settings.get(name)!r}. Make the stream as it was when the state was saved."
             )
         held = tuple(int(position) for position in state["held"])
         return cls(int(state["epoch"]), int(state["next"]), held)
 
     def at(self, position: int, held: list[int]) -> StreamState:
-        """The state when the chips up to a position are drawn, and some of them held."""
+        """Return the state when the chips up to a position are cut, and some of them are held."""
         return replace(self, next=position, held=tuple(sorted(held)))
 
     def remaining(self, count: int) -> NDArray[np.int64]:
-        """The positions, out of `count`, whose chips have not been delivered."""
+        """Return the positions, out of `count`, whose chips have not been delivered."""
         return np.append(np.array(self.held, np.int64), np.arange(self.next, count))

@@ -1,4 +1,4 @@
-"""`ChipStream`: many chips, in the order that decodes each block once, or well mixed."""
+"""`ChipStream`: many chips, in an order that decodes each block once, or shuffled."""
 
 from __future__ import annotations
 
@@ -44,31 +44,32 @@ _MOST_AHEAD_BYTES: Final = 256 << 20
 
 
 class ChipStream:
-    """Gives out the chips of an index, reading and decoding ahead on all cores.
+    """Delivers the chips of an index, reading and decoding ahead on all cores.
 
-    Chips that share blocks are read together: each block is decoded once where chips nest in
-    blocks, and seldom more than once elsewhere; `explain` tells. The sequence is a function of the
-    index, `order`, `seed`, `epoch`, `shard` and `memory_bytes`, and of nothing else.
+    Chips that share blocks are read together. Each block is decoded once if chips nest in blocks,
+    and seldom more than once otherwise; `explain` says how often. The sequence is a function of the
+    index, `order`, `seed`, `epoch`, `shard`, `open_areas` and `memory_bytes`, and of nothing else.
 
     Args:
-        index: A `Chipper`, or what one is made of: a table, a path or URL, an indexer.
-        order: `"index"` as the rows are; `"blocks"` area by area, the fastest; `"shuffle"` at
-            random out of many areas.
-        seed: Of the shuffle.
-        epoch: Each has another shuffle; see `set_epoch`.
-        open_areas: How many areas a shuffle draws from at once, where memory allows: more mix
-            better, and the first batch waits for half of them.
-        memory_bytes: What decoded blocks may take. Batches come on top, and encoded blocks on their
-            way: up to 200 MB.
-        shard: Which part of the chips to give out.
-        errors: `"skip"` leaves out chips that cannot be cut, counts them and says why in `report`.
-        dtype: Of the pixels; by default the common one of a chip's bands.
-        with_valid: Whether to tell which pixels may be used.
-        **options: Of `Chipper`: `assets`, `resampling`, `mountpath`, `storage`, ...
+        index: A `Chipper`, or anything that one is made of: a table, a path or URL, an indexer.
+        order: `"index"` follows the rows; `"blocks"` goes area by area and is the fastest;
+            `"shuffle"` draws at random from many areas.
+        seed: Seed of the shuffle.
+        epoch: Each epoch has another shuffle; see `set_epoch`.
+        open_areas: Number of areas that a shuffle draws from at once, if memory allows. More areas
+            mix better, and the first batch waits for half of them.
+        memory_bytes: Memory for decoded blocks. Batches come on top, and up to 200 MB of encoded
+            blocks.
+        shard: The part of the chips to deliver.
+        errors: `"skip"` leaves out chips that cannot be cut, and keeps their number and the reasons
+            in `report`.
+        dtype: Type of the pixels; by default the common type of a chip's bands.
+        with_valid: Also deliver which pixels may be used.
+        **options: Options of `Chipper`: `assets`, `resampling`, `mountpath`, `storage`, ...
 
     Raises:
-        IndexFormatError: `index` is no index.
-        UsageError: An argument cannot be right.
+        IndexFormatError: `index` is not an index.
+        UsageError: An argument is not allowed.
 
     Example:
         >>> from stacchip.indexer import NoStatsChipIndexer
@@ -96,7 +97,7 @@ class ChipStream:
             raise UsageError(f"errors is 'raise' or 'skip', not {errors!r}.")
         if isinstance(index, Chipper) and options:
             raise UsageError(
-                f"Give {', '.join(options)} to the Chipper that the stream is made of."
+                f"Pass {', '.join(options)} to the Chipper that the stream is made of."
             )
         self.chipper = index if isinstance(index, Chipper) else Chipper(index, **options)
         self.order = order
@@ -114,12 +115,12 @@ class ChipStream:
         self._pool: Allocator
         self._make_pools()
         self.set_epoch(epoch)
-        self._ordering()  # refuses what cannot be right
+        self._ordering()  # refuses an unknown order
 
-    # --- what there is
+    # --- the chips and their order
 
     def __len__(self) -> int:
-        """How many chips the shard has in an epoch."""
+        """Return the number of the shard's chips in an epoch."""
         return len(self.shard.take(np.arange(len(self._chips))))
 
     @property
@@ -134,17 +135,17 @@ class ChipStream:
 
     @property
     def areas(self) -> Areas:
-        """How the chips are grouped; one item of each platform and chip size is opened for it."""
+        """The groups of chips that share blocks; opens one item of each platform and chip size."""
         return self._survey.areas
 
     def rows(self) -> Rows:
-        """The rows of the index in the order in which this epoch gives them out."""
+        """Return the rows of the index in the order of this epoch."""
         return self._ordering().rows(self.areas, self.shard)
 
     def explain(self) -> Explanation:
-        """What this epoch will read, before it does: requests, bytes, blocks, memory, speed.
+        """Return what this epoch will read: requests, bytes, blocks, memory, speed.
 
-        It opens every item of the shard; with an index that keeps headers, that asks no store.
+        It opens every item of the shard. If the index keeps headers, that takes no request.
 
         Raises:
             StacchipError: An item cannot be opened, unless `errors="skip"`.
@@ -155,11 +156,11 @@ class ChipStream:
         return explain(plans, self.memory_bytes, self._ahead_bytes)
 
     def groups_of_rows(self) -> Rows:
-        """For each row of the index, the number of its item and chip size."""
+        """Return a number for each row of the index, the same for one item and chip size."""
         return self._chips.group
 
     def with_shard(self, shard: Shard) -> ChipStream:
-        """A stream of the same chips that gives out another shard; both use the same memory."""
+        """Return a stream that delivers another shard of the same chips, with the same memory."""
         other = copy(self)
         other.shard = shard
         other._pool, other._block_pool = self._pool, self._block_pool  # noqa: SLF001 - of its kind
@@ -167,13 +168,13 @@ class ChipStream:
         return other
 
     def use_memory(self, pool: Allocator) -> None:
-        """Make further batches out of this memory."""
+        """Allocate further batches from this memory."""
         self._pool = pool
 
     # --- chips
 
     def __iter__(self) -> Iterator[Chip]:
-        """The chips one by one."""
+        """Yield the chips one by one."""
         for batch in self.batches(1):
             yield batch[0]
 
@@ -184,14 +185,13 @@ class ChipStream:
         mixed: Literal["group", "pad"] = "group",
         drop_last: bool = False,
     ) -> Iterator[ChipBatch]:
-        """The chips in batches.
+        """Yield the chips in batches.
 
         Args:
             size: Chips in a batch.
-            mixed: What to do with chips that differ in bands, size or type: `"group"` gives each
-                kind batches of its own, full ones as they come and the rest at the end; `"pad"`
-                gives all chips the bands of all and the largest size, 0 and not valid where they
-                have none.
+            mixed: What to do with chips that differ in bands, size or type. `"group"` puts each
+                kind into batches of its own; those that are not full come at the end. `"pad"`
+                gives all chips all bands and the largest size, filled with 0 and not valid.
             drop_last: Leave out batches that are not full.
 
         Raises:
@@ -206,7 +206,7 @@ class ChipStream:
         return self._give_batches(size, common, drop_last=drop_last)
 
     def take(self, rows: Sequence[int]) -> list[ChipBatch]:
-        """The chips of some rows of the index, read together: a batch of each kind.
+        """Return the chips of some rows of the index, read together: a batch of each kind.
 
         Raises:
             StacchipError: A chip cannot be cut, unless `errors="skip"`.
@@ -236,7 +236,7 @@ class ChipStream:
             batch = building.pop(kind).finish(self._chips)
             held = [position for each in building.values() for position in each.positions]
             drawn = max(state.next, int(positions[number]) + 1)
-            # of those held from before, some may not have been drawn again yet
+            # some of those held when the state was saved may not have been cut again yet
             waiting = positions[number + 1 :]
             held += waiting[waiting < state.next].tolist()
             self._state = state.at(drawn, held)
@@ -250,7 +250,9 @@ class ChipStream:
                 if kind is not None and building[kind].is_full:
                     yield give(kind)
             for kind in list(building):
-                if len(building[kind]) and not drop_last:  # of some all chips were skipped
+                if (
+                    len(building[kind]) and not drop_last
+                ):  # all chips of a batch may have been skipped
                     yield give(kind)
             self._state = state.at(len(sequence), [])
             self._count(reading, 0)
@@ -265,7 +267,7 @@ class ChipStream:
         row: int,
         position: int,
     ) -> ChipKind | None:
-        """Cut a chip into its batch, and tell of what kind it is; None where it was skipped."""
+        """Cut a chip into its batch and return its kind, or None if it was skipped."""
         size, common = form
         try:
             item = reading.open(row)
@@ -306,31 +308,31 @@ class ChipStream:
         self.report.decoded_bytes = reading.blocks.decoded_bytes
         self.report.peak_bytes = reading.peak_bytes
 
-    # --- where it stands
+    # --- the place in the epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin an epoch: the next iteration gives all its chips."""
+        """Begin an epoch: the next iteration delivers all its chips."""
         self._state = StreamState(_whole("epoch", epoch))
         self._is_restored = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the stream stands: after the chips that were given out, whatever was read ahead."""
+        """Return the state: the place after the chips delivered, whatever was read ahead."""
         return self._state.to_dict(self._settings())
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another stream stood: the next iteration gives what that one had not given.
+        """Go on from another stream's state: the next iteration delivers the remaining chips.
 
-        As `areas` does, it opens one item of each platform and chip size, to compare.
+        To compare the streams, it opens one item of each platform and chip size, as `areas` does.
 
         Raises:
             StacchipError: One of those cannot be opened, unless `errors="skip"`.
-            UsageError: That stream was made in another way.
+            UsageError: That stream had other settings.
         """
         self._state = StreamState.from_dict(state, self._settings())
         self._is_restored = True
 
     def _begin(self) -> StreamState:
-        """The state to begin an iteration with: the one restored, or the epoch's beginning."""
+        """Return the state to begin with: the one loaded, or the beginning of the epoch."""
         if not self._is_restored:
             self._state = StreamState(self.epoch)
         self._is_restored = False
@@ -351,7 +353,7 @@ class ChipStream:
             "areas": None if self.order == "index" else self._survey.fingerprint,
         }
 
-    # --- how it reads
+    # --- reading
 
     @property
     def _ahead_bytes(self) -> int:
@@ -392,15 +394,15 @@ class ChipStream:
 
 
 def _whole(name: str, value: Any) -> int:
-    """A count as a plain number, which JSON takes.
+    """Return a count as a plain number, which JSON can hold.
 
     Raises:
-        UsageError: It is no whole number, or negative.
+        UsageError: It is not a whole number, or it is negative.
     """
     try:
         number = int(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise UsageError(f"{name} is a whole number, not {value!r}.") from error
+        raise UsageError(f"{name} must be a whole number, not {value!r}.") from error
     if number != value or number < 0:
-        raise UsageError(f"{name} is a whole number from 0 on, not {value!r}.")
+        raise UsageError(f"{name} must be a whole number from 0 on, not {value!r}.")
     return number

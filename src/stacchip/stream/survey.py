@@ -1,6 +1,6 @@
-"""What is asked before an epoch: how chips lie in blocks, and which bands and types they have.
+"""A survey before an epoch: how chips lie in blocks, and which bands and types they have.
 
-One item of each platform and chip size tells it for all of them.
+One item of each platform and chip size is opened, and stands for the others.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from stacchip.stream.read.layers import ItemLayers
     from stacchip.stream.read.open_items import Catalog
 
-# an item that cannot be opened cannot tell how its chips lie in blocks: others of its kind may
+# if an item cannot be opened, others of its kind are tried
 _ITEMS_TO_ASK: Final = 8
 _USUAL_AREA: Final = 2048
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What the first items tell of all.
+    """What the first items say about all.
 
     Attributes:
         chips: The chips.
         catalog: Opens their items.
-        memory_bytes: What decoded blocks may take.
-        errors: `"skip"` asks another item where one is gone or broken. A store that fails is an
-            error even then: the others of a job may reach it, and all must group chips alike.
+        memory_bytes: Memory for decoded blocks.
+        errors: `"skip"` opens another item if one is gone or broken. A store that fails is an error
+            even then: other processes of the job may reach it, and all must group chips alike.
     """
 
     chips: WantedChips
@@ -51,7 +51,7 @@ class Survey:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Tells how the chips are grouped from other ways to group them."""
+        """A digest of how the chips are grouped."""
         said = repr(sorted(self._shapes.items())).encode()
         return hashlib.blake2b(said, digest_size=8).hexdigest()
 
@@ -68,7 +68,7 @@ class Survey:
         return shapes
 
     def find_common_kind(self, dtype: np.dtype[Any] | None) -> ChipKind:
-        """The kind that chips of all kinds fit into, as far as the first items tell."""
+        """Return the kind that chips of all kinds fit into, judging by the first items."""
         kinds = [
             ChipKind(item.bands, chip_size, dtype or item.dtype)
             for (_, chip_size), item in self._first_items().items()
@@ -80,11 +80,11 @@ class Survey:
         return ChipKind(bands, size, dtype or common)
 
     def _first_items(self) -> dict[tuple[str, int], ItemLayers | None]:
-        """The first item of each platform and chip size that can be opened.
+        """Return the first item of each platform and chip size that can be opened.
 
         Raises:
             StacchipError: One cannot, unless `errors="skip"`.
-            StorageError: One cannot be reached now; it may be there for others.
+            StorageError: One cannot be reached now, but may be reached by other processes.
         """
         self.catalog.forget_failures()
         found: dict[tuple[str, int], ItemLayers | None] = {}
@@ -105,6 +105,6 @@ class Survey:
 
 
 def _may_pass(error: StacchipError) -> bool:
-    """Whether another process, or this one later, may not meet the same error."""
+    """Return True if the error may not occur in another process, or later."""
     is_lasting = isinstance(error, ObjectNotFound | AssetChanged)
     return isinstance(error, StorageError) and not is_lasting

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from stacchip.stream.plan.wanted_chips import WantedChips
 
-# of the memory, one area takes at most this share: so many are open where a shuffle mixes them
+# an area takes at most this share of the memory: a shuffle draws from 24 areas at once
 SMALLEST_SHARE = 1 / 24
 
 
@@ -52,11 +52,11 @@ class AreaShape(NamedTuple):
 
 
 def find_shape(layers: Sequence[Blocks], chip_size: int, memory_bytes: int) -> AreaShape:
-    """The largest area that some raster's block spans and the memory holds 24 of.
+    """Return the largest area that a block of some raster spans and that fits 24 times in memory.
 
-    With 1024 px blocks, 20 m bands span 2048 px of a 10 m grid: an area of 64 chips of 256 px, in
-    which all blocks of 10 and of 20 m nest. Blocks of 60 m would span 6144 px and a gigabyte: they
-    are shared by nine such areas instead.
+    A block of 1024 px of a 20 m band spans 2048 px of a 10 m grid: an area of 64 chips of 256 px,
+    in which all blocks of the 10 m and 20 m bands nest. A block of a 60 m band would span 6144 px
+    and take a gigabyte, so nine such areas share it.
     """
     heights = {max(chip_size, round(_span(layer)[0])) for layer in layers}
     widths = {max(chip_size, round(_span(layer)[1])) for layer in layers}
@@ -77,12 +77,12 @@ def find_shape(layers: Sequence[Blocks], chip_size: int, memory_bytes: int) -> A
 
 
 def _span(layer: Blocks) -> tuple[float, float]:
-    """(height, width) of a block, in pixels of the chip grid."""
+    """Return (height, width) of a block, in pixels of the chip grid."""
     return layer.block_shape[0] * layer.scale[0], layer.block_shape[1] * layer.scale[1]
 
 
 def _decoded_bytes(layers: Sequence[Blocks], height: int, width: int) -> int:
-    """Decoded bytes of the blocks of a window of the chip grid that begins where blocks do."""
+    """Return decoded bytes of the blocks in a window of the grid that starts at a block."""
     total = 0
     for layer in layers:
         down, across = _span(layer)
@@ -93,7 +93,7 @@ def _decoded_bytes(layers: Sequence[Blocks], height: int, width: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Areas:
-    """Which area each chip is in.
+    """The area of each chip.
 
     Attributes:
         of_row: Number of each row's area. They count along the groups, then down, then across.
@@ -113,7 +113,7 @@ class Areas:
     def nominal_bytes(
         self, areas: NDArray[np.int64], counts: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """About how many bytes are decoded for so many chips of each of these areas."""
+        """Estimate the bytes decoded for a number of chips of each of these areas."""
         nominal: NDArray[np.float64] = np.minimum(
             self.size_bytes[areas], counts * self.chip_bytes[areas]
         )
@@ -121,13 +121,13 @@ class Areas:
 
 
 def find_areas(chips: WantedChips, shapes: Mapping[tuple[str, int], AreaShape]) -> Areas:
-    """Group chips.
+    """Group chips into areas.
 
     Args:
         chips: The chips.
         shapes: How chips are grouped, by platform and chip size.
     """
-    nothing = AreaShape(1, 1, 1, 1)  # numpy wants a row to index, even where there is no chip
+    nothing = AreaShape(1, 1, 1, 1)  # numpy needs a row to index, even if there is no chip
     table = np.array(
         [shapes[group.platform, group.chip_size] for group in chips.groups] or [nothing]
     )

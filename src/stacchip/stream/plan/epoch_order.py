@@ -1,4 +1,4 @@
-"""Order: in which sequence a shard's chips come, as a function of seed and epoch."""
+"""The order of a shard's chips, as a function of seed and epoch."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ ORDERS = ("index", "blocks", "shuffle")
 
 @dataclass(frozen=True)
 class Ordering:
-    """How chips are put in order.
+    """A way to order chips.
 
     Attributes:
         order: `"index"` as in the index; `"blocks"` area by area; `"shuffle"` at random, out of
             many areas at once.
-        seed: Of the shuffle.
-        epoch: Each has another shuffle.
-        open_areas: How many areas a shuffle draws from at once.
-        open_bytes: How many decoded bytes these may have, where that is less.
+        seed: Seed of the shuffle.
+        epoch: Each epoch has another shuffle.
+        open_areas: Number of areas that a shuffle draws from at once.
+        open_bytes: Decoded bytes of these areas, at most.
     """
 
     order: Order
@@ -43,7 +43,7 @@ class Ordering:
             raise UsageError(f"order is one of {', '.join(ORDERS)}; not {self.order!r}.")
 
     def rows(self, areas: Areas, shard: Shard) -> NDArray[np.int64]:
-        """The rows of a shard's chips, in the order in which they are given out."""
+        """Return the rows of a shard's chips, in the order of delivery."""
         if self.order == "index":
             return shard.take(np.arange(len(areas.of_row)))
         if self.order == "blocks":

@@ -1,7 +1,7 @@
 """The ledger: which blocks are in memory while chips are given out.
 
 It decides by positions and bytes alone, never by time: the same chips in the same order read the
-same blocks, and `explain` foretells them by turning the same pages.
+same blocks, so `explain` can compute them in advance.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from stacchip.stream.plan.visits import Visits
 
 
-# blocks are kept for visits so far ahead, where memory allows: the neighbours in the next row of
-# areas, six to a Sentinel-2 scene
+# blocks are kept for this many visits ahead, if memory allows: enough to reach the neighbours in
+# the next row of areas, of which a Sentinel-2 scene has six
 _LOOKAHEAD = 24
-# and so many more visits are looked at with each step, so that the first chip waits for none of it
+# visits planned at each step: few, so that the first chip does not wait for all of them
 _LOOK_AT_ONCE = 2
 PIXELS, MASK = 0, 1
 
 
 class LayerBlock(NamedTuple):
-    """A block of one asset of one item, by which it is told from all others.
+    """The identity of a block of one asset of one item.
 
     Attributes:
         item: Platform and id of the item.
@@ -47,7 +47,7 @@ class LayerBlock(NamedTuple):
 
 @dataclass(frozen=True)
 class Load:
-    """Fetch and decode these blocks, for this visit; none where all are there already."""
+    """Fetch and decode these blocks for this visit; none if all are in memory."""
 
     visit: int
     blocks: Sequence[LayerBlock]
@@ -61,35 +61,35 @@ class Drop:
 
 
 class Plans(Protocol):
-    """What the ledger asks about visits; all of it is told by positions alone."""
+    """Answers the ledger's questions about visits."""
 
     def find(self, visit: int) -> Mapping[LayerBlock, int]:
-        """The blocks of a visit with their decoded bytes."""
+        """Return the blocks of a visit with their decoded bytes."""
 
     def release(self, position: int) -> None:
-        """Chips before this position are done."""
+        """Take note that the chips before this position are done."""
 
     @property
     def is_full(self) -> bool:
-        """Whether no visit should be planned that does not begin yet."""
+        """True if no visit should be planned before it begins."""
 
 
 class Ledger:
-    """Keeps the books of one pass over some visits.
+    """Decides which blocks are in memory during one pass over some visits.
 
-    A visit's blocks are loaded before its first chip, and dropped after its last, unless a visit
-    that is open, or one of the next 24, needs them too. Of visits to come as many are loaded as fit
-    into `ahead_bytes` and `memory_bytes`. What must be loaded is, even where memory is full.
+    A visit's blocks are loaded before its first chip, and dropped after its last, unless an open
+    visit or one of the next 24 needs them too. Further visits are loaded ahead as long as they fit
+    into `ahead_bytes` and `memory_bytes`. A visit that begins is loaded even if memory is full.
 
     Args:
         visits: The visits.
-        plans: Tell which blocks each visit needs.
-        memory_bytes: How much all decoded blocks may take.
-        ahead_bytes: How much of it those may take whose visits have not begun.
+        plans: Know the blocks of each visit.
+        memory_bytes: Memory for all decoded blocks.
+        ahead_bytes: The part of it for blocks whose visits have not begun.
 
     Attributes:
         held_bytes: Decoded bytes of all blocks in memory.
-        peak_bytes: The most that it was.
+        peak_bytes: The largest value of `held_bytes` so far.
     """
 
     def __init__(self, visits: Visits, plans: Plans, memory_bytes: int, ahead_bytes: int) -> None:
@@ -113,7 +113,7 @@ class Ledger:
         self.peak_bytes = 0
 
     def advance(self, position: int) -> Iterator[Load | Drop]:
-        """What to do before the chip at this position is cut; positions come in order."""
+        """Yield what to do before the chip at this position is cut; positions come in order."""
         if position < self._next_event:
             return
         self._plans.release(position)
@@ -140,7 +140,7 @@ class Ledger:
                 self._plan_one()
 
     def _plan_one(self) -> bool:
-        """Plan the next visit that is not; False where there is none."""
+        """Plan the next visit that is not planned; return False if there is none."""
         visit = self._cursor + len(self._planned)
         if visit >= len(self._first):
             return False
@@ -193,7 +193,7 @@ class Ledger:
         self._spare_bytes -= self._held[block]
 
     def _make_room(self, more: int) -> list[LayerBlock]:
-        """Forget spare blocks, those needed last first, until so many bytes fit or none is left."""
+        """Forget spare blocks, those needed last first, until `more` bytes fit or none is left."""
         evicted = []
         while self._spare and self.held_bytes + more > self._memory_bytes:
             block = max(self._spare, key=lambda spare: self._wanted[spare][0])

@@ -1,4 +1,4 @@
-"""Visits: from the first to the last chip of an area, its blocks are kept."""
+"""Visits: an area's blocks are kept from its first chip to its last."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Visits:
     """The visits of a sequence of chips, numbered by their first chips.
 
     Attributes:
-        rows: The chips' rows, in the order in which they are given out.
+        rows: The chips' rows, in the order of delivery.
         of_position: The visit of each position.
         first: First position of each visit.
         last: Last position of each visit.
@@ -36,22 +36,23 @@ class Visits:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """How many chips each visit has."""
+        """Number of chips of each visit."""
         return np.diff(self._begins)
 
     def rows_of(self, visit: int) -> NDArray[np.int64]:
-        """The rows of a visit's chips."""
+        """Return the rows of a visit's chips."""
         return self.rows[self._by_visit[self._begins[visit] : self._begins[visit + 1]]]
 
 
 def find_visits(rows: NDArray[np.int64], areas: Areas, keep_bytes: float) -> Visits:
-    """Visits of areas such that those that overlap hold about `keep_bytes` at most.
+    """Return visits such that those open at the same time hold about `keep_bytes` at most.
 
-    One visit an area, where that is so already. Else an area is left where its next chip is far
-    off, and visited again: the same number of positions for all, as large as memory allows.
+    If memory allows, each area has one visit. Otherwise an area is left when its next chip is more
+    than a number of positions away, and visited again later; that number is the same for all
+    areas, and as large as memory allows.
 
     Args:
-        rows: Rows in the order in which their chips are given out.
+        rows: Rows in the order of delivery.
         areas: The areas of all rows.
         keep_bytes: Decoded bytes of the areas that are kept at once.
     """
@@ -64,7 +65,7 @@ def find_visits(rows: NDArray[np.int64], areas: Areas, keep_bytes: float) -> Vis
 
 
 def _split(rows: NDArray[np.int64], areas: Areas, gap: int) -> Visits:
-    """The visits that end where an area's next chip comes more than `gap` positions later."""
+    """Return visits that end if an area's next chip comes more than `gap` positions later."""
     area = areas.of_row[rows]
     by_area = np.argsort(area, kind="stable")
     is_first = np.ones(len(rows), bool)
@@ -89,7 +90,7 @@ def _split(rows: NDArray[np.int64], areas: Areas, gap: int) -> Visits:
 
 
 def _peak(visits: Visits, areas: Areas) -> float:
-    """The bytes of the visits that are open at the same time, at most, about."""
+    """Estimate the most bytes of visits that are open at the same time."""
     if not len(visits):
         return 0.0
     counts = visits.counts

@@ -1,4 +1,4 @@
-"""The chips that a stream gives out, as arrays: which item each is of, and where it lies in it."""
+"""The chips of a stream, as arrays: the item of each, and its place there."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class WantedChips:
 
     Attributes:
         rows: The index itself.
-        groups: The distinct items and chip sizes, in the order in which the rows name them.
+        groups: The distinct items and chip sizes, in the order of their first rows.
         group: Number of each row's group.
         x: Column of each row's chip in its grid.
         y: Row of each row's chip in its grid.
-        fingerprint: Tells this selection from others: a saved state belongs to one.
+        fingerprint: A digest of the selection; a saved state belongs to one selection.
     """
 
     rows: ChipRows
@@ -48,7 +48,7 @@ class WantedChips:
 
     @classmethod
     def of(cls, rows: ChipRows) -> WantedChips:
-        """The chips of these rows."""
+        """Return the chips of these rows."""
         table = rows.table
         codes = [rows.codes("platform"), rows.codes("item_id")]
         size = table["chip_size"].to_numpy().astype(np.int64)
@@ -56,7 +56,7 @@ class WantedChips:
             int(size.max(initial=0)) + 1
         ) + size
         _, first, group = np.unique(joined, return_index=True, return_inverse=True)
-        # number the groups as they come, so that "blocks" follows the index
+        # groups are numbered by their first rows, so that "blocks" follows the index
         by_first = np.argsort(first)
         number = np.empty(len(first), np.int64)
         number[by_first] = np.arange(len(first))
@@ -76,12 +76,12 @@ class WantedChips:
         return len(self.group)
 
     def key(self, row: int) -> ChipKey:
-        """The key of the chip in a row."""
+        """Return the key of the chip in a row."""
         group = self.groups[self.group[row]]
         x, y = int(self.x[row]), int(self.y[row])
         return ChipKey(group.platform, group.item_id, group.chip_size, x, y)
 
     def window(self, row: int) -> Window:
-        """The pixels of a row's chip in its item's grid."""
+        """Return the window of a row's chip in its item's grid."""
         size = self.groups[self.group[row]].chip_size
         return Window(int(self.y[row]) * size, int(self.x[row]) * size, size, size)

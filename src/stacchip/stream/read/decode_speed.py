@@ -1,4 +1,4 @@
-"""How fast this machine decodes, measured on a block made up for it."""
+"""The speed at which this machine decodes, measured on a synthetic block."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _TIMES = 3
 
 
 def decode_seconds(header: Header) -> float:
-    """Seconds that one core takes to decode a byte of this image's pixels, about.
+    """Estimate the seconds that one core takes to decode a byte of this image's pixels.
 
-    The block measured has the entropy of a vegetated Sentinel-2 band, nine bits a pixel. Real
-    blocks differ: the sea decodes twice as fast.
+    The block that is measured has the entropy of a vegetated Sentinel-2 band, nine bits a pixel.
+    Real blocks differ: the sea decodes twice as fast.
     """
     bits = header.bits if header.bits in (8, 16, 32, 64) else 16
     predictor = header.predictor if header.predictor in (1, 2) else 1

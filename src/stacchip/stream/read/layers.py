@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Form = tuple[GridMap, tuple[int, int]]
 
-# GDAL reads windows of at least so many rows: a call costs more than a strip of a few rows
+# GDAL reads at least this many rows at once: a call costs more than a strip of a few rows
 _GDAL_ROWS = 256
 
 
@@ -37,7 +37,7 @@ class Layer:
         item: Platform and id of the item.
         asset: Key of the asset.
         placed: Its raster, and where it lies on the chip grid.
-        bands: Where its bands stand in the chip.
+        bands: The position of its bands in the chip.
     """
 
     item: tuple[str, str]
@@ -47,13 +47,13 @@ class Layer:
 
     @cached_property
     def header(self) -> Header | None:
-        """The header of its pixels where we decode them ourselves; None where GDAL does."""
+        """The header of its pixels, or None if GDAL decodes them."""
         reader = self.placed.reader
         return reader.header if isinstance(reader, FastReader) else None
 
     @cached_property
     def mask(self) -> Header | None:
-        """The header of its mask, where we decode it ourselves and it has one."""
+        """The header of its mask, or None if it has none or GDAL decodes it."""
         header = self.header
         return header.mask if header is not None and header.validity == "mask" else None
 
@@ -67,7 +67,7 @@ class Layer:
 
     @cached_property
     def block_shapes(self) -> tuple[tuple[int, int], ...]:
-        """(height, width) of a block of its pixels, and of one of its mask where that differs."""
+        """(height, width) of a block of its pixels, and of its mask if that differs."""
         masks = set() if self.mask is None else {self.mask.block_shape}
         return (self.block_shape, *(masks - {self.block_shape}))
 
@@ -79,17 +79,17 @@ class Layer:
 
     @cached_property
     def pixel_bytes(self) -> int:
-        """Decoded bytes of one pixel of all its bands, with what its mask takes."""
+        """Decoded bytes of one pixel of all its bands and its mask."""
         reader = self.placed.reader
         return reader.count * reader.dtype.itemsize + (self.mask is not None or not self.header)
 
     def window(self, chip: Window) -> Window | None:
-        """The raster's pixels that a chip needs; None where it does not reach the raster."""
+        """Return the raster's pixels that a chip needs, or None if they do not meet."""
         request = self.placed.request(chip)
         return None if request is None else request.window
 
     def blocks(self, window: Window) -> list[LayerBlock]:
-        """The blocks that hold a window of the raster."""
+        """Return the blocks that hold a window of the raster."""
         if self.header is None:
             height, width = self.block_shape
             return [
@@ -109,7 +109,7 @@ class Layer:
         return found
 
     def block_window(self, block: LayerBlock) -> Window:
-        """The raster's pixels that a block holds."""
+        """Return the raster's pixels that a block holds."""
         header = self.mask if block.part == MASK else self.header
         if header is not None:
             return block_window(header, Block(*block[3:]))
@@ -118,7 +118,7 @@ class Layer:
         return whole.clip(self.placed.reader.shape) or whole
 
     def block_bytes(self, block: LayerBlock) -> int:
-        """Decoded bytes of a block in memory."""
+        """Return the decoded bytes of a block in memory."""
         header = self.mask if block.part == MASK else self.header
         if header is not None:
             height, width = header.block_shape
@@ -128,7 +128,7 @@ class Layer:
 
     @cached_property
     def form(self) -> Form | None:
-        """What it shares with layers whose chips lie alike in their blocks.
+        """The map and block shape, equal for layers whose chips are cut from blocks in one way.
 
         None if its chips cannot be filled straight from its blocks.
         """
@@ -154,11 +154,11 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class ItemLayers:
-    """The layers of an opened item, and how its chips look.
+    """The layers of an opened item, and the bands and type of its chips.
 
     Attributes:
         opened: The item.
-        layers: In the order asked.
+        layers: In the order of the assets.
         bands: The name of each band of a chip.
         dtype: The common type of all bands.
     """
@@ -175,7 +175,7 @@ class ItemLayers:
         return self.opened.is_read_by_gdal
 
     def blocks(self, windows: Sequence[Window]) -> dict[LayerBlock, Layer]:
-        """The blocks that chips need, each with its layer, in the order of assets and rows.
+        """Return the blocks that chips need, each with its layer, in the order of assets and rows.
 
         Raises:
             UsageError: A raster cannot be placed on the chip grid; item and asset are named.
@@ -210,7 +210,7 @@ class ItemLayers:
 def _one_of_each_span(
     windows: Iterable[Window | None], block_shapes: Sequence[tuple[int, int]]
 ) -> list[Window]:
-    """Of windows that lie in the same blocks, of each of these shapes, one; in their order."""
+    """Return one of the windows that lie in the same blocks, for blocks of all these shapes."""
     spans = {
         tuple(
             (
@@ -228,7 +228,7 @@ def _one_of_each_span(
 
 
 def layers_of(opened: OpenedItem, platform: str) -> ItemLayers:
-    """An opened item's layers."""
+    """Return an opened item's layers."""
     layers: list[Layer] = []
     names: list[str] = []
     for asset, placed in opened.placements.items():

@@ -1,4 +1,4 @@
-"""Loading: decoded blocks on their way into memory, and those that are there."""
+"""Loading: blocks that are being decoded, and those that are in memory."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class BlockMemory:
 
 
 class _Slot:
-    """One block: on its way, there, or failed."""
+    """One block: being loaded, in memory, or failed."""
 
     __slots__ = ("error", "is_dropped", "memory", "pixels", "size_bytes")
 
@@ -61,11 +61,11 @@ class LoadedBlocks:
     """Decoded blocks of many files, loaded in the background.
 
     Args:
-        pool: The memory that they are decoded into.
+        pool: Provides the memory that they are decoded into.
 
     Attributes:
-        decoded_blocks: How many blocks were decoded.
-        decoded_bytes: How many bytes their pixels took.
+        decoded_blocks: Number of blocks decoded.
+        decoded_bytes: Total size of their pixels.
     """
 
     def __init__(self, pool: MemoryPool) -> None:
@@ -122,7 +122,7 @@ class LoadedBlocks:
             else:
                 pixels = decode_block(header, block, data, href=address.href)
                 decoded.put(block_key(address.href, header, block), pixels)
-        except BaseException as error:  # noqa: BLE001 - handed to who asks for the block
+        except BaseException as error:  # noqa: BLE001 - raised by `get`
             self._settle(slot, error=error)
         else:
             self._settle(slot, pixels, memory=memory)
@@ -133,7 +133,7 @@ class LoadedBlocks:
         try:
             pixels, valid = reader.read(window), reader.read_valid(window)
             both = np.concatenate([pixels, valid[None].astype(pixels.dtype)])
-        except BaseException as error:  # noqa: BLE001 - as above
+        except BaseException as error:  # noqa: BLE001 - raised by `get`
             self._settle(slot, error=error)
         else:
             self._settle(slot, both)
@@ -148,7 +148,7 @@ class LoadedBlocks:
     ) -> None:
         with self._changed:
             if slot.pixels is not None or slot.error is not None:
-                return  # it came before everything failed
+                return  # it was ready before everything failed
             slot.pixels, slot.error, slot.memory = pixels, error, memory
             if pixels is not None:
                 self.decoded_blocks += 1
@@ -158,11 +158,11 @@ class LoadedBlocks:
             self._changed.notify_all()
 
     def get(self, block: LayerBlock) -> NDArray[Any]:
-        """The pixels (band, y, x) of a block, once they are there.
+        """Return the pixels (band, y, x) of a block, once it is decoded.
 
         Raises:
             RasterError: It is broken.
-            StorageError: It could not be had.
+            StorageError: It could not be fetched.
         """
         slot = self._slots[block]
         if slot.pixels is None:
@@ -174,7 +174,7 @@ class LoadedBlocks:
         return slot.pixels
 
     def drop(self, blocks: Iterable[LayerBlock]) -> None:
-        """Forget blocks; nobody may look at their pixels any more."""
+        """Forget blocks; their pixels must not be used any more."""
         with self._changed:
             for block in blocks:
                 slot = self._slots.pop(block)
@@ -182,7 +182,7 @@ class LoadedBlocks:
                 _release(slot)
 
     def close(self) -> None:
-        """Leave out what has not begun; what has begun ends by itself, and is forgotten."""
+        """Cancel loads that have not begun; those that have begun end by themselves."""
         for fetching in self._under_way:
             fetching.cancel()
         self._under_way = []
@@ -194,14 +194,14 @@ class LoadedBlocks:
 
 
 def _find_decoded(address: BlockAddress) -> NDArray[Any] | None:
-    """The pixels of a block that was decoded before and kept."""
+    """Return the pixels of a block that a cache holds decoded, or None."""
     decoded = address.caches.decoded
     key = block_key(address.href, address.header, address.block)
     return None if decoded is None else decoded.get(key)
 
 
 def _release(slot: _Slot) -> None:
-    """Give back a dropped block's memory, if it has come already."""
+    """Give back the memory of a dropped block, if it is loaded."""
     if slot.memory is not None:
         slot.pixels = None
         slot.memory.release()
@@ -209,7 +209,7 @@ def _release(slot: _Slot) -> None:
 
 
 def address_of(block: LayerBlock, layer: Layer) -> BlockAddress | None:
-    """Where the bytes of a block are; None where GDAL reads it."""
+    """Return the address of a block's bytes, or None if GDAL reads it."""
     reader = layer.placed.reader
     if not isinstance(reader, FastReader):
         return None

@@ -1,4 +1,4 @@
-"""Reading: one pass over a sequence of chips, with its blocks loaded ahead."""
+"""Reading: one pass over a sequence of chips, whose blocks are loaded ahead."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from stacchip.stream.read.loading import LoadedBlocks
     from stacchip.stream.read.open_items import Catalog
 
-# items of so many visits ahead are opened meanwhile
+# the items of this many visits ahead are opened in the background
 _OPEN_AHEAD = 8
 
 
 @dataclass
 class VisitPlans:
-    """Which blocks each visit needs.
+    """The blocks that each visit needs.
 
     It holds the items of visits that are planned or open, and remembers for the whole pass which
-    could not be opened.
+    items could not be opened.
 
     Attributes:
         visits: The visits.
         chips: Their chips.
         catalog: Opens their items.
-        open_ahead: How many further visits' items are opened in the background.
+        open_ahead: Number of further visits whose items are opened in the background.
     """
 
     visits: Visits
@@ -52,7 +52,7 @@ class VisitPlans:
     _failed: dict[int, StacchipError] = field(default_factory=dict)
 
     def find(self, visit: int) -> Mapping[LayerBlock, int]:
-        """The blocks of a visit with their decoded bytes; none where its item cannot be read."""
+        """Return the blocks of a visit with their decoded bytes; none if its item is unreadable."""
         following = range(visit, min(visit + 1 + self.open_ahead, len(self.visits)))
         first_rows = (int(self.visits.rows[self.visits.first[each]]) for each in following)
         self.catalog.prepare(row for row in first_rows if not self._is_known(row))
@@ -62,7 +62,7 @@ class VisitPlans:
             item = self.open(rows[0])
             found = item.blocks([self.chips.window(row) for row in rows])
         except StacchipError as error:
-            # raised again, or skipped, where each of its chips is cut
+            # raised again, or skipped, when each of its chips is cut
             self._failed.setdefault(group, error)
             self._found[visit] = {}
             return {}
@@ -78,10 +78,10 @@ class VisitPlans:
         return group in self._items or group in self._failed
 
     def open(self, row: int) -> ItemLayers:
-        """The item of a row's chip.
+        """Return the item of a row's chip.
 
         Raises:
-            StacchipError: It cannot be found, opened or placed, or could not be before.
+            StacchipError: It cannot be found, opened or placed, or could not be earlier.
         """
         group = int(self.chips.group[row])
         if group in self._failed:
@@ -89,12 +89,12 @@ class VisitPlans:
         return self._items.get(group) or self.catalog.get(row)
 
     def take(self, load: Load) -> dict[LayerBlock, Layer]:
-        """The blocks to load, each with its layer; the visit's plan is then forgotten."""
+        """Return the blocks to load, each with its layer, and forget the visit's plan."""
         found = self._found.pop(load.visit)
         return {block: found[block] for block in load.blocks}
 
     def release(self, position: int) -> None:
-        """Let go of the items that no planned visit needs from this position on."""
+        """Forget the items that no planned visit needs from this position on."""
         for group in [each for each, last in self._until.items() if last < position]:
             del self._items[group], self._until[group]
         for group in [each for each, first in self._waiting.items() if first <= position]:
@@ -102,7 +102,7 @@ class VisitPlans:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many items as should be wait with files that GDAL has open."""
+        """True if enough items whose files GDAL holds open wait for their visits."""
         return len(self._waiting) >= OPEN_GDAL_ITEMS
 
 
@@ -111,7 +111,7 @@ class Reading:
 
     Args:
         plans: The visits, and which blocks they need.
-        blocks: Where they are loaded to.
+        blocks: Holds the blocks that are loaded.
         memory_bytes: As for `Ledger`.
         ahead_bytes: As for `Ledger`.
         edge: `"drop"` refuses chips that reach beyond the reference band.
@@ -137,7 +137,7 @@ class Reading:
         return self._ledger.peak_bytes
 
     def advance(self, position: int) -> None:
-        """Begin to load what the chip at this position needs, and what comes after it."""
+        """Begin to load the blocks of the chip at this position, and of those after it."""
         for step in self._ledger.advance(position):
             if isinstance(step, Load):
                 self.blocks.load(self._plans.take(step))
@@ -145,7 +145,7 @@ class Reading:
                 self.blocks.drop(step.blocks)
 
     def open(self, row: int) -> ItemLayers:
-        """The item of a row's chip.
+        """Return the item of a row's chip.
 
         Raises:
             StacchipError: It cannot be found or opened.
@@ -155,12 +155,12 @@ class Reading:
     def cut(
         self, row: int, item: ItemLayers, out: NDArray[Any], valid: NDArray[Any] | None
     ) -> None:
-        """Fill a chip (band, y, x), and where it may be used.
+        """Fill a chip (band, y, x), and `valid` unless it is None.
 
         Raises:
             ChipNotFound: It reaches beyond the edge, and `edge="drop"`.
             RasterError: A block is broken; item and asset are named.
-            StorageError: A file could not be had; item and asset are named.
+            StorageError: A file could not be read; item and asset are named.
         """
         window = self._plans.chips.window(row)
         if self._edge == "drop":
@@ -174,5 +174,5 @@ class Reading:
             raise attribute(error, block.item[1], block.asset) from error
 
     def close(self) -> None:
-        """Leave out what has not begun."""
+        """Cancel loads that have not begun."""
         self.blocks.close()
