@@ -24,6 +24,7 @@ from stacchip.errors import (
     CorruptBlock,
     GridMismatch,
     ItemNotFound,
+    ObjectNotFound,
     StorageError,
     UsageError,
 )
@@ -32,6 +33,7 @@ from stacchip.index.headers import gather_headers
 from stacchip.index.merge import merge_indexes
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.storage import Storage, StorageOptions
+from stacchip.stream import ChipStream
 
 
 def read_band(path: Path, x: int, y: int, size: int = 256) -> np.ndarray:
@@ -133,6 +135,65 @@ def test_dropping_refuses_a_chip_over_the_edge(scene: Scene):
     table = NoStatsChipIndexer(scene.item, edge="pad").create_index()
     with pytest.raises(ChipNotFound, match="edge='pad'"):
         Chipper(table, edge="drop").chip(2, 2)
+
+
+def test_a_stream_and_a_chipper_refuse_a_chip_over_the_edge_alike(scene: Scene):
+    table = NoStatsChipIndexer(scene.item, edge="pad").create_index()
+    chipper, messages = Chipper(table, edge="drop"), []
+    for cut in (lambda: chipper.cut(2, 2), lambda: list(ChipStream(chipper))):
+        with pytest.raises(ChipNotFound, match=r"beyond the edge.*edge='pad'") as caught:
+            cut()
+        assert caught.value.item_id == "scene-1"
+        messages.append(str(caught.value).split("reaches")[1])
+    assert messages[0] == messages[1]
+    assert chipper.cut(1, 1).valid.all()
+
+
+def test_the_four_ways_to_cut_a_chip_agree(scene: Scene):
+    chipper = Chipper(NoStatsChipIndexer(scene.item).create_index())
+    row = 3
+    chip = chipper.cut_row(row)
+    x, y, arrays = chipper[row]
+    assert (chip.x, chip.y) == (x, y) == (1, 1)
+    by_place, cut = chipper.chip(x, y), chipper.cut(chipid=chip.chipid)
+    np.testing.assert_array_equal(cut.array, chip.array)
+    for key, pixels in arrays.items():
+        np.testing.assert_array_equal(by_place[key], pixels)
+        np.testing.assert_array_equal(chip.array[chip.find_band(key)], pixels[0])
+
+
+def test_a_band_is_found_by_asset_and_number(scene: Scene):
+    write_band(scene.path("red"), 10, (600, 700), count=3, dtype="uint16")
+    chip = Chipper(NoStatsChipIndexer(scene.item), assets=["swir", "red"]).cut(0, 0)
+    assert [chip.find_band("red", number) for number in (1, 2, 3)] == [1, 2, 3]
+    assert chip.find_band("swir") == 0
+    with pytest.raises(ValueError, match="not in tuple"):
+        chip.find_band("red", 4)
+
+
+def test_a_chipper_of_other_assets_opens_them(scene: Scene):
+    """The items that are open belong to a choice of assets."""
+    chipper = Chipper(NoStatsChipIndexer(scene.item), assets=["red"])
+    chipper.chip(0, 0)
+    assert list(chipper.with_assets(["swir"]).chip(0, 0)) == ["swir"]
+    assert list(chipper.chip(0, 0)) == ["red"]
+
+
+def test_an_item_is_opened_once_for_its_chips(scene: Scene):
+    chipper = Chipper(NoStatsChipIndexer(scene.item))
+    opened = chipper.open(0)
+    assert chipper.open(3) is opened
+    assert chipper.open_anew(0) is not opened
+    assert pickle.loads(pickle.dumps(chipper)).open(0) is not opened
+
+
+def test_a_file_that_comes_back_is_opened(scene: Scene):
+    chipper = Chipper(NoStatsChipIndexer(scene.item), assets=["red"])
+    scene.path("red").rename(scene.folder / "away.tif")
+    with pytest.raises(ObjectNotFound):
+        chipper.chip(0, 0)
+    (scene.folder / "away.tif").rename(scene.path("red"))
+    assert chipper.chip(0, 0)["red"].shape == (1, 256, 256)
 
 
 def test_several_items_need_an_item_id(tmp_path: Path):
