@@ -131,7 +131,7 @@ class OpenItems(Generic[T]):
     def _fill_ahead(self, name: Name, open_item: Callable[[], T], future: Future[T]) -> None:
         try:
             self._fill(name, open_item, future)
-        except BaseException:  # noqa: BLE001 - who asks for the item tries it, and sees the error
+        except BaseException:  # noqa: BLE001 - `get` opens the item again, and raises
             self._give_up(name, future)
 
     def _fill(self, name: Name, open_item: Callable[[], T], future: Future[T]) -> None:

@@ -1,4 +1,4 @@
-"""What a stream will read, computed before it reads."""
+"""The cost of an epoch, computed before it is read."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Explanation:
 
     @property
     def repeat_factor(self) -> float:
-        """How often a block is decoded, on average: 1 if each is decoded once."""
+        """Average number of times that a block is decoded: 1 if each is decoded once."""
         return self.blocks / self.distinct_blocks if self.distinct_blocks else 1.0
 
     def __str__(self) -> str:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mixing:
-    """How the batches of a sequence mix, compared with a full shuffle.
+    """The mixing of a sequence's batches, compared with a full shuffle.
 
     Attributes:
         areas: Median count of distinct areas in a batch.

@@ -29,7 +29,7 @@ _USUAL_AREA: Final = 2048
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What the first items say about all.
+    """The first items of each kind, which stand for all.
 
     Attributes:
         chips: The chips.
@@ -46,7 +46,7 @@ class Survey:
 
     @cached_property
     def areas(self) -> Areas:
-        """How the chips are grouped."""
+        """The areas of the chips."""
         return find_areas(self.chips, self._shapes)
 
     @cached_property
@@ -57,7 +57,7 @@ class Survey:
 
     @cached_property
     def _shapes(self) -> dict[tuple[str, int], AreaShape]:
-        """How chips are grouped, by platform and chip size."""
+        """The size of areas, by platform and chip size."""
         shapes = {}
         for (platform, chip_size), item in self._first_items().items():
             if item is None:

@@ -36,7 +36,7 @@ class Blocks(Protocol):
 
 
 class AreaShape(NamedTuple):
-    """How an item's chips are grouped.
+    """The size of the areas into which an item's chips are grouped.
 
     Attributes:
         height: Rows of the chip grid that an area spans.
