@@ -1,4 +1,4 @@
-"""A small archive in which every chip is told by its pixels: three Sentinel-2 scenes."""
+"""A small archive of three Sentinel-2 items, in which pixels identify every chip."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DATES = [datetime(2023, 1 + 4 * n, 5, 9 + n, 40, tzinfo=UTC) for n in range(ITEM
 
 
 def band_pixels(number: int, key: str) -> np.ndarray:
-    """A band of an item: blue tells item and chip, the others are noise with some nodata (0)."""
+    """Return a band of an item: blue numbers the chips, the others are noise with nodata (0)."""
     bands = get_platform(PLATFORM).names
     side = SIDE if key in FINE else SIDE // 2
     if key == "blue":
@@ -45,7 +45,7 @@ def band_pixels(number: int, key: str) -> np.ndarray:
 
 
 def item_chips(number: int) -> np.ndarray:
-    """All chips of an item (chip, band, y, x), row by row, as they must come out."""
+    """Return all chips of an item (chip, band, y, x), row by row, as cubes must have them."""
     bands = []
     for key in get_platform(PLATFORM).names:
         pixels = band_pixels(number, key)
@@ -61,8 +61,8 @@ class World:
     """An archive and its index.
 
     Attributes:
-        index: Where the index lies.
-        data: The bucket of the imagery.
+        index: Address of the index.
+        data: Bucket or folder of the imagery.
         table: The chips.
     """
 
@@ -72,9 +72,9 @@ class World:
 
     @staticmethod
     def chip_numbers(pixels: np.ndarray) -> np.ndarray:
-        """Which chips these are, by their blue bands."""
+        """Return the numbers of chips, by their blue bands."""
         blue = pixels[:, 0]
-        assert (blue == blue[:, :1, :1]).all(), "a chip is made of several"
+        assert (blue == blue[:, :1, :1]).all(), "a chip has pixels of several"
         return blue[:, 0, 0].astype(int) - 1
 
 

@@ -1,4 +1,4 @@
-"""From an index to cubes, by the command run as a process and by its parts."""
+"""From an index to cubes, by the command in a process of its own and by the library."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def run_of(world: World, target: Path, **options) -> Prechip:
 
 
 def run_all(run: Prechip) -> int:
-    """Run every job; returns the number of cubes."""
+    """Run every job, and return the number of cubes written."""
     plan = run.plan()
     return sum(run.run(job, plan).cubes for job in range(plan.jobs))
 
@@ -77,7 +77,7 @@ def digests(target: Path) -> dict[str, str]:
 
 
 def check_cube(world: World, cube: dict[str, np.ndarray], expected: np.ndarray) -> list[int]:
-    """Pixels, place and time of every chip of a cube; gives their numbers."""
+    """Check pixels, place and time of every chip of a cube, and return the chips' numbers."""
     pixels = cube["pixels"]
     assert pixels.dtype == np.float32
     numbers = world.chip_numbers(pixels)
@@ -93,8 +93,8 @@ def check_cube(world: World, cube: dict[str, np.ndarray], expected: np.ndarray) 
         week, hour = when.isocalendar().week * math.tau / 52, when.hour * math.tau / 24
         angles = {"lon_norm": lon, "lat_norm": lat, "week_norm": week, "hour_norm": hour}
         for name, angle in angles.items():
-            told = (math.sin(angle), math.cos(angle))
-            np.testing.assert_allclose(cube[name][place], told, atol=1e-6, err_msg=name)
+            encoded = (math.sin(angle), math.cos(angle))
+            np.testing.assert_allclose(cube[name][place], encoded, atol=1e-6, err_msg=name)
     return numbers.tolist()
 
 
@@ -198,7 +198,7 @@ def test_a_job_that_is_killed_and_run_again_leaves_what_one_that_ran_through_doe
 def test_a_job_killed_in_an_upload_and_run_again_leaves_no_part_behind(
     store, remote, expected, tmp_path, form
 ):
-    """A cube of 300 chips has 12 MB, which go up in two parts; a slow store holds them open."""
+    """A cube of 300 chips has 12 MB and is uploaded in two parts, slowly by a slow store."""
     place, other = f"killed-in-upload-{form}", "of-another-job.npz"
     options = {
         "STACCHIP_CHIP_BUCKET": f"s3://cubes/{place}",
@@ -370,7 +370,7 @@ def test_a_missing_band_names_item_and_asset(local, tmp_path):
 def test_a_broken_file_fails_the_job_and_the_cubes_before_it_stay(local, tmp_path):
     path = Path(local.data) / PLATFORM / "S2A_31UFS_20231_0_L2A" / "nir08.tif"
     whole = path.read_bytes()
-    # the same size, so that the header at hand is believed
+    # the size stays the same, so that the header in the index is trusted
     path.write_bytes(whole[:2000] + bytes(len(whole) - 2000))
     try:
         with pytest.raises(OSError, match=r"S2A_31UFS_20231_0_L2A.*nir08"):

@@ -121,7 +121,7 @@ def test_without_workers_the_stream_reports_what_the_dataset_gave(tmp_path):
 def test_workers_give_each_chip_once(nested, context, workers):
     if context is None:
         context, workers = None, 0
-    # the parent has read remote chips before: a forked worker must not hang
+    # a worker that is forked after the parent read remote chips must not hang
     Chipper(nested).cut_row(0)
     dataset = ChipStreamDataset(stream_of(nested), batch_size=32, transform=add_mean)
     loader = DataLoader(
@@ -186,7 +186,7 @@ def test_an_epoch_set_by_the_parent_reaches_its_workers(nested, persistent):
 
 
 def train_rank(rank: int, path: str, folder: str, meeting: str) -> None:
-    """One of two processes that train together: what it saw goes to a file."""
+    """Train as one of two processes, and write the rows that came to a file."""
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=2
     )
@@ -215,7 +215,7 @@ def test_two_ranks_cover_each_chip_once(nested, tmp_path):
 
 
 def proportional_bytes(pids: list[int]) -> int:
-    """PSS of some processes."""
+    """Return the memory of some processes; shared pages count by their share (PSS)."""
     total = 0
     for pid in pids:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -240,7 +240,7 @@ def test_memory_stays_flat_over_twenty_thousand_chips(nested):
             seen += len(batch["chipid"])
         epoch += 1
         measured.append(proportional_bytes([worker.pid for worker in loader._iterator._workers]))
-    # the first epochs fill the pools
+    # memory grows while the first epochs fill the pools
     assert max(measured[len(measured) // 2 :]) < 1.05 * max(measured[3 : len(measured) // 2])
     del loader
 
@@ -267,6 +267,6 @@ def test_fork_after_an_object_store_was_used_fails_at_once_with_the_remedy(
         with pytest.raises(StorageError, match="forkserver"):
             next(iter(loader))
         seconds.append(time.monotonic() - begin)
-    assert min(seconds) < 1  # of several: another process may have the machine
+    assert min(seconds) < 1  # the best of three, because other processes share the machine
     spawned = DataLoader(dataset, batch_size=None, num_workers=1, multiprocessing_context="spawn")
     assert sum(len(batch["chipid"]) for batch in spawned) == 144

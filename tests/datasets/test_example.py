@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train.py"
 
 
-def test_the_example_trains_for_two_epochs_and_tells_its_speed(tmp_path):
+def test_the_example_trains_for_two_epochs_and_prints_its_speed(tmp_path):
     done = subprocess.run(
         [sys.executable, str(EXAMPLE), str(tmp_path)],
         check=False, capture_output=True, text=True, timeout=250,

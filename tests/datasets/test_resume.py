@@ -47,7 +47,7 @@ def rows_of(batches) -> list[int]:
 
 
 def track_some(dataset: ChipStreamDataset, loader: DataLoader, count: int) -> list[int]:
-    """The rows of the first batches of a tracked loop that is left early."""
+    """Track some batches, leave the loop early, and return the rows that came."""
     batches = dataset.track(loader)
     rows = rows_of(next(batches) for _ in range(count))
     batches.close()
@@ -66,7 +66,7 @@ def test_a_restored_dataset_gives_what_was_not_delivered(path, load):
     loader = load(restored)
     rest = rows_of(restored.track(loader))
     assert sorted(seen + rest) == list(range(CHIPS))
-    # later passes are whole: over the same epoch, and over another
+    # later passes are whole, over the same epoch and over another
     assert sorted(rows_of(restored.track(loader))) == list(range(CHIPS))
     restored.set_epoch(4)
     assert sorted(rows_of(restored.track(loader))) == list(range(CHIPS))
@@ -83,7 +83,7 @@ def test_a_pass_that_is_left_early_and_begun_again_is_another(path, load):
     restored.load_state_dict(dataset.state_dict())
     rest = rows_of(restored.track(load(restored)))
     assert sorted(second + rest) == list(range(CHIPS))
-    # and from the restored state too
+    # the same holds for a restored state
     again = dataset_of(path)
     again.load_state_dict(dataset.state_dict())
     loader = load(again)
@@ -100,7 +100,7 @@ def test_a_state_that_cannot_reach_the_workers_is_refused(path):
         next(iter(loader))
     rest = rows_of(dataset.track(persistent_loader_of(dataset)))
     assert sorted(seen + rest) == list(range(CHIPS))
-    # an epoch does reach them
+    # an epoch without a state reaches the workers
     dataset.load_state_dict({"epoch": 1})
     assert sorted(rows_of(loader)) == list(range(CHIPS))
 
@@ -125,7 +125,7 @@ def test_the_state_after_an_epoch_is_the_beginning_of_the_next(path):
     assert sorted(rows) == list(range(CHIPS))
     assert rows != seen
     assert rows == ChipStream(path, order="shuffle", epoch=4).rows().tolist()
-    # the dataset itself waits to be told
+    # the dataset itself repeats the epoch until set_epoch
     assert rows_of(dataset.track(loader_of(dataset))) == seen
 
 
@@ -140,7 +140,7 @@ def test_a_restored_stream_goes_on_in_a_dataset(path):
     stream = ChipStream(path, order="shuffle")
     batches = stream.batches(16)
     seen = [row for _ in range(3) for row in next(batches).rows.tolist()]
-    # a stream that was only begun begins anew
+    # a stream that was begun but not restored starts from the beginning
     assert sorted(rows_of(ChipStreamDataset(stream, batch_size=16))) == list(range(CHIPS))
     restored = ChipStream(path, order="shuffle")
     restored.load_state_dict(stream.state_dict())

@@ -31,7 +31,7 @@ def send(memory: SharedMemory, sample: dict) -> dict:
     return ForkingPickler.loads(ForkingPickler.dumps(memory.lend(sample)))
 
 
-def test_memory_is_used_again_when_nobody_looks_at_it():
+def test_memory_is_used_again_when_it_is_free():
     memory = SharedMemory()
     pixels = new_pixels(memory, 1)
     place = pixels.data_ptr()
@@ -58,7 +58,7 @@ def test_memory_received_in_inference_mode_is_used_again(released_inside):
     assert new_pixels(memory, 2).data_ptr() == place
 
 
-def test_memory_stays_while_one_of_several_tensors_in_it_is_looked_at():
+def test_memory_stays_while_one_of_several_tensors_in_it_is_in_use():
     memory = SharedMemory()
     pixels = new_pixels(memory, 1)
     received = send(
@@ -71,7 +71,7 @@ def test_memory_stays_while_one_of_several_tensors_in_it_is_looked_at():
         assert (tensor == 1).all()
 
 
-def test_memory_stays_while_a_later_sample_with_an_earlier_tensor_is_looked_at():
+def test_memory_stays_while_a_later_sample_with_an_earlier_tensor_is_in_use():
     memory = SharedMemory()
     kept = new_pixels(memory, 1)
     first = send(memory, {"pixels": kept})
@@ -134,7 +134,7 @@ def test_any_value_arrives_as_it_was(change):
 
 
 class Names:
-    """Gives pixels by several names, and those of the batch before."""
+    """Gives the pixels under several names, with those of the batch before."""
 
     def __init__(self) -> None:
         self.before = None
@@ -169,7 +169,7 @@ def test_what_is_kept_of_a_batch_keeps_its_pixels(archive, tmp_path):
 
 
 def file_of(tensor: torch.Tensor) -> str:
-    """The number of the file in shared memory that a tensor lies in; no two files share one."""
+    """Return the inode of a tensor's shared memory; a freed one is not given again."""
     address = tensor.data_ptr()
     for line in Path("/proc/self/maps").read_text().splitlines():
         span, _, _, _, inode, *_ = line.split()
@@ -198,5 +198,5 @@ def test_a_worker_keeps_its_memory_from_epoch_to_epoch(archive, tmp_path):
         assert count == 144
         epochs.append(files)
     assert epochs[0] & epochs[1] & epochs[2]
-    # pixels and valid, of a batch that is filled, one that waits and one received
+    # pixels and valid: of the batch being filled, of one in the queue and of one in the parent
     assert len(set.union(*epochs)) <= 6

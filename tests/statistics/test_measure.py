@@ -1,4 +1,4 @@
-"""Statistics over an index and over cubes, by the command run as a process and by its parts."""
+"""Statistics of an index and of cubes, by the command in a process of its own and the library."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def local(tmp_path_factory) -> World:
 
 @pytest.fixture(scope="module")
 def expected() -> dict[str, np.ndarray]:
-    """All values of each band that are not nodata, as float64."""
+    """All values of each band except nodata, as float64."""
     chips = np.concatenate([item_chips(number) for number in range(ITEMS)])
     bands = {name: chips[:, number].ravel() for number, name in enumerate(BANDS)}
     return {name: values[values != 0].astype(np.float64) for name, values in bands.items()}
@@ -442,7 +442,7 @@ def test_a_file_that_is_no_cube_is_named(local, tmp_path):
 
 
 def test_real_radar_leaves_nan_out(shared_data):
-    """OPERA's NaN is declared in its files: what counts is what rasterio says is there."""
+    """OPERA's files declare NaN as nodata; rasterio says which pixels count."""
     import rasterio
 
     paths = sorted((shared_data / "sentinel1").glob("*.tif"))

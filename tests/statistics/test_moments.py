@@ -44,7 +44,7 @@ def test_it_does_not_matter_how_parts_are_grouped(one, two, three):
 
 
 def test_a_small_deviation_beside_a_large_mean_keeps_its_digits():
-    # a sum of squares in float64 would give 0 or nonsense here
+    # here, a sum of squares in float64 would give 0 or nonsense
     values = np.random.default_rng(0).normal(1e6, 1e-2, 400_000)
     merged = Moments()
     for part in np.array_split(values, 37):

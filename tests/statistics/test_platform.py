@@ -33,7 +33,7 @@ def test_nodata_of_the_platform_and_nan_do_not_count():
         assert (band.moments.minimum, band.moments.maximum) == (values.min(), values.max())
 
 
-def test_where_validity_is_told_it_alone_counts():
+def test_given_validity_alone_decides_what_counts():
     pixels = reflectance()
     valid = np.random.default_rng(1).random(pixels.shape) < 0.5
     statistics = PlatformStatistics(get_platform("landsat-c2l2-sr"), "uint16")
@@ -58,7 +58,7 @@ def test_shards_that_went_through_the_disk_merge_to_the_whole(platform, make, dt
         assert ours.moments.count == theirs.moments.count
         assert ours.moments.mean == pytest.approx(theirs.moments.mean, rel=1e-12)
         assert ours.moments.std == pytest.approx(theirs.moments.std, rel=1e-12)
-        # few enough for a sketch to keep them all
+        # a sketch keeps all of so few values
         assert ours.percentile([1, 50, 99]) == theirs.percentile([1, 50, 99])
 
 

@@ -12,7 +12,7 @@ PERCENTS = [0.1, 1, 2, 5, 25, 50, 75, 95, 99, 99.9]
 
 
 def rank_errors(sketch: QuantileSketch, values: np.ndarray) -> np.ndarray:
-    """How far each percentile's true rank is from the one asked for."""
+    """Return the distance of each percentile's true rank from the wanted one."""
     ordered = np.sort(values)
     found = np.array(sketch.percentile(PERCENTS))
     low = np.searchsorted(ordered, found, "left") / len(values)
@@ -30,7 +30,7 @@ def test_ranks_of_merged_sketches_are_within_the_stated_error(dtype):
         sketch.add(part)
         whole.merge(sketch)
     assert 0 < whole.rank_error < 0.001
-    # the stated error holds for the worst of all ranks in 99 of 100 cases: twice that, always
+    # the stated error covers the worst rank in 99 of 100 cases; twice that leaves no chance
     assert rank_errors(whole, values).max() <= 2 * whole.rank_error
 
 

@@ -57,7 +57,7 @@ def test_what_is_not_compressed_takes_its_own_size():
 
 
 def test_an_archive_has_room_for_more_than_four_gibibytes():
-    """The sizes of every file stand in 64 bits, whatever its size: APPNOTE.TXT 4.5.3."""
+    """Every entry has its sizes in 64 bits (APPNOTE.TXT 4.5.3)."""
     data = npz_bytes({"a": np.zeros(3)}, "none")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         (about,) = archive.infolist()

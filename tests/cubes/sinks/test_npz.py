@@ -86,7 +86,7 @@ def test_a_cube_that_is_cut_off_is_not_complete(folder):
     assert sink.find_complete(range(5)) == {0}
 
 
-def test_a_missing_compressor_is_told_with_its_remedy(monkeypatch):
+def test_a_missing_compressor_is_an_error_with_its_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "isal", None)
     with pytest.raises(UsageError, match="pip install"):
         npz_bytes({"pixels": np.zeros(3)})

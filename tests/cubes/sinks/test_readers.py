@@ -1,4 +1,4 @@
-"""What a sink wrote, the reader of its form gives back; `find_cubes` finds which it is."""
+"""Each form's reader reads what its sink wrote, and `find_cubes` finds the form."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def written(folder, form) -> CubeFolder:
     return folder
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_what_was_written_is_read(written, form, told):
-    cubes = find_cubes(written, Storage(), form if told else None)
+@pytest.mark.parametrize("is_named", [True, False])
+def test_what_was_written_is_read(written, form, is_named):
+    cubes = find_cubes(written, Storage(), form if is_named else None)
     assert cubes.numbers == (0, 2, 11)
     for number in cubes.numbers:
         expected = CUBES[number].arrays()
@@ -64,7 +64,7 @@ def test_what_was_written_is_read(written, form, told):
         np.testing.assert_array_equal(pixels, expected["pixels"])
 
 
-def test_a_cube_that_is_not_there_is_said(written):
+def test_a_missing_cube_is_an_error(written):
     with pytest.raises(ObjectNotFound):
         find_cubes(written, Storage()).reader.read(7)
 
@@ -81,7 +81,7 @@ def test_a_cube_that_is_cut_off_is_named(written, kept):
 
 
 def test_a_changed_byte_of_pixels_does_not_pass(folder):
-    """Zip files have check sums of their content; tar files and the chunks of a shard have none."""
+    """Zip files have checksums of their content; tar files and the chunks of a shard have none."""
     for form in ("npz", "npz-uncompressed"):
         SINKS[form](folder).write(make_cube(0))
         reader = find_cubes(folder, Storage(), form).reader

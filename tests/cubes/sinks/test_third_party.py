@@ -1,6 +1,6 @@
-"""A form of cubes by a third party, used as its users would use it: to write, to find, to read.
+"""A form of cubes from another package is written, found and read like our own.
 
-Each test that registers runs in a process of its own: what is registered stays so.
+A test that registers a form runs in a process of its own, because forms stay registered.
 """
 
 from __future__ import annotations
@@ -105,9 +105,9 @@ def test_the_commands_write_and_measure_the_form_of_an_installed_package(local, 
     names = {path.name for path in Path(target).rglob("cube*")}
     assert names == {"cube_0.npy", "cube_1.npy", "cube_2.npy"}
     for options in ((), ("--format", "bare")):  # found, and named
-        told = run(tmp_path, STATS, "--cubes", target, "--percentiles", "50", *options)
-        assert told.returncode == 0, told.stderr
-        assert "chips: 300" in told.stdout
+        done = run(tmp_path, STATS, "--cubes", target, "--percentiles", "50", *options)
+        assert done.returncode == 0, done.stderr
+        assert "chips: 300" in done.stdout
 
 
 def test_a_form_comes_in_by_one_call(local, tmp_path):
