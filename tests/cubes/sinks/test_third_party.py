@@ -66,8 +66,8 @@ class BareReader:
 BARE = CubeForm("bare", "bare arrays", BareSink, BareReader)
 '''
 
-PRECHIP = "from stacchip.cli.commands.prechip import main; main()"
-STATS = "from stacchip.cli.commands.stats import main; main()"
+PRECHIP = "from stacchip.cli.scripts import prechip; prechip()"
+STATS = "from stacchip.cli.scripts import stats; stats()"
 
 
 @pytest.fixture(scope="module")
