@@ -205,3 +205,73 @@ def test_real_radar_has_nodata_where_it_is_nan(shared_data: Path) -> None:
         vv = read(path)
         nodata = SENTINEL_1.classify(vv, SENTINEL_1.classes, float("nan"))["nodata"]
         np.testing.assert_array_equal(nodata, np.isnan(vv))
+
+
+# -- whatever the pixels ---------------------------------------------------------------------------
+
+MEASURED = [SENTINEL_2, LANDSAT, MODIS, DEA_LANDSAT, SENTINEL_1]
+TYPES = {
+    SENTINEL_2.name: ["uint8", "uint16", "int16"],
+    LANDSAT.name: ["uint16", "int32", "uint32"],
+    MODIS.name: ["uint32", "uint16", "int64"],
+    DEA_LANDSAT.name: ["uint8", "int16"],
+    SENTINEL_1.name: ["float32", "float64", "int16"],
+}
+
+
+@st.composite
+def measured_pixels(draw: st.DrawFn) -> tuple[Source, np.ndarray, float | None]:
+    """A source, pixels of a type that its QA band has, and what a file declares as nodata."""
+    source = draw(st.sampled_from(MEASURED))
+    dtype = np.dtype(draw(st.sampled_from(TYPES[source.name])))
+    shape = draw(st.tuples(st.integers(0, 7), st.integers(1, 9)))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    top = 12 if source in (SENTINEL_2, DEA_LANDSAT) else 1 << 15
+    pixels = generator.integers(0, top, shape).astype(dtype)
+    if dtype.kind == "f":
+        pixels[generator.random(shape) < 0.3] = np.nan
+        pixels[generator.random(shape) < 0.3] = -32768
+    return source, pixels, draw(st.sampled_from([None, 0.0, 3.0, float("nan")]))
+
+
+@settings(deadline=None)
+@given(measured_pixels(), st.integers(0, 7))
+def test_shares_do_not_depend_on_where_a_band_is_cut_into_strips(measured, at) -> None:
+    source, pixels, nodata = measured
+    whole = source.classify(pixels, source.classes, nodata)
+    parts = [source.classify(part, source.classes, nodata) for part in (pixels[:at], pixels[at:])]
+    assert whole.keys() == parts[0].keys() == parts[1].keys()
+    for share, flags in whole.items():
+        np.testing.assert_array_equal(np.concatenate([part[share] for part in parts]), flags)
+
+
+@settings(deadline=None)
+@given(measured_pixels())
+def test_shares_of_a_view_are_those_of_a_copy(measured) -> None:
+    source, pixels, nodata = measured
+    wide = np.repeat(np.repeat(pixels, 2, axis=0), 3, axis=1)
+    for share, flags in source.classify(wide[::2, ::3], source.classes, nodata).items():
+        expected = source.classify(pixels.copy(), source.classes, nodata)[share]
+        np.testing.assert_array_equal(flags, expected)
+
+
+@settings(deadline=None)
+@given(measured_pixels())
+def test_a_landsat_fill_pixel_counts_for_nothing_else(measured) -> None:
+    source, pixels, nodata = measured
+    shares = source.classify(pixels, source.classes, nodata)
+    if source is LANDSAT:
+        for share in shares.keys() - {"nodata"}:
+            assert not (shares[share] & shares["nodata"]).any()
+    if nodata is not None and source is not MODIS:
+        assert shares["nodata"][pixels == nodata].all()
+
+
+@settings(deadline=None)
+@given(measured_pixels())
+def test_leaving_a_class_out_never_adds_a_pixel(measured) -> None:
+    source, pixels, nodata = measured
+    shares = source.classify(pixels, source.classes, nodata)
+    for share, values in source.classes.items():
+        fewer = source.classify(pixels, {**source.classes, share: values[:-1]}, nodata)
+        assert not (fewer[share] & ~shares[share]).any()

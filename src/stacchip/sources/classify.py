@@ -80,7 +80,8 @@ def classify_bits(pixels: Pixels, classes: Classes, nodata: float | None) -> dic
     """
     fill_bits = classes.get("nodata", ())
     shares = {"nodata": _has_any_bit(pixels, fill_bits)}
-    if nodata is not None and not any(int(nodata) >> bit & 1 for bit in fill_bits):
+    is_value = nodata is not None and np.isfinite(nodata)  # no integer is NaN
+    if is_value and not any(int(nodata) >> bit & 1 for bit in fill_bits):
         shares["nodata"] |= pixels == nodata
     filled = shares["nodata"]
     for share, bits in classes.items():

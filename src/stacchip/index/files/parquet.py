@@ -140,7 +140,7 @@ class ParquetFile:
     def count(self, where: pc.Expression) -> int:
         """Return how many rows satisfy a condition."""
         if self.remote is None:
-            return int(self.fragment.count_rows(filter=where))
+            return int(self.fragment.scanner(schema=self._schema, filter=where).count_rows())
         return sum(part.num_rows for part in self.scan([self.schema.names[0]], where))
 
     @property

@@ -1,0 +1,141 @@
+"""A parquet file read in parts is the file, near or far, whatever is wanted of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from index.tables import make_tables
+from servers.range_server import RangeServer
+from stacchip.errors import IndexFormatError, ObjectNotFound
+from stacchip.index import SCHEMA, concat_indexes
+from stacchip.index.files.parquet import ParquetFile, chips_writer, open_parquet, records_writer
+from stacchip.storage import Storage
+
+OLD = ("shadow_percentage", "water_percentage", "item_href")  # columns that older files lack
+COLUMNS = st.none() | st.lists(st.sampled_from(SCHEMA.names), unique=True, min_size=1)
+CONDITIONS = st.sampled_from(
+    [
+        None,
+        pc.field("chip_index_x") == 1,
+        pc.field("item_id") == "item-003",
+        pc.field("item_id") == "nowhere",
+        (pc.field("cloud_cover_percentage") < 0.3) & (pc.field("chip_index_y") > 0),
+        pc.field("bbox", "xmin") > 0,
+        pc.is_null(pc.field("water_percentage")),
+    ]
+)
+
+
+@dataclass
+class Files:
+    """The same rows in a local file, a small remote one, and one that is read by ranges."""
+
+    rows: pa.Table
+    local: ParquetFile
+    small: ParquetFile
+    ranged: ParquetFile
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Iterator[Files]:
+    rows = concat_indexes(make_tables(8)).drop_columns(OLD)
+    folder = tmp_path_factory.mktemp("parquet")
+    pq.write_table(rows, folder / "a.parquet", row_group_size=20)
+    storage = Storage()
+    with RangeServer(folder) as server:
+        size = (folder / "a.parquet").stat().st_size
+        yield Files(
+            rows,
+            open_parquet(str(folder / "a.parquet"), storage),
+            open_parquet(server.url("a.parquet"), storage, size_bytes=size),
+            open_parquet(server.url("a.parquet"), storage),
+        )
+
+
+def test_the_three_are_read_in_three_ways(files: Files) -> None:
+    assert files.local.remote is None
+    assert files.small.remote is None
+    assert files.ranged.remote is not None
+    assert {each.rows for each in (files.local, files.small, files.ranged)} == {96}
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(COLUMNS, CONDITIONS)
+def test_rows_and_columns_are_the_same_near_and_far(files: Files, columns, where) -> None:
+    whole = files.rows
+    for name in OLD:
+        whole = whole.append_column(SCHEMA.field(name), pa.nulls(96, SCHEMA.field(name).type))
+    expected = whole if where is None else whole.filter(where)
+    for file in (files.local, files.small, files.ranged):
+        found = file.read(columns, where)
+        assert set(found.column_names) == set(SCHEMA.names if columns is None else columns)
+        assert found.num_rows == expected.num_rows
+        for name in found.column_names:
+            assert found[name].to_pylist() == expected[name].to_pylist(), name
+        parts = list(file.scan(columns, where))
+        assert sum(part.num_rows for part in parts) == expected.num_rows
+        if columns is not None:
+            assert found.column_names == columns, "in the order asked"
+        if where is not None:
+            assert file.count(where) == expected.num_rows
+
+
+def test_row_groups_that_cannot_have_rows_are_not_read(files: Files) -> None:
+    wanted = pc.field("item_id") == "item-003"
+    for file in (files.local, files.small, files.ranged):
+        assert len(list(file.scan(["chipid"], wanted))) == 2, "rows 36 to 47, of groups of 20"
+        assert not list(file.scan(["chipid"], pc.field("item_id") == "nowhere"))
+
+
+def test_parts_come_in_the_order_of_the_file(files: Files) -> None:
+    for file in (files.local, files.small, files.ranged):
+        ids = [chipid for part in file.scan(["chipid"]) for chipid in part["chipid"].to_pylist()]
+        assert ids == files.rows["chipid"].to_pylist()
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(50) + b"PAR1", b"<html></html>"])
+def test_a_file_that_is_not_parquet_is_named_near_and_far(tmp_path, content) -> None:
+    (tmp_path / "a.parquet").write_bytes(content)
+    with RangeServer(tmp_path) as server:
+        for href in (str(tmp_path / "a.parquet"), server.url("a.parquet")):
+            with pytest.raises(IndexFormatError, match=r"a\.parquet is not a parquet file"):
+                open_parquet(href, Storage())
+
+
+def test_a_file_that_is_absent_is_named_near_and_far(tmp_path) -> None:
+    with RangeServer(tmp_path) as server:
+        for href in (str(tmp_path / "a.parquet"), server.url("a.parquet")):
+            with pytest.raises(ObjectNotFound, match=r"a\.parquet"):
+                open_parquet(href, Storage())
+
+
+def test_chips_have_statistics_that_prune_and_none_of_their_geometry(tmp_path) -> None:
+    with chips_writer(tmp_path / "a.parquet") as writer:
+        writer.write_table(concat_indexes(make_tables(2)).replace_schema_metadata(SCHEMA.metadata))
+    group = pq.ParquetFile(tmp_path / "a.parquet").metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    measured = {column.path_in_schema for column in columns if column.is_stats_set}
+    assert {"item_id", "datetime", "cloud_cover_percentage", "bbox.xmin", "bbox.ymax"} <= measured
+    assert "geometry" not in measured
+    assert {column.compression for column in columns} == {"ZSTD"}
+
+
+def test_records_have_statistics_of_their_ids_only(tmp_path) -> None:
+    with records_writer(tmp_path / "a.parquet"):
+        pass
+    with records_writer(tmp_path / "b.parquet") as writer:
+        row = {"platform": "naip", "item_id": "a", "item_href": None, "item": "{}", "assets": []}
+        writer.write_table(pa.Table.from_pylist([row], schema=writer.schema))
+    assert pq.read_table(tmp_path / "a.parquet").num_rows == 0
+    group = pq.ParquetFile(tmp_path / "b.parquet").metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    measured = {column.path_in_schema for column in columns if column.is_stats_set}
+    assert measured == {"platform", "item_id"}
