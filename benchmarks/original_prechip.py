@@ -15,7 +15,7 @@ import time
 import boto3
 
 from benchmarks.contender import answer
-from stacchip.collect import prechip as original
+from stacchip.processors import prechip as original
 
 
 def prechip(index_path: str, cube_size: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import time
 import warnings
 
 from benchmarks.contender import answer
-from stacchip.collect import (  # type: ignore[attr-defined] # the original's
+from stacchip.processors import (  # type: ignore[attr-defined] # the original's
     sentinel_2_processor as original,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -238,3 +238,10 @@ def layers_of(opened: OpenedItem, platform: str) -> ItemLayers:
         layers.append(Layer((platform, opened.item.id), asset, placed, bands))
     dtype = np.result_type(*(layer.placed.reader.dtype for layer in layers))
     return ItemLayers(opened, tuple(layers), tuple(names), dtype)
+
+
+class LayerForm(NamedTuple):
+    """A `Layer.form` in pickles of 0.x, where it had a class; nothing makes it any more."""
+
+    map: Any
+    block_shape: tuple[int, int]
