@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.grid.nearest import ChipCut
-    from stacchip.stream.read.layers import Form, ItemLayers, Layer
+    from stacchip.stream.read.layers import ItemLayers, Layer, LayerForm
 
     Lookup = Callable[[LayerBlock], NDArray[Any]]
 
@@ -39,15 +39,14 @@ def cut_chip(
         out: The chip (band, y, x).
         valid: True where its pixels may be used (band, y, x); None if that is not asked for.
     """
-    cuts: dict[Form, ChipCut | None] = {}
+    cuts: dict[LayerForm, ChipCut | None] = {}
     for layer, form in item.forms(out.dtype):
         usable = None if valid is None else valid[layer.bands]
         if form is None:
             _place(layer, chip, lookup, out[layer.bands], usable)
             continue
         if form not in cuts:  # once for all bands of a resolution
-            grids, block_shape = form
-            cuts[form] = grids.cut(chip, block_shape)
+            cuts[form] = form.map.cut(chip, form.block_shape)
         _fill(layer, cuts[form], lookup, out[layer.bands], usable)
 
 

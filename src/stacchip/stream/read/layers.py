@@ -23,10 +23,16 @@ if TYPE_CHECKING:
     from stacchip.raster.header import Header
     from stacchip.raster.placement import Placement
 
-    Form = tuple[GridMap, tuple[int, int]]
 
 # GDAL reads at least this many rows at once: a call costs more than a strip of a few rows
 _GDAL_ROWS = 256
+
+
+class LayerForm(NamedTuple):
+    """Equal for layers whose chips are cut from their blocks in the same way."""
+
+    map: GridMap
+    block_shape: tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,15 +133,12 @@ class Layer:
         return window.height * window.width * self.pixel_bytes
 
     @cached_property
-    def form(self) -> Form | None:
-        """The map and block shape, equal for layers whose chips are cut from blocks in one way.
-
-        None if its chips cannot be filled straight from its blocks.
-        """
+    def form(self) -> LayerForm | None:
+        """Its form, or None if its chips cannot be filled straight from its blocks."""
         is_by_value = self.header is not None and self.header.validity in ("nodata", "all")
         if self.placed.map is None or not is_by_value:
             return None
-        return self.placed.map, self.block_shape
+        return LayerForm(self.placed.map, self.block_shape)
 
     @cached_property
     def is_planar(self) -> bool:
@@ -167,7 +170,7 @@ class ItemLayers:
     layers: tuple[Layer, ...]
     bands: tuple[str, ...]
     dtype: np.dtype[Any]
-    _forms: dict[np.dtype[Any], list[tuple[Layer, Form | None]]] = field(default_factory=dict)
+    _forms: dict[np.dtype[Any], list[tuple[Layer, LayerForm | None]]] = field(default_factory=dict)
 
     @property
     def is_read_by_gdal(self) -> bool:
@@ -197,7 +200,7 @@ class ItemLayers:
             found.update((block, layer) for window in own for block in layer.blocks(window))
         return found
 
-    def forms(self, dtype: np.dtype[Any]) -> list[tuple[Layer, Form | None]]:
+    def forms(self, dtype: np.dtype[Any]) -> list[tuple[Layer, LayerForm | None]]:
         """Return the layers with their forms; None for one whose pixels this type cannot hold."""
         if dtype not in self._forms:
             self._forms[dtype] = [
