@@ -111,11 +111,14 @@ class OpenItems(Generic[T]):
     ) -> Future[T]:
         """Return the item's future; call `fill` if no thread has started to open it."""
         kept = self._kept.get()
+        with kept.lock:
+            if name in kept.items:
+                kept.items.move_to_end(name)
+                return kept.items[name]
         own: Future[T] = Future()
         try:
             with kept.lock:
                 future = kept.items.setdefault(name, own)
-                kept.items.move_to_end(name)
                 while len(kept.items) > self._limits[0]:
                     kept.drop(next(iter(kept.items)))
             if future is own:
