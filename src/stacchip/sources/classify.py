@@ -80,8 +80,8 @@ def classify_bits(pixels: Pixels, classes: Classes, nodata: float | None) -> dic
     """
     fill_bits = classes.get("nodata", ())
     shares = {"nodata": _has_any_bit(pixels, fill_bits)}
-    is_value = nodata is not None and np.isfinite(nodata)  # no integer is NaN
-    if is_value and not any(int(nodata) >> bit & 1 for bit in fill_bits):
+    value = None if nodata is None or not np.isfinite(nodata) else int(nodata)  # no integer is NaN
+    if value is not None and not any(value >> bit & 1 for bit in fill_bits):
         shares["nodata"] |= pixels == nodata
     filled = shares["nodata"]
     for share, bits in classes.items():

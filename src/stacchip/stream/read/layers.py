@@ -241,10 +241,3 @@ def layers_of(opened: OpenedItem, platform: str) -> ItemLayers:
         layers.append(Layer((platform, opened.item.id), asset, placed, bands))
     dtype = np.result_type(*(layer.placed.reader.dtype for layer in layers))
     return ItemLayers(opened, tuple(layers), tuple(names), dtype)
-
-
-class LayerForm(NamedTuple):
-    """A `Layer.form` in pickles of 0.x, where it had a class; nothing makes it any more."""
-
-    map: Any
-    block_shape: tuple[int, int]
