@@ -29,6 +29,9 @@ statistics   numbers of bands
 collect      from catalogues to an archive
 cli          what a person types and sees
 ```
+
+Beside them stand `demo` (a generated archive to try things on), `preview` (pictures of chips),
+`utils` (functions of the original, under their names) and `moved` (old addresses of modules).
 """
 
 from __future__ import annotations

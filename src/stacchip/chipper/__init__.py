@@ -9,7 +9,6 @@ find_item.py    the row's item, the headers that the index keeps, and the grid o
 open_item.py    the item's rasters, opened and placed on that grid, and read together
 open_items.py   the cache of open items, for chippers and streams alike
 chip.py         the result: pixels, valid, place and time
-bucket.py       where items and indexes lie in a bucket of collected imagery
 ```
 
 A block that is sparse, missing or broken is handled below, in `stacchip.raster`; here the error

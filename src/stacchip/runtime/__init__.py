@@ -7,6 +7,7 @@ In reading order:
 - `pools`: the list of all threads that live as long as the process, and which may wait for which.
 - `concurrently`: many calls at once, within one call of our own.
 - `memory`: buffers that are used again.
+- `registry`: values by name, to which other packages add theirs by entry point.
 - `whole_file`: local files that appear whole or not at all, scratch folders, locks.
 
 It imports `stacchip.errors` only.

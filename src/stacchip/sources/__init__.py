@@ -21,7 +21,9 @@ The files, in reading order:
 ```
 source          what a source is
 classify        functions from QA pixels to shares: by value, by bit
-landsat, ...    one file a source, with a table of its classes and the document they are from
+landsat         a source, with a table of its classes and the document they are from; so are
+                sentinel2, sentinel1, modis, dea (Landsat of Digital Earth Australia) and aerial
+                (NAIP, LINZ)
 registry        finds the source of an item; registers new ones
 training_bands  bands, wavelengths and types of a platform's training chips
 ```
