@@ -14,7 +14,6 @@ from stacchip.grid.chip_grid import ChipGrid
 from stacchip.grid.crs import same_crs
 from stacchip.grid.geobox import describe_geobox, is_same_grid
 from stacchip.items import item_datetime, read_assets
-from stacchip.items.projection import has_own_projection
 from stacchip.raster.fetch import NO_CACHES
 from stacchip.raster.placement import Placement
 from stacchip.raster.reader import FastReader, open_reader, read_valid_windows
@@ -259,9 +258,7 @@ def _check(item: pystac.Item, info: AssetInfo, placed: GeoBox, grid: RecordedGri
         GridMismatch: It is in another CRS, or does not lie on the grid though the item says so.
     """
     claims_grid = info.key == grid.reference or (
-        info.geobox is not None
-        and has_own_projection(item.assets[info.key])
-        and is_same_grid(info.geobox, grid.geobox)
+        info.geobox is not None and info.has_own_grid and is_same_grid(info.geobox, grid.geobox)
     )
     is_placed = not claims_grid or is_same_grid(placed, grid.geobox)
     if is_placed and same_crs(placed.crs, grid.geobox.crs):

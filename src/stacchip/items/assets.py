@@ -48,6 +48,7 @@ class AssetInfo:
         dtype: numpy's name of the pixels' type, if it is the same for all bands.
         nodata: The nodata value, if it is the same for all bands; it may be NaN.
         bands: The bands that the item describes; may be empty.
+        has_own_grid: True if the asset itself has `proj:*` fields; the item's serve otherwise.
     """
 
     key: str
@@ -61,6 +62,7 @@ class AssetInfo:
     dtype: str | None = None
     nodata: float | None = None
     bands: tuple[BandInfo, ...] = ()
+    has_own_grid: bool = False
 
     @property
     def is_raster(self) -> bool:
@@ -92,8 +94,9 @@ def read_assets(item: pystac.Item) -> dict[str, AssetInfo]:
     infos = {}
     for key, asset in item.assets.items():
         geobox, problem = None, None
+        has_own_grid = has_own_projection(asset)
         if is_raster_file(asset):
-            if has_own_projection(asset):
+            if has_own_grid:
                 geobox, problem = _try_geobox(item, key)
             else:
                 # most catalogues give the grid once for all assets
@@ -112,6 +115,7 @@ def read_assets(item: pystac.Item) -> dict[str, AssetInfo]:
             dtype=_read_dtype(asset, bands),
             nodata=_read_nodata(asset, bands),
             bands=tuple(BandInfo(_text(band, "name"), _common_name(band)) for band in bands),
+            has_own_grid=has_own_grid,
         )
     return infos
 
