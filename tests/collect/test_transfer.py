@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +16,6 @@ from stacchip.collect.transfer import (
     convert_file,
     copy_file,
     find_original,
-    temporary_folder,
 )
 from stacchip.errors import AccessDenied, NotARaster, ObjectNotFound
 from stacchip.raster.gdal import Conversion
@@ -126,22 +122,3 @@ def test_a_file_that_cannot_be_converted_writes_nothing(storage, tmp_path, scrat
         convert_file(Original(str(text), None), str(target), Conversion(None, None, None), storage)
     assert not target.exists()
     assert list(scratch.iterdir()) == []
-
-
-def test_folders_of_jobs_that_were_killed_are_removed_and_those_in_use_stay(scratch):
-    dead = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
-    left = scratch / f"stacchip-convert-{dead}-abc"
-    left.mkdir()
-    (left / "original").write_bytes(b"half")
-    other = scratch / "stacchip-convert-someone-abc"
-    other.mkdir()
-    with temporary_folder() as first, temporary_folder() as second:
-        assert first != second
-        assert first.is_dir()
-        assert str(os.getpid()) in first.name
-        assert not left.exists()
-        assert other.exists(), "a name without a process id is not ours"
-    assert not first.exists()
