@@ -13,25 +13,25 @@ before it, and its own docstring introduces it:
 
 ```
 errors       the tree of errors
-runtime      threads, memory that is used again, files that appear whole
+runtime      threads, reusable memory, files that appear whole or not at all
 grid         where pixels lie: CRSs, geoboxes, windows, chip grids, footprints
 storage      bytes at an address: files, HTTP, object stores
 raster       pixels of a file
-sources      what a kind of imagery is: its QA band, its classes, its bands
+sources      kinds of imagery: their QA bands, classes and bands
 items        what a STAC item says, and where items are found
 index        the table of chips, and its files
-indexer      an item to the rows of its chips; many items to one index
-chipper      a row to arrays of pixels
+indexer      from an item to the rows of its chips; from many items to one index
+chipper      from a row to arrays of pixels
 stream       many chips at the speed of decoding: plan, then read
 datasets     chips as PyTorch datasets
 cubes        chips of several dates as files
-statistics   numbers of bands
+statistics   means, deviations and percentiles of bands
 collect      from catalogues to an archive
-cli          what a person types and sees
+cli          the command line
 ```
 
 Beside them stand `demo` (a generated archive to try things on), `preview` (pictures of chips),
-`utils` (functions of the original, under their names) and `moved` (old addresses of modules).
+`utils` (functions of the original stacchip) and `moved` (old addresses of modules).
 """
 
 from __future__ import annotations

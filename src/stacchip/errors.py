@@ -37,7 +37,7 @@ from __future__ import annotations
 from typing import Any, Literal, TypeVar
 
 Errors = Literal["raise", "skip"]
-"""What a function that handles many things does if one fails: raise, or skip and report it."""
+"""What to do if one of many things fails: raise its error, or skip it and report it."""
 
 
 class StacchipError(Exception):
@@ -175,7 +175,7 @@ class AccessDenied(StorageError, PermissionError):
 
 
 class StorageTimeout(StorageError, TimeoutError):
-    """The time limit passed before the bytes came: `href`."""
+    """The time limit passed before the bytes arrived: `href`."""
 
 
 class AssetChanged(StorageError):
@@ -211,7 +211,7 @@ def attribute(error: E, item_id: str, asset: str | None = None) -> E:
 
 
 def forget_frames(error: BaseException) -> None:
-    """Drop the tracebacks of an error that is kept: their frames hold arrays and tables.
+    """Drop the tracebacks of an error that is to be kept: their frames hold arrays and tables.
 
     Example:
         >>> try:

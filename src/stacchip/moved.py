@@ -156,7 +156,7 @@ def new_address(name: str) -> str | None:
 
 
 class _Finder:
-    """Finds modules that moved by their old address.
+    """Finds moved modules by their old addresses.
 
     It is not a subclass of anything in `importlib.abc`: importing that would double the time that
     `import stacchip` takes.
@@ -181,15 +181,15 @@ class _Finder:
     def exec_module(self, module: ModuleType) -> None:
         spec = module.__spec__
         if spec is not None and spec.loader_state is not None:
-            # the import system returns what it finds here after this call
+            # after this call, the import system returns the module that it finds here
             sys.modules[spec.name] = import_module(spec.loader_state)
 
 
 def install() -> None:
     """Make old addresses importable; `import stacchip` calls this once.
 
-    The finder is the first one asked. Otherwise the ordinary finder would import the modules of a
-    package that moved a second time, under their old addresses.
+    The finder goes first. Otherwise the ordinary finder would import the modules of a moved package
+    a second time, under their old addresses.
     """
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())

@@ -25,7 +25,7 @@ INK = (32, 34, 36)
 FAINT_INK = (112, 116, 120)
 FRAME = (206, 208, 210)
 CHECKS = ((226, 227, 228), (238, 239, 240))
-"""Two light greys of the checkerboard that stands for nodata."""
+"""The two light greys of the checkerboard that marks nodata."""
 
 _TITLE_SIZE, _COUNT_SIZE, _CAPTION_SIZE = 26, 16, 14
 
@@ -79,14 +79,14 @@ def rgb_stretch(pictures: Iterable[ChipPicture], *, gamma: float | None = None) 
     """Return one stretch for all of these pictures: from the 2nd to the 98th percentile.
 
     The percentiles are those of all valid pixels. All bands get the same stretch, from the lowest
-    to the highest of theirs, so that colours stay true. A few clouds must not darken the land
-    between them: values above Tukey's outer fence (three interquartile ranges above the upper
-    quartile) are shown white, even if they are more than 2 % of the pixels.
+    2nd percentile of any band to the highest 98th, so that colours stay true. A few clouds must not
+    darken the land between them: values above Tukey's outer fence (three interquartile ranges above
+    the upper quartile) are shown white, even if they are more than 2 % of the pixels.
 
     Args:
         pictures: The pictures.
-        gamma: See `Stretch`. The default is 1.6, or 1 if all values are bytes, which were made for
-            the eye already.
+        gamma: See `Stretch`. The default is 1.6, or 1 if all values are bytes, since such imagery
+            is made for the eye already.
 
     Example:
         >>> ramp = np.arange(101.0).reshape(1, 1, 101).repeat(3, axis=0)
@@ -143,7 +143,7 @@ def describe_chip(
 
 
 def _as_percent(share: float) -> str:
-    """Return whole percents; a share that is not quite 0 or 100 % is never shown as such."""
+    """Return whole percents; only shares of exactly 0 or 1 are shown as 0 % or 100 %."""
     if 0 < share < 0.005:
         return "< 1 %"
     if 0.995 < share < 1:

@@ -1,6 +1,7 @@
-"""Functions of the original stacchip, under their names.
+"""Functions of the original stacchip, under their original names.
 
-`Chipper(bucket=..., platform=..., item_id=...)` does both steps at once.
+They load the indexer of an item, for `Chipper(indexer)`. New code needs only one step:
+`Chipper(bucket=..., platform=..., item_id=...)`.
 """
 
 from __future__ import annotations
@@ -49,10 +50,10 @@ def load_indexer_local(
     platform: str | pa.StringScalar,
     item_id: str | pa.StringScalar,
 ) -> NoStatsChipIndexer:
-    """Return the indexer of an item in a local folder in the form of a bucket.
+    """Return the indexer of an item in a local folder that is laid out like a bucket.
 
-    Arguments, result and errors are those of `load_indexer_s3`, but for `mountpath`, which is
-    always a path.
+    Arguments, result and errors are those of `load_indexer_s3`, except that `mountpath` is always a
+    path.
     """
     return _load_indexer(Archive(os.fspath(mountpath)), platform, item_id, Storage())
 
@@ -70,5 +71,5 @@ def _load_indexer(
 
 
 def _text(value: Any) -> str:
-    """Return a name as text, also if it is a `pyarrow` scalar out of a table."""
+    """Return a name as text, even if it is a `pyarrow` scalar from a table."""
     return value if isinstance(value, str) else str(value.as_py())

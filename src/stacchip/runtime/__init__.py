@@ -1,12 +1,12 @@
-"""What every process needs, whatever it reads: threads, memory, state, files. Knows no imagery.
+"""Threads, memory, state and files, for every process. Nothing here knows imagery.
 
 In reading order:
 
-- `per_process`: a value that each process makes for itself, so that a fork shares none of it.
+- `per_process`: a value that each process makes for itself, so that it never crosses a fork.
 - `workers`: threads that start on demand and stop before the interpreter exits.
-- `pools`: the list of all threads that live as long as the process, and which may wait for which.
+- `pools`: all threads that live as long as the process, and which of them may wait for which.
 - `concurrently`: many calls at once, within one call of our own.
-- `memory`: buffers that are used again.
+- `memory`: reusable buffers.
 - `registry`: values by name, to which other packages add theirs by entry point.
 - `whole_file`: local files that appear whole or not at all, scratch folders, locks.
 
@@ -14,15 +14,15 @@ It imports `stacchip.errors` only.
 
 How to run things at the same time:
 
-- The calls are many, each waits for a store, and the caller needs all results:
-  `map_concurrently`. If it needs them one by one, in order: `stream_concurrently`. Neither may be
-  called from a function that one of them runs.
-- Tasks outlive the call that submits them, or decode: a pool of `pools`. Its threads never delay
-  the end of the process, and a task must report its own errors.
-- The calls themselves call `map_concurrently` (whole items, whole files), or their number is the
-  user's (`--workers`): a `ThreadPoolExecutor`, made and ended within one function.
+- For many calls that each wait for a store, use `map_concurrently` if the caller needs all results
+  at once, or `stream_concurrently` if it needs them one by one, in order. A function that one of
+  them runs must call neither.
+- For tasks that decode, or that outlive the call that submits them, use a pool of `pools`. Its
+  threads never delay the end of the process, and a task must report its own errors.
+- If the calls themselves call `map_concurrently` (whole items, whole files), or if the user sets
+  their number (`--workers`), use a `ThreadPoolExecutor` that one function makes and ends.
 
 A value that must not cross a fork (a connection, a lock, a thread) is a `PerProcess`; no module
-compares process ids by itself. A new pool is a line in `pools`, in the place that says what its
-tasks may wait for.
+compares process ids by itself. To add a pool, add a line to `pools`; its place in the table there
+says what its tasks may wait for.
 """

@@ -1,4 +1,4 @@
-"""Call a function that waits for stores many times at once, within one call of our own."""
+"""Many concurrent calls of a function that waits for stores, within one call of our own."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def _submit(workers: Workers, function: Callable[[T], R], argument: T) -> Future
 def map_concurrently(
     function: Callable[[T], R], arguments: Iterable[T], *, workers: Workers | None = None
 ) -> list[R]:
-    """Call a function that waits on I/O once for each argument, all at the same time.
+    """Call a function once for each argument, all at the same time; the function waits on I/O.
 
-    The results are in the order of the arguments. The calling thread serves the last argument. If
+    The results are in the order of the arguments. The calling thread makes the last call itself. If
     calls fail, the first error in that order is raised, and calls that have not begun are
     cancelled.
 

@@ -1,7 +1,7 @@
-"""Memory that is used again: for bytes from stores, for decoded blocks, and for batches.
+"""Reusable memory for bytes from stores, for decoded blocks, and for batches.
 
 Fresh memory costs 0.8 ms a megabyte (measured on a virtual machine). For a batch of 64 chips that
-is as much as copying them, and for a block a sixth of decoding it.
+is as much as copying them costs; for a block it is a sixth of what decoding costs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# from 4 MB on, numpy asks for huge pages, which come seven times as fast
+# for 4 MB and more, numpy asks for huge pages, which arrive seven times as fast
 _SLAB_BYTES = 32 << 20
-# a slab takes at most this part of the memory that is kept: 1/32
+# a slab takes at most 1/32 of the memory that is kept
 _SLABS = 32
 _LEAST_STEP = 64
 # three batches of 64 chips of 11 bands of 256 px, with their valid pixels
@@ -50,7 +50,7 @@ class MemoryPool:
         self._idle: dict[int, deque[NDArray[np.uint8]]] = {}
         self._slabs: dict[int, weakref.ref[NDArray[np.uint8]]] = {}
         self._number = count()
-        self._used: dict[int, int] = {}  # by size, when one was last taken
+        self._used: dict[int, int] = {}  # when a buffer of each size was last taken
 
     def take(self, size: int) -> NDArray[np.uint8]:
         """Return a buffer of `size` bytes or slightly more; its content is undefined."""

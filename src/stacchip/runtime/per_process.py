@@ -1,4 +1,4 @@
-"""State of one process: a forked child starts without its parent's."""
+"""State of one process; a forked child starts with none of its parent's."""
 
 from __future__ import annotations
 

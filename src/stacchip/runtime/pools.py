@@ -1,7 +1,7 @@
-"""The threads that live as long as the process: every pool, by what its tasks wait for.
+"""The threads that live as long as the process: every pool, in the order of waiting.
 
-A task may wait for tasks of a pool further down, never for its own pool or one above: its threads
-could all wait for tasks that no thread is left to run.
+A task may wait for tasks of a pool further down, never for those of its own pool or of one above.
+Otherwise all threads of a pool could be waiting for tasks that no thread is left to run.
 
 | pool | threads | its tasks |
 |---|---|---|
@@ -35,7 +35,7 @@ def core_count() -> int:
 _fetchers = Workers("stacchip-fetch", _FETCHERS)
 _openers = Workers("stacchip-open", _OPENERS)
 _requesters = Workers("stacchip-storage", REQUESTERS)
-# not made before it is used: a worker process may have been given fewer cores by then
+# made at its first use: by then, a worker process may have been given fewer cores
 _decoders = PerProcess(lambda: Workers("stacchip-decode", core_count()))
 
 

@@ -1,6 +1,6 @@
 """Values of one kind by name: built in, registered by a call, or named by installed packages.
 
-A package names its values in an entry point, which needs no import by anyone:
+A package names its values in an entry point, so that it need not be imported first:
 
 ```toml
 [project.entry-points."GROUP"]
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class Named(Protocol):
-    """What a registry holds."""
+    """A value that a registry can hold."""
 
     @property
     def name(self) -> str:
-        """The name that it is found by."""
+        """The name by which it is found."""
         ...
 
     @property
@@ -41,14 +41,14 @@ V = TypeVar("V", bound=Named)
 class Registry(Generic[V]):
     """Values by name, in the order in which they were registered.
 
-    Entry points are loaded when all names are asked for, or one that is not known yet. A broken
-    one raises then, and again the next time.
+    Entry points are loaded when a value is registered, when all values are asked for, or when a
+    name is not known yet. A broken entry point raises its error then, and again the next time.
 
     Args:
         kind: The type of the values.
         address: The public address of that type, for messages.
         built_in: The values to begin with.
-        group: The group of the entry points that name more; None to have none.
+        group: The group of the entry points that name more values; None for no entry points.
         error: The type of the errors to raise.
     """
 
@@ -70,11 +70,11 @@ class Registry(Generic[V]):
         self._is_loaded = False
 
     def register(self, value: V, *, replace: bool = False) -> None:
-        """Add a value; adding the same one again does nothing.
+        """Add a value; adding the same one again only makes it the latest.
 
         Raises:
             StacchipError: It is of another type, or another value has its name and `replace` is
-                False. The error has the type that the registry was made with.
+                False. The error has the type given as `error` when the registry was made.
         """
         if not isinstance(value, self._kind):
             raise self._error(f"{value!r} is not a {self._kind.__name__}. Pass a {self._address}.")

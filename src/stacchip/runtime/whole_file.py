@@ -1,12 +1,12 @@
 """Local files that appear whole or not at all, and locks that end with their process.
 
 A file is written under a hidden name beside its place and then renamed: a reader sees the old file
-or the new one, even if the writer is killed. What a killed writer leaves is cleared away:
+or the new one, even if the writer is killed. The remains of killed writers are cleared away:
 
-- a hidden file, by the first write of a process into that folder, once it is a day old. It has no
-  lock: a lock costs two system calls a file, and not every file system shares locks between
-  machines.
-- a `scratch_folder`, by the next one made beside it, as soon as its lock is free.
+- A hidden file goes when a process first writes into its folder, if the file is a day old by then.
+  It has no lock: a lock costs two system calls per file, and not every file system shares locks
+  between machines.
+- A `scratch_folder` goes when the next one is made beside it, if its lock is free by then.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _swept: PerProcess[set[Path]] = PerProcess(set)
 
 
 def is_unfinished(name: str) -> bool:
-    """True if a file of this name is being written, or was left by a killed writer.
+    """Return True if a file of this name is being written, or was left by a killed writer.
 
     Example:
         >>> is_unfinished(".stacchip-0123456789abcdef.part"), is_unfinished("B04.tif")
@@ -53,8 +53,8 @@ def whole_file(target: Path, *, sync: bool = False) -> Iterator[Path]:
 
     Args:
         target: The final path.
-        sync: Write the bytes to the disk before the file gets its name, and then the name: not even
-            a power cut shows half a file.
+        sync: Make sure that the bytes reach the disk before the file gets its name, and then the
+            name, so that even a power cut never leaves half a file.
 
     Example:
         >>> import tempfile
@@ -95,7 +95,7 @@ def _sync(path: Path) -> None:
 
 
 def _clear_unfinished(folder: Path) -> None:
-    """Delete files that no one has written to for a day; looks once in each process."""
+    """Delete files that have not been written to for a day; a process looks once per folder."""
     swept = _swept.get()
     if folder in swept:
         return
@@ -120,13 +120,13 @@ def locked_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
-    """Make a folder for the time of the block, and clear away those of killed processes.
+    """Make a folder that lasts as long as the block, and clear away those of killed processes.
 
     A lock beside the folder ends with its process, however that ends.
 
     Args:
-        parent: Where to make it.
-        prefix: How its name begins; folders of this prefix belong to this function.
+        parent: The folder to make it in.
+        prefix: The start of its name; folders with this prefix belong to this function.
 
     Example:
         >>> import tempfile

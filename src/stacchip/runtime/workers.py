@@ -36,7 +36,7 @@ class Workers:
         atexit.register(self._close)
 
     def submit(self, task: Callable[[], None]) -> None:
-        """Run `task` in one of the threads. It must handle its own errors: no one else does.
+        """Run `task` in one of the threads; it must handle its own errors, since nothing else does.
 
         Raises:
             RuntimeError: The system cannot start a thread, and there is none yet.
@@ -68,7 +68,7 @@ class _Crew:
     """The threads and tasks of one process.
 
     Attributes:
-        unclaimed: Waiting threads less waiting tasks.
+        unclaimed: The number of waiting threads minus the number of waiting tasks.
     """
 
     def __init__(self) -> None:
