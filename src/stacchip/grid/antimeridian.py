@@ -29,7 +29,7 @@ def fold_ring(ring: NDArray[np.float64]) -> shapely.Polygon | shapely.MultiPolyg
 
     Args:
         ring: Closed ring (point, 2) of longitude and latitude, dense enough that no step spans half
-            of the globe. If it winds around a pole, its inside is the side of that pole.
+            of the globe. If it winds around a pole, the pole is inside it.
 
     Returns:
         A Polygon, or a MultiPolygon if the ring crosses the antimeridian, counter-clockwise;
@@ -55,7 +55,7 @@ def fold_ring(ring: NDArray[np.float64]) -> shapely.Polygon | shapely.MultiPolyg
 
 
 def unroll(lon: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return longitudes along a path without jumps: they may leave -180..180.
+    """Return longitudes along a path with the jumps removed; they may leave -180..180.
 
     Example:
         >>> unroll(np.array([170.0, -175, 160]))
@@ -72,7 +72,7 @@ def _cut(area: BaseGeometry) -> shapely.Polygon | shapely.MultiPolygon | None:
     for turn in range(math.floor((west + 180) / 360), math.ceil((east - 180) / 360) + 1):
         globe = shapely.box(-180 + 360 * turn, -90, 180 + 360 * turn, 90)
         for part in shapely.get_parts(shapely.intersection(area, globe)):
-            if part.geom_type == "Polygon":  # it touches this globe in lines and points only
+            if part.geom_type == "Polygon":  # other parts only touch this globe
                 lonlat = shapely.get_coordinates(part.exterior) - (360 * turn, 0)
                 parts.append(orient(shapely.Polygon(lonlat)))
     if not parts:

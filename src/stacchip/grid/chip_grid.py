@@ -31,7 +31,7 @@ class ChipGrid:
     Chip (x, y) is in column x and row y; both count from zero.
 
     Args:
-        geobox: CRS, transform and shape of the reference band; rotated ones are fine.
+        geobox: CRS, transform and shape of the reference band; it may be rotated.
         chip_size: Side of a chip in pixels.
         edge: `"drop"` leaves out chips that would reach beyond the last row or column of pixels,
             `"pad"` keeps them.
@@ -166,7 +166,7 @@ def require_grid(chip_size: Any, edge: Any) -> None:
     """Refuse a chip size or an edge that no chip grid can have.
 
     Raises:
-        UsageError: The chip size is not a whole number from 1 on, or `edge` is unknown.
+        UsageError: The chip size is not a whole number of at least 1, or `edge` is unknown.
     """
     is_whole = isinstance(chip_size, Integral) and not isinstance(chip_size, bool)
     if not is_whole or chip_size < 1:

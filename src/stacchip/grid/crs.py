@@ -49,13 +49,13 @@ def crs_of_text(text: str | dict[str, Any]) -> CRS | None:
 def same_crs(first: Any, second: Any) -> bool:
     """Return whether two CRSs give each place the same horizontal coordinates.
 
-    Neither the spelling, nor the order of the axes, nor a height part makes a difference. Two EPSG
-    codes do. A CRS without a code has its projection compared, because files write the same CRS
-    with other names of the datum.
+    Spelling, the order of the axes and a height part make no difference; two EPSG codes do. If a
+    CRS has no code, the projections are compared, because files give the datum of the same CRS
+    different names.
 
     Args:
         first: Anything that pyproj reads as a CRS, or None.
-        second: The other; None is the same as None alone.
+        second: The other; None is the same as None only.
 
     Raises:
         pyproj.exceptions.CRSError: PROJ cannot read one of them.
@@ -96,12 +96,12 @@ def _horizontal(text: str) -> pyproj.CRS:
         if part is None:
             break
         crs = part
-    # PROJ knows fewer texts by their code once they went through `to_2d`
+    # after `to_2d`, PROJ finds the codes of fewer CRSs
     return crs.to_2d() if len(crs.axis_info) > 2 else crs
 
 
 def _project_alike(one: pyproj.CRS, other: pyproj.CRS) -> bool:
-    """Return whether two CRSs have one ellipsoid, one meridian of zero and one projection."""
+    """Return whether two CRSs share an ellipsoid, a prime meridian and a projection."""
     if one.is_geographic != other.is_geographic or not _have_same_base(one, other):
         return False
     if one.source_crs is None and other.source_crs is None:
@@ -118,10 +118,10 @@ def _project_alike(one: pyproj.CRS, other: pyproj.CRS) -> bool:
 
 
 def _have_same_base(one: pyproj.CRS, other: pyproj.CRS) -> bool:
-    """Return whether the axes of two ellipsoids are equal, and their meridians of zero."""
+    """Return whether two CRSs have ellipsoids of the same axes, and the same prime meridian."""
     sizes = []
     for crs in (one, other):
-        if crs.ellipsoid is None or crs.prime_meridian is None:  # of a building site, say
+        if crs.ellipsoid is None or crs.prime_meridian is None:  # such as a building site's
             return False
         axes = (crs.ellipsoid.semi_major_metre, crs.ellipsoid.semi_minor_metre)
         angle = crs.prime_meridian.longitude * float(crs.prime_meridian.unit_conversion_factor)
@@ -134,7 +134,7 @@ def _units(crs: pyproj.CRS) -> set[float]:
 
 
 def _project_globe(crs: pyproj.CRS) -> NDArray[np.float64]:
-    """Return the coordinates (2, point) of places every 15 degrees; inf if it has none there."""
+    """Return the coordinates (2, point) of places every 15 degrees; inf where `crs` has none."""
     lon, lat = np.meshgrid(np.arange(-180, 180, 15), np.arange(-75, 80, 15))
     project = pyproj.Transformer.from_crs(crs.source_crs, crs, always_xy=True)
     return np.array(project.transform(lon.ravel(), lat.ravel()))

@@ -37,7 +37,7 @@ BBOX: Final = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax
 # reference band. Chips in UTM need one piece; a MODIS chip of 120 km needs about ten.
 _TOLERANCE_PX: Final = 0.25
 _MOST_PIECES: Final = 64
-# Pieces of an edge if a footprint is made on its own: it may pass next to a pole.
+# Pieces of an edge of a footprint that is made on its own: it may pass close to a pole.
 _FINE_PIECES: Final = 128
 # A ring that may touch a pole, where longitude is undefined, is drawn this much nearer to the
 # chip's centre; 1e-6 of a chip is below a thousandth of a pixel.
@@ -52,7 +52,7 @@ class Footprints:
         wkb: Binary array: a Polygon, counter-clockwise; a MultiPolygon if a chip crosses the
             antimeridian; null if a chip lies wholly outside the projected Earth.
         bbox: Struct array xmin, ymin, xmax, ymax in degrees. A chip that crosses the antimeridian
-            has -180..180: xmin > xmax, the rule of GeoJSON, would make readers skip its row group.
+            has -180..180, since GeoJSON's xmin > xmax would make readers skip its row group.
     """
 
     wkb: pa.Array
@@ -110,7 +110,7 @@ class _Projection:
         self.to_lonlat = _transformer(crs.to_wkt())
 
     def lonlat(self, col: Any, row: Any) -> Floats:
-        """Return longitude and latitude of pixels, on a last axis; inf if there is none."""
+        """Return longitude and latitude of pixels, on a last axis; inf if a pixel has none."""
         col, row = np.asarray(col, np.float64), np.asarray(row, np.float64)
         lon, lat = self.to_lonlat.transform(*(self.transform * (col, row)))
         if self.is_geographic:
@@ -119,7 +119,7 @@ class _Projection:
             return np.stack([lon, np.clip(lat, -90, 90)], axis=-1)
         with np.errstate(invalid="ignore"):
             # Beyond the Earth's edge PROJ goes on around the globe in some projections (sinusoidal)
-            # and past 90 degrees in others. A result that does not lead back is not on Earth.
+            # and past 90 degrees in others. A result that does not project back is not on Earth.
             off_earth = (np.abs(lat) > 90) | ~(self.distance_px(lon, lat, col, row) < 1)
         lonlat = np.stack([lon, lat], axis=-1)
         lonlat[off_earth] = np.inf

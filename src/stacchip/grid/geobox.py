@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 # How far below a pixel's edge (in source pixels) a point still counts as on it. Centres of coarse
-# pixels fall on edges of fine ones; without a margin, rounding would send each another way.
+# pixels fall on edges of fine ones; without a margin, rounding would send them to either side.
 ON_EDGE = 1e-6
 # How far apart the corners of equal grids may be (in pixels): items round their transforms.
 _SAME_PIXEL = 0.01
@@ -56,7 +56,7 @@ def is_axis_aligned(geobox: GeoBox) -> bool:
 
 
 def crop_geobox(geobox: GeoBox, window: Window) -> GeoBox:
-    """Return the geobox of a window, which may leave the grid.
+    """Return the geobox of a window, which may reach beyond the grid.
 
     Example:
         >>> geobox = make_geobox("EPSG:32629", Affine(10, 0, 600000, 0, -10, 4000000), (256, 512))
@@ -69,7 +69,7 @@ def crop_geobox(geobox: GeoBox, window: Window) -> GeoBox:
 
 
 def is_same_grid(one: GeoBox, other: GeoBox) -> bool:
-    """Return whether two geoboxes are the same pixels, to a hundredth of a pixel at their corners.
+    """Return whether two geoboxes have the same pixels, to a hundredth of a pixel at the corners.
 
     Example:
         >>> geobox = make_geobox("EPSG:32629", Affine(10, 0, 600000, 0, -10, 4000000), (256, 512))
@@ -107,7 +107,7 @@ def covering_window(source: GeoBox, target: GeoBox, *, margin: int = 0) -> Windo
     Args:
         source: The grid to read from.
         target: The grid to fill, of the same CRS.
-        margin: More source pixels on each side: 0 for nearest neighbour, 2 for cubic.
+        margin: Extra source pixels on each side: 0 for nearest neighbour, 2 for cubic.
 
     Raises:
         UsageError: The geoboxes differ in CRS, or one of them is rotated.

@@ -1,7 +1,7 @@
 """Nearest neighbour between the pixels of a chip grid and those of a raster.
 
 `nearest_pixels` holds the rule. `GridMap` cuts chips by it, and `SeenPixels` counts by it. Both are
-computed once for a grid.
+computed once per grid.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ def _nearest_along(scale: float, shift: float, size: int, limit: int) -> NDArray
 
 
 class AxisCut(NamedTuple):
-    """One side of a chip, filled from one side of a raster.
+    """The rows (or columns) of a chip, filled from those of a raster.
 
     Attributes:
         start: First row (or column) of the raster that is needed.
         stop: The last one + 1.
         place: Their place in the chip.
-        sources: Row of the raster, from `start`, of each row in `place`.
-        repeat: How often each number comes if `sources` is 0, 0, 1, 1, ...; 0 if it is not of that
+        sources: For each row in `place`, the row of the raster that it takes, counted from `start`.
+        repeat: How often each number occurs if `sources` is 0, 0, 1, 1, ...; 0 if it is not of that
             form.
     """
 
@@ -80,7 +80,7 @@ class AxisCut(NamedTuple):
 
 
 class Axis:
-    """One side of a grid, and the row (or column) of a raster that each of its rows takes.
+    """The rows (or columns) of a grid, and the row (or column) of a raster that each takes.
 
     Args:
         sources: Row of the raster for each row of the grid; -1 if it has none.
@@ -91,7 +91,7 @@ class Axis:
         self._cuts: dict[tuple[int, int], AxisCut | None] = {}
 
     def cut(self, first: int, size: int) -> AxisCut | None:
-        """Return the cut of rows [first, first + size), which may leave the grid; None if empty."""
+        """Return the cut of rows [first, first + size), inside the grid or not; None if empty."""
         key = (first, size)
         if key not in self._cuts:
             self._cuts[key] = self._find(first, size)
@@ -120,7 +120,7 @@ class ChipCut(NamedTuple):
         rows: The cut of its rows.
         cols: The cut of its columns.
         is_whole: True if the raster fills the chip to its edges.
-        block: (row, column) of the one block that holds it all; None if several do.
+        block: (row, column) of the one block that holds the whole chip; None if it needs several.
         part: The place of the chip's pixels in that block.
     """
 
@@ -156,7 +156,7 @@ class GridMap:
         """Fill the part of a chip that a raster covers.
 
         Args:
-            chip: The chip's pixels in the grid; it may leave it.
+            chip: The chip's window in the grid; it may reach beyond the grid.
             pixels: The raster's (band, y, x) of `window(chip)`.
             out: The chip (band, y, x); pixels beyond the raster are not written.
         """
@@ -166,7 +166,7 @@ class GridMap:
                 spread(pixels[band], *sides, out[band])
 
     def cut(self, chip: Window, block_shape: tuple[int, int]) -> ChipCut | None:
-        """Return the cut of a chip from a raster with such blocks; None if they do not meet."""
+        """Return the cut of a chip from a raster of such blocks; None if they do not meet."""
         sides = self._cut_sides(chip)
         if sides is None:
             return None
@@ -186,7 +186,7 @@ class GridMap:
 
 @lru_cache(maxsize=64)
 def grid_map(source: GeoBox, grid: GeoBox) -> GridMap:
-    """Return `make_grid_map(source, grid)`, the same one for all bands of a resolution."""
+    """Return `make_grid_map(source, grid)`, made once for all bands of a resolution."""
     return make_grid_map(source, grid)
 
 
@@ -219,17 +219,17 @@ def spread(
         part[...] = pixels
     else:
         wide = _widen(pixels, cols, part.dtype).astype(part.dtype, copy=False)
-        # clipping changes nothing here, and spares a copy that checking the rows would take
+        # clipping changes nothing here, and avoids the copy that checking the rows would take
         np.take(wide, rows.sources, axis=0, out=part, mode="clip")
 
 
 def _widen(
     pixels: NDArray[np.generic], cols: AxisCut, dtype: np.dtype[np.generic]
 ) -> NDArray[np.generic]:
-    """Return pixels (y, x) with the columns of a chip of this type.
+    """Return pixels (y, x) widened to the columns of a chip, which is of type `dtype`.
 
-    If each pixel becomes 2, 4 or 8, they are written as one larger integer: twice as fast as
-    copying pixel by pixel (measured with 16 bits, 128 to 256 columns).
+    If the copies of one pixel fill 2, 4 or 8 bytes, they are written as one larger integer. That is
+    twice as fast as copying pixel by pixel (measured with 16 bits, 128 to 256 columns).
     """
     if cols.repeat == 1:
         return pixels
@@ -256,9 +256,9 @@ class SeenAlong:
     """The pixels of a raster that chips see along one axis, and how often.
 
     Attributes:
-        position: The raster's pixel, rising within each chip, (entry,).
+        position: A pixel of the raster; they rise within each chip, (entry,).
         weight: Number of the chip's pixels whose centres lie in it, (entry,).
-        start: First entry of each chip, and the number of entries, (chip + 1,).
+        start: First entry of each chip, and last the number of all entries, (chip + 1,).
         inside: Number of pixels of each chip that lie in both bands, (chip,).
     """
 
@@ -269,11 +269,11 @@ class SeenAlong:
 
     @classmethod
     def of(cls, mapped: NDArray[np.intp], chips: int, chip_size: int) -> SeenAlong:
-        """Return those of chips, from the raster's pixel of each grid pixel; -1 if it has none."""
+        """Return what chips see, from the raster pixel that each grid pixel takes (-1: none)."""
         pixels = min(chips * chip_size, len(mapped))
         chip = np.arange(pixels) // chip_size
         known = mapped[:pixels] >= 0
-        # one number for each pair of chip and pixel: a sort of numbers is fast, of pairs is not
+        # one number for each pair of chip and pixel: sorting numbers is fast, sorting pairs is not
         width = int(mapped.max(initial=0)) + 1
         pairs, weight = np.unique(chip[known] * width + mapped[:pixels][known], return_counts=True)
         start = np.searchsorted(pairs, np.arange(chips + 1) * width)
@@ -281,14 +281,14 @@ class SeenAlong:
         return cls(pairs % width, weight.astype(np.int64), start, inside)
 
     def entries_of(self, chip: int, first: int, stop: int) -> slice:
-        """Return the entries of a chip with positions in `first` to `stop`."""
+        """Return the entries of a chip with positions in [first, stop)."""
         begin, end = self.start[chip], self.start[chip + 1]
         positions = self.position[begin:end]
         low, high = np.searchsorted(positions, (first, stop))
         return slice(begin + low, begin + high)
 
     def chips_in(self, first: int, stop: int) -> range:
-        """Return the chips that see a pixel in `first` to `stop`, and any between them."""
+        """Return the chips that see a pixel in [first, stop), and any chips between them."""
         here = np.flatnonzero((self.position >= first) & (self.position < stop))
         if not len(here):
             return range(0)
@@ -296,7 +296,7 @@ class SeenAlong:
         return range(int(low), int(high) + 1)
 
     def reduce(self, sums: NDArray[np.int32], first: int) -> NDArray[np.int64]:
-        """Add up sums of each column (..., column) to sums of each chip (..., chip).
+        """Add up sums by column (..., column) into sums by chip (..., chip).
 
         `sums` begins with column `first`; columns that it lacks count as zero.
         """
@@ -346,9 +346,9 @@ def seen_pixels(raster: GeoBox, grid: ChipGrid) -> SeenPixels:
         grid: The chips. They may be rotated, if the raster is rotated alike.
 
     Raises:
-        GridMismatch: The raster is turned against the grid.
+        GridMismatch: The raster is rotated relative to the grid.
     """
-    # In the grid's own pixels, where grids that are turned alike lie straight.
+    # In pixels of the grid: there, a raster with the grid's rotation is axis-aligned.
     straight = GeoBox(raster.shape, ~grid.transform * raster.affine, grid.geobox.crs)
     if not is_axis_aligned(straight):
         raise GridMismatch(

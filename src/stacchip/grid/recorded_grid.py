@@ -1,7 +1,7 @@
 """The grid that an item's chips were indexed on, kept with the item.
 
-It is the grid that the item names, or that of an opened file which said otherwise. Without it, a
-reader of the index could not know from which of the two the chips were cut.
+It is the grid that the item declares, or that of a file that was opened and disagreed. Without it,
+a reader of the index could not know which of the two the chips were cut from.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Blocks: the parts into which a TIFF is cut, and their way to pixels.
+"""Blocks: the parts into which a TIFF is cut, and how they become pixels.
 
 `blocks_of` finds the blocks that a window touches, `decode_block` makes pixels of one, and
 `paste_block` copies them to where a reader wants them. `fetch` reads their bytes.
@@ -42,7 +42,7 @@ class Block(NamedTuple):
 
 
 class Target(NamedTuple):
-    """An array that wants pixels.
+    """An array to fill with pixels.
 
     Attributes:
         window: The pixels of the image that `out` holds.
@@ -104,8 +104,8 @@ def decode_kept(
 ) -> NDArray[Any]:
     """Decode one block to an array (band, y, x) that may be a view of `memory`.
 
-    Nothing is copied if the codec's output is the array: that is one pass over the pixels less than
-    `decode_block`, and no fresh memory if the caller uses `memory` again.
+    Nothing is copied if the codec's output can be the array. This saves a pass over the pixels that
+    `decode_block` makes, and takes no fresh memory if the caller reuses `memory`.
 
     Args:
         header: The image's header.
@@ -140,7 +140,7 @@ def decode_into(
         header: The image's header.
         block: The block.
         data: Its bytes in the file; empty for a sparse block.
-        targets: The arrays that want its pixels; each meets the block.
+        targets: The arrays to fill with its pixels; each overlaps the block.
         href: The file, for error messages.
 
     Raises:
@@ -192,7 +192,7 @@ def paste_block(
         header: The image's header.
         block: The block.
         pixels: Its pixels (band, y, x), whole, or from the image's row `first_row` on.
-        target: The array that wants pixels; it is left alone if it does not meet the block.
+        target: The array to fill; it is left alone if it does not overlap the block.
         first_row: The image's row with which `pixels` begin.
     """
     inside = block_window(header, block)

@@ -1,6 +1,6 @@
 """Caches of blocks: decoded ones in memory, encoded ones on a local disk.
 
-Both are keyed by file, version and place: a file that was written anew has other blocks. The
+Both are keyed by file, version and place, so a rewritten file never gets its old blocks. The
 version is that of the header in use, so that a hit needs no request;
 `DiskCache(revalidate=True)` checks that the file still has that version.
 """
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["BlockCache", "Caches", "DiskCache"]
 
 _log = logging.getLogger(__name__)
-# if a block would not fit, those used longest ago go until this share of the limit is left: looking
-# at the whole folder for each block would cost more than fetching it
+# If a block does not fit, the least recently used blocks are deleted until this share of the limit
+# is left. Making room for one block at a time would mean looking at the whole folder for each,
+# which costs more than fetching it.
 _SHARE_AFTER_LOOK = 0.8
 _CHECKSUM_BYTES = 4
 _LEDGER = "kept-bytes"
@@ -56,7 +57,7 @@ def block_key(href: str, header: Header, block: Block) -> tuple[Any, ...]:
 
 
 class BlockCache:
-    """Decoded blocks in memory, shared by the threads of a process; the last used are kept.
+    """Decoded blocks in memory, shared by a process's threads; the most recently used are kept.
 
     A copy in another process starts empty.
 
@@ -123,7 +124,7 @@ class _Kept:
 
 
 class DiskCache:
-    """Encoded blocks in a local folder, shared by processes; the last used are kept.
+    """Encoded blocks in a local folder, shared by processes; the most recently used are kept.
 
     A block is a file that appears whole, with a checksum; a damaged one is fetched again. The limit
     holds at any moment for all processes together: room for a block is made before it is written,
@@ -184,14 +185,14 @@ class DiskCache:
                 _log.warning("blocks are not kept in %s: %s", self.folder, error)
 
     def _reserve(self, size: int) -> bool:
-        """Make room for a block; return False if it is larger than the room that is ever made."""
+        """Make room for a block; return False if it is larger than any room that can be made."""
         limit = self.limit_bytes - _LEDGER_BYTES
         if size > limit * _SHARE_AFTER_LOOK:
             return False
         with locked_file(self.folder / _LEDGER) as ledger:
             told = ledger.read()
             kept = int(told) if told.isdigit() and self._has_looked else limit
-            # also if a killed process, or a larger limit, left files behind
+            # this also holds if a killed process, or a larger limit, left files behind
             if kept + size > limit:
                 kept = self._make_room(limit, size)
                 self._has_looked = True
@@ -256,7 +257,7 @@ class Caches:
 
     Attributes:
         decoded: Their pixels, in memory.
-        encoded: Their bytes, on a local disk; files that are local are not kept there.
+        encoded: Their bytes, on a local disk; blocks of local files are not kept there.
     """
 
     decoded: BlockCache | None = None

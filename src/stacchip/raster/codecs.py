@@ -1,4 +1,4 @@
-"""Decoding a block's bytes into samples: the one home of imagecodecs.
+"""Decoding a block's bytes into samples, by imagecodecs.
 
 All functions of imagecodecs used here release the GIL (measured: two threads do twice the work of
 one). They write into memory that the thread keeps, because fresh memory for each block costs as
@@ -46,12 +46,12 @@ class BrokenStreamError(ValueError):
 
 @dataclass(frozen=True)
 class Codec:
-    """A compression that we decode ourselves. A new one is one entry more in `CODECS`.
+    """A compression that we decode ourselves. To add one, add an entry to `CODECS`.
 
     Attributes:
-        name: What `Header.compression` calls it.
+        name: Its name in `Header.compression`.
         tags: Its numbers in TIFF's tag Compression.
-        most_per_byte: How many decoded bytes one encoded byte can stand for, at most: a header that
+        most_per_byte: The most decoded bytes that one encoded byte can stand for. A header that
             claims more is wrong, and no memory is allocated for it.
         decode: Decodes data into the memory given, and returns the part of it that was filled; None
             if blocks are stored as they are.
@@ -128,7 +128,7 @@ class Memory(Protocol):
 
 
 class Scratch(threading.local):
-    """Memory that each thread keeps, and uses again for each block."""
+    """Memory that each thread keeps, and reuses for each block."""
 
     def __init__(self) -> None:
         self._kept = bytearray(0)
@@ -238,7 +238,7 @@ def unpack(
 def _undo_differences(
     raw: memoryview, shape: tuple[int, int, int], bits: int, byteorder: ByteOrder
 ) -> NDArray[Any]:
-    """Undo predictor 2: a sample is the sum of its row up to it, modulo 2 to the power `bits`."""
+    """Undo predictor 2: a sample is the sum of its row so far, modulo 2 to the power `bits`."""
     dtype = np.dtype(f"u{bits // 8}").newbyteorder(byteorder)
     samples = np.frombuffer(raw, dtype).reshape(shape)
     return np.asarray(imagecodecs.delta_decode(samples, axis=1, out=samples))
@@ -247,9 +247,9 @@ def _undo_differences(
 def _undo_split(raw: memoryview, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Undo predictor 3: a row holds the first bytes of its floats, then the second, as differences.
 
-    Adobe's Technical Note 3 of 2005. The most significant byte comes first in files of either byte
-    order. Three times as fast as `imagecodecs.floatpred_decode` (measured at 4 bytes), a few rows
-    at a time so that they stay in the cache.
+    See Adobe's Technical Note 3 of 2005. The most significant byte comes first in files of either
+    byte order. This is three times as fast as `imagecodecs.floatpred_decode` (measured at 4 bytes),
+    since it takes a few rows at a time, which stay in the cache.
     """
     rows, width, samples = shape
     size = dtype.itemsize

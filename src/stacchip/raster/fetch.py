@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     OnError = Callable[[Sequence["BlockAddress"], Exception], None]
 
-# Blocks in a row come in one request. More bytes than this come in several, so that decoding begins
-# before all of them have arrived.
+# Blocks in a row are fetched in one request. More bytes than this are fetched in several, so that
+# decoding begins before all of them have arrived.
 _LARGEST_JOIN: Final = 4 << 20
 # Between the blocks of a COG lie 8 bytes (leader and trailer); any gap this short is fetched too.
 _LARGEST_GAP: Final = 16 << 10
@@ -162,8 +162,8 @@ def start_fetching(
             callers that never `wait`.
 
     Returns:
-        The fetch under way. Its `wait` raises the first error: what `handle` raises; `CorruptBlock`
-        if a block is said to lie outside its file; `AssetChanged` if a file is no longer the one
+        The fetch under way. Its `wait` raises the first error: that of `handle`; `CorruptBlock` if
+        the header places a block outside its file; `AssetChanged` if a file is no longer the one
         that its header was read from; `StorageError` if bytes cannot be fetched.
     """
     fetching = Fetching(on_failure)
@@ -205,7 +205,7 @@ def plan_requests(
     """Plan the requests for these blocks: near ones of one file joined, sparse ones of length 0.
 
     Raises:
-        CorruptBlock: A block is said to lie outside its file, and there is no `on_error`.
+        CorruptBlock: A header places a block outside its file, and there is no `on_error`.
     """
     files: dict[tuple[int, str], list[tuple[BlockAddress, tuple[int, int]]]] = {}
     for address in addresses:

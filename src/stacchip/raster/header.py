@@ -146,8 +146,8 @@ class Header:
     def to_record(self) -> dict[str, Any]:
         """Return the header as flat values, of the types in `RECORD_TYPES`.
 
-        Blocks mostly lie in a row with equal gaps. Then 16 bytes hold where all of them begin, and
-        4 bytes a block how long it is.
+        Blocks mostly lie in a row with equal gaps. Then 16 bytes hold the starts of all blocks, and
+        4 bytes per block hold its length.
         """
         return {
             "size_bytes": self.identity.size_bytes,
@@ -211,7 +211,7 @@ def _number(text: str) -> Any:
 
 
 def _pack_lengths(lengths: NDArray[np.uint64]) -> bytes:
-    """Pack lengths into four bytes a block, or eight if one does not fit."""
+    """Pack lengths into four bytes per block, or eight if one does not fit."""
     fits = not len(lengths) or int(lengths.max()) < 2**32
     return lengths.astype("<u4" if fits else "<u8").tobytes()
 

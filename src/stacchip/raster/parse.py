@@ -30,7 +30,7 @@ _RGB_FORMS: Final = {
 }  # fmt: skip
 # uncompressed strips above this size are read in parts, so that a chip does not fetch a whole image
 _STRIP_BYTES: Final = 256 << 10
-# GDAL refuses blocks above 2 GiB; no sound file needs half of that for a chip
+# GDAL refuses blocks above 2 GiB; no sound file of chips needs blocks of half that size
 _MAX_BLOCK_BYTES: Final = 1 << 30
 _ONE_BAND: Final = {tiff.SAMPLES_PER_PIXEL: 1, tiff.PHOTOMETRIC: 1}
 _MAX_MISSING_BLOCKS: Final = 1 << 20
@@ -69,7 +69,7 @@ def parse_header(data: FileBytes, identity: Identity, href: str) -> Header:
 
     Raises:
         BrokenTiffError: They contradict themselves or the file's size.
-        UnsupportedRaster: They do not begin a TIFF.
+        UnsupportedRaster: They are not the start of a TIFF.
     """
     directories = tiff.read_directories(data)
     if directories is None:
@@ -172,7 +172,7 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
 def _read_codec_tags(
     page: Directory, byteorder: ByteOrder, header: Header
 ) -> tuple[tiff.RawTag, ...]:
-    """Return the tags that go with each block; a block of one plane has one band, no colours."""
+    """Return the tags that go with each block; in a planar file, those of one band, no colours."""
     found = page.raw_tags(tiff.CODEC_TAGS)
     if not header.is_planar:
         return found
@@ -216,7 +216,7 @@ def _why_unsupported(header: Header, page: Directory) -> str | None:
 
 
 def _fits_predictor(header: Header) -> bool:
-    """Return whether the predictor fits such samples (TIFF 6.0 section 14, Technical Note 3)."""
+    """Return whether the predictor fits the samples (TIFF 6.0 section 14, Technical Note 3)."""
     if header.compression == "none":
         return True  # libtiff's predictors belong to codecs; without a codec the tag has no meaning
     if header.predictor == 2:
@@ -267,8 +267,8 @@ def _whole_lengths(header: Header) -> NDArray[np.uint64]:
 def _lengths_to_next(offsets: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
     """Return the bytes from each block to the next, or to the end of the file.
 
-    Codecs find the end of their data. TIFF 6.0 section 8 demands StripByteCounts, but old writers
-    left them out.
+    Too many bytes do no harm, since codecs find the end of their data. TIFF 6.0 section 8 demands
+    StripByteCounts, but old writers left them out.
     """
     begins = np.unique(np.append(offsets, np.uint64(size)))
     after = begins[np.minimum(np.searchsorted(begins, offsets, "right"), len(begins) - 1)]

@@ -57,7 +57,7 @@ class Placement:
         return grid_map(self.source, self.grid)
 
     def request(self, window: Window) -> WindowRequest | None:
-        """Return what must be read for a window, which may leave the grid; None for nothing."""
+        """Return what must be read for a window, inside the grid or not; None for nothing."""
         if self.map is not None:
             read = self.map.window(window)
         else:
@@ -73,10 +73,10 @@ class Placement:
         pixels: NDArray[Any],
         valid: NDArray[np.bool_],
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Return pixels that were read as pixels of a window of the grid.
+        """Return a window of the grid, filled with pixels that were read for it.
 
         Args:
-            window: Of the grid; may leave it.
+            window: The window; it may reach beyond the grid.
             request: The result of `request(window)`.
             pixels: The pixels read, (band, y, x); empty if there is no request.
             valid: Their valid pixels, (y, x).

@@ -253,7 +253,7 @@ def read_windows(requests: Sequence[WindowRequest]) -> list[NDArray[Any]]:
 def read_valid_windows(
     requests: Sequence[WindowRequest],
 ) -> list[tuple[NDArray[Any], NDArray[np.bool_]]]:
-    """Read many windows with their valid pixels (y, x), in the same one round trip.
+    """Read many windows with their valid pixels (y, x), in one round trip as well.
 
     Masks and alpha bands are fetched with the pixels.
     """

@@ -112,7 +112,7 @@ class FileBytes:
         return self._position
 
     def tell(self) -> int:
-        """Return the byte that is read next."""
+        """Return the offset of the byte that is read next."""
         return self._position
 
     def read(self, length: int) -> bytes:
@@ -203,7 +203,8 @@ class Directory:
 def read_directories(data: FileBytes) -> Iterator[Directory] | None:
     """Iterate over the directories of a TIFF in their order; None if it is not a TIFF.
 
-    A chain that leaves the file ends there, because a truncated file still has its first image.
+    A chain of directories that leads out of the file ends there, because a truncated file still has
+    its first image.
 
     Raises:
         BrokenTiffError: While iterating: a directory cannot be parsed, or comes twice.
@@ -243,7 +244,7 @@ def _walk(data: FileBytes) -> Iterator[Directory]:
 
 
 def _tags_of(page: Any) -> dict[int, Any]:
-    """Return a page's tags, with those that tifffile drops for values outside the file."""
+    """Return a page's tags, even those that tifffile drops for values outside the file."""
     from tifffile import TIFF, TiffTag  # as above
 
     file, form = page.parent, page.parent.tiff

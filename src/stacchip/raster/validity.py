@@ -1,6 +1,6 @@
 """The bands that are read, and which of their pixels may be used.
 
-Four kinds of files say this in four ways: by a mask, an alpha band, a nodata value, or not at all.
+A file says this in one of four ways: by a mask, an alpha band, a nodata value, or not at all.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def valid_pixels(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_
 
     Args:
         pixels: Array (band, y, x).
-        nodata: The value that stands for no data, may be NaN, or None.
+        nodata: The value that stands for no data; it may be NaN, or None.
 
     Returns:
         Array (y, x).
@@ -55,9 +55,9 @@ def find_valid(
 
     Args:
         pixels: Array (band, y, x).
-        flags: The mask or alpha band (y, x) that says so, by numbers other than 0; None if the
-            pixels say so themselves.
-        nodata: The file's nodata, which counts without `flags` alone.
+        flags: The mask or alpha band (y, x): numbers other than 0 mark usable pixels. None if the
+            values of the pixels decide.
+        nodata: The file's nodata, which counts only if there are no `flags`.
 
     Returns:
         Array (y, x).
@@ -75,12 +75,13 @@ def hide_fill(
     file_nodata: float | None,
     item_nodata: float | None,
 ) -> NDArray[np.bool_]:
-    """Return `valid` without the pixels that are nodata by the item alone.
+    """Return `valid` without the pixels that only the item declares to be nodata.
 
     Args:
         valid: Where the file says that its pixels may be used, array (y, x).
         pixels: Array (band, y, x).
-        file_nodata: The file's nodata. If it has one, `valid` knows it, and the item's is not used.
+        file_nodata: The file's nodata. If it has one, `valid` allows for it, and the item's is not
+            used.
         item_nodata: The nodata that the item or its source names.
 
     Example:

@@ -12,11 +12,11 @@ In reading order:
 - `href`, `identity`, `options`: an address, a version of an object, and how to reach it.
 - `aws_profile`: the keys of AWS profiles.
 - `requester`: chooses options, signs, counts; everything remote passes through it.
-- `retry`, `failure`: try again or not, and the error to raise. The docstring of `retry` lists all
-  that is tried again anywhere.
+- `retry`, `failure`: whether to try again, and the error to raise. The docstring of `retry` lists
+  everything that stacchip tries again.
 - `ranges`, `copying`, `remote_file`: join ranges, copy in parts, read an object as a file.
 - `transports/`: one attempt of one request, by kind of place.
-- `s3/`: what only S3 can do, through boto3.
+- `s3/`: operations that only S3 has, through boto3.
 
 It imports `stacchip.errors` and `stacchip.runtime`, and knows no imagery.
 
@@ -24,11 +24,11 @@ Secrets are removed in one place, `href.redact`, before an href reaches an error
 `href.unsign` does so for hrefs that are stored. Errors of obstore, urllib3 and boto3 are translated
 and not chained, since their texts may hold keys. Options hide their keys in their `repr`.
 
-Variables of the environment that count here: `AWS_*` (`options`, `aws_profile`), `GOOGLE_*` and
-`AZURE_STORAGE_*` (obstore, `object_clients`), `http_proxy` and its kin (`web_connection`), and one
+These environment variables count here: `AWS_*` (`options`, `aws_profile`), `GOOGLE_*` and
+`AZURE_STORAGE_*` (obstore, `object_clients`), `http_proxy` and the like (`web_connection`), and one
 of stacchip's own, `STACCHIP_PC_SAS_URL` (`planetary_computer`).
 
-To add a kind of place: a module in `transports/` with one function for each verb, a scheme in
+To add a kind of place, add a module in `transports/` with one function for each verb, a scheme in
 `href.parse_href`, and a branch in each verb of `Storage`. An S3-compatible service needs no code,
 only `StorageOptions(endpoint=...)`.
 """

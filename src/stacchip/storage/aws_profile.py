@@ -1,7 +1,7 @@
 """S3 keys from AWS profiles: the files that AWS's command line keeps.
 
 A profile that holds keys is read here. A profile that says how to get keys (a role to assume,
-single sign-on, a program to run) is left to boto3, which also renews them; it is an extra.
+single sign-on, a program to run) is left to boto3, an extra, which also renews them.
 https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 """
 
@@ -19,7 +19,7 @@ from stacchip.runtime.per_process import PerProcess
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# in botocore's order: the first go before keys in the file of credentials, the others after them
+# in botocore's order: the first outrank keys in the credentials file, the others come after them
 _BEFORE_KEYS = {
     "role_arn": "assumes a role",
     "web_identity_token_file": "assumes a role",
@@ -43,8 +43,8 @@ class Profile:
     """One profile of both files.
 
     Attributes:
-        name: Of the profile.
-        keys: The keys that it holds, if these count.
+        name: The profile's name.
+        keys: The keys that it holds, unless boto3 gets others for it.
         way: How boto3 gets its keys, for messages; None if boto3 is not needed.
     """
 
@@ -139,7 +139,7 @@ def _changed_ns(path: Path) -> int | None:
 def _read_profile(
     name: str, credentials: Path, credentials_ns: int | None, config: Path, config_ns: int | None
 ) -> Profile:
-    """Read a profile; kept until a file changes, since tools renew them."""
+    """Read a profile; the result is kept until a file changes, since tools renew the keys."""
     first = {} if credentials_ns is None else _read_section(credentials, name)
     second = {} if config_ns is None else _read_section(config, name)
     both = {**second, **first}

@@ -1,4 +1,4 @@
-"""Read objects in parts, so that they can be copied without being held whole."""
+"""Read objects in parts, so that a copy never holds a whole object in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judge the refusals of stores: try again, or raise which error."""
+"""Judge the refusals of stores: whether to try again, or else which error to raise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # 429 and 500 to 504 as S3, Azure and HTTP (RFC 9110, 15.6) mean them; 408 and Cloudflare's 52x are
 # time-outs too. 501 and 505 will not change.
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 509, *range(520, 528)})
-# S3 answers 400 when it means "try again" or "not you".
+# S3 answers 400 when it means "try again" or "wrong credentials".
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 TRANSIENT_CODES = frozenset({"RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable"})
 CREDENTIAL_CODES = frozenset(
@@ -47,7 +47,7 @@ class TransientError(Exception):
 def failure_of_status(
     href: str, status: int, *, code: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Exception:
-    """Return the exception that an HTTP status stands for.
+    """Return the exception for an HTTP status.
 
     Args:
         href: The object.

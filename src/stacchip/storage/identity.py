@@ -42,7 +42,7 @@ class Identity:
 
 
 def strong_etag(etag: str) -> str:
-    """Return an ETag without the prefix of weak tags and without quotes."""
+    """Return an ETag without the prefix `W/` of weak tags, and without quotes."""
     return etag.removeprefix("W/").strip('"')
 
 

@@ -1,4 +1,4 @@
-"""Ranges of bytes: who reads them, and which to fetch together."""
+"""Ranges of bytes: an interface for reading them, and which to fetch together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # A gap of 16 KiB costs less to fetch (0.2 ms at 100 MB/s) than another request does.
 LARGEST_GAP = 16 * 1024
-# One connection to an object store carries 50 to 100 MB/s: larger ranges come sooner in parts.
+# One connection to an object store carries 50 to 100 MB/s: larger ranges arrive sooner in parts.
 LARGEST_JOIN = 8 * 1024 * 1024
 
 
@@ -28,7 +28,7 @@ class RangeReader(Protocol):
     def read_range(
         self, href: str, start: int, length: int, /, *, expect: Identity | None = None
     ) -> Blob:
-        """Read `length` bytes from `start`, or fewer if the object ends before."""
+        """Read `length` bytes from `start`, or fewer if the object ends sooner."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def join_ranges(
 
     Args:
         ranges: (start, length) in any order; empty ones are left out.
-        largest_gap: The most bytes to fetch between two ranges although no range needs them.
+        largest_gap: The most unneeded bytes to fetch between two ranges.
         largest_join: The most bytes of one request, unless a single range is longer.
 
     Example:

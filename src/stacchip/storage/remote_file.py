@@ -1,8 +1,8 @@
-"""Remote objects as seekable files, for libraries that want one.
+"""Remote objects as seekable files, for libraries that need a file.
 
-`PagedFile` is for readers that come back to a place and read on in sequence (GDAL, zip archives):
-it fetches pages, keeps them, and fetches ahead. `ExactFile` is for pyarrow, which knows the ranges
-that it needs: it fetches these and no more.
+`PagedFile` is for readers that return to a place, and that read on in sequence (GDAL, zip
+archives): it fetches pages, keeps them, and fetches ahead. `ExactFile` is for pyarrow, which knows
+the ranges that it needs: it fetches these and no more.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class RemoteFile(io.RawIOBase):
 
     Attributes:
         identity: The version; a read that finds another raises `AssetChanged`.
-        size: Of the object, in bytes.
+        size: The object's size in bytes.
     """
 
     identity: Identity
@@ -65,7 +65,7 @@ class RemoteFile(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move; beyond the end is allowed, before the start is a ValueError."""
+        """Move the position: beyond the end is allowed, before the start is a ValueError."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
         if base + offset < 0:
             raise ValueError(f"negative position {base + offset}")
@@ -192,7 +192,7 @@ class ExactFile(RemoteFile):
         return cls(reader, href, identity, bytes(blob.data))
 
     def reopen(self) -> ExactFile:
-        """Return the same file at its start, for another thread."""
+        """Return the same file, positioned at its start, for another thread."""
         return ExactFile(self._reader, self._href, self.identity, self._tail)
 
     def _fetch_range(self, start: int, length: int) -> bytes:

@@ -103,7 +103,7 @@ class Requester:
 
 
 def _parse_prefix(prefix: str) -> str:
-    """Return a prefix in canonical form; one that ends in "/" is of a folder, and stays so."""
+    """Return a prefix in canonical form; one that names a folder keeps its final "/"."""
     href = parse_href(prefix).href
     return f"{href}/" if prefix.endswith("/") and not href.endswith("/") else href
 
@@ -125,5 +125,5 @@ class Counters:
             self.bytes_read += bytes_read
 
 
-# a thread of the parent may hold it during a fork
+# for each process: a thread of the parent may hold the lock during a fork
 _COUNTING = PerProcess(threading.Lock)

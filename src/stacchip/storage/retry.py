@@ -41,7 +41,7 @@ T = TypeVar("T")
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 15.0
 SPREAD_S = 0.25
-# not Python's global generator: a training that seeded it draws the same whatever a store did
+# not Python's global generator: a seeded training draws the same numbers, whatever a store did
 _DICE = random.Random()  # noqa: S311 - spreads load, guards nothing
 
 
@@ -49,8 +49,8 @@ def persist(attempt: Callable[[float], T], href: str, options: StorageOptions) -
     """Try a request until it succeeds, the attempts are used up, or the deadline passes.
 
     Waits are drawn from 0 to 0.2, 0.4, 0.8 ... 15 s (full jitter), and are never shorter than a
-    `Retry-After`. An answer that carries one does not count as an attempt: a busy server slows a
-    job down but does not fail it; only the deadline ends that.
+    `Retry-After`. An answer that carries one does not count as an attempt, so a busy server slows a
+    job down, and only the deadline makes it fail.
 
     Args:
         attempt: Called with the time (`time.monotonic()`) by which it must be over; raises
@@ -82,14 +82,14 @@ def repeat_step(
     tries: int = 3,
     wait_s: float = 1.0,
 ) -> T:
-    """Take a step of several requests, each with its own attempts, and take it again if it fails.
+    """Run a step of several requests, each with its own attempts, and rerun it if it fails.
 
     Args:
-        step: What to do; it starts from the beginning each time.
-        href: What it is done for, for the log.
+        step: The step; it starts from the beginning each time.
+        href: The object that it works on, for the log.
         may_repeat: Called with the error; False if the step cannot succeed.
         tries: How often to try.
-        wait_s: Seconds before the second try; twice as long before the third, and so on.
+        wait_s: Seconds before the second try; twice as long before the third, then three times.
 
     Raises:
         StorageError: The error of the last try, unchanged.
@@ -134,7 +134,7 @@ class _Policy:
             return False
         self.failures += 1
         if self.failures == 1 or time.monotonic() < self.until_s:
-            self.failure = error  # one that our deadline cut off says less than the one before
+            self.failure = error  # an attempt cut off by our deadline says less than the last
         self.counted += error.retry_after_s is None
         return True
 
@@ -142,7 +142,7 @@ class _Policy:
         if self.failure.retry_after_s is None:
             longest_s = min(FIRST_WAIT_S * 2.0 ** min(state.attempt_number - 1, 10), LONGEST_WAIT_S)
             return _DICE.uniform(0.0, longest_s)
-        # all clients got the same time: spread them behind it
+        # all clients were told the same time: spread them out after it
         return self.failure.retry_after_s + _DICE.uniform(0.0, SPREAD_S)
 
     def is_over(self, state: tenacity.RetryCallState) -> bool:

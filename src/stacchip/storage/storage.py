@@ -116,7 +116,7 @@ class Storage:
     def read_range(
         self, href: Href, start: int, length: int, *, expect: Identity | None = None
     ) -> Blob:
-        """Read `length` bytes of an object from `start`, or fewer if it ends before.
+        """Read `length` bytes of an object from `start`, or fewer if it ends sooner.
 
         Args:
             href: The object.
@@ -125,7 +125,7 @@ class Storage:
             expect: The version that the object must have.
 
         Raises:
-            AssetChanged: The object has another version than `expect`.
+            AssetChanged: The object's version is not `expect`.
             StorageError: As for `read`. A short read is never returned.
         """
         _refuse_negative(start, length)
@@ -166,7 +166,7 @@ class Storage:
             same memory.
 
         Raises:
-            AssetChanged: The object does not have the version `expect`, or changed meanwhile.
+            AssetChanged: The object's version is not `expect`, or changed between two requests.
         """
         for start, length in ranges:
             _refuse_negative(start, length)
@@ -256,8 +256,8 @@ class Storage:
     def write(self, href: Href, data: bytes | bytearray | memoryview | os.PathLike[str]) -> None:
         """Write an object whole or not at all; an existing one is replaced.
 
-        A local file is written beside its place, synced and renamed, and its folder is made. In a
-        store, more than 8 MiB goes up in parts, and a failure removes them.
+        A local file is written beside its place, synced and renamed, and its folder is made. To a
+        store, more than 8 MiB is uploaded in parts; if that fails, the parts are removed.
 
         Args:
             href: The object to write.
@@ -294,7 +294,7 @@ class Storage:
     def copy(self, source: Href, target: Href) -> None:
         """Copy an object, in parts of 8 MiB; at most four of them are in memory.
 
-        Within a bucket the store copies by itself. The target appears whole or not at all.
+        Within a bucket, the store makes the copy itself. The target appears whole or not at all.
 
         Raises:
             AssetChanged: The source changed meanwhile.

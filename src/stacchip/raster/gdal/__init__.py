@@ -10,8 +10,8 @@
 - `convert`: files converted to Cloud Optimized GeoTIFFs.
 
 rasterio is imported inside the functions that need it, because that takes half a second. A worker
-that reads by headers from an index never imports it. The folder imports from `stacchip.raster` no
-more than `tiff`, `codecs` and `validity`.
+that reads by headers from an index never imports it. From `stacchip.raster`, the folder imports
+only `tiff`, `codecs` and `validity`.
 """
 
 from stacchip.raster.gdal.codec import decode_by_gdal

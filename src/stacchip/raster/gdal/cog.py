@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
 OverviewResampling = Literal["nearest", "average", "mode", "bilinear", "cubic"]
-"""Ways of `write_cog` to make coarser pixels from finer ones."""
+"""The ways in which `write_cog` can make coarser pixels from finer ones."""
 
 BLOCK: Final = 512
 """Height and width of the blocks of our COGs."""

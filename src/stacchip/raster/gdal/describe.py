@@ -164,7 +164,7 @@ def dtype_of(dataset: Any) -> str:
 
 
 def crs_of(dataset: Any) -> str | None:
-    """Return a dataset's CRS as "EPSG:code" if that says all of it, else as WKT.
+    """Return a dataset's CRS as "EPSG:code" if the code describes it fully, else as WKT.
 
     The comparison is GDAL's, not `name_crs`: this text is kept in headers and indexes.
     """

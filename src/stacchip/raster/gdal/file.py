@@ -141,7 +141,7 @@ class GdalFile:
                 idle.put_back(handle)
 
     def _get_source(self) -> Path | bytes:
-        """Return the file's path, or all its bytes, of the version that it had before."""
+        """Return the file's path, or all its bytes; refuse another version than before."""
         with self._idle.get().opening:
             path = local_path(self.href)
             if path is not None:

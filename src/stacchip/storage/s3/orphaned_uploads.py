@@ -34,7 +34,7 @@ def abort_orphans(
     Args:
         folder: An `s3://` href; in any other place there is nothing to abort.
         options: Options of the store.
-        only: Hrefs of the job's own objects, if others write to the folder too.
+        only: Hrefs of the job's own objects, if other jobs write to the folder too.
 
     Returns:
         The number of uploads aborted.

@@ -1,8 +1,8 @@
-"""Let S3 copy from one bucket into another (CopyObject), so that no byte passes this machine.
+"""Let S3 copy from one bucket into another (CopyObject), so that no byte goes through this machine.
 
-This is tried if one S3 service has both buckets, with the keys that write. These keys may be
-refused what anyone may read (a role whose policy names its own bucket only), and some services
-cannot copy at all: the caller then copies through this machine.
+This is tried if both buckets are in one S3 service, with the keys that may write to the target.
+S3 may refuse these keys even an object that is public (a role whose policy names its own bucket
+only), and some services cannot copy at all. The caller then copies through this machine.
 
 Copies within one bucket, in any kind of store, are `Storage.copy`'s own, through obstore. obstore
 has no copy between buckets, hence boto3 here.
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # docs.aws.amazon.com, CopyObject: larger objects have to be copied in parts
 _LARGEST: Final = 5 << 30
-# what says that no copy between the two buckets will be allowed
+# the answers that mean that no copy between the two buckets will succeed
 _REFUSALS: Final = (400, 401, 403, 405, 501)
-# copies run in many threads; sets are changed at once
+# copies run in many threads; adding to a set is atomic
 _REFUSED: PerProcess[set[tuple[str, str]]] = PerProcess(set)
 
 
 def copy_by_store(
     source: str, target: str, storage: Storage, *, refused: set[tuple[str, str]] | None = None
 ) -> bool:
-    """Let the store copy an object; return False if it did not, and then nothing was written.
+    """Let the store copy an object; return False, with nothing written, if it did not.
 
     The copy appears whole or not at all, and is of the version that was there when this began.
 
@@ -45,7 +45,7 @@ def copy_by_store(
             for each file; by default those of this process.
 
     Raises:
-        StorageError: The source does not exist, or cannot be looked at.
+        StorageError: The source does not exist, or the store does not give its identity.
     """
     refused = _REFUSED.get() if refused is None else refused
     origin, place = parse_href(source), parse_href(target)
@@ -79,14 +79,14 @@ def _ask_for_copy(client: Any, origin: Location, place: Location, etag: str, pay
         CopySourceIfMatch=etag,
         Bucket=place.root,
         Key=place.key,
-        # tags would be copied by default, which takes a right of its own to read them
+        # by default tags are copied too, and reading them takes a right of its own
         TaggingDirective="REPLACE",
         **({"RequestPayer": "requester"} if pays else {}),
     )
 
 
 def _have_one_service(source: str, target: str, storage: Storage) -> bool:
-    """Return True if one S3 service has both, and the keys that write may be shown for reading."""
+    """Return True if both are in one S3 service, and the keys for writing may be used to read."""
     if {parse_href(source).scheme, parse_href(target).scheme} != {"s3"}:
         return False
     there, here = (storage.options_for(href).with_environment() for href in (source, target))

@@ -37,8 +37,8 @@ def stat_file(path: str) -> Identity:
 def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> list[Blob]:
     """Read (start, length) ranges of one file, opened once.
 
-    The identity of the open file is compared before the first byte and after the last, so that a
-    rewrite in between is noticed.
+    The identity of the open file before the first byte is compared with that after the last, so
+    that a rewrite in between is noticed.
     """
     with _translated(path):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

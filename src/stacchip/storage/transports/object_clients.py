@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from stacchip.storage.options import StorageOptions
 
 _GLOBAL_ENDPOINT = "https://s3.amazonaws.com"
-# "put" has no limit on silence: a store is silent while it receives. "parts" also has retries.
+# "put" and "parts" do not limit silence: a store is silent while it receives. "parts" also retries.
 Mode = Literal["read", "put", "parts"]
 
 
 @dataclass(frozen=True)
 class _StoreKey:
-    """The values that determine a client; each has one client, with its own connections."""
+    """The values that determine a client; equal keys share one client and its connections."""
 
     scheme: str
     root: str
@@ -46,7 +46,7 @@ _REGIONS: PerProcess[dict[tuple[str | None, str], str]] = PerProcess(dict)
 
 
 def shorten(longest_s: float, left_s: float) -> float:
-    """Return the time limit of an attempt: all of the time allowed, or what is left, rounded down.
+    """Return the time limit of an attempt: the whole time allowed, or the time left, rounded down.
 
     Each of obstore's clients has one fixed limit. Rounding to powers of two keeps them few.
 
@@ -141,7 +141,7 @@ def _make_s3(location: Location, options: StorageOptions, shared: dict[str, Any]
     if options.region:
         config["region"] = options.region
     if options.endpoint:
-        # the more specific of the two keys: AWS_ENDPOINT_URL_S3 would outrank the other
+        # the more specific of the two keys: AWS_ENDPOINT_URL_S3 as a variable outranks the other
         config["aws_endpoint_url_s3"] = options.endpoint.rstrip("/")
     if options.access_key_id and not options.skip_signature:
         # not as configuration: obstore would add a session token from the environment
@@ -207,7 +207,7 @@ def find_region(
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html
 
     Raises:
-        StorageError: The store does not say, or says the one that was tried.
+        StorageError: The store names no region, or the one that was tried.
     """
     url = f"{(options.endpoint or _GLOBAL_ENDPOINT).rstrip('/')}/{location.root}"
     with web.send("HEAD", url, {}, replace(options, headers={}), until_s) as answer:

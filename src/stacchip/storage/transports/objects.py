@@ -68,7 +68,7 @@ class WrongRegionError(Exception):
 def _failure_of(  # noqa: PLR0911 - a table of cases
     error: Exception, location: Location, expect: Identity | None
 ) -> Exception:
-    """Translate an error of obstore; it has no facts but its class and its text."""
+    """Translate an error of obstore, whose only facts are its class and its text."""
     if isinstance(error, StorageError):  # from reading the data of an upload
         return error
     text = str(error)
@@ -118,7 +118,7 @@ def _failure_of_transport(text: str, location: Location) -> Exception:
 
 
 def _failure_of_credentials(location: Location) -> AccessDenied:
-    """Return the error for missing credentials: not even the machine has any of its own."""
+    """Return the error for missing credentials: the machine has none of its own either."""
     denied = failure_of_status(location.href, 401)
     shown = redact(location.href)
     remedy = str(denied).partition("). ")[2]
@@ -177,7 +177,7 @@ def put_parts(
 ) -> None:
     """Write a large object in parts; it appears with the last one.
 
-    An error in `chunks` or in the upload aborts it, so that no parts are left that would be billed.
+    If `chunks` or the upload fails, the upload is aborted, so that no parts are left to be billed.
     """
     part = max(SMALLEST_PART, -(-size_bytes // MOST_PARTS))
     call(

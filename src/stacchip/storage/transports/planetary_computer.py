@@ -1,7 +1,7 @@
 """Planetary Computer: sign hrefs when they are read, with tokens that are renewed.
 
 Its imagery lies in Azure containers, which answer only to a shared access signature. Tokens are
-free, hold for one container, and expire after about 45 minutes.
+free, are valid for one container, and expire after about 45 minutes.
 https://planetarycomputer.microsoft.com/docs/concepts/sas/
 
 `obstore.auth.planetary_computer` gives such tokens to obstore's Azure client. The hrefs of the
@@ -59,8 +59,8 @@ class Signer:
     """Signs hrefs of Planetary Computer's containers; one serves all threads of a process.
 
     Args:
-        ask_again_s: A service that failed, after all attempts, is left alone for this long: it is
-            not asked again for each file.
+        ask_again_s: How long to leave a service alone after all attempts failed, so that it is not
+            asked again for each file.
     """
 
     def __init__(self, *, ask_again_s: float = 30.0) -> None:

@@ -155,7 +155,7 @@ def _encoding(answer: BaseHTTPResponse) -> str:
 
 
 def check(answer: BaseHTTPResponse, url: str) -> None:
-    """Raise the error that an unsuccessful status stands for.
+    """Raise the error for a status, unless it means success.
 
     Raises:
         TransientError: Another attempt may succeed.
@@ -231,7 +231,7 @@ def _read_part(answer: BaseHTTPResponse, url: str, start: int, length: int) -> B
 
 
 def _slice_whole(answer: BaseHTTPResponse, url: str, start: int, length: int) -> Blob:
-    """Cut the range out of a 200, whose server ignored the range."""
+    """Cut the range out of the whole body that a server sent because it ignored the range."""
     size = _size(answer)
     if start + length > LARGEST_UNASKED and (size or 2**62) > LARGEST_UNASKED:
         text = (

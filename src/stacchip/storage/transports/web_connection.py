@@ -37,9 +37,9 @@ POOLED = range(
     256 * 1024, 8 * 1024 * 1024
 )  # malloc is quick with smaller ones, and larger ones are rare
 BUFFER = 64 * 1024  # one call reads the head of an answer and most blocks
-NO_RETRIES = urllib3.Retry(False, redirect=False)  # ours are tenacity's, over every transport
+NO_RETRIES = urllib3.Retry(False, redirect=False)  # our retries are tenacity's, in every transport
 PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
-# Gateways drop silent connections after 4 minutes without a word: the kernel keeps them awake, and
+# Gateways drop connections after 4 minutes of silence: probes of the kernel keep them open, and
 # urllib3 replaces those that it finds dead. macOS calls TCP_KEEPIDLE TCP_KEEPALIVE.
 KEEP_ALIVE = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -91,7 +91,7 @@ class _TimedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_TimedStream(sock, self.fp.detach()), BUFFER)
 
     def read(self, amt: int | None = None) -> Any:
-        """Read the body; that of a range is a view of memory from the pool."""
+        """Read the body; the body of a range is a view of memory from the pool."""
         size = self.length or 0
         if self.status != HTTPStatus.PARTIAL_CONTENT or amt is not None or size not in POOLED:
             return super().read(amt)
@@ -171,7 +171,7 @@ def authorization(url: Url) -> dict[str, str]:
 
 @lru_cache(maxsize=1024)
 def _find_proxy(scheme: str, netloc: str, _environment: tuple[str | None, ...]) -> str | None:
-    """Return the proxy for a host; kept while the environment stays, since a look takes 0.1 ms."""
+    """Return the proxy for a host; kept until the environment changes: a look-up takes 0.1 ms."""
     proxies = urllib.request.getproxies_environment()
     bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]  # undeclared
     proxy = proxies.get(scheme)
