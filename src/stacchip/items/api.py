@@ -1,7 +1,7 @@
-"""A STAC API over HTTP: pages bounded in size and time, retried as every other read is.
+"""A STAC API over HTTP: pages bounded in size and time, retried like every other read.
 
 pystac-client builds the requests and follows the pages. Its own transport would wait forever for a
-server that drips, accept an answer of any size, and hide the status behind retries.
+server that sends byte by byte, accept an answer of any size, and hide the status behind retries.
 
 This module is imported only when an API is searched: pystac-client is slow to import.
 """
@@ -56,7 +56,7 @@ class StacApi:
 
         Raises:
             UsageError: An argument cannot be searched for.
-            StorageError: The API cannot be reached, refuses, or answers as no STAC API does.
+            StorageError: The API cannot be reached, refuses, or does not answer as a STAC API.
         """
         try:
             self._client = self._client or Client.open(self._href, stac_io=self._io)
@@ -150,7 +150,7 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
     def get_pages(
         self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield pages until one is empty or links to no other; a page that returns is an error."""
+        """Yield pages until one is empty or links to no other; a repeated page is an error."""
         seen: set[str] = set()
         for page in super().get_pages(url, method, parameters):
             if not isinstance(page.get("features", []), list):
@@ -166,7 +166,7 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
             seen.add(mark)
 
     def _attempt(self, prepared: requests.PreparedRequest, until_s: float) -> str:
-        """Send one request, over by `until_s` on the monotonic clock; it waits for its turn."""
+        """Wait for a turn and send one request, which ends by `until_s` on the monotonic clock."""
         if self._pace is not None:
             self._pace.wait()
         settings = self.session.merge_environment_settings(str(prepared.url), {}, True, None, None)

@@ -1,4 +1,4 @@
-"""Where things lie in an archive of imagery, and names that cannot leave their place.
+"""The places of things in an archive of imagery, and names that cannot lead out of them.
 
 An archive is a bucket or a folder that `stacchip collect` fills, in the layout of the original:
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from stacchip.storage import Storage
 
 SAFE = re.compile(r"[A-Za-z0-9_.\-]+")
-# S3 keys end at 1024 bytes, file names at 255: three names and a suffix fit in both
+# S3 keys have at most 1024 bytes, file names 255: three names and a suffix fit in both
 NAME_BYTES = 200
 ITEM_NAME = "stac_item.json"
 DEFAULT_CHIP_SIZE = 256

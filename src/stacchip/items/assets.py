@@ -160,7 +160,7 @@ def _common(asset: pystac.Asset, bands: Iterable[Mapping[str, Any]], *names: str
         if asset.extra_fields.get(name) is not None:
             return asset.extra_fields[name]
     values = [next((band[name] for name in names if name in band), None) for band in bands]
-    # compared as text, since NaN differs from itself; as floats, since 0 and 0.0 do not
+    # compared as text, since NaN differs from itself; made of floats, since 0 equals 0.0
     texts = {str(_as_number(value) if isinstance(value, int) else value) for value in values}
     return values[0] if len(texts) == 1 else None
 

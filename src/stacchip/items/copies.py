@@ -1,7 +1,7 @@
 """Copies of items: as plain dictionaries, without signatures, and whether two are the same item.
 
-A copy that is kept must hold no signature: it would let its reader in, and expire. Signatures are
-made anew when a file is read.
+A copy that is kept must hold no signature: a signature gives access to anyone who reads it, and
+expires. Signatures are made anew when a file is read.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def to_dict(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unsign_hrefs(value: Any) -> Any:
-    """Return a JSON value without the signature of any `href` in it; itself if it has none.
+    """Return a JSON value without the signature of any `href` in it; itself if none has one.
 
     Example:
         >>> asset = {"href": "https://example.com/B04.tif?versionId=7&X-Amz-Signature=abc"}
@@ -112,7 +112,7 @@ def to_json(value: Any) -> str:
         '{"id":"a","assets":{"red":{"href":"https://h/B04.tif"}}}'
     """
     text = _dump(value)
-    # looking through every item takes milliseconds, looking through its text does not
+    # searching an item takes milliseconds; searching its text does not
     return _dump(unsign_hrefs(value)) if "?" in text or "@" in text else text
 
 
@@ -143,12 +143,12 @@ def is_same_item(one: pystac.Item | Mapping[str, Any], other: Any) -> bool:
 
 
 def _content(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
-    """Return what makes an item, but for its links."""
+    """Return the content of an item without its links."""
     content = to_dict(item)
     if isinstance(item, Mapping):
         content.pop("links", None)
     else:
-        # the self link, which goes, is what relative hrefs start from
+        # relative hrefs start from the self link, which is dropped here
         content["links"] = [asset.get_absolute_href() for asset in item.assets.values()]
     return content
 
@@ -157,8 +157,8 @@ def by_id(items: Iterable[Item]) -> dict[str, Item]:
     """Return items by their id; the same item may come twice.
 
     Raises:
-        UsageError: Two different items have one id, as those of two platforms may. Taking either
-            for the other would give its pixels.
+        UsageError: Two different items have one id, as those of two platforms may. Taking one for
+            the other would give the wrong pixels.
 
     Example:
         >>> list(by_id([{"id": "a", "links": []}, {"id": "a"}, {"id": "b"}]))

@@ -50,7 +50,7 @@ def item_datetime(item: pystac.Item) -> datetime:
 
 
 def parse_datetime(item_id: str, field: str, value: Any) -> datetime:
-    """Return an aware datetime in UTC from ISO 8601; one without a zone is in UTC.
+    """Return an aware datetime in UTC from ISO 8601; without a zone, it is taken as UTC.
 
     STAC requires RFC 3339. A space in place of the "T" (Planetary Computer's `start_datetime`), a
     bare date (USGS, STAC 0.7.0) and seven decimals occur, and are unambiguous.
@@ -143,7 +143,7 @@ class Period:
 
 
 def _span(moment: Moment) -> tuple[datetime | None, datetime | None]:
-    """Return the start and the end, excluded, of what a moment stands for: a date is a day."""
+    """Return the start and the excluded end of a moment's span; that of a date is its day."""
     if moment is None or moment in ("", ".."):
         return None, None
     if isinstance(moment, datetime):
@@ -178,7 +178,7 @@ def _days(first: date, number: int) -> tuple[datetime, datetime | None]:
 
 
 def _later(moment: datetime, by: timedelta) -> datetime | None:
-    """Return a later moment; None, an open end, after the last day of a calendar (9999-12-31)."""
+    """Return a later moment; None (an open end) if it is after the last day, 9999-12-31."""
     try:
         return moment + by
     except OverflowError:

@@ -70,7 +70,7 @@ class _Loader:
         self._skipped = 0
 
     def load(self, source: ItemSource) -> Iterator[pystac.Item]:
-        """Return the items of a source; what holds none is refused now, not at the first item."""
+        """Return the items of a source; refuse one that holds none now, not at the first item."""
         items = self._open(source)
 
         def run() -> Iterator[pystac.Item]:
@@ -145,7 +145,7 @@ class _Loader:
             yield from self._parse(record, base=href)
 
     def _follow(self, record: Mapping[str, Any], href: str | None) -> Iterator[pystac.Item]:
-        """Return the items that a STAC Collection or Catalog links to, without its children's."""
+        """Return the items that a STAC Collection or Catalog links to, but not its children's."""
         links = [link for link in record.get("links", ()) if isinstance(link, Mapping)]
         items = [str(link["href"]) for link in links if link.get("rel") == "item"]
         if not items:

@@ -50,9 +50,9 @@ def is_raster_file(asset: pystac.Asset) -> bool:
 def why_left_out(key: str, asset: pystac.Asset, keys: Collection[str]) -> str | None:
     """Return why an asset is not chipped by default; None if it is.
 
-    Files of other formats are left out, and pictures of the data (roles `thumbnail` and `overview`,
-    whatever their format), and Earth Search's JPEG 2000 copies (`red-jp2` beside `red`). The role
-    `metadata` means nothing: USGS gives it to QA bands.
+    Three kinds are left out: files of other formats, pictures of the data (roles `thumbnail` and
+    `overview`, whatever their format), and Earth Search's JPEG 2000 copies (`red-jp2` beside
+    `red`). The role `metadata` means nothing: USGS gives it to QA bands.
 
     Args:
         key: The asset's key.

@@ -51,8 +51,8 @@ def item_href(item: pystac.Item) -> str | None:
 def is_absolute(href: str) -> bool:
     """Return True if an href means the same wherever it is read.
 
-    A path that begins with "/" is that of a local file, even in an item from the web: users who
-    have downloaded its assets write that.
+    A path that begins with "/" names a local file, even in an item from the web: users who have
+    downloaded its assets write such paths.
 
     Example:
         >>> is_absolute("s3://bucket/item.json"), is_absolute("./item.json")

@@ -1,8 +1,8 @@
 """A geobox from `proj:*` fields; contradictions between them are refused.
 
 The rules are those of the STAC projection extension, versions 1.0 to 2.0, and a few more for the
-habits of catalogues. A field of the asset goes before that of the item, field by field. But a field
-is checked only against others of its own level: an item's `proj:bbox` may be larger than one asset.
+habits of catalogues. A field of the asset outranks that of the item, field by field. But a field is
+checked only against others of its own level: an item's `proj:bbox` may be larger than one asset.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ def read_geobox(item: pystac.Item, key: str | None = None) -> GeoBox:
     from their fields, or one of them from `proj:bbox` and the other. Rotated grids are read too.
 
     - A transform of 6 or 9 numbers is in the order of the specification, `a b c d e f`, pixel to
-      CRS. GDAL's order, `c a b f d e`, is recognised because read in the other order it would mean
-      no pixel height, and an origin on an axis of the CRS with a rotation far from 1.
+      CRS. GDAL's order, `c a b f d e`, is recognised by its zeros: in the specification's order
+      they would mean pixels without height, or a grid turned by exactly 90 degrees, which is
+      believed only if neither side of a pixel is ten times the other.
     - If shape, transform and bbox are of one level, the bbox must lie within the grid, to a pixel.
       (Some catalogues give the bbox of the valid data.)
 
@@ -160,7 +161,7 @@ def _read_grid(fields: _Fields) -> tuple[Affine | None, Shape | None]:
     corners, bbox_level = _read_numbers(fields, "proj:bbox", (4, 6))
     bbox = _flat_bbox(corners)
     if transform_level > shape_level >= 0 and _differs_from_item(fields, "proj:shape"):
-        numbers = None  # the item's, of another grid than the asset's shape
+        numbers = None  # they are the item's, for another grid than that of the asset's shape
     if shape_level > transform_level >= 0 and _differs_from_item(fields, "proj:transform"):
         shape = None
     transform = None if numbers is None else _as_affine(fields, numbers)
@@ -315,8 +316,8 @@ def _refuse_radar_geometry(fields: _Fields, item: pystac.Item, crs: CRS, transfo
     """Refuse Sentinel-1 GRD and SLC, for which catalogues invent a transform.
 
     The pixels lie in radar geometry, oblique to the meridian, and are placed by control points. The
-    item's transform is its bbox divided by its shape, which fits no pixel. It is recognised by
-    pixels that are not square in degrees.
+    item's transform is its bbox divided by its shape, which fits no pixel. Such a transform is
+    recognised by pixels that are not square in degrees.
     """
     product = item.properties.get("sar:product_type")
     if product not in ("GRD", "SLC") or not crs.geographic:

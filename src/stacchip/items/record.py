@@ -128,7 +128,7 @@ def _unsign(record: Any) -> Any:
 
 
 def _check(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a record, checked for what every item must have."""
+    """Return a copy of a record, after checking that it has what every item must have."""
     if not isinstance(record, Mapping):
         raise InvalidMetadata(
             f"A STAC item is a JSON object, but this is of type {type(record).__name__}: "
@@ -160,7 +160,7 @@ def _check(record: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(copy[field], kind_):
             _refuse(item_id, field, copy[field], f"it must be {name}")
     _check_members(item_id, copy)
-    # copied as deep as it is changed below; pystac copies the rest when it migrates
+    # copied only as deep as it is changed below; pystac copies the rest when it migrates
     copy["properties"] = dict(copy["properties"])
     copy["links"] = [dict(link) for link in copy["links"]]
     copy["assets"] = {key: dict(asset) for key, asset in copy["assets"].items()}

@@ -131,11 +131,11 @@ def reference_candidates(
 
 
 def find_band(assets: Mapping[str, AssetInfo], name: str) -> tuple[str, int] | None:
-    """Return where a band is, as (asset key, band number from 0); None if it is not found.
+    """Return the place of a band, as (asset key, band number from 0); None if it is not found.
 
-    The name is an asset's key, or else the common name of an asset's only band, or else that of one
-    of several bands. A single asset without a description of its bands is taken as red, green, blue
-    and nir, the order of NAIP's and LINZ's.
+    The name is an asset's key, or else a band's common name or name; assets with fewer bands go
+    first. A single asset without a description of its bands is taken as red, green, blue and nir,
+    the order of NAIP's and LINZ's.
 
     Example:
         >>> image = AssetInfo("image", "image.tif")

@@ -52,8 +52,8 @@ def search_items(
         sortby: As pystac-client takes it: `"-properties.datetime"`.
         max_items: Stop after this many items.
         page_size: Items in one request.
-        options: Time-outs, attempts, and headers such as that of an API key; the headers go to the
-            API's own host only.
+        options: Time-outs, attempts, and headers, such as one with an API key; the headers go only
+            to the API's own host.
         errors: `"raise"` raises for a wrong item; `"skip"` leaves it out and logs a warning.
 
     Raises:

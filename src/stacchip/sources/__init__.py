@@ -1,17 +1,17 @@
 """Kinds of imagery: each is data, and one pure function from QA pixels to shares.
 
-`find_source(item)` returns the source of an item. Which classes count as cloud is a stated part of
-a source:
+`find_source(item)` returns the source of an item. A source states which classes count as cloud, so
+you can change them:
 
 >>> from dataclasses import replace
 >>> no_shadow = replace(LANDSAT, classes={**LANDSAT.classes, "cloud": (1, 3)})
 
-One row of a table has three names, each for one use:
+A kind of imagery has three names, each for one use:
 
 - A *source* (`Source.name`, here) says how items are recognised and what their QA band means.
-- A *platform* is that name in the index's column `platform` and in an archive's folders. An item of
-  no known source has its collection, or its satellite, as its platform. `training_bands` says which
-  bands of a platform make a training chip.
+- A *platform* is the same name in the index's column `platform` and in an archive's folders. An
+  item of no known source has its collection, or its satellite, as its platform. `training_bands`
+  says which bands of a platform make a training chip.
 - A *recipe* (`stacchip.collect.recipes`) says what `stacchip collect` fetches. Its name is that of
   the command: `sentinel-2`, `sentinel-1` and `landsat` fetch the platforms `sentinel-2-l2a`,
   `sentinel-1-rtc`, and `landsat-c2l1` and `landsat-c2l2-sr`. The other names are the same.
@@ -28,11 +28,11 @@ registry        finds the source of an item; registers new ones
 training_bands  bands, wavelengths and types of a platform's training chips
 ```
 
-`classify_bits` reads a Landsat cloud bit: `LANDSAT` (`landsat.py`) says that bits 1, 3 and 4 count
-as cloud. `stacchip.index.quality` counts the pixels of each chip.
+Cloud in Landsat, for example: `LANDSAT` (`landsat.py`) says that bits 1, 3 and 4 count as cloud,
+`classify_bits` reads them, and `stacchip.index.quality` counts the pixels of each chip.
 
 To index a kind of imagery of your own, one `Source` is enough. Use a function of `classify`, or
-write one if none fits the QA band. Here, a drone's with a confidence of cloud in percent:
+write one if none fits the QA band. This drone's QA band holds the confidence of cloud in percent:
 
 >>> def classify_confidence(pixels, classes, nodata):
 ...     (limit,) = classes["cloud"]
@@ -49,9 +49,9 @@ write one if none fits the QA band. Here, a drone's with a confidence of cloud i
 >>> register_source(DRONE)  # doctest: +SKIP
 
 An installed package registers its sources by entry point instead: see `stacchip.sources.registry`.
-A source of stacchip's own has a file here, and a place in `registry.BUILT_IN` and below. If chips
-are to be trained on by default bands, add it to `training_bands.PLATFORMS`; if `stacchip collect`
-is to fetch it, add a recipe as `stacchip.collect.recipes` describes.
+A source of stacchip's own has a file here, and a place in `registry.BUILT_IN` and below. To give
+its training chips default bands, add it to `training_bands.PLATFORMS`. To let `stacchip collect`
+fetch it, add a recipe as `stacchip.collect.recipes` describes.
 
 This folder imports only `stacchip.errors`. It knows items by `ItemLike`, and opens nothing.
 """

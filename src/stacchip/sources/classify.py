@@ -93,14 +93,12 @@ def classify_bits(pixels: Pixels, classes: Classes, nodata: float | None) -> dic
 
 
 def classify_nodata(pixels: Pixels, classes: Classes, nodata: float | None) -> dict[str, Flags]:
-    """Return `nodata` only, from the pixels of a band itself: Sentinel-1.
+    """Return `nodata` only, from the pixels of a band itself: Sentinel-1. NaN is always nodata.
 
     Args:
         pixels: Values of the band, of any type and shape.
         classes: `nodata` lists values that are always fill.
         nodata: The nodata value of the file, else of the item, else of the source.
-
-    NaN is always nodata.
 
     Example:
         >>> import numpy as np
@@ -152,7 +150,7 @@ def _is_any_of(pixels: Pixels, values: Sequence[int]) -> Flags:
 
 
 def _is_between(pixels: Pixels, low: int, high: int) -> Flags:
-    """Mark pixels with `low <= pixel <= high`; by a subtraction that wraps, if the type allows."""
+    """Mark pixels with `low <= pixel <= high`, by a subtraction that wraps if the type allows."""
     if low == high:
         return np.equal(pixels, low)
     if pixels.dtype.kind == "u" and high < 1 << 8 * pixels.dtype.itemsize:

@@ -104,7 +104,7 @@ LANDSAT = Source(
         *("SR_B1.TIF", "SR_B2.TIF", "SR_B3.TIF", "SR_B4.TIF", "SR_B5.TIF", "SR_B6.TIF"),
         "SR_B7.TIF",
     ),
-    nodata=None,  # the bands' is 0, which their files say; QA_PIXEL 0 is a pixel without findings
+    nodata=None,  # the bands' nodata is 0, as their files say; QA_PIXEL 0 means no findings
     adapt=without_unused_bits,
 )
 """Landsat Collection 2 Level-2, with shares from the bits of QA_PIXEL (30 m).

@@ -52,7 +52,7 @@ class Registry:
         return tuple(reversed(self._named.all()))
 
     def find(self, item: ItemLike) -> Source | None:
-        """Return the source that an item is of; see `find_source`."""
+        """Return the source of an item; see `find_source`."""
         sources = self.all()
         by_collection = (source for source in sources if source.has_collection(item))
         by_marks = (source for source in sources if source.matches(item))
@@ -66,12 +66,12 @@ _REGISTRY = Registry(BUILT_IN, ENTRY_POINT_GROUP)
 def register_source(source: Source, *, replace: bool = False) -> None:
     """Make a source known to `find_source`, `get_source` and `Indexer` in this process.
 
-    Workers that start fresh (spawn, forkserver) do not know it; they need not, since indexers carry
+    Workers that start fresh (spawn, forkserver) do not know it, and need not, since indexers carry
     their source with them. An entry point is known everywhere.
 
     Args:
-        source: The source to add. Registering the same source again does nothing.
-        replace: Take the place of another source of the same name.
+        source: The source to add. Registering the same source again only makes it the latest.
+        replace: Replace another source of the same name.
 
     Raises:
         SourceError: Another source has that name, and `replace` is False.

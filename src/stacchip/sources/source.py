@@ -41,11 +41,11 @@ class Source:
         name: The `platform` of its chips, and the folder of its items in a bucket.
         title: A name for people.
         collections: STAC collection ids whose items are of this source.
-        recognises: Recognises its items if the collection does not tell: old files have none, and
-            each catalogue has its own names. If it raises on an odd item, that counts as no.
+        recognises: Recognises its items if the collection does not: old files name none, and each
+            catalogue has its own names. An error on an odd item counts as no.
         qa_assets: Keys of the QA band, the preferred one first; catalogues spell it differently.
         classes: For each share that the QA band gives, the values or bits that count. A share that
-            is not here is null in the index, but `cloud` and `nodata` are 0.
+            is absent here is null in the index, except `cloud` and `nodata`, which are 0.
         classify: `(pixels, classes, nodata) -> {share: bool array}`; must be pure. Its pixels are
             a strip of any height of the QA band (its first band), in native byte order.
         bands: Keys of the bands, in their order of use, without the QA band.
@@ -123,7 +123,7 @@ class Source:
             return False
         try:
             return bool(self.recognises(item))
-        except Exception:  # noqa: BLE001 - any foreign function, any item: a doubt is a no
+        except Exception:  # noqa: BLE001 - any foreign function, any item: an error is a no
             _log.debug("source %s cannot judge item %r", self.name, item, exc_info=True)
             return False
 

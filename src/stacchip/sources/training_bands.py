@@ -1,9 +1,9 @@
 """The bands of a platform that make a training chip: their order, and what they measure.
 
 Order, ground sample distance and wavelengths are those of `configs/metadata.yaml` of the Clay
-model; the statistics have the form of that file, too. Wavelengths are in micrometres, also those of
-MODIS, which Clay's file gives in nanometres. The two of Sentinel-1 are numbers that Clay chose to
-tell its polarisations apart.
+model; the statistics have the form of that file, too. All wavelengths are in micrometres, even
+those of MODIS, which Clay's file gives in nanometres. The two of Sentinel-1 are numbers that Clay
+chose to tell its polarisations apart.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class PlatformBands:
 
     Attributes:
         platform: The `platform` of its chips.
-        bands: In their order.
+        bands: The bands, in their order.
         gsd_m: Nominal size of a pixel on the ground, in metres.
         dtype: The type of its imagery, which cubes of float32 do not show; None if not known.
-        nodata: The value that stands for no data; None if every value is data. NaN never is.
+        nodata: The value that stands for no data; None if every value but NaN is data.
     """
 
     platform: str
@@ -79,7 +79,7 @@ class PlatformBands:
 
         Args:
             found: The chip's bands, as `stacchip.chipper.Chip.bands` names them.
-            item_id: For the error.
+            item_id: The chip's item, for the error.
 
         Raises:
             AssetNotFound: A file has fewer bands than needed.
