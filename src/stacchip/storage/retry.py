@@ -134,7 +134,7 @@ class _Policy:
             return False
         self.failures += 1
         if self.failures == 1 or time.monotonic() < self.until_s:
-            self.failure = error  # an attempt cut off by our deadline says less than the last
+            self.failure = error  # one cut off by our deadline says less than the one before
         self.counted += error.retry_after_s is None
         return True
 
