@@ -7,7 +7,6 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import imagecodecs
 import numpy as np
 
 from stacchip.raster.codecs import CODECS, Scratch, decompress, unpack
@@ -39,7 +38,7 @@ def _measure(compression: str, bits: int, predictor: int) -> float:
     pixels: Any = np.clip(land + 1000, 0, np.iinfo(dtype).max).astype(dtype)
     size = pixels.nbytes
     if predictor == 2:
-        pixels = imagecodecs.delta_encode(pixels, axis=1)
+        pixels = np.diff(pixels, axis=1, prepend=dtype.type(0))
     data = CODECS[compression].encode(np.ascontiguousarray(pixels).tobytes())
     scratch = Scratch()
     best = math.inf
