@@ -41,9 +41,19 @@ import pyarrow.parquet as pq
 import pystac
 import shapely
 from odc.geo.geobox import GeoBox
+
+from compatibility.answers import answer
+from servers.range_server import RangeServer
+from stacchip import errors, index, indexer, sources, stream
+from stacchip.chipper import Chipper
 from stacchip.chipper.bucket import Bucket
 from stacchip.chipper.headers import gather_headers
+from stacchip.datasets import sinks, statistics
 from stacchip.datasets.platforms import Band, PlatformBands, get_platform
+from stacchip.index import ItemRecord, RecordedGrid, Selection, merge_indexes, read_records
+from stacchip.indexer import GridDifference, Indexer, NoDataMaskChipIndexer, NoStatsChipIndexer
+from stacchip.items import load_items, read_assets
+from stacchip.preview import ChipPicture, Stretch
 from stacchip.processors.choice import Choice, months
 from stacchip.processors.collect import RunReport
 from stacchip.processors.cube_plan import CubePlan, JobShard, PlanSettings
@@ -59,19 +69,9 @@ from stacchip.processors.settings import Settings
 from stacchip.processors.stats import StatisticsFolder, index_statistics
 from stacchip.processors.stored_item import Placed, WrittenGrid
 from stacchip.processors.transfer import Original
-from stacchip.raster.cog import write_cog
-
-from compatibility.answers import answer
-from servers.range_server import RangeServer
-from stacchip import errors, index, indexer, sources, stream
-from stacchip.chipper import Chipper
-from stacchip.datasets import sinks, statistics
-from stacchip.index import ItemRecord, RecordedGrid, Selection, merge_indexes, read_records
-from stacchip.indexer import GridDifference, Indexer, NoDataMaskChipIndexer, NoStatsChipIndexer
-from stacchip.items import load_items, read_assets
-from stacchip.preview import ChipPicture, Stretch
 from stacchip.raster import Window, WindowRequest, open_reader, read_header
 from stacchip.raster.cache import BlockCache, Caches, DiskCache
+from stacchip.raster.cog import write_cog
 from stacchip.raster.gdal.convert import Conversion
 from stacchip.storage import Blob, Entry, Identity, Storage, StorageOptions
 from stacchip.stream import ChipStream, Explanation, Shard, Skipped, StreamReport, measure_mixing

@@ -79,9 +79,8 @@ def test_pixels_come_from_the_archive_that_data_names(local):
 
 
 def test_imagery_is_a_value_that_can_be_sent_and_keeps_its_old_addresses(local):
-    from stacchip.processors.prechip import Imagery as Before
-
     from stacchip.cubes.prechip import Imagery as OfPrechip
+    from stacchip.processors.prechip import Imagery as Before
 
     imagery = Imagery(local.index, PLATFORM, bands=("blue",))
     assert pickle.loads(pickle.dumps(imagery)) == imagery
