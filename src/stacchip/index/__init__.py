@@ -6,17 +6,17 @@ table = read_index("my-index", max_cloud=0.1, datetime="2023-05/2023-08")
 merge_indexes(["my-index", "s3://bucket/index"], "all")
 ```
 
-What one does with an index:
+To work with an index:
 
 - `read_index`, `scan_index` read its rows, all at once or in parts; `read_records` its items.
-  `Selection` says which rows, as the arguments of all three do.
+  `Selection` says which rows are wanted; all three take its arguments.
 - `write_index` writes it. `gather_headers` reads the headers of the items' files for it, and
-  `add_headers` adds them later: a reader of pixels then starts without them.
+  `add_headers` adds them later, so that a reader of pixels need not fetch them.
 - `merge_indexes` merges indexes of any size; `concat_indexes` tables in memory. `remove` takes out
   a source or an item.
 - `validate` checks a table that another tool made; `conform` gives it the columns of `SCHEMA`.
 
-What an indexer makes it of: `ChipGrid`, `chip_shares`, `count_shares`, `make_footprints`,
+An indexer makes an index with `ChipGrid`, `chip_shares`, `count_shares`, `make_footprints`,
 `record_grid` and `build_table`.
 
 The files, in reading order:
@@ -34,10 +34,10 @@ headers    headers of the items' files, for the index to keep
 files/     the folder of an index on disk: names, order of writing, parquet, records of items
 ```
 
-An item of a job passes `build` (its dictionary in the table's metadata), `write` (a record for each
-source) and `files/item_records` (the row of `_items.parquet`); `stacchip.items.copies` takes its
-signatures off there. A new column is a field of `schema.SCHEMA`, and one of `OPTIONAL_COLUMNS`, so
-that indexes without it can still be read.
+On its way into an index, an item passes `build` (its dictionary in the table's metadata), `write`
+(a record for each source) and `files/item_records` (the row of `_items.parquet`). There
+`stacchip.items.copies` removes its signatures. To add a column, add it to `schema.SCHEMA` and to
+`OPTIONAL_COLUMNS`, so that indexes without it can still be read.
 
 This folder imports items, sources, raster, storage and grid. It reads headers, and no pixels.
 """

@@ -37,17 +37,18 @@ def build_table(
     item_href: str | None = None,
     reference: str | None = None,
 ) -> pa.Table:
-    """Return the chip index of one item: one row for each chip, row by row of the grid.
+    """Return the chip index of one item: one row for each chip, along the rows of the grid.
 
     Args:
         item: The STAC item, or its dictionary. The table's metadata keeps it, unsigned.
         grid: The item's chips.
         platform: Name of the source.
-        datetime: The time of the item; aware.
-        shares: By share name (`stacchip.index.SHARE_COLUMNS`), 0..1, (grid.y_size, grid.x_size), or
-            one number for all chips. A share that is not given is null: not known.
-        chip_max_nodata: Chips with a larger share of nodata are left out; those of unknown share
-            stay.
+        datetime: The time of the item, with a time zone.
+        shares: Shares in 0..1 by share name (`stacchip.index.SHARE_COLUMNS`): an array
+            (grid.y_size, grid.x_size), or one number for all chips. A share that is not given is
+            null (not known).
+        chip_max_nodata: Chips with a larger share of nodata are left out. A chip whose share is
+            unknown stays.
         item_href: Address of the item.
         reference: Asset key of the reference band; if given, the item keeps the grid of its chips.
 
@@ -112,7 +113,7 @@ def _chipids(item_id: str, x: NDArray[np.int32], y: NDArray[np.int32]) -> pa.Arr
 def _share_columns(
     shares: Mapping[str, NDArray[np.floating[Any]] | float], grid: ChipGrid, item_id: str
 ) -> dict[str, pa.Array]:
-    """Return the columns of shares; those not given are null."""
+    """Return the columns of shares; a share that is not given is null."""
     unknown = sorted(set(shares) - set(SHARE_COLUMNS))
     if unknown:
         raise UsageError(f"No share is called {unknown}; known are {sorted(SHARE_COLUMNS)}.")

@@ -43,7 +43,7 @@ class Filters(TypedDict, total=False):
 class Selection:
     """The chips of an index that are wanted; an argument that is None selects all.
 
-    A chip whose share of cloud or nodata is not known (null) is not below any limit.
+    A chip whose share of cloud or nodata is null (not known) fails any limit on that share.
 
     Args:
         max_cloud: Largest share of cloud, 0..1.
@@ -52,7 +52,7 @@ class Selection:
             `"2023-05-01/2023-08-31"`, `"2023-05-01/.."`, or a pair of dates or aware datetimes. A
             date stands for its whole day in UTC.
         bbox: xmin, ymin, xmax, ymax in degrees (OGC:CRS84); xmin > xmax crosses the antimeridian.
-        geometry: In OGC:CRS84; footprints must intersect it, as they must the bbox.
+        geometry: An area in OGC:CRS84. Footprints must intersect both it and the bbox.
         platform: Name of a source, or several.
         item_id: Id of an item, or several.
         chip_size: Side of a chip in pixels, or several.
@@ -148,7 +148,7 @@ class Selection:
         return () if self.area is None else ("geometry",)
 
     def refine(self, table: pa.Table) -> pa.Table:
-        """Return the rows whose footprint meets the area, of those that satisfy `expression`."""
+        """Return the rows whose footprint meets the area; all rows must satisfy `expression`."""
         if self.area is None or table.num_rows == 0:
             return table
         shapely.prepare(self.area)
@@ -187,7 +187,7 @@ def _to_polygon(bbox: Sequence[float]) -> shapely.Geometry:
 
 
 def _overlaps(area: shapely.Geometry) -> pc.Expression:
-    """Return the condition that a footprint's bounds overlap those of a part of an area."""
+    """Return the condition that a footprint's bounds overlap the bounds of a part of the area."""
     parts = shapely.get_parts(area)
     if len(parts) > _MOST_PARTS or len(parts) == 0:
         parts = np.array([area])
@@ -208,7 +208,7 @@ def _in_bounds(bounds: tuple[float, float, float, float]) -> pc.Expression:
 def parse_period(
     period: str | date | Sequence[Moment] | None,
 ) -> tuple[datetime | None, datetime | None]:
-    """Return the start and the end of a period, in UTC, both within it; None is open.
+    """Return the first and the last moment of a period, in UTC; None stands for an open end.
 
     Args:
         period: As `stacchip.items.dates.Period.parse` takes it.

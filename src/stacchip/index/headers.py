@@ -44,14 +44,14 @@ def gather_headers(
     storage: Storage | None = None,
     errors: Errors = "raise",
 ) -> Headers:
-    """Read the headers of the items' rasters, all at the same time: one request for each COG.
+    """Read the headers of the items' rasters, all at the same time, with one request for each COG.
 
     More requests (`Storage.requests` counts them) are needed only if the directories do not lie at
     the front of the file. A raster that is not a TIFF has no header, and is left out.
 
     Args:
         items: Items in any form that `stacchip.items.load_items` takes.
-        assets: Keys of the assets wanted, of items that have them; by default every raster.
+        assets: Keys of the wanted assets; an item may lack some. By default every raster.
         storage: How to reach the files.
         errors: `"skip"` leaves out files that cannot be read, and logs a warning.
 
@@ -61,7 +61,7 @@ def gather_headers(
     Raises:
         AssetNotFound: No item has one of `assets`.
         UsageError: Different items have one id.
-        RasterError: A file is broken; the error has `item_id` and `asset`, as all of these have.
+        RasterError: A file is broken; the error names item and asset.
         StorageError: A file could not be read.
     """
     storage = storage or Storage()
@@ -89,8 +89,8 @@ def add_headers(
 
     Args:
         path: Folder of an index.
-        assets: Keys of the assets wanted, of items that have them; by default every raster.
-        refresh: Read again those that the index has, for files that have changed since.
+        assets: Keys of the wanted assets; an item may lack some. By default every raster.
+        refresh: Also read headers that the index already has, in case files have changed.
         storage: How to reach the files and the index.
         errors: As in `gather_headers`.
 

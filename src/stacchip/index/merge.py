@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Merged", "merge_indexes"]
 
 _log = logging.getLogger(__name__)
-# Files that are read ahead; larger ones are read by row group, when it is their turn.
+# Number and size of files that are read ahead. Larger files are read by row group, in their turn.
 _AHEAD: Final = 16
 _SMALL_BYTES: Final = 4 << 20
 
@@ -102,8 +102,8 @@ def merge_indexes(
     `out` if that is local, else in the folder for temporary files (`TMPDIR`).
 
     Args:
-        paths: Folders of indexes (with everything below them) and parquet files, also those that
-            `pyarrow.parquet.write_table` made. An `out` below one of them is not read.
+        paths: Folders of indexes (with everything below them) and parquet files, including those
+            that `pyarrow.parquet.write_table` made. An `out` below one of the folders is not read.
         out: Folder of the merged index. An index there is replaced at the end, and may be among the
             inputs.
         duplicates: What to do with rows of the same key (`stacchip.index.KEY`): `"drop"` keeps the
@@ -215,7 +215,7 @@ class _Collected:
 
 
 def _split_by_item(table: pa.Table) -> Iterator[tuple[_Item, pa.Table]]:
-    """Yield the rows of each item, in one piece if they are."""
+    """Yield the rows of each item, one table for each chip size."""
     if not table.num_rows:
         return
     names = ("platform", "item_id", "chip_size")
@@ -223,7 +223,7 @@ def _split_by_item(table: pa.Table) -> Iterator[tuple[_Item, pa.Table]]:
     codes = np.stack([column.indices.to_numpy() for column in encoded])
     starts = np.flatnonzero((np.diff(codes, axis=1, prepend=-1) != 0).any(axis=0))
     if len(np.unique(codes[:, starts], axis=1).T) < len(starts):
-        # the rows of some item are apart
+        # the rows of some item are not contiguous
         order = np.lexsort(codes)
         yield from _split_by_item(table.take(pa.array(order)))
         return

@@ -1,8 +1,8 @@
 """Shares of cloud, nodata and other classes of all chips at once, from a QA band.
 
 The QA band is read once, at its own resolution, in parts made of whole blocks. A part is classified
-and counted on the thread that read it, while others decode. Counting adds up columns in 8 bits,
-which numpy does with vector instructions, then the few rows that are left.
+and counted on the thread that read it, while others decode. Counting first adds up columns in 8
+bits, which numpy does with vector instructions, and then the few rows that remain.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["chip_shares", "count_shares"]
 
-# Decoded bytes: of one part, at least (many small blocks make one request) and at most (unless one
-# block is larger), and of all parts under way. A Sentinel-1 scene of 2.5 GB stays below 300 MB.
+# Decoded bytes. A part has at least the first (many small blocks make one request) and at most the
+# second (unless one block is larger); the third limits all parts under way. A Sentinel-1 scene of
+# 2.5 GB stays below 300 MB.
 _SMALL_PART: Final = 4 << 20
 _LARGE_PART: Final = 48 << 20
 _UNDER_WAY: Final = 128 << 20
@@ -43,7 +44,7 @@ _UNDER_WAY: Final = 128 << 20
 # only compete for the GIL.
 _MOST_THREADS: Final = core_count() + 1
 # Pixels classified in one call: a row of chips of 256 px of 10 m, in a band of 20 m. With a quarter
-# of it a scene takes a third longer (more calls, and threads that wait for one another).
+# as many, a scene takes a third longer (more calls, and threads that wait for one another).
 _TILE_PIXELS: Final = 1 << 20
 _FALLBACK_BLOCK_ROWS: Final = 512
 
@@ -76,7 +77,7 @@ def chip_shares(
         By share name, float32 in 0..1, (grid.y_size, grid.x_size).
 
     Raises:
-        GridMismatch: The QA band has another CRS, or is turned against the grid.
+        GridMismatch: The QA band has another CRS, or is rotated against the grid.
         RasterError: The QA band cannot be read.
     """
     placed = _place(reader, grid, geobox)
@@ -166,7 +167,7 @@ def _place(reader: Reader, grid: ChipGrid, geobox: GeoBox | None) -> GeoBox:
 
 
 def _cut_parts(shape: tuple[int, int], block: tuple[int, int], item_bytes: int) -> Iterator[Window]:
-    """Yield windows of whole blocks that cover a raster, each between a small and a large part."""
+    """Yield windows of whole blocks that cover a raster, none too small and none too large."""
     height, width = shape
     block_rows, block_cols = min(block[0], height), min(block[1], width)
     rows = block_rows * max(1, _SMALL_PART // (block_rows * width * item_bytes))
@@ -201,7 +202,7 @@ def _run_bounded(
 
 
 def _no_pixels(seen: SeenPixels) -> NDArray[np.int64]:
-    """Return a number of pixels for each chip, (y, x): none yet."""
+    """Return the counts to begin with, (y, x): zero pixels for each chip."""
     return np.zeros(seen.inside.shape, np.int64)
 
 
@@ -240,7 +241,7 @@ def _count_part(
 def _sum_columns(
     pixels: NDArray[Any], rows: NDArray[np.int64], classify: Classify
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Yield how many of some rows have each share, by column, for at most 255 rows at a time."""
+    """Yield, by share, how many rows have it in each column, for at most 255 rows at a time."""
     at_once = min(255, max(1, _TILE_PIXELS // pixels.shape[1]))
     for first in range(0, len(rows), at_once):
         chosen = rows[first : first + at_once]

@@ -44,7 +44,7 @@ def read_index(
 ) -> pa.Table:
     """Read the chips of an index, all or those chosen.
 
-    Row groups are skipped if their statistics say that they hold no chosen chip, and so are columns
+    Row groups whose statistics say that they hold no chosen chip are skipped, and so are columns
     that are not wanted.
 
     Args:
@@ -165,7 +165,7 @@ def read_item_index(
 
 
 def index_of(table: pa.Table) -> str | None:
-    """Return the address that `read_index` read a table from; None if it did not.
+    """Return the address that `read_index` read a table from; None for any other table.
 
     Example:
         >>> from stacchip.index.schema import SCHEMA

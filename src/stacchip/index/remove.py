@@ -38,8 +38,8 @@ def remove(
     """Remove the chips of a source or an item from an index, and the records of their items.
 
     The files of other sources stay as they are, byte for byte. A file of several sources, as other
-    tools write it, is written again without the chips. A removal that is killed leaves each
-    source's chips as they were, or without those removed; run it again to complete it.
+    tools write it, is written again without the chips. If a removal is killed, each source has
+    either all of its chips or none of those to remove; run it again to complete it.
 
     Args:
         path: Folder or parquet file of an index.

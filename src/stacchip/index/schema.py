@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 KEY: Final = ("platform", "item_id", "chip_size", "chip_index_x", "chip_index_y")
-"""The key of a chip. A chipid is not: two chip sizes of one item share chipids."""
+"""The columns that identify a chip. A chipid does not: two chip sizes of one item share chipids."""
 
 _GEOARROW_WKB: Final = {
     "ARROW:extension:name": "geoarrow.wkb",
@@ -39,7 +39,7 @@ _GEOARROW_WKB: Final = {
 }
 
 # These facts stay true when files are merged by tools that keep the first file's metadata only:
-# hence both geometry types, and no `bbox`. Without `crs`, OGC:CRS84 is meant.
+# hence both geometry types, and no `bbox`. A missing `crs` means OGC:CRS84.
 GEO_METADATA: Final[dict[str, Any]] = {
     "version": "1.1.0",
     "primary_column": "geometry",
@@ -104,20 +104,20 @@ OPTIONAL_COLUMNS: Final = (
     "water_percentage",
     "item_href",
 )
-# Not stated as the schema's nullability: tables made by pandas or DuckDB, in which every column is
-# nullable, must concatenate with ours.
+# The schema's nullability does not state this, because tables made by pandas or DuckDB, in which
+# every column is nullable, must concatenate with ours.
 _NEVER_NULL: Final = frozenset((*KEY, "chipid", "date", "datetime", "crs"))
 _ITEMS_KEY: Final = b"stacchip:items"
 
 
 def validate(table: pa.Table) -> None:
-    """Check that a table is a chip index: its columns, their types, and no null in a key.
+    """Check that a table is a chip index: columns, types, and no null where none is allowed.
 
     Dictionary-encoded and large strings count as strings, and geoarrow's WKB type as binary, since
     other libraries read files that way. Further columns are allowed.
 
     Raises:
-        IndexFormatError: It is not; `column` names the first column that is absent or wrong.
+        IndexFormatError: It is not one; `column` names the first column that is absent or wrong.
 
     Example:
         >>> validate(SCHEMA.empty_table())
@@ -132,7 +132,7 @@ def validate(table: pa.Table) -> None:
 def conform(
     table: pa.Table, *, columns: Collection[str] | None = None, href: str | None = None
 ) -> pa.Table:
-    """Return the table with the columns of `SCHEMA`, of its types and in its order, then others.
+    """Return the table with the columns of `SCHEMA` first, in its types and order, then others.
 
     Args:
         table: Rows of a chip index as any tool may have written or read them.
@@ -176,7 +176,7 @@ def _conform_column(table: pa.Table, field: pa.Field, href: str | None) -> pa.Ch
 
 
 def stored_rows(table: pa.Table, *, href: str | None = None) -> pa.Table:
-    """Return rows as an index stores them: the columns of `SCHEMA` only, no `item_href` signed.
+    """Return rows as an index stores them: the columns of `SCHEMA` only, with unsigned `item_href`.
 
     Args:
         table: Rows of a chip index; its metadata is kept.

@@ -181,7 +181,7 @@ def write_headers(
 
     Args:
         path: Folder of an index.
-        headers: Headers by item id and asset key. Others that the index has are kept.
+        headers: Headers by item id and asset key. Other headers in the index are kept.
         storage: How to reach it.
 
     Raises:

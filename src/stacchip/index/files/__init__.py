@@ -9,14 +9,14 @@ parquet               how parquet files are written, and how parts of them are r
 item_records          the rows of `_items.parquet`: an item, and the headers of its files
 item_records_writer   `_items.parquet` from records of many places, one for each item
 item_records_lookup   one item after another from an index whose files stay open
-item_order            the order of items in a merged index: near in space and time, near in the file
+item_order            the order of items in a merged index: neighbours in space and time stay near
 spill                 rows put aside on disk, to be read again in another order
 ```
 
 A writer stages new files beside the index (`replacing.staging`), moves each to its place in one
 step, and writes `_index.json` last. `layout.find_files` refuses a folder whose `_index.json` names
-a file that is missing. A new file of the folder has its name in `layout` and its place in the order
-in `replacing`.
+a file that is missing. To add a file to the folder, put its name into `layout` and its place in the
+order into `replacing`.
 
 This folder imports the index's `schema` and `filters`, and raster for `Header`; the modules of
 `stacchip.index` that read and write import it.

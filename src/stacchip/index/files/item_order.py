@@ -1,4 +1,4 @@
-"""The order of items in a merged index: near in space and time is near in the file."""
+"""The order of items in a merged index: neighbours in space and time are near in the file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def order_items(
     rows: NDArray[np.int64],
     rows_per_group: int,
 ) -> list[NDArray[np.intp]]:
-    """Sort items into regions, and by time within each, so that both can skip row groups.
+    """Sort items into regions, and by time within each, so that filters on both skip row groups.
 
     Items are sorted along a Hilbert curve and cut into regions of about equal numbers of rows; with
     G row groups there are about sqrt(G) regions of sqrt(G) row groups each. A filter on a place
@@ -36,8 +36,8 @@ def order_items(
         rows_per_group: Rows that a row group will have.
 
     Returns:
-        The positions of the items in each region, in order. Items of
-        equal time keep the order along the curve.
+        The positions of the items in each region, in order. Items of equal time keep the order
+        along the curve.
 
     Example:
         >>> lon = np.array([10.0, -60.0, 10.1, -60.1])

@@ -26,9 +26,9 @@ class RecordLookup:
     """The records of an index's items, one at a time.
 
     `read_records` opens every `_items.parquet` of the index at each call. This opens them once, and
-    reads a few records for each item. An index that is written anew meanwhile is opened again.
-    There is no lock, which a forked process could inherit locked: if several threads come first,
-    each opens the files.
+    reads a few records for each item. If the index is rewritten meanwhile, it is opened again.
+    There is no lock, because a forked process could inherit it locked. If several threads make the
+    first call at the same time, each opens the files.
 
     Args:
         path: Folder of an index.
@@ -96,7 +96,7 @@ def _find(files: list[_Opened], platform: str, item_id: str) -> ItemRecord | Non
 
 
 def _ends(file: ParquetFile) -> tuple[str, str]:
-    """Return the first and the last item id by the statistics; if there are none, any id fits."""
+    """Return the first and the last item id; without statistics, bounds that any id fits."""
     told = [group.statistics.get("item_id") for group in file.fragment.row_groups]
     if not told or not all(told):
         return "", chr(0x10FFFF)
@@ -104,7 +104,7 @@ def _ends(file: ParquetFile) -> tuple[str, str]:
 
 
 def _version(href: str) -> tuple[int, ...] | None:
-    """Return facts that change when a local file is written anew; None if not local, or gone."""
+    """Return facts that change when a local file is rewritten; None if it is not local, or gone."""
     path = local_path(href)
     if path is None or not path.exists():
         return None

@@ -61,16 +61,16 @@ class RecordFile:
     def add(self, table: pa.Table, origin: str, *, only_new: bool = False) -> None:
         """Add rows of `_items.parquet`.
 
-        An item that is there already must be the same item; the record with more headers is kept.
+        If an item is there already, both must be the same; the record with more headers is kept.
 
         Args:
             table: Rows of `RECORD_SCHEMA`.
             origin: Their address, for errors.
-            only_new: Leave out items that are there, without comparing them.
+            only_new: Leave out items that are already there, without comparing them.
 
         Raises:
             IndexFormatError: The table holds no records.
-            InvalidMetadata: An item differs from the one with its id that is there.
+            InvalidMetadata: An item differs from the one that is already there under its id.
         """
         try:
             table = table.select(RECORD_SCHEMA.names).cast(RECORD_SCHEMA)
@@ -88,7 +88,7 @@ class RecordFile:
             self._origins.append(origin)
 
     def _replaces(self, record: pa.Table, there: int, origin: str) -> bool:
-        """Return True if a record has more headers than the one there, of the same item."""
+        """Return True if a record has more headers than the one already there for its item."""
         old, new = self._spill.read(there).to_pylist()[0], record.to_pylist()[0]
         if not is_same_item(json.loads(old["item"]), json.loads(new["item"])):
             item_id, platform = new["item_id"], new["platform"]

@@ -12,9 +12,9 @@ Tools that open the whole folder (pyarrow, geopandas, Dask, Spark) skip names th
 underscore; give DuckDB `folder/chips*.parquet`. Each source has a file of its own, so that it can
 be removed or replaced without touching the others.
 
-`_index.json` shows our readers that a new index is not complete yet. (The module `replacing` says
-in which order files are written.) A single parquet file is an index as well, with the items in its
-metadata; so is a tree of folders, such as one folder for each item.
+By `_index.json` our readers notice that a new index is not complete yet. (The module `replacing`
+gives the order in which files are written.) A single parquet file, with the items in its metadata,
+is an index as well; so is a tree of folders, such as one folder for each item.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def chips_name(platform: str) -> str:
 
 
 def index_href(path: str | os.PathLike[str]) -> str:
-    """Return the href of an index as the hrefs of its files begin: no trailing slash, no `./`."""
+    """Return the href of an index as it begins its files' hrefs: no trailing slash, no `./`."""
     href = os.fspath(path)
     local = local_path(href)
     return href.rstrip("/") if local is None else str(local)
@@ -146,8 +146,8 @@ def _require_complete(
 ) -> None:
     """Refuse an index that lacks a file.
 
-    The manifest of the folder itself is read. There may be thousands of subfolders; if one has a
-    manifest, it must have chips. (A folder for each item has only one file with chips.)
+    Only the manifest of the folder itself is read, since there may be thousands of subfolders. A
+    subfolder with a manifest must have chips. (The folder of one item has only one file of them.)
     """
     there = {entry.href for entry in chips}
     missing: list[str] = []
@@ -187,7 +187,7 @@ def read_manifest(href: str, storage: Storage) -> list[str] | None:
 def chips_in_folder(href: str, storage: Storage, *, strangers: bool = False) -> list[str]:
     """Return the names of the files with chips in a folder: ours, or the others (`strangers`).
 
-    Ours are those that the manifest names, or that have a name of `chips_name`.
+    Ours are those that the manifest names, or whose names have the form of `chips_name`.
     """
     named = read_manifest(href, storage) or []
     names = (entry.href[len(href) :].strip("/") for entry in storage.list(href))

@@ -32,7 +32,7 @@ ROWS_PER_GROUP: Final = 50_000
 
 # Columns whose values repeat; a chipid is different in every row.
 _REPEATING: Final = ["platform", "item_id", "crs", "item_href", "chip_size", "date", "datetime"]
-# Readers skip row groups by the statistics of these; those of a footprint's bytes mean nothing.
+# Readers skip row groups by the statistics of these. A footprint's bytes have no useful statistics.
 _MEASURED: Final = [
     path
     for field in SCHEMA
@@ -77,8 +77,8 @@ class ParquetFile:
 
     Attributes:
         href: Its address.
-        fragment: Its footer, as pyarrow's datasets have it.
-        remote: Reads parts of it; None if pyarrow itself can.
+        fragment: Its footer, as a fragment of a pyarrow dataset.
+        remote: Reads parts of it; None if pyarrow itself can read the file.
     """
 
     href: str
@@ -123,7 +123,7 @@ class ParquetFile:
                 yield group.to_table(schema=self._schema, columns=names, filter=where)
             return
         remote, metadata, schema = self.remote, self.fragment.metadata, self._schema
-        # pyarrow does not say which columns an expression names; its text holds them all
+        # pyarrow does not say which columns an expression names, but its text holds them all
         said = "" if where is None else str(where)
         needed = [name for name in self.schema.names if name in names or name in said]
 
@@ -145,7 +145,7 @@ class ParquetFile:
 
     @property
     def _schema(self) -> pa.Schema:
-        """The columns of the file, and those that it may lack."""
+        """The columns of the file, and the optional ones that it lacks."""
         schema = self.schema
         if "chipid" in schema.names:
             for name in OPTIONAL_COLUMNS:

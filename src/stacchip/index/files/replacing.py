@@ -10,9 +10,9 @@ each with its record, at any time and wherever the writer was killed:
    new records together; each file with chips; then the files of sources that are gone are deleted;
    the new records alone; `_index.json`, which names the new files.
 
-So after a writer was killed, a new index is refused, and an old one is whole, but of several
-sources some may be new already. To change all of them at one moment, write the new index to a new
-folder. Two writers of one folder at a time are not supported.
+So if a writer was killed, readers refuse a new index. An index that was being replaced is whole,
+but if it has several sources, some of them may be new already. To change all of them at one moment,
+write the new index to a new folder. Two writers of one folder at a time are not supported.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ _STAGE_PREFIX: Final = ".stacchip-stage-"
 def staging(href: str) -> Iterator[Path]:
     """Yield a local folder for files on their way to a folder; it is deleted at the end.
 
-    If the target is local, it lies inside, hidden, so that files are moved by renaming. Folders
-    that killed writers left are deleted.
+    If the target is local, the staging folder is a hidden folder inside it, so that files are moved
+    by renaming. Folders that killed writers left are deleted.
 
     Raises:
         UsageError: The target is on a web server, which cannot be written to.
@@ -92,10 +92,10 @@ def name_files(
 
     Args:
         href: Folder of the index.
-        platforms: The sources of the new index. An index without chips has a file, too, of source
-            "".
+        platforms: The sources of the new index. An index without chips also has a file, for the
+            source "".
         storage: How to reach it.
-        name: The name to use, for one source.
+        name: The name to use, if there is only one source.
 
     Raises:
         UsageError: A name is given for several sources, or is hidden or not that of a parquet file.
@@ -170,8 +170,8 @@ def replace_files(
         delete: Names of files with chips to delete.
         stage: The `staging` folder.
         records: The new `_items.parquet`; None keeps the present one.
-        interim_records: Old and new records together, for the time in which some files are new;
-            None keeps the present ones until all are.
+        interim_records: Old and new records together, for the time when only some files are new;
+            None keeps the present records until all files are new.
         storage: How to reach the folder.
 
     Raises:
@@ -180,7 +180,7 @@ def replace_files(
     before = set(chips_in_folder(href, storage))
     after = (before | set(chips)) - set(delete)
     named = read_manifest(href, storage)
-    # an incomplete index of a killed writer need not stay readable
+    # an incomplete index that a killed writer left need not stay readable
     is_whole = bool(before) and before.issuperset(named or ())
     if not is_whole or before != after:
         _put_manifest(href, before & after if is_whole else after, stage, storage)
