@@ -1,8 +1,9 @@
-"""Make the index of a STAC item: a table with one row a chip.
+"""Make the index of a STAC item: a table with one row for each chip.
 
-`Indexer(item)` finds the item's source and measures the chips by that source's QA band. An item
-that does not name its source is indexed with `Sentinel2Indexer(item)`, or `Indexer(item,
-source=...)`. To measure chips in your own way, subclass `ChipIndexer` and override `get_stats`.
+`Indexer(item)` finds the item's source and measures the chips by that source's QA band. If an
+item does not name its source, use an indexer of one source, such as `Sentinel2Indexer(item)`, or
+`Indexer(item, source=...)`. To measure chips in your own way, subclass `ChipIndexer` and override
+`get_stats`.
 
 ```
 base.py        ChipIndexer: the grid of an item's chips, and its table, and simple indexers
@@ -11,9 +12,9 @@ many.py        index_items: many items to one index, written only when all items
 ```
 
 If an item and its file disagree about where pixels lie, the file is believed, and the difference is
-logged and kept in `differences` (`by_source.py`). Which QA bits mean cloud is said in
-`stacchip.sources`; they are counted in `stacchip.index.quality`. A new source therefore needs no
-indexer: add it to `stacchip.sources`, or register it. Imports from `index` and below.
+logged and kept in `differences` (`by_source.py`). `stacchip.sources`
+says which QA bits mean cloud, and `stacchip.index.quality` counts them. A new source therefore
+needs no indexer: add it to `stacchip.sources`, or register it. Imports from `index` and below.
 """
 
 from stacchip.indexer.base import (

@@ -54,7 +54,7 @@ class Indexer(ChipIndexer):
     """
 
     sources: ClassVar[tuple[Source, ...]] = ()
-    """The sources that a subclass is for; an item of another is taken for the first of them."""
+    """The sources that a subclass supports; an item of any other is treated as of the first."""
 
     def __init__(
         self,

@@ -80,13 +80,13 @@ def index_items(
         indexer: A subclass of `ChipIndexer` that measures chips; by default `Indexer`, or
             `NoStatsChipIndexer` without `stats`.
         errors: `"skip"` leaves out items that fail, and reports them. If the source of items itself
-            fails (a search whose next page does not come), the error is raised all the same.
+            fails (a search whose next page cannot be fetched), the error is raised anyway.
         progress: Called with the id of each item once it is indexed or left out.
         storage: Reads the files and writes the index: credentials, endpoint, retries.
 
     Raises:
         DuplicateChips: An item came twice, and `errors="raise"`; no index is written.
-        StacchipError: An item failed otherwise, and `errors="raise"`; no index is written.
+        StacchipError: An item failed in another way, and `errors="raise"`; no index is written.
 
     Example:
         >>> import tempfile
