@@ -4,7 +4,7 @@
 
 ```
 chipper.py      what a user calls
-index_rows.py   which row is which chip (`ChipKey`), and which chip was meant
+index_rows.py   the chip in each row (`ChipKey`), and the row that a caller means
 find_item.py    the row's item, the headers that the index keeps, and the grid of the chips
 open_item.py    the item's rasters, opened and placed on that grid, and read together
 open_items.py   the cache of open items, for chippers and streams alike

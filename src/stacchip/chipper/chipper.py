@@ -301,7 +301,7 @@ class Chipper:
         return self._opened.get((key.platform, key.item_id), partial(self.open_anew, row))
 
     def open_anew(self, row: int) -> OpenedItem:
-        """Return the item as `open` does, but without keeping it, for a caller that does.
+        """Return the item as `open` does, but do not keep it open, for a caller that does.
 
         Raises:
             StacchipError: As for `chip`.

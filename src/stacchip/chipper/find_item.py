@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_FAR = 0.02  # of a chip: how far a footprint may lie from the row's
+_FAR = 0.02  # share of a chip by which a footprint may lie away from the row's
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class FoundItem:
     headers: Mapping[str, Header] = field(default_factory=dict)
 
     def with_files_of(self, item: pystac.Item) -> FoundItem:
-        """Return `item`, a copy of this one with other hrefs, with the headers that are known.
+        """Return `item`, a copy of this one with other hrefs, and the headers that are known.
 
-        Of a file at another address only the size is known.
+        If a file has another address, only its size is known.
         """
         ours, theirs = (
             {key: asset.get_absolute_href() for key, asset in each.assets.items()}
@@ -69,7 +69,7 @@ class FoundItem:
             storage: Reads the reference band's file.
 
         Raises:
-            GridMismatch: Neither the item nor its file has the grid that the chip is one of.
+            GridMismatch: Neither the item nor its file has a grid with this chip.
             MissingMetadata: The item says too little, and so does its file.
         """
         recorded = read_grid(self.item.extra_fields)

@@ -1,4 +1,4 @@
-"""The rows of an index: which row is which chip, and which chip was meant."""
+"""The rows of an index: the chip in each row, and the row that a caller means."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ChipRows:
         return int(self.table.num_rows)
 
     def position(self, index: int) -> int:
-        """Return a position counted from the front; negative ones count from the end.
+        """Return an index as a position from the front; a negative index counts from the end.
 
         Raises:
             ChipOutOfRange: Past either end.

@@ -107,7 +107,7 @@ class OpenedItem:
         return not all(isinstance(each.reader, FastReader) for each in self.placements.values())
 
     def chip_grid(self, chip_size: int) -> ChipGrid:
-        """The chips of this size, with those that reach beyond the edge."""
+        """Return the grid of chips of this size, including those that reach beyond the edge."""
         return ChipGrid(self.grid, chip_size, "pad")
 
     def chip_geobox(self, key: ChipKey) -> GeoBox:
@@ -183,7 +183,7 @@ def open_item(
     """Open the chosen assets of an item, all at once, and place them on its chip grid.
 
     Args:
-        found: The item, and the headers that are known: those files are not read for them.
+        found: The item, and the headers that are known, which are not read again.
         grid: The grid of its chips.
         choice: Which assets, and how they are resampled.
         storage: Reads the files.
@@ -216,7 +216,7 @@ def open_item(
 
 
 def _find_nodata(item: pystac.Item, info: AssetInfo, reader: Reader) -> float | None:
-    """Return the first nodata of file, item and source that the band can hold."""
+    """Return the nodata of the file, else of the item or the source; the band can hold it."""
     for value in (reader.nodata, info.nodata):
         if _is_sample(value, reader.dtype):
             return value
@@ -226,7 +226,7 @@ def _find_nodata(item: pystac.Item, info: AssetInfo, reader: Reader) -> float | 
 
 
 def _is_sample(value: float | None, dtype: np.dtype[Any]) -> bool:
-    """Return True if a band of this type can hold a value: an item may say -9999 of bytes."""
+    """Return True if a band of this type can hold a value; an item may claim -9999 for bytes."""
     if value is None or dtype.kind not in "iub":
         return value is not None
     bounds = np.iinfo(dtype) if dtype.kind in "iu" else None

@@ -1,4 +1,4 @@
-"""The items that are open: each is opened once, and the last ones are kept."""
+"""The items that are open: each is opened once, and the last used are kept."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Kept(Generic[T]):
     failed: set[Name] = field(default_factory=set)
 
     def drop(self, name: Name) -> None:
-        """Forget an item; the lock is held."""
+        """Forget an item. The caller holds the lock."""
         del self.items[name]
         self.by_gdal.discard(name)
 
@@ -54,11 +54,11 @@ class OpenItems(Generic[T]):
     those that its parent was opening would never be ready, and its parent's files are not its own.
 
     Args:
-        most: Number of items that are kept, the last ones used.
-        most_by_gdal: Number of items with files read by GDAL that are kept, if it is smaller. GDAL
-            holds a local file open, and a remote one in memory as a whole.
-        keep_failures: Raise the error of an item that could not be opened again and again, until
-            `forget_failures`. Without it, the next call tries to open the item.
+        most: Number of items to keep: those used last.
+        most_by_gdal: Number to keep of items whose files GDAL reads, if it is smaller. GDAL holds
+            a local file open, and a remote one in memory as a whole.
+        keep_failures: If an item cannot be opened, raise the same error at each call until
+            `forget_failures`. Without this, the next call tries to open the item.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class OpenItems(Generic[T]):
 
 
 def again(error: E) -> E:
-    """Return a copy of a kept error: if it were raised itself, its traceback would grow."""
+    """Return a copy of a kept error: raising the error itself would make its traceback grow."""
     new = copy(error)
     new.__cause__ = error.__cause__
     return new.with_traceback(error.__traceback__)
