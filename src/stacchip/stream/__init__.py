@@ -25,7 +25,7 @@ mixing.py    how well a shuffle mixes
 The order of a shuffle is decided in `plan/epoch_order.py` alone. It depends on the index, `seed`,
 `epoch`, `shard`, `open_areas` and `memory_bytes`, and never on time.
 
-A chip that cannot be read: `read/loading.py` keeps the error of the block, `read/reading.py` adds
+If a chip cannot be read, `read/loading.py` keeps the error of the block, `read/reading.py` adds
 item and asset when the chip is cut, and `ChipStream` raises it. With `errors="skip"` it leaves the
 chip out, logs a warning, and counts it in `report`. If an item cannot be opened, this happens to
 each of its chips. An error that no file or store explains (out of memory) always ends the stream.

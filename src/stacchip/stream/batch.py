@@ -139,7 +139,7 @@ class Building:
         return len(self.positions)
 
     def finish(self, chips: WantedChips) -> ChipBatch:
-        """Return the batch, of as many chips as there are."""
+        """Return the batch, with the chips added so far."""
         count = len(self.positions)
         return ChipBatch(
             array=self._array[:count],

@@ -27,7 +27,7 @@ _COPY_SECONDS = 1.3e-10
 
 @dataclass(frozen=True)
 class Explanation:
-    """The cost of an epoch of a stream, if no cache holds any of it.
+    """The cost of an epoch of a stream, if no cache holds any of its blocks.
 
     Attributes:
         chips: Number of chips delivered.

@@ -1,7 +1,8 @@
 """Mixing: how many items and areas meet in a batch.
 
-The dial is `ChipStream(open_areas=...)`. A hundred Sentinel-2 scenes of 1764 chips of 256 px (3600
-areas of 64 chips, which take 46 MB each when decoded), batches of 64, medians:
+`ChipStream(open_areas=...)` sets it. The table has medians for batches of 64 chips from a hundred
+Sentinel-2 scenes of 1764 chips of 256 px. (They have 3600 areas of up to 64 chips, which take 46 MB
+each when decoded.)
 
 | open areas | memory | areas in a batch | items in a batch | chips after one of their own area |
 |---|---|---|---|---|

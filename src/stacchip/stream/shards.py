@@ -17,7 +17,7 @@ Uneven = Literal["exact", "pad", "drop"]
 
 @dataclass(frozen=True)
 class Shard:
-    """A part of an epoch: the rank's, and of that the worker's.
+    """A part of an epoch: the worker's part of the rank's part.
 
     Args:
         rank: Number of this process among those that train together.
@@ -26,7 +26,7 @@ class Shard:
         workers: Number of the rank's loading processes.
         uneven: What to do if the number of chips is not a multiple of `world_size`. `"exact"`
             delivers each chip once, so some ranks get one chip more than others. `"pad"` gives all
-            ranks the same number, some chips twice; `"drop"` also, and leaves some chips out.
+            ranks the same number and some chips twice; `"drop"` does so by leaving some chips out.
 
     Example:
         >>> [Shard(rank, 3).bounds(10) for rank in range(3)]
@@ -51,7 +51,7 @@ class Shard:
             raise UsageError(f"uneven is 'exact', 'pad' or 'drop', not {self.uneven!r}.")
 
     def bounds(self, count: int) -> tuple[int, int]:
-        """Return the rank's first chip and its last + 1, out of `count`."""
+        """Return the rank's first position, and the one after its last, out of `count`."""
         return _part(count, self.rank, self.world_size)
 
     def take(self, sequence: NDArray[np.int64]) -> NDArray[np.int64]:

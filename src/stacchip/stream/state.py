@@ -36,7 +36,7 @@ class StreamState:
         """Return the state as a dictionary.
 
         Args:
-            settings: They determine the sequence of chips: order, seed, shard, memory, selection.
+            settings: What determines the sequence of chips: order, seed, shard, memory, selection.
         """
         return {**asdict(self), "settings": dict(settings), "held": list(self.held)}
 

@@ -51,11 +51,11 @@ class ChipStream:
     index, `order`, `seed`, `epoch`, `shard`, `open_areas` and `memory_bytes`, and of nothing else.
 
     Args:
-        index: A `Chipper`, or anything that one is made of: a table, a path or URL, an indexer.
+        index: A `Chipper`, or anything that makes one: a table, a path or URL, an indexer.
         order: `"index"` follows the rows; `"blocks"` goes area by area and is the fastest;
             `"shuffle"` draws at random from many areas.
         seed: Seed of the shuffle.
-        epoch: Each epoch has another shuffle; see `set_epoch`.
+        epoch: Number of the epoch. Each has a different shuffle; see `set_epoch`.
         open_areas: Number of areas that a shuffle draws from at once, if memory allows. More areas
             mix better, and the first batch waits for half of them.
         memory_bytes: Memory for decoded blocks. Batches come on top, and up to 200 MB of encoded
@@ -156,7 +156,7 @@ class ChipStream:
         return explain(plans, self.memory_bytes, self._ahead_bytes)
 
     def groups_of_rows(self) -> Rows:
-        """Return a number for each row of the index, the same for one item and chip size."""
+        """Return a number for each row of the index, equal for rows of one item and chip size."""
         return self._chips.group
 
     def with_shard(self, shard: Shard) -> ChipStream:

@@ -20,7 +20,7 @@ SMALLEST_SHARE = 1 / 24
 
 
 class Blocks(Protocol):
-    """A raster of an item, as far as its blocks decide how chips are grouped."""
+    """The blocks of a raster: the facts that decide how chips are grouped."""
 
     @property
     def block_shape(self) -> tuple[int, int]:
@@ -28,7 +28,7 @@ class Blocks(Protocol):
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Pixels of the chip grid to one of the raster's, (down, across)."""
+        """Pixels of the chip grid for each pixel of the raster, (down, across)."""
 
     @property
     def pixel_bytes(self) -> int:
@@ -41,8 +41,8 @@ class AreaShape(NamedTuple):
     Attributes:
         height: Rows of the chip grid that an area spans.
         width: Columns of the chip grid.
-        size_bytes: Decoded bytes of the blocks of a whole area, about.
-        chip_bytes: Decoded bytes of the blocks that one chip touches, about.
+        size_bytes: Approximate decoded bytes of the blocks of a whole area.
+        chip_bytes: Approximate decoded bytes of the blocks that one chip touches.
     """
 
     height: int
@@ -55,8 +55,10 @@ def find_shape(layers: Sequence[Blocks], chip_size: int, memory_bytes: int) -> A
     """Return the largest area that a block of some raster spans and that fits 24 times in memory.
 
     A block of 1024 px of a 20 m band spans 2048 px of a 10 m grid: an area of 64 chips of 256 px,
-    in which all blocks of the 10 m and 20 m bands nest. A block of a 60 m band would span 6144 px
-    and take a gigabyte, so nine such areas share it.
+    in which all blocks of the 10 m and 20 m bands nest. A block of a 60 m band spans 6144 px.
+    An area of that size would take a gigabyte, so nine of the smaller areas share the block.
+
+    If no such area fits, the smallest one is returned.
     """
     heights = {max(chip_size, round(_span(layer)[0])) for layer in layers}
     widths = {max(chip_size, round(_span(layer)[1])) for layer in layers}
@@ -96,10 +98,10 @@ class Areas:
     """The area of each chip.
 
     Attributes:
-        of_row: Number of each row's area. They count along the groups, then down, then across.
-        sorted_rows: The rows area by area, in each down, then across.
-        size_bytes: Of each area, the decoded bytes of all its blocks, about.
-        chip_bytes: Of each area, those of the blocks of one chip.
+        of_row: Number of each row's area. Areas are numbered by group, then down, then across.
+        sorted_rows: The rows, area by area; within an area down, then across.
+        size_bytes: Approximate decoded bytes of all blocks of each area.
+        chip_bytes: Approximate decoded bytes of the blocks of one chip of each area.
     """
 
     of_row: NDArray[np.int64]

@@ -27,7 +27,7 @@ class Ordering:
         order: `"index"` as in the index; `"blocks"` area by area; `"shuffle"` at random, out of
             many areas at once.
         seed: Seed of the shuffle.
-        epoch: Each epoch has another shuffle.
+        epoch: Number of the epoch. Each has a different shuffle.
         open_areas: Number of areas that a shuffle draws from at once.
         open_bytes: Decoded bytes of these areas, at most.
     """
@@ -60,11 +60,11 @@ class Ordering:
     ) -> NDArray[np.int64]:
         """Draw chips out of many areas at once.
 
-        The areas lie one after another on a line whose unit is the byte; each scatters its chips
-        uniformly over a stretch around its middle, as long as `open_areas` of them, and the chips
-        come in the order in which they lie there. So the areas that are open at any time hold as
-        many bytes as the stretch is long, and run out one by one: reading is even, and no batch
-        waits for a buffer to be filled.
+        The areas lie one after another on a line measured in bytes. Each scatters its chips
+        uniformly over a stretch around its middle that is as long as `open_areas` areas. The chips
+        come in their order on the line. So the areas that are open at any time hold as many bytes
+        as the stretch is long, and run out one by one: reading is even, and no batch waits for a
+        buffer to be filled.
         """
         if not len(rows):
             return rows

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 # blocks are kept for this many visits ahead, if memory allows: enough to reach the neighbours in
-# the next row of areas, of which a Sentinel-2 scene has six
+# the next row of areas; a row of a Sentinel-2 scene has six areas
 _LOOKAHEAD = 24
 # visits planned at each step: few, so that the first chip does not wait for all of them
 _LOOK_AT_ONCE = 2
@@ -71,7 +71,7 @@ class Plans(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """True if no visit should be planned before it begins."""
+        """True if visits should be planned only when they begin, and not ahead."""
 
 
 class Ledger:

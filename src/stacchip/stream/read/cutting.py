@@ -33,9 +33,9 @@ def cut_chip(
 
     Args:
         item: The chip's item.
-        chip: The chip's pixels in the grid; it may leave it.
-        lookup: Returns the decoded pixels (band, y, x) of a block. A mask's are nonzero if a pixel
-            is valid. The last band of a file that GDAL reads is its mask.
+        chip: The chip's window in the grid; it may reach beyond the edge.
+        lookup: Returns the decoded pixels (band, y, x) of a block. A mask is nonzero for each pixel
+            that is valid. The last band of a file that GDAL reads is its mask.
         out: The chip (band, y, x).
         valid: True where its pixels may be used (band, y, x); None if that is not asked for.
     """

@@ -79,7 +79,7 @@ class Layer:
 
     @cached_property
     def scale(self) -> tuple[float, float]:
-        """Pixels of the chip grid to one of its own, (down, across)."""
+        """Pixels of the chip grid for each of its own, (down, across)."""
         ours, theirs = self.placed.source.resolution, self.placed.grid.resolution
         return abs(ours.y / theirs.y), abs(ours.x / theirs.x)
 
@@ -90,7 +90,7 @@ class Layer:
         return reader.count * reader.dtype.itemsize + (self.mask is not None or not self.header)
 
     def window(self, chip: Window) -> Window | None:
-        """Return the raster's pixels that a chip needs, or None if they do not meet."""
+        """Return the raster's pixels that a chip needs, or None if chip and raster do not meet."""
         request = self.placed.request(chip)
         return None if request is None else request.window
 
@@ -151,7 +151,7 @@ class Layer:
         nodata = self.placed.reader.nodata
         nodata = self.placed.nodata if nodata is None else nodata
         dtype = self.placed.reader.dtype
-        # as the file's pixels round it, before they become a wider type
+        # rounded as the file's pixels are, before they become a wider type
         return nodata if nodata is None or dtype.kind != "f" else float(dtype.type(nodata))
 
 
@@ -213,7 +213,7 @@ class ItemLayers:
 def _one_of_each_span(
     windows: Iterable[Window | None], block_shapes: Sequence[tuple[int, int]]
 ) -> list[Window]:
-    """Return one of the windows that lie in the same blocks, for blocks of all these shapes."""
+    """Return one window of each set in the same blocks, for blocks of all these shapes."""
     spans = {
         tuple(
             (

@@ -21,8 +21,8 @@ OPEN_GDAL_ITEMS = 8
 class Catalog:
     """Opens the items of a stream's chips, as layers, and keeps the last 256.
 
-    Of items with files that GDAL reads it keeps the last eight; a caller that needs one longer
-    holds it. An item that could not be opened is tried again when a pass begins.
+    Of the items whose files GDAL reads, it keeps only the last eight; a caller that needs one
+    longer holds on to it. An item that could not be opened is tried again when a pass begins.
 
     Args:
         chipper: Finds and opens them.

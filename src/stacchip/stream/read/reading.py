@@ -81,7 +81,7 @@ class VisitPlans:
         """Return the item of a row's chip.
 
         Raises:
-            StacchipError: It cannot be found, opened or placed, or could not be earlier.
+            StacchipError: It cannot be found, opened or placed, or failed earlier in this pass.
         """
         group = int(self.chips.group[row])
         if group in self._failed:
