@@ -8,7 +8,7 @@ for batch in loader:
     train(batch["pixels"])
 ```
 
-Use `ChipStreamDataset` to train: it reads areas as wholes, and gives each chip once over all ranks
+Use `ChipStreamDataset` to train: it reads whole areas, and gives each chip once over all ranks
 and workers. `ChipDataset` gives any chip by its number, and decodes whole blocks for it.
 
 If several processes train together and the number of chips is not a multiple of their number, some
@@ -25,7 +25,7 @@ In reading order:
 - `labels`: `Label`, a label from a function, a column or an asset
 - `shared_memory`: batches reach the parent process without being copied
 
-Which chip comes when is decided in `stream`; here it only becomes tensors. A new key of a sample
+`stream` decides the order of the chips; here they only become tensors. A new key of a sample
 goes into `samples.to_tensors`, a new kind of label into `labels.Label`. This folder imports
 `stream` and everything below it, and is the only one that imports torch.
 """

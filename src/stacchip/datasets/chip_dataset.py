@@ -20,8 +20,9 @@ class ChipDataset(Dataset[Sample]):
     """The chips of an index, each a dictionary of tensors.
 
     A `DataLoader` asks for the chips of a batch together. They are then read together: all blocks
-    at the same time, and each block once. A chip at random still decodes whole blocks. Give the
-    `Chipper` caches (`stacchip.raster.cache.Caches`), or train with `ChipStreamDataset`.
+    at the same time, and each block once. A chip drawn at random still decodes whole blocks.
+    So give the `Chipper` caches (`stacchip.raster.cache.Caches`), or train with
+    `ChipStreamDataset`.
 
     Args:
         index: A `Chipper`, or anything that a `Chipper` can be made from.

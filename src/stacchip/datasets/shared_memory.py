@@ -146,7 +146,8 @@ def _write(state: torch.Tensor, value: int) -> None:
 def _owner_of(memory: torch.Tensor) -> NDArray[np.uint8]:
     """Return an array of some memory that lives as long as any view of it.
 
-    A view in numpy keeps the first array alive that is not itself a view. This array is not one,
-    because it is made from a memoryview. A tensor of PyTorch keeps the array that it was made from.
+    A view in numpy keeps alive the first array below it that is not itself a view. This array is no
+    view, because it is made from a memoryview. A tensor of PyTorch keeps the array that it was made
+    from.
     """
     return np.frombuffer(memory.numpy().data, np.uint8)
