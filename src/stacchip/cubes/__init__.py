@@ -9,7 +9,7 @@ cubes = find_cubes(run.folder, run.storage)
 pixels = cubes.reader.read(0)["pixels"]  # float32 (chip, band, y, x)
 ```
 
-`stacchip prechip` is the same call. One chip's way, in reading order:
+`stacchip prechip` is the same call. The way of one chip, in reading order:
 
 - `imagery`: the rows of an index that are wanted, and where their pixels lie
 - `plan`: which chip is in which cube, the same for every job
@@ -68,7 +68,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from its module: who only reads cubes does without the stream."""
+    """Load a public name when it is first used: reading cubes needs no stream."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -29,8 +29,8 @@ def fill_cubes(
     """Yield each cube as soon as its last chip has come.
 
     Args:
-        batches: The chips of all rows of the table. Chips of files with other bands may come in
-            another order.
+        batches: The chips of all rows of the table. They may come out of order
+            if files have different bands.
         sizes: The number of chips of each cube, by the cube's number. The cubes hold the table's
             rows one after another.
         table: The chips' rows.

@@ -1,4 +1,4 @@
-"""The plan of which chip is in which cube, the same for every job and for a job that runs again.
+"""The plan: which chip is in which cube. It is the same for every job, even one that runs again.
 
 Chips that share blocks form areas (`stacchip.stream`). The seed puts the areas of the whole index
 into a random order, and each job takes its part of that order, in whole cubes of chips. A job mixes

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from stacchip.cubes.sinks import Cube, CubeSink
 
-# `Imagery` stood here: pickles of 0.x name it so
+# pickles of 0.x look for `Imagery` here, where it was defined
 __all__ = ["Imagery", "Prechip", "PrechipReport"]
 
 
@@ -97,7 +97,7 @@ class Prechip:
             UsageError: The cubes that are there come from another index or other settings.
             AssetNotFound: An item lacks an asset or a band.
             RasterError: A file is broken; the error names item and asset.
-            StorageError: A file could not be read, or a cube not be written.
+            StorageError: A file could not be read, or a cube could not be written.
         """
         if job < 0:
             raise UsageError(f"There is no job {job}: jobs count from 0.")
@@ -171,7 +171,7 @@ class PrechipReport:
 def _write_all(sink: CubeSink, cubes: Iterator[Cube], writers: int) -> Iterator[int]:
     """Write each cube while the next one is cut, and yield the bytes written.
 
-    At most `writers` are under way. If one fails, the others are awaited and the error is raised.
+    At most `writers` are under way. If one fails, wait for the others and raise the error.
     The threads are this call's own, unlike those of `stacchip.runtime.concurrently`: writing a cube
     encodes it, which keeps a core busy, and may itself wait for those threads.
     """

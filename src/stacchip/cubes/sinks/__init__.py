@@ -19,7 +19,7 @@ CubeForm("bare", "bare arrays", BareSink, BareReader)
 ```
 
 A sink writes a cube whole or not at all, and the same bytes for the same cube, so that a job that
-was killed can run again. An uploaded part that a killed job left is removed by `Prechip.run`.
+was killed can run again. `Prechip.run` removes the uploaded parts that a killed job left.
 """
 
 from stacchip.cubes.sinks.cube import Cube, CubeFolder, CubeReader, CubeSink

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CubeSet:
-    """All cubes of a platform together, as a sink may need to know them before the first.
+    """The facts about all cubes of a platform that a sink may need before the first cube.
 
     Attributes:
         cube_size: Chips in a full cube; the last cube may have fewer.
@@ -31,7 +31,7 @@ class CubeSet:
 
 @dataclass(frozen=True)
 class CubeForm:
-    """A form of cubes, by which they are written and read.
+    """A form of cubes: how they are written and read.
 
     Attributes:
         name: The name in `stacchip prechip --format NAME`, `stacchip stats --format NAME` and

@@ -33,7 +33,7 @@ class WebDatasetSink:
 
     Each chip has the files `{key}.pixels.npy`, `{key}.lon_norm.npy`, ..., and `{key}.json`. The key
     is the chip's number among all cubes. It is not the chipid, because that may have dots, and a
-    key ends at the first dot: the JSON has chipid, item and datetime. `webdataset` decodes the
+    key ends at the first dot. The JSON has chipid, item and datetime. `webdataset` decodes the
     files by itself: `WebDataset("cube_{0..99}.tar").decode()`.
 
     Args:
@@ -126,7 +126,7 @@ class WebDatasetReader:
 
 
 def _stack(archive: tarfile.TarFile, name: str) -> NDArray[np.generic]:
-    """Stack the arrays of one name of all samples, in their order."""
+    """Stack the arrays of one name from all samples, in order."""
     members = [each for each in archive if each.name.partition(".")[2] == f"{name}.npy"]
     if not members:
         raise tarfile.ReadError(f"No sample has {name}.")
