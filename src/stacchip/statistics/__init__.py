@@ -71,7 +71,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load what reads chips when it is first used: statistics alone need no stream."""
+    """Load a name that reads chips when it is first used: merging statistics needs no stream."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -132,7 +132,7 @@ def _name_some(jobs: Sequence[int]) -> str:
 def merge_statistics(parts: Iterable[PlatformStatistics]) -> list[PlatformStatistics]:
     """Merge the statistics of parts into one for each platform, sorted by name.
 
-    A part without chips adds nothing, and its type does not matter: no pixel has shown the type.
+    A part without chips adds nothing, and its type does not matter, since it has seen no pixel.
 
     Raises:
         UsageError: Parts of one platform have different bands or types, or there are no parts.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     # pixels (chip, band, y, x), and which of them count; None leaves that to the platform's nodata
     _Chips = tuple[NDArray[Any], NDArray[np.bool_] | None]
 
-# the last two stood here: pickles of 0.x name them so
+# pickles of 0.x look for `StatisticsFolder` and `merge_statistics` here, where they were defined
 __all__ = [
     "StatisticsFolder",
     "cube_statistics",

@@ -29,7 +29,7 @@ class Part:
     """The part of a run that one job's statistics cover.
 
     `stacchip.stream.Shard` says which chips a job reads. A part also knows all platforms of the
-    run, so that a merge notices jobs that never came to a platform.
+    run, so that a merge notices jobs that never reached a platform.
 
     Attributes:
         job: Number of the job, from 0.
@@ -96,10 +96,10 @@ class PlatformStatistics:
             pixels: (chip, band, y, x), the bands in the platform's order.
             valid: True for pixels that count, in the same shape. None leaves out NaN and the
                 platform's nodata.
-            run: Calls a function for each band: `map`, or that of a pool of threads.
+            run: Calls a function for each band: `map`, or the `map` of a pool of threads.
 
         Raises:
-            UsageError: The shape is another, or a value is not one of the imagery's type.
+            UsageError: The shape is wrong, or a value does not fit the imagery's type.
         """
         if pixels.ndim != 4 or pixels.shape[1] != len(self.bands):
             raise UsageError(
