@@ -59,7 +59,7 @@ class OnlineCatalogue:
         """Return every item of a collection that meets all conditions.
 
         Raises:
-            StorageError: The API does not answer, or with far more items than a search can mean.
+            StorageError: The API does not answer, or it answers with far too many items.
         """
         arguments = {
             "collections": [collection],

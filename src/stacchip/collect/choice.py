@@ -80,7 +80,7 @@ def months(year: int) -> tuple[Period, ...]:
 
 
 def row_generator(seed: int, row: int) -> np.random.Generator:
-    """Return the dice of a row: the same for the same seed and row, whatever ran before.
+    """Return the random numbers of a row: the same for the same seed and row, whatever ran before.
 
     Example:
         >>> bool(row_generator(0, 7).random() == row_generator(0, 7).random())
@@ -93,7 +93,7 @@ def random_years(span: tuple[int, int], count: int, dice: np.random.Generator) -
     """Return `count` different years of a span, both ends included, in the order drawn.
 
     Raises:
-        UsageError: The span is backwards, or has fewer years.
+        UsageError: The span is backwards, or has fewer years than `count`.
 
     Example:
         >>> sorted(random_years((2018, 2019), 2, row_generator(0, 0)))

@@ -149,7 +149,7 @@ class Placer:
         return True
 
     def _convert(self, candidates: tuple[str, ...], target: str, present: int | None) -> bool:
-        """Convert a file unless it is there as it would be made; return True if it was."""
+        """Convert a file unless the result is there already; return True if it was converted."""
         conversion = Conversion(self.choices.crs, self.choices.resolution, self.choices.band_count)
         is_there = present is not None and self._fits(target, conversion)
         if is_there and not self.settings.write_again:

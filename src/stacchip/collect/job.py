@@ -1,7 +1,7 @@
 """One row of one source: search, choose, copy or convert, write the item, index, write the index.
 
 Every object is written whole or not at all, the index last. So the archive shows how far a job
-came, and a job that was killed continues from there.
+got, and a job that was killed continues from there.
 """
 
 from __future__ import annotations

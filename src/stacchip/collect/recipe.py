@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choices:
-    """What a user may decide. A field that is `None` does not apply to the source.
+    """The choices of a user. A field that is `None` does not apply to the source.
 
     Attributes:
         seed: Seed of every draw; with the row's number it makes a run repeatable.

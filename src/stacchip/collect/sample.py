@@ -46,7 +46,7 @@ class Row:
         return self.geometry
 
     def require(self, *columns: str) -> str:
-        """Return the text in the first of these columns that has any; case does not matter.
+        """Return the first text in these columns; the case of column names does not matter.
 
         Raises:
             UsageError: The row has text in none of them.

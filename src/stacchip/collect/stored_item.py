@@ -55,7 +55,7 @@ def make_stored_item(
 ) -> dict[str, Any]:
     """Return the item to write, with only the assets that are in `files`.
 
-    The result depends on nothing but the arguments, neither on the time nor on the host. So a job
+    The result depends only on the arguments, not on the time or the host. So a job
     that runs again writes the same bytes.
 
     Args:

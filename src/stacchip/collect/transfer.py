@@ -94,7 +94,7 @@ def convert_file(original: Original, target: str, conversion: Conversion, storag
 
 
 def _persist(step: Callable[[], None], href: str) -> None:
-    """Take a step, and again if it may succeed then.
+    """Take a step, and repeat it if it failed but may yet succeed.
 
     Single requests are repeated by the storage; this is for a whole upload, which cannot be resumed
     in the middle and which another job may have aborted.

@@ -1,4 +1,4 @@
-"""The recipes by name: six of ours, and those that other packages add."""
+"""The recipes by name: our six, and those that other packages add."""
 
 from __future__ import annotations
 
