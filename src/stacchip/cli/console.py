@@ -26,7 +26,7 @@ from stacchip.errors import StacchipError, UsageError
 
 # typer brings click, or a copy of it, and names only some of its errors
 _CommandLineError: Any = typer.BadParameter.__bases__[0]
-_INTERRUPTED = 130  # what typer makes of Ctrl-C, and shells of a process that SIGINT ended
+_INTERRUPTED = 130  # typer's exit code for Ctrl-C, and a shell's for a process that SIGINT ended
 _TABLE_COLUMNS = 100
 _WRITING = threading.Lock()
 
@@ -41,7 +41,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @contextmanager
 def progress(task: str, total: int | None) -> Iterator[Callable[[str], None]]:
-    """Show the progress of a task; call the function given with the name of each thing done.
+    """Show the progress of a task; call the yielded function with the name of each thing done.
 
     On a terminal this is a bar. Elsewhere it is a line for each tenth of the task, which keeps a
     log short.
@@ -146,7 +146,7 @@ def _fail(name: str, message: str, code: int) -> int:
 def help_style() -> Literal["rich"] | None:
     """Return typer's style of help pages: tables on a wide terminal, plain text on a narrow one.
 
-    Tables cut the names of options and variables off if they lack room.
+    Without enough room, tables cut off the names of options and variables.
     """
     return "rich" if shutil.get_terminal_size().columns >= _TABLE_COLUMNS else None
 
@@ -159,7 +159,7 @@ def examples(*lines: str) -> str:
 
 
 def program() -> str:
-    """Return what to call this program from here: its name if it is on the path."""
+    """Return the command that starts this program: its name if it is on the path."""
     called = Path(sys.argv[0])
     if shutil.which("stacchip") == str(called.absolute()) or called.name != "stacchip":
         return "stacchip"
@@ -200,7 +200,7 @@ def set_up_logging(*, verbose: bool) -> None:
     handler: logging.Handler
     if err.is_terminal:
         handler = RichHandler(console=err, show_time=False, show_path=False, markup=False)
-    else:  # a log file has one line a message, however long
+    else:  # a log file has one line for each message, however long
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     logger = logging.getLogger("stacchip")

@@ -91,7 +91,7 @@ def make_picture(chipper: Chipper, row: int) -> ChipPicture:
 
 
 def _is_unmeasured(cloud: float, nodata: float, valid: NDArray[np.bool_]) -> bool:
-    """Return True if the shares of 0 of a padded chip were never measured.
+    """Return True if a padded chip's shares, both 0, were never measured.
 
     An index made with statistics counts padding, the last rows or columns of a chip, as nodata. For
     chips without padding, a measured 0 cannot be told from one that was never measured.

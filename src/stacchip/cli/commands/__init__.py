@@ -1,4 +1,4 @@
-"""The commands of `stacchip`, one module a topic.
+"""The commands of `stacchip`, one module for each topic.
 
 - `demo`: a sample archive to try everything on.
 - `indexes`: `index`, `merge`, `remove`, `info`.

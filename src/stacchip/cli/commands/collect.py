@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class CollectCommand(TyperCommand):
     """`collect`, whose help names the sources of installed packages too.
 
-    They are looked up when help is shown: a package that is broken must not end other commands.
+    They are looked up only when help is shown, so that a broken package stops no other command.
     """
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
