@@ -67,7 +67,7 @@ class Sensor:
         outline: Corners of the convex part of a view with data, as shares of its width and height.
         files: The raster files by asset key.
         thumbnail: Asset key and file name of the thumbnail.
-        shown: The values that the thumbnail shows black and white.
+        shown: The values that the thumbnail shows as black and as white.
         metadata: Asset key and file name of the metadata.
         properties: The item's properties that do not depend on the pixels.
         choose_view: Returns the view of a landscape; a small one if the second argument is True.

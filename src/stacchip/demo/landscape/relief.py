@@ -23,8 +23,8 @@ Cells = NDArray[np.int64]
 _NEIGHBOURS = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
 
 _STAGES = ((8, 120, 0.3, 60), (4, 50, 0.42, 40), (2, 18, 0.6, 20))
-"""Stages of growth: cells of the landscape along a cell of the stage's grid, steps of erosion,
-creep (see `erode`), and the height in metres of the random hills that the stage begins with."""
+"""Stages of growth: width of a cell of the stage's grid in cells of the landscape, number of steps
+of erosion, creep (see `erode`), and height in metres of the hills that the stage begins with."""
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def connect_towns(towns: list[Town], cost: Field, cell_m: float) -> list[Line]:
 
 
 def _nearest(roads: list[Line], place: Points, within_m: float) -> Points:
-    """Return the point of a road at which another one ends: smoothed roads left their cells."""
+    """Return the point of a road at which another ends: smoothed roads have left their cells."""
     if not roads:
         return place
     built = np.concatenate([road.points for road in roads])

@@ -121,7 +121,7 @@ CROPS = (
     "wheat", "wheat", "wheat", "barley", "barley", "oilseed", "maize", "maize", "potatoes",
     "vegetables", "fallow", "beet", "hay", "pasture", "dry pasture",
 )  # fmt: skip
-"""Uses that are farming (ploughed, mown or grazed), each as often as it is likely."""
+"""Farming uses (ploughed, mown or grazed), each repeated in proportion to its likelihood."""
 
 FARMED = np.array([name in CROPS for name in USES])
 """True for each use that is farming, by its number."""
