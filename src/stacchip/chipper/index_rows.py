@@ -52,7 +52,7 @@ class ChipRows:
         return int(self.table.num_rows)
 
     def position(self, index: int) -> int:
-        """Return an index as a position from the front; a negative index counts from the end.
+        """Return a row number as counted from the front; a negative one counts from the end.
 
         Raises:
             ChipOutOfRange: Past either end.

@@ -216,7 +216,7 @@ def open_item(
 
 
 def _find_nodata(item: pystac.Item, info: AssetInfo, reader: Reader) -> float | None:
-    """Return the nodata of the file, else of the item or the source; the band can hold it."""
+    """Return the first nodata value, out of file, item and source, that the band can hold."""
     for value in (reader.nodata, info.nodata):
         if _is_sample(value, reader.dtype):
             return value

@@ -118,7 +118,8 @@ def merge_indexes(
         InvalidMetadata: Two inputs have different items of one id and source.
         IndexFormatError: An input is not an index.
         ObjectNotFound: Nothing is at one of the paths.
-        UsageError: `out` is a file or holds other parquet files, or `duplicates` is unknown.
+        UsageError: There is nothing to merge, `out` is a file or holds other parquet files, or
+            `duplicates` is unknown.
     """
     storage = storage or Storage()
     target = index_href(out)

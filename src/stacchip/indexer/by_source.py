@@ -54,7 +54,7 @@ class Indexer(ChipIndexer):
     """
 
     sources: ClassVar[tuple[Source, ...]] = ()
-    """The sources that a subclass supports; an item of any other is treated as of the first."""
+    """The sources that a subclass supports; any other item is treated as one of the first."""
 
     def __init__(
         self,

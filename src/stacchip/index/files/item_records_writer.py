@@ -61,7 +61,7 @@ class RecordFile:
     def add(self, table: pa.Table, origin: str, *, only_new: bool = False) -> None:
         """Add rows of `_items.parquet`.
 
-        If an item is there already, both must be the same; the record with more headers is kept.
+        If an item is there already, the two must agree; the record with more headers is kept.
 
         Args:
             table: Rows of `RECORD_SCHEMA`.
