@@ -80,7 +80,7 @@ def months(year: int) -> tuple[Period, ...]:
 
 
 def row_generator(seed: int, row: int) -> np.random.Generator:
-    """Return the random generator of a row: the same for the same seed and row, whatever ran before.
+    """Return the random generator of a row. It depends on seed and row, not on what ran before.
 
     Example:
         >>> bool(row_generator(0, 7).random() == row_generator(0, 7).random())

@@ -55,8 +55,8 @@ def make_stored_item(
 ) -> dict[str, Any]:
     """Return the item to write, with only the assets that are in `files`.
 
-    The result depends only on the arguments, not on the time or the host. So a job
-    that runs again writes the same bytes.
+    The result depends only on the arguments, not on the time or the host. So a job that runs again
+    writes the same bytes.
 
     Args:
         item: The item, as the catalogue gave it.

@@ -246,7 +246,7 @@ class ChipIndexer:
         )
 
     def get_shares(self) -> dict[str, NDArray[np.float32]]:
-        """Return shares of all chips, 0..1, each (y_size, x_size); calls `get_stats` for each chip."""
+        """Return shares of all chips, 0..1, each (y_size, x_size), from a `get_stats` per chip."""
         stats = np.empty((2, self.y_size, self.x_size), dtype=np.float32)
         for y, x in np.ndindex(self.y_size, self.x_size):  # a subclass's `get_stats` takes one chip
             stats[:, y, x] = self.get_stats(x, y)

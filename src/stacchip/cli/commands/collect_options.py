@@ -178,7 +178,7 @@ Bands = Annotated[
 
 
 def options_of(recipe: Recipe, command: Callable[..., Any]) -> list[inspect.Parameter]:
-    """Return a command's options without the source's name, with the useless ones hidden.
+    """Return a command's options without the source's name, with inapplicable ones hidden.
 
     Hidden options can still be given. A choice that the source does not have is refused, even if it
     comes from a variable of the environment.

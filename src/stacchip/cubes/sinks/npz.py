@@ -33,7 +33,8 @@ class NpzSink:
     Args:
         folder: Folder of the cubes.
         storage: How to reach it.
-        compression: `"deflate"`, or `"none"`, which takes no time and gives three times the bytes.
+        compression: `"deflate"`, or `"none"`, which takes no time and three to four times
+            the bytes.
     """
 
     def __init__(
