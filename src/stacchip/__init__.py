@@ -31,7 +31,8 @@ cli          the command line
 ```
 
 Beside them stand `demo` (a generated archive to try things on), `preview` (pictures of chips),
-`utils` (functions of the original stacchip) and `moved` (old addresses of modules).
+`utils` (functions of the original stacchip), `moved` (old addresses of modules) and `__main__`
+(`python -m stacchip`).
 """
 
 from __future__ import annotations
@@ -107,12 +108,15 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 moved.install()
 
 
-def __getattr__(name: str) -> Any:
+def _load(name: str) -> Any:
     """Load a public name from its package."""
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        value: Any = version("stacchip")
+        try:
+            value: Any = version("stacchip")
+        except PackageNotFoundError as error:
+            raise AttributeError("stacchip is not installed: it has no version") from error
     elif name in _HOME:
         value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     else:
@@ -123,3 +127,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that is loaded
+    __getattr__ = _load

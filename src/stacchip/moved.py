@@ -87,7 +87,7 @@ MOVED = {
     "processors.prechip": "cubes.prechip",
     "processors.prechip_command": "cli.commands.prechip",
     "processors.recipe": "collect.recipe",
-    "processors.recipes": "collect.recipes.registry",
+    "processors.recipes": "collect.recipes",
     "processors.rows": "collect.sample",
     "processors.s3_client": "storage.s3.client",
     "processors.sentinel_1": "collect.recipes.sentinel1",

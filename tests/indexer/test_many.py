@@ -189,6 +189,9 @@ def test_a_run_that_is_stopped_leaves_no_index(scenes, tmp_path, number):
         class Slow(ChipIndexer):
             def get_stats(self, x, y):
                 if self.item.id == "b":
+                    # the pool's threads have started by then: until that is so, an interrupt may
+                    # leave one that the pool does not know, and does not wait for
+                    time.sleep(0.5)
                     print("begin", flush=True)
                     time.sleep(0.5)
                 return 0.0, 0.0
@@ -210,3 +213,23 @@ def test_a_run_that_is_stopped_leaves_no_index(scenes, tmp_path, number):
     assert not (tmp_path / "index").exists()
     if number == signal.SIGINT:
         assert list(left.iterdir()) == [], "an interrupted run clears up"
+
+
+@pytest.mark.parametrize("name", ["file/index", "file/index.parquet", "file"])
+def test_a_path_that_cannot_hold_an_index_is_refused_before_any_work(scenes, tmp_path, name):
+    (tmp_path / "file").write_text("no folder")
+    seen = []
+    with pytest.raises(UsageError, match="cannot hold an index"):
+        index_items([scenes[0].item], tmp_path / name, progress=seen.append)
+    assert seen == []
+
+
+@pytest.mark.parametrize("share", [7, -0.1, float("nan")])
+def test_a_share_of_nodata_that_cannot_be_is_refused(scenes, tmp_path, share):
+    with pytest.raises(UsageError, match="chip_max_nodata"):
+        index_items([scenes[0].item], tmp_path / "index", max_nodata=share)
+
+
+def test_bytes_are_not_items(tmp_path):
+    with pytest.raises(UsageError, match="bytes"):
+        index_items(b"abc", tmp_path / "index")

@@ -14,7 +14,9 @@ from stacchip.chipper import Chipper
 from stacchip.cli import run
 from stacchip.cli.commands.collect import collect_root
 from stacchip.cubes.prechip import Imagery, Prechip
+from stacchip.errors import UsageError
 from stacchip.index import read_index
+from stacchip.items.archive import Archive
 from stacchip.storage import Storage
 from stacchip.utils import load_indexer_local, load_indexer_s3
 
@@ -121,3 +123,12 @@ def test_a_name_of_nothing_is_misuse_in_one_line(world, command, name, capsys):
     command = [word.format(index=world.index) for word in command]
     assert run([*command, name]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["", "./\x00", "http://[", "s3://", "file://", b"abc", 5, None, "https://user:secret@["]
+)
+def test_what_names_no_place_is_refused_without_its_secrets(name):
+    with pytest.raises(UsageError) as caught:
+        Archive.named(name)
+    assert "secret" not in str(caught.value)

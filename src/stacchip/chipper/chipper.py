@@ -328,5 +328,7 @@ class Chipper:
 
 def _as_text(value: Any) -> str | None:
     """Return a name as text; it may be a `pyarrow` scalar out of a table."""
-    text: str | None = value.as_py() if isinstance(value, pa.Scalar) else value
+    text = value.as_py() if isinstance(value, pa.Scalar) else value
+    if text is not None and not isinstance(text, str):
+        raise UsageError(f"platform= and item_id= are texts, not {text!r}.")
     return text

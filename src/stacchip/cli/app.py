@@ -18,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=console.help_style(),
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=console.HELP_OPTIONS,
 )
 batch = typer.Typer()
 batch.command(cls=CollectCommand)(collect)

@@ -35,6 +35,8 @@ class _ReaderGoneError(Exception):
     """The reader of our output has left, as `head` does. Typer would exit with 1 for an OSError."""
 
 
+HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -104,7 +106,7 @@ def run_command(command: Callable[..., Any], name: str, arguments: list[str] | N
     app = typer.Typer(
         add_completion=False, rich_markup_mode=help_style(), pretty_exceptions_enable=False
     )
-    app.command()(command)
+    app.command(context_settings=HELP_OPTIONS)(command)
     set_up_logging(verbose=False)
     return run_app(app, name, arguments)
 

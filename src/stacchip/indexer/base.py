@@ -86,7 +86,8 @@ class ChipIndexer:
     Raises:
         MissingMetadata: The item does not say where its pixels lie, and no file could be opened.
         InvalidMetadata: The item contradicts itself.
-        UsageError: `chip_size` is not a whole number from 1 on, or `edge` is unknown.
+        UsageError: `chip_size` is not a whole number from 1 on, `chip_max_nodata` is not a share,
+            or `edge` is unknown.
 
     Example:
         >>> class Striped(NoStatsChipIndexer):
@@ -109,6 +110,8 @@ class ChipIndexer:
         storage: Storage | None = None,
     ) -> None:
         require_grid(chip_size, edge)
+        if not 0 <= chip_max_nodata <= 1:
+            raise UsageError(f"chip_max_nodata is a share, 0..1, not {chip_max_nodata!r}.")
         self.storage = storage or Storage()
         self.item = _load_one(item, self.storage)
         self.chip_size = chip_size

@@ -7,6 +7,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +22,10 @@ from stacchip.indexer.base import NoStatsChipIndexer
 from stacchip.indexer.by_source import Indexer
 from stacchip.items import load_items, platform_name
 from stacchip.sources import find_source
-from stacchip.storage import Storage, redact
+from stacchip.storage import Storage, local_path, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from stacchip.errors import Errors
     from stacchip.grid.chip_grid import Edge
@@ -85,6 +86,7 @@ def index_items(
         storage: Reads the files and writes the index: credentials, endpoint, retries.
 
     Raises:
+        UsageError: No index can be written to `path`; nothing was indexed.
         DuplicateChips: An item came twice, and `errors="raise"`; no index is written.
         StacchipError: An item failed in another way, and `errors="raise"`; no index is written.
 
@@ -98,6 +100,7 @@ def index_items(
         raise UsageError(f'errors is {errors!r}, and must be "raise" or "skip".')
     storage = storage or Storage()
     path = os.fspath(path)
+    _require_place(path)
     kind = indexer or (Indexer if stats else NoStatsChipIndexer)
 
     def make(item: pystac.Item) -> ChipIndexer:
@@ -105,13 +108,15 @@ def index_items(
 
     with tempfile.TemporaryDirectory(prefix="stacchip-index-") as folder:
         run = _Run(folder, make, storage, keep_headers=headers and not is_file(path))
-        for item_id, error in run.each(_fail_repeats(_load_each(items, storage))):
-            if error is not None:
-                if errors == "raise":
-                    raise error
-                forget_frames(error)  # or each would keep its item's shares and headers
-            if progress is not None:
-                progress(item_id)
+        # closing ends the threads that write into the folder before the folder is removed
+        with closing(run.each(_fail_repeats(_load_each(items, storage)))) as finished:
+            for item_id, error in finished:
+                if error is not None:
+                    if errors == "raise":
+                        raise error
+                    forget_frames(error)  # or each would keep its item's shares and headers
+                if progress is not None:
+                    progress(item_id)
         if run.items:
             _merge(folder, path, storage)
     return Indexed(run.items, run.chips, tuple(run.skipped))
@@ -139,7 +144,7 @@ class _Run:
 
     def each(
         self, items: Iterable[pystac.Item | _Unreadable]
-    ) -> Iterator[tuple[str, StacchipError | None]]:
+    ) -> Generator[tuple[str, StacchipError | None], None, None]:
         """Yield the id of each item, in order, with the error if it failed."""
         running: deque[tuple[str, Future[int]]] = deque()
         pool = ThreadPoolExecutor(_AT_ONCE, "stacchip-index")
@@ -173,9 +178,22 @@ class _Run:
         return int(table.num_rows)
 
 
+def _require_place(path: str) -> None:
+    """Refuse a path that cannot hold an index before any item is measured."""
+    if path.startswith(("http://", "https://")):
+        raise UsageError(f"{redact(path)} cannot be written to: name a folder or an object store.")
+    local = local_path(path)
+    if local is None:
+        return
+    folder = local.absolute().parent if is_file(path) else local.absolute()
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if not there.is_dir():
+        raise UsageError(f"{path} cannot hold an index: {there} is a file. Name a folder.")
+
+
 def _load_each(source: Any, storage: Storage) -> Iterator[pystac.Item | _Unreadable]:
     """Yield the items of a source; if one path or dictionary in a list fails, the others go on."""
-    is_one = isinstance(source, pystac.Item | str | os.PathLike | Mapping)
+    is_one = isinstance(source, pystac.Item | str | bytes | os.PathLike | Mapping)
     if is_one or hasattr(source, "__arrow_c_stream__") or not isinstance(source, Iterable):
         source = [source]
     for part in source:

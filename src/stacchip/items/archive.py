@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 
 from stacchip.errors import InvalidMetadata, UsageError
 from stacchip.items.load import load_items
-from stacchip.storage import child_href, local_path
+from stacchip.storage import child_href, local_path, redact
 from stacchip.storage.href import SCHEME
 
 if TYPE_CHECKING:
@@ -135,8 +135,11 @@ class Archive:
             >>> Archive.named("clay-v1-data").href, Archive.named("data/cubes").href
             ('s3://clay-v1-data', 'data/cubes')
         """
-        text = os.fspath(name)
+        text = os.fspath(name) if isinstance(name, str | os.PathLike) else ""
+        if not isinstance(text, str) or not text or re.search(r"[\x00-\x1f\x7f]", text):
+            raise UsageError(f"{name!r} names neither a bucket nor a folder.")
         if SCHEME.match(text):
+            _require_address(text)
             return cls(text)
         if text.startswith("~"):
             try:
@@ -215,6 +218,16 @@ class Archive:
             path = local_path(href)
             asset.href = href if path is None else str(path.absolute())
         return moved
+
+
+def _require_address(text: str) -> None:
+    try:
+        parts = urlsplit(text)
+        is_address = bool(parts.netloc or (parts.scheme == "file" and parts.path))
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise UsageError(f"{redact(text)!r} is not the address of a bucket or a folder.")
 
 
 def _safe_place(platform: str, item_id: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from copy import copy
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -95,6 +96,9 @@ class ChipStream:
     ) -> None:
         if errors not in ("raise", "skip"):
             raise UsageError(f"errors is 'raise' or 'skip', not {errors!r}.")
+        unknown = sorted(options.keys() - signature(Chipper).parameters.keys())
+        if unknown:
+            raise UsageError(f"Neither ChipStream nor Chipper has an option {', '.join(unknown)}.")
         if isinstance(index, Chipper) and options:
             raise UsageError(
                 f"Pass {', '.join(options)} to the Chipper that the stream is made of."

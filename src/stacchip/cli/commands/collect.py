@@ -20,11 +20,11 @@ from stacchip.cli.commands import collect_options as options  # noqa: TC001 - ty
 from stacchip.cli.commands.collect_output import print_item, print_plan, print_row, print_summary
 from stacchip.cli.options import parse_names
 from stacchip.collect.job import Job
-from stacchip.collect.recipes import get_recipe, list_recipes
+from stacchip.collect.recipes import RECIPES, get_recipe, list_recipes
 from stacchip.collect.run import collect as collect_rows
 from stacchip.collect.sample import Row, read_layer, read_list, select_rows
 from stacchip.collect.settings import AssetMode, Settings
-from stacchip.errors import UsageError
+from stacchip.errors import StacchipError, UsageError
 from stacchip.items.archive import Archive
 
 if TYPE_CHECKING:
@@ -39,7 +39,12 @@ class CollectCommand(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help with the names of all sources."""
-        names = ", ".join(recipe.name for recipe in list_recipes())
+        try:
+            recipes = list_recipes()
+        except StacchipError as error:  # a broken package does not hide our own sources
+            recipes = RECIPES
+            console.note(f"stacchip: {error}")
+        names = ", ".join(recipe.name for recipe in recipes)
         for parameter in self.params:
             if parameter.name == "source":
                 cast("Any", parameter).help = f"Name of the source: {names}."
