@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import pkgutil
-import re
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
@@ -79,25 +76,6 @@ def test_a_module_that_moved_is_found_under_its_old_address(old):
 def test_a_module_that_never_was_is_not_found():
     with pytest.raises(ModuleNotFoundError):
         import_module("stacchip.processors.nothing")
-
-
-def test_a_type_checker_sees_names_and_refuses_others(tmp_path):
-    pytest.importorskip("mypy", reason="mypy is absent")
-    page = tmp_path / "page.py"
-    page.write_text(
-        "from stacchip import Chipper, index_items\n"
-        "from stacchip import Chiper\n"
-        "reveal_type(index_items([], 'index').chips)\n"
-        "reveal_type(len(Chipper('index')))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--ignore-missing-imports", "--cache-dir",
-         str(tmp_path / "cache"), str(page)],
-        capture_output=True, text=True, check=False, cwd=tmp_path,
-        env={**os.environ, "MYPYPATH": str(Path(stacchip.__file__).parents[1]), "PYTHONPATH": ""},
-    )  # fmt: skip
-    assert 'has no attribute "Chiper"' in done.stdout, done.stdout + done.stderr
-    assert len(re.findall(r'Revealed type is "(?:builtins\.)?int"', done.stdout)) == 2, done.stdout
 
 
 def test_the_package_runs_as_a_module():

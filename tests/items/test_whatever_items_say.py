@@ -52,7 +52,7 @@ def make_item(properties: dict[str, Any], *assets: dict[str, Any]) -> pystac.Ite
     return item
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(MEMBERS, MEMBERS, MEMBERS)
 def test_no_metadata_makes_reading_assets_raise(properties, one, other):
     item = make_item(properties, one, other)

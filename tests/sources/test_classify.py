@@ -57,8 +57,7 @@ def test_bits_count_where_one_is_set_and_the_pixel_is_no_fill(
     classes: dict[str, tuple[int, ...]], dtype: str
 ) -> None:
     pixels = np.arange(1 << 15, dtype=dtype).reshape(128, 256)
-    set_bits = [[value >> bit & 1 for bit in range(16)] for value in range(1 << 15)]
-    table = np.array(set_bits, bool).reshape(128, 256, 16)
+    table = (pixels[..., None].astype("int64") >> np.arange(16) & 1).astype(bool)
 
     shares = classify_bits(pixels, classes, None)
 
