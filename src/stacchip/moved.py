@@ -60,7 +60,7 @@ MOVED = {
     "index.order": "index.files.item_order",
     "index.parquet": "index.files.parquet",
     "index.record_file": "index.files.item_records_writer",
-    "index.recorded_grid": "grid.recorded_grid",
+    "index.recorded_grid": "grid.geobox",
     "index.records": "index.files.item_records",
     "index.replacing": "index.files.replacing",
     "index.selection": "index.filters",

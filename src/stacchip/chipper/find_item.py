@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from stacchip.errors import GridMismatch, ItemNotFound, ObjectNotFound, StorageError, attribute
 from stacchip.grid.chip_grid import ChipGrid
 from stacchip.grid.footprints import make_footprints
-from stacchip.grid.geobox import describe_geobox
-from stacchip.grid.recorded_grid import RecordedGrid, read_grid
+from stacchip.grid.geobox import RecordedGrid, describe_geobox, read_grid
 from stacchip.index.files.item_records_lookup import RecordLookup
 from stacchip.index.read import index_of
 from stacchip.index.schema import embedded_items

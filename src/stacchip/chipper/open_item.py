@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
     from stacchip.chipper.find_item import FoundItem
     from stacchip.chipper.index_rows import ChipKey
-    from stacchip.grid.geobox import GeoBox
-    from stacchip.grid.recorded_grid import RecordedGrid
+    from stacchip.grid.geobox import GeoBox, RecordedGrid
     from stacchip.grid.window import Window
     from stacchip.items import AssetInfo
     from stacchip.raster.cache import Caches

@@ -4,13 +4,13 @@ Read the files in this order:
 
 - `window`: rectangles of whole pixels.
 - `crs`: parses, compares and names CRSs. Nothing else in stacchip compares two of them.
-- `geobox`: grids of pixels (CRS, transform, shape). They are odc-geo's, with our additions.
+- `geobox`: grids of pixels (CRS, transform, shape). They are odc-geo's, with our additions, such as
+  the form in which an index keeps one with an item.
 - `chip_grid`: the chips of a reference band: their number, windows, boxes and footprints.
 - `nearest`: the rule that gives each pixel of a chip its pixel of a raster. Both the cutting of
   chips and the counting of cloud follow it.
 - `footprints`: polygons and boxes of all chips in longitude and latitude.
 - `antimeridian`: footprints that cross the antimeridian or hold a pole.
-- `recorded_grid`: the grid that an index keeps with an item.
 
 The folder imports only `stacchip.errors`. STAC, files and tables belong to the folders above it.
 """

@@ -13,9 +13,8 @@ import shapely
 from affine import Affine
 
 from stacchip.errors import ChipOutOfRange, UsageError
-from stacchip.grid.crs import name_crs
 from stacchip.grid.footprints import Footprints, make_footprints
-from stacchip.grid.geobox import GeoBox
+from stacchip.grid.geobox import GeoBox, crs_name
 from stacchip.grid.window import Window
 
 __all__ = ["ChipGrid", "Edge", "require_grid"]
@@ -100,7 +99,7 @@ class ChipGrid:
     @property
     def crs_name(self) -> str:
         """The CRS as it stands in the column `crs`: an authority's code, or else WKT2."""
-        return name_crs(self.crs.to_wkt())
+        return crs_name(self.geobox)
 
     def window(self, x: int, y: int) -> Window:
         """Return the pixels of chip (x, y); with `"pad"` they may reach beyond the reference band.

@@ -1,10 +1,17 @@
-"""Geoboxes: CRS, transform and shape of a grid of pixels. They are odc-geo's, with additions."""
+"""Geoboxes: CRS, transform and shape of a grid of pixels. They are odc-geo's, with additions.
+
+An index keeps the geobox of an item's chips with the item (`RecordedGrid`): the one that the item
+declares, or that of a file that was opened and disagreed. Without it, a reader of the index could
+not know which of the two the chips were cut from.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
+import pyproj
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
@@ -12,14 +19,21 @@ from stacchip.errors import UsageError
 from stacchip.grid.crs import name_crs, same_crs
 from stacchip.grid.window import Window
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = [
     "GeoBox",
+    "RecordedGrid",
     "covering_window",
     "crop_geobox",
+    "crs_name",
     "describe_geobox",
     "is_axis_aligned",
     "is_same_grid",
     "make_geobox",
+    "read_grid",
+    "record_grid",
     "require_comparable",
 ]
 
@@ -28,6 +42,7 @@ __all__ = [
 ON_EDGE = 1e-6
 # How far apart the corners of equal grids may be (in pixels): items round their transforms.
 _SAME_PIXEL = 0.01
+_MEMBER: Final = "stacchip:grid"  # a foreign member of the item's GeoJSON (RFC 7946, 6.1)
 
 
 def make_geobox(crs: Any, transform: Affine, shape: tuple[int, int]) -> GeoBox:
@@ -39,6 +54,16 @@ def make_geobox(crs: Any, transform: Affine, shape: tuple[int, int]) -> GeoBox:
         (10.0, (256, 512), (600000.0, 3997440.0, 605120.0, 4000000.0))
     """
     return GeoBox((shape[0], shape[1]), transform, crs)
+
+
+def crs_name(geobox: GeoBox) -> str:
+    """Return the name of a geobox's CRS: an authority's code, or else WKT2.
+
+    Example:
+        >>> crs_name(make_geobox("EPSG:32629", Affine(10, 0, 6e5, 0, -10, 4e6), (256, 512)))
+        'EPSG:32629'
+    """
+    return name_crs(pyproj.CRS.from_user_input(geobox.crs).to_wkt())
 
 
 def is_axis_aligned(geobox: GeoBox) -> bool:
@@ -140,3 +165,51 @@ def require_comparable(source: GeoBox, target: GeoBox) -> None:
     for geobox in (source, target):
         if not is_axis_aligned(geobox):
             raise UsageError(f"The grid {geobox.affine!r} is rotated: warp it with GDAL first.")
+
+
+# -- kept with an item -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RecordedGrid:
+    """The grid of an item's chips, as an index keeps it.
+
+    Attributes:
+        geobox: CRS, transform and shape of the reference band.
+        reference: The reference band's asset key.
+    """
+
+    geobox: GeoBox
+    reference: str
+
+
+def record_grid(item: Mapping[str, Any], grid: RecordedGrid) -> dict[str, Any]:
+    """Return a copy of an item, as a dictionary, that keeps the grid of its chips.
+
+    Example:
+        >>> geobox = GeoBox.from_bbox((0, 0, 2560, 2560), "EPSG:32629", resolution=10)
+        >>> item = record_grid({"id": "a"}, RecordedGrid(geobox, "red"))
+        >>> read_grid(item) == RecordedGrid(geobox, "red")
+        True
+    """
+    geobox = grid.geobox
+    member = {
+        "crs": crs_name(geobox),
+        "shape": [int(size) for size in geobox.shape],
+        "transform": list(geobox.affine)[:6],
+        "reference": grid.reference,
+    }
+    return {**item, _MEMBER: member}
+
+
+def read_grid(item: Mapping[str, Any]) -> RecordedGrid | None:
+    """Return the grid that an item keeps, or None.
+
+    Args:
+        item: The item as a dictionary, or the extra fields of a `pystac.Item`.
+    """
+    member = item.get(_MEMBER)
+    if member is None:
+        return None
+    geobox = GeoBox(tuple(member["shape"]), Affine(*member["transform"]), member["crs"])
+    return RecordedGrid(geobox, member["reference"])

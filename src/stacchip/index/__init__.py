@@ -45,7 +45,7 @@ This folder imports items, sources, raster, storage and grid. It reads headers, 
 from stacchip.grid.chip_grid import ChipGrid, Edge
 from stacchip.grid.crs import name_crs
 from stacchip.grid.footprints import Footprints, make_footprints
-from stacchip.grid.recorded_grid import RecordedGrid, read_grid, record_grid
+from stacchip.grid.geobox import RecordedGrid, read_grid, record_grid
 from stacchip.index.build import build_table
 from stacchip.index.files.item_records import ItemRecord
 from stacchip.index.filters import Filters, Selection, parse_period

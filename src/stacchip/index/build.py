@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import UsageError
-from stacchip.grid.recorded_grid import RecordedGrid, record_grid
+from stacchip.grid.geobox import RecordedGrid, record_grid
 from stacchip.index.schema import SCHEMA, SHARE_COLUMNS, embed_items
 from stacchip.items.copies import to_dict
 from stacchip.storage import unsign
