@@ -59,7 +59,7 @@ MOVED = {
     "index.lookup": "index.files.item_records_lookup",
     "index.order": "index.files.item_order",
     "index.parquet": "index.files.parquet",
-    "index.record_file": "index.files.item_records_writer",
+    "index.record_file": "index.files.item_records",
     "index.recorded_grid": "grid.geobox",
     "index.records": "index.files.item_records",
     "index.replacing": "index.files.replacing",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
@@ -19,11 +18,10 @@ import pyarrow.compute as pc
 
 from stacchip.errors import DuplicateChips, UsageError
 from stacchip.index.files.item_order import order_items
-from stacchip.index.files.item_records import ItemRecord, to_table
-from stacchip.index.files.item_records_writer import RecordFile
-from stacchip.index.files.layout import find_files, index_href, is_file
-from stacchip.index.files.parquet import ROWS_PER_GROUP, ParquetFile, chips_writer, open_parquet
-from stacchip.index.files.replacing import name_files, refuse_strangers, replace_index, staging
+from stacchip.index.files.item_records import ItemRecord, RecordFile, to_table
+from stacchip.index.files.layout import find_files, index_href
+from stacchip.index.files.parquet import ParquetFile, open_parquet
+from stacchip.index.files.replacing import ROWS_PER_GROUP, Replacement
 from stacchip.index.files.spill import Spill
 from stacchip.index.schema import SCHEMA, embedded_items, stored_rows
 from stacchip.runtime.concurrently import stream_concurrently
@@ -32,7 +30,6 @@ from stacchip.storage import Entry, Storage, redact
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     import pyarrow.parquet as pq
     from numpy.typing import NDArray
@@ -122,22 +119,20 @@ def merge_indexes(
             `duplicates` is unknown.
     """
     storage = storage or Storage()
-    target = index_href(out)
+    new = Replacement(out, storage)
     if duplicates not in ("error", "drop"):
         raise UsageError(f"duplicates must be 'error' or 'drop', not {duplicates!r}.")
-    if is_file(target):
-        raise UsageError(f"A merged index is a folder, but {redact(target)} is the name of a file.")
-    chips, records = _find_inputs(paths, target, storage)
-    with staging(target) as stage, ExitStack() as stack:
-        collected = _Collected(
-            stack.enter_context(Spill(stage / "chips.spill", _SPILLED)),
-            stack.enter_context(RecordFile(stage)),
-        )
+    if new.is_file:
+        name = redact(new.href)
+        raise UsageError(f"A merged index is a folder, but {name} is the name of a file.")
+    chips, records = _find_inputs(paths, new.href, storage)
+    with new, Spill(new.stage / "chips.spill", _SPILLED) as spill:
+        collected = _Collected(spill, new.records)
         for href, table in _read_records(records, storage):
             collected.records.add(table, redact(href))
         for href, part in _read_chips(chips, storage):
             collected.add(part, redact(href))
-        return _write(collected, target, duplicates, stage, storage, files=len(chips))
+        return _write(collected, new, duplicates, files=len(chips))
 
 
 def _find_inputs(
@@ -248,13 +243,7 @@ def _centre(rows: pa.Table) -> tuple[float, float]:
 
 
 def _write(
-    collected: _Collected,
-    target: str,
-    duplicates: Duplicates,
-    stage: Path,
-    storage: Storage,
-    *,
-    files: int,
+    collected: _Collected, new: Replacement, duplicates: Duplicates, *, files: int
 ) -> Merged:
     """Write the collected rows, and put the files into the target folder."""
     if duplicates == "error":
@@ -264,11 +253,9 @@ def _write(
     sources: dict[str, list[_Item]] = defaultdict(list)
     for item in sorted(collected.parts):
         sources[item.platform].append(item)
-    names = name_files(target, list(sources), storage)
-    refuse_strangers(target, names.values(), storage)
     written = 0
-    for platform, name in names.items():
-        with chips_writer(stage / name) as writer:
+    for platform, name in new.name_chips(list(sources)).items():
+        with new.open_chips(name) as writer:
             written += _write_source(collected, sources.get(platform, []), writer)
     total = sum(part.rows for parts in collected.parts.values() for part in parts)
     merged = Merged(
@@ -279,9 +266,8 @@ def _write(
         platforms=tuple(sources),
         records=len(collected.records),
     )
-    staged = {name: stage / name for name in names.values()}
-    replace_index(target, staged, collected.records, stage, storage)
-    _log.info("%s: %s", redact(target), merged)
+    new.replace()
+    _log.info("%s: %s", redact(new.href), merged)
     return merged
 
 

@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import ItemNotFound, SourceNotFound, UsageError
-from stacchip.index.files.item_records_writer import RecordFile
 from stacchip.index.files.layout import CHIPS, RECORDS, IndexFiles, find_files, index_href, is_file
-from stacchip.index.files.parquet import chips_writer, open_parquet
-from stacchip.index.files.replacing import put_file, replace_files, staging
+from stacchip.index.files.parquet import open_parquet
+from stacchip.index.files.replacing import Replacement
 from stacchip.index.filters import Selection
 from stacchip.index.schema import SCHEMA, conform, embed_items, embedded_items
 from stacchip.storage import Storage, child_href, parent_href, redact
@@ -21,7 +20,6 @@ from stacchip.storage import Storage, child_href, parent_href, redact
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 __all__ = ["remove"]
 
@@ -93,23 +91,16 @@ def _remove_in_folder(
     if not touched:
         return 0
     emptied = {href for href in touched if counts[href][0] == counts[href][1]}
-    with staging(folder) as stage:
-        staged = {
-            href.rpartition("/")[2]: _write_rest(href, chosen, stage, storage)
-            for href in touched.keys() - emptied
-        }
+    with Replacement(folder, storage) as new:
+        for href in touched.keys() - emptied:
+            _write_rest(href, href.rpartition("/")[2], chosen, new)
+        gone = {href.rpartition("/")[2] for href in emptied}
         if emptied == set(chips):
             # an index without chips is still an index
-            staged[CHIPS] = _write_empty(stage)
-        replace_files(
-            folder,
-            staged,
-            {href.rpartition("/")[2] for href in emptied} - set(staged),
-            stage,
-            records=None if records is None else _write_records(records, chosen, stage, storage),
-            interim_records=None,
-            storage=storage,
-        )
+            new.write_chips(CHIPS, SCHEMA.empty_table())
+            gone.discard(CHIPS)
+        has_fewer = records is not None and _keep_records(records, chosen, new)
+        new.change(delete=gone, with_records=has_fewer)
     return sum(touched.values())
 
 
@@ -117,8 +108,9 @@ def _remove_in_file(href: str, chosen: pc.Expression, storage: Storage) -> int:
     """Remove chips from an index that is a single file; return their number."""
     found, _ = _count(href, chosen, storage)
     if found:
-        with staging(parent_href(href)) as stage:
-            put_file(_write_rest(href, chosen, stage, storage), href, storage)
+        with Replacement(href, storage) as new:
+            _write_rest(href, CHIPS, chosen, new)
+            new.replace()
     return found
 
 
@@ -128,40 +120,30 @@ def _count(href: str, chosen: pc.Expression, storage: Storage) -> tuple[int, int
     return file.count(chosen), file.rows
 
 
-def _write_rest(href: str, chosen: pc.Expression, stage: Path, storage: Storage) -> Path:
-    """Write the chips of a file that are not chosen, row group by row group."""
-    file = open_parquet(href, storage)
+def _write_rest(href: str, name: str, chosen: pc.Expression, new: Replacement) -> None:
+    """Write the chips of a file that are not chosen to a new one, row group by row group."""
+    file = open_parquet(href, new.storage)
     items = embedded_items(file.schema)
     like = conform(file.schema.empty_table(), href=redact(href))
     if items:
         wanted = pc.field("item_id").isin(pa.array(items, pa.string())) & ~chosen
         left = file.read(["item_id"], wanted)["item_id"].unique().to_pylist()
         like = embed_items(like, {key: items[key] for key in left})
-    path = stage / href.rpartition("/")[2]
-    with chips_writer(path, like.schema) as writer:
+    with new.open_chips(name, like.schema) as writer:
         for part in file.scan(where=~chosen):
             rest = conform(part, href=redact(href))
             if rest.num_rows:
                 writer.write_table(rest.replace_schema_metadata(like.schema.metadata))
-    return path
 
 
-def _write_empty(stage: Path) -> Path:
-    path = stage / CHIPS
-    with chips_writer(path) as writer:
-        writer.write_table(SCHEMA.empty_table())
-    return path
-
-
-def _write_records(href: str, chosen: pc.Expression, stage: Path, storage: Storage) -> Path | None:
-    """Write the records that are not chosen; None if none is chosen."""
-    file = open_parquet(href, storage)
+def _keep_records(href: str, chosen: pc.Expression, new: Replacement) -> bool:
+    """Add the records that are not chosen to the new ones; return False if none is chosen."""
+    file = open_parquet(href, new.storage)
     if not file.count(chosen):
-        return None
-    with RecordFile(stage) as records:
-        for table in file.scan(where=~chosen):
-            records.add(table, redact(href))
-        return records.write(stage / RECORDS)
+        return False
+    for table in file.scan(where=~chosen):
+        new.records.add(table, redact(href))
+    return True
 
 
 def _raise_not_found(href: str, platform: str | None, item_id: str | None) -> None:

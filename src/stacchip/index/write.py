@@ -12,23 +12,15 @@ import pyarrow.compute as pc
 
 from stacchip.errors import DuplicateChips, UsageError
 from stacchip.index.files.item_records import ItemRecord, from_table, to_table
-from stacchip.index.files.item_records_writer import RecordFile
-from stacchip.index.files.layout import RECORDS, index_href, is_file
-from stacchip.index.files.parquet import ROWS_PER_GROUP, chips_writer, open_parquet
-from stacchip.index.files.replacing import (
-    name_files,
-    put_file,
-    refuse_strangers,
-    replace_index,
-    staging,
-)
+from stacchip.index.files.layout import CHIPS, RECORDS
+from stacchip.index.files.parquet import open_parquet
+from stacchip.index.files.replacing import Replacement
 from stacchip.index.schema import KEY, SCHEMA, embed_items, embedded_items, stored_rows
 from stacchip.items.copies import by_id, to_dict
-from stacchip.storage import Storage, child_href, parent_href
+from stacchip.storage import Storage, child_href
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
     import pystac
 
@@ -83,49 +75,24 @@ def write_index(
         >>> read_index(folder).num_rows
         0
     """
-    storage = storage or Storage()
-    href = index_href(path)
+    new = Replacement(path, storage or Storage())
     stored = _items_by_id(table, items)
     chips = stored_rows(table).replace_schema_metadata(SCHEMA.metadata)
     refuse_duplicates(chips)
-    if is_file(href):
-        if headers or name:
-            raise UsageError(
-                "A single parquet file cannot keep headers of files, and has its own name. "
-                "Write to a folder: leave '.parquet' off."
-            )
-        _write_file(chips, href, stored, storage)
-        return
-    platforms = pc.unique(chips["platform"]).to_pylist()
-    with staging(href) as stage, RecordFile(stage) as records:
-        names = name_files(href, platforms, storage, name=name)
-        refuse_strangers(href, names.values(), storage)
-        staged = {
-            name: _stage_chips(chips, platform, stage / name) for platform, name in names.items()
-        }
-        records.add(to_table(_make_records(chips, stored, headers or {})), "items")
-        replace_index(href, staged, records, stage, storage)
-
-
-def _stage_chips(chips: pa.Table, platform: str, path: Path) -> Path:
-    """Write the chips of one source."""
-    rows = chips.filter(pc.field("platform") == platform)
-    with chips_writer(path) as writer:
-        writer.write_table(rows, row_group_size=ROWS_PER_GROUP)
-    return path
-
-
-def _write_file(
-    chips: pa.Table, href: str, items: Mapping[str, Mapping[str, Any]], storage: Storage
-) -> None:
-    """Write an index that is a single file."""
-    there = set(pc.unique(chips["item_id"]).to_pylist())
-    chips = embed_items(chips, {key: item for key, item in items.items() if key in there})
-    with staging(parent_href(href)) as stage:
-        path = stage / "chips.parquet"
-        with chips_writer(path, chips.schema) as writer:
-            writer.write_table(chips, row_group_size=ROWS_PER_GROUP)
-        put_file(path, href, storage)
+    if new.is_file and (headers or name):
+        raise UsageError(
+            "A single parquet file cannot keep headers of files, and has its own name. "
+            "Write to a folder: leave '.parquet' off."
+        )
+    with new:
+        if new.is_file:
+            new.write_chips(CHIPS, _embed(stored, chips))
+        else:
+            platforms = pc.unique(chips["platform"]).to_pylist()
+            for platform, file in new.name_chips(platforms, name=name).items():
+                new.write_chips(file, chips.filter(pc.field("platform") == platform))
+            new.records.add(to_table(_make_records(chips, stored, headers or {})), "items")
+        new.replace()
 
 
 def _items_by_id(table: pa.Table, items: Items | None) -> dict[str, dict[str, Any]]:
@@ -135,6 +102,12 @@ def _items_by_id(table: pa.Table, items: Items | None) -> dict[str, dict[str, An
     if isinstance(items, Mapping):
         items = items.values()
     return {item_id: to_dict(item) for item_id, item in by_id(items).items()}
+
+
+def _embed(items: Mapping[str, Mapping[str, Any]], chips: pa.Table) -> pa.Table:
+    """Return chips with their items in the metadata; items without chips are left out."""
+    there = set(pc.unique(chips["item_id"]).to_pylist())
+    return embed_items(chips, {key: item for key, item in items.items() if key in there})
 
 
 def _make_records(
@@ -188,16 +161,15 @@ def write_headers(
         ObjectNotFound: The folder has no records of items.
         UsageError: The index is a single file.
     """
-    storage = storage or Storage()
-    href = index_href(path)
-    place = child_href(href, RECORDS)
-    if is_file(href):
+    new = Replacement(path, storage or Storage())
+    if new.is_file:
         raise UsageError("A single parquet file cannot keep headers of files: write a folder.")
-    with staging(href) as stage, RecordFile(stage) as records:
-        for table in open_parquet(place, storage).scan():
+    place = child_href(new.href, RECORDS)
+    with new:
+        for table in open_parquet(place, new.storage).scan():
             changed = [
                 replace(record, headers={**record.headers, **headers.get(record.item_id, {})})
                 for record in from_table(table, href=place)
             ]
-            records.add(to_table(changed), place)
-        put_file(records.write(stage / RECORDS), place, storage)
+            new.records.add(to_table(changed), place)
+        new.put_records()

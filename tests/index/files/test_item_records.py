@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 
 from index.tables import make_header, make_item
 from stacchip.errors import IndexFormatError, InvalidMetadata
-from stacchip.index.files.item_records import RECORD_SCHEMA, ItemRecord, from_table, to_table
-from stacchip.index.files.item_records_writer import RecordFile
+from stacchip.index.files.item_records import (
+    RECORD_SCHEMA,
+    ItemRecord,
+    RecordFile,
+    from_table,
+    to_table,
+)
 
 SIGNED = "https://h.blob.core.windows.net/c/B04.tif?sv=2024&se=2025&sr=c&sig=abc"
 
@@ -163,3 +168,15 @@ def test_a_table_of_something_else_is_refused(tmp_path):
 def test_the_items_json_is_compact(tmp_path):
     (text,) = to_table([make_record()])["item"].to_pylist()
     assert text == json.dumps(json.loads(text), separators=(",", ":"))
+
+
+def test_the_file_has_statistics_of_ids_only(tmp_path):
+    with RecordFile(tmp_path) as records:
+        nothing = records.write(tmp_path / "a.parquet")
+        records.add(to_table([make_record()]), "a")
+        one = records.write(tmp_path / "b.parquet")
+    assert pq.read_table(nothing).num_rows == 0
+    group = pq.ParquetFile(one).metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    measured = {column.path_in_schema for column in columns if column.is_stats_set}
+    assert measured == {"platform", "item_id"}

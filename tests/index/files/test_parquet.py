@@ -16,7 +16,7 @@ from index.tables import make_tables
 from servers.range_server import RangeServer
 from stacchip.errors import IndexFormatError, ObjectNotFound
 from stacchip.index import SCHEMA, concat_indexes
-from stacchip.index.files.parquet import ParquetFile, chips_writer, open_parquet, records_writer
+from stacchip.index.files.parquet import ParquetFile, open_parquet
 from stacchip.storage import Storage
 
 OLD = ("shadow_percentage", "water_percentage", "item_href")  # columns that older files lack
@@ -115,27 +115,3 @@ def test_a_file_that_is_absent_is_named_near_and_far(tmp_path) -> None:
         for href in (str(tmp_path / "a.parquet"), server.url("a.parquet")):
             with pytest.raises(ObjectNotFound, match=r"a\.parquet"):
                 open_parquet(href, Storage())
-
-
-def test_chips_have_statistics_that_prune_and_none_of_their_geometry(tmp_path) -> None:
-    with chips_writer(tmp_path / "a.parquet") as writer:
-        writer.write_table(concat_indexes(make_tables(2)).replace_schema_metadata(SCHEMA.metadata))
-    group = pq.ParquetFile(tmp_path / "a.parquet").metadata.row_group(0)
-    columns = [group.column(number) for number in range(group.num_columns)]
-    measured = {column.path_in_schema for column in columns if column.is_stats_set}
-    assert {"item_id", "datetime", "cloud_cover_percentage", "bbox.xmin", "bbox.ymax"} <= measured
-    assert "geometry" not in measured
-    assert {column.compression for column in columns} == {"ZSTD"}
-
-
-def test_records_have_statistics_of_their_ids_only(tmp_path) -> None:
-    with records_writer(tmp_path / "a.parquet"):
-        pass
-    with records_writer(tmp_path / "b.parquet") as writer:
-        row = {"platform": "naip", "item_id": "a", "item_href": None, "item": "{}", "assets": []}
-        writer.write_table(pa.Table.from_pylist([row], schema=writer.schema))
-    assert pq.read_table(tmp_path / "a.parquet").num_rows == 0
-    group = pq.ParquetFile(tmp_path / "b.parquet").metadata.row_group(0)
-    columns = [group.column(number) for number in range(group.num_columns)]
-    measured = {column.path_in_schema for column in columns if column.is_stats_set}
-    assert measured == {"platform", "item_id"}

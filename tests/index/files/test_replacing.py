@@ -7,11 +7,12 @@ import shutil
 import time
 
 import geopandas
+import pyarrow.parquet as pq
 import pytest
 
 from index import dying
 from index.tables import make_table, make_tables, rows_of
-from stacchip.errors import IndexFormatError
+from stacchip.errors import IndexFormatError, UsageError
 from stacchip.index import (
     concat_indexes,
     merge_indexes,
@@ -127,3 +128,38 @@ def test_killed_at_any_moment_a_merge_leaves_the_old_index_whole(old_and_new, tm
         "_index.json", "_items.parquet", "chips-landsat-c2l2-sr.parquet",
         "chips-naip.parquet", "chips-sentinel-2-l2a.parquet",
     }  # fmt: skip
+
+
+# -- the new files ---------------------------------------------------------------------------------
+
+
+def test_chips_have_statistics_that_prune_and_none_of_their_geometry(tmp_path):
+    write_index(make_table(), tmp_path / "index")
+    group = pq.ParquetFile(tmp_path / "index" / "chips.parquet").metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    measured = {column.path_in_schema for column in columns if column.is_stats_set}
+    assert {"item_id", "datetime", "cloud_cover_percentage", "bbox.xmin", "bbox.ymax"} <= measured
+    assert "geometry" not in measured
+    assert {column.compression for column in columns} == {"ZSTD"}
+
+
+@pytest.mark.parametrize("name", ["final.parquet", "interim.parquet"])
+def test_chips_may_have_any_name_that_is_allowed(tmp_path, name):
+    for _ in range(2):  # a new index, and one that is replaced
+        write_index(make_table(), tmp_path / "index", name=name)
+    assert rows_of(read_index(tmp_path / "index")) == rows_of(make_table())
+
+
+@pytest.mark.parametrize("name", ["_a.parquet", ".a.parquet", "a/b.parquet", "a.parq"])
+def test_a_name_that_readers_would_pass_over_is_refused(tmp_path, name):
+    with pytest.raises(UsageError, match="cannot name the file"):
+        write_index(make_table(), tmp_path / "index", name=name)
+    assert not (tmp_path / "index").exists()
+
+
+def test_nothing_is_left_beside_the_files(tmp_path):
+    write_index(make_table(), tmp_path / "index")
+    write_index(make_table(), tmp_path / "single.parquet")
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    in_folder = {f"index/{name}" for name in ("chips.parquet", "_items.parquet", "_index.json")}
+    assert names == {"index", "single.parquet", *in_folder}

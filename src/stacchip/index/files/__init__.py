@@ -4,16 +4,15 @@ The files, in reading order:
 
 ```
 layout                which files an index is made of, and where they lie
-replacing             the order in which they are replaced, so that readers never see half an index
-parquet               how parquet files are written, and how parts of them are read anywhere
-item_records          the rows of `_items.parquet`: an item, and the headers of its files
-item_records_writer   `_items.parquet` from records of many places, one for each item
+replacing             how new files are written, and the order in which they take their places
+parquet               how parquet files are read in parts, near or far
+item_records          `_items.parquet`: an item and the headers of its files in each row
 item_records_lookup   one item after another from an index whose files stay open
 item_order            the order of items in a merged index: neighbours in space and time stay near
 spill                 rows put aside on disk, to be read again in another order
 ```
 
-A writer stages new files beside the index (`replacing.staging`), moves each to its place in one
+A writer makes new files beside the index in a `Replacement`, which moves each to its place in one
 step, and writes `_index.json` last. `layout.find_files` refuses a folder whose `_index.json` names
 a file that is missing. To add a file to the folder, put its name into `layout` and its place in the
 order into `replacing`.

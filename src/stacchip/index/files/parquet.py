@@ -1,4 +1,4 @@
-"""The parquet files of an index: writers, and readers of parts of local and remote files."""
+"""Reading parquet files in parts, local or remote."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from stacchip.errors import IndexFormatError, StacchipError
-from stacchip.index.files.item_records import RECORD_SCHEMA
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import local_path, redact
@@ -19,56 +18,17 @@ from stacchip.storage.remote_file import ExactFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     import pyarrow.compute as pc
 
     from stacchip.storage import Storage
 
-__all__ = ["ROWS_PER_GROUP", "ParquetFile", "chips_writer", "open_parquet", "records_writer"]
+__all__ = ["ParquetFile", "open_parquet"]
 
-ROWS_PER_GROUP: Final = 50_000
-"""Rows of a row group, the smallest unit of a filtered read: about 5 MB."""
-
-# Columns whose values repeat; a chipid is different in every row.
-_REPEATING: Final = ["platform", "item_id", "crs", "item_href", "chip_size", "date", "datetime"]
-# Readers skip row groups by the statistics of these. A footprint's bytes have no useful statistics.
-_MEASURED: Final = [
-    path
-    for field in SCHEMA
-    if field.name != "geometry"
-    for path in (
-        [f"{field.name}.{side.name}" for side in field.type]
-        if pa.types.is_struct(field.type)
-        else [field.name]
-    )
-]
 # A round trip costs as much as a megabyte: smaller remote files are fetched whole.
 _SMALL_BYTES: Final = 1 << 20
 _GROUPS_AHEAD: Final = 8
 _FORMAT: Final = ds.ParquetFileFormat()
-
-
-def chips_writer(path: Path, schema: pa.Schema = SCHEMA) -> pq.ParquetWriter:
-    """Return a writer of a file with chips: GeoParquet 1.1, compressed with ZSTD."""
-    return pq.ParquetWriter(
-        path,
-        schema,
-        compression="zstd",
-        use_dictionary=_REPEATING,
-        write_statistics=_MEASURED,
-    )
-
-
-def records_writer(path: Path) -> pq.ParquetWriter:
-    """Return a writer of `_items.parquet`; records are found by id, so only ids have statistics."""
-    return pq.ParquetWriter(
-        path,
-        RECORD_SCHEMA,
-        compression="zstd",
-        use_dictionary=["platform"],
-        write_statistics=["platform", "item_id"],
-    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Replacing the files of an index folder, so that a reader never sees half an index.
+"""Replacing the files of an index, so that a reader never sees half an index.
 
 A file appears whole or not at all: locally by renaming, in a store by one put. The order of the
 files makes sure that readers, ours and others, find the chips of each source either old or new,
@@ -20,50 +20,257 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from stacchip.errors import UsageError
+from stacchip.index.files.item_records import RecordFile
 from stacchip.index.files.layout import (
     CHIPS,
     MANIFEST,
     RECORDS,
     chips_in_folder,
     chips_name,
+    index_href,
+    is_file,
     read_manifest,
 )
 from stacchip.index.files.parquet import open_parquet
+from stacchip.index.schema import SCHEMA
 from stacchip.runtime.whole_file import move_whole, scratch_folder
-from stacchip.storage import child_href, local_path, redact
+from stacchip.storage import child_href, local_path, parent_href, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    import os
+    from collections.abc import Collection, Iterator, Sequence
+    from types import TracebackType
 
-    from stacchip.index.files.item_records_writer import RecordFile
     from stacchip.storage import Storage
 
-__all__ = [
-    "name_files",
-    "put_file",
-    "refuse_strangers",
-    "replace_files",
-    "replace_index",
-    "staging",
-]
+__all__ = ["ROWS_PER_GROUP", "Replacement"]
 
 _STAGE_PREFIX: Final = ".stacchip-stage-"
+ROWS_PER_GROUP: Final = 50_000
+"""Rows of a row group, the smallest unit of a filtered read: about 5 MB."""
+
+# Columns whose values repeat; a chipid is different in every row.
+_REPEATING: Final = ["platform", "item_id", "crs", "item_href", "chip_size", "date", "datetime"]
+# Readers skip row groups by the statistics of these. A footprint's bytes have no useful statistics.
+_MEASURED: Final = [
+    path
+    for field in SCHEMA
+    if field.name != "geometry"
+    for path in (
+        [f"{field.name}.{side.name}" for side in field.type]
+        if pa.types.is_struct(field.type)
+        else [field.name]
+    )
+]
+
+
+@dataclass(eq=False)
+class Replacement:
+    """New files of an index, on their way to their places; use it in a `with` statement.
+
+    The files are written beside the index. `replace`, `change` or `put_records` moves them to their
+    places; if none of these is called, the index stays as it was.
+
+    Attributes:
+        path: The index: a folder, or a single parquet file.
+        storage: How to reach it.
+        stage: The local folder of the new files, within the `with` statement. If the index is
+            local, this is a hidden folder beside its files, so that they are moved by renaming.
+            Folders that killed writers left are deleted.
+
+    Raises:
+        UsageError: At the start: the index is on a web server, which cannot be written to.
+    """
+
+    path: str | os.PathLike[str]
+    storage: Storage
+    stage: Path = field(init=False)
+    _chips: dict[str, Path] = field(init=False, default_factory=dict)
+    _stack: contextlib.ExitStack = field(init=False, default_factory=contextlib.ExitStack)
+
+    @cached_property
+    def href(self) -> str:
+        """Address of the index."""
+        return index_href(self.path)
+
+    @cached_property
+    def is_file(self) -> bool:
+        """True if the index is a single parquet file."""
+        return is_file(self.href)
+
+    @cached_property
+    def records(self) -> RecordFile:
+        """The new records of items."""
+        return self._stack.enter_context(RecordFile(self.stage))
+
+    def __enter__(self) -> Self:
+        folder = parent_href(self.href) if self.is_file else self.href
+        self.stage = self._stack.enter_context(_staging(folder))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    # -- new files
+
+    def name_chips(self, platforms: Sequence[str], *, name: str | None = None) -> dict[str, str]:
+        """Return the name of the file for the chips of each source of a folder.
+
+        A source keeps the file that it has, so that its chips are replaced in one step. The only
+        source of a new index gets `chips.parquet`.
+
+        Args:
+            platforms: The sources of the new index. An index without chips also has a file, for the
+                source "".
+            name: The name to use, if there is only one source.
+
+        Raises:
+            UsageError: A name is given for several sources, or is hidden or not that of a parquet
+                file; or the folder has parquet files that would stay beside the new ones.
+        """
+        names = self._choose_names(platforms, name)
+        strangers = chips_in_folder(self.href, self.storage, strangers=True)
+        strangers = sorted(set(strangers) - set(names.values()))
+        if strangers:
+            raise UsageError(
+                f"{redact(self.href)} holds parquet files that stacchip has not written: "
+                f"{', '.join(strangers[:3])}. Readers of the folder would read them as chips. "
+                "Choose another folder.",
+            )
+        return names
+
+    def _choose_names(self, platforms: Sequence[str], name: str | None) -> dict[str, str]:
+        if name is not None:
+            _require_chips_name(name, platforms)
+            return dict.fromkeys(platforms or [""], name)
+        there = chips_in_folder(self.href, self.storage)
+        if len(platforms) <= 1 and set(there) <= {CHIPS}:
+            return dict.fromkeys(platforms or [""], CHIPS)
+        holder = None
+        if CHIPS in there:
+            holder = _sole_platform(child_href(self.href, CHIPS), self.storage)
+        return {each: CHIPS if each == holder else chips_name(each) for each in platforms}
+
+    def open_chips(self, name: str, schema: pa.Schema = SCHEMA) -> pq.ParquetWriter:
+        """Return a writer of a new file with chips: GeoParquet 1.1, compressed with ZSTD."""
+        self._chips[name] = self.stage / name
+        return pq.ParquetWriter(
+            self._chips[name],
+            schema,
+            compression="zstd",
+            use_dictionary=_REPEATING,
+            write_statistics=_MEASURED,
+        )
+
+    def write_chips(self, name: str, chips: pa.Table) -> None:
+        """Write a new file with chips."""
+        with self.open_chips(name, chips.schema) as writer:
+            writer.write_table(chips, row_group_size=ROWS_PER_GROUP)
+
+    # -- to their places, in the order that this module describes
+
+    def replace(self) -> None:
+        """Put the new files in the place of all files of the index.
+
+        Raises:
+            StorageError: A file could not be written; the steps before it stay.
+        """
+        if self.is_file:
+            (chips,) = self._chips.values()
+            self._put(chips, self.href)
+            return
+        final = self.records.write(self.stage / "_final.parquet")
+        before = chips_in_folder(self.href, self.storage)
+        place = child_href(self.href, RECORDS)
+        interim = final
+        if before and self.storage.exists(place):
+            known = len(self.records)
+            for table in open_parquet(place, self.storage).scan():
+                self.records.add(table, place, only_new=True)
+            if len(self.records) > known:
+                interim = self.records.write(self.stage / "_interim.parquet")
+        self._put_all(set(before) - set(self._chips), records=final, interim_records=interim)
+
+    def change(self, *, delete: Collection[str] = (), with_records: bool = False) -> None:
+        """Put the new files with chips into the folder, beside those that stay.
+
+        Args:
+            delete: Names of files with chips to delete.
+            with_records: Put the new records into the place of the present ones, at the end.
+
+        Raises:
+            StorageError: A file could not be written; the steps before it stay.
+        """
+        records = self.records.write(self.stage / "_final.parquet") if with_records else None
+        self._put_all(delete, records=records, interim_records=None)
+
+    def put_records(self) -> None:
+        """Put the new records into the place of the present ones; the chips stay as they are."""
+        records = self.records.write(self.stage / "_final.parquet")
+        self._put(records, child_href(self.href, RECORDS))
+
+    def _put_all(
+        self, delete: Collection[str], *, records: Path | None, interim_records: Path | None
+    ) -> None:
+        """Put the new files into the folder.
+
+        Args:
+            delete: Names of files with chips to delete.
+            records: The new `_items.parquet`; None keeps the present one.
+            interim_records: Old and new records together, for the time when only some files are
+                new; None keeps the present records until all files are new.
+        """
+        before = set(chips_in_folder(self.href, self.storage))
+        after = (before | set(self._chips)) - set(delete)
+        named = read_manifest(self.href, self.storage)
+        # an incomplete index that a killed writer left need not stay readable
+        is_whole = bool(before) and before.issuperset(named or ())
+        if not is_whole or before != after:
+            self._put_manifest(before & after if is_whole else after)
+        first = interim_records if is_whole else records
+        if first is not None:
+            self._put(first, child_href(self.href, RECORDS))
+        for name in sorted(self._chips):
+            self._put(self._chips[name], child_href(self.href, name))
+        for name in sorted(before & set(delete)):
+            self.storage.delete(child_href(self.href, name))
+        if records is not None and records != first:
+            self._put(records, child_href(self.href, RECORDS))
+        if is_whole:
+            self._put_manifest(after)
+
+    def _put_manifest(self, names: Collection[str]) -> None:
+        """Write `_index.json`: the names of the files with chips."""
+        path = self.stage / MANIFEST
+        path.write_text(json.dumps({"files": sorted(names), "format": 1}))
+        self._put(path, child_href(self.href, MANIFEST))
+
+    def _put(self, staged: Path, href: str) -> None:
+        """Move a staged file to its place, where it appears whole or not at all."""
+        target = local_path(href)
+        if target is None:
+            self.storage.write(href, staged)
+        else:
+            move_whole(staged, target)
 
 
 @contextlib.contextmanager
-def staging(href: str) -> Iterator[Path]:
-    """Yield a local folder for files on their way to a folder; it is deleted at the end.
-
-    If the target is local, the staging folder is a hidden folder inside it, so that files are moved
-    by renaming. Folders that killed writers left are deleted.
-
-    Raises:
-        UsageError: The target is on a web server, which cannot be written to.
-    """
+def _staging(href: str) -> Iterator[Path]:
+    """Yield a local folder for files on their way to a folder; it is deleted at the end."""
     if href.startswith(("http://", "https://")):
         raise UsageError(f"{redact(href)} cannot be written to: give a folder or an object store.")
     target = local_path(href)
@@ -82,147 +289,15 @@ def staging(href: str) -> Iterator[Path]:
                 target.rmdir()
 
 
-def name_files(
-    href: str, platforms: Sequence[str], storage: Storage, *, name: str | None = None
-) -> dict[str, str]:
-    """Return the name of the file for the chips of each source.
-
-    A source keeps the file that it has, so that its chips are replaced in one step. The only source
-    of a new index gets `chips.parquet`.
-
-    Args:
-        href: Folder of the index.
-        platforms: The sources of the new index. An index without chips also has a file, for the
-            source "".
-        storage: How to reach it.
-        name: The name to use, if there is only one source.
-
-    Raises:
-        UsageError: A name is given for several sources, or is hidden or not that of a parquet file.
-    """
-    if name is not None:
-        if len(platforms) > 1 or "/" in name or name[0] in "._" or not name.endswith(".parquet"):
-            raise UsageError(
-                f"{name!r} cannot name the file of {len(platforms)} sources: it names the file of "
-                "one, ends in .parquet, and does not begin with '_' or '.'."
-            )
-        return dict.fromkeys(platforms or [""], name)
-    there = chips_in_folder(href, storage)
-    if len(platforms) <= 1 and set(there) <= {CHIPS}:
-        return dict.fromkeys(platforms or [""], CHIPS)
-    holder = _sole_platform(child_href(href, CHIPS), storage) if CHIPS in there else None
-    return {
-        platform: CHIPS if platform == holder else chips_name(platform) for platform in platforms
-    }
+def _require_chips_name(name: str, platforms: Sequence[str]) -> None:
+    if len(platforms) > 1 or "/" in name or name[0] in "._" or not name.endswith(".parquet"):
+        raise UsageError(
+            f"{name!r} cannot name the file of {len(platforms)} sources: it names the file of "
+            "one, ends in .parquet, and does not begin with '_' or '.'."
+        )
 
 
 def _sole_platform(href: str, storage: Storage) -> str | None:
     """Return the source of the chips in a file; None if there are several or none."""
     found = open_parquet(href, storage).read(["platform"])["platform"].unique()
     return found[0].as_py() if len(found) == 1 else None
-
-
-def replace_index(
-    href: str, chips: Mapping[str, Path], records: RecordFile, stage: Path, storage: Storage
-) -> None:
-    """Put a new index into a folder, in the order that this module describes.
-
-    Args:
-        href: The folder.
-        chips: New files with chips by name, in the stage; they are moved from there. Files with
-            other names are deleted.
-        records: The new records.
-        stage: The `staging` folder.
-        storage: How to reach the folder.
-
-    Raises:
-        StorageError: A file could not be written; the steps before it stay.
-    """
-    final = records.write(stage / "final.parquet")
-    before = chips_in_folder(href, storage)
-    place = child_href(href, RECORDS)
-    interim = final
-    if before and storage.exists(place):
-        known = len(records)
-        for table in open_parquet(place, storage).scan():
-            records.add(table, place, only_new=True)
-        if len(records) > known:
-            interim = records.write(stage / "interim.parquet")
-    gone = set(before) - set(chips)
-    replace_files(href, chips, gone, stage, records=final, interim_records=interim, storage=storage)
-
-
-def replace_files(
-    href: str,
-    chips: Mapping[str, Path],
-    delete: Collection[str],
-    stage: Path,
-    *,
-    records: Path | None,
-    interim_records: Path | None,
-    storage: Storage,
-) -> None:
-    """Put new files into an index folder, in the order that this module describes.
-
-    Args:
-        href: The folder.
-        chips: New files with chips by name, in the stage; they are moved from there.
-        delete: Names of files with chips to delete.
-        stage: The `staging` folder.
-        records: The new `_items.parquet`; None keeps the present one.
-        interim_records: Old and new records together, for the time when only some files are new;
-            None keeps the present records until all files are new.
-        storage: How to reach the folder.
-
-    Raises:
-        StorageError: A file could not be written; the steps before it stay.
-    """
-    before = set(chips_in_folder(href, storage))
-    after = (before | set(chips)) - set(delete)
-    named = read_manifest(href, storage)
-    # an incomplete index that a killed writer left need not stay readable
-    is_whole = bool(before) and before.issuperset(named or ())
-    if not is_whole or before != after:
-        _put_manifest(href, before & after if is_whole else after, stage, storage)
-    first = interim_records if is_whole else records
-    if first is not None:
-        put_file(first, child_href(href, RECORDS), storage)
-    for name in sorted(chips):
-        put_file(chips[name], child_href(href, name), storage)
-    for name in sorted(before & set(delete)):
-        storage.delete(child_href(href, name))
-    if records is not None and records != first:
-        put_file(records, child_href(href, RECORDS), storage)
-    if is_whole:
-        _put_manifest(href, after, stage, storage)
-
-
-def _put_manifest(href: str, names: Collection[str], stage: Path, storage: Storage) -> None:
-    """Write `_index.json`: the names of the files with chips."""
-    path = stage / MANIFEST
-    path.write_text(json.dumps({"files": sorted(names), "format": 1}))
-    put_file(path, child_href(href, MANIFEST), storage)
-
-
-def refuse_strangers(href: str, names: Collection[str], storage: Storage) -> None:
-    """Refuse a folder with parquet files that would stay beside the new ones.
-
-    Raises:
-        UsageError: There are such files; readers of the folder would read them as chips.
-    """
-    strangers = sorted(set(chips_in_folder(href, storage, strangers=True)) - set(names))
-    if strangers:
-        raise UsageError(
-            f"{redact(href)} holds parquet files that stacchip has not written: "
-            f"{', '.join(strangers[:3])}. Readers of the folder would read them as chips. "
-            "Choose another folder.",
-        )
-
-
-def put_file(staged: Path, href: str, storage: Storage) -> None:
-    """Move a staged file to its place, where it appears whole or not at all."""
-    target = local_path(href)
-    if target is None:
-        storage.write(href, staged)
-        return
-    move_whole(staged, target)
