@@ -69,7 +69,7 @@ def test_files_are_copied_once_and_again_only_if_they_changed(source, archive):
     assert first.written == ("red", "nir")
     assert first.placed["nir"].href == f"{folder}B08.tif"
     assert first.placed["nir"].size_bytes == (source / "B08.tif").stat().st_size
-    assert first.placed["nir"].grid is None, "the item has it"
+    assert first.placed["nir"].projection is None, "the item has it"
     assert first.headers["red"].shape == (64, 64)
     there = present(Path(folder))
     assert placer.place(item, ("red", "nir"), folder, there).written == ()
@@ -90,9 +90,9 @@ def test_a_conversion_is_made_again_if_the_choices_changed(source, archive):
 
     first = place(resolution=0.6, band_count=1)
     assert first.written == ("visual",)
-    grid = first.placed["visual"].grid
-    assert grid.shape == (150, 150)
-    assert grid.crs.to_epsg() == 2193
+    projection = first.placed["visual"].projection
+    assert projection["proj:shape"] == [150, 150]
+    assert projection["proj:code"] == "EPSG:2193"
     assert place(resolution=0.6, band_count=1).written == ()
     assert place(resolution=0.6).written == (), "a choice that is not made leaves the file"
     assert place(resolution=1.2).written == ("visual",)

@@ -9,6 +9,7 @@ import pytest
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
+from stacchip.collect.files import projection_fields
 from stacchip.collect.stored_item import Placed, make_stored_item, to_bytes
 from stacchip.items import parse_item, read_assets
 
@@ -36,8 +37,9 @@ def read_item(path):
 
 def store(item, grid=None, **options):
     keys = list(item.assets)[:3]
+    projection = None if grid is None else projection_fields(grid)
     files = {
-        key: Placed(f"s3://archive/p/i/{key}.tif", 1000 + number, grid)
+        key: Placed(f"s3://archive/p/i/{key}.tif", 1000 + number, projection)
         for number, key in enumerate(keys)
     }
     return make_stored_item(item, files, href=HREF, choices={"chip_size": 256}, **options)
@@ -94,7 +96,10 @@ def test_a_copied_file_keeps_its_checksum(shared_data):
 def test_grids_that_differ_are_stated_for_each_asset_only(shared_data):
     item = read_item(shared_data / REAL[0])
     other = GeoBox((10, 15), Affine(1000, 0, -1e7, 0, -1000, 4e6), "EPSG:3857")
-    files = {"blue": Placed("s3://b/1.tif", 1, GRID), "scl": Placed("s3://b/2.tif", 1, other)}
+    grids = {"blue": GRID, "scl": other}
+    files = {
+        key: Placed(f"s3://b/{key}.tif", 1, projection_fields(each)) for key, each in grids.items()
+    }
     record = make_stored_item(item, files, href=HREF, choices={})
     assert "proj:shape" not in record["properties"]
     assert record["assets"]["scl"]["proj:shape"] == [10, 15]

@@ -150,8 +150,8 @@ def test_a_signed_index_of_another_tool_is_merged_without_signatures(tmp_path):
 def test_the_index_of_an_item_in_an_archive_is_read_or_absent(tmp_path):
     archive = Archive(str(tmp_path))
     assert read_item_index(archive, "sentinel-2-l2a", "item-1", Storage()) is None
-    folder = archive.index_folder("sentinel-2-l2a", "item-1")
-    write_index(make_table(), folder, name=archive.index_name("item-1"))
+    place = archive.place("sentinel-2-l2a", "item-1")
+    write_index(make_table(), place.index_folder, name=place.index_name)
     found = read_item_index(archive, "sentinel-2-l2a", "item-1", Storage())
     assert found is not None
     assert rows_of(found) == rows_of(make_table())
@@ -159,7 +159,7 @@ def test_the_index_of_an_item_in_an_archive_is_read_or_absent(tmp_path):
 
 def test_a_broken_index_in_an_archive_is_an_error_and_not_absent(tmp_path):
     archive = Archive(str(tmp_path))
-    path = Path(archive.index_href("naip", "a"))
+    path = Path(archive.place("naip", "a").index_href)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PAR1")
     with pytest.raises(IndexFormatError):

@@ -34,32 +34,32 @@ def test_a_hostile_name_is_refused_and_nothing_is_repaired(name):
 @pytest.mark.parametrize("item_id", [name for name in HOSTILE if isinstance(name, str)])
 def test_no_hostile_item_id_is_written(item_id):
     archive = Archive("s3://bucket")
-    for place in (archive.folder, archive.index_folder):
+    for place in (archive.place("naip", item_id), archive.place(item_id, "item")):
         with pytest.raises(InvalidMetadata):
-            place("naip", item_id)
+            _ = place.folder
         with pytest.raises(InvalidMetadata):
-            place(item_id, "item")
+            _ = place.index_folder
 
 
 @pytest.mark.parametrize("root", ["s3://bucket", "s3://bucket/prefix", "/bucket", "https://h/b"])
 @pytest.mark.parametrize("name", ["..", "../a", "/etc/passwd", "", "a/../../..", "a\\b", "a\nb"])
 def test_no_name_that_is_read_leads_out_of_the_archive(root, name):
     archive = Archive(root)
-    for place in (archive.item_href, archive.index_href):
+    for place in (archive.place(name, "item"), archive.place("naip", name)):
         with pytest.raises(UsageError):
-            place(name, "item")
+            _ = place.item_href
     with pytest.raises(UsageError):
-        archive.item_href("naip", name)
+        _ = archive.place(name, "item").index_href
 
 
 @settings(deadline=None)
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
 def test_whatever_is_let_through_stays_in_the_archive(platform, item_id, name):
-    archive = Archive("/bucket")
+    place = Archive("/bucket").place(platform, item_id)
     for href in (
-        lambda: archive.item_href(platform, item_id),
-        lambda: archive.index_href(platform, item_id),
-        lambda: archive.asset_href(platform, item_id, name),
+        lambda: place.item_href,
+        lambda: place.index_href,
+        lambda: place.asset_href(name),
     ):
         with contextlib.suppress(UsageError, ValueError):
             assert posixpath.normpath(href()).startswith("/bucket/")
@@ -68,23 +68,19 @@ def test_whatever_is_let_through_stays_in_the_archive(platform, item_id, name):
 @settings(deadline=None)
 @given(st.from_regex(r"[A-Za-z0-9_.-]{1,40}", fullmatch=True))
 def test_writers_and_readers_agree_on_every_place(item_id):
-    archive = Archive("s3://bucket/prefix")
     assume(item_id.strip("."))
-    folder, index = archive.folder("naip", item_id), archive.index_folder("naip", item_id)
-    assert archive.item_href("naip", item_id) == folder + ITEM_NAME
-    assert archive.asset_href("naip", item_id, "https://h/a/b.tif?x=1") == f"{folder}b.tif"
-    assert archive.index_href("naip", item_id) == f"{index}/{archive.index_name(item_id)}"
+    place = Archive("s3://bucket/prefix").place("naip", item_id)
+    assert place.item_href == place.folder + ITEM_NAME
+    assert place.asset_href("https://h/a/b.tif?x=1") == f"{place.folder}b.tif"
+    assert place.index_href == f"{place.index_folder}/{place.index_name}"
 
 
 @pytest.mark.parametrize("root", ["s3://bucket", "s3://bucket/"])
 def test_the_layout_is_the_originals(root):
-    archive = Archive(root)
-    assert (
-        archive.item_href("sentinel-2-l2a", "S2A_1")
-        == "s3://bucket/sentinel-2-l2a/S2A_1/stac_item.json"
-    )
-    assert archive.asset_href("naip", "m_1", "m_1.tif") == "s3://bucket/naip/m_1/m_1.tif"
-    assert archive.index_href("naip", "m_1") == "s3://bucket/index/naip/m_1/index_m_1.parquet"
+    place = Archive(root).place("naip", "m_1")
+    assert place.item_href == "s3://bucket/naip/m_1/stac_item.json"
+    assert place.asset_href("m_1.tif") == "s3://bucket/naip/m_1/m_1.tif"
+    assert place.index_href == "s3://bucket/index/naip/m_1/index_m_1.parquet"
 
 
 # -- one rule of naming ----------------------------------------------------------------------------
@@ -130,7 +126,7 @@ def put_item(root: Path, **properties: Any) -> pystac.Item:
     item = pystac.Item("m_1", None, None, datetime(2020, 2, 19, tzinfo=UTC), properties)
     item.add_asset("image", pystac.Asset("https://example.com/a/m_1.tif?versionId=7"))
     item.add_asset("preview", pystac.Asset("https://example.com/api/preview:1.png"))
-    path = Path(Archive(str(root)).item_href("naip", "m_1"))
+    path = Path(Archive(str(root)).place("naip", "m_1").item_href)
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(item.to_dict()))
     return item

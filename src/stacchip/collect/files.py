@@ -6,17 +6,18 @@ import dataclasses
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stacchip.collect.stored_item import Placed
 from stacchip.collect.transfer import Original, convert_file, copy_file, find_original
 from stacchip.errors import InvalidMetadata, NotARaster, StacchipError, UnsupportedRaster
-from stacchip.grid.crs import same_crs
+from stacchip.grid.crs import name_crs, same_crs
 from stacchip.items.archive import ITEM_NAME, file_name
 from stacchip.raster import read_header
 from stacchip.raster.gdal import Conversion
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.storage import is_remote, redact, unsign
+from stacchip.storage.s3.orphaned_uploads import abort_orphans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,6 +112,8 @@ class Placer:
     ) -> FilesOfItem:
         """Copy or convert the files into the archive, unless they are there, and return them.
 
+        Uploads that a killed job left in the item's folder are aborted.
+
         Args:
             item: The item, as the catalogue gave it.
             keys: The assets to take.
@@ -120,6 +123,7 @@ class Placer:
         places = {key: self.candidates(item, key) for key in keys}
         names = {key: file_name(hrefs[0], item_id=item.id) for key, hrefs in places.items()}
         _refuse_same_names(names, item.id)
+        abort_orphans(folder, self.storage.options_for(folder))
         put = self._convert if self.recipe.converts else self._copy
 
         def place_one(key: str) -> bool:
@@ -134,7 +138,7 @@ class Placer:
         headers = self._read_headers(placed)
         if self.recipe.converts:
             placed = {
-                key: Placed(file.href, file.size_bytes, _grid_of(headers[key], file.href))
+                key: Placed(file.href, file.size_bytes, _projection_in(headers[key], file.href))
                 for key, file in placed.items()
             }
         return FilesOfItem(placed, tuple(key for key in keys if was_written[key]), headers)
@@ -199,12 +203,25 @@ def _undated(header: Header) -> Header:
     return dataclasses.replace(header, identity=identity, mask=mask)
 
 
-def _grid_of(header: Header, href: str) -> GeoBox:
-    """Return the grid that a file's header gives."""
+def _projection_in(header: Header, href: str) -> dict[str, Any]:
+    """Return the grid that a file's header gives, as `projection_fields`."""
     geobox = header.geobox
     if geobox is None or geobox.crs is None:
         raise InvalidMetadata(f"{redact(href)} has no grid on Earth.", field="proj:transform")
-    return geobox
+    return projection_fields(geobox)
+
+
+def projection_fields(grid: GeoBox) -> dict[str, Any]:
+    """Return a grid in the fields of the projection extension (version 2: `proj:code`)."""
+    name = name_crs(str(grid.crs))
+    named: dict[str, Any] = {"proj:code": name}
+    if "[" in name:  # WKT
+        named = {"proj:code": None, "proj:wkt2": name}
+    return {
+        **named,
+        "proj:shape": [int(size) for size in grid.shape],
+        "proj:transform": [float(number) for number in tuple(grid.affine)[:6]],
+    }
 
 
 def _refuse_same_names(names: Mapping[str, str], item_id: str) -> None:

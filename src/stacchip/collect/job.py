@@ -22,9 +22,8 @@ from stacchip.index.files.layout import MANIFEST, RECORDS
 from stacchip.index.write import write_index
 from stacchip.indexer import Indexer
 from stacchip.items import parse_item, platform_name
-from stacchip.items.archive import ITEM_NAME, safe_name
+from stacchip.items.archive import ITEM_NAME
 from stacchip.sources import find_source
-from stacchip.storage.s3.orphaned_uploads import abort_orphans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from stacchip.collect.recipe import Choices, Recipe
     from stacchip.collect.sample import Row
     from stacchip.collect.settings import Settings
+    from stacchip.items.archive import ItemPlace
     from stacchip.storage import Storage
 
 
@@ -118,18 +118,18 @@ class Job:
         Raises:
             StacchipError: Anything that kept it out.
         """
-        platform = self.platform(item)
-        present = self._list_present(item)
-        if not self.settings.write_again and self._is_complete(item, present):
-            return ItemReport(item.id, platform)
+        place = self._place_of(item)
+        present = self._list_present(place)
+        if not self.settings.write_again and self._is_complete(item, place, present):
+            return ItemReport(item.id, place.platform)
         started = time.monotonic()
-        files = self._bring_files(item, present)
+        files = self._bring_files(item, place, present)
         brought_s = time.monotonic()
-        stored = self._write_item(item, files)
-        chips = self._write_index(stored, platform, files)
+        stored = self._write_item(item, place, files)
+        chips = self._write_index(stored, place, files)
         return ItemReport(
             item.id,
-            platform,
+            place.platform,
             files_written=len(files.written),
             bytes_written=sum(files.placed[key].size_bytes or 0 for key in files.written),
             chips=chips,
@@ -137,18 +137,18 @@ class Job:
             index_s=time.monotonic() - brought_s,
         )
 
-    def _bring_files(self, item: pystac.Item, present: Mapping[str, int]) -> FilesOfItem:
+    def _bring_files(
+        self, item: pystac.Item, place: ItemPlace, present: Mapping[str, int]
+    ) -> FilesOfItem:
         """Copy or convert the files that are not there yet, or find them for a link."""
-        folder = self.settings.archive.folder(self.platform(item), item.id)
-        abort_orphans(folder, self.storage.options_for(folder))
         keys = self._asset_keys(item)
         if self.settings.assets == "link":
             return self._placer.link(item, keys)
-        return self._placer.place(item, keys, folder, present)
+        return self._placer.place(item, keys, place.folder, present)
 
-    def _write_item(self, item: pystac.Item, files: FilesOfItem) -> pystac.Item:
+    def _write_item(self, item: pystac.Item, place: ItemPlace, files: FilesOfItem) -> pystac.Item:
         """Write the item as the archive keeps it, and return it."""
-        href = self.settings.archive.item_href(self.platform(item), item.id)
+        href = place.item_href
         record = make_stored_item(
             item,
             files.placed,
@@ -159,14 +159,13 @@ class Job:
         self.storage.write(href, to_bytes(record))
         return parse_item(record, href=href)
 
-    def _write_index(self, stored: pystac.Item, platform: str, files: FilesOfItem) -> int:
+    def _write_index(self, stored: pystac.Item, place: ItemPlace, files: FilesOfItem) -> int:
         """Index an item of the archive; return its number of chips."""
-        archive = self.settings.archive
         table = Indexer(stored, self.choices.chip_size, storage=self.storage).create_index()
         write_index(
             table,
-            archive.index_folder(platform, stored.id),
-            name=archive.index_name(stored.id),
+            place.index_folder,
+            name=place.index_name,
             headers={stored.id: files.headers},
             storage=self.storage,
         )
@@ -175,6 +174,9 @@ class Job:
     def platform(self, item: pystac.Item) -> str:
         """Return the folder of an item, which is also the platform of its chips in the index."""
         return self.recipe.platform or platform_name(item, find_source(item))
+
+    def _place_of(self, item: pystac.Item) -> ItemPlace:
+        return self.settings.archive.place(self.platform(item), item.id)
 
     def _collection_href(self, item: pystac.Item) -> str | None:
         """Return an API's address of the item's collection, or None for a static catalogue.
@@ -201,25 +203,20 @@ class Job:
             "band_count": self.choices.band_count,
         }
 
-    def _list_present(self, item: pystac.Item) -> dict[str, int]:
+    def _list_present(self, place: ItemPlace) -> dict[str, int]:
         """Return the sizes of an item's files in the archive, by name."""
-        folder = self.settings.archive.folder(self.platform(item), item.id)
-        listed = self.storage.list(folder)
+        listed = self.storage.list(place.folder)
         return {entry.href.rpartition("/")[2]: entry.size_bytes for entry in listed}
 
-    def _is_complete(self, item: pystac.Item, present: Mapping[str, int]) -> bool:
+    def _is_complete(self, item: pystac.Item, place: ItemPlace, present: Mapping[str, int]) -> bool:
         """Return True if item, files and index are there as they would be made now."""
-        archive, platform = self.settings.archive, self.platform(item)
         if ITEM_NAME not in present:
             return False
-        index = {
-            entry.href.rpartition("/")[2]
-            for entry in self.storage.list(archive.index_folder(platform, item.id))
-        }
-        if not index >= {archive.index_name(item.id), RECORDS, MANIFEST}:
+        index = {entry.href.rpartition("/")[2] for entry in self.storage.list(place.index_folder)}
+        if not index >= {place.index_name, RECORDS, MANIFEST}:
             return False
         try:
-            record = json.loads(self.storage.read(archive.item_href(platform, item.id)))
+            record = json.loads(self.storage.read(place.item_href))
         except (ValueError, ObjectNotFound):
             return False
         if record.get("properties", {}).get(CHOICES) != self._made_by(item):
@@ -242,8 +239,8 @@ class Job:
         choice = self.choose(row)
         planned, notes = [], list(choice.notes)
         for item in choice.items:
-            safe_name(item.id, what="item id")
-            is_there = self._is_complete(item, self._list_present(item))
+            place = self._place_of(item)
+            is_there = self._is_complete(item, place, self._list_present(place))
             if is_there and not self.settings.write_again:
                 notes.append(f"{item.id} is there already")
                 continue

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pystac
 
-from stacchip.grid.crs import name_crs
 from stacchip.storage import join_href, unsign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from stacchip.grid.geobox import GeoBox
 
 CHOICES = "stacchip:choices"
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
@@ -37,12 +34,13 @@ class Placed:
     Attributes:
         href: Its address, unsigned.
         size_bytes: Its size; `None` if it is not known.
-        grid: Its grid, if it was converted; `None` if the catalogue's item has its grid.
+        projection: Its grid, in the fields of the projection extension, if it was converted; `None`
+            if the catalogue's item has its grid.
     """
 
     href: str
     size_bytes: int | None = None
-    grid: GeoBox | None = None
+    projection: Mapping[str, Any] | None = None
 
 
 def make_stored_item(
@@ -77,11 +75,11 @@ def make_stored_item(
     record["stac_extensions"] = [
         url for url in record.get("stac_extensions", []) if not url.startswith(OF_ALTERNATES)
     ]
-    grids = [placed.grid for placed in files.values() if placed.grid is not None]
-    if grids:
+    projections = [placed.projection for placed in files.values() if placed.projection is not None]
+    if projections:
         _forget_projection(record)
-        if all(grid == grids[0] for grid in grids):
-            record["properties"].update(_projection_of(grids[0]))
+        if all(projection == projections[0] for projection in projections):
+            record["properties"].update(projections[0])
         _declare(record, PROJECTION)
     if any("file:size" in asset for asset in record["assets"].values()):
         _declare(record, FILE)
@@ -95,14 +93,14 @@ def to_bytes(record: Mapping[str, Any]) -> bytes:
 
 def _stored_asset(asset: dict[str, Any], placed: Placed) -> dict[str, Any]:
     stored = {name: value for name, value in asset.items() if name != "href"}
-    if placed.grid is not None:
+    if placed.projection is not None:
         stored = {
             name: value
             for name, value in stored.items()
             if name not in OF_THE_OLD_BYTES and not name.startswith("proj:")
         }
         stored["type"] = COG
-        stored.update(_projection_of(placed.grid))
+        stored.update(placed.projection)
     if placed.size_bytes is not None:
         stored["file:size"] = placed.size_bytes
     # an alternate is another address of the same bytes, and may be signed
@@ -141,19 +139,6 @@ def _link_collection(record: dict[str, Any], collection_href: str | None) -> Non
         return
     link = {"rel": "collection", "href": unsign(collection_href), "type": "application/json"}
     record["links"].append(link)
-
-
-def _projection_of(grid: GeoBox) -> dict[str, Any]:
-    """Return a grid in the fields of the projection extension (version 2: `proj:code`)."""
-    name = name_crs(str(grid.crs))
-    named: dict[str, Any] = {"proj:code": name}
-    if "[" in name:  # WKT
-        named = {"proj:code": None, "proj:wkt2": name}
-    return {
-        **named,
-        "proj:shape": [int(size) for size in grid.shape],
-        "proj:transform": [float(number) for number in tuple(grid.affine)[:6]],
-    }
 
 
 def _forget_projection(record: dict[str, Any]) -> None:

@@ -98,6 +98,7 @@ def _with_item_hrefs(table: pa.Table, archive: Archive) -> pa.Table:
         return table
     platform = table["platform"][0].as_py()
     ids = pc.unique(table["item_id"])
-    places = pa.array([archive.item_href(platform, each) for each in ids.to_pylist()], pa.string())
-    filled = pc.coalesce(column, places.take(pc.index_in(table["item_id"], value_set=ids)))
+    hrefs = [archive.place(platform, each).item_href for each in ids.to_pylist()]
+    places = pa.array(hrefs, pa.string()).take(pc.index_in(table["item_id"], value_set=ids))
+    filled = pc.coalesce(column, places)
     return table.set_column(table.schema.get_field_index("item_href"), "item_href", filled)

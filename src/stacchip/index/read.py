@@ -159,7 +159,7 @@ def read_item_index(
         IndexFormatError: A file is not a chip index.
     """
     try:
-        return read_index(archive.index_href(platform, item_id), storage=storage)
+        return read_index(archive.place(platform, item_id).index_href, storage=storage)
     except ObjectNotFound:
         return None
 

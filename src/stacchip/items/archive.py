@@ -8,9 +8,9 @@ An archive is a bucket or a folder that `stacchip collect` fills, in the layout 
 index/{platform}/{item_id}/index_{item_id}.parquet      its chips
 ```
 
-Ids and file names come from catalogues, so they are data from outside. No href of an `Archive`
-leads out of it. What is written also has a `safe_name`, which means nothing else to a store, a
-shell or a URL.
+Ids and file names come from catalogues, so they are data from outside. No href of an `ItemPlace`
+leads out of its archive. What is written also has a `safe_name`, which means nothing else to a
+store, a shell or a URL.
 """
 
 from __future__ import annotations
@@ -92,21 +92,17 @@ def file_name(href: str, *, item_id: str | None = None) -> str:
 
 @dataclass(frozen=True)
 class Archive:
-    """A bucket or folder of collected imagery: the hrefs of its items, assets and indexes.
-
-    `folder` and `index_folder` are for writers: they take safe names only. The other hrefs also
-    serve readers of archives that something else wrote: a name may have any character, as long as
-    it stays inside.
+    """A bucket or folder of collected imagery.
 
     Args:
         href: Address of the archive: `s3://bucket`, `s3://bucket/prefix`, another URL, or a local
             path. `Archive.named` accepts a bare bucket name, too.
 
     Example:
-        >>> archive = Archive.named("clay-v1-data")
-        >>> archive.item_href("naip", "m_4709963_se")
+        >>> place = Archive.named("clay-v1-data").place("naip", "m_4709963_se")
+        >>> place.item_href
         's3://clay-v1-data/naip/m_4709963_se/stac_item.json'
-        >>> archive.index_href("naip", "m_4709963_se")
+        >>> place.index_href
         's3://clay-v1-data/index/naip/m_4709963_se/index_m_4709963_se.parquet'
     """
 
@@ -156,43 +152,9 @@ class Archive:
             )
         return cls(f"s3://{text}")
 
-    def folder(self, platform: str, item_id: str) -> str:
-        """Return the folder of one item, with a slash at the end.
-
-        Raises:
-            InvalidMetadata: A name is not safe to write.
-        """
-        return child_href(self.href, *_safe_place(platform, item_id)) + "/"
-
-    def item_href(self, platform: str, item_id: str) -> str:
-        """Return the href of an item's JSON."""
-        return child_href(self.href, platform, item_id, ITEM_NAME)
-
-    def asset_href(self, platform: str, item_id: str, href: str) -> str:
-        """Return the href of an asset's copy: under its own file name, beside the item.
-
-        Example:
-            >>> Archive("/data").asset_href("naip", "m_1", "https://example.com/a/m_1.tif?sig=abc")
-            '/data/naip/m_1/m_1.tif'
-        """
-        name = PurePosixPath(unquote(urlsplit(href).path)).name
-        return child_href(self.href, platform, item_id, name)
-
-    def index_folder(self, platform: str, item_id: str) -> str:
-        """Return the folder of an item's index, which holds the item's record beside the chips.
-
-        Raises:
-            InvalidMetadata: A name is not safe to write.
-        """
-        return child_href(self.href, "index", *_safe_place(platform, item_id))
-
-    def index_name(self, item_id: str) -> str:
-        """Return the name of the file with an item's chips."""
-        return f"index_{item_id}.parquet"
-
-    def index_href(self, platform: str, item_id: str) -> str:
-        """Return the href of the file with an item's chips."""
-        return child_href(self.href, "index", platform, item_id, self.index_name(item_id))
+    def place(self, platform: str, item_id: str) -> ItemPlace:
+        """Return the place of an item."""
+        return ItemPlace(self.href, platform, item_id)
 
     def read_item(self, platform: str, item_id: str, storage: Storage) -> pystac.Item:
         """Read an item; its assets have the hrefs of their files in this archive.
@@ -200,7 +162,7 @@ class Archive:
         Raises:
             ObjectNotFound: It is not there.
         """
-        (item,) = load_items(self.item_href(platform, item_id), storage=storage)
+        (item,) = load_items(self.place(platform, item_id).item_href, storage=storage)
         return self.relocate(item, platform)
 
     def relocate(self, item: pystac.Item, platform: str) -> pystac.Item:
@@ -213,11 +175,83 @@ class Archive:
         moved = item.clone()
         if item.properties.get("stacchip:choices", {}).get("assets") == "link":
             return moved
+        place = self.place(platform, item.id)
         for asset in moved.assets.values():
-            href = self.asset_href(platform, item.id, asset.href)
+            href = place.asset_href(asset.href)
             path = local_path(href)
             asset.href = href if path is None else str(path.absolute())
         return moved
+
+
+@dataclass(frozen=True)
+class ItemPlace:
+    """The place of one item in an archive: the hrefs of its files and of its index.
+
+    `folder` and `index_folder` are for writers: they take safe names only. The other hrefs also
+    serve readers of archives that something else wrote: a name may have any character, as long as
+    it stays inside.
+
+    Attributes:
+        archive: Address of the archive.
+        platform: The item's platform.
+        item_id: The item's id.
+    """
+
+    archive: str
+    platform: str
+    item_id: str
+
+    @property
+    def folder(self) -> str:
+        """The folder of the item, with a slash at the end.
+
+        Raises:
+            InvalidMetadata: A name is not safe to write.
+        """
+        return child_href(self.archive, *self._safe_names()) + "/"
+
+    @property
+    def item_href(self) -> str:
+        """The href of the item's JSON.
+
+        Raises:
+            UsageError: A name leads out of the archive; so do the hrefs below.
+        """
+        return child_href(self.archive, self.platform, self.item_id, ITEM_NAME)
+
+    def asset_href(self, href: str) -> str:
+        """Return the href of an asset's copy: under its own file name, beside the item.
+
+        Example:
+            >>> place = Archive("/data").place("naip", "m_1")
+            >>> place.asset_href("https://example.com/a/m_1.tif?sig=abc")
+            '/data/naip/m_1/m_1.tif'
+        """
+        name = PurePosixPath(unquote(urlsplit(href).path)).name
+        return child_href(self.archive, self.platform, self.item_id, name)
+
+    @property
+    def index_folder(self) -> str:
+        """The folder of the item's index, which holds the item's record beside the chips.
+
+        Raises:
+            InvalidMetadata: A name is not safe to write.
+        """
+        return child_href(self.archive, "index", *self._safe_names())
+
+    @property
+    def index_name(self) -> str:
+        """The name of the file with the item's chips."""
+        return f"index_{self.item_id}.parquet"
+
+    @property
+    def index_href(self) -> str:
+        """The href of the file with the item's chips."""
+        return child_href(self.archive, "index", self.platform, self.item_id, self.index_name)
+
+    def _safe_names(self) -> tuple[str, str]:
+        item_id = safe_name(self.item_id, what="item id")
+        return safe_name(self.platform, what="platform", item_id=item_id), item_id
 
 
 def _require_address(text: str) -> None:
@@ -228,11 +262,6 @@ def _require_address(text: str) -> None:
         is_address = False
     if not is_address:
         raise UsageError(f"{redact(text)!r} is not the address of a bucket or a folder.")
-
-
-def _safe_place(platform: str, item_id: str) -> tuple[str, str]:
-    item_id = safe_name(item_id, what="item id")
-    return safe_name(platform, what="platform", item_id=item_id), item_id
 
 
 Bucket = Archive  # pickles of 0.x name it so: a Chipper holds one
