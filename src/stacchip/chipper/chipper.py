@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from copy import copy
 from dataclasses import replace
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -298,7 +297,7 @@ class Chipper:
             StacchipError: As for `chip`.
         """
         key = self.rows.key(row)
-        return self._opened.get((key.platform, key.item_id), partial(self.open_anew, row))
+        return self._opened.get((key.platform, key.item_id), lambda: self.open_anew(row))
 
     def open_anew(self, row: int) -> OpenedItem:
         """Return the item as `open` does, but do not keep it open, for a caller that does.
@@ -306,8 +305,8 @@ class Chipper:
         Raises:
             StacchipError: As for `chip`.
         """
-        found = self._find(row)
-        grid = found.find_grid(self.rows.key(row), self.rows.value(row, "bbox"), self.storage)
+        found, key = self._find(row), self.rows.key(row)
+        grid = found.find_grid(key, self.rows.value(row, "bbox"), self.storage)
         return open_item(found, grid, self.choice, self.storage, caches=self.caches)
 
     def _find(self, row: int) -> FoundItem:
