@@ -37,10 +37,11 @@ Beside them stand `demo` (a generated archive to try things on), `preview` (pict
 
 from __future__ import annotations
 
-from importlib import import_module
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from stacchip import moved
+from stacchip.runtime.lazy_names import offer_lazily
 
 if TYPE_CHECKING:
     from stacchip.chipper import Chip, Chipper
@@ -91,43 +92,34 @@ __all__ = [
     "write_index",
 ]
 
-_HOMES = {
-    "chipper": ("Chip", "Chipper"),
-    "datasets": ("ChipDataset", "ChipStreamDataset"),
-    "errors": ("StacchipError",),
-    "index": ("concat_indexes", "merge_indexes", "read_index", "scan_index", "write_index"),
-    "indexer": ("ChipIndexer", "Indexed", "Indexer", "NoStatsChipIndexer", "index_items"),
-    "items": ("load_items", "search_items"),
-    "raster.cache": ("Caches",),
-    "sources": ("Source", "find_source", "register_source"),
-    "storage": ("Storage", "StorageOptions"),
-    "stream": ("ChipStream", "Shard"),
-}
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
-
 moved.install()
 
-
-def _load(name: str) -> Any:
-    """Load a public name from its package."""
-    if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            value: Any = version("stacchip")
-        except PackageNotFoundError as error:
-            raise AttributeError("stacchip is not installed: it has no version") from error
-    elif name in _HOME:
-        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
-
 if not TYPE_CHECKING:  # a type checker would take any name for one that is loaded
-    __getattr__ = _load
+    _load, __dir__ = offer_lazily(
+        __name__,
+        {
+            "chipper": ["Chip", "Chipper"],
+            "datasets": ["ChipDataset", "ChipStreamDataset"],
+            "errors": ["StacchipError"],
+            "index": ["concat_indexes", "merge_indexes", "read_index", "scan_index", "write_index"],
+            "indexer": ["ChipIndexer", "Indexed", "Indexer", "NoStatsChipIndexer", "index_items"],
+            "items": ["load_items", "search_items"],
+            "raster.cache": ["Caches"],
+            "sources": ["Source", "find_source", "register_source"],
+            "storage": ["Storage", "StorageOptions"],
+            "stream": ["ChipStream", "Shard"],
+        },
+    )
+
+    def __getattr__(name: str) -> Any:
+        return _find_version() if name == "__version__" else _load(name)
+
+
+@cache
+def _find_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("stacchip")
+    except PackageNotFoundError as error:
+        raise AttributeError("stacchip is not installed: it has no version") from error

@@ -24,7 +24,9 @@ below it; of this repository only `statistics` and `cli` import it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stacchip.runtime.lazy_names import offer_lazily
 
 if TYPE_CHECKING:
     from stacchip.cubes.imagery import Imagery
@@ -55,26 +57,16 @@ __all__ = [
     "register_form",
 ]
 
-_HOMES = {
-    "imagery": ("Imagery",),
-    "plan": ("CubePlan", "PlanSettings"),
-    "prechip": ("Prechip", "PrechipReport"),
-    "sinks": (
-        *("Cube", "CubeFolder", "CubeForm", "StoredCubes"),
-        *("find_cubes", "find_platforms", "register_form"),
-    ),
-}
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first used: reading cubes needs no stream."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # reading cubes needs no stream
+    __getattr__, __dir__ = offer_lazily(
+        __name__,
+        {
+            "imagery": ["Imagery"],
+            "plan": ["CubePlan", "PlanSettings"],
+            "prechip": ["Prechip", "PrechipReport"],
+            "sinks": [
+                *("Cube", "CubeFolder", "CubeForm", "StoredCubes"),
+                *("find_cubes", "find_platforms", "register_form"),
+            ],
+        },
+    )

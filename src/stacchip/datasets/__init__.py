@@ -32,7 +32,9 @@ goes into `samples.to_tensors`, a new kind of label into `labels.Label`. This fo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stacchip.runtime.lazy_names import offer_lazily
 
 if TYPE_CHECKING:
     from stacchip.datasets.chip_dataset import ChipDataset
@@ -41,13 +43,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ChipDataset", "ChipStreamDataset", "Label"]
 
-_HOMES = {"ChipDataset": "chip_dataset", "ChipStreamDataset": "stream_dataset", "Label": "labels"}
-
-
-def __getattr__(name: str) -> Any:
-    """Import PyTorch only when a name that needs it is used."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # PyTorch is imported only when a name that needs it is used
+    __getattr__, __dir__ = offer_lazily(
+        __name__,
+        {
+            "chip_dataset": ["ChipDataset"],
+            "labels": ["Label"],
+            "stream_dataset": ["ChipStreamDataset"],
+        },
+    )

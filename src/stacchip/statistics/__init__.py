@@ -30,8 +30,9 @@ it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from stacchip.runtime.lazy_names import offer_lazily
 from stacchip.statistics.band import BandStatistics, new_statistics
 from stacchip.statistics.histogram import Histogram
 from stacchip.statistics.moments import Moments
@@ -61,23 +62,11 @@ __all__ = [
     "write_yaml",
 ]
 
-_HOME = {
-    "StatisticsFolder": "folder",
-    "cube_statistics": "measure",
-    "index_statistics": "measure",
-    "list_platforms": "measure",
-    "merge_statistics": "folder",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Load a name that reads chips when it is first used: merging statistics needs no stream."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # merging statistics needs no stream
+    __getattr__, __dir__ = offer_lazily(
+        __name__,
+        {
+            "folder": ["StatisticsFolder", "merge_statistics"],
+            "measure": ["cube_statistics", "index_statistics", "list_platforms"],
+        },
+    )
