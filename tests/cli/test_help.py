@@ -39,6 +39,18 @@ def test_the_help_of_an_option_is_a_sentence_of_its_own(parameter):
     assert not re.match(r"(Of|In|At most|So many|This|Also) ", text), "half a sentence"
 
 
+def test_the_options_of_jobs_mean_the_same_in_both_commands():
+    """One name, one variable and one sentence; those that differ on purpose are named here."""
+    prechip, stats = (
+        {each.name: (each.opts, each.envvar, each.help) for each in COMMANDS[name].params}
+        for name in ("prechip", "stats")
+    )
+    shared = prechip.keys() & stats.keys()
+    assert {"index", "data", "bands", "seed", "max_cloud", "chip_size"} <= shared
+    differ = {name for name in shared if prechip[name] != stats[name]}
+    assert differ == {"form", "job", "platform", "pool_size"}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_is_summed_up_in_a_line(name):
     summary = COMMANDS[name].get_short_help_str(limit=47)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from stacchip.cli import console
+from stacchip.cli import console, options
 from stacchip.cli.commands import chips, demo, indexes
 from stacchip.cli.commands.collect import CollectCommand, collect
 from stacchip.cli.commands.prechip import prechip
@@ -29,10 +27,5 @@ for commands in (demo.app, indexes.app, chips.app, batch):  # in the order of th
 
 
 @app.callback()
-def _configure(
-    *,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say what is being done, on standard error.")
-    ] = False,
-) -> None:
+def _configure(*, verbose: options.Verbose = False) -> None:
     console.set_up_logging(verbose=verbose)

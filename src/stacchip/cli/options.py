@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from stacchip.errors import UsageError
 from stacchip.storage import Storage, StorageOptions
 
+_INDEX_HELP = "Folder or parquet file of the index."
+_CHIP_SIZE_HELP = "Only chips of this edge in pixels, if the index has several sizes."
+
+
+def _max_share(what: str, envvar: str | None = None) -> Any:
+    """Return the option of the largest share of cloud or nodata."""
+    return typer.Option(
+        f"--max-{what}", min=0, max=1, envvar=envvar,
+        help=f"Largest share of {what} in a chip, 0..1.",
+    )  # fmt: skip
+
+
+# -- any command -----------------------------------------------------------------------------------
+
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say what is being done, on standard error.")
+]
+
 # -- commands on indexes and chips -----------------------------------------------------------------
 
-Index = Annotated[str, typer.Argument(help="Folder or parquet file of the index.")]
+Index = Annotated[str, typer.Argument(help=_INDEX_HELP)]
 Replace = Annotated[
     bool, typer.Option("--replace", help="Replace an index that is already at the output.")
 ]
-MaxCloud = Annotated[
-    float | None,
-    typer.Option("--max-cloud", min=0, max=1, help="Largest share of cloud in a chip, 0..1."),
-]
-MaxNodata = Annotated[
-    float | None,
-    typer.Option("--max-nodata", min=0, max=1, help="Largest share of nodata in a chip, 0..1."),
-]
+MaxCloud = Annotated[float | None, _max_share("cloud")]
+MaxNodata = Annotated[float | None, _max_share("nodata")]
 Platform = Annotated[
     str | None, typer.Option("--platform", help="Only chips of this source, such as 'naip'.")
 ]
-ChipSize = Annotated[
-    int | None,
-    typer.Option(help="Only chips of this edge in pixels, if the index has several sizes."),
-]
+ChipSize = Annotated[int | None, typer.Option(help=_CHIP_SIZE_HELP)]
 
 # -- how stores are reached ------------------------------------------------------------------------
 
@@ -57,6 +66,9 @@ RequesterPays = Annotated[
 
 # -- commands of batch jobs, whose options are environment variables too ---------------------------
 
+JOB_INDEX: Any = typer.Option("--index", envvar="STACCHIP_INDEXPATH", help=_INDEX_HELP)
+"""Of some commands, a required `str`; of others, `str | None`."""
+
 JobData = Annotated[
     str | None,
     typer.Option(
@@ -65,20 +77,8 @@ JobData = Annotated[
         "moved from where the items say.",
     ),
 ]  # fmt: skip
-JobMaxNodata = Annotated[
-    float | None,
-    typer.Option(
-        "--max-nodata", min=0, max=1, envvar="STACCHIP_MAX_NODATA",
-        help="Largest share of nodata in a chip, 0..1.",
-    ),
-]  # fmt: skip
-JobMaxCloud = Annotated[
-    float | None,
-    typer.Option(
-        "--max-cloud", min=0, max=1, envvar="STACCHIP_MAX_CLOUD",
-        help="Largest share of cloud in a chip, 0..1.",
-    ),
-]  # fmt: skip
+JobMaxNodata = Annotated[float | None, _max_share("nodata", "STACCHIP_MAX_NODATA")]
+JobMaxCloud = Annotated[float | None, _max_share("cloud", "STACCHIP_MAX_CLOUD")]
 JobBands = Annotated[
     str | None,
     typer.Option(
@@ -87,11 +87,8 @@ JobBands = Annotated[
 ]
 JobChipSize = Annotated[
     int | None,
-    typer.Option(
-        "--chip-size", min=1, envvar="STACCHIP_CHIP_SIZE",
-        help="Only chips of this edge in pixels, if the index has several sizes.",
-    ),
-]  # fmt: skip
+    typer.Option("--chip-size", min=1, envvar="STACCHIP_CHIP_SIZE", help=_CHIP_SIZE_HELP),
+]
 JobSeed = Annotated[
     int,
     typer.Option("--seed", min=0, envvar="STACCHIP_SEED", help="Seed of every random draw."),
@@ -103,6 +100,13 @@ JobMemory = Annotated[
         help="Megabytes of decoded blocks to keep; cubes need more on top.",
     ),
 ]  # fmt: skip
+
+
+def list_cube_forms() -> str:
+    """Return the end of the help of `--format`, which has another default for each command."""
+    from stacchip.cubes.sinks.registry import BUILT_IN  # slow: only some commands need cubes
+
+    return f"{', '.join(form.name for form in BUILT_IN)}, or one that an installed package adds."
 
 
 def make_storage(

@@ -18,7 +18,7 @@ from typer.core import TyperCommand
 from stacchip.cli import console
 from stacchip.cli.commands import collect_options as options  # noqa: TC001 - typer reads it
 from stacchip.cli.commands.collect_output import print_item, print_plan, print_row, print_summary
-from stacchip.cli.options import parse_names
+from stacchip.cli.options import Verbose, parse_names
 from stacchip.collect.job import Job
 from stacchip.collect.recipes import RECIPES, get_recipe, list_recipes
 from stacchip.collect.run import collect as collect_rows
@@ -81,7 +81,7 @@ def collect(
     resolution: options.Resolution = None,
     band_count: options.BandCount = None,
     bands: options.Bands = None,
-    verbose: options.Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Collect a source's imagery in a bucket. Files are copied or converted, items indexed.
 

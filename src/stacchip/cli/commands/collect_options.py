@@ -61,9 +61,6 @@ Assets = Annotated[
 WriteAgain = Annotated[
     bool, typer.Option("--write-again", help="Write again what is already in the bucket.")
 ]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Say what is being done, on standard error.")
-]
 
 # -- how -------------------------------------------------------------------------------------------
 

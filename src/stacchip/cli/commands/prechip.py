@@ -14,12 +14,9 @@ from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import DEFAULT_MAX_NODATA, Imagery
 from stacchip.cubes.plan import CUBE_SIZE, CubePlan, LastCube, PlanSettings
 from stacchip.cubes.prechip import Prechip, PrechipReport
-from stacchip.cubes.sinks.registry import BUILT_IN
 from stacchip.storage import Storage, StorageOptions
 
-Index = Annotated[
-    str, typer.Option("--index", envvar="STACCHIP_INDEXPATH", help="Folder or file of the index.")
-]
+Index = Annotated[str, options.JOB_INDEX]
 Target = Annotated[
     str,
     typer.Option(
@@ -59,8 +56,7 @@ Format = Annotated[
     str,
     typer.Option(
         "--format", envvar="STACCHIP_CUBE_FORMAT",
-        help=f"Form of the cubes: {', '.join(form.name for form in BUILT_IN)}, or one that an "
-        "installed package adds.",
+        help=f"Form of the cubes: {options.list_cube_forms()}",
     ),
 ]  # fmt: skip
 LastCubeChoice = Annotated[

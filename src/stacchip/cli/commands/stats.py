@@ -13,7 +13,6 @@ import typer
 from stacchip.cli import console, options
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import Imagery
-from stacchip.cubes.sinks.registry import BUILT_IN
 from stacchip.errors import UsageError
 from stacchip.statistics import (
     PERCENTILES,
@@ -33,12 +32,7 @@ from stacchip.stream import Shard
 
 _PERCENTILES = ",".join(map(str, PERCENTILES))
 
-Index = Annotated[
-    str | None,
-    typer.Option(
-        "--index", envvar="STACCHIP_INDEXPATH", help="Measure the chips of the index at this place."
-    ),
-]
+Index = Annotated[str | None, options.JOB_INDEX]
 Cubes = Annotated[
     str | None,
     typer.Option(
@@ -54,8 +48,7 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format", envvar="STACCHIP_CUBE_FORMAT",
-        help="Form of the cubes, if there are several: "
-        f"{', '.join(form.name for form in BUILT_IN)}, or one that an installed package adds.",
+        help=f"Form of the cubes, if there are several: {options.list_cube_forms()}",
     ),
 ]  # fmt: skip
 Platform = Annotated[
