@@ -5,7 +5,7 @@ In reading order:
 - `cube`: a cube, its folder, and the protocols `CubeSink` (writes) and `CubeReader` (reads)
 - `form`: `CubeForm`, the name, sink and reader of one form
 - `npz`, `webdataset`, `zarr`: the forms, each with its sink, its reader and its `CubeForm`
-- `npy`: arrays as `.npy` bytes, and fast zip files of them
+- `npy`: arrays as `.npy` bytes, read and written, and fast zip files of them
 - `registry`: the forms by name; packages add theirs
 - `stored`: finds which cubes a folder holds, in any form
 

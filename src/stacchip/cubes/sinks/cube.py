@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tarfile
+import zipfile
+import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -11,7 +15,7 @@ from stacchip.storage import child_href, redact
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     import numpy as np
     import pyarrow as pa
@@ -24,6 +28,12 @@ VERSION = "mode_v1_chipper_v2"
 
 ARRAYS = ("pixels", "lon_norm", "lat_norm", "week_norm", "hour_norm")
 """Names of the arrays in a cube, as in the original."""
+
+_BROKEN = (
+    *(ValueError, KeyError, TypeError, EOFError),
+    *(zipfile.BadZipFile, zlib.error, tarfile.TarError),
+)
+"""What decoders raise for bytes that are something else, or are cut off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +134,19 @@ class CubeReader(Protocol):
             ObjectNotFound: There is no such cube.
             IndexFormatError: The file is not a cube, or is cut off.
         """
+
+
+@contextmanager
+def decoding(href: str) -> Iterator[None]:
+    """Name the cube in place of the error that a decoder raises for its bytes.
+
+    Raises:
+        IndexFormatError: The bytes are not a cube, or are cut off.
+    """
+    try:
+        yield
+    except _BROKEN as error:
+        raise not_a_cube(href) from error
 
 
 def not_a_cube(href: str) -> IndexFormatError:

@@ -7,18 +7,22 @@ structure is written here. Any reader of zip files understands it.
 
 The same arrays give the same bytes on machines of one kind: no file has a date, but ISA-L finds
 other matches on other processors.
+
+Arrays are read by `read_npy`, in threads too; any reader of zip files opens the archive.
 """
 
 from __future__ import annotations
 
 import io
 import struct
+import threading
 import zlib
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from stacchip.errors import UsageError
+from stacchip.runtime.per_process import PerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,6 +43,16 @@ _FIRST_OF_JANUARY_1980 = 0x21  # the earliest date of a zip file: always the sam
 _LARGE = 0xFFFFFFFF
 _REGULAR_FILE = 0o100644 << 16
 _UNIX = 3 << 8
+
+# a header of version 3.0 has names of fields beyond Latin-1: arrays of cubes have no fields
+_HEADERS: Final = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+# numpy parses a header by ast.literal_eval, which counts the depth of all threads together before
+# Python 3.11.8 (CPython gh-106905): "SystemError: AST constructor recursion depth mismatch". The
+# lock can go once stacchip needs Python 3.12.
+_PARSING: Final = PerProcess(threading.Lock)
 
 
 def npy_header(array: NDArray[Any]) -> bytes:
@@ -66,6 +80,33 @@ def _npy_parts(array: NDArray[Any]) -> Iterator[bytes | memoryview]:
     memory = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
     for at in range(0, len(memory), _PART):
         yield memory[at : at + _PART]
+
+
+def read_npy(file: IO[bytes]) -> NDArray[Any]:
+    """Return the array of an `.npy` file that is open at its start, and has no Python objects.
+
+    Several threads may call this; `numpy.load` must not be called by several in Python 3.11.
+
+    Raises:
+        ValueError: The file is something else, or is cut off.
+
+    Example:
+        >>> read_npy(io.BytesIO(npy_bytes(np.arange(3))))
+        array([0, 1, 2])
+    """
+    read_header = _HEADERS.get(np.lib.format.read_magic(file))
+    if read_header is None:
+        raise ValueError("Its version is not known.")
+    with _PARSING.get():  # the header's bytes are in the file's buffer: nothing is unpacked here
+        shape, is_fortran, dtype = read_header(file)
+    if dtype.hasobject:
+        raise ValueError("It holds Python objects.")
+    array: NDArray[Any] = np.empty(shape[::-1] if is_fortran else shape, dtype)
+    memory = array.reshape(-1).view(np.uint8).data
+    for at in range(0, len(memory), _PART):
+        part = memory[at : at + _PART]
+        part[:] = file.read(len(part))  # of another length, it is a ValueError
+    return array.T if is_fortran else array
 
 
 def npz_bytes(

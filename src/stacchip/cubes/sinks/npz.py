@@ -5,20 +5,18 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from stacchip.cubes.sinks.cube import ARRAYS, not_a_cube
+from stacchip.cubes.sinks.cube import ARRAYS, decoding
 from stacchip.cubes.sinks.form import CubeForm, CubeSet
-from stacchip.cubes.sinks.npy import Compression, npz_bytes
+from stacchip.cubes.sinks.npy import Compression, npz_bytes, read_npy
 from stacchip.errors import ObjectNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from stacchip.cubes.sinks.cube import Cube, CubeFolder
@@ -93,12 +91,15 @@ class NpzReader:
             ObjectNotFound: There is no such cube.
             IndexFormatError: The file is not a cube, or is cut off.
         """
-        data = self.storage.read(self.cube_href(number))
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                return {name: file[name] for name in names}
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise not_a_cube(self.cube_href(number)) from error
+        href = self.cube_href(number)
+        data = self.storage.read(href)
+        with decoding(href), zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return {name: _read_member(archive, name) for name in names}
+
+
+def _read_member(archive: zipfile.ZipFile, name: str) -> NDArray[np.generic]:
+    with archive.open(f"{name}.npy") as file:
+        return read_npy(file)
 
 
 def _open_compressed(folder: CubeFolder, storage: Storage, _cubes: CubeSet) -> NpzSink:

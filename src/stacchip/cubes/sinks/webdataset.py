@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from stacchip.cubes.sinks.cube import ARRAYS, not_a_cube
+from stacchip.cubes.sinks.cube import ARRAYS, decoding, not_a_cube
 from stacchip.cubes.sinks.form import CubeForm, CubeSet
-from stacchip.cubes.sinks.npy import npy_bytes
+from stacchip.cubes.sinks.npy import npy_bytes, read_npy
 from stacchip.errors import ObjectNotFound
 
 if TYPE_CHECKING:
@@ -114,15 +114,12 @@ class WebDatasetReader:
             ObjectNotFound: There is no such cube.
             IndexFormatError: The file is not a shard of chips, or is cut off.
         """
-        data = self.storage.read(self.cube_href(number))
-        try:
-            if len(data) % tarfile.RECORDSIZE or not data.endswith(_END):
-                # a tar file that is cut off between two of its files would seem whole
-                raise tarfile.ReadError("The end is missing.")
-            with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-                return {name: _stack(archive, name) for name in names}
-        except (ValueError, EOFError, tarfile.TarError) as error:
-            raise not_a_cube(self.cube_href(number)) from error
+        href = self.cube_href(number)
+        data = self.storage.read(href)
+        if len(data) % tarfile.RECORDSIZE or not data.endswith(_END):
+            raise not_a_cube(href)  # if it is cut off between two of its files, it would seem whole
+        with decoding(href), tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            return {name: _stack(archive, name) for name in names}
 
 
 def _stack(archive: tarfile.TarFile, name: str) -> NDArray[np.generic]:
@@ -142,8 +139,7 @@ def _load(archive: tarfile.TarFile, member: tarfile.TarInfo) -> NDArray[Any]:
     file = archive.extractfile(member)
     if file is None:
         raise tarfile.ReadError(f"{member.name} is not a file.")
-    array: NDArray[Any] = np.load(io.BytesIO(file.read()), allow_pickle=False)
-    return array
+    return read_npy(file)
 
 
 def _open_sink(folder: CubeFolder, storage: Storage, cubes: CubeSet) -> WebDatasetSink:

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from stacchip.cubes.sinks.cube import ARRAYS, not_a_cube
+from stacchip.cubes.sinks.cube import ARRAYS, decoding, not_a_cube
 from stacchip.cubes.sinks.form import CubeForm, CubeSet
 from stacchip.errors import UsageError
 from stacchip.storage import child_href
@@ -162,13 +162,11 @@ class ZarrReader:
             raise not_a_cube(self.cube_href(number))
         to_buffer = default_buffer_prototype().buffer.from_bytes
         objects = {key: to_buffer(blob) for key, blob in blobs.items()}
-        try:
+        with decoding(self.cube_href(number)):
             store = zarr.storage.MemoryStore(objects)
             group = zarr.open_group(store, mode="r")
             size = group.attrs["chips_per_shard"]
             return {name: group[name][number * size : (number + 1) * size] for name in names}
-        except (ValueError, KeyError, TypeError) as error:
-            raise not_a_cube(self.cube_href(number)) from error
 
 
 def _import_zarr() -> Any:
