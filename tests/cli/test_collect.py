@@ -13,6 +13,7 @@ import shapely
 from collect.survey import ITEM_ID, SURVEY, Survey
 from stacchip.cli import run
 from stacchip.cli.commands.collect_output import format_size, print_item, print_row, print_summary
+from stacchip.collect.recipes import list_recipes
 from stacchip.collect.report import ItemReport, RowReport, RunReport
 from stacchip.collect.sample import Row
 
@@ -152,8 +153,8 @@ def test_both_places_of_verbose_show_the_log(survey, options, capsys):
         (["linz", "--rows", "9999"], "'9999' is not among them."),
         (["linz", "--rows", "a:b"], "not 'a:b'."),
         (["linz", "--bucket", ""], "--bucket (STACCHIP_BUCKET) names no bucket and no folder."),
-        (["linz", "--workers", "0"], "See: stacchip --help"),
-        (["linz", "--share", "2"], "See: stacchip --help"),
+        (["linz", "--workers", "0"], "See: stacchip collect --help"),
+        (["linz", "--share", "2"], "See: stacchip collect --help"),
     ],
 )
 def test_misuse_is_one_line(options, words, capsys):
@@ -219,3 +220,24 @@ def test_a_summary_adds_up_and_repeats_errors_on_standard_error(capsys):
 )
 def test_sizes_are_for_people(size, text):
     assert format_size(size) == text
+
+
+@pytest.mark.parametrize("options", [[], ["--bucket", "./archive"], ["--years", "x"]])
+def test_an_unknown_source_is_the_first_mistake_that_is_reported(options, capsys):
+    assert run(["collect", "nosuch", *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    known = ", ".join(recipe.name for recipe in list_recipes())
+    assert err == (
+        f"stacchip: There is no source 'nosuch'. There are: {known}. See: stacchip collect --help\n"
+    )
+
+
+def test_a_mistake_points_to_the_help_of_its_command(capsys):
+    assert run(["collect", "naip"]) == 2
+    assert run(["prechip", "--nosuch"]) == 2
+    assert run(["nosuch"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert "--bucket" in lines[0]
+    ends = [line.partition(" See: ")[2] for line in lines]
+    assert ends == ["stacchip collect --help", "stacchip prechip --help", "stacchip --help"]

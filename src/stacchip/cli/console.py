@@ -25,7 +25,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from stacchip.errors import StacchipError, UsageError
 
 # typer brings click, or a copy of it, and names only some of its errors
-_CommandLineError: Any = typer.BadParameter.__bases__[0]
+CommandLineError: Any = typer.BadParameter.__bases__[0]
+"""A mistake in a command line: its report points to the help of the command."""
+
 _INTERRUPTED = 130  # typer's exit code for Ctrl-C, and a shell's for a process that SIGINT ended
 _TABLE_COLUMNS = 100
 _WRITING = threading.Lock()
@@ -123,8 +125,9 @@ def run_app(app: typer.Typer, name: str, arguments: list[str] | None = None) -> 
     """
     try:
         code = app(arguments, standalone_mode=False, prog_name=name)
-    except _CommandLineError as error:
-        return _fail(name, f"{error.format_message()} See: {name} --help", 2)
+    except CommandLineError as error:
+        called = name if error.ctx is None else error.ctx.command_path
+        return _fail(name, f"{error.format_message()} See: {called} --help", 2)
     except typer.Abort:
         code = _INTERRUPTED
     except UsageError as error:

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from stacchip.cli import console
 from stacchip.collect.recipe import Choices
+from stacchip.collect.recipes import get_recipe
+from stacchip.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +23,16 @@ if TYPE_CHECKING:
 
     from stacchip.collect.recipe import Recipe
 
-SourceName = Annotated[str, typer.Argument(help="Name of the source.")]
+
+def _require_source(name: str) -> str:
+    """Refuse an unknown source before anything is said about options that are missing."""
+    try:
+        return get_recipe(name).name
+    except UsageError as error:
+        raise console.CommandLineError(str(error)) from error
+
+
+SourceName = Annotated[str, typer.Argument(help="Name of the source.", callback=_require_source)]
 
 # -- what to do, and where -------------------------------------------------------------------------
 
