@@ -81,9 +81,22 @@ def test_a_module_that_moved_is_found_under_its_old_address(old):
     assert import_module(f"stacchip.{old}") is import_module(f"stacchip.{MOVED[old]}")
 
 
-def test_a_module_that_never_was_is_not_found():
-    with pytest.raises(ModuleNotFoundError):
-        import_module("stacchip.processors.nothing")
+@pytest.mark.parametrize(
+    "name",
+    ["processors.nothing", "datasets.sinks.nothing", "raster.window.nothing", "raster.nothing"],
+)
+def test_a_module_that_never_was_is_not_found_under_the_name_that_was_asked_for(name):
+    with pytest.raises(ModuleNotFoundError) as caught:
+        import_module(f"stacchip.{name}")
+    assert caught.value.name == f"stacchip.{name}"
+    assert str(caught.value).startswith(f"No module named 'stacchip.{name}'")
+    assert "stacchip.collect" not in str(caught.value)
+
+
+def test_a_library_that_a_moved_module_needs_is_named():
+    code = "import sys; sys.modules['pyarrow'] = None; import stacchip.processors.prechip"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pyarrow" in done.stderr.splitlines()[-1]
 
 
 def test_the_package_runs_as_a_module():

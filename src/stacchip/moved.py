@@ -169,11 +169,9 @@ class _Finder:
         target: ModuleType | None = None,  # noqa: ARG002 - importlib's signature
     ) -> ModuleSpec | None:
         address = new_address(fullname)
-        return (
-            None
-            if address is None
-            else ModuleSpec(fullname, cast("Loader", self), loader_state=address)
-        )
+        if address is None or _find_present(address) is None:
+            return None  # so that Python says what is missing: the name that it was asked for
+        return ModuleSpec(fullname, cast("Loader", self), loader_state=address)
 
     def create_module(self, spec: ModuleSpec) -> None:
         """Let the import system create the module."""
@@ -183,6 +181,22 @@ class _Finder:
         if spec is not None and spec.loader_state is not None:
             # after this call, the import system returns the module that it finds here
             sys.modules[spec.name] = import_module(spec.loader_state)
+
+
+def _find_present(address: str) -> ModuleSpec | None:
+    """Return the spec of a module at a new address, or None if there is none.
+
+    Raises:
+        ModuleNotFoundError: A package that contains the module needs a library that is absent.
+    """
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(address)
+    except ModuleNotFoundError as error:
+        if f"{address}.".startswith(f"{error.name}."):
+            return None
+        raise
 
 
 def install() -> None:
