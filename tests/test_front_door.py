@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import runpy
 import subprocess
 import sys
 from importlib import import_module
@@ -97,6 +98,31 @@ def test_a_library_that_a_moved_module_needs_is_named():
     code = "import sys; sys.modules['pyarrow'] = None; import stacchip.processors.prechip"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pyarrow" in done.stderr.splitlines()[-1]
+
+
+def test_a_moved_module_runs_under_its_old_address(monkeypatch):
+    monkeypatch.delitem(sys.modules, "stacchip.raster.window", raising=False)
+    names = runpy.run_module("stacchip.raster.window", run_name="__main__", alter_sys=True)
+    assert names["__name__"] == names["Window"].__module__ == "__main__"
+    assert names["__file__"] == import_module("stacchip.grid.window").__file__
+
+
+def run_as_module(name: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", name], capture_output=True, text=True, check=False)
+
+
+def test_python_runs_what_has_moved_as_it_did_before():
+    """Modules of the processors did nothing but define names, and a package cannot be run."""
+    done = run_as_module("stacchip.processors.prechip")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    for name, words in (
+        ("processors", "'stacchip.processors' is a package and cannot be directly executed"),
+        ("processors.nothing", "No module named stacchip.processors.nothing"),
+    ):
+        done = run_as_module(f"stacchip.{name}")
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_the_package_runs_as_a_module():

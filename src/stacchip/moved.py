@@ -1,8 +1,8 @@
 """Old addresses of modules, from before the folders followed the flow of data.
 
 Pickles and indexes name the module of a class, and users may import a module by its address. Both
-keep working: importing an old address gives the module that took its place. The table lists only
-modules that moved. New code imports from the new address.
+keep working: importing an old address gives the module that took its place, and `python -m` runs
+that module. The table lists only modules that moved. New code imports from the new address.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from importlib.abc import Loader
-    from types import ModuleType
+    from importlib.abc import InspectLoader, Loader
+    from types import CodeType, ModuleType
 
 _PREFIX = "stacchip."
 
@@ -169,9 +169,17 @@ class _Finder:
         target: ModuleType | None = None,  # noqa: ARG002 - importlib's signature
     ) -> ModuleSpec | None:
         address = new_address(fullname)
-        if address is None or _find_present(address) is None:
+        found = None if address is None else _find_present(address)
+        if found is None:
             return None  # so that Python says what is missing: the name that it was asked for
-        return ModuleSpec(fullname, cast("Loader", self), loader_state=address)
+        is_package = found.submodule_search_locations is not None
+        return ModuleSpec(
+            fullname,
+            cast("Loader", self),
+            origin=found.origin,
+            loader_state=address,
+            is_package=is_package,
+        )
 
     def create_module(self, spec: ModuleSpec) -> None:
         """Let the import system create the module."""
@@ -181,6 +189,12 @@ class _Finder:
         if spec is not None and spec.loader_state is not None:
             # after this call, the import system returns the module that it finds here
             sys.modules[spec.name] = import_module(spec.loader_state)
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """Return the code of a module, for `python -m OLD_ADDRESS`."""
+        address = new_address(fullname)
+        found = None if address is None else _find_present(address)
+        return None if found is None else cast("InspectLoader", found.loader).get_code(found.name)
 
 
 def _find_present(address: str) -> ModuleSpec | None:
