@@ -63,3 +63,11 @@ def test_an_index_written_anew_is_opened_again(tmp_path: Path) -> None:
     shutil.rmtree(path)
     with pytest.raises(ObjectNotFound):
         lookup.find("sentinel-2-l2a", "second")
+
+
+def test_a_single_file_has_no_records_and_need_not_stay(tmp_path: Path) -> None:
+    path = tmp_path / "index.parquet"
+    write_index(make_table("first"), path)
+    lookup = RecordLookup(path, Storage())
+    path.unlink()
+    assert lookup.find("sentinel-2-l2a", "first") is None

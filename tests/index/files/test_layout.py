@@ -110,6 +110,27 @@ def test_a_folder_without_chips_is_not_an_index(tmp_path, files):
         find_files(str(tmp_path), STORAGE)
 
 
+@pytest.mark.parametrize(
+    "name", ["none.parquet", "none/chips.geoparquet", "chips.parquet/x.parquet"]
+)
+def test_a_single_file_that_is_absent_is_not_an_index(tmp_path, name):
+    write_index(make_table(), tmp_path / "chips.parquet")
+    path = tmp_path / name
+    for read in (read_index, lambda path: find_files(str(path), STORAGE)):
+        with pytest.raises(ObjectNotFound) as caught:
+            read(path)
+        assert str(caught.value) == (
+            f"There is no index at {path}: there is no such file. Give the folder or parquet file "
+            "that an index was written to."
+        )
+        assert caught.value.href == str(path)
+
+
+def test_a_single_remote_file_is_not_looked_for():
+    href = "http://127.0.0.1:9/index.parquet"  # nothing listens there
+    assert [entry.href for entry in find_files(href, STORAGE).chips] == [href]
+
+
 def test_an_index_that_lacks_a_file_is_refused_until_it_is_there(tmp_path):
     write_index(make_table(), tmp_path)
     (tmp_path / CHIPS).rename(tmp_path / "aside")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stacchip.errors import AssetChanged
 from stacchip.index.files.item_records import from_table
-from stacchip.index.files.layout import find_files, index_href
+from stacchip.index.files.layout import find_files, index_href, is_file
 from stacchip.index.files.parquet import ParquetFile, open_parquet
 from stacchip.index.filters import Selection
 from stacchip.runtime.concurrently import map_concurrently
@@ -31,7 +31,7 @@ class RecordLookup:
     first call at the same time, each opens the files.
 
     Args:
-        path: Folder of an index.
+        path: Folder of an index; a single parquet file has no records.
         storage: How to reach it.
     """
 
@@ -57,6 +57,9 @@ class RecordLookup:
             return _find(files, platform, item_id)
 
     def _open(self) -> list[_Opened]:
+        if is_file(self._href):
+            return []  # a single file keeps its items in its metadata, and need not be there now
+
         def open_one(href: str) -> _Opened:
             version = _version(href)  # first: the file opened next is this version or a later one
             file = open_parquet(href, self._storage)

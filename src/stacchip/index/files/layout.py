@@ -104,19 +104,30 @@ def find_files(href: str, storage: Storage) -> IndexFiles:
     """Return the files of the index at a folder or parquet file.
 
     A folder's subfolders belong to it. A folder behind a web server cannot be listed: its files are
-    those that its `_index.json` names, or else `chips.parquet`.
+    those that its `_index.json` names, or else `chips.parquet`. A single remote file is not looked
+    for, since opening it says in the same request whether it is there.
 
     Raises:
         ObjectNotFound: Nothing is there, or no parquet file.
         IndexFormatError: A file is missing: the index is being written, or a writer was killed.
     """
     if is_file(href):
+        if local_path(href) is not None and not storage.exists(href):
+            raise _no_index(href, "there is no such file")
         return IndexFiles(href, (Entry(href, -1),), ())
     if href.startswith(("http://", "https://")):
         named = read_manifest(href, storage)
         chips = (Entry(child_href(href, name), -1) for name in named or [CHIPS])
         return IndexFiles(href, tuple(chips), (child_href(href, RECORDS),))
     return _list_files(href, storage)
+
+
+def _no_index(href: str, reason: str) -> ObjectNotFound:
+    return ObjectNotFound(
+        f"There is no index at {redact(href)}: {reason}. Give the folder or parquet file that an "
+        "index was written to.",
+        href=redact(href),
+    )
 
 
 def _list_files(href: str, storage: Storage) -> IndexFiles:
@@ -132,11 +143,7 @@ def _list_files(href: str, storage: Storage) -> IndexFiles:
     chips = sorted(found["chips"], key=lambda entry: entry.href)
     _require_complete(href, chips, [entry.href for entry in found[MANIFEST]], storage)
     if not chips:
-        raise ObjectNotFound(
-            f"There is no index at {redact(href)}: it holds no parquet file with chips. "
-            "Give the folder or parquet file that an index was written to.",
-            href=redact(href),
-        )
+        raise _no_index(href, "it holds no parquet file with chips")
     records = sorted(entry.href for entry in found[RECORDS])
     return IndexFiles(href, tuple(chips), tuple(records))
 
