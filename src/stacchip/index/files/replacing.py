@@ -130,13 +130,17 @@ class Replacement:
     def name_chips(self, platforms: Sequence[str], *, name: str | None = None) -> dict[str, str]:
         """Return the name of the file for the chips of each source of a folder.
 
-        A source keeps the file that it has, so that its chips are replaced in one step. The only
-        source of a new index gets `chips.parquet`.
+        A source keeps the file that holds its chips alone, `chips.parquet` or
+        `chips-{source}.parquet`, so that they are replaced in one step. The only source of a new
+        index gets `chips.parquet`.
+
+        A name that the caller chose (`name`) is not remembered: the caller gives it each time. If a
+        source gets another name than it had, readers find both files until the old one is deleted.
 
         Args:
             platforms: The sources of the new index. An index without chips also has a file, for the
                 source "".
-            name: The name to use, if there is only one source.
+            name: The name to use for the only source, whatever file it has; by default as above.
 
         Raises:
             UsageError: A name is given for several sources, or is hidden or not that of a parquet
