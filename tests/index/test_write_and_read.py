@@ -136,6 +136,23 @@ def test_the_file_with_chips_can_be_named(tmp_path, table):
             write_index(table, tmp_path, name=name)
 
 
+def test_a_name_of_the_file_with_chips_is_not_remembered(tmp_path, table):
+    for name, expected in (("a.parquet", "a.parquet"), ("b.parquet", "b.parquet"), (None, None)):
+        write_index(table, tmp_path, name=name)
+        (chips,) = set(files_of(tmp_path)) - {"_items.parquet", "_index.json"}
+        assert chips == (expected or chips_name("sentinel-2-l2a"))
+        assert rows_of(read_index(tmp_path)) == rows_of(table)
+
+
+@pytest.mark.parametrize("platforms", [["naip"], ["naip", "linz"]])
+def test_an_empty_index_replaces_any_other(tmp_path, platforms):
+    write_index(concat_indexes([make_table(name, platform=name) for name in platforms]), tmp_path)
+    write_index(SCHEMA.empty_table(), tmp_path)
+    assert set(files_of(tmp_path)) == {"chips.parquet", "_items.parquet", "_index.json"}
+    assert read_index(tmp_path).num_rows == 0
+    assert read_records(tmp_path) == []
+
+
 def test_a_single_file_takes_no_headers(tmp_path, table):
     with pytest.raises(UsageError, match="folder"):
         write_index(table, tmp_path / "a.parquet", headers={"item-1": {"red": make_header()}})

@@ -161,9 +161,11 @@ class Replacement:
         if name is not None:
             _require_chips_name(name, platforms)
             return dict.fromkeys(platforms or [""], name)
+        if not platforms:
+            return {"": CHIPS}
         there = chips_in_folder(self.href, self.storage)
-        if len(platforms) <= 1 and set(there) <= {CHIPS}:
-            return dict.fromkeys(platforms or [""], CHIPS)
+        if len(platforms) == 1 and set(there) <= {CHIPS}:
+            return {platforms[0]: CHIPS}
         holder = None
         if CHIPS in there:
             holder = _sole_platform(child_href(self.href, CHIPS), self.storage)
