@@ -39,6 +39,15 @@ def test_every_file_that_an_introduction_names_exists(folder):
     assert absent == []
 
 
+@pytest.mark.parametrize(
+    "folder", FOLDERS, ids=lambda path: path.relative_to(ROOT.parent).as_posix()
+)
+def test_whom_a_folder_imports_is_said_by_the_order_of_the_folders(folder):
+    """The order is that of stacchip's own introduction: before and after, not below and above."""
+    sentences = re.findall(r"[^.;:]*\bimports\b[^.;:]*", introduction(folder))
+    assert not [each for each in sentences if re.search(r"\b(above|below|higher|lower)\b", each)]
+
+
 def test_every_file_that_the_architecture_names_exists():
     text = ARCHITECTURE.read_text()
     named = set(re.findall(r"`([a-z_0-9]+/[a-z_0-9/]*(?:\.py)?)`", text))

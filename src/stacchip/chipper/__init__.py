@@ -11,9 +11,10 @@ open_items.py   the cache of open items, for chippers and streams alike
 chip.py         the result: pixels, valid, place and time
 ```
 
-A block that is sparse, missing or broken is handled below, in `stacchip.raster`; here the error
-gets its item and asset. Chips by the thousand are cut in `stacchip.stream`, from the same open
-items. Imports from `indexer` and below.
+A block that is sparse, missing or broken is handled in `stacchip.raster`; here the error gets its
+item and asset. Chips by the thousand are cut in `stacchip.stream`, from the same open items.
+
+This folder imports from `indexer` and the folders before it.
 """
 
 from stacchip.chipper.chip import Chip

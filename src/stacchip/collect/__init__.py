@@ -18,6 +18,6 @@ In reading order:
 - `run`: many rows, in threads or on a Dask cluster.
 - `report`: what became of items, rows and the run.
 
-This folder imports from `indexer` and from the folders below that. It neither prints nor reads
+This folder imports from `indexer` and the folders before it. It neither prints nor reads
 environment variables; `cli.commands.collect` does.
 """

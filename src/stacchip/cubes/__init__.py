@@ -18,8 +18,8 @@ pixels = cubes.reader.read(0)["pixels"]  # float32 (chip, band, y, x)
 - `normalise`: place and time of a chip, as sines and cosines
 - `sinks`: the forms of files, each written and read in one module
 
-To add a form of cubes, see `stacchip.cubes.sinks`. This folder imports `stream` and everything
-below it; of this repository only `statistics` and `cli` import it.
+To add a form of cubes, see `stacchip.cubes.sinks`. This folder imports from `stream` and the
+folders before it; of this repository only `statistics` and `cli` import it.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ In reading order:
 - `shared_memory`: batches reach the parent process without being copied
 
 `stream` decides the order of the chips; here they only become tensors. A new key of a sample
-goes into `samples.to_tensors`, a new kind of label into `labels.Label`. This folder imports
-`stream` and everything below it, and is the only one that imports torch.
+goes into `samples.to_tensors`, a new kind of label into `labels.Label`. This folder
+imports from `stream` and the folders before it, and is the only one that imports torch.
 """
 
 from __future__ import annotations

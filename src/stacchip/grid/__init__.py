@@ -12,5 +12,5 @@ Read the files in this order:
 - `footprints`: polygons and boxes of all chips in longitude and latitude.
 - `antimeridian`: footprints that cross the antimeridian or hold a pole.
 
-The folder imports only `stacchip.errors`. STAC, files and tables belong to the folders above it.
+This folder imports only `stacchip.errors`. STAC, files and tables belong to the folders after it.
 """

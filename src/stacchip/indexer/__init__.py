@@ -14,7 +14,9 @@ many.py        index_items: many items to one index, written only when all items
 If an item and its file disagree about where pixels lie, the file is believed, and the difference is
 logged and kept in `differences` (`by_source.py`). `stacchip.sources` says which QA bits mean cloud,
 and `stacchip.index.quality` counts them. A new source therefore needs no indexer: add it to
-`stacchip.sources`, or register it. Imports from `index` and below.
+`stacchip.sources`, or register it.
+
+This folder imports from `index` and the folders before it.
 """
 
 from stacchip.indexer.base import (

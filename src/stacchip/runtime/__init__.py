@@ -11,7 +11,7 @@ In reading order:
 - `lazy_names`: names of a package that are loaded when they are first used.
 - `whole_file`: local files that appear whole or not at all, scratch folders, locks.
 
-It imports `stacchip.errors` only.
+This folder imports only `stacchip.errors`.
 
 How to run things at the same time:
 

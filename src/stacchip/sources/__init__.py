@@ -53,7 +53,8 @@ A source of stacchip's own has a file here, and a place in `registry.BUILT_IN` a
 its training chips default bands, add it to `training_bands.PLATFORMS`. To let `stacchip collect`
 fetch it, add a recipe as `stacchip.collect.recipes` describes.
 
-This folder imports only `stacchip.errors`. It knows items by `ItemLike`, and opens nothing.
+This folder imports only `stacchip.errors` and `stacchip.runtime`. It knows items by `ItemLike`, and
+opens nothing.
 """
 
 from stacchip.sources.aerial import LINZ, NAIP

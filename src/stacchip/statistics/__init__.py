@@ -24,8 +24,8 @@ In reading order:
 - `report`: the numbers as YAML, in the form of Clay's `configs/metadata.yaml`
 
 A type that needs another way of counting gets a class in `band` (see `BandStatistics`) and its line
-in `new_statistics`. This folder imports `cubes`, `stream` and everything below; only `cli` imports
-it.
+in `new_statistics`. This folder imports from `cubes`, `stream` and the folders before
+them; only `cli` imports it.
 """
 
 from __future__ import annotations

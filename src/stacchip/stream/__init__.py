@@ -30,7 +30,7 @@ item and asset when the chip is cut, and `ChipStream` raises it. With `errors="s
 chip out, logs a warning, and counts it in `report`. If an item cannot be opened, this happens to
 each of its chips. An error that no file or store explains (out of memory) always ends the stream.
 
-Imports from `chipper` and below; `plan` does not import `read`.
+This folder imports from `chipper` and the folders before it; `plan` does not import `read`.
 """
 
 from stacchip.stream.batch import ChipBatch, ChipKind
