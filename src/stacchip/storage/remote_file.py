@@ -1,8 +1,9 @@
 """Remote objects as seekable files, for libraries that need a file.
 
-`PagedFile` is for readers that return to a place, and that read on in sequence (GDAL, zip
-archives): it fetches pages, keeps them, and fetches ahead. `ExactFile` is for pyarrow, which knows
-the ranges that it needs: it fetches these and no more.
+`PagedFile`, from `Storage.open`, is for readers that return to a place or read on in sequence:
+`zipfile`, which lists what is in a cube, and pyarrow where it reads whole files (stac-geoparquet).
+It fetches pages, keeps them, and fetches ahead. `ExactFile` is for the parquet files of an index,
+where pyarrow chooses row groups and columns: it fetches their ranges and no more.
 """
 
 from __future__ import annotations
@@ -166,8 +167,8 @@ class PagedFile(RemoteFile):
 class ExactFile(RemoteFile):
     """A file that fetches exactly the ranges that are read; the last 256 KiB are kept.
 
-    Reading ahead would load row groups and columns that pyarrow does not need. The end of the
-    object is kept because it holds the footer.
+    Reading ahead would load row groups and columns of an index that nobody asked for. The end of
+    the object is kept because it holds the footer.
     """
 
     def __init__(self, reader: RangeReader, href: str, identity: Identity, tail: bytes) -> None:
