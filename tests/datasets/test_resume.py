@@ -9,6 +9,8 @@ from stacchip.errors import UsageError
 from stacchip.stream import ChipStream
 from stream.conftest import index_items
 
+from .conftest import end_workers
+
 torch = pytest.importorskip("torch", reason="PyTorch is absent: make torch")
 
 from torch.utils.data import DataLoader  # noqa: E402 - after the skip
@@ -103,14 +105,17 @@ def test_a_state_that_cannot_reach_the_workers_is_refused(path):
     # an epoch without a state reaches the workers
     dataset.load_state_dict({"epoch": 1})
     assert sorted(rows_of(loader)) == list(range(CHIPS))
+    end_workers(loader._iterator)
 
 
 def test_a_state_is_of_as_many_workers(path):
     dataset = dataset_of(path)
     track_some(dataset, loader_of(dataset), 1)
     dataset.load_state_dict(dataset.state_dict())
+    batches = iter(persistent_loader_of(dataset))
     with pytest.raises(UsageError, match="of 1 workers, and here are 2"):
-        next(iter(loader_of(dataset, workers=2)))
+        next(batches)
+    end_workers(batches)
 
 
 def test_the_state_after_an_epoch_is_the_beginning_of_the_next(path):

@@ -200,3 +200,29 @@ def test_a_worker_keeps_its_memory_from_epoch_to_epoch(archive, tmp_path):
     assert epochs[0] & epochs[1] & epochs[2]
     # pixels and valid: of the batch being filled, of one in the queue and of one in the parent
     assert len(set.union(*epochs)) <= 6
+
+
+def lies_in_shared_memory(tensor: torch.Tensor) -> bool:
+    address = tensor.data_ptr()
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        first, last = (int(number, 16) for number in line.split()[0].split("-"))
+        if first <= address < last:
+            return "torch_" in line
+    return False
+
+
+def test_pixels_reach_the_parent_through_shared_memory(nested):
+    stream = ChipStream(nested, order="shuffle", dtype="float32")
+    dataset = ChipStreamDataset(stream, batch_size=32)
+    loader = DataLoader(
+        dataset, batch_size=None, num_workers=1, persistent_workers=True,
+        multiprocessing_context="forkserver",
+    )  # fmt: skip
+    chipper = Chipper(nested)
+    for batch in loader:
+        for name in ("pixels", "valid"):
+            assert lies_in_shared_memory(batch[name])
+    kept = list(loader)
+    for batch in kept[::8]:
+        for row, pixels in zip(batch["row"].tolist(), batch["pixels"], strict=True):
+            np.testing.assert_array_equal(pixels, chipper.cut_row(row).array)
