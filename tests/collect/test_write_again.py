@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import rasterio
 
 from collect.survey import ITEM_ID, SURVEY, Survey
+from stacchip.cli import run
 from stacchip.collect.job import Job
 from stacchip.collect.recipes.linz import RECIPE
 from stacchip.collect.report import RowReport
 from stacchip.collect.sample import Row
 from stacchip.collect.settings import Settings
-
-COMMAND = "from stacchip.cli import main; main()"
 
 
 @pytest.fixture
@@ -46,21 +43,21 @@ def test_files_item_and_index_are_written_again_only_when_asked(survey, tmp_path
     catalogue = str(tmp_path / "nz-imagery")
     recipe = dataclasses.replace(RECIPE, converts=converts)
 
-    def run(**told: bool) -> RowReport:
+    def collect(**told: bool) -> RowReport:
         settings = Settings(str(root), catalogue=catalogue, **told)
         report = Job(recipe, recipe.choices, settings).run(Row(0, SURVEY))
         assert not report.errors
         return report
 
-    (first,) = run().items
+    (first,) = collect().items
     assert (first.item_id, first.files_written, first.chips) == (ITEM_ID, 1, 1)
     before = written_at(root)
     survey.photograph(20)
-    (second,) = run().items
+    (second,) = collect().items
     assert (second.files_written, second.chips) == (0, None)
     assert written_at(root) == before
     assert archived_value(root) == 10
-    (third,) = run(write_again=True).items
+    (third,) = collect(write_again=True).items
     assert (third.files_written, third.chips) == (1, 1)
     assert archived_value(root) == 20
     after = written_at(root)
@@ -81,23 +78,21 @@ def test_a_plan_leaves_out_what_is_there(survey, tmp_path):
     assert len(again.plan(Row(0, SURVEY))[0]) == 1
 
 
-def test_the_command_has_it_as_an_option(survey, tmp_path):
+def test_the_command_has_it_as_an_option(survey, tmp_path, capsys):
     root, rows = tmp_path / "archive", tmp_path / "rows.txt"
     rows.write_text(f"{SURVEY}\n")
+    places = ["--bucket", str(root), "--sample", str(rows)]
+    places += ["--catalogue", str(tmp_path / "nz-imagery")]
 
-    def run(*options: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", COMMAND, "collect", "linz",
-             "--bucket", str(root), "--sample", str(rows),
-             "--catalogue", str(tmp_path / "nz-imagery"), *options],
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def collect(*options: str) -> str:
+        code = run(["collect", "linz", *places, *options])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return out
 
-    assert "1 files" in run()
+    assert "1 files" in collect()
     survey.photograph(20)
-    assert "1 of them there already; 0 files" in run()
+    assert "1 of them there already; 0 files" in collect()
     assert archived_value(root) == 10
-    assert "0 of them there already; 1 files" in run("--write-again")
+    assert "0 of them there already; 1 files" in collect("--write-again")
     assert archived_value(root) == 20

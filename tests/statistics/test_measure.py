@@ -1,4 +1,4 @@
-"""Statistics of an index and of cubes, by the command in a process of its own and the library."""
+"""Statistics of an index and of cubes, by the command and by the library."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import yaml
 
 from cubes.cube_world import ITEMS, PLATFORM, World, item_chips, make_world
 from servers.seaweedfs import SeaweedFS
+from stacchip.cli import console
 from stacchip.cli.commands.stats import stats
 from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import PlanSettings
@@ -91,11 +93,15 @@ def run_command(
     )  # fmt: skip
 
 
-def run_local(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", COMMAND, *options],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+@pytest.fixture
+def run_local(capsys) -> Callable[..., tuple[int, str, str]]:
+    """Run the command in this process; gives its exit code, output and errors."""
+
+    def run(*options: str) -> tuple[int, str, str]:
+        code = console.run_command(stats, "stacchip-stats", list(options))
+        return code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.mark.servers
@@ -193,19 +199,19 @@ def test_cubes_of_every_form_have_the_statistics_of_the_index(local, expected, t
     assert first.chips == 128
 
 
-def test_of_cubes_in_several_forms_one_is_chosen(local, tmp_path):
+def test_of_cubes_in_several_forms_one_is_chosen(local, run_local, tmp_path):
     imagery = Imagery(local.index, PLATFORM, bands=("red",))
     for form in ("npz", "zarr"):
         Prechip(imagery, str(tmp_path), form=form).run(0)
     options = ["--cubes", str(tmp_path), "--percentiles", "50"]
-    refused = run_local(*options)
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
-    assert "npz and zarr" in refused.stderr
+    code, _, err = run_local(*options)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "npz and zarr" in err
     for form in ("npz", "npz-uncompressed", "zarr"):
-        done = run_local(*options, "--format", form)
-        assert done.returncode == 0, done.stderr
-        assert yaml.safe_load(done.stdout)[PLATFORM]["band_order"] == ["red"]
-    assert run_local(*options, "--format", "hdf5").returncode == 2
+        code, out, err = run_local(*options, "--format", form)
+        assert code == 0, err
+        assert yaml.safe_load(out)[PLATFORM]["band_order"] == ["red"]
+    assert run_local(*options, "--format", "hdf5")[0] == 2
 
 
 def test_floats_have_merged_moments_and_a_sketch(local, expected):
@@ -287,11 +293,11 @@ def merge(folder: object) -> dict[str, int]:
     return {each.platform.platform: each.chips for each in merged}
 
 
-def test_jobs_without_cubes_leave_empty_parts(cubes, tmp_path):
+def test_jobs_without_cubes_leave_empty_parts(cubes, run_local, tmp_path):
     options = ["--cubes", cubes, "-o", str(tmp_path), "--jobs", "5"]
-    done = run_local(*options, "--job", "0")  # of five jobs, the first has no cube of three
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count(": 0 chips") == 2
+    code, out, err = run_local(*options, "--job", "0")  # of five, the first has no cube of three
+    assert code == 0, err
+    assert out.count(": 0 chips") == 2
     for job in range(1, 5):
         stats(cubes=cubes, job=job, jobs=5, output=str(tmp_path))
     assert merge(tmp_path) == {"naip": 2, PLATFORM: 300}
@@ -319,7 +325,7 @@ def test_an_empty_part_has_no_type_that_others_must_have(local):
     assert empty.chips == 0
 
 
-def test_missing_parts_are_not_passed_over(cubes, tmp_path):
+def test_missing_parts_are_not_passed_over(cubes, run_local, tmp_path):
     run_jobs(cubes, tmp_path / "all", 3)
     some = tmp_path / "some"
     some.mkdir()
@@ -327,8 +333,8 @@ def test_missing_parts_are_not_passed_over(cubes, tmp_path):
         shutil.copy(path, some)
     with pytest.raises(UsageError, match=r"has 1 of 3 parts of .*'naip': .* jobs 0, 2 are missing"):
         merge(some)
-    done = run_local("--merge", str(some), "-o", str(tmp_path / "metadata.yaml"))
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    code, _, err = run_local("--merge", str(some), "-o", str(tmp_path / "metadata.yaml"))
+    assert (code, err.count("\n")) == (2, 1), err
     assert not (tmp_path / "metadata.yaml").exists()
 
 
