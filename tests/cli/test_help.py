@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -58,21 +59,36 @@ def test_a_command_is_summed_up_in_a_line(name):
     assert summary.endswith(".")
 
 
-def help_of(*arguments: str, columns: int) -> str:
+PAGES = ("", "index", "collect", "stats")
+PROGRAM = f"""
+from stacchip.cli import run
+
+for page in {PAGES}:
+    assert run([*page.split(), "--help"]) == 0
+    print("\\f", end="")
+"""
+
+
+@cache
+def help_pages(columns: int) -> dict[str, str]:
+    """Return help pages by the name of their command; "" is the list of commands.
+
+    They come from another process, since a process looks at its terminal only once.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", "from stacchip.cli import main; main()", *arguments, "--help"],
+        [sys.executable, "-c", PROGRAM],
         env={"COLUMNS": str(columns), "PYTHONPATH": ":".join(sys.path)},
         capture_output=True,
         text=True,
         check=True,
     )
-    return done.stdout
+    return dict(zip(PAGES, done.stdout.split("\f")[:-1], strict=True))
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
 @pytest.mark.parametrize("name", ["collect", "stats"])
 def test_no_name_is_cut_off_however_narrow_the_terminal(name, columns):
-    text = help_of(name, columns=columns)
+    text = help_pages(columns)[name]
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= columns
     for parameter in COMMANDS[name].params:
@@ -83,11 +99,11 @@ def test_no_name_is_cut_off_however_narrow_the_terminal(name, columns):
 @pytest.mark.parametrize("columns", [60, 200])
 def test_an_example_is_not_broken_within_a_word(columns):
     words = "https://earth-search.aws.element84.com/v1 --collection sentinel-2-l2a --bbox "
-    assert words in " ".join(help_of("index", columns=columns).split())
+    assert words in " ".join(help_pages(columns)["index"].split())
 
 
 def test_the_list_of_commands_is_whole_on_a_narrow_terminal():
-    text = help_of(columns=60)
+    text = help_pages(60)[""]
     assert "..." not in text.replace("[ARGS]...", "")
     places = [text.index(f"\n  {name} ") for name in COMMANDS]
     assert all(before < after for before, after in pairwise(places))
