@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Iterator
@@ -38,11 +39,15 @@ def _fresh_logging() -> None:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `stacchip demo --small` leaves: archive, indexes, index, chips.png. Do not change it."""
+    """What `stacchip demo --small` leaves: archive, indexes, index, chips.png. Do not change it.
+
+    What it says is in `said.txt` beside the folder.
+    """
     from stacchip.cli import run
 
-    folder = tmp_path_factory.mktemp("demo") / "demo"
-    assert run(["demo", str(folder), "--small"]) == 0
+    folder = tmp_path_factory.mktemp("demo") / "a demo"
+    with (folder.parent / "said.txt").open("w") as said, contextlib.redirect_stdout(said):
+        assert run(["demo", str(folder), "--small"]) == 0
     return folder
 
 

@@ -289,13 +289,12 @@ def test_what_to_run_next_can_be_run(tmp_path: Path, capsys):
     assert shlex.split(hint) == ["stacchip", "info", merged]
 
 
-def test_the_demos_hints_can_be_run(tmp_path: Path, capsys):
-    folder = tmp_path / "a demo"
-    assert run(["demo", str(folder), "--small"]) == 0
-    out, _ = lines(capsys)
+def test_the_demos_hints_can_be_run(demo: Path):
+    assert " " in demo.name
+    out = (demo.parent / "said.txt").read_text().splitlines()
     hints = [shlex.split(line) for line in out[out.index("Next:") + 1 :]]
     assert [hint[1:3] for hint in hints] == [
-        [command, str(folder / "index")] for command in ("info", "chip", "preview")
+        [command, str(demo / "index")] for command in ("info", "chip", "preview")
     ]
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from stacchip.demo import write_archive
 from stacchip.demo.landscape import Landscape, make_landscape
 
 
@@ -16,11 +15,9 @@ def landscape() -> Landscape:
 
 
 @pytest.fixture(scope="session")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def archive(demo: Path) -> Path:
     """A small archive; do not change it."""
-    folder = tmp_path_factory.mktemp("archive")
-    write_archive(folder, small=True)
-    return folder
+    return demo / "archive"
 
 
 @pytest.fixture(scope="session")
