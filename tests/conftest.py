@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -77,6 +78,14 @@ def _well_behaved(request: pytest.FixtureRequest) -> None:
             fail_count=-1, retry_after_s=-1, sas_life_s=3600,
         )  # fmt: skip
         outside.proxy.forget()
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what lives to the end: modules and collected tests.
+
+    It would look at half a million objects each time.
+    """
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)
