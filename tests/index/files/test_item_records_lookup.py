@@ -15,19 +15,21 @@ from stacchip.items.copies import is_same_item
 from stacchip.storage import Storage
 
 
-@pytest.fixture
-def folders(tmp_path: Path) -> Path:
-    """An index for each of eighty items, in one folder."""
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index for each of eighty items, in one folder. Do not change it."""
+    folder = tmp_path_factory.mktemp("items")
     for number, table in enumerate(make_tables(80)):
-        write_index(table, tmp_path / "items" / f"{number:03d}")
-    return tmp_path / "items"
+        write_index(table, folder / f"{number:03d}")
+    return folder
 
 
-@pytest.fixture
-def merged(folders: Path, tmp_path: Path) -> Path:
-    """The same in one index: its records fill several row groups."""
-    merge_indexes([folders], tmp_path / "merged")
-    return tmp_path / "merged"
+@pytest.fixture(scope="module")
+def merged(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in one index: its records fill several row groups. Do not change it."""
+    merged = tmp_path_factory.mktemp("merged") / "index"
+    merge_indexes([folders], merged)
+    return merged
 
 
 def test_each_item_is_found_in_one_file_and_in_many(folders: Path, merged: Path) -> None:
