@@ -21,8 +21,10 @@ help: ## list the targets
 demo: .venv/ready ## write a sample archive, its index and a picture of its chips to demo/
 	@$(BIN)/stacchip demo demo
 
+# Files start in the order of their names, and the short examples in src come last. By itself, xdist
+# starts the files with the most tests, and ends with slow files of few tests, on one core.
 test: .venv/ready ## run the tests; some need real imagery in ../shared/data or STACCHIP_TEST_DATA
-	$(BIN)/python -m pytest -m 'not servers' -n auto --dist loadfile
+	$(BIN)/python -m pytest -m 'not servers' -n auto --dist loadfile --no-loadscope-reorder
 
 test-servers: .venv/ready ## run the tests on real servers: SeaweedFS, and those that `make servers` installs
 	$(BIN)/python -m pytest -m servers
