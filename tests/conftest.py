@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import multiprocessing
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
 
 SHARED_DATA = Path(
     os.environ.get("STACCHIP_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")
+)
+
+# A process has one fork server. It imports what takes seconds, so that its children need not; the
+# start method "spawn" tests a child that imports everything itself.
+multiprocessing.set_forkserver_preload(
+    ["stacchip.index", *(["torch", "stacchip.datasets"] if find_spec("torch") else [])]
 )
 
 

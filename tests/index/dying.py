@@ -1,6 +1,6 @@
 """Writers in processes of their own, which die when they are told to.
 
-The processes are forked from a server that has imported everything, which takes seconds otherwise.
+The processes are forked from a server that has imported everything (see `tests/conftest.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["stacchip.index"])
 
 
 def merge(index: Path, source: Path) -> None:
