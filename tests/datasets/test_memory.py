@@ -29,8 +29,9 @@ def proportional_bytes(pids: list[int]) -> int:
 def test_memory_stays_flat_over_twenty_thousand_chips(nested):
     stream = ChipStream(nested, order="shuffle", dtype="float32", memory_bytes=32 << 20)
     dataset = ChipStreamDataset(stream, batch_size=64)
+    # spawned workers share no memory with other children of a fork server, which may end meanwhile
     loader = DataLoader(
-        dataset, batch_size=None, num_workers=2, multiprocessing_context="forkserver",
+        dataset, batch_size=None, num_workers=2, multiprocessing_context="spawn",
         persistent_workers=True,
     )  # fmt: skip
     seen, measured = 0, []
