@@ -37,6 +37,7 @@ from stacchip.index import (
 )
 from stacchip.storage import Storage, StorageOptions
 from stacchip.stream import ChipStream
+from stacchip.stream.read.cutting import cut_chip
 from stacchip.utils import load_indexer_local
 
 BEFORE = Path(__file__).parent / "before"
@@ -146,6 +147,25 @@ def test_pickles_open_in_a_process_that_has_imported_nothing(pickles, before):
 @pytest.mark.parametrize("name", ["Chipper-table", "Chipper-file", "Chipper-folder", "Chipper-web"])
 def test_a_pickled_chipper_cuts_the_true_pixels(name, pickles, pixels, before):
     assert require_pixels(pickle.loads(pickles[f"{name}-5.pickle"]), pixels) == 22
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_items_of_a_pickled_batch_cut_its_chips(protocol, pickles, before):
+    """They hold the maps of their grids, which had another form."""
+    batch = pickle.loads(pickles[f"ChipBatch-{protocol}.pickle"])
+    assert len(batch) > 0
+    for row, item, chip, valid in zip(
+        batch.rows.tolist(), batch._items, batch.array, batch.valid, strict=True
+    ):
+        window = batch._chips.window(row)
+        blocks = {
+            block: layer.placed.reader.read(layer.block_window(block))
+            for block, layer in item.blocks([window]).items()
+        }
+        out, usable = np.zeros_like(chip), np.zeros_like(valid)
+        cut_chip(item, window, blocks.__getitem__, out, usable)
+        np.testing.assert_array_equal(out, chip)
+        np.testing.assert_array_equal(usable, valid)
 
 
 # --- indexes

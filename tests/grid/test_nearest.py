@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from affine import Affine
@@ -9,14 +11,7 @@ from affine import Affine
 from stacchip.errors import GridMismatch, UsageError
 from stacchip.grid.chip_grid import ChipGrid
 from stacchip.grid.geobox import make_geobox
-from stacchip.grid.nearest import (
-    Axis,
-    grid_map,
-    make_grid_map,
-    nearest_pixels,
-    seen_pixels,
-    spread,
-)
+from stacchip.grid.nearest import GridMap, grid_map, make_grid_map, nearest_pixels, seen_pixels
 from stacchip.grid.window import Window
 
 HEIGHT, WIDTH = 40, 48
@@ -28,20 +23,20 @@ def pixels_of(dtype, shape):
     return (values > 127)[..., 0] if dtype == "bool" else values.view(dtype)[..., 0]
 
 
-def chip_of(pixels, rows, cols, dtype):
-    """A chip filled by the stream's code; 77 (or True) where nothing was written."""
-    out = np.full((HEIGHT, WIDTH), 77, dtype)
-    taken = pixels[rows.start : rows.stop, cols.start : cols.stop]
-    spread(taken, rows, cols, out)
+def chip_of(pixels, row_sources, col_sources, dtype):
+    """A chip (band, y, x) filled by its cut; 77 (or True) where nothing was written."""
+    out = np.full((len(pixels), HEIGHT, WIDTH), 77, dtype)
+    cut = GridMap((row_sources, col_sources)).cut(Window(0, 0, HEIGHT, WIDTH))
+    cut.fill(pixels[:, *cut.window.slices], out)
     return out
 
 
 def expected(pixels, row_sources, col_sources, dtype):
-    out = np.full((HEIGHT, WIDTH), 77, dtype)
+    out = np.full((len(pixels), HEIGHT, WIDTH), 77, dtype)
     for y, row in enumerate(row_sources):
         for x, col in enumerate(col_sources):
             if row >= 0 and col >= 0:
-                out[y, x] = pixels[row, col]
+                out[:, y, x] = pixels[:, row, col]
     return out
 
 
@@ -54,10 +49,9 @@ def same_bits(one, other):
     ("down", "across"), [(1, 1), (2, 2), (1, 4), (4, 1), (8, 8), (3, 6), (2, 3)]
 )
 def test_pixels_repeat(dtype, down, across):
-    pixels = pixels_of(dtype, (60, 60))
+    pixels = pixels_of(dtype, (2, 60, 60))
     row_sources, col_sources = 5 + np.arange(HEIGHT) // down, 3 + np.arange(WIDTH) // across
-    rows, cols = Axis(row_sources).cut(0, HEIGHT), Axis(col_sources).cut(0, WIDTH)
-    found = chip_of(pixels, rows, cols, dtype)
+    found = chip_of(pixels, row_sources, col_sources, dtype)
     assert same_bits(found, expected(pixels, row_sources, col_sources, dtype))
 
 
@@ -69,34 +63,34 @@ def test_pixels_repeat(dtype, down, across):
 )  # fmt: skip
 @pytest.mark.parametrize("across", [1, 2, 4, 3])
 def test_pixels_repeat_in_a_wider_type(source, dtype, across):
-    pixels = pixels_of(source, (60, 60))
+    pixels = pixels_of(source, (2, 60, 60))
     sources = np.arange(WIDTH) // across
-    rows, cols = Axis(sources).cut(0, HEIGHT), Axis(sources).cut(0, WIDTH)
-    found = chip_of(pixels, rows, cols, dtype)
+    found = chip_of(pixels, sources[:HEIGHT], sources, dtype)
     assert same_bits(found, expected(pixels, sources[:HEIGHT], sources, dtype))
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])
 def test_a_raster_that_begins_and_ends_inside_the_chip(dtype):
     """Its first and last pixels may be cut: 60 m bands on a 10 m grid of 256 px are."""
-    pixels = pixels_of(dtype, (60, 60))
+    pixels = pixels_of(dtype, (2, 60, 60))
     for first, size, repeat in ((3, 30, 2), (1, 35, 6), (0, 31, 4), (7, 1, 2)):
         sources = np.full(WIDTH, -1)
         sources[first : first + size] = (np.arange(size) + 1) // repeat
-        rows, cols = Axis(sources).cut(0, HEIGHT), Axis(sources).cut(0, WIDTH)
-        found = chip_of(pixels, rows, cols, dtype)
+        found = chip_of(pixels, sources[:HEIGHT], sources, dtype)
         assert same_bits(found, expected(pixels, sources[:HEIGHT], sources, dtype))
 
 
 @pytest.mark.parametrize("first", [-512, -256, -255, 900, 1000, 1400])
 def test_a_chip_beyond_the_grid_has_nothing_of_it(first):
-    cut = Axis(np.arange(1000) // 2).cut(first, 256)
+    sources = np.arange(1000) // 2
+    cut = GridMap((sources, sources)).cut(Window(first, 300, 256, 256))
     expected = [row for row in range(first, first + 256) if 0 <= row < 1000]
     if not expected:
         assert cut is None
     else:
-        assert (cut.start, cut.stop) == (expected[0] // 2, expected[-1] // 2 + 1)
-        assert cut.place == slice(expected[0] - first, expected[-1] - first + 1)
+        assert (cut.rows.start, cut.rows.stop) == (expected[0] // 2, expected[-1] // 2 + 1)
+        assert cut.rows.place == slice(expected[0] - first, expected[-1] - first + 1)
+        assert cut.window == Window(expected[0] // 2, 150, cut.rows.stop - cut.rows.start, 128)
 
 
 # --- maps of whole grids
@@ -123,11 +117,10 @@ def test_a_map_fills_a_chip_with_the_nearest_pixels(seed):
     pixels = np.arange(1, 1 + 2 * np.prod(raster.shape.yx)).reshape(2, *raster.shape.yx)
     chip = Window(*rng.integers(-20, 50, 2), *rng.integers(1, 40, 2))
     out = np.zeros((2, *chip.shape), pixels.dtype)
-    mapped = make_grid_map(raster, grid)
-    window = mapped.window(chip)
-    if window is not None:
-        assert Window(0, 0, *raster.shape.yx).contains(window)
-        mapped.fill(chip, pixels[:, *window.slices], out)
+    cut = make_grid_map(raster, grid).cut(chip)
+    if cut is not None:
+        assert Window(0, 0, *raster.shape.yx).contains(cut.window)
+        cut.fill(pixels[:, *cut.window.slices], out)
     expected = np.zeros_like(out)
     for y in range(chip.height):
         for x in range(chip.width):
@@ -140,37 +133,39 @@ def test_a_map_fills_a_chip_with_the_nearest_pixels(seed):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_a_cut_names_the_block_that_holds_it_all(seed):
+def test_a_cut_is_whole_if_the_raster_fills_the_chip(seed):
     raster, grid, rng = random_grids(seed)
     chip = Window(*rng.integers(-20, 50, 2), *rng.integers(1, 40, 2))
-    height, width = (int(n) for n in rng.integers(3, 40, 2))
-    mapped = make_grid_map(raster, grid)
-    window, cut = mapped.window(chip), mapped.cut(chip, (height, width))
-    assert (cut is None) == (window is None)
-    if cut is None:
-        return
-    blocks = {
-        (row // height, col // width)
-        for row in range(window.row, window.row_stop)
-        for col in range(window.col, window.col_stop)
-    }
-    assert cut.block == (blocks.pop() if len(blocks) == 1 else None)
-    if cut.block is not None:
-        numbers = np.arange(np.prod(raster.shape.yx)).reshape(raster.shape.yx)
-        top, left = cut.block[0] * height, cut.block[1] * width
-        block = numbers[top : top + height, left : left + width]
-        np.testing.assert_array_equal(block[cut.part], numbers[window.slices])
-    filled = np.zeros(chip.shape, bool)
-    filled[cut.rows.place, cut.cols.place] = True
-    assert cut.is_whole == filled.all()
+    cut = make_grid_map(raster, grid).cut(chip)
+    filled = np.zeros((1, *chip.shape), bool)
+    if cut is not None:
+        cut.fill(np.ones((1, *cut.window.shape), bool), filled)
+    assert (cut is not None and cut.is_whole) == filled.all()
 
 
 def test_a_grid_of_the_same_pixels_maps_one_to_one_even_if_it_is_rotated():
     turned = Affine.translation(6e5, 4e6) * Affine.rotation(20) * Affine.scale(10, -10)
     grid = make_geobox(UTM, turned, (30, 40))
-    cut = grid_map(grid, grid).cut(Window(8, 8, 8, 8), (16, 16))
-    assert (cut.block, cut.is_whole, cut.rows.repeat, cut.cols.repeat) == ((0, 0), True, 1, 1)
-    assert cut.part == (slice(8, 16), slice(8, 16))
+    cut = grid_map(grid, grid).cut(Window(8, 8, 8, 8))
+    assert (cut.window, cut.is_whole) == (Window(8, 8, 8, 8), True)
+    assert (cut.rows.repeat, cut.cols.repeat) == (1, 1)
+
+
+def test_chips_side_by_side_share_the_cut_of_their_rows():
+    mapped = GridMap((np.arange(40) // 2, np.arange(40) // 2))
+    cut = mapped.cut(Window(8, 8, 8, 8))
+    beside, below = mapped.cut(Window(8, 16, 8, 8)), mapped.cut(Window(16, 8, 8, 8))
+    assert beside.rows is cut.rows
+    assert below.cols is cut.cols
+    assert below.rows is not cut.rows
+
+
+def test_a_pickled_map_cuts_the_same_chips():
+    mapped = GridMap((np.arange(40) // 2, np.arange(40) // 4))
+    mapped.cut(Window(8, 8, 8, 8))
+    again = pickle.loads(pickle.dumps(mapped))
+    for chip in (Window(8, 8, 8, 8), Window(20, 12, 8, 8)):
+        assert again.cut(chip).window == mapped.cut(chip).window
 
 
 def test_bands_of_one_resolution_share_their_map():

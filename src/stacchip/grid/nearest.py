@@ -1,13 +1,17 @@
 """Nearest neighbour between the pixels of a chip grid and those of a raster.
 
-`nearest_pixels` holds the rule. `GridMap` cuts chips by it, and `SeenPixels` counts by it. Both are
-computed once per grid.
+`nearest_pixels` holds the rule: the raster's row of each grid row, its column of each grid column.
+`GridMap` keeps these for one raster and grid. Its `cut` returns the `ChipCut` of a chip: the
+raster's `window` to read, and a `fill` that copies those pixels into the chip.
+
+`SeenPixels` counts by the same rule. Like a `GridMap`, it is computed once per grid.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -79,109 +83,99 @@ class AxisCut(NamedTuple):
     repeat: int
 
 
-class Axis:
-    """The rows (or columns) of a grid, and the row (or column) of a raster that each takes.
-
-    Args:
-        sources: Row of the raster for each row of the grid; -1 if it has none.
-    """
-
-    def __init__(self, sources: NDArray[np.intp]) -> None:
-        self._sources = sources
-        self._cuts: dict[tuple[int, int], AxisCut | None] = {}
-
-    def cut(self, first: int, size: int) -> AxisCut | None:
-        """Return the cut of rows [first, first + size), inside the grid or not; None if empty."""
-        key = (first, size)
-        if key not in self._cuts:
-            self._cuts[key] = self._find(first, size)
-        return self._cuts[key]
-
-    def _find(self, first: int, size: int) -> AxisCut | None:
-        sources = self._sources[max(first, 0) : max(first + size, 0)]
-        found = np.flatnonzero(sources >= 0)
-        if not len(found):
-            return None
-        sources = sources[found[0] : found[-1] + 1]
-        top = int(found[0]) + max(first, 0) - first
-        start, stop = int(sources.min()), int(sources.max()) + 1
-        index = sources - start
-        repeat = len(index) // (stop - start)
-        is_even = repeat * (stop - start) == len(index)
-        if not is_even or not (index == np.arange(len(index)) // repeat).all():
-            repeat = 0
-        return AxisCut(start, stop, slice(top, top + len(index)), index, repeat)
-
-
 class ChipCut(NamedTuple):
-    """A chip, filled from a raster, and the place of its pixels in the raster's blocks.
+    """A chip, filled from a raster.
 
     Attributes:
         rows: The cut of its rows.
         cols: The cut of its columns.
         is_whole: True if the raster fills the chip to its edges.
-        block: (row, column) of the one block that holds the whole chip; None if it needs several.
-        part: The place of the chip's pixels in that block.
     """
 
     rows: AxisCut
     cols: AxisCut
     is_whole: bool
-    block: tuple[int, int] | None
-    part: tuple[slice, slice]
+
+    @property
+    def window(self) -> Window:
+        """The raster's pixels that the chip needs."""
+        rows, cols = self.rows, self.cols
+        return Window(rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start)
+
+    def fill(self, pixels: NDArray[np.generic], out: NDArray[np.generic]) -> None:
+        """Fill the part of a chip that the raster covers.
+
+        Args:
+            pixels: The raster's pixels (band, y, x) of `window`.
+            out: The chip (band, y, x); pixels beyond the raster are not written.
+        """
+        rows, cols = self.rows, self.cols
+        part = out[:, rows.place, cols.place]
+        if rows.repeat == cols.repeat == 1:
+            part[...] = pixels
+            return
+        for band in range(len(pixels)):
+            wide = _widen(pixels[band], cols, part.dtype).astype(part.dtype, copy=False)
+            # clipping changes nothing here, and avoids the copy that checking the rows would take
+            np.take(wide, rows.sources, axis=0, out=part[band], mode="clip")
+
+
+Axis = SimpleNamespace  # pickles of 0.x name it: a GridMap held one for each axis
 
 
 @dataclass(frozen=True, eq=False)
 class GridMap:
-    """The pixels of a raster on a chip grid by nearest neighbour, along both axes."""
+    """The nearest pixels of a raster for each pixel of a chip grid.
 
-    rows: Axis
-    cols: Axis
+    It keeps the cuts of rows and of columns: each is found once, for all chips at that position.
 
-    def _cut_sides(self, chip: Window) -> tuple[AxisCut, AxisCut] | None:
-        """Return the cuts of a chip's rows and columns; None if it does not meet the raster."""
-        rows = self.rows.cut(chip.row, chip.height)
-        cols = self.cols.cut(chip.col, chip.width)
-        return None if rows is None or cols is None else (rows, cols)
+    Attributes:
+        sources: The raster's row of each row of the grid, and column of each column; -1 if none.
+    """
 
-    def window(self, chip: Window) -> Window | None:
-        """Return the raster's pixels that a chip needs; None if they do not meet."""
-        sides = self._cut_sides(chip)
-        if sides is None:
+    sources: tuple[NDArray[np.intp], NDArray[np.intp]]
+    _cuts: dict[tuple[int, int, int], AxisCut | None] = field(
+        init=False, repr=False, default_factory=dict
+    )
+
+    def cut(self, chip: Window) -> ChipCut | None:
+        """Return the cut of a chip, inside the grid or not; None if it does not meet the raster."""
+        rows = self._cut_axis(0, chip.row, chip.height)
+        cols = self._cut_axis(1, chip.col, chip.width)
+        if rows is None or cols is None:
             return None
-        rows, cols = sides
-        return Window(rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start)
-
-    def fill(self, chip: Window, pixels: NDArray[np.generic], out: NDArray[np.generic]) -> None:
-        """Fill the part of a chip that a raster covers.
-
-        Args:
-            chip: The chip's window in the grid; it may reach beyond the grid.
-            pixels: The raster's (band, y, x) of `window(chip)`.
-            out: The chip (band, y, x); pixels beyond the raster are not written.
-        """
-        sides = self._cut_sides(chip)
-        if sides is not None:
-            for band in range(len(pixels)):
-                spread(pixels[band], *sides, out[band])
-
-    def cut(self, chip: Window, block_shape: tuple[int, int]) -> ChipCut | None:
-        """Return the cut of a chip from a raster of such blocks; None if they do not meet."""
-        sides = self._cut_sides(chip)
-        if sides is None:
-            return None
-        rows, cols = sides
         is_whole = len(rows.sources) == chip.height and len(cols.sources) == chip.width
-        (height, width), block = block_shape, None
-        top, left = rows.start // height, cols.start // width
-        if (rows.stop - 1) // height == top and (cols.stop - 1) // width == left:
-            block = (top, left)
-        down, across = top * height, left * width
-        part = (
-            slice(rows.start - down, rows.stop - down),
-            slice(cols.start - across, cols.stop - across),
-        )
-        return ChipCut(rows, cols, is_whole, block, part)
+        return ChipCut(rows, cols, is_whole)
+
+    def _cut_axis(self, axis: int, first: int, size: int) -> AxisCut | None:
+        key = (axis, first, size)
+        if key not in self._cuts:
+            self._cuts[key] = _find_cut(self.sources[axis], first, size)
+        return self._cuts[key]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state of a pickle; those of 0.x have an `Axis` in `rows`, and one in `cols`."""
+        if "sources" not in state:
+            rows, cols = (vars(state[name])["_sources"] for name in ("rows", "cols"))
+            state = {"sources": (rows, cols), "_cuts": {}}
+        self.__dict__.update(state)
+
+
+def _find_cut(sources: NDArray[np.intp], first: int, size: int) -> AxisCut | None:
+    """Return the cut of the grid's rows [first, first + size); None if no row has a source."""
+    sources = sources[max(first, 0) : max(first + size, 0)]
+    found = np.flatnonzero(sources >= 0)
+    if not len(found):
+        return None
+    sources = sources[found[0] : found[-1] + 1]
+    top = int(found[0]) + max(first, 0) - first
+    start, stop = int(sources.min()), int(sources.max()) + 1
+    index = sources - start
+    repeat = len(index) // (stop - start)
+    is_even = repeat * (stop - start) == len(index)
+    if not is_even or not (index == np.arange(len(index)) // repeat).all():
+        repeat = 0
+    return AxisCut(start, stop, slice(top, top + len(index)), index, repeat)
 
 
 @lru_cache(maxsize=64)
@@ -197,30 +191,9 @@ def make_grid_map(source: GeoBox, grid: GeoBox) -> GridMap:
         UsageError: The grids differ in CRS, or one of them is rotated and they are not the same.
     """
     if is_same_grid(source, grid):
-        rows, cols = (np.arange(size, dtype=np.intp) for size in grid.shape.yx)
-    else:
-        rows, cols = nearest_pixels(source, grid)
-    return GridMap(Axis(rows), Axis(cols))
-
-
-def spread(
-    pixels: NDArray[np.generic], rows: AxisCut, cols: AxisCut, out: NDArray[np.generic]
-) -> None:
-    """Fill a part of a chip from the pixels that its cuts name.
-
-    Args:
-        pixels: The raster's pixels (y, x) of [rows.start, rows.stop) and [cols.start, cols.stop).
-        rows: The cut of the chip's rows.
-        cols: The cut of its columns.
-        out: The chip (y, x); only `rows.place` and `cols.place` are written.
-    """
-    part = out[rows.place, cols.place]
-    if rows.repeat == cols.repeat == 1:
-        part[...] = pixels
-    else:
-        wide = _widen(pixels, cols, part.dtype).astype(part.dtype, copy=False)
-        # clipping changes nothing here, and avoids the copy that checking the rows would take
-        np.take(wide, rows.sources, axis=0, out=part, mode="clip")
+        height, width = grid.shape.yx
+        return GridMap((np.arange(height, dtype=np.intp), np.arange(width, dtype=np.intp)))
+    return GridMap(nearest_pixels(source, grid))
 
 
 def _widen(

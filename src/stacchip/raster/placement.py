@@ -59,7 +59,8 @@ class Placement:
     def request(self, window: Window) -> WindowRequest | None:
         """Return what must be read for a window, inside the grid or not; None for nothing."""
         if self.map is not None:
-            read = self.map.window(window)
+            cut = self.map.cut(window)
+            read = None if cut is None else cut.window
         else:
             inside = window.clip(self.grid.shape.yx)
             target = None if inside is None else crop_geobox(self.grid, inside)
@@ -93,8 +94,9 @@ class Placement:
         if request is None:
             return placed, placed_valid
         if self.map is not None:
-            self.map.fill(window, pixels, placed)
-            self.map.fill(window, valid[None], placed_valid[None])
+            if (cut := self.map.cut(window)) is not None:
+                cut.fill(pixels, placed)
+                cut.fill(valid[None], placed_valid[None])
         elif (inside := window.clip(self.grid.shape.yx)) is not None:
             pixels, valid = resample(
                 pixels,

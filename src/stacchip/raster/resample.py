@@ -104,11 +104,10 @@ def resample(
     if method == "nearest":
         out = np.full((len(pixels), *target.shape.yx), fill, pixels.dtype)
         out_valid = np.zeros(target.shape.yx, np.bool_)
-        nearest, chip = make_grid_map(source, target), Window(0, 0, *target.shape.yx)
-        window = nearest.window(chip)
-        if window is not None:
-            nearest.fill(chip, pixels[:, *window.slices], out)
-            nearest.fill(chip, valid[None, *window.slices], out_valid[None])
+        cut = make_grid_map(source, target).cut(Window(0, 0, *target.shape.yx))
+        if cut is not None:
+            cut.fill(pixels[:, *cut.window.slices], out)
+            cut.fill(valid[None, *cut.window.slices], out_valid[None])
         return out, out_valid
     hidden = _is_nodata(pixels, nodata) | ~valid
     warped = warp(np.where(hidden, np.nan, pixels.astype(np.float64)), source, target, method)

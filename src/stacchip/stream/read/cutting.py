@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stacchip.grid.nearest import spread
-from stacchip.grid.window import Window
 from stacchip.raster.validity import find_valid, hide_fill, valid_pixels
 from stacchip.stream.plan.ledger import MASK, PIXELS, LayerBlock
 
@@ -16,10 +14,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stacchip.grid.nearest import ChipCut
-    from stacchip.stream.read.layers import ItemLayers, Layer, LayerForm
+    from stacchip.grid.nearest import ChipCut, GridMap
+    from stacchip.grid.window import Window
+    from stacchip.stream.read.layers import ItemLayers, Layer
 
     Lookup = Callable[[LayerBlock], NDArray[Any]]
+    # a chip's cut; (row, column) of the one block that holds all its pixels, or None if it needs
+    # several; and the place (band, y, x) of the pixels in that block
+    Found = tuple[ChipCut, tuple[int, int] | None, tuple[slice, slice, slice]]
 
 
 def cut_chip(
@@ -39,47 +41,61 @@ def cut_chip(
         out: The chip (band, y, x).
         valid: True where its pixels may be used (band, y, x); None if that is not asked for.
     """
-    cuts: dict[LayerForm, ChipCut | None] = {}
-    for layer, form in item.forms(out.dtype):
+    found: dict[tuple[GridMap, tuple[int, int]], Found | None] = {}
+    for layer, grids in item.direct_maps(out.dtype):
         usable = None if valid is None else valid[layer.bands]
-        if form is None:
+        if grids is None:
             _place(layer, chip, lookup, out[layer.bands], usable)
             continue
-        if form not in cuts:  # once for all bands of a resolution
-            cuts[form] = form.map.cut(chip, form.block_shape)
-        _fill(layer, cuts[form], lookup, out[layer.bands], usable)
+        key = (grids, layer.block_shape)
+        if key not in found:  # once for all bands of a resolution
+            found[key] = _find(grids, chip, layer.block_shape)
+        _fill(layer, found[key], lookup, out[layer.bands], usable)
+
+
+def _find(grids: GridMap, chip: Window, block_shape: tuple[int, int]) -> Found | None:
+    """Return a chip's cut, and the place of its pixels in blocks; None if it has no pixels here."""
+    cut = grids.cut(chip)
+    if cut is None:
+        return None
+    rows, cols, (height, width) = cut.rows, cut.cols, block_shape
+    row, col = rows.start // height, cols.start // width
+    top, left = row * height, col * width
+    is_one = rows.stop <= top + height and cols.stop <= left + width
+    down, across = (
+        slice(rows.start - top, rows.stop - top),
+        slice(cols.start - left, cols.stop - left),
+    )
+    return cut, (row, col) if is_one else None, (slice(None), down, across)
 
 
 def _fill(
     layer: Layer,
-    cut: ChipCut | None,
+    found: Found | None,
     lookup: Lookup,
     out: NDArray[Any],
     valid: NDArray[np.bool_] | None,
 ) -> None:
     """Fill a layer's bands straight from its blocks, by nearest neighbour."""
-    if cut is None or not cut.is_whole:
+    if found is None or not found[0].is_whole:
         out[...] = 0 if layer.placed.nodata is None else layer.placed.nodata
         if valid is not None:
             valid[...] = False
-    if cut is None:
+    if found is None:
         return
-    rows, cols = cut.rows, cut.cols
-    if cut.block is not None and not layer.is_planar:
-        block = LayerBlock(layer.item, layer.asset, PIXELS, 0, *cut.block)
-        pixels = lookup(block)[:, *cut.part]
+    cut, block, part = found
+    if block is not None and not layer.is_planar:
+        pixels = lookup(LayerBlock(layer.item, layer.asset, PIXELS, 0, *block))[part]
     else:
-        size = (rows.stop - rows.start, cols.stop - cols.start)
-        pixels = _read(layer, Window(rows.start, cols.start, *size), PIXELS, lookup)
-    for band in range(len(pixels)):
-        spread(pixels[band], rows, cols, out[band])
+        pixels = _read(layer, cut.window, PIXELS, lookup)
+    cut.fill(pixels, out)
     if valid is None:
         return
     if cut.is_whole:
         _fill_valid(layer, out, valid)
     else:
-        part = (slice(None), rows.place, cols.place)
-        _fill_valid(layer, out[part], valid[part])
+        place = (slice(None), cut.rows.place, cut.cols.place)
+        _fill_valid(layer, out[place], valid[place])
 
 
 def _fill_valid(layer: Layer, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,12 +28,7 @@ if TYPE_CHECKING:
 # GDAL reads at least this many rows at once: a call costs more than a strip of a few rows
 _GDAL_ROWS = 256
 
-
-class LayerForm(NamedTuple):
-    """Equal for layers whose chips are cut from their blocks in the same way."""
-
-    map: GridMap
-    block_shape: tuple[int, int]
+LayerForm = SimpleNamespace  # pickles of 0.x name it: layers held one, which nothing reads now
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,12 +129,10 @@ class Layer:
         return window.height * window.width * self.pixel_bytes
 
     @cached_property
-    def form(self) -> LayerForm | None:
-        """Its form, or None if its chips cannot be filled straight from its blocks."""
+    def direct_map(self) -> GridMap | None:
+        """The map by which blocks fill its chips directly; None if `Placement` must place them."""
         is_by_value = self.header is not None and self.header.validity in ("nodata", "all")
-        if self.placed.map is None or not is_by_value:
-            return None
-        return LayerForm(self.placed.map, self.block_shape)
+        return self.placed.map if is_by_value else None
 
     @cached_property
     def is_planar(self) -> bool:
@@ -147,7 +141,7 @@ class Layer:
 
     @cached_property
     def invalid_value(self) -> float | int | None:
-        """The value of pixels that are not valid, for a layer with a `form`."""
+        """The value of pixels that are not valid, for a layer with a `direct_map`."""
         nodata = self.placed.reader.nodata
         nodata = self.placed.nodata if nodata is None else nodata
         dtype = self.placed.reader.dtype
@@ -170,7 +164,6 @@ class ItemLayers:
     layers: tuple[Layer, ...]
     bands: tuple[str, ...]
     dtype: np.dtype[Any]
-    _forms: dict[np.dtype[Any], list[tuple[Layer, LayerForm | None]]] = field(default_factory=dict)
 
     @property
     def is_read_by_gdal(self) -> bool:
@@ -200,14 +193,21 @@ class ItemLayers:
             found.update((block, layer) for window in own for block in layer.blocks(window))
         return found
 
-    def forms(self, dtype: np.dtype[Any]) -> list[tuple[Layer, LayerForm | None]]:
-        """Return the layers with their forms; None for one whose pixels this type cannot hold."""
-        if dtype not in self._forms:
-            self._forms[dtype] = [
-                (layer, layer.form if np.can_cast(layer.placed.reader.dtype, dtype) else None)
+    def direct_maps(self, dtype: np.dtype[Any]) -> list[tuple[Layer, GridMap | None]]:
+        """Return the layers, each with its `direct_map`; None if this type cannot hold its pixels.
+
+        They are found once for each type.
+        """
+        if dtype not in self._direct_maps:
+            self._direct_maps[dtype] = [
+                (layer, layer.direct_map if np.can_cast(layer.placed.reader.dtype, dtype) else None)
                 for layer in self.layers
             ]
-        return self._forms[dtype]
+        return self._direct_maps[dtype]
+
+    @cached_property
+    def _direct_maps(self) -> dict[np.dtype[Any], list[tuple[Layer, GridMap | None]]]:
+        return {}
 
 
 def _one_of_each_span(
