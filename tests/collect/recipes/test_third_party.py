@@ -107,7 +107,8 @@ def test_help_and_errors_list_it_after_ours(installed):
     )  # fmt: skip
     assert names in done.stdout
     assert done.stdout.splitlines()[-2:] == ["exit code 0", "exit code 2"]
-    assert done.stderr == f"stacchip: There is no source 'winter-survey'. There are: {names}.\n"
+    unknown = f"There is no source 'winter-survey'. There are: {names}."
+    assert done.stderr == f"stacchip: {unknown} See: stacchip collect --help\n"
 
 
 def test_one_call_adds_a_source_too(tmp_path):
