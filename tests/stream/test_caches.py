@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,10 @@ def test_a_second_epoch_from_the_disk_asks_no_store(nested, server, tmp_path):
         }
 
     first = epoch(0)
+    deadline = time.monotonic() + 30
+    while len(list((tmp_path / "cache").glob("*/[!.]*"))) < 6 * (36 + 9):  # blocks of the archive
+        assert time.monotonic() < deadline, "chips come before their blocks are kept, but not long"
+        time.sleep(0.01)
     server.reset_counters()
     second = epoch(1)
     assert server.requests == 0
