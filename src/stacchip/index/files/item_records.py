@@ -22,7 +22,6 @@ from stacchip.raster.header import Header
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
-    from types import TracebackType
 
 __all__ = [
     "RECORD_SCHEMA",
@@ -146,13 +145,8 @@ class RecordFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._spill.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._spill.__exit__()
 
     def __len__(self) -> int:
         return len(self._numbers)

@@ -48,7 +48,6 @@ from stacchip.storage import child_href, local_path, parent_href, redact
 if TYPE_CHECKING:
     import os
     from collections.abc import Collection, Iterator, Sequence
-    from types import TracebackType
 
     from stacchip.storage import Storage
 
@@ -117,13 +116,8 @@ class Replacement:
         self.stage = self._stack.enter_context(_staging(folder))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     # -- new files
 
