@@ -107,6 +107,32 @@ def test_a_moved_module_runs_under_its_old_address(monkeypatch):
     assert names["__file__"] == import_module("stacchip.grid.window").__file__
 
 
+def test_threads_may_import_old_and_new_addresses_at_the_same_time():
+    """Python holds one lock for all imports while it asks a finder: ours imports nothing."""
+    code = """
+import importlib, os, threading
+import stacchip
+
+start = threading.Barrier(2)
+
+
+def load(name):
+    start.wait()
+    importlib.import_module(name)
+
+
+names = "stacchip.items", "stacchip.processors.pace"
+threads = [threading.Thread(target=load, args=[name], daemon=True) for name in names]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(30)
+os._exit(any(thread.is_alive() for thread in threads))  # a thread that is stuck would hang the end
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def run_as_module(name: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", name], capture_output=True, text=True, check=False)
 

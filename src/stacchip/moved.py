@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -200,17 +200,12 @@ class _Finder:
 def _find_present(address: str) -> ModuleSpec | None:
     """Return the spec of a module at a new address, or None if there is none.
 
-    Raises:
-        ModuleNotFoundError: A package that contains the module needs a library that is absent.
+    It imports nothing, not even the package that holds the module: Python's import lock is held
+    while a finder is asked, and another thread may hold that package's lock and wait for it.
     """
-    from importlib.util import find_spec
-
-    try:
-        return find_spec(address)
-    except ModuleNotFoundError as error:
-        if f"{address}.".startswith(f"{error.name}."):
-            return None
-        raise
+    package, *folders, _ = address.split(".")
+    places = ["/".join([place, *folders]) for place in sys.modules[package].__path__]
+    return PathFinder.find_spec(address, places)
 
 
 def install() -> None:
