@@ -113,6 +113,20 @@ class _Garbage:
         time.sleep(0.001)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': ",
+        b"{'descr': [('a', '<04')], 'fortran_order': False, 'shape': (1,)}",
+        b"-" * 9000,
+    ],
+)
+def test_a_header_that_python_cannot_parse_is_not_read(header):
+    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    with pytest.raises(ValueError, match=r"header|Header|descr"):
+        read_npy(io.BytesIO(data))
+
+
 def test_threads_may_read_at_the_same_time():
     """Before Python 3.11.8, two of them that parse a header at the same time fail: gh-106905.
 

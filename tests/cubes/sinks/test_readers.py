@@ -104,6 +104,18 @@ def test_a_changed_byte_of_pixels_does_not_pass(folder):
             reader.read(0)
 
 
+@pytest.mark.parametrize(("place", "value"), [(8, 1), (10, 99)], ids=["encrypted", "method"])
+def test_an_archive_of_a_kind_that_python_does_not_read_is_no_cube(folder, place, value):
+    SINKS["npz"](folder).write(make_cube(0))
+    reader = find_cubes(folder, Storage(), "npz").reader
+    path = Path(reader.cube_href(0))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + place] = value  # of the first file, in the list at the end
+    path.write_bytes(data)
+    with pytest.raises(IndexFormatError, match="is not a whole cube"):
+        reader.read(0)
+
+
 def test_a_shard_of_other_files_is_no_cube(folder):
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as archive:

@@ -32,6 +32,7 @@ ARRAYS = ("pixels", "lon_norm", "lat_norm", "week_norm", "hour_norm")
 _BROKEN = (
     *(ValueError, KeyError, TypeError, EOFError),
     *(zipfile.BadZipFile, zlib.error, tarfile.TarError),
+    *(NotImplementedError, RuntimeError),  # zipfile's, for another method or an encrypted file
 )
 """What decoders raise for bytes that are something else, or are cut off."""
 

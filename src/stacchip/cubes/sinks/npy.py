@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import struct
 import threading
+import tokenize
 import zlib
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
@@ -97,8 +98,11 @@ def read_npy(file: IO[bytes]) -> NDArray[Any]:
     read_header = _HEADERS.get(np.lib.format.read_magic(file))
     if read_header is None:
         raise ValueError("Its version is not known.")
-    with _PARSING.get():  # the header's bytes are in the file's buffer: nothing is unpacked here
-        shape, is_fortran, dtype = read_header(file)
+    try:
+        with _PARSING.get():  # the header's bytes are in the file's buffer: nothing is unpacked
+            shape, is_fortran, dtype = read_header(file)
+    except (SyntaxError, tokenize.TokenError, MemoryError) as error:  # the parser's, for any text
+        raise ValueError("Its header cannot be read.") from error
     if dtype.hasobject:
         raise ValueError("It holds Python objects.")
     array: NDArray[Any] = np.empty(shape[::-1] if is_fortran else shape, dtype)
