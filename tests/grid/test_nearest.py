@@ -168,6 +168,14 @@ def test_a_pickled_map_cuts_the_same_chips():
         assert again.cut(chip).window == mapped.cut(chip).window
 
 
+def test_a_pickle_of_a_map_leaves_its_cuts_out():
+    """Other threads may be adding some."""
+    mapped = GridMap((np.arange(40) // 2, np.arange(40) // 4))
+    before = pickle.dumps(mapped)
+    mapped.cut(Window(8, 8, 8, 8))
+    assert pickle.dumps(mapped) == before
+
+
 def test_bands_of_one_resolution_share_their_map():
     raster, grid, _ = random_grids(1)
     again = make_geobox(UTM, raster.affine, raster.shape.yx)

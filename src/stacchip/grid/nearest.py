@@ -153,12 +153,15 @@ class GridMap:
             self._cuts[key] = _find_cut(self.sources[axis], first, size)
         return self._cuts[key]
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"sources": self.sources}  # other threads may be adding cuts
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the state of a pickle; those of 0.x have an `Axis` in `rows`, and one in `cols`."""
         if "sources" not in state:
             rows, cols = (vars(state[name])["_sources"] for name in ("rows", "cols"))
-            state = {"sources": (rows, cols), "_cuts": {}}
-        self.__dict__.update(state)
+            state = {"sources": (rows, cols)}
+        self.__dict__.update(state, _cuts={})
 
 
 def _find_cut(sources: NDArray[np.intp], first: int, size: int) -> AxisCut | None:
