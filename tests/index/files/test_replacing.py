@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from index import dying
-from index.tables import make_table, make_tables, rows_of
+from index.tables import make_item, make_table, make_tables, rows_of
 from stacchip.errors import IndexFormatError, UsageError
 from stacchip.index import (
+    SCHEMA,
+    ItemRecord,
     concat_indexes,
     merge_indexes,
     read_index,
@@ -21,6 +23,9 @@ from stacchip.index import (
     remove,
     write_index,
 )
+from stacchip.index.files.item_records import to_table
+from stacchip.index.files.replacing import Replacement
+from stacchip.storage import Storage
 
 
 def by_source(table):
@@ -150,7 +155,7 @@ def test_chips_may_have_any_name_that_is_allowed(tmp_path, name):
     assert rows_of(read_index(tmp_path / "index")) == rows_of(make_table())
 
 
-@pytest.mark.parametrize("name", ["_a.parquet", ".a.parquet", "a/b.parquet", "a.parq"])
+@pytest.mark.parametrize("name", ["", "_a.parquet", ".a.parquet", "a/b.parquet", "a.parq"])
 def test_a_name_that_readers_would_pass_over_is_refused(tmp_path, name):
     with pytest.raises(UsageError, match="cannot name the file"):
         write_index(make_table(), tmp_path / "index", name=name)
@@ -163,3 +168,19 @@ def test_nothing_is_left_beside_the_files(tmp_path):
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
     in_folder = {f"index/{name}" for name in ("chips.parquet", "_items.parquet", "_index.json")}
     assert names == {"index", "single.parquet", *in_folder}
+
+
+def test_a_second_use_begins_anew(tmp_path):
+    record = to_table([ItemRecord("naip", "a", make_item("a"))])
+    new = Replacement(tmp_path / "index", Storage())
+    with new:
+        new.write_chips("first.parquet", SCHEMA.empty_table())
+        new.records.add(record, "here")
+    with new:
+        new.write_chips("chips.parquet", SCHEMA.empty_table())
+        assert len(new.records) == 0
+        new.records.add(record, "here")
+        new.replace()
+    names = {path.name for path in (tmp_path / "index").iterdir()}
+    assert names == {"chips.parquet", "_items.parquet", "_index.json"}
+    assert [each.item_id for each in read_records(tmp_path / "index")] == ["a"]

@@ -118,6 +118,8 @@ class Replacement:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+        self._chips.clear()
+        self.__dict__.pop("records", None)  # they were written to the stage
 
     # -- new files
 
@@ -290,7 +292,12 @@ def _staging(href: str) -> Iterator[Path]:
 
 
 def _require_chips_name(name: str, platforms: Sequence[str]) -> None:
-    if len(platforms) > 1 or "/" in name or name[0] in "._" or not name.endswith(".parquet"):
+    if (
+        len(platforms) > 1
+        or "/" in name
+        or name[:1] in ("", ".", "_")
+        or not name.endswith(".parquet")
+    ):
         raise UsageError(
             f"{name!r} cannot name the file of {len(platforms)} sources: it names the file of "
             "one, ends in .parquet, and does not begin with '_' or '.'."
