@@ -120,10 +120,10 @@ class Placer:
             folder: The item's folder in the archive, with a slash at the end.
             present: Sizes of the files that are there already, by name.
         """
+        abort_orphans(folder, self.storage.options_for(folder))
         places = {key: self.candidates(item, key) for key in keys}
         names = {key: file_name(hrefs[0], item_id=item.id) for key, hrefs in places.items()}
         _refuse_same_names(names, item.id)
-        abort_orphans(folder, self.storage.options_for(folder))
         put = self._convert if self.recipe.converts else self._copy
 
         def place_one(key: str) -> bool:

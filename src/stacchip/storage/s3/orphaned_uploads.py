@@ -28,8 +28,9 @@ def abort_orphans(
 ) -> int:
     """Abort the unfinished uploads of objects below a folder.
 
-    A job calls this before it first writes to the folder. An upload of another job that works on
-    the same item is aborted too: that job notices, and finds or writes the object again.
+    A job calls this before it first brings a file to the folder. (A job that only links files does
+    not.) An upload of another job that works on the same item is aborted too: that job notices, and
+    finds or writes the object again.
 
     Args:
         folder: An `s3://` href; in any other place there is nothing to abort.
