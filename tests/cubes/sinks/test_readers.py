@@ -19,7 +19,7 @@ from stacchip.cubes.sinks import (
     find_cubes,
     find_platforms,
 )
-from stacchip.cubes.sinks.cube import ARRAYS
+from stacchip.cubes.sinks.cube import ARRAYS, decoding
 from stacchip.errors import ChipNotFound, IndexFormatError, ObjectNotFound, UsageError
 from stacchip.storage import Storage
 
@@ -114,6 +114,12 @@ def test_an_archive_of_a_kind_that_python_does_not_read_is_no_cube(folder, place
     path.write_bytes(data)
     with pytest.raises(IndexFormatError, match="is not a whole cube"):
         reader.read(0)
+
+
+def test_a_fault_that_no_bytes_explain_is_not_blamed_on_the_cube():
+    """Zarr reads in threads of its own, and a system may have none left."""
+    with pytest.raises(RuntimeError, match="start new thread"), decoding("s3://b/cubes"):
+        raise RuntimeError("can't start new thread")
 
 
 def test_a_shard_of_other_files_is_no_cube(folder):

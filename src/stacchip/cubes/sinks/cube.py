@@ -29,10 +29,9 @@ VERSION = "mode_v1_chipper_v2"
 ARRAYS = ("pixels", "lon_norm", "lat_norm", "week_norm", "hour_norm")
 """Names of the arrays in a cube, as in the original."""
 
-_BROKEN = (
+_BROKEN: tuple[type[Exception], ...] = (
     *(ValueError, KeyError, TypeError, EOFError),
     *(zipfile.BadZipFile, zlib.error, tarfile.TarError),
-    *(NotImplementedError, RuntimeError),  # zipfile's, for another method or an encrypted file
 )
 """What decoders raise for bytes that are something else, or are cut off."""
 
@@ -138,15 +137,19 @@ class CubeReader(Protocol):
 
 
 @contextmanager
-def decoding(href: str) -> Iterator[None]:
+def decoding(href: str, *also: type[Exception]) -> Iterator[None]:
     """Name the cube in place of the error that a decoder raises for its bytes.
+
+    Args:
+        href: Address of the cube.
+        *also: Errors that only this decoder raises for bytes that are something else.
 
     Raises:
         IndexFormatError: The bytes are not a cube, or are cut off.
     """
     try:
         yield
-    except _BROKEN as error:
+    except _BROKEN + also as error:
         raise not_a_cube(href) from error
 
 

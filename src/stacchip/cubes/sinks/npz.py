@@ -93,7 +93,8 @@ class NpzReader:
         """
         href = self.cube_href(number)
         data = self.storage.read(href)
-        with decoding(href), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        # zipfile's error for an encrypted file; that for an unknown method is a subclass
+        with decoding(href, RuntimeError), zipfile.ZipFile(io.BytesIO(data)) as archive:
             return {name: _read_member(archive, name) for name in names}
 
 
