@@ -127,7 +127,7 @@ def ask_batch(value: ChipBatch) -> dict[str, Any]:
 def ask_reader(value: Any) -> dict[str, Any]:
     facts = answer([value.href, value.shape, value.count, value.dtype, value.nodata, value.geobox])
     if type(value).__name__ == "GdalReader":
-        # it remembers the inode of its file, and refuses to read a copy
+        # it remembers when its file was changed, and refuses a copy that was written later
         return {"facts": facts}
     window = Window(3, 5, 40, 50)
     read, valid = value.read(window), value.read_valid(window)

@@ -133,6 +133,6 @@ def test_a_changed_file_names_both_versions_and_the_remedy() -> None:
     assert (error.facts["expected"], error.facts["found"]) == (expected, found)
     assert '"a"' in str(error)
     assert '"b"' in str(error)
-    assert "Refresh the headers" in str(error)
+    assert "Refresh the headers of the index (stacchip headers INDEX --refresh)" in str(error)
     assert "SECRET" not in str(error)
     assert "expected" not in str(failure_of_change(HREF, expected, None))

@@ -75,6 +75,8 @@ def test_impossible_options_are_refused() -> None:
     for wrong in ({"timeout_s": 0}, {"deadline_s": -1}, {"max_attempts": 0}):
         with pytest.raises(UsageError, match="more than 0"):
             StorageOptions(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="'etag', 'size', 'none'"):
+        StorageOptions(identity="inode")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="both access_key_id and"):
         StorageOptions(access_key_id="a")
 

@@ -22,7 +22,6 @@ from stacchip.raster.codecs import checksum
 from stacchip.runtime.per_process import PerProcess
 from stacchip.runtime.whole_file import locked_file, whole_file
 from stacchip.storage import unsign
-from stacchip.storage.failure import failure_of_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,9 +209,7 @@ class DiskCache:
         key = (unsign(href), header.identity)
         if not self.revalidate or key in self._validated:
             return
-        found = storage.stat(href)
-        if not header.identity.matches(found):
-            raise failure_of_change(href, header.identity, found)
+        storage.require_version(href, header.identity, storage.stat(href))
         self._validated.add(key)
 
     def _path(self, key: tuple[Any, ...]) -> Path:

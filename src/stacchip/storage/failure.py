@@ -75,9 +75,11 @@ def failure_of_change(href: str, expected: Identity | None, found: Identity | No
     """Return the error for a file that is not the expected version."""
     shown = redact(href)
     was = f" (expected {expected}, found {found})" if expected and found else ""
+    remedy = "Refresh the headers of the index (stacchip headers INDEX --refresh)."
+    if found is None or (expected and expected.has_size_of(found)):
+        remedy += " If its content has not changed, compare sizes: StorageOptions(identity='size')."
     return AssetChanged(
-        f"{shown} is not the version that was read before{was}. "
-        "Refresh the headers of the index, or index the file again.",
+        f"{shown} is not the version that was read before{was}. {remedy}",
         href=shown,
         expected=expected,
         found=found,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping  # noqa: TC003 - `typing.get_type_hints` must find it
 from dataclasses import dataclass, field, fields, replace
+from typing import get_args
 
 from stacchip.errors import UsageError
 from stacchip.storage.aws_profile import Keys, ask_boto3, find_profile
+from stacchip.storage.identity import Strictness
 
 SECRET_FIELDS = frozenset({"access_key_id", "secret_access_key", "session_token", "headers"})
 TRUE_WORDS = frozenset({"1", "true", "yes", "on", "requester"})
@@ -36,6 +38,11 @@ class StorageOptions:
         deadline_s: The time limit for all attempts of one request together.
         max_attempts: The most attempts of one request; answers with a Retry-After do not count.
         max_connections: The most idle connections to keep for each host.
+        identity: What must agree for a file to count as the version that was read before, so that
+            its bytes go with the header that an index keeps. "etag" compares ETags and sizes (of
+            local files the size and the time of the last change). Web servers may give one file
+            several ETags, so that ETags that differ count as one if size and Last-Modified agree.
+            "size" compares sizes only, and "none" nothing.
 
     Example:
         >>> StorageOptions(region="us-west-2", headers={"Authorization": "Bearer abc"})
@@ -54,6 +61,7 @@ class StorageOptions:
     deadline_s: float = 120.0
     max_attempts: int = 8
     max_connections: int = 64
+    identity: Strictness = "etag"
 
     def __post_init__(self) -> None:
         for name in ("timeout_s", "deadline_s", "max_attempts", "max_connections"):
@@ -61,6 +69,9 @@ class StorageOptions:
                 raise UsageError(f"StorageOptions.{name} must be more than 0.")
         if bool(self.access_key_id) != bool(self.secret_access_key):
             raise UsageError("Pass both access_key_id and secret_access_key, or neither.")
+        if self.identity not in get_args(Strictness):
+            known = ", ".join(map(repr, get_args(Strictness)))
+            raise UsageError(f"StorageOptions.identity is {self.identity!r}; it is one of {known}.")
         if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
             raise UsageError(f"The endpoint {self.endpoint!r} must begin with http:// or https://.")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from stacchip.errors import (
     StorageError,
     UsageError,
 )
-from stacchip.storage import Identity, Storage
+from stacchip.storage import Identity, Storage, StorageOptions
 from stacchip.storage.transports import local
 
 
@@ -69,6 +70,28 @@ def test_a_changed_file_of_the_same_size_is_noticed(tmp_path: Path, how: str) ->
         storage.read_ranges(file, [(0, 1), (3, 1)], expect=expect)
     # if the file was moved, only its size is compared
     assert storage.read_range(file, 0, 6, expect=Identity(6)).data in (b"before", b"after!")
+
+
+def test_a_copy_that_keeps_the_times_is_the_same_version(tmp_path: Path) -> None:
+    storage = Storage()
+    file, copy = tmp_path / "a.bin", tmp_path / "b.bin"
+    file.write_bytes(b"the same")
+    expect = storage.stat(file)
+    shutil.copy2(file, copy)
+    copy.replace(file)
+    assert storage.read_range(file, 4, 4, expect=expect).data == b"same"
+    assert storage.stat(file) == expect
+
+
+def test_sizes_alone_are_compared_if_the_options_say_so(tmp_path: Path) -> None:
+    file = tmp_path / "a.bin"
+    file.write_bytes(b"before")
+    expect = Storage().stat(file)
+    os.utime(file, ns=(1, 1))  # as a checkout or an unpacked archive does
+    with pytest.raises(AssetChanged, match="identity='size'"):
+        Storage().read_range(file, 0, 6, expect=expect)
+    storage = Storage(options=StorageOptions(identity="size"))
+    assert storage.read_range(file, 0, 6, expect=expect).data == b"before"
 
 
 def test_a_file_written_to_while_it_is_read_is_an_error(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from stacchip.raster.gdal.environment import gdal_environment
 from stacchip.raster.validity import find_valid, require_bands
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage import local_path, redact
-from stacchip.storage.failure import failure_of_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -152,8 +151,7 @@ class GdalFile:
                 found, self._source = blob.identity, bytes(blob.data)
             else:
                 return self._source
-            if self.identity is not None and not self.identity.matches(found):
-                raise failure_of_change(self.href, self.identity, found)
+            self._storage.require_version(self.href, self.identity, found)
             self.identity = found
             return self._source
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from stacchip.errors import AccessDenied, ObjectNotFound, StorageError
 from stacchip.runtime.whole_file import is_unfinished, whole_file
-from stacchip.storage.identity import Blob, Entry, Identity
+from stacchip.storage.identity import Blob, Entry, Identity, file_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,9 +21,12 @@ _MOST_PER_CALL = 0x7FFF_F000
 
 
 def identify(facts: os.stat_result) -> Identity:
-    """Return the identity of a file; a rewrite or a replacement changes inode, time or size."""
-    etag = f'"{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}"'
-    return Identity(facts.st_size, etag)
+    """Return the identity of a file: its size, and when it was last changed.
+
+    The inode does not count: a copy that keeps the times (`cp -p`, `rsync -a`, a restored backup)
+    is the same version.
+    """
+    return Identity(facts.st_size, file_tag(facts.st_mtime_ns, facts.st_size))
 
 
 def stat_file(path: str) -> Identity:

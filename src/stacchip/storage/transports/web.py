@@ -7,7 +7,9 @@ import http.client
 import re
 import socket
 import ssl
-from functools import partial
+import time
+from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -17,9 +19,9 @@ from urllib3.response import HTTPResponse
 from urllib3.util import Url, parse_url
 
 from stacchip.errors import StorageError, UsageError
+from stacchip.runtime.per_process import PerProcess
 from stacchip.storage.failure import (
     TransientError,
-    failure_of_change,
     failure_of_status,
 )
 from stacchip.storage.href import redact
@@ -40,8 +42,12 @@ MOST_REDIRECTS = 5
 # if a server ignores the range: how far into its answer we read to reach it
 LARGEST_UNASKED = 16 * 1024 * 1024
 LARGEST_REFUSAL = 64 * 1024
+LARGEST_SKEW_S = 60.0
 ENCODINGS = frozenset({"identity", *HTTPResponse.CONTENT_DECODERS})
-CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+# the names of units are case-insensitive (RFC 9110, 14.1); "=" is a common slip for the space
+CONTENT_RANGE = re.compile(r"bytes[ =]\s*(\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
+# hosts that refused a tag of their own
+_REFUSING: PerProcess[set[str]] = PerProcess(set)
 
 
 def _call(url: str, act: Callable[[], T]) -> T:
@@ -147,11 +153,38 @@ def _size(answer: BaseHTTPResponse) -> int | None:
 
 def _identify(answer: BaseHTTPResponse, size_bytes: int | None) -> Identity:
     """Return the identity of an object of this size."""
-    return Identity(size_bytes, answer.headers.get("ETag"), answer.headers.get("Last-Modified"))
+    headers = answer.headers
+    etag, modified = headers.get("ETag"), headers.get("Last-Modified")
+    if etag and modified and not _is_settled(modified, headers.get("Date") or _our_date()):
+        modified = None
+    return Identity(size_bytes, etag, modified)
+
+
+def _our_date() -> str:
+    """Return the time of a server that does not tell it; its clock may be late."""
+    return formatdate(time.time() - LARGEST_SKEW_S, usegmt=True)
+
+
+@lru_cache(maxsize=4096)
+def _is_settled(modified: str, now: str) -> bool:
+    """Return True if a file that changes from now on gets a later time of modification.
+
+    These times count whole seconds. A file that was changed in the second of the answer itself may
+    change again and keep its time (RFC 9110, section 8.8.2.2).
+    """
+    try:
+        return parsedate_to_datetime(modified) < parsedate_to_datetime(now)
+    except (ValueError, TypeError):  # not dates, or one is without a time zone
+        return False
 
 
 def _encoding(answer: BaseHTTPResponse) -> str:
-    return answer.headers.get("Content-Encoding", "identity").lower()
+    return answer.headers.get("Content-Encoding", "").strip().lower() or "identity"
+
+
+def _media_type(answer: BaseHTTPResponse) -> str | None:
+    """Return the media type without its parameters."""
+    return answer.headers.get("Content-Type", "").partition(";")[0].strip().lower() or None
 
 
 def check(answer: BaseHTTPResponse, url: str) -> None:
@@ -195,13 +228,15 @@ def get_range(
 ) -> Blob:
     """Read a range, or as much of it as the object has."""
     headers = {"Range": f"bytes={start}-{start + length - 1}"}
-    if expect and expect.etag and not expect.etag.startswith("W/"):
-        headers["If-Match"] = expect.etag  # needs a strong tag (RFC 9110, 13.1.1)
+    is_strong = expect and expect.etag and not expect.etag.startswith("W/")
+    if expect and is_strong and _host(url) not in _REFUSING.get():
+        headers["If-Match"] = expect.etag or ""  # needs a strong tag (RFC 9110, 13.1.1)
     with send("GET", url, headers, options, until_s) as answer:
         if answer.status in (412, 416):
             _drain(answer, url)
-        if answer.status == 412:
-            raise failure_of_change(url, expect, None)
+        if answer.status == 412 and expect and "If-Match" in headers:
+            ask = partial(get_range, url, start, length, options=options, until_s=until_s)
+            return _ask_unconditionally(url, ask, expect)
         if answer.status == 416:
             size = answer.headers.get("Content-Range", "").rpartition("/")[2]
             return Blob(b"", _identify(answer, int(size) if size.isdigit() else None), start)
@@ -214,9 +249,25 @@ def get_range(
         return _slice_whole(answer, url, start, length)
 
 
+def _ask_unconditionally(url: str, ask: Callable[..., Blob], expect: Identity) -> Blob:
+    """Read a range although the server says that it does not have the version that is expected.
+
+    The caller compares what comes. Some servers refuse a tag that they sent themselves, and some
+    mirrors have tags of their own: such a host is not asked for versions again.
+    """
+    blob = ask(expect=None)
+    if expect.matches(blob.identity, is_mirrored=True):
+        _REFUSING.get().add(_host(url))
+    return blob
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc
+
+
 def _read_part(answer: BaseHTTPResponse, url: str, start: int, length: int) -> Blob:
     """Return the body of a 206, if it is the requested range."""
-    match = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    match = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
     if match is None or int(match[1]) != start:
         text = f"{redact(url)}: the server sent another range than requested."
         raise StorageError(text, href=redact(url), status=answer.status)
