@@ -31,6 +31,9 @@ class ArrayReader:
     block_shape: tuple[int, int] = (16, 16)
     nodata: float | None = None
     href: str = "memory.tif"
+    crs: str | None = None
+    transform: Affine | None = None
+    why_no_grid: str | None = None
 
     def __post_init__(self):
         self.reads = []

@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stacchip.chipper.chip import Chip
-from stacchip.errors import AssetNotFound, ChipNotFound, GridMismatch
+from stacchip.errors import (
+    AssetNotFound,
+    ChipNotFound,
+    GridMismatch,
+    UnsupportedRaster,
+    attribute,
+)
 from stacchip.grid.chip_grid import ChipGrid
 from stacchip.grid.crs import same_crs
 from stacchip.grid.geobox import describe_geobox, is_same_grid
 from stacchip.items import item_datetime, read_assets
 from stacchip.raster.fetch import NO_CACHES
-from stacchip.raster.placement import Placement
+from stacchip.raster.placement import Placement, locate
 from stacchip.raster.reader import FastReader, open_reader, read_valid_windows
 from stacchip.raster.validity import hide_fill
 from stacchip.runtime.concurrently import map_concurrently
@@ -192,6 +198,7 @@ def open_item(
         AssetNotFound: The item lacks an asset.
         GridMismatch: A file contradicts the grid, or lies in another CRS.
         RasterError: A file is broken.
+        UnsupportedRaster: A file's pixels lie on no grid.
         StorageError: A file could not be read.
     """
     item, headers = found.item, found.headers
@@ -234,20 +241,34 @@ def _is_sample(value: float | None, dtype: np.dtype[Any]) -> bool:
 
 
 def _find_geobox(item: pystac.Item, info: AssetInfo, reader: Reader, grid: GeoBox) -> GeoBox:
-    """Return a file's geobox: its own, else the item's, else the grid if it has its shape."""
-    if reader.geobox is not None:
-        return reader.geobox
-    shape = tuple(reader.shape)
-    for geobox in (info.geobox, grid):
-        if geobox is not None and tuple(geobox.shape) == shape:
-            return geobox
+    """Return a file's geobox: its own, else the item's, else the grid, if that fits the file.
+
+    Raises:
+        UnsupportedRaster: Its pixels lie on no grid.
+        GridMismatch: The file does not say where it lies, and contradicts item and grid.
+    """
+    try:
+        geobox = locate(reader, info.geobox, grid)
+    except UnsupportedRaster as error:
+        raise attribute(error, item.id, info.key) from error
+    if geobox is not None:
+        return geobox
     raise GridMismatch(
-        f"Asset {info.key!r} of item {item.id!r} has {shape} pixels (height, width), no CRS and no "
-        f"transform of its own, and the chip grid is {describe_geobox(grid)}: it cannot be placed.",
+        f"The file of asset {info.key!r} of item {item.id!r} says no more of its place than "
+        f"{_describe_place(reader)}, and the chip grid is {describe_geobox(grid)}: it cannot be "
+        "placed. Give the file a CRS and a transform, or leave the asset out.",
         item_id=item.id,
         asset=info.key,
         href=info.href,
     )
+
+
+def _describe_place(reader: Reader) -> str:
+    """Return what a file says of its place without a whole geobox, for messages."""
+    crs = "no CRS" if reader.crs is None else reader.crs[:60]
+    numbers = None if reader.transform is None else list(reader.transform)[:6]
+    transform = "no transform" if numbers is None else f"transform {numbers}"
+    return f"{crs}, {tuple(reader.shape)} px (height, width), {transform}"
 
 
 def _check(item: pystac.Item, info: AssetInfo, placed: GeoBox, grid: RecordedGrid) -> None:

@@ -17,7 +17,9 @@ from stacchip.grid.crs import name_crs, same_crs
 from stacchip.grid.geobox import GeoBox
 from stacchip.grid.nearest import SeenPixels, seen_pixels
 from stacchip.grid.window import Window
+from stacchip.raster.placement import locate
 from stacchip.runtime.pools import core_count
+from stacchip.storage import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -147,21 +149,21 @@ def _as_flags(tile: NDArray[Any]) -> Flags:
 
 def _place(reader: Reader, grid: ChipGrid, geobox: GeoBox | None) -> GeoBox:
     """Return a QA band's geobox: its file's, else the caller's, else the grid's."""
-    placed = reader.geobox if reader.geobox is not None else geobox
+    placed = locate(reader, geobox, grid.geobox)
     if placed is None:
-        if tuple(reader.shape) != grid.shape:
-            raise GridMismatch(
-                f"{reader.href} has no CRS and transform, and its shape {tuple(reader.shape)} is "
-                f"not the reference band's {grid.shape}: its pixels cannot be placed.",
-                href=reader.href,
-            )
-        return grid.geobox
-    if placed.crs is not None and not same_crs(placed.crs, grid.geobox.crs):
         raise GridMismatch(
-            f"The QA band {reader.href} is in {name_crs(str(placed.crs))}, but the chip grid is in "
+            f"{redact(reader.href)} has no CRS and transform of its own, and its "
+            f"{tuple(reader.shape)} pixels (height, width) fit neither what its item says nor the "
+            f"reference band's grid of {grid.shape}: they cannot be placed.",
+            href=redact(reader.href),
+        )
+    if placed.crs is not None and not same_crs(placed.crs, grid.geobox.crs):
+        href = redact(reader.href)
+        raise GridMismatch(
+            f"The QA band {href} is in {name_crs(str(placed.crs))}, but the chip grid is in "
             f"{grid.crs_name}: "
             "its pixels do not match these chips. Choose a QA asset in the CRS of the grid.",
-            href=reader.href,
+            href=href,
         )
     return GeoBox(reader.shape, placed.affine, grid.geobox.crs)
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stacchip.errors import ItemError, MissingMetadata, RasterError, StorageError, UsageError
+from stacchip.errors import (
+    ItemError,
+    MissingMetadata,
+    RasterError,
+    StorageError,
+    UnsupportedRaster,
+    UsageError,
+    attribute,
+)
 from stacchip.grid.chip_grid import require_grid
 from stacchip.grid.geobox import GeoBox
 from stacchip.index import (
@@ -31,6 +39,7 @@ from stacchip.items import (
     reference_asset,
     reference_candidates,
 )
+from stacchip.raster.placement import locate
 from stacchip.raster.reader import open_reader
 from stacchip.sources import Source, find_source
 from stacchip.storage import Storage
@@ -161,10 +170,11 @@ class ChipIndexer:
 
         Raises:
             MissingMetadata: It has none or cannot be opened, and the item says too little.
+            UnsupportedRaster: Its pixels lie on no grid.
         """
         asset = self.reference
         try:
-            geobox = open_reader(asset.href, self.storage).geobox
+            reader = open_reader(asset.href, self.storage)
         except (StorageError, RasterError) as error:
             if asset.problem is None:
                 raise
@@ -175,6 +185,10 @@ class ChipIndexer:
                 asset=asset.key,
                 field=asset.problem.field,
             ) from error
+        try:
+            geobox = locate(reader)
+        except UnsupportedRaster as error:
+            raise attribute(error, self.item.id, asset.key) from error
         if geobox is None:
             raise MissingMetadata(
                 f"Neither item {self.item.id!r} nor the file of its asset {asset.key!r} says where "

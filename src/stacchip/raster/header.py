@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from affine import Affine
 
+from stacchip.raster.location import why_no_grid
 from stacchip.storage import Identity
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ RECORD_TYPES: Final[Mapping[str, type]] = {
     "compression": str, "predictor": int, "bits": int, "sample_format": int, "byteorder": str,
     "fill_order": int, "block_starts": bytes, "block_lengths": bytes, "crs": str, "transform": str,
     "scales": str, "shifts": str, "alpha": int, "validity": str, "mask": bytes,
-    "why_unsupported": str, "codec_tags": bytes,
+    "why_unsupported": str, "codec_tags": bytes, "located_by": str,
 }  # fmt: skip
 
 
@@ -70,6 +71,8 @@ class Header:
         why_unsupported: The reason why only GDAL can read it, or None.
         codec_tags: The tags by which GDAL decodes its blocks one by one; empty if the fast path
             decodes them, or if GDAL must read the whole file.
+        located_by: What locates the pixels, as `find_location` says it; None if it is not known
+            because an earlier version kept the header.
     """
 
     identity: Identity
@@ -98,6 +101,7 @@ class Header:
     mask: Header | None
     why_unsupported: str | None
     codec_tags: tuple[RawTag, ...] = ()
+    located_by: str | None = None
 
     @cached_property
     def geobox(self) -> GeoBox | None:
@@ -107,6 +111,11 @@ class Header:
         if self.crs is None or self.transform is None:
             return None
         return make_geobox(self.crs, self.transform, self.shape)
+
+    @property
+    def why_no_grid(self) -> str | None:
+        """What locates the pixels in place of a grid, such as "9 ground control points"."""
+        return why_no_grid(self.located_by)
 
     @cached_property
     def grid(self) -> tuple[int, int]:
@@ -165,6 +174,7 @@ class Header:
             "scales": None if self.scales is None else json.dumps(self.scales),
             "shifts": None if self.shifts is None else json.dumps(self.shifts),
             "codec_tags": _pack_tags(self.codec_tags) if self.codec_tags else None,
+            "located_by": self.located_by,
             "mask": None if self.mask is None else _pack_record(self.mask.to_record()),
             **{name: getattr(self, name) for name in _PLAIN},
         }
@@ -189,6 +199,7 @@ class Header:
             if record["mask"] is None
             else cls.from_record(_unpack_record(record["mask"])),
             codec_tags=_unpack_tags(record.get("codec_tags") or b"[]"),
+            located_by=record.get("located_by"),
             **{name: record[name] for name in _PLAIN},
         )
 

@@ -13,10 +13,12 @@ from stacchip.raster import tiff
 from stacchip.raster.codecs import CODECS, GDAL_TAGS, is_known_sample, name_codec
 from stacchip.raster.gdal import ImageTags, describe_image
 from stacchip.raster.header import Header
+from stacchip.raster.location import BY_TRANSFORM, find_location
 from stacchip.raster.tiff import BrokenTiffError, ByteOrder, Directory, FileBytes
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
+    from affine import Affine
     from numpy.typing import NDArray
 
     from stacchip.storage import Identity, Storage
@@ -107,6 +109,7 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
         raise BrokenTiffError(f"an image of {shape[0]} x {shape[1]} px, {tags.samples} bands")
     number = page.integer(tiff.COMPRESSION, 1)
     image = describe_image(tags)
+    located_by = _find_location(page, byteorder, image.transform, shape)
     header = Header(
         identity=identity,
         shape=shape,
@@ -126,13 +129,14 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
         block_offsets=np.empty(0, np.uint64),
         block_lengths=np.empty(0, np.uint64),
         crs=image.crs,
-        transform=image.transform,
+        transform=image.transform if located_by == BY_TRANSFORM else None,
         scales=image.scales,
         shifts=image.shifts,
         alpha=image.alpha,
         validity=image.validity,
         mask=None,
         why_unsupported=None,
+        located_by=located_by,
     )
     why = _why_unsupported(header, page)
     header = replace(header, why_unsupported=why)
@@ -166,6 +170,25 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
         geo=page.raw_tags(tiff.GEO_TAGS),
         nodata=page.raw(tiff.GDAL_NODATA) if tiff.GDAL_NODATA in page else b"",
         metadata=metadata,
+    )
+
+
+def _find_location(
+    page: Directory, byteorder: ByteOrder, transform: Affine | None, shape: tuple[int, int]
+) -> str:
+    """Return what locates the pixels; see `find_location`."""
+    ties = page.raw(tiff.MODEL_TIEPOINT) if tiff.MODEL_TIEPOINT in page else b""
+    ties = ties[: len(ties) // 48 * 48]  # six doubles a point: column, row, 0, x, y, z
+    points = np.frombuffer(ties, np.dtype("f8").newbyteorder(byteorder)).reshape(-1, 6)
+    # a single point belongs to its scale; some writers leave one of zeros in a file without a place
+    is_of_scale = len(points) == 1 and tiff.MODEL_PIXEL_SCALE in page
+    metadata = page.raw(tiff.GDAL_METADATA) if tiff.GDAL_METADATA in page else b""
+    return find_location(
+        transform,
+        shape,
+        points=0 if is_of_scale or not points[:, 3:5].any() else len(points),
+        has_polynomials=tiff.RPC_COEFFICIENTS in page or b'domain="RPC"' in metadata,
+        has_arrays=b'domain="GEOLOCATION"' in metadata,
     )
 
 

@@ -8,18 +8,47 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stacchip.grid.geobox import crop_geobox, is_same_grid
+from stacchip.grid.geobox import GeoBox, crop_geobox, is_same_grid
 from stacchip.grid.nearest import grid_map
+from stacchip.raster.location import refuse_no_grid
 from stacchip.raster.reader import WindowRequest
 from stacchip.raster.resample import Resampling, needed_window, resample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stacchip.grid.geobox import GeoBox
     from stacchip.grid.nearest import GridMap
     from stacchip.grid.window import Window
     from stacchip.raster.reader import Reader
+
+
+def locate(reader: Reader, *claims: GeoBox | None) -> GeoBox | None:
+    """Return a raster's geobox: its file's, else the first claim that the file does not contradict.
+
+    A claim must have the file's shape. If the file has a CRS without a transform, or a transform
+    without a CRS, the claim must have that, too.
+
+    Args:
+        reader: The raster.
+        *claims: What the item or the index says of its place.
+
+    Raises:
+        UnsupportedRaster: The file's pixels lie on no grid, whatever is claimed.
+    """
+    if reader.geobox is not None:
+        return reader.geobox
+    refuse_no_grid(reader.href, reader.why_no_grid)
+    for claim in claims:
+        if claim is None:
+            continue
+        own = GeoBox(
+            reader.shape,
+            claim.affine if reader.transform is None else reader.transform,
+            claim.crs if reader.crs is None else reader.crs,
+        )
+        if is_same_grid(own, claim):
+            return claim
+    return None
 
 
 @dataclass(frozen=True, eq=False)

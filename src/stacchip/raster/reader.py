@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -20,6 +20,7 @@ from stacchip.storage import redact
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from affine import Affine
     from numpy.typing import NDArray
 
     from stacchip.grid.geobox import GeoBox
@@ -42,6 +43,14 @@ class Reader(Protocol):
         """CRS, transform and shape, or None if the file lacks a CRS or a transform."""
 
     @property
+    def crs(self) -> str | None:
+        """The file's own CRS, which it may have without a transform: "EPSG:code" or WKT."""
+
+    @property
+    def transform(self) -> Affine | None:
+        """The file's own transform, which it may have without a CRS."""
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(height, width)."""
 
@@ -56,6 +65,10 @@ class Reader(Protocol):
     @property
     def nodata(self) -> float | int | None:
         """The value that stands for no data, typed to the bands."""
+
+    @property
+    def why_no_grid(self) -> str | None:
+        """What locates the pixels in place of a grid, such as "9 ground control points"."""
 
     @property
     def header(self) -> Header | None:
@@ -85,7 +98,8 @@ def open_reader(
     Args:
         href: The file.
         storage: Reads its bytes.
-        header: Its header, if known: then the fast path makes no request to open it.
+        header: Its header, if known: then the fast path makes no request to open it, unless an
+            earlier version kept a header that places no pixels.
         force: "fast" refuses to fall back to GDAL; "gdal" uses GDAL for any file.
         caches: Keep the blocks of the fast path.
 
@@ -102,6 +116,9 @@ def open_reader(
         if force == "fast":
             raise
         return GdalReader(href, storage, header=None, why_unsupported=error.facts["reason"])
+    if header.located_by is None and header.transform is None:
+        # an earlier version kept this header, and nothing of ground control points
+        header = replace(header, located_by=read_header(storage, href).located_by)
     if header.why_unsupported is not None and force == "fast":
         raise UnsupportedRaster(
             f"{redact(href)} is not for the fast path: {header.why_unsupported}.",
@@ -127,6 +144,16 @@ class FastReader:
         return self.header.geobox
 
     @property
+    def crs(self) -> str | None:
+        """The file's own CRS, which it may have without a transform: "EPSG:code" or WKT."""
+        return self.header.crs
+
+    @property
+    def transform(self) -> Affine | None:
+        """The file's own transform, which it may have without a CRS."""
+        return self.header.transform
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(height, width)."""
         return self.header.shape
@@ -145,6 +172,11 @@ class FastReader:
     def nodata(self) -> float | int | None:
         """The value that stands for no data, typed to the bands."""
         return self.header.nodata
+
+    @property
+    def why_no_grid(self) -> str | None:
+        """What locates the pixels in place of a grid, such as "9 ground control points"."""
+        return self.header.why_no_grid
 
     @property
     def why_unsupported(self) -> str | None:

@@ -51,6 +51,7 @@ GEO_DOUBLES: Final = 34736
 GEO_ASCII: Final = 34737
 GDAL_METADATA: Final = 42112
 GDAL_NODATA: Final = 42113
+RPC_COEFFICIENTS: Final = 50844
 COLOR_MAP: Final = 320
 JPEG_TABLES: Final = 347
 # what a codec needs besides the block's bytes: colours, sample types, and its own parameters

@@ -11,7 +11,7 @@
 
 rasterio is imported inside the functions that need it, because that takes half a second. A worker
 that reads by headers from an index never imports it. From `stacchip.raster`, the folder imports
-only `tiff`, `codecs` and `validity`.
+only `tiff`, `codecs`, `location` and `validity`.
 """
 
 from stacchip.raster.gdal.codec import decode_by_gdal

@@ -16,7 +16,9 @@ import numpy as np
 from stacchip.errors import NotARaster, UsageError
 from stacchip.grid.crs import same_crs
 from stacchip.raster.gdal.cog import BLOCK
+from stacchip.raster.gdal.describe import location_of
 from stacchip.raster.gdal.environment import gdal_environment
+from stacchip.raster.location import refuse_no_grid, why_no_grid
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: 
 
     Raises:
         NotARaster: GDAL cannot read the file, or it has no bands or no grid.
+        UnsupportedRaster: Its pixels lie on no grid.
         UsageError: It has fewer bands than `band_count`.
     """
     import rasterio  # half a second, and only conversions need it
@@ -69,6 +72,7 @@ def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: 
             gdal_environment(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="ALL_CPUS"),
             rasterio.open(source) as dataset,
         ):
+            refuse_no_grid(href or source.name, why_no_grid(location_of(dataset)))
             bands = _kept_bands(dataset, conversion, href)
             with _view(dataset, conversion) as view:
                 _write_plain(view, plain, bands)

@@ -10,6 +10,7 @@ import numpy as np
 
 from stacchip.raster import tiff
 from stacchip.raster.gdal.environment import gdal_environment
+from stacchip.raster.location import find_location
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -177,6 +178,19 @@ def crs_of(dataset: Any) -> str | None:
     if code is not None and CRS.from_epsg(code) == crs:
         return f"EPSG:{code}"
     return str(crs.to_wkt())
+
+
+def location_of(dataset: Any) -> str:
+    """Return what locates a dataset's pixels; see `find_location`."""
+    points, _ = dataset.gcps
+    return find_location(
+        dataset.transform,
+        dataset.shape,
+        points=len(points) if any(point.x or point.y for point in points) else 0,
+        # rasterio's `rpcs` fails for polynomials that lack a number
+        has_polynomials=bool(dataset.tags(ns="RPC")),
+        has_arrays=bool(dataset.tags(ns="GEOLOCATION")),
+    )
 
 
 def nodata_of(dataset: Any, dtype: str, text: bytes = b"") -> float | int | None:

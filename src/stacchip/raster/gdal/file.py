@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from affine import Affine
 
 from stacchip.errors import CorruptBlock, NotARaster
 from stacchip.grid.window import Window
-from stacchip.raster.gdal.describe import crs_of, dtype_of, nodata_of, validity_of
+from stacchip.raster.gdal.describe import crs_of, dtype_of, location_of, nodata_of, validity_of
 from stacchip.raster.gdal.environment import gdal_environment
+from stacchip.raster.location import BY_TRANSFORM, why_no_grid
 from stacchip.raster.validity import find_valid, require_bands
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage import local_path, redact
@@ -64,9 +64,15 @@ class GdalFile:
             self.nodata = nodata_of(dataset, self.dtype.name)
             self.block_shape: tuple[int, int] = dataset.block_shapes[0]
             self.crs = crs_of(dataset)
-            self.transform = None if dataset.transform == Affine.identity() else dataset.transform
+            self._located_by = location_of(dataset)
+            self.transform = dataset.transform if self._located_by == BY_TRANSFORM else None
             self._validity = validity_of(dataset)
             self._alpha = dataset.count
+
+    @property
+    def why_no_grid(self) -> str | None:
+        """What locates the pixels in place of a grid, such as "9 ground control points"."""
+        return why_no_grid(self._located_by)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_idle": None, "_source": None}

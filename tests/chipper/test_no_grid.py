@@ -1,0 +1,75 @@
+"""No chip is cut from a file whose pixels lie on no grid, whatever item and index say of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pystac
+import pytest
+import rasterio
+from rasterio.control import GroundControlPoint
+
+from stacchip.chipper import Chipper
+from stacchip.errors import UnsupportedRaster
+from stacchip.index import gather_headers, write_index
+from stacchip.indexer import ChipIndexer, NoStatsChipIndexer
+from stacchip.stream import ChipStream
+
+
+@pytest.fixture
+def radar(tmp_path):
+    """An item that claims a grid for an image of ground control points."""
+    path = tmp_path / "vv.tif"
+    points = [
+        GroundControlPoint(row, col, 20 - col * 1e-3 - row * 4e-4, 50 + row * 5e-4)
+        for row in (0, 255)
+        for col in (0, 128, 255)
+    ]
+    with rasterio.open(
+        path, "w", driver="GTiff", height=256, width=256, count=1, dtype="uint16", gcps=points,
+        crs="EPSG:4326",
+    ) as out:  # fmt: skip
+        out.write(np.ones((1, 256, 256), np.uint16))
+    claim = {
+        "proj:code": "EPSG:4326",
+        "proj:shape": [256, 256],
+        "proj:transform": [0.001, 0, 19.6, 0, -0.001, 50.2],
+    }
+    item = pystac.Item("scene", None, None, datetime(2024, 5, 1, tzinfo=UTC), claim)
+    item.add_asset("vv", pystac.Asset(str(path), media_type="image/tiff", roles=["data"]))
+    return item
+
+
+def require_refusal(error):
+    assert "6 ground control points" in str(error)
+    assert (error.item_id, error.asset) == ("scene", "vv")
+
+
+def test_a_chip_is_refused(radar):
+    chipper = Chipper(NoStatsChipIndexer(radar).create_index())
+    with pytest.raises(UnsupportedRaster, match="no grid") as caught:
+        chipper.cut(0, 0)
+    require_refusal(caught.value)
+
+
+def test_a_stream_is_refused(radar):
+    with pytest.raises(UnsupportedRaster, match="no grid") as caught:
+        list(ChipStream(NoStatsChipIndexer(radar).create_index()))
+    require_refusal(caught.value)
+
+
+def test_a_header_in_the_index_is_refused(radar, tmp_path):
+    headers = gather_headers([radar])
+    path = tmp_path / "index"
+    write_index(NoStatsChipIndexer(radar).create_index(), path, headers=headers)
+    (tmp_path / "vv.tif").unlink()
+    with pytest.raises(UnsupportedRaster, match="no grid") as caught:
+        Chipper(path).cut(0, 0)
+    require_refusal(caught.value)
+
+
+def test_opening_the_file_for_its_grid_is_refused(radar):
+    with pytest.raises(UnsupportedRaster, match="no grid") as caught:
+        ChipIndexer(radar, open_files=True).grid  # noqa: B018 - it is found on first use
+    require_refusal(caught.value)
