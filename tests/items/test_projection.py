@@ -303,12 +303,23 @@ def test_fields_that_cannot_be_right_are_refused(fields: dict[str, Any], field: 
     assert refusal(InvalidMetadata, full(**fields)).field == field
 
 
-@pytest.mark.parametrize("product", ["GRD", "SLC"])
-def test_a_radar_image_stretched_over_its_bbox_is_refused(product: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "product"),
+    [
+        ("sar:product_type", "GRD"),
+        ("sar:product_type", "SLC"),
+        ("sar:product_type", "grdh"),
+        ("product:type", "GRD"),
+        ("product:type", "IW_GRDH_1S"),
+        ("product:type", "IW_SLC__1S"),
+        ("s1:product_type", "Ground Range Detected"),
+    ],
+)
+def test_a_radar_image_stretched_over_its_bbox_is_refused(field: str, product: str) -> None:
     stretched = proj(code="EPSG:4326", shape=[16676, 26144], bbox=[1.512, 44.536, 5.189, 46.437])
 
     assert read_geobox(item(stretched), "red").shape.yx == (16676, 26144)
-    error = refusal(InvalidMetadata, stretched | {"sar:product_type": product})
+    error = refusal(InvalidMetadata, stretched | {field: product})
     assert error.field == "proj:transform"
     assert "radar geometry" in str(error)
 
@@ -316,6 +327,14 @@ def test_a_radar_image_stretched_over_its_bbox_is_refused(product: str) -> None:
 def test_a_terrain_corrected_radar_image_is_no_stretched_one() -> None:
     # Planetary Computer's RTC items keep the product type of what they were made from
     assert read_geobox(item(full() | {"sar:product_type": "GRD"}), "red") == GRID
+
+
+@pytest.mark.parametrize("product", ["GRD", "RTC of GRD", 5, None])
+def test_a_radar_image_on_a_grid_of_degrees_is_no_stretched_one(product: Any) -> None:
+    degrees = proj(code="EPSG:4326", shape=SHAPE, transform=[0.0001, 0, 5, 0, -0.0001, 46])
+    assert read_geobox(item(degrees | {"product:type": product}), "red").shape.yx == tuple(SHAPE)
+    turned = proj(code="EPSG:4326", shape=SHAPE, transform=[0, 0.0001, 5, 0.0001, 0, 46])
+    assert read_geobox(item(turned | {"product:type": product}), "red").shape.yx == tuple(SHAPE)
 
 
 def test_errors_go_to_other_processes_whole() -> None:

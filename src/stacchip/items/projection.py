@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from affine import Affine
 
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, int]
 Box = tuple[float, float, float, float]
+
+# `sar:product_type` until version 1.0 of the SAR extension, `product:type` of another one since
+_PRODUCT_FIELDS: Final = ("sar:product_type", "product:type", "s1:product_type", "product_type")
+# the SAR extension's names of products, which occur within longer ones such as IW_GRDH_1S
+_IN_RADAR_GEOMETRY: Final = re.compile(
+    "GRD|SLC|SSC|MGD|ground.?range|single.?look.?complex|slant.?range", re.IGNORECASE
+)
+_ON_THE_GROUND: Final = re.compile("RTC|GTC|GEC|terrain|geocod", re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
 
@@ -313,18 +322,29 @@ def _shape_from_bbox(transform: Affine, bbox: Box) -> Shape | None:
 
 
 def _refuse_radar_geometry(fields: _Fields, item: pystac.Item, crs: CRS, transform: Affine) -> None:
-    """Refuse Sentinel-1 GRD and SLC, for which catalogues invent a transform.
+    """Refuse radar images in the geometry of their sensor, for which catalogues invent a transform.
 
-    The pixels lie in radar geometry, oblique to the meridian, and are placed by control points. The
-    item's transform is its bbox divided by its shape, which fits no pixel. Such a transform is
-    recognised by pixels that are not square in degrees.
+    The pixels lie oblique to the meridian, and are placed by control points. The item's transform
+    is its bbox divided by its shape, which fits no pixel. Such a transform is recognised by pixels
+    that are not square in degrees.
     """
-    product = item.properties.get("sar:product_type")
-    if product not in ("GRD", "SLC") or not crs.geographic:
+    product = _radar_product(item)
+    if product is None or not crs.geographic:
         return
-    if abs(abs(transform.a / transform.e) - 1) > 0.01:
+    width = math.hypot(transform.a, transform.d)
+    height = math.hypot(transform.b, transform.e)
+    if abs(width / height - 1) > 0.01:
         fields.refuse(
             "proj:transform",
             f"proj:transform {list(transform[:6])} stretches a {product} image over its bbox, but "
             "it lies in radar geometry. Use a terrain-corrected product (RTC)",
         )
+
+
+def _radar_product(item: pystac.Item) -> str | None:
+    """Return the item's name of its product if that is one in radar geometry, or None."""
+    for field in _PRODUCT_FIELDS:
+        name = str(item.properties.get(field) or "")
+        if _IN_RADAR_GEOMETRY.search(name) and not _ON_THE_GROUND.search(name):
+            return name
+    return None
