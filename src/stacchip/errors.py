@@ -20,11 +20,12 @@ StacchipError
 │   ├── NotARaster                          the file is not a raster, or its header is broken
 │   ├── CorruptBlock                        one block cannot be decoded
 │   └── UnsupportedRaster                   the file is sound, but no reader here supports it
-└── StorageError (OSError)                bytes could not be read or written
-    ├── ObjectNotFound (FileNotFoundError)  there is nothing at that address
-    ├── AccessDenied (PermissionError)      credentials are missing or were refused
-    ├── StorageTimeout (TimeoutError)       the time limit passed
-    └── AssetChanged                        the file is not the version that was read before
+├── StorageError (OSError)                bytes could not be read or written
+│   ├── ObjectNotFound (FileNotFoundError)  there is nothing at that address
+│   ├── AccessDenied (PermissionError)      credentials are missing or were refused
+│   ├── StorageTimeout (TimeoutError)       the time limit passed
+│   └── AssetChanged                        the file is not the version that was read before
+└── UnexpectedError (RuntimeError)        something else failed; its `__cause__` says what
 ```
 
 Facts are attributes (`item_id`, `asset`, `href`, `block`, `status`), so that a program can act on
@@ -34,6 +35,7 @@ them. The message says what was wrong, where, and what to do. Every href in an e
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, TypeVar
 
 Errors = Literal["raise", "skip"]
@@ -180,6 +182,38 @@ class StorageTimeout(StorageError, TimeoutError):
 
 class AssetChanged(StorageError):
     """The file is not the version that was read before: `href`, `expected`, `found`."""
+
+
+class UnexpectedError(StacchipError, RuntimeError):
+    """Something failed in a way that no other error names: `item_id`; `__cause__` is its error."""
+
+    item_id: str | None = None
+
+
+_SECRET_PLACES = re.compile(r"(?<=://)[^/\s@]*@|\?[^\s'\"]+")
+
+
+def unexpected(error: Exception, what: str, **facts: Any) -> UnexpectedError:
+    """Return the typed error of an exception of another library, or of a caller's function.
+
+    It belongs to the doors where one of many things is worked on, so that whatever fails there
+    costs only that thing. Where the cause is known, raise the error that names it instead.
+
+    Args:
+        error: The exception, which becomes the `__cause__` of the result.
+        what: What failed, as the subject of a sentence.
+        **facts: As in `StacchipError`.
+
+    Example:
+        >>> unexpected(KeyError("https://h/a.tif?sig=abc"), "Item 'S2A'", item_id="S2A").message
+        "Item 'S2A' failed unexpectedly: KeyError: 'https://h/a.tif'."
+    """
+    # an error's text may hold a signed address
+    text = _SECRET_PLACES.sub("", str(error)).strip()[:300]
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    named = UnexpectedError(f"{what} failed unexpectedly: {said.rstrip('.')}.", **facts)
+    named.__cause__ = error
+    return named
 
 
 E = TypeVar("E", bound=StacchipError)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,19 +12,18 @@ import pystac
 
 from stacchip.errors import Errors, InvalidMetadata, UsageError
 from stacchip.items.copies import unsign_item
-from stacchip.items.record import parse_or_skip
+from stacchip.items.record import FoundItems, Unreadable, try_record
 from stacchip.storage import Storage, join_href, local_path, redact
 
 ItemSource = (
     pystac.Item | pystac.ItemCollection | Mapping[str, Any] | str | os.PathLike[str] | Iterable[Any]
 )
 
-_log = logging.getLogger(__name__)
-
 # a page of a catalogue is a few megabytes; anything larger than this is not a list of items
 _LIMIT_BYTES = 1 << 30
 _PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 _PARQUET_MAGIC = b"PAR1"
+_Found = pystac.Item | Unreadable
 
 
 def load_items(
@@ -58,31 +56,30 @@ def load_items(
     """
     if errors not in ("raise", "skip"):
         raise UsageError(f'errors is {errors!r}; it must be "raise" or "skip".')
-    return _Loader(storage or Storage(), errors).load(source)
+    return FoundItems(find_items(source, storage=storage), errors)
+
+
+def find_items(source: ItemSource, *, storage: Storage | None = None) -> Iterator[_Found]:
+    """Return an iterator over the items of a source, with an `Unreadable` for each wrong one.
+
+    Arguments and errors are those of `load_items`. An error that ends the source, such as a file
+    that is not JSON, is raised.
+    """
+    return _Loader(storage or Storage()).open(source)
 
 
 class _Loader:
-    """One call of `load_items`: how to read, and how many items were left out."""
+    """The forms in which items come; every method returns or yields items."""
 
-    def __init__(self, storage: Storage, errors: Errors) -> None:
+    def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._errors = errors
-        self._skipped = 0
 
-    def load(self, source: ItemSource) -> Iterator[pystac.Item]:
+    def open(self, source: Any) -> Iterator[_Found]:
         """Return the items of a source; refuse one that holds none now, not at the first item."""
-        items = self._open(source)
-
-        def run() -> Iterator[pystac.Item]:
-            yield from items
-            if self._skipped:
-                _log.warning("%d items were left out", self._skipped)
-
-        return run()
-
-    def _open(self, source: Any) -> Iterator[pystac.Item]:
         if isinstance(source, pystac.Item):
             return iter((unsign_item(source),))
+        if isinstance(source, FoundItems):
+            return source.found
         if isinstance(source, pystac.Catalog):
             raise UsageError(
                 f"{source!r} is not a list of items. Pass catalog.get_items(recursive=True)."
@@ -94,21 +91,13 @@ class _Loader:
         if hasattr(source, "__arrow_c_stream__"):
             return self._read_stream(source)
         if isinstance(source, Iterable) and not isinstance(source, bytes | bytearray):
-            return (item for part in source for item in self._open(part))
+            return (item for part in source for item in self.open(part))
         raise UsageError(
             f"{type(source).__name__} holds no items. Pass a pystac.Item, an ItemCollection, a "
             "dict, a path, a URL, or a list of these."
         )
 
-    def _parse(self, record: Any, **places: str | None) -> Iterator[pystac.Item]:
-        """Yield one item, or none if it is wrong and to be left out."""
-        item = parse_or_skip(record, self._errors, **places)
-        if item is None:
-            self._skipped += 1
-        else:
-            yield item
-
-    def _read_href(self, href: str) -> Iterator[pystac.Item]:
+    def _read_href(self, href: str) -> Iterator[_Found]:
         """Yield the items of a file, which is opened at the first item."""
         path = local_path(href)
         if path is not None:
@@ -123,7 +112,7 @@ class _Loader:
             return
         yield from self._read_object(_parse_json(data, href), href)
 
-    def _read_object(self, record: Any, href: str | None) -> Iterator[pystac.Item]:
+    def _read_object(self, record: Any, href: str | None) -> Iterator[_Found]:
         """Return the items of a JSON value: an item, a FeatureCollection, a list or a catalogue."""
         if isinstance(record, list):
             return self._read_records(record, href)
@@ -138,13 +127,12 @@ class _Loader:
             return self._read_records(features, href)
         if kind in ("Collection", "Catalog") or (kind is None and _has_links_only(record)):
             return self._follow(record, href)
-        return self._parse(record, href=href)
+        return iter((try_record(record, href=href),))
 
-    def _read_records(self, records: Iterable[Any], href: str | None) -> Iterator[pystac.Item]:
-        for record in records:
-            yield from self._parse(record, base=href)
+    def _read_records(self, records: Iterable[Any], href: str | None) -> Iterator[_Found]:
+        return (try_record(record, base=href) for record in records)
 
-    def _follow(self, record: Mapping[str, Any], href: str | None) -> Iterator[pystac.Item]:
+    def _follow(self, record: Mapping[str, Any], href: str | None) -> Iterator[_Found]:
         """Return the items that a STAC Collection or Catalog links to, but not its children's."""
         links = [link for link in record.get("links", ()) if isinstance(link, Mapping)]
         items = [str(link["href"]) for link in links if link.get("rel") == "item"]
@@ -160,7 +148,7 @@ class _Loader:
             href = str(own)
         return (item for link in items for item in self._read_href(join_href(href, link)))
 
-    def _read_parquet(self, href: str) -> Iterator[pystac.Item]:
+    def _read_parquet(self, href: str) -> Iterator[_Found]:
         import pyarrow as pa  # slow to import, seldom used
         import pyarrow.parquet as pq
 
@@ -168,12 +156,12 @@ class _Loader:
             for batch in parquet.iter_batches(batch_size=1000):
                 yield from self._read_table(pa.Table.from_batches([batch]), href)
 
-    def _read_stream(self, stream: Any) -> Iterator[pystac.Item]:
+    def _read_stream(self, stream: Any) -> Iterator[_Found]:
         import pyarrow as pa  # slow to import, seldom used
 
         yield from self._read_table(pa.table(stream), None)
 
-    def _read_table(self, table: Any, href: str | None) -> Iterator[pystac.Item]:
+    def _read_table(self, table: Any, href: str | None) -> Iterator[_Found]:
         """Yield the items of an Arrow table in the form of stac-geoparquet."""
         from stac_geoparquet.arrow import stac_table_to_items  # slow to import
 

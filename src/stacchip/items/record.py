@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pystac
@@ -17,9 +18,9 @@ from stacchip.items.dates import parse_datetime
 from stacchip.items.naming import is_absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from stacchip.errors import Errors
+    from stacchip.errors import Errors, StacchipError
 
 _log = logging.getLogger(__name__)
 
@@ -78,44 +79,71 @@ def parse_item(
     return item
 
 
-def parse_or_skip(record: Any, errors: Errors, **places: str | None) -> pystac.Item | None:
-    """Return `parse_item(record, **places)`; None for a wrong item if `errors` is `"skip"`.
+@dataclass(frozen=True)
+class Unreadable:
+    """What could not be read as an item.
 
-    The log says which item was left out, and why.
+    Attributes:
+        name: Its id or address, redacted.
+        error: The reason.
     """
+
+    name: str
+    error: StacchipError
+
+
+def try_record(record: Any, **places: str | None) -> pystac.Item | Unreadable:
+    """Return `parse_item(record, **places)`, or why it cannot be read."""
     try:
         return parse_item(record, **places)
     except ItemError as error:
-        if errors == "raise":
-            raise
-        _log.warning("left out: %s", error)
-        return None
+        return Unreadable(str(error.item_id or "an item without an id"), error)
+
+
+class FoundItems(Iterator[pystac.Item]):
+    """An iterator over the items among what was found.
+
+    Args:
+        found: Items, and what could not be read as one.
+        errors: `"raise"` raises the error of what could not be read; `"skip"` leaves it out, with a
+            warning for each and one for all.
+        origin: Where the items come from, for the log.
+
+    Attributes:
+        found: Everything, for a caller that reports what could not be read in its own way.
+    """
+
+    def __init__(
+        self,
+        found: Iterable[pystac.Item | Unreadable],
+        errors: Errors,
+        origin: str | None = None,
+    ) -> None:
+        self.found = iter(found)
+        self._items = self._choose(errors, f" of {origin}" if origin else "")
+
+    def __next__(self) -> pystac.Item:
+        return next(self._items)
+
+    def _choose(self, errors: Errors, origin: str) -> Iterator[pystac.Item]:
+        skipped = 0
+        for each in self.found:
+            if not isinstance(each, Unreadable):
+                yield each
+            elif errors == "raise":
+                raise each.error
+            else:
+                skipped += 1
+                _log.warning("left out: %s", each.error)
+        if skipped:
+            _log.warning("%d items%s were left out", skipped, origin)
 
 
 def parse_items(
     records: Iterable[Any], *, errors: Errors, origin: str, base: str | None = None
 ) -> Iterator[pystac.Item]:
-    """Yield the pystac items of JSON objects; see `parse_item`.
-
-    Args:
-        records: The items as JSON gives them.
-        errors: `"skip"` leaves out wrong items, with a warning for each and one for all of them.
-        origin: Where the records come from, for the log.
-        base: As in `parse_item`.
-
-    Raises:
-        MissingMetadata: An item lacks a field.
-        InvalidMetadata: An item is wrong.
-    """
-    skipped = 0
-    for record in records:
-        item = parse_or_skip(record, errors, base=base)
-        if item is None:
-            skipped += 1
-        else:
-            yield item
-    if skipped:
-        _log.warning("%d items of %s were left out", skipped, origin)
+    """Return an iterator over the items of JSON objects: `parse_item` of each."""
+    return FoundItems((try_record(record, base=base) for record in records), errors, origin)
 
 
 def _unsign(record: Any) -> Any:

@@ -81,7 +81,8 @@ def search_items(
         "max_items": max_items,
         "limit": page_size,
     }
-    return _search(api, arguments, options or StorageOptions(), errors)
+    records = _search(api, arguments, options or StorageOptions())
+    return parse_items(records, errors=errors, origin=redact(api))
 
 
 def _as_interval(datetime: Any) -> str | None:
@@ -102,10 +103,9 @@ def _as_interval(datetime: Any) -> str | None:
 
 
 def _search(
-    api: str, arguments: dict[str, Any], options: StorageOptions, errors: Errors
-) -> Iterator[pystac.Item]:
+    api: str, arguments: dict[str, Any], options: StorageOptions
+) -> Iterator[dict[str, Any]]:
     # slow to import, and not needed to read items from files
     from stacchip.items.api import StacApi
 
-    records = StacApi(api, options).search(**arguments)
-    yield from parse_items(records, errors=errors, origin=redact(api))
+    yield from StacApi(api, options).search(**arguments)
