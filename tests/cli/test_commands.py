@@ -254,18 +254,55 @@ def test_a_place_without_write_access_is_reported(tmp_path: Path, monkeypatch):
         require_folder(tmp_path)
 
 
-def test_an_item_that_comes_twice_is_reported_by_its_id(tmp_path: Path, capsys):
+def test_an_item_that_comes_again_is_dropped_and_counted(tmp_path: Path, capsys):
     item = str(make_scene(tmp_path / "scene", "scene").folder / "item.json")
     out = tmp_path / "index"
-    assert run(["index", item, item, "-o", str(out)]) == 1
+    assert run(["index", item, item, "-o", str(out)]) == 0
+    assert lines(capsys)[1] == ["1 items came again, and were dropped."]
+    assert read_index(out).num_rows == 4
+
+
+def test_two_different_items_of_one_id_are_reported_by_it(tmp_path: Path, capsys):
+    items = [str(make_scene(tmp_path / each, "scene").folder / "item.json") for each in "ab"]
+    out = tmp_path / "index"
+    assert run(["index", *items, "-o", str(out)]) == 1
     said = lines(capsys)[1][-1]
     assert "Item 'scene'" in said
-    assert "comes twice" in said
-    assert "duplicates=" not in said
+    assert "differ" in said
     assert not out.exists()
-    assert run(["index", item, item, "-o", str(out), "--skip-errors"]) == 1
+    assert run(["index", *items, "-o", str(out), "--skip-errors"]) == 1
     assert any(line.startswith("left out scene: ") for line in lines(capsys)[1])
     assert read_index(out).num_rows == 4
+
+
+def test_a_file_that_is_gone_is_reported_and_its_item_indexed(tmp_path: Path, capsys):
+    scene = make_scene(tmp_path / "scene")
+    scene.path("coastal").unlink()
+    out = str(tmp_path / "index")
+    assert run(["index", str(scene.folder / "item.json"), "-o", out]) == 0
+    said, err = lines(capsys)
+    assert "4 chips of 1 items" in said[0]
+    assert any("'coastal'" in line for line in err)
+
+
+def test_an_index_without_chips_is_made_and_says_why(tmp_path: Path, capsys):
+    item = str(make_scene(tmp_path / "scene").folder / "item.json")
+    assert run(["index", item, "-o", str(tmp_path / "index"), "--chip-size", "1024"]) == 0
+    out, err = lines(capsys)
+    assert "0 chips of 1 items" in out[0]
+    assert "preview" not in out[1]
+    assert any(line.startswith("  scene-1: ") and "--pad" in line for line in err)
+
+
+@pytest.mark.parametrize("found", ["[]", '[{"type": "Feature", "id": "a"}]'])
+def test_an_index_that_was_not_made_is_not_pointed_to(found: str, tmp_path: Path, capsys):
+    items, out = tmp_path / "items.json", tmp_path / "index"
+    items.write_text(found)
+    assert run(["index", str(items), "-o", str(out), "--skip-errors"]) == 1
+    said, err = lines(capsys)
+    assert said == []
+    assert "No index was written" in err[-1]
+    assert not out.exists()
 
 
 def test_merging_says_how_to_drop_duplicates(demo: Path, tmp_path: Path, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import subprocess
@@ -11,13 +12,20 @@ import textwrap
 import weakref
 
 import pytest
+from pystac import Link
 
 from interrupts import heeding_interrupts
 from scenes import make_scene
 from servers.range_server import RangeServer
-from stacchip import ChipIndexer, Chipper, Storage, index_items, read_index
+from stacchip import ChipIndexer, Chipper, Storage, index_items, load_items, read_index
 from stacchip.cli import run
-from stacchip.errors import DuplicateChips, StacchipError, StorageError, UsageError
+from stacchip.errors import (
+    DuplicateChips,
+    StacchipError,
+    StorageError,
+    UnexpectedError,
+    UsageError,
+)
 from stacchip.index import read_records
 
 
@@ -91,11 +99,33 @@ def test_what_fails_raises_or_is_left_out_and_said(scenes, tmp_path):
     assert seen == ["a", str(broken), "b"]
 
 
-def test_an_item_that_comes_twice_is_refused(scenes, tmp_path):
-    twice = [scenes[0].item, scenes[0].item]
-    with pytest.raises(DuplicateChips, match="'a'"):
-        index_items(twice, tmp_path / "index")
-    assert index_items(twice, tmp_path / "index", errors="skip").items == 1
+@pytest.mark.parametrize("errors", ["raise", "skip"])
+def test_an_item_that_comes_again_is_dropped_and_counted(scenes, tmp_path, errors):
+    again = scenes[0].item.clone()
+    again.add_link(Link("via", "https://example.com/?page=2"))
+    items = [scenes[0].item, scenes[1].item, again, path_of(scenes[0])]
+    indexed = index_items(items, tmp_path / "index", errors=errors)
+    assert (indexed.items, indexed.repeats, indexed.skipped) == (2, 2, ())
+    assert read_index(tmp_path / "index").num_rows == indexed.chips
+
+
+def test_of_two_different_items_of_one_key_the_second_is_an_error(scenes, tmp_path):
+    other = scenes[0].item.clone()
+    other.assets["red"].href = "./elsewhere.tif"
+    items = [scenes[0].item, other, scenes[1].item]
+    with pytest.raises(DuplicateChips, match="differ"):
+        index_items(items, tmp_path / "index")
+    indexed = index_items(items, tmp_path / "index", errors="skip")
+    assert (indexed.items, indexed.repeats) == (2, 0)
+    ((name, error),) = indexed.skipped
+    assert (name, error.item_id) == ("a", "a")
+
+
+def test_copies_of_an_item_whose_files_lie_apart_are_not_one_item(scenes, tmp_path):
+    """Relative hrefs mean other files in another folder."""
+    moved = make_scene(tmp_path / "elsewhere", item_id="a")
+    with pytest.raises(DuplicateChips):
+        index_items([scenes[0].item, moved.item], tmp_path / "index")
 
 
 def test_chips_are_measured_by_the_indexer_given(scenes, tmp_path):
@@ -153,17 +183,96 @@ def test_few_items_are_taken_before_their_turn(scenes, tmp_path):
     assert done == [f"item-{number}" for number in range(40)]
 
 
-@pytest.mark.parametrize("errors", ["raise", "skip"])
-def test_items_whose_source_fails_midway_make_no_index(scenes, tmp_path, errors):
-    """What would have come after is unknown, so nothing can be left out of it."""
+@pytest.fixture(params=[StorageError, KeyError], ids=["ours", "foreign"])
+def broken(request, scenes):
+    """Items whose source fails after the first."""
 
-    def broken():
+    def generate():
         yield scenes[0].item
-        raise StorageError("page 2 of the search did not come")
+        raise request.param("page 2 of the search did not come")
 
-    with pytest.raises(StorageError, match="page 2"):
-        index_items(broken(), tmp_path / "index", errors=errors)
+    return generate
+
+
+def test_items_whose_source_fails_midway_make_no_index(broken, tmp_path):
+    with pytest.raises((StorageError, KeyError), match="page 2"):
+        index_items(broken(), tmp_path / "index")
     assert not (tmp_path / "index").exists()
+
+
+def test_what_came_before_the_source_failed_is_kept_if_errors_may_be_skipped(broken, tmp_path):
+    indexed = index_items(broken(), tmp_path / "index", errors="skip")
+    assert (indexed.items, indexed.skipped) == (1, ())
+    assert isinstance(indexed.failure, StacchipError)
+    assert "page 2" in str(indexed.failure)
+    assert set(read_index(tmp_path / "index")["item_id"].to_pylist()) == {"a"}
+
+
+def test_an_error_of_any_kind_costs_one_item(scenes, tmp_path):
+    class Fragile(ChipIndexer):
+        def get_stats(self, x, y):
+            if self.item.id == "b":
+                raise KeyError("https://h/b.tif?sig=secret")
+            return 0.0, 0.0
+
+    items = [scene.item for scene in scenes]
+    with pytest.raises(UnexpectedError, match="'b'"):
+        index_items(items, tmp_path / "index", indexer=Fragile)
+    indexed = index_items(items, tmp_path / "index", indexer=Fragile, errors="skip")
+    ((name, error),) = indexed.skipped
+    assert (indexed.items, name, error.item_id) == (2, "b", "b")
+    assert isinstance(error.__cause__, KeyError)
+    assert "secret" not in str(error)
+
+
+def test_wrong_items_cost_neither_their_neighbours_nor_their_collection(scenes, tmp_path):
+    records = [scene.item.to_dict() for scene in scenes]
+    records[1]["properties"] = None
+    collection = {"type": "FeatureCollection", "features": [records[0], None, *records[1:]]}
+    (tmp_path / "items.json").write_text(json.dumps(collection))
+    indexed = index_items(tmp_path / "items.json", tmp_path / "index", errors="skip")
+    assert indexed.items == 2
+    assert [name for name, _ in indexed.skipped] == ["an item without an id", "b"]
+
+
+def test_a_search_goes_on_after_a_wrong_item(scenes, tmp_path):
+    records = [scene.item.to_dict() for scene in scenes]
+    records[1]["assets"]["red"].pop("href")
+    indexed = index_items(load_items(records), tmp_path / "index", errors="skip")
+    assert (indexed.items, [name for name, _ in indexed.skipped]) == (2, ["b"])
+    assert indexed.failure is None
+
+
+@pytest.mark.parametrize("errors", ["raise", "skip"])
+def test_a_file_that_is_gone_costs_its_header_and_not_its_item(scenes, tmp_path, errors):
+    (scenes[0].folder / "coastal.tif").unlink()
+    indexed = index_items([scenes[0].item], tmp_path / "index", errors=errors)
+    ((kept,), (error,)) = read_records(tmp_path / "index"), indexed.without_header
+    assert (indexed.items, set(kept.headers)) == (1, {"red", "swir"})
+    assert (error.item_id, error.asset) == ("a", "coastal")
+
+
+def test_an_item_without_its_reference_band_is_left_out(scenes, tmp_path):
+    (scenes[0].folder / "red.tif").unlink()
+    indexed = index_items([scenes[0].item], tmp_path / "index", errors="skip")
+    assert (indexed.items, indexed.without_header) == (0, ())
+    assert indexed.skipped[0][1].asset == "red"
+
+
+def test_items_without_chips_are_said_with_the_reason(scenes, tmp_path, caplog):
+    class Empty(ChipIndexer):
+        def get_stats(self, x, y):
+            return 0.0, {"a": 1.0, "b": 0.75, "c": 0.0}[self.item.id]
+
+    items = [scene.item for scene in scenes]
+    indexed = index_items(items, tmp_path / "index", indexer=Empty)
+    reasons = dict(indexed.without_chips)
+    assert (indexed.items, set(reasons)) == (3, {"a", "b"})
+    assert "all its pixels are nodata" in reasons["a"]
+    assert "the least 0.75" in reasons["b"]
+    assert "'b' has no chip" in caplog.text
+    small = index_items(items[:1], tmp_path / "small", chip_size=1024)
+    assert 'edge="pad"' in dict(small.without_chips)["a"]
 
 
 def test_an_index_stays_until_its_successor_is_whole(scenes, tmp_path):

@@ -24,7 +24,7 @@ from stacchip.storage import Storage
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     import pystac
 
@@ -43,6 +43,7 @@ def gather_headers(
     *,
     storage: Storage | None = None,
     errors: Errors = "raise",
+    on_error: Callable[[StacchipError], None] | None = None,
 ) -> Headers:
     """Read the headers of the items' rasters, all at the same time, with one request for each COG.
 
@@ -54,6 +55,8 @@ def gather_headers(
         assets: Keys of the wanted assets; an item may lack some. By default every raster.
         storage: How to reach the files.
         errors: `"skip"` leaves out files that cannot be read, and logs a warning.
+        on_error: Called with the error of each file that cannot be read, which names item and
+            asset; the file is left out. It takes the place of `errors`.
 
     Returns:
         Headers by item id and asset key, for `write_index(..., headers=...)`.
@@ -74,7 +77,7 @@ def gather_headers(
             f"None of the {len(loaded)} items has an asset {key!r}. Name assets that they have.",
             asset=key,
         )
-    return _read_all(places, storage, errors)
+    return _read_all(places, storage, on_error or _way_with(errors))
 
 
 def add_headers(
@@ -111,7 +114,7 @@ def add_headers(
     for record, item in zip(records, items, strict=True):
         known: Collection[str] = () if refresh else record.headers
         places += [place for place in _places_of(item, assets) if place.asset not in known]
-    headers = _read_all(places, storage, errors)
+    headers = _read_all(places, storage, _way_with(errors))
     if headers:
         write_headers(path, headers, storage=storage)
     return sum(map(len, headers.values()))
@@ -133,22 +136,36 @@ def _places_of(item: pystac.Item, assets: Sequence[str] | None) -> Iterator[_Pla
             yield _Place(item.id, key, info.href)
 
 
-def _read_all(places: Iterable[_Place], storage: Storage, errors: Errors) -> Headers:
-    def read(place: _Place) -> Header | None:
+def _way_with(errors: Errors) -> Callable[[StacchipError], None]:
+    """Return what is done with the error of a file: raise it, or log it."""
+
+    def handle(error: StacchipError) -> None:
+        if errors == "raise":
+            raise error
+        _log.warning("no header is kept: %s", error)
+
+    return handle
+
+
+def _read_all(
+    places: Iterable[_Place], storage: Storage, on_error: Callable[[StacchipError], None]
+) -> Headers:
+    def read(place: _Place) -> Header | StacchipError | None:
         try:
             return read_header(storage, place.href)
         except UnsupportedRaster as error:
             _log.info("no header is kept: %s", error)
         except (RasterError, StorageError) as error:
             named: StacchipError = attribute(error, place.item_id, place.asset)
-            if errors == "raise":
-                raise named from error
-            _log.warning("no header is kept: %s", named)
+            named.__cause__ = error
+            return named
         return None
 
     places = list(places)
     headers: Headers = {}
     for place, header in zip(places, map_concurrently(read, places), strict=True):
-        if header is not None:
+        if isinstance(header, StacchipError):
+            on_error(header)
+        elif header is not None:
             headers.setdefault(place.item_id, {})[place.asset] = header
     return headers

@@ -9,6 +9,9 @@ item does not name its source, use an indexer of one source, such as `Sentinel2I
 base.py        ChipIndexer: the grid of an item's chips, and its table, and simple indexers
 by_source.py   Indexer: shares of cloud and nodata from the QA band of the item's source
 many.py        index_items: many items to one index, written only when all items are done
+intake.py      the items of such a run: each once, or why it cannot be read
+outcome.py     what became of them: indexed, left out, dropped, without chips
+no_chips.py    why an item has no chip
 ```
 
 If an item and its file disagree about where pixels lie, the file is believed, and the difference is

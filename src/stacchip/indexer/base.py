@@ -29,6 +29,7 @@ from stacchip.index import (
     count_shares,
     record_grid,
 )
+from stacchip.indexer.no_chips import explain_no_chips
 from stacchip.items import (
     AssetInfo,
     item_datetime,
@@ -127,6 +128,7 @@ class ChipIndexer:
         self.chip_max_nodata = chip_max_nodata
         self.edge = edge
         self.differences: tuple[GridDifference, ...] = ()
+        self.no_chips: str | None = None  # why `create_index` made no row
         self._shape = shape
         self._reference = reference
         self._open_files = open_files
@@ -279,6 +281,7 @@ class ChipIndexer:
 
         The columns are those of `stacchip.index.schema.SCHEMA`; rows go along x, then y. The
         table's metadata holds the item, so `Chipper(table)` works, even after `pq.write_table`.
+        If there is no such chip, a warning is logged and `no_chips` says why.
 
         Raises:
             StorageError: A QA file could not be fetched.
@@ -296,6 +299,9 @@ class ChipIndexer:
             item_href=item_href(self.item),
         )
         _log.info("%r: %d of %d chips indexed", self, table.num_rows, self.size)
+        if not table.num_rows:
+            self.no_chips = explain_no_chips(self.grid, shares, self.chip_max_nodata)
+            _log.warning("item %r has no chip: %s", self.item.id, self.no_chips)
         return table
 
 

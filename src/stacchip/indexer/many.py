@@ -5,49 +5,36 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pystac
-
-from stacchip.errors import DuplicateChips, StacchipError, UsageError, forget_frames
+from stacchip.errors import StacchipError, UsageError, unexpected
 from stacchip.index import merge_indexes, read_index, write_index
 from stacchip.index.files.layout import is_file
 from stacchip.index.headers import gather_headers
 from stacchip.indexer.base import NoStatsChipIndexer
 from stacchip.indexer.by_source import Indexer
-from stacchip.items import load_items, platform_name
-from stacchip.sources import find_source
+from stacchip.indexer.intake import Intake
+from stacchip.indexer.outcome import Indexed, Outcome, Tally
+from stacchip.items.record import Unreadable
 from stacchip.storage import Storage, local_path, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable
+
+    import pystac
 
     from stacchip.errors import Errors
     from stacchip.grid.chip_grid import Edge
     from stacchip.indexer.base import ChipIndexer
     from stacchip.items.load import ItemSource
 
+__all__ = ["Indexed", "index_items"]
+
 _AT_ONCE = 4  # an item first waits for its store, and then decodes on all cores
-
-
-@dataclass(frozen=True)
-class Indexed:
-    """The result of `index_items`.
-
-    Attributes:
-        items: Number of items indexed.
-        chips: Number of chips indexed.
-        skipped: The id (or address) and the error of each item that was left out.
-    """
-
-    items: int
-    chips: int
-    skipped: tuple[tuple[str, StacchipError], ...]
 
 
 def index_items(
@@ -67,7 +54,9 @@ def index_items(
     """Index the chips of items, several items at a time, and write one index.
 
     Memory holds a few items at a time, whatever their number. An index at `path` is replaced once
-    all items are indexed; it stays if the run fails or is stopped, or if no item is indexed.
+    all items are indexed; it stays if the run fails or is stopped, or if no item is indexed. An
+    item that comes again (a search may give it on two pages) is dropped and counted. A file whose
+    header cannot be read costs its header, unless it is the reference band's.
 
     Args:
         items: Anything that `load_items` takes: items, paths, URLs, a search, a list of these.
@@ -81,20 +70,23 @@ def index_items(
         indexer: A subclass of `ChipIndexer` that measures chips; by default `Indexer`, or
             `NoStatsChipIndexer` without `stats`.
         errors: `"skip"` leaves out items that fail, and reports them. If the source of items itself
-            fails (a search whose next page cannot be fetched), the error is raised anyway.
+            fails (a search whose next page cannot be fetched), what came before is indexed, and
+            `Indexed.failure` is the error.
         progress: Called with the id of each item once it is indexed or left out.
         storage: Reads the files and writes the index: credentials, endpoint, retries.
 
     Raises:
         UsageError: No index can be written to `path`; nothing was indexed.
-        DuplicateChips: An item came twice, and `errors="raise"`; no index is written.
+        DuplicateChips: Two different items have one id and platform, and `errors="raise"`; no index
+            is written.
         StacchipError: An item failed in another way, and `errors="raise"`; no index is written.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     index_items(item, folder + "/index", headers=False)
-        Indexed(items=1, chips=16, skipped=())
+        ...     indexed = index_items(item, folder + "/index", headers=False)
+        >>> indexed.items, indexed.chips, indexed.skipped
+        (1, 16, ())
     """
     if errors not in ("raise", "skip"):
         raise UsageError(f'errors is {errors!r}, and must be "raise" or "skip".')
@@ -106,76 +98,85 @@ def index_items(
     def make(item: pystac.Item) -> ChipIndexer:
         return kind(item, chip_size, max_nodata, edge=edge, storage=storage)
 
+    intake, tally = Intake(items, storage, strict=errors == "raise"), Tally()
     with tempfile.TemporaryDirectory(prefix="stacchip-index-") as folder:
-        run = _Run(folder, make, storage, keep_headers=headers and not is_file(path))
+        work = _Work(folder, make, storage, keep_headers=headers and not is_file(path))
         # closing ends the threads that write into the folder before the folder is removed
-        with closing(run.each(_fail_repeats(_load_each(items, storage)))) as finished:
-            for item_id, error in finished:
-                if error is not None:
-                    if errors == "raise":
-                        raise error
-                    forget_frames(error)  # or each would keep its item's shares and headers
+        with closing(_index_each(intake, work)) as outcomes:
+            for outcome in outcomes:
+                if outcome.error is not None and errors == "raise":
+                    raise outcome.error
+                tally.add(outcome)
                 if progress is not None:
-                    progress(item_id)
-        if run.items:
+                    progress(outcome.name)
+        if tally.items:
             _merge(folder, path, storage)
-    return Indexed(run.items, run.chips, tuple(run.skipped))
+    return tally.indexed(intake.repeats, intake.failure)
 
 
 @dataclass(frozen=True)
-class _Unreadable:
-    """Something that could not be read as an item: its address, and the reason."""
-
-    id: str
-    error: StacchipError
-
-
-@dataclass
-class _Run:
-    """Indexes items one by one into a folder, a few at the same time, and counts them."""
+class _Work:
+    """What is done with one item: measure it, and write its own index into a folder."""
 
     folder: str
     make: Callable[[pystac.Item], ChipIndexer]
     storage: Storage
     keep_headers: bool
-    items: int = 0
-    chips: int = 0
-    skipped: list[tuple[str, StacchipError]] = field(default_factory=list)
 
-    def each(
-        self, items: Iterable[pystac.Item | _Unreadable]
-    ) -> Generator[tuple[str, StacchipError | None], None, None]:
-        """Yield the id of each item, in order, with the error if it failed."""
-        running: deque[tuple[str, Future[int]]] = deque()
-        pool = ThreadPoolExecutor(_AT_ONCE, "stacchip-index")
+    def index(self, number: int, item: pystac.Item) -> Outcome:
+        """Index an item as the given one of the run; whatever fails costs this item only."""
         try:
-            for number, item in enumerate(items):
-                running.append((item.id, pool.submit(self._index_one, number, item)))
-                if len(running) > 2 * _AT_ONCE:
-                    yield self._finish(*running.popleft())
-            while running:
-                yield self._finish(*running.popleft())
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-    def _finish(self, item_id: str, future: Future[int]) -> tuple[str, StacchipError | None]:
-        try:
-            chips = future.result()
+            return self._index(number, item)
         except StacchipError as error:
-            self.skipped.append((item_id, error))
-            return item_id, error
-        self.items += 1
-        self.chips += chips
-        return item_id, None
+            return Outcome(item.id, error=error)
+        except Exception as error:  # noqa: BLE001 - libraries and indexers raise any error at all
+            named = unexpected(error, f"Item {item.id!r}", item_id=item.id)
+            return Outcome(item.id, error=named)
 
-    def _index_one(self, number: int, item: pystac.Item | _Unreadable) -> int:
-        if isinstance(item, _Unreadable):
-            raise item.error
+    def _index(self, number: int, item: pystac.Item) -> Outcome:
         made = self.make(item)
         table = made.create_index()
-        headers = gather_headers([made.item], storage=self.storage) if self.keep_headers else None
+        headers, failed = self._gather_headers(made)
         write_index(table, Path(self.folder, f"{number:08}"), headers=headers, storage=self.storage)
-        return int(table.num_rows)
+        return Outcome(item.id, int(table.num_rows), made.no_chips, failed)
+
+    def _gather_headers(self, made: ChipIndexer) -> tuple[Any, tuple[StacchipError, ...]]:
+        """Return the headers of an item's files, and the errors of those that cannot be read.
+
+        Raises:
+            StacchipError: One of them is the reference band's, or might be: the item says where the
+                pixels of other bands lie, but nothing of this one.
+        """
+        failed: list[StacchipError] = []
+        if not self.keep_headers:
+            return None, ()
+        headers = gather_headers([made.item], storage=self.storage, on_error=failed.append)
+        for error in failed:
+            asset, reference = made.assets[error.facts["asset"]], made.reference
+            may_be_finer = asset.geobox is None and reference.geobox is not None
+            if asset.key == reference.key or may_be_finer:
+                raise error
+        return headers, tuple(failed)
+
+
+def _index_each(
+    items: Iterable[pystac.Item | Unreadable], work: _Work
+) -> Generator[Outcome, None, None]:
+    """Yield what became of each item, in order; several are indexed at the same time."""
+    running: deque[Future[Outcome]] = deque()
+    pool = ThreadPoolExecutor(_AT_ONCE, "stacchip-index")
+    try:
+        for number, item in enumerate(items):
+            if isinstance(item, Unreadable):
+                running.append(pool.submit(Outcome, item.name, error=item.error))
+            else:
+                running.append(pool.submit(work.index, number, item))
+            if len(running) > 2 * _AT_ONCE:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _require_place(path: str) -> None:
@@ -189,47 +190,6 @@ def _require_place(path: str) -> None:
     there = next(each for each in (folder, *folder.parents) if each.exists())
     if not there.is_dir():
         raise UsageError(f"{path} cannot hold an index: {there} is a file. Name a folder.")
-
-
-def _load_each(source: Any, storage: Storage) -> Iterator[pystac.Item | _Unreadable]:
-    """Yield the items of a source; if one path or dictionary in a list fails, the others go on."""
-    is_one = isinstance(source, pystac.Item | str | bytes | os.PathLike | Mapping)
-    if is_one or hasattr(source, "__arrow_c_stream__") or not isinstance(source, Iterable):
-        source = [source]
-    for part in source:
-        try:
-            yield from load_items(part, storage=storage)
-        except StacchipError as error:
-            yield _Unreadable(_name(part), error)
-
-
-def _name(part: Any) -> str:
-    if isinstance(part, str | os.PathLike):
-        return redact(os.fspath(part))
-    return str(part.get("id")) if isinstance(part, Mapping) else type(part).__name__
-
-
-def _fail_repeats(
-    items: Iterable[pystac.Item | _Unreadable],
-) -> Iterator[pystac.Item | _Unreadable]:
-    """Yield the items; a repeated item is an error, since its chips would be there twice."""
-    seen: set[tuple[str, str]] = set()
-    for item in items:
-        if isinstance(item, _Unreadable):
-            yield item
-            continue
-        platform = platform_name(item, find_source(item))
-        if (platform, item.id) in seen:
-            error = DuplicateChips(
-                f"Item {item.id!r} ({platform}) comes twice. Name it once, or leave out what "
-                'comes again: errors="skip", or --skip-errors.',
-                item_id=item.id,
-                platform=platform,
-            )
-            yield _Unreadable(item.id, error)
-            continue
-        seen.add((platform, item.id))
-        yield item
 
 
 def _merge(folder: str, path: str, storage: Storage) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stacchip.cli import console, options
+from stacchip.cli.commands.index_output import print_indexed
 from stacchip.cli.output import require_index
 from stacchip.cli.summary import summarise
 from stacchip.errors import UsageError
@@ -17,8 +18,6 @@ from stacchip.items import search_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    import pystac
 
 app = typer.Typer()
 
@@ -94,7 +93,7 @@ def index(
     if bool(items) == bool(api):
         raise UsageError("Name items, or search a STAC API with --api: not both.")
     require_index(output, storage, replace=replace)
-    found: Iterable[pystac.Item] | list[str] = items or []
+    found: Iterable[Any] = items or []
     if api:
         found = search_items(
             api,
@@ -117,20 +116,8 @@ def index(
             progress=advance,
             storage=storage,
         )
-    for item_id, error in made.skipped:
-        console.note(f"left out {item_id}: {error}")
-    if not made.chips:
-        console.note(
-            "No chip was indexed: the scenes are smaller than a chip (--chip-size), or their chips "
-            "have more nodata than --max-nodata."
-        )
-    console.say(
-        f"{made.chips:,} chips of {made.items:,} items in {output}\n"
-        f"Next: {console.command('info', output)}, "
-        f"or {console.command('preview', output, '-o', 'sheet.png')}"
-    )
-    if made.skipped:
-        raise typer.Exit(1)
+    if code := print_indexed(made, output):
+        raise typer.Exit(code)
 
 
 def _parse_bbox(text: str | None) -> list[float] | None:

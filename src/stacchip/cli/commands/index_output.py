@@ -1,0 +1,73 @@
+"""What `stacchip index` prints: what was left out and why, and what is in the index."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stacchip.cli import console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from stacchip.indexer import Indexed
+
+
+_MOST_LINES = 20
+
+
+def print_indexed(made: Indexed, output: str) -> int:
+    """Print the result of `index_items`; return the exit code: 1 if anything was left out."""
+    _print_notes(made)
+    if not made.items:
+        found = "" if made.skipped or made.failure else ": no item was found"
+        console.note(f"No index was written to {output}{found}.")
+        return 1
+    console.say(f"{made.chips:,} chips of {made.items:,} items in {output}")
+    hints = [console.command("info", output)]
+    if made.chips:
+        hints.append(console.command("preview", output, "-o", "sheet.png"))
+    console.say(f"Next: {', or '.join(hints)}")
+    return 1 if made.skipped or made.failure else 0
+
+
+def _print_notes(made: Indexed) -> None:
+    """Print what a person would miss in the index, or not expect."""
+    for name, error in made.skipped:
+        console.note(f"left out {name}: {error}")
+    if made.failure is not None:
+        console.note(
+            f"The items ended early: {made.failure} "
+            "The index lacks what would have come after that."
+        )
+    if made.repeats:
+        console.note(f"{made.repeats:,} items came again, and were dropped.")
+    if made.without_header:
+        console.note(
+            f"{len(made.without_header):,} files cannot be read now, and are tried again when a "
+            "chip of them is cut:"
+        )
+        _print_some(str(error) for error in made.without_header)
+    if made.without_chips:
+        console.note(f"{len(made.without_chips):,} items have no chip:")
+        _print_some(_count_reasons(made.without_chips))
+
+
+def _print_some(texts: Iterable[str]) -> None:
+    """Print the first of many lines, and how many others there are."""
+    lines = list(texts)
+    for line in lines[:_MOST_LINES]:
+        console.note(f"  {line}")
+    if len(lines) > _MOST_LINES:
+        console.note(f"  and {len(lines) - _MOST_LINES:,} more")
+
+
+def _count_reasons(without_chips: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a line for each reason, the most frequent first, with the items that it concerns."""
+    items: dict[str, list[str]] = {}
+    for name, reason in without_chips:
+        items.setdefault(reason, []).append(name)
+    ordered = sorted(items.items(), key=lambda each: -len(each[1]))
+    return [
+        f"{', '.join(names[:3])}{f' and {len(names) - 3:,} more' * (len(names) > 3)}: {reason}"
+        for reason, names in ordered
+    ]

@@ -1,0 +1,123 @@
+"""The items of a run of `index_items`: each of them once, or why it cannot be indexed.
+
+One wrong item must not cost the others. An item, file or link that cannot be read stands in the
+stream as an `Unreadable`, in its place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pystac
+
+from stacchip.errors import DuplicateChips, StacchipError, unexpected
+from stacchip.items import platform_name
+from stacchip.items.copies import content_digest
+from stacchip.items.load import find_items
+from stacchip.items.record import FoundItems, Unreadable
+from stacchip.sources import find_source
+from stacchip.storage import redact
+
+if TYPE_CHECKING:
+    from stacchip.storage import Storage
+
+
+@dataclass
+class Intake:
+    """The items of a source, read one by one.
+
+    Args:
+        source: Anything that `load_items` takes.
+        storage: Reads files of items.
+        strict: Raise a failure of the source itself; otherwise it ends the items early.
+
+    Attributes:
+        repeats: Number of items that came again, and were dropped.
+        failure: The error of the source itself, if it ended the items early: what would have come
+            after is unknown.
+    """
+
+    source: Any
+    storage: Storage
+    strict: bool
+    repeats: int = 0
+    failure: StacchipError | None = None
+    _seen: dict[tuple[str, str], bytes] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[pystac.Item | Unreadable]:
+        """Yield each item once, and an `Unreadable` in the place of what is not a usable item."""
+        for part in self._parts(self.source):
+            for found in self._open(part):
+                each = found if isinstance(found, Unreadable) else self._compare(found)
+                if each is None:
+                    self.repeats += 1
+                else:
+                    yield each
+
+    def _parts(self, source: Any) -> Iterator[Any]:
+        """Yield the members of a list or generator; anything else is its only part."""
+        if not _is_several(source):
+            yield source
+            return
+        try:
+            # a search that has met a wrong item goes on with the next
+            for part in source.found if isinstance(source, FoundItems) else source:
+                yield from self._parts(part)
+        except Exception as error:
+            # a search of another library, or a caller's generator, raises any error at all
+            if self.strict:
+                raise
+            what = "The source of the items"
+            named = error if isinstance(error, StacchipError) else unexpected(error, what)
+            self.failure = self.failure or named
+
+    def _open(self, part: Any) -> Iterator[pystac.Item | Unreadable]:
+        """Yield the items of a part; if it fails, the other parts go on."""
+        if isinstance(part, Unreadable):
+            yield part
+            return
+        try:
+            yield from find_items(part, storage=self.storage)
+        except StacchipError as error:
+            yield Unreadable(_name(part), error)
+        except Exception as error:  # noqa: BLE001 - nothing in a part may end the run
+            yield Unreadable(_name(part), unexpected(error, _name(part)))
+
+    def _compare(self, item: pystac.Item) -> pystac.Item | Unreadable | None:
+        """Return an item that comes for the first time, None for one that came before."""
+        try:
+            key = (platform_name(item, find_source(item)), item.id)
+            digest = content_digest(item)
+        except StacchipError as error:
+            return Unreadable(item.id, error)
+        except Exception as error:  # noqa: BLE001 - as in `_open`
+            return Unreadable(item.id, unexpected(error, f"Item {item.id!r}", item_id=item.id))
+        known = self._seen.setdefault(key, digest)
+        if known is digest:
+            return item
+        if known == digest:
+            return None
+        platform, item_id = key
+        differing = DuplicateChips(
+            f"Item {item_id!r} ({platform}) comes twice, and the two differ: their chips would "
+            "have the same keys. Leave one of them out.",
+            item_id=item_id,
+            platform=platform,
+        )
+        return Unreadable(item_id, differing)
+
+
+def _is_several(source: Any) -> bool:
+    """Return True for what holds parts: a list, a generator, a search."""
+    is_one = isinstance(source, pystac.Item | str | bytes | os.PathLike | Mapping)
+    return isinstance(source, Iterable) and not (is_one or hasattr(source, "__arrow_c_stream__"))
+
+
+def _name(part: Any) -> str:
+    """Return what a part of a source is called where it is reported."""
+    if isinstance(part, str | os.PathLike):
+        return redact(os.fspath(part))
+    return str(part.get("id")) if isinstance(part, Mapping) else type(part).__name__
