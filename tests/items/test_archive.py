@@ -16,6 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from stacchip.errors import InvalidMetadata, ObjectNotFound, UsageError
+from stacchip.items import read_assets
 from stacchip.items.archive import ITEM_NAME, Archive, file_name, safe_name
 from stacchip.storage import Storage
 
@@ -162,6 +163,15 @@ def test_relocated_hrefs_do_not_depend_on_where_the_item_was_read(tmp_path, monk
     item = Archive("data/archive").read_item("naip", "m_1", Storage())
     expected = f"{tmp_path}/data/archive/naip/m_1/m_1.tif"
     assert item.assets["image"].get_absolute_href() == expected
+
+
+@pytest.mark.parametrize("own", ["https://example.com/items/m_1", "s3://bucket/m_1.json"])
+def test_local_copies_of_a_remote_item_are_local_files(tmp_path, own):
+    item = put_item(tmp_path)
+    item.set_self_href(own)
+    moved = Archive(str(tmp_path)).relocate(item, "naip")
+    assert read_assets(moved)["image"].href == f"{tmp_path}/naip/m_1/m_1.tif"
+    assert item.get_self_href() == own
 
 
 def test_an_item_that_is_not_there_is_named(tmp_path):

@@ -305,3 +305,31 @@ def test_a_parquet_file_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_an_item_that_lacks_a_field_in_a_collection_is_named() -> None:
     with pytest.raises(MissingMetadata, match="'b'"):
         ids({"type": "FeatureCollection", "features": [record("a"), record("b", properties={})]})
+
+
+@pytest.mark.parametrize("form", ["item", "collection", "parquet"])
+def test_a_path_of_an_item_from_the_web_is_one_on_its_host(
+    tmp_path: Path, site: str, form: str
+) -> None:
+    content = record(
+        links=[{"rel": "self", "href": "/items/scene", "type": "application/geo+json"}],
+        assets={"red": {"href": "/data/B04.tif"}, "nir": {"href": f"{tmp_path}/B08.tif"}},
+        geometry={"type": "Point", "coordinates": [0.0, 0.0]},
+        bbox=[0.0, 0.0, 0.0, 0.0],
+        stac_extensions=[],
+    )
+    place = tmp_path / f"api/{form}"
+    if form == "parquet":
+        place = place.with_suffix(".parquet")
+        place.parent.mkdir()
+        to_parquet(parse_stac_items_to_arrow([content]), place)
+    else:
+        is_item = form == "item"
+        write(place, content if is_item else {"type": "FeatureCollection", "features": [content]})
+
+    (item,) = load_items(f"{site}/api/{place.name}")
+
+    assert item_href(item) == f"{site}/{'api/item' if form == 'item' else 'items/scene'}"
+    assets = read_assets(item)
+    assert assets["red"].href == f"{site}/data/B04.tif"
+    assert assets["nir"].href == f"{site}{tmp_path}/B08.tif", "never the local file"

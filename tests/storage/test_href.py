@@ -64,6 +64,15 @@ def test_an_href_of_no_known_kind_is_refused(href: str) -> None:
         ("file:///data/x/item.json", "a.tif", "/data/x/a.tif"),
         ("https://h/x/item.json?sig=secret", "../a.tif", "https://h/a.tif"),
         ("https://h/x/item.json", "/vsis3/b/a.tif", "/vsis3/b/a.tif"),
+        ("https://h:8/x/item.json?a=1", "/y/a.tif", "https://h:8/y/a.tif"),
+        ("https://h/x/item.json", "//other/a.tif", "https://other/a.tif"),
+        ("http://h/x/item", "?f=tif", "http://h/x/item?f=tif"),
+        ("/vsicurl/https://h/x/item.json", "/y/a.tif", "https://h/y/a.tif"),
+        ("s3://b/x/item.json", "/y/a.tif", "s3://b/y/a.tif"),
+        ("abfs://c@acc.dfs.core.windows.net/x/i", "/a", "abfs://c@acc.dfs.core.windows.net/a"),
+        ("file:///data/x/item.json", "/other/a.tif", "/other/a.tif"),
+        ("/data/x/item.json", "//server/share/a.tif", "//server/share/a.tif"),
+        ("item.json", "/other//x/../a.tif", "/other//x/../a.tif"),
     ],
 )
 def test_relative_hrefs_resolve_against_their_document(

@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 
 from stacchip.errors import InvalidMetadata, UsageError
 from stacchip.items.load import load_items
-from stacchip.storage import child_href, local_path, redact
+from stacchip.storage import child_href, is_remote, local_path, redact
 from stacchip.storage.href import SCHEME
 
 if TYPE_CHECKING:
@@ -176,6 +176,9 @@ class Archive:
         if item.properties.get("stacchip:choices", {}).get("assets") == "link":
             return moved
         place = self.place(platform, item.id)
+        own = moved.get_self_href()
+        if own is not None and is_remote(own) and not is_remote(self.href):
+            moved.set_self_href(None)  # else the local paths would be paths on its host
         for asset in moved.assets.values():
             href = place.asset_href(asset.href)
             path = local_path(href)

@@ -10,7 +10,6 @@ import numpy as np
 
 from stacchip.errors import ItemError
 from stacchip.items.media import is_raster_file, why_left_out
-from stacchip.items.naming import is_absolute
 from stacchip.items.projection import has_own_projection, read_geobox
 from stacchip.storage import join_href, unsign
 
@@ -131,9 +130,10 @@ def _try_geobox(item: pystac.Item, key: str | None) -> tuple[GeoBox | None, Item
 def _resolve(href: str, base: str | None) -> str:
     """Return an unsigned href, absolute if the item's own is known.
 
-    If it is not, a relative href stays relative: it is a path from the working directory.
+    If it is not, a relative href stays relative: it is a path from the working directory. An item
+    from elsewhere cannot name a local file by a path: its paths are those of its host.
     """
-    if base is not None and not is_absolute(href):
+    if base is not None:
         href = join_href(base, href)
     return unsign(href) if "?" in href or "@" in href else href
 

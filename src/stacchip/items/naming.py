@@ -49,10 +49,10 @@ def item_href(item: pystac.Item) -> str | None:
 
 
 def is_absolute(href: str) -> bool:
-    """Return True if an href means the same wherever it is read.
+    """Return True if an href means the same wherever it is read on this machine.
 
-    A path that begins with "/" names a local file, even in an item from the web: users who have
-    downloaded its assets write such paths.
+    A path that begins with "/" names a local file. Within a document from elsewhere it does not:
+    `join_href` makes such a path absolute.
 
     Example:
         >>> is_absolute("s3://bucket/item.json"), is_absolute("./item.json")

@@ -16,6 +16,7 @@ from stacchip.items.copies import (
 )
 from stacchip.items.dates import parse_datetime
 from stacchip.items.naming import is_absolute
+from stacchip.storage import is_remote, join_href
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +45,7 @@ def parse_item(
         href: Address of the file of the record. It becomes the item's self href, whatever self link
             there was: relative hrefs in a file are relative to the file.
         base: Address of the file of a collection of records. It becomes the item's self href if the
-            item has no absolute self link of its own.
+            item has no absolute self link of its own; a path on the host of `base` is made one.
 
     Raises:
         MissingMetadata: `id`, `stac_version`, `geometry`, `properties` or every date is absent.
@@ -58,6 +59,7 @@ def parse_item(
         '2020-02-19T11:04:56+00:00'
     """
     copy = _check(_unsign(record))
+    _make_own_address_absolute(copy, href or base)
     aside = _set_epsg_aside(copy)
     if not any(_is_own_address(link) for link in copy["links"]):
         href = href or base
@@ -252,6 +254,15 @@ def _set_epsg_aside(record: dict[str, Any]) -> dict[str | None, Any]:
         for key, fields in places
         if fields.get("proj:code") is not None and fields.get("proj:epsg") is not None
     }
+
+
+def _make_own_address_absolute(record: dict[str, Any], base: str | None) -> None:
+    """Resolve a self link that is a path on the host of a remote document."""
+    if base is None or not is_remote(base):
+        return
+    for link in record["links"]:
+        if link.get("rel") == "self" and link["href"].startswith("/"):
+            link["href"] = join_href(base, link["href"])
 
 
 def _is_own_address(link: dict[str, Any]) -> bool:

@@ -136,6 +136,9 @@ def is_remote(href: str) -> bool:
 def join_href(base: str, relative: str) -> str:
     """Resolve an href relative to the document at `base`, as a browser would.
 
+    A path that begins with "/" is one on the host, or in the bucket, of a remote document; only in
+    a local document does it name a local file.
+
     Args:
         base: The href of a document, or of a folder if it ends in "/".
         relative: An href; an absolute one is returned unchanged.
@@ -145,12 +148,16 @@ def join_href(base: str, relative: str) -> str:
         's3://bucket/scene/B04.tif'
         >>> join_href("/data/scene/item.json", "../masks/scl.tif")
         '/data/masks/scl.tif'
+        >>> join_href("https://example.com/stac/items/a", "/data/B04.tif")
+        'https://example.com/data/B04.tif'
     """
     if SCHEME.match(relative) or relative.startswith("/vsi"):
         return relative
     location = parse_href(base)
     if location.scheme == "http":
-        return urljoin(base, relative)
+        return urljoin(location.key, relative)
+    if location.scheme == "file" and relative.startswith("/"):
+        return relative
     if location.scheme == "file":
         folder = location.key if base.endswith("/") else posixpath.dirname(location.key)
         return posixpath.normpath(posixpath.join(folder, relative))
