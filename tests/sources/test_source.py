@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from stacchip.errors import SourceError
-from stacchip.sources import LANDSAT, LANDSAT_L1, NAIP, SENTINEL_2, Source, list_sources
+from stacchip.sources import (
+    LANDSAT,
+    LANDSAT_L1,
+    NAIP,
+    SENTINEL_2,
+    Source,
+    clouds_of,
+    list_sources,
+)
 
 
 def item(item_id: str = "a", **fields: Any) -> Any:
@@ -27,6 +35,21 @@ def test_classes_of_an_unknown_share_are_refused_by_name() -> None:
 def test_classes_without_a_qa_band_are_refused() -> None:
     with pytest.raises(SourceError, match="qa_assets"):
         Source(name="mine", title="Mine", classes={"cloud": (1,)})
+
+
+def test_a_source_declares_what_it_knows_of_clouds() -> None:
+    assert Source(name="mine", title="Mine").clouds == "measured"
+    with pytest.raises(SourceError, match="clouds is 'few'"):
+        Source(name="mine", title="Mine", clouds="few")  # type: ignore[arg-type]
+    with pytest.raises(SourceError, match="classes for cloud, but says clouds='none'"):
+        replace(SENTINEL_2, clouds="none")
+
+
+def test_what_a_platform_declares_of_clouds_is_found_by_its_name() -> None:
+    names = ("linz", "naip", "sentinel-1-rtc", "sentinel-2-l2a", "somebody-elses")
+    assert [clouds_of(name) for name in names] == [
+        "none", "none", "not applicable", "measured", "measured",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "a\\b"])

@@ -68,10 +68,16 @@ from stacchip.sources.classify import (
 from stacchip.sources.dea import DEA_LANDSAT
 from stacchip.sources.landsat import LANDSAT, LANDSAT_L1, LANDSAT_ST
 from stacchip.sources.modis import MODIS
-from stacchip.sources.registry import find_source, get_source, list_sources, register_source
+from stacchip.sources.registry import (
+    clouds_of,
+    find_source,
+    get_source,
+    list_sources,
+    register_source,
+)
 from stacchip.sources.sentinel1 import SENTINEL_1
 from stacchip.sources.sentinel2 import SENTINEL_2
-from stacchip.sources.source import SHARES, Source
+from stacchip.sources.source import SHARES, Clouds, Source
 
 __all__ = [
     "DEA_LANDSAT",
@@ -84,12 +90,14 @@ __all__ = [
     "SENTINEL_1",
     "SENTINEL_2",
     "SHARES",
+    "Clouds",
     "Source",
     "classify_bits",
     "classify_low_bits",
     "classify_nodata",
     "classify_nothing",
     "classify_values",
+    "clouds_of",
     "find_source",
     "get_source",
     "list_sources",

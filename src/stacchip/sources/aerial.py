@@ -45,10 +45,15 @@ NAIP = Source(
     collections=("naip",),
     recognises=is_naip,
     bands=("image",),
+    clouds="none",
+    is_complete=True,
 )
 """NAIP: one asset of four bands (red, green, blue, near infrared), 0.3 to 1 m, no QA band.
 
-`cloud` and `nodata` are 0, the other shares null. Bands: USDA, NAIP Information Sheet ("4-band").
+`cloud` is 0, although a tile may have up to a tenth of cloud, of which no band tells. `nodata` is
+measured if the file declares a nodata value or a mask. Otherwise it is 0: a quarter quadrangle is
+delivered whole. The other shares are null. Bands: USDA, NAIP Information Sheet ("4-band"). Cloud:
+the metadata that come with the tiles ("may contain as much as 10% cloud cover per tile").
 """
 
 LINZ = Source(
@@ -56,8 +61,12 @@ LINZ = Source(
     title="LINZ aerial imagery",
     recognises=is_linz,
     bands=("visual",),
+    clouds="none",
+    is_complete=True,
 )
 """LINZ aerial imagery of New Zealand: one asset of three or four bands, no QA band.
 
-`cloud` and `nodata` are 0, the other shares null. Bands: README of the `nz-imagery` bucket.
+`cloud` is 0: surveys are flown under clear skies. `nodata` is measured by the file's alpha band,
+mask or nodata value, which a tile at the edge of a survey has; it is 0 in a file without any. The
+other shares are null. Bands: README of the `nz-imagery` bucket.
 """

@@ -23,7 +23,7 @@ from stacchip.sources.landsat import LANDSAT, LANDSAT_L1, LANDSAT_ST
 from stacchip.sources.modis import MODIS
 from stacchip.sources.sentinel1 import SENTINEL_1
 from stacchip.sources.sentinel2 import SENTINEL_2
-from stacchip.sources.source import ItemLike, Source
+from stacchip.sources.source import Clouds, ItemLike, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,6 +111,17 @@ def get_source(name: str) -> Source:
         f"{', '.join(sorted(source.name for source in list_sources()))}. "
         "Add one with stacchip.sources.register_source."
     )
+
+
+def clouds_of(platform: str) -> Clouds:
+    """Return what the source of a platform declares about clouds; "measured" if none is known.
+
+    Example:
+        >>> clouds_of("naip"), clouds_of("sentinel-1-rtc"), clouds_of("my-drone")
+        ('none', 'not applicable', 'measured')
+    """
+    declared = {source.name: source.clouds for source in list_sources()}
+    return declared.get(platform, "measured")
 
 
 def find_source(item: ItemLike) -> Source | None:

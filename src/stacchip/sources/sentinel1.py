@@ -40,6 +40,7 @@ SENTINEL_1 = Source(
     bands=_BANDS,
     rgb=None,
     nodata=-32768,
+    clouds="not applicable",
 )
 """Sentinel-1 RTC, with nodata from the pixels of the first polarisation (vv, else vh, hh, hv).
 
@@ -49,6 +50,7 @@ SENTINEL_1 = Source(
 | -32768 (Planetary Computer) | nodata |
 | the value that the file or item declares (0 in the AWS archive, NaN in OPERA's) | nodata |
 
-Radar sees through cloud: `cloud` is 0, the other shares are null. Values: Planetary Computer's
-`sentinel-1-rtc` (`raster:bands` of its items); OPERA RTC-S1 product specification (JPL D-108758).
+Radar sees through cloud: `cloud` does not apply. It is null, as the other shares are. Values:
+Planetary Computer's `sentinel-1-rtc` (`raster:bands` of its items); OPERA RTC-S1 product
+specification (JPL D-108758).
 """

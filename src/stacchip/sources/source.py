@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
 from stacchip.errors import SourceError
 from stacchip.sources.classify import Classes, Classify, classify_nothing
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 SHARES = ("cloud", "nodata", "shadow", "cirrus", "snow", "water")
 """The shares that an index has columns for; a source measures some of them."""
+
+Clouds: TypeAlias = Literal["measured", "none", "not applicable"]
+"""What a source declares about clouds; see `Source`."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ class Source:
             catalogue has its own names. An error on an odd item counts as no.
         qa_assets: Keys of the QA band, the preferred one first; catalogues spell it differently.
         classes: For each share that the QA band gives, the values or bits that count. A share that
-            is absent here is null in the index, except `cloud` and `nodata`, which are 0.
+            no band gives is null in the index: it was not measured.
         classify: `(pixels, classes, nodata) -> {share: bool array}`; must be pure. Its pixels are
             a strip of any height of the QA band (its first band), in native byte order.
         bands: Keys of the bands, in their order of use, without the QA band.
@@ -54,6 +57,12 @@ class Source:
             the QA band: leave it None if that number means something in the QA band.
         adapt: Fits the source to one item if sensors of one collection differ (Landsat MSS has no
             shadow bit): `(source, item) -> source`.
+        clouds: What is known of clouds without a QA band: `"none"` for imagery that is only
+            published free of clouds (each chip's cloud is 0), `"not applicable"` for radar, which
+            sees through them (cloud is null, and no limit on cloud leaves a chip out). With
+            `"measured"`, the QA band says where clouds are; without such a band cloud is null.
+        is_complete: True if a file of this source that declares neither nodata nor a mask is known
+            to be full of imagery. Its nodata is then 0, otherwise null.
 
     Example:
         >>> from dataclasses import replace
@@ -74,6 +83,8 @@ class Source:
     rgb: tuple[str, str, str] | None = ("red", "green", "blue")
     nodata: float | None = None
     adapt: Callable[[Source, ItemLike], Source] | None = None
+    clouds: Clouds = "measured"
+    is_complete: bool = False
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or "\\" in self.name or self.name.startswith("."):
@@ -91,6 +102,19 @@ class Source:
             raise SourceError(
                 f"Source {self.name!r} has classes, but no qa_assets to find them in. "
                 "Name the asset keys of the QA band."
+            )
+        self._check_clouds()
+
+    def _check_clouds(self) -> None:
+        if self.clouds not in get_args(Clouds):
+            raise SourceError(
+                f"Source {self.name!r}: clouds is {self.clouds!r}, and must be one of "
+                f"{', '.join(map(repr, get_args(Clouds)))}."
+            )
+        if self.clouds != "measured" and "cloud" in self.classes:
+            raise SourceError(
+                f"Source {self.name!r} has classes for cloud, but says clouds={self.clouds!r}. "
+                'Leave one of them out: clouds="measured" is the default.'
             )
 
     def has_collection(self, item: ItemLike) -> bool:
