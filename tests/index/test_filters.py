@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -9,7 +10,15 @@ import shapely
 
 from index.tables import TAKEN, make_grid, make_item, make_table, make_tables
 from stacchip.errors import UsageError
-from stacchip.index import Selection, build_table, parse_period
+from stacchip.index import (
+    Selection,
+    build_table,
+    concat_indexes,
+    parse_period,
+    read_index,
+    scan_index,
+    write_index,
+)
 
 
 def ids(table):
@@ -28,10 +37,91 @@ def test_a_limit_includes_itself(table):
     assert Selection(max_nodata=0.25).apply(table).num_rows == 6
 
 
-def test_unknown_shares_are_below_no_limit():
-    unknown = build_table(make_item("a"), make_grid(), platform="p", datetime=TAKEN)
-    assert Selection(max_cloud=1).apply(unknown).num_rows == 0
-    assert Selection().apply(unknown).num_rows == 12
+def mixed_table():
+    """12 chips each of a source that is measured, of one that is not, and of radar."""
+    return concat_indexes(
+        [
+            build_table(
+                make_item(platform), make_grid(), platform=platform, datetime=TAKEN, shares=shares
+            )
+            for platform, shares in (
+                ("sentinel-2-l2a", {"cloud": 0.2, "nodata": 0.0}),
+                ("unknown", {}),
+                ("sentinel-1-rtc", {"nodata": 0.1}),
+            )
+        ]
+    )
+
+
+def platforms(table):
+    return sorted(set(table["platform"].to_pylist()))
+
+
+@pytest.mark.parametrize(
+    ("filters", "dropped", "kept"),
+    [
+        ({}, ["sentinel-1-rtc", "sentinel-2-l2a", "unknown"], 0),
+        ({"max_cloud": 1.0}, ["sentinel-1-rtc", "sentinel-2-l2a"], 12),
+        ({"max_cloud": 0.1}, ["sentinel-1-rtc"], 12),
+        ({"max_nodata": 0.05}, ["sentinel-2-l2a"], 12),
+        ({"max_cloud": 0.1, "max_nodata": 0.05}, [], 12),
+        ({"max_cloud": 1, "platform": ["sentinel-1-rtc", "sentinel-2-l2a"]},
+         ["sentinel-1-rtc", "sentinel-2-l2a"], 0),
+        ({"max_cloud": 1, "where": pc.field("chip_index_x") == 1},
+         ["sentinel-1-rtc", "sentinel-2-l2a"], 3),
+    ],
+)  # fmt: skip
+def test_chips_that_were_not_measured_are_left_out_and_counted(
+    filters, dropped, kept, tmp_path, caplog
+):
+    table = mixed_table()
+    write_index(table, tmp_path / "index")
+
+    def read(**how):
+        return read_index(tmp_path / "index", **filters, **how)
+
+    def scan(**how):
+        parts = list(scan_index(tmp_path / "index", **filters, **how))
+        return pa.concat_tables([table.slice(0, 0), *parts], promote_options="default")
+
+    def apply(**how):
+        return Selection(**filters, **how).apply(table)
+
+    for way in (read, scan, apply):
+        caplog.clear()
+        chosen = way()
+        assert platforms(chosen) == dropped
+        assert f"was not measured: {kept}." in caplog.text or not kept
+        assert len(caplog.records) == (kept > 0)
+        caplog.clear()
+        assert way(unmeasured="keep").num_rows == chosen.num_rows + kept
+        assert not caplog.records
+
+
+def test_chips_that_were_not_measured_are_counted_within_the_area(tmp_path, caplog):
+    table = mixed_table()
+    write_index(table, tmp_path / "index")
+    corner = shapely.from_wkb(table["geometry"][0].as_py()).centroid
+    found = read_index(tmp_path / "index", max_cloud=1, geometry=corner, columns=["chipid"])
+    assert found.num_rows == 2
+    assert "left out because their cloud was not measured: 1." in caplog.text
+
+
+def test_a_share_that_is_nan_was_not_measured(caplog):
+    table = mixed_table()
+    place = table.schema.get_field_index("cloud_cover_percentage")
+    nan = pa.array(np.full(table.num_rows, np.nan, np.float32))
+    table = table.set_column(place, table.schema.field(place), nan)
+    assert platforms(Selection(max_cloud=1).apply(table)) == ["sentinel-1-rtc"]
+    assert "not measured: 24." in caplog.text
+    assert Selection(max_cloud=1, unmeasured="keep").apply(table).num_rows == 36
+
+
+def test_the_platform_may_be_a_dictionary():
+    table = mixed_table()
+    place = table.schema.get_field_index("platform")
+    table = table.set_column(place, "platform", table["platform"].dictionary_encode())
+    assert Selection(max_cloud=0.1).apply(table).num_rows == 12
 
 
 def test_names_are_one_or_several(several):
@@ -144,7 +234,7 @@ def test_a_geometry_of_many_parts_chooses_all_of_them(several):
     [
         {"bbox": (1, 2, 3)}, {"bbox": (0, 50, 10, 40)}, {"bbox": (-200, 0, 0, 10)},
         {"bbox": "world"}, {"geometry": "POINT (0 0)"}, {"max_cloud": 50},
-        {"max_nodata": -0.1}, {"datetime": "soon"},
+        {"max_nodata": -0.1}, {"datetime": "soon"}, {"unmeasured": "maybe"},
     ],
 )  # fmt: skip
 def test_impossible_filters_are_refused_at_once(filters):

@@ -13,6 +13,15 @@ _INDEX_HELP = "Folder or parquet file of the index."
 _CHIP_SIZE_HELP = "Only chips of this edge in pixels, if the index has several sizes."
 
 
+def _unmeasured(envvar: str | None = None) -> Any:
+    """Return the option of chips whose share was not measured."""
+    return typer.Option(
+        "--unmeasured", envvar=envvar,
+        help="What to do with chips whose share of --max-cloud or --max-nodata was not measured: "
+        "keep or drop them.",
+    )  # fmt: skip
+
+
 def _max_share(what: str, envvar: str | None = None) -> Any:
     """Return the option of the largest share of cloud or nodata."""
     return typer.Option(
@@ -35,6 +44,7 @@ Replace = Annotated[
 ]
 MaxCloud = Annotated[float | None, _max_share("cloud")]
 MaxNodata = Annotated[float | None, _max_share("nodata")]
+KeepUnmeasured = Annotated[str, _unmeasured()]
 Platform = Annotated[
     str | None, typer.Option("--platform", help="Only chips of this source, such as 'naip'.")
 ]
@@ -79,6 +89,7 @@ JobData = Annotated[
 ]  # fmt: skip
 JobMaxNodata = Annotated[float | None, _max_share("nodata", "STACCHIP_MAX_NODATA")]
 JobMaxCloud = Annotated[float | None, _max_share("cloud", "STACCHIP_MAX_CLOUD")]
+JobUnmeasured = Annotated[str, _unmeasured("STACCHIP_UNMEASURED")]
 JobBands = Annotated[
     str | None,
     typer.Option(

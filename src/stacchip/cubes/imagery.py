@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from stacchip.chipper import Chipper
 from stacchip.errors import ChipNotFound, UsageError
-from stacchip.index import read_index
+from stacchip.index import Unmeasured, read_index
 from stacchip.items.archive import Archive
 from stacchip.sources.training_bands import PlatformBands, get_platform
 from stacchip.storage import redact
@@ -34,6 +34,7 @@ class Imagery:
         max_nodata: The largest share of nodata in a chip, 0..1; None for any.
         max_cloud: The largest share of cloud in a chip, 0..1; None for any.
         chip_size: The size of the chips, in pixels. Needed if the index has several.
+        unmeasured: `"keep"` takes chips whose limited share was not measured, `"drop"` does not.
     """
 
     index: str
@@ -43,6 +44,7 @@ class Imagery:
     max_nodata: float | None = DEFAULT_MAX_NODATA
     max_cloud: float | None = None
     chip_size: int | None = None
+    unmeasured: Unmeasured = "drop"
 
     @property
     def platform_bands(self) -> PlatformBands:
@@ -67,13 +69,15 @@ class Imagery:
             max_nodata=self.max_nodata,
             max_cloud=self.max_cloud,
             chip_size=self.chip_size,
+            unmeasured=self.unmeasured,
         )
         # a chip wholly outside the Earth's edge has no pixels and no location
         table = table.filter(pc.is_valid(table["bbox"]))
         if not table.num_rows:
             raise ChipNotFound(
                 f"No chip of platform {self.platform!r} in {redact(self.index)} is within these "
-                "limits; see: stacchip info"
+                "limits; see: stacchip info. Chips whose share was not measured are left out "
+                '(unmeasured="keep", --unmeasured keep).'
             )
         sizes = pc.unique(table["chip_size"]).to_pylist()
         if len(sizes) > 1:

@@ -48,7 +48,7 @@ from stacchip.grid.footprints import Footprints, make_footprints
 from stacchip.grid.geobox import RecordedGrid, read_grid, record_grid
 from stacchip.index.build import build_table
 from stacchip.index.files.item_records import ItemRecord
-from stacchip.index.filters import Filters, Selection, parse_period
+from stacchip.index.filters import Filters, Selection, Unmeasured, parse_period
 from stacchip.index.headers import add_headers, gather_headers
 from stacchip.index.merge import Merged, merge_indexes
 from stacchip.index.quality import chip_shares, count_shares
@@ -78,6 +78,7 @@ __all__ = [
     "Merged",
     "RecordedGrid",
     "Selection",
+    "Unmeasured",
     "add_headers",
     "build_table",
     "chip_shares",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import logging
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -12,14 +13,20 @@ import pyarrow.compute as pc
 import shapely
 
 from stacchip.errors import UsageError
-from stacchip.index.schema import SCHEMA, without_extension
+from stacchip.index.schema import SCHEMA, SHARE_COLUMNS, without_extension
 from stacchip.items.dates import Moment, Period
+from stacchip.sources import list_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date, datetime
 
-__all__ = ["Filters", "Moment", "Selection", "parse_period"]
+__all__ = ["Filters", "Moment", "Selection", "Unmeasured", "parse_period"]
+
+Unmeasured: TypeAlias = Literal["drop", "keep"]
+"""What becomes of a chip whose share of cloud or nodata, though limited, was not measured."""
+
+_log = logging.getLogger(__name__)
 
 # With more parts than this, the bounds of the whole geometry decide which row groups are read.
 _MOST_PARTS: Final = 32
@@ -37,13 +44,16 @@ class Filters(TypedDict, total=False):
     item_id: str | Sequence[str] | None
     chip_size: int | Sequence[int] | None
     where: pc.Expression | None
+    unmeasured: Unmeasured
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """The chips of an index that are wanted; an argument that is None selects all.
 
-    A chip whose share of cloud or nodata is null (not known) fails any limit on that share.
+    A chip whose share of cloud or nodata is null (not measured) fails any limit on that share,
+    unless `unmeasured="keep"`. How many chips were left out for that is logged. A limit on cloud
+    does not apply to radar: such chips stay.
 
     Args:
         max_cloud: Largest share of cloud, 0..1.
@@ -57,14 +67,16 @@ class Selection:
         item_id: Id of an item, or several.
         chip_size: Side of a chip in pixels, or several.
         where: Any further condition on the columns, as a pyarrow expression.
+        unmeasured: `"keep"` takes chips whose share was not measured as if they were within the
+            limit; `"drop"` leaves them out.
 
     Raises:
         UsageError: An argument is wrong.
 
     Example:
-        >>> chosen = Selection(max_cloud=0.1, datetime="2023-05")
+        >>> chosen = Selection(max_nodata=0.1, datetime="2023-05")
         >>> print(chosen.expression)
-        (((cloud_cover_percentage <= 0.1) and (datetime >= 2023-05-01 00:00:00.000000Z)) and \
+        (((nodata_percentage <= 0.1) and (datetime >= 2023-05-01 00:00:00.000000Z)) and \
 (datetime <= 2023-05-31 23:59:59.999999Z))
     """
 
@@ -77,8 +89,11 @@ class Selection:
     item_id: str | Sequence[str] | None = None
     chip_size: int | Sequence[int] | None = None
     where: pc.Expression | None = None
+    unmeasured: Unmeasured = "drop"
 
     def __post_init__(self) -> None:
+        if self.unmeasured not in ("drop", "keep"):
+            raise UsageError(f'unmeasured is "drop" or "keep", not {self.unmeasured!r}.')
         _ = self.expression, self.area  # raises now for a wrong argument
 
     @classmethod
@@ -109,22 +124,42 @@ class Selection:
     @cached_property
     def expression(self) -> pc.Expression | None:
         """The condition on the columns; footprints are compared by their bounds only."""
-        conditions = [*self._limits(), *self._period(), *self._names()]
+        conditions = [*self._within(), *self._period(), *self._names()]
         if self.area is not None:
             conditions.append(_overlaps(self.area))
         if self.where is not None:
             conditions.append(self.where)
         return reduce(lambda one, other: one & other, conditions) if conditions else None
 
-    def _limits(self) -> Iterable[pc.Expression]:
+    @cached_property
+    def left_out(self) -> pc.Expression | None:
+        """The chips that are left out for a share that was not measured, and for nothing else.
+
+        None if there can be none.
+        """
+        if self.unmeasured == "keep" or not self._limits:
+            return None
+        unknown = reduce(lambda one, other: one | other, map(_is_unmeasured, self._limits))
+        return replace(self, unmeasured="keep").expression & unknown
+
+    @property
+    def _limits(self) -> dict[str, float]:
+        """The limits that are set, by column."""
         limits = {"cloud_cover_percentage": self.max_cloud, "nodata_percentage": self.max_nodata}
-        for column, limit in limits.items():
-            if limit is None:
-                continue
+        return {column: limit for column, limit in limits.items() if limit is not None}
+
+    def _within(self) -> Iterable[pc.Expression]:
+        for column, limit in self._limits.items():
             if not 0 <= limit <= 1:
                 raise UsageError(f"A limit of {column} must be a share, 0 to 1, not {limit}.")
             # in the precision of the column: 0.1 as float32 is above 0.1
-            yield pc.field(column) <= pa.scalar(limit, SCHEMA.field(column).type)
+            within = pc.field(column) <= pa.scalar(limit, SCHEMA.field(column).type)
+            if self.unmeasured == "keep":
+                yield within | _is_null(column)
+            elif (exempt := _is_exempt(column)) is not None:
+                yield within | (_is_null(column) & exempt)
+            else:
+                yield within
 
     def _period(self) -> Iterable[pc.Expression]:
         kind = SCHEMA.field("datetime").type
@@ -163,7 +198,44 @@ class Selection:
             >>> Selection(max_cloud=0.1).apply(SCHEMA.empty_table()).num_rows
             0
         """
+        if self.left_out is not None:
+            self.report_left_out(self.refine(table.filter(self.left_out)).num_rows)
         return self.refine(table if self.expression is None else table.filter(self.expression))
+
+    def report_left_out(self, chips: int) -> None:
+        """Log how many chips `left_out` has counted."""
+        if chips:
+            shares = " or ".join(_SHARE_NAMES[column] for column in self._limits)
+            _log.warning(
+                "Chips left out because their %s was not measured: %s. "
+                'To keep them: unmeasured="keep", --unmeasured keep.',
+                shares,
+                f"{chips:,}",
+            )
+
+
+_SHARE_NAMES: Final = {column: share for share, column in SHARE_COLUMNS.items()}
+
+
+def _is_null(column: str) -> pc.Expression:
+    return pc.field(column).is_null(nan_is_null=True)
+
+
+def _is_exempt(column: str) -> pc.Expression | None:
+    """Return the condition of chips that a limit on a column does not apply to; None if of none.
+
+    Sources declare this (`Source.clouds`); the platform says which source a chip is of.
+    """
+    if column != SHARE_COLUMNS["cloud"]:
+        return None
+    names = [source.name for source in list_sources() if source.clouds == "not applicable"]
+    return pc.field("platform").isin(pa.array(sorted(names), pa.string())) if names else None
+
+
+def _is_unmeasured(column: str) -> pc.Expression:
+    """Return the condition of chips that lack a share which applies to them."""
+    exempt = _is_exempt(column)
+    return _is_null(column) if exempt is None else _is_null(column) & ~exempt
 
 
 def _to_polygon(bbox: Sequence[float]) -> shapely.Geometry:

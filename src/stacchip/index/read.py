@@ -53,6 +53,8 @@ def read_index(
         storage: How to reach it.
         **filters: The chips wanted; see `Selection`.
 
+    How many chips were left out because a share was not measured is logged (`unmeasured`).
+
     Returns:
         A table of `SCHEMA`'s columns. Its metadata holds the address that it was read from
         (`index_of`), and the items of files that carry items.
@@ -76,10 +78,13 @@ def read_index(
     names = _column_names(columns)
     tables: list[pa.Table] = []
     items: dict[str, Any] = {}
+    left_out = 0
     for file in _open_files(find_files(href, storage), storage):
         items |= embedded_items(file.schema)
         found = file.read(_needed(file, selection, names), selection.expression)
         tables.append(_finish(found, selection, names, file))
+        left_out += _count_left_out(file, selection)
+    selection.report_left_out(left_out)
     table = pa.concat_tables(tables, promote_options="default") if len(tables) > 1 else tables[0]
     return _with_origin(table, href, items)
 
@@ -106,11 +111,14 @@ def scan_index(
     storage = storage or Storage()
     selection = Selection.of(filters)
     names = _column_names(columns)
+    left_out = 0
     for file in _open_files(find_files(index_href(path), storage), storage):
         for found in file.scan(_needed(file, selection, names), selection.expression):
             part = _finish(found, selection, names, file)
             if part.num_rows:
                 yield part
+        left_out += _count_left_out(file, selection)
+    selection.report_left_out(left_out)
 
 
 def read_records(
@@ -208,6 +216,19 @@ def _finish(
     """Return the chosen chips among those found, with the columns wanted."""
     table = conform(selection.refine(found), columns=names, href=redact(file.href))
     return table if names is None else table.select(names)
+
+
+def _count_left_out(file: ParquetFile, selection: Selection) -> int:
+    """Return the number of chips in a file that only lack a share; see `Selection.left_out`.
+
+    Row groups without nulls in the limited columns are not read.
+    """
+    if selection.left_out is None:
+        return 0
+    if selection.area is None:
+        return file.count(selection.left_out)
+    parts = file.scan(selection.columns, selection.left_out)
+    return sum(selection.refine(part).num_rows for part in parts)
 
 
 def _with_origin(table: pa.Table, href: str, items: dict[str, Any]) -> pa.Table:

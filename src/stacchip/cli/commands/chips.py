@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import numpy as np
 import pyarrow.compute as pc
@@ -20,6 +20,7 @@ from stacchip.raster.gdal.cog import write_cog
 
 if TYPE_CHECKING:
     from stacchip.chipper.index_rows import ChipRows
+    from stacchip.index import Unmeasured
 
 app = typer.Typer()
 
@@ -105,6 +106,7 @@ def preview(
     output: Annotated[Path, typer.Option("--output", "-o", help="A .png file to write.")],
     max_cloud: options.MaxCloud = None,
     max_nodata: options.MaxNodata = None,
+    unmeasured: options.KeepUnmeasured = "drop",
     platform: options.Platform = None,
     number: Annotated[
         int, typer.Option("-n", min=1, max=1000, help="Show at most this many chips.")
@@ -123,12 +125,18 @@ def preview(
         endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
     )
     table = read_index(
-        index, max_cloud=max_cloud, max_nodata=max_nodata, platform=platform, storage=storage
+        index,
+        max_cloud=max_cloud,
+        max_nodata=max_nodata,
+        unmeasured=cast("Unmeasured", unmeasured),
+        platform=platform,
+        storage=storage,
     )
     if not table.num_rows:
         limited = {max_cloud, max_nodata, platform} != {None}
         raise ChipNotFound(
-            f"No chip of {index} is within these limits. See: {console.command('info', index)}"
+            f"No chip of {index} is within these limits (chips that were not measured are left out "
+            f"without --unmeasured keep). See: {console.command('info', index)}"
             if limited
             else f"{index} has no chips: there is nothing to show."
         )

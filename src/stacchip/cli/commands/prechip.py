@@ -5,7 +5,7 @@ Every environment variable is an option too, and an option wins.
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -15,6 +15,9 @@ from stacchip.cubes.imagery import DEFAULT_MAX_NODATA, Imagery
 from stacchip.cubes.plan import CUBE_SIZE, CubePlan, LastCube, PlanSettings
 from stacchip.cubes.prechip import Prechip, PrechipReport
 from stacchip.storage import Storage, StorageOptions
+
+if TYPE_CHECKING:
+    from stacchip.index import Unmeasured
 
 Index = Annotated[str, options.JOB_INDEX]
 Target = Annotated[
@@ -96,6 +99,7 @@ def prechip(
     pool_size: PoolSize = 2,
     max_nodata: options.JobMaxNodata = DEFAULT_MAX_NODATA,
     max_cloud: options.JobMaxCloud = None,
+    unmeasured: options.JobUnmeasured = "drop",
     bands: options.JobBands = None,
     chip_size: options.JobChipSize = None,
     seed: options.JobSeed = 0,
@@ -118,6 +122,7 @@ def prechip(
             bands=options.parse_names(bands),
             max_nodata=max_nodata,
             max_cloud=max_cloud,
+            unmeasured=cast("Unmeasured", unmeasured),
             chip_size=chip_size,
         ),
         target=target,

@@ -6,7 +6,7 @@ Every environment variable is an option too, and an option wins.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -29,6 +29,9 @@ from stacchip.statistics.measure import (
 )
 from stacchip.storage import Storage, StorageOptions
 from stacchip.stream import Shard
+
+if TYPE_CHECKING:
+    from stacchip.index import Unmeasured
 
 _PERCENTILES = ",".join(map(str, PERCENTILES))
 
@@ -117,6 +120,7 @@ class _Run:
     bands: tuple[str, ...] | None
     max_nodata: float | None
     max_cloud: float | None
+    unmeasured: Unmeasured
     chip_size: int | None
     max_cubes: int | None
     max_chips: int | None
@@ -147,6 +151,7 @@ class _Run:
             bands=self.bands,
             max_nodata=self.max_nodata,
             max_cloud=self.max_cloud,
+            unmeasured=self.unmeasured,
             chip_size=self.chip_size,
         )
         return index_statistics(
@@ -177,6 +182,7 @@ def stats(
     max_chips: MaxChips = None,
     max_nodata: options.JobMaxNodata = None,
     max_cloud: options.JobMaxCloud = None,
+    unmeasured: options.JobUnmeasured = "drop",
     bands: options.JobBands = None,
     chip_size: options.JobChipSize = None,
     dtype: Dtype = None,
@@ -195,8 +201,9 @@ def stats(
         return
     _check(index, cubes, job, jobs, output)
     run = _Run(
-        index, cubes, form, data, options.parse_names(bands), max_nodata, max_cloud, chip_size,
-        max_cubes, max_chips, dtype, seed, pool_size, memory << 20, storage,
+        index, cubes, form, data, options.parse_names(bands), max_nodata, max_cloud,
+        cast("Unmeasured", unmeasured), chip_size, max_cubes, max_chips, dtype, seed, pool_size,
+        memory << 20, storage,
     )  # fmt: skip
     platforms = options.parse_names(platform) or list_platforms(storage, index=index, cubes=cubes)
     measured = (run.measure(name, Shard(job or 0, jobs)) for name in platforms)
