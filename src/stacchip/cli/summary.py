@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
 from rich.table import Table
+
+from stacchip.sources import clouds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +23,42 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 
 @dataclass
+class ShareSummary:
+    """A share of the chips of one source, summed up.
+
+    Attributes:
+        tenths: Chips by their share, in ten steps from 0 to 1.
+        unmeasured: Number of chips whose share was not measured.
+        absent: What to say if no chip was measured.
+    """
+
+    absent: str = "not measured"
+    tenths: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BINS, np.int64))
+    unmeasured: int = 0
+
+    def add(self, column: pa.ChunkedArray) -> None:
+        """Add the shares of chips, 0..1; null and NaN are not measured."""
+        values = column.drop_null().to_numpy()
+        values = values[~np.isnan(values)]
+        self.tenths += np.histogram(values, bins=_BINS, range=(0, 1))[0].astype(np.int64)
+        self.unmeasured += len(column) - len(values)
+
+    def bars(self) -> str:
+        """Return the tenths as one line of bars; even a single chip has a bar."""
+        heights = np.ceil(self.tenths / max(self.tenths.max(), 1) * (len(_BARS) - 1)).astype(int)
+        return self._with_unmeasured("".join(_BARS[height] for height in heights))
+
+    def numbers(self) -> str:
+        """Return the tenths as numbers of chips."""
+        return self._with_unmeasured(" ".join(map(str, self.tenths)))
+
+    def _with_unmeasured(self, measured: str) -> str:
+        if not self.tenths.any():
+            return self.absent
+        return f"{measured} ({self.unmeasured:,} not measured)" if self.unmeasured else measured
+
+
+@dataclass
 class SourceSummary:
     """The chips of one source in an index, summed up.
 
@@ -28,8 +66,8 @@ class SourceSummary:
         chips: Number of chips.
         items: Ids of its items.
         sizes: Chip sizes.
-        cloud: Chips by share of cloud, in ten steps from 0 to 1.
-        nodata: The same by share of nodata.
+        cloud: Their share of cloud.
+        nodata: Their share of nodata.
         bounds: xmin, ymin, xmax, ymax in degrees.
         dates: First and last day.
     """
@@ -37,8 +75,8 @@ class SourceSummary:
     chips: int = 0
     items: set[str] = field(default_factory=set)
     sizes: set[int] = field(default_factory=set)
-    cloud: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BINS, np.int64))
-    nodata: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BINS, np.int64))
+    cloud: ShareSummary = field(default_factory=ShareSummary)
+    nodata: ShareSummary = field(default_factory=ShareSummary)
     bounds: tuple[float, float, float, float] = (np.inf, np.inf, -np.inf, -np.inf)
     dates: tuple[date, date] | None = None
 
@@ -47,8 +85,8 @@ class SourceSummary:
         self.chips += chips.num_rows
         self.items.update(pc.unique(chips["item_id"]).to_pylist())
         self.sizes.update(pc.unique(chips["chip_size"]).to_pylist())
-        self.cloud += _histogram(chips["cloud_cover_percentage"])
-        self.nodata += _histogram(chips["nodata_percentage"])
+        self.cloud.add(chips["cloud_cover_percentage"])
+        self.nodata.add(chips["nodata_percentage"])
         box = chips["bbox"].combine_chunks().flatten()
         low = [pc.min(box[side]).as_py() for side in (0, 1)]
         high = [pc.max(box[side]).as_py() for side in (2, 3)]
@@ -70,8 +108,8 @@ class SourceSummary:
             f"{self.chips:,}",
             f"{len(self.items):,}",
             ", ".join(map(str, sorted(self.sizes))),
-            _spark(self.cloud),
-            _spark(self.nodata),
+            self.cloud.bars(),
+            self.nodata.bars(),
             f"{first} to {last}" if first != last else str(first),
             _bounds(self.bounds),
         )
@@ -107,8 +145,8 @@ class Summary:
                 for column, cell in zip(_COLUMNS, source.cells(), strict=True)
                 if "0..1" not in column
             ]
-            lines.append(f"  chips by cloud, tenths from 0 to 1: {_numbers(source.cloud)}")
-            lines.append(f"  chips by nodata, tenths from 0 to 1: {_numbers(source.nodata)}")
+            lines.append(f"  chips by cloud, tenths from 0 to 1: {source.cloud.numbers()}")
+            lines.append(f"  chips by nodata, tenths from 0 to 1: {source.nodata.numbers()}")
         return "\n".join(lines) or "no chips"
 
 
@@ -118,26 +156,15 @@ def summarise(parts: Iterable[pa.Table]) -> Summary:
     for part in parts:
         for name in pc.unique(part["platform"]).to_pylist():
             chosen = part.filter(pc.equal(part["platform"], name))
-            sources.setdefault(name, SourceSummary()).add(chosen)
+            if name not in sources:
+                sources[name] = SourceSummary(cloud=ShareSummary(_why_absent(name)))
+            sources[name].add(chosen)
     return Summary(sources)
 
 
-def _histogram(shares: Any) -> NDArray[np.int64]:
-    """Return the number of chips in each tenth of 0..1, without those whose share is unknown."""
-    values = shares.drop_null().to_numpy()
-    return np.histogram(values, bins=_BINS, range=(0, 1))[0].astype(np.int64)
-
-
-def _spark(counts: NDArray[np.int64]) -> str:
-    """Return a histogram as one line of bars; even a single chip has a bar."""
-    if not counts.any():
-        return "not known"
-    heights = np.ceil(counts / counts.max() * (len(_BARS) - 1)).astype(int)
-    return "".join(_BARS[height] for height in heights)
-
-
-def _numbers(counts: NDArray[np.int64]) -> str:
-    return " ".join(map(str, counts)) if counts.any() else "not known"
+def _why_absent(platform: str) -> str:
+    """Return what to say of cloud if no chip of a source has a share of it."""
+    return "does not apply" if clouds_of(platform) == "not applicable" else "not measured"
 
 
 def _bounds(bounds: tuple[float, float, float, float]) -> str:
