@@ -138,6 +138,16 @@ def test_radar_nodata_is_nan_minus_32768_and_what_is_declared(declared: float | 
     assert shares["nodata"].tolist() == [[False, True, True, declared == 0]]
 
 
+def test_declared_nodata_counts_though_its_text_was_rounded() -> None:
+    vv = np.array([[0.25, np.finfo("float32").min, -9999.001, 0]], "float32")
+
+    def count(declared: float) -> list[list[bool]]:
+        return SENTINEL_1.classify(vv, SENTINEL_1.classes, declared)["nodata"].tolist()
+
+    assert count(-3.40282e38) == [[False, True, False, False]]
+    assert count(-9999) == [[False, False, True, False]]
+
+
 def test_fmask_counts_shadow_as_cloud_as_the_other_sources_do() -> None:
     fmask = np.arange(6, dtype="uint8").reshape(2, 3)
 

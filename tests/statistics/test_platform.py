@@ -33,6 +33,14 @@ def test_nodata_of_the_platform_and_nan_do_not_count():
         assert (band.moments.minimum, band.moments.maximum) == (values.min(), values.max())
 
 
+def test_nodata_that_a_writer_rounded_does_not_count():
+    pixels = radar()
+    pixels[0, 0, 0] = -32768.004  # the neighbour of -32768 among float32
+    statistics = PlatformStatistics(get_platform("sentinel-1-rtc"), "float32")
+    statistics.add(pixels)
+    assert statistics.bands[0].moments.minimum > -32768
+
+
 def test_given_validity_alone_decides_what_counts():
     pixels = reflectance()
     valid = np.random.default_rng(1).random(pixels.shape) < 0.5

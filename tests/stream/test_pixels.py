@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import rasterio
 import tifffile
 
 from scenes import ORIGIN, make_scene, write_band
@@ -74,8 +75,6 @@ def test_files_of_many_kinds(tmp_path, options):
 
 
 def test_masks_and_alpha_bands_tell_what_is_valid(tmp_path):
-    import rasterio
-
     scene = make_scene(tmp_path / "a")
     write_band(scene.path("red"), 10, (600, 700), dtype="uint8", nodata=None)
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(scene.path("red"), "r+") as file:
@@ -103,6 +102,22 @@ def test_a_mask_may_have_blocks_of_its_own(tmp_path, mask_block):
         file.pages[1].tags["NewSubfileType"].overwrite(4)  # a mask: tifffile writes none
     chipper = Chipper(NoStatsChipIndexer(scene.item, 64), assets=["red"])
     assert 0 < chipper.cut(3, 3).valid.mean() < 1
+    compare(chipper)
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear"])
+def test_fill_whose_nodata_text_is_rounded(tmp_path, method):
+    scene = make_scene(tmp_path / "a")
+    for key, dtype, nodata in (("red", "float32", -3.4e38), ("swir", "float64", -1.79769e308)):
+        shape, resolution = ((600, 700), 10) if key == "red" else ((300, 350), 20)
+        write_band(scene.path(key), resolution, shape, dtype=dtype, nodata=nodata, predictor=3)
+        with rasterio.open(scene.path(key), "r+") as file:
+            pixels = file.read(1)
+            pixels[: shape[0] // 2] = np.finfo(dtype).min
+            file.write(pixels, 1)
+    chipper = Chipper(NoStatsChipIndexer(scene.item, 64), assets=["red", "swir"], resampling=method)
+    assert not chipper.cut(0, 0).valid.any()
+    assert chipper.cut(0, 8).valid.all()
     compare(chipper)
 
 

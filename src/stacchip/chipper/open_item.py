@@ -21,6 +21,7 @@ from stacchip.grid.crs import same_crs
 from stacchip.grid.geobox import describe_geobox, is_same_grid
 from stacchip.items import item_datetime, read_assets
 from stacchip.raster.fetch import NO_CACHES
+from stacchip.raster.nodata import as_sample
 from stacchip.raster.placement import Placement, locate
 from stacchip.raster.reader import FastReader, open_reader, read_valid_windows
 from stacchip.raster.validity import hide_fill
@@ -223,21 +224,12 @@ def open_item(
 
 def _find_nodata(item: pystac.Item, info: AssetInfo, reader: Reader) -> float | None:
     """Return the first nodata value, out of file, item and source, that the band can hold."""
-    for value in (reader.nodata, info.nodata):
-        if _is_sample(value, reader.dtype):
-            return value
+    for value in (reader.nodata, info.nodata):  # an item may claim -9999 for bytes
+        sample = as_sample(value, reader.dtype)
+        if sample is not None:
+            return sample
     source = find_source(item)  # last: looking for plugins takes milliseconds
-    value = None if source is None else source.nodata
-    return value if _is_sample(value, reader.dtype) else None
-
-
-def _is_sample(value: float | None, dtype: np.dtype[Any]) -> bool:
-    """Return True if a band of this type can hold a value; an item may claim -9999 for bytes."""
-    if value is None or dtype.kind not in "iub":
-        return value is not None
-    bounds = np.iinfo(dtype) if dtype.kind in "iu" else None
-    is_whole = np.isfinite(value) and value == int(value)
-    return bool(is_whole and (bounds is None or bounds.min <= value <= bounds.max))
+    return None if source is None else as_sample(source.nodata, reader.dtype)
 
 
 def _find_geobox(item: pystac.Item, info: AssetInfo, reader: Reader, grid: GeoBox) -> GeoBox:

@@ -7,9 +7,9 @@ pixels = reader.read(Window(row=0, col=0, height=256, width=256))
 
 Read the files in this order: `reader` (windows of files), `fetch` (requests for blocks), `cache`
 (blocks that are kept), `blocks` (from bytes to pixels), `codecs` (decompression), `header`,
-`parse` and `tiff` (where the blocks lie), `location` (what places the pixels), `validity` (which
-pixels may be used), `resample` and `placement` (pixels on the chip grid), and the folder `gdal`
-(everything that GDAL does).
+`parse` and `tiff` (where the blocks lie), `location` (what places the pixels), `nodata` (which
+values stand for no data), `validity` (which pixels may be used), `resample` and `placement` (pixels
+on the chip grid), and the folder `gdal` (everything that GDAL does).
 
 What happens when a block is missing:
 
@@ -29,16 +29,21 @@ To add a codec, add an entry to `CODECS` in `codecs`. The folder imports `stacch
 `stacchip.grid`, `stacchip.runtime` and `stacchip.errors`.
 """
 
+from typing import TYPE_CHECKING
+
 from stacchip.grid.window import Window
-from stacchip.raster.header import Header
-from stacchip.raster.parse import read_header
-from stacchip.raster.reader import (
-    Reader,
-    WindowRequest,
-    open_reader,
-    read_valid_windows,
-    read_windows,
-)
+from stacchip.runtime.lazy_names import offer_lazily
+
+if TYPE_CHECKING:
+    from stacchip.raster.header import Header
+    from stacchip.raster.parse import read_header
+    from stacchip.raster.reader import (
+        Reader,
+        WindowRequest,
+        open_reader,
+        read_valid_windows,
+        read_windows,
+    )
 
 __all__ = [
     "Header",
@@ -50,3 +55,15 @@ __all__ = [
     "read_valid_windows",
     "read_windows",
 ]
+
+if not TYPE_CHECKING:  # a source compares with nodata, and needs nothing else of this folder
+    __getattr__, __dir__ = offer_lazily(
+        __name__,
+        {
+            "header": ["Header"],
+            "parse": ["read_header"],
+            "reader": [
+                "Reader", "WindowRequest", "open_reader", "read_valid_windows", "read_windows",
+            ],
+        },
+    )  # fmt: skip

@@ -210,6 +210,8 @@ class GdalReader(GdalFile):
         super().__init__(href, storage, None if header is None else header.identity)
         self.header = header
         self.why_unsupported = why_unsupported
+        if header is not None:
+            self.nodata = header.nodata  # exact, from the tag's text
 
     @property
     def geobox(self) -> GeoBox | None:

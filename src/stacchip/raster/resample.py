@@ -12,6 +12,7 @@ from stacchip.grid.geobox import covering_window, require_comparable
 from stacchip.grid.nearest import make_grid_map
 from stacchip.grid.window import Window
 from stacchip.raster.gdal import warp
+from stacchip.raster.nodata import find_values
 from stacchip.raster.validity import valid_pixels
 
 if TYPE_CHECKING:
@@ -109,16 +110,11 @@ def resample(
             cut.fill(pixels[:, *cut.window.slices], out)
             cut.fill(valid[None, *cut.window.slices], out_valid[None])
         return out, out_valid
-    hidden = _is_nodata(pixels, nodata) | ~valid
+    hidden = ~(find_values(pixels, nodata) & valid)
     warped = warp(np.where(hidden, np.nan, pixels.astype(np.float64)), source, target, method)
     is_empty = np.isnan(warped)
     found = _as_dtype(np.where(is_empty, fill, warped), pixels.dtype)
     return found, np.asarray((~is_empty).any(axis=0))
-
-
-def _is_nodata(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
-    """Return where single bands have no data, as (band, y, x)."""
-    return ~np.stack([valid_pixels(band[None], nodata) for band in pixels])
 
 
 def _as_dtype(pixels: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:

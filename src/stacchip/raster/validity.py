@@ -5,11 +5,13 @@ A file says this in one of four ways: by a mask, an alpha band, a nodata value, 
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stacchip.errors import UsageError
+from stacchip.raster.nodata import find_values
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -18,15 +20,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def valid_pixels(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+def valid_pixels(
+    pixels: NDArray[Any], nodata: float | None, dtype: np.dtype[Any] | None = None
+) -> NDArray[np.bool_]:
     """Return where pixels may be used: where any band has a value that is not `nodata`.
 
-    A NaN is never a value, whatever `nodata` is. One band suffices, which is GDAL's rule for a
-    dataset's mask: one black channel does not make a hole.
+    `stacchip.raster.nodata.find_values` says what a value is. One band suffices, which is GDAL's
+    rule for a dataset's mask: one black channel does not make a hole.
 
     Args:
         pixels: Array (band, y, x).
         nodata: The value that stands for no data; it may be NaN, or None.
+        dtype: The type of the file, if the pixels have been converted to a wider one since.
 
     Returns:
         Array (y, x).
@@ -35,17 +40,7 @@ def valid_pixels(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_
         >>> valid_pixels(np.array([[[0, 1, 0]], [[0, 5, 7]]]), nodata=0)
         array([[False,  True,  True]])
     """
-    is_float = pixels.dtype.kind in "fc"
-    if nodata is None and not is_float:
-        return np.ones(pixels.shape[1:], np.bool_)
-    valid = np.zeros(pixels.shape[1:], np.bool_)
-    for band in pixels:
-        usable = ~np.isnan(band) if is_float else None
-        if nodata is not None and not np.isnan(nodata):
-            differs = band != _as_sample(nodata, pixels.dtype)
-            usable = differs if usable is None else usable & differs
-        valid |= True if usable is None else usable
-    return valid
+    return reduce(np.logical_or, (find_values(band, nodata, dtype) for band in pixels))
 
 
 def find_valid(
@@ -90,14 +85,6 @@ def hide_fill(
         (array([[False,  True]]), array([[ True,  True]]))
     """
     return valid if file_nodata is not None else valid & valid_pixels(pixels, item_nodata)
-
-
-def _as_sample(nodata: float, dtype: np.dtype[Any]) -> Any:
-    """Return `nodata` as a band holds it: float32 rounds it, integers leave it alone."""
-    if dtype.kind in "fc":
-        with np.errstate(over="ignore"):
-            return dtype.type(nodata)
-    return nodata
 
 
 def require_bands(href: str, count: int, bands: Sequence[int] | None) -> list[int]:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from stacchip.raster.nodata import as_sample, find_values
+
 Pixels = NDArray[np.generic]
 Flags = NDArray[np.bool_]
 Classes = Mapping[str, tuple[int, ...]]
@@ -80,9 +82,9 @@ def classify_bits(pixels: Pixels, classes: Classes, nodata: float | None) -> dic
     """
     fill_bits = classes.get("nodata", ())
     shares = {"nodata": _has_any_bit(pixels, fill_bits)}
-    value = None if nodata is None or not np.isfinite(nodata) else int(nodata)  # no integer is NaN
-    if value is not None and not any(value >> bit & 1 for bit in fill_bits):
-        shares["nodata"] |= pixels == nodata
+    value = as_sample(nodata, pixels.dtype)
+    if value is not None and not any(int(value) >> bit & 1 for bit in fill_bits):
+        shares["nodata"] |= pixels == value
     filled = shares["nodata"]
     for share, bits in classes.items():
         if share != "nodata":
@@ -135,7 +137,7 @@ def _with_declared_nodata(
     """Return the shares, counting pixels equal to `nodata` unless `known` has that value."""
     if nodata is None or nodata != nodata or nodata in known:  # noqa: PLR0124 - NaN, as above
         return shares
-    declared = pixels == nodata
+    declared = ~find_values(pixels, nodata)
     shares["nodata"] = shares["nodata"] | declared if "nodata" in shares else declared
     return shares
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stacchip.errors import IndexFormatError, UsageError
+from stacchip.raster.nodata import find_values
 from stacchip.sources.training_bands import Band, PlatformBands
 from stacchip.statistics.band import BandStatistics, from_state, new_statistics
 
@@ -109,17 +110,12 @@ class PlatformStatistics:
 
         def add_band(number: int) -> None:
             band = pixels[:, number]
-            usable = self._is_usable(band) if valid is None else valid[:, number]
+            nodata = self.platform.nodata
+            usable = find_values(band, nodata) if valid is None else valid[:, number]
             self.bands[number].add(band if usable.all() else band[usable])
 
         list(run(add_band, range(len(self.bands))))
         self.chips += len(pixels)
-
-    def _is_usable(self, band: NDArray[Any]) -> NDArray[np.bool_]:
-        usable = np.ones(band.shape, bool) if band.dtype.kind != "f" else ~np.isnan(band)
-        if self.platform.nodata is not None:
-            usable &= band != self.platform.nodata
-        return usable
 
     def merge(self, other: PlatformStatistics) -> None:
         """Add the statistics of other chips.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -200,18 +201,26 @@ def nodata_of(dataset: Any, dtype: str, text: bytes = b"") -> float | int | None
     tag's text.
     """
     kind = np.dtype(dtype)
-    if kind.kind in "iu" and kind.itemsize == 8:
-        try:
-            exact = int(text.split(b"\0", 1)[0])
-        except ValueError:
-            exact = None
-        limits = np.iinfo(kind)
-        if exact is not None:
-            return exact if limits.min <= exact <= limits.max else None
+    text = text.split(b"\0", 1)[0]
+    if kind.kind in "iu" and kind.itemsize == 8 and text:
+        return _read_integer(text, kind)
     nodata = dataset.nodata
     if nodata is not None and kind.kind in "iu" and float(nodata).is_integer():
         return int(nodata)
     return None if nodata is None else float(nodata)
+
+
+def _read_integer(text: bytes, kind: np.dtype[Any]) -> int:
+    """Return a 64-bit integer as GDAL reads it, by C's `strtoll` and `strtoull`.
+
+    What follows the digits is ignored, a text without digits is 0, a number beyond the range is the
+    type's extreme, and an unsigned number below 0 wraps around (C17, section 7.22.1.4).
+    """
+    digits = re.match(rb"\s*([+-]?\d{1,99})", text)
+    value = int(digits[1]) if digits else 0
+    if kind.kind == "i":
+        return min(max(value, -(2**63)), 2**63 - 1)
+    return 2**64 - 1 if abs(value) >= 2**64 else value % 2**64
 
 
 def validity_of(dataset: Any) -> str:

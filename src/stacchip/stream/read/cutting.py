@@ -106,7 +106,7 @@ def _fill_valid(layer: Layer, pixels: NDArray[Any], valid: NDArray[np.bool_]) ->
         else:
             np.not_equal(pixels, layer.invalid_value, out=valid)
     else:
-        valid[...] = valid_pixels(pixels, layer.invalid_value)
+        valid[...] = valid_pixels(pixels, layer.invalid_value, layer.dtype)
 
 
 def _place(

@@ -13,6 +13,7 @@ from stacchip.chipper.chip import name_bands
 from stacchip.errors import StacchipError, attribute
 from stacchip.grid.window import Window
 from stacchip.raster.blocks import Block, block_window, blocks_of
+from stacchip.raster.nodata import as_sample
 from stacchip.raster.reader import FastReader
 from stacchip.stream.plan.ledger import MASK, PIXELS, LayerBlock
 
@@ -143,10 +144,12 @@ class Layer:
     def invalid_value(self) -> float | int | None:
         """The value of pixels that are not valid, for a layer with a `direct_map`."""
         nodata = self.placed.reader.nodata
-        nodata = self.placed.nodata if nodata is None else nodata
-        dtype = self.placed.reader.dtype
-        # rounded as the file's pixels are, before they become a wider type
-        return nodata if nodata is None or dtype.kind != "f" else float(dtype.type(nodata))
+        return as_sample(self.placed.nodata if nodata is None else nodata, self.dtype)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the file's pixels."""
+        return self.placed.reader.dtype
 
 
 @dataclass(frozen=True, eq=False)
