@@ -333,3 +333,21 @@ def test_a_path_of_an_item_from_the_web_is_one_on_its_host(
     assets = read_assets(item)
     assert assets["red"].href == f"{site}/data/B04.tif"
     assert assets["nir"].href == f"{site}{tmp_path}/B08.tif", "never the local file"
+
+
+def test_a_dead_link_of_a_catalogue_costs_one_item(tmp_path: Path) -> None:
+    write(tmp_path / "a.json", record("a"))
+    write(tmp_path / "b.json", {"type": "Catalog", "links": [{"rel": "item", "href": "a.json"}]})
+    hrefs: list[Any] = ["gone.json", "b.json", "a.json", None]
+    links = [{"rel": "item", "href": href} for href in hrefs]
+    catalogue = write(tmp_path / "catalog.json", {"type": "Catalog", "links": links})
+
+    assert ids(catalogue, errors="skip") == ["a"]
+    with pytest.raises(ObjectNotFound, match="gone"):
+        ids(catalogue)
+
+
+@pytest.mark.parametrize("links", [None, 5, {}, [5, None, {}]])
+def test_malformed_links_of_a_catalogue_are_no_links(links: Any) -> None:
+    with pytest.raises(UsageError, match="links to no items"):
+        ids({"type": "Catalog", "links": links})

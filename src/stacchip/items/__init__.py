@@ -13,6 +13,7 @@ The files, in reading order:
 
 ```
 load         items of objects, files, URLs, collections, stac-geoparquet
+geoparquet   the rows of stac-geoparquet as items
 record       one item from its JSON: checked, migrated by pystac, without signatures
 search       items of a STAC API; api sends the requests, pace limits their rate
 copies       items as dictionaries, without signatures; two copies of the same item

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pystac
 
-from stacchip.errors import Errors, InvalidMetadata, UsageError
+from stacchip.errors import Errors, InvalidMetadata, StacchipError, UsageError
 from stacchip.items.copies import unsign_item
+from stacchip.items.geoparquet import read_rows
 from stacchip.items.record import FoundItems, Unreadable, try_record
 from stacchip.storage import Storage, join_href, local_path, redact
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ItemSource = (
     pystac.Item | pystac.ItemCollection | Mapping[str, Any] | str | os.PathLike[str] | Iterable[Any]
@@ -97,7 +102,7 @@ class _Loader:
             "dict, a path, a URL, or a list of these."
         )
 
-    def _read_href(self, href: str) -> Iterator[_Found]:
+    def _read_href(self, href: str, *, is_linked: bool = False) -> Iterator[_Found]:
         """Yield the items of a file, which is opened at the first item."""
         path = local_path(href)
         if path is not None:
@@ -110,12 +115,14 @@ class _Loader:
         if data[:4] == _PARQUET_MAGIC:
             yield from self._read_parquet(href)
             return
-        yield from self._read_object(_parse_json(data, href), href)
+        yield from self._read_object(_parse_json(data, href), href, is_linked=is_linked)
 
-    def _read_object(self, record: Any, href: str | None) -> Iterator[_Found]:
+    def _read_object(
+        self, record: Any, href: str | None, *, is_linked: bool = False
+    ) -> Iterator[_Found]:
         """Return the items of a JSON value: an item, a FeatureCollection, a list or a catalogue."""
         if isinstance(record, list):
-            return self._read_records(record, href)
+            return _read_records(record, href)
         kind = record.get("type") if isinstance(record, Mapping) else None
         if kind == "FeatureCollection":
             features = record.get("features")
@@ -124,61 +131,90 @@ class _Loader:
                     f"{_name(href)} is a FeatureCollection without a list of features.",
                     field="features",
                 )
-            return self._read_records(features, href)
+            return _read_records(features, href)
         if kind in ("Collection", "Catalog") or (kind is None and _has_links_only(record)):
+            if is_linked:  # following it could lead in a circle
+                raise InvalidMetadata(
+                    f"{_name(href)} is a STAC {kind or 'Catalog'}, but another one links to it as "
+                    "an item. Mend the link's rel, which is child.",
+                    field="type",
+                )
             return self._follow(record, href)
         return iter((try_record(record, href=href),))
 
-    def _read_records(self, records: Iterable[Any], href: str | None) -> Iterator[_Found]:
-        return (try_record(record, base=href) for record in records)
-
     def _follow(self, record: Mapping[str, Any], href: str | None) -> Iterator[_Found]:
         """Return the items that a STAC Collection or Catalog links to, but not its children's."""
-        links = [link for link in record.get("links", ()) if isinstance(link, Mapping)]
-        items = [str(link["href"]) for link in links if link.get("rel") == "item"]
-        if not items:
-            children = sum(link.get("rel") == "child" for link in links)
+        hrefs = {rel: _linked_hrefs(record, rel) for rel in ("item", "child", "self")}
+        if not hrefs["item"]:
             raise UsageError(
                 f"{_name(href)} is a STAC {record.get('type', 'Catalog')} that links to no items "
-                f"({children} children). Pass one of its children, or search its API with "
-                "search_items."
+                f"({len(hrefs['child'])} children). Pass one of its children, or search its API "
+                "with search_items."
             )
-        if href is None:
-            own = next((link["href"] for link in links if link.get("rel") == "self"), "")
-            href = str(own)
-        return (item for link in items for item in self._read_href(join_href(href, link)))
+        base = href if href is not None else next(iter(hrefs["self"]), "")
+        return (found for link in hrefs["item"] for found in self._read_link(base, link))
+
+    def _read_link(self, base: str, link: str) -> Iterator[_Found]:
+        """Yield the items behind one link of a catalogue, or why they cannot be read."""
+        try:
+            yield from self._read_href(join_href(base, link), is_linked=True)
+        except StacchipError as error:
+            yield Unreadable(redact(link), error)
 
     def _read_parquet(self, href: str) -> Iterator[_Found]:
         import pyarrow as pa  # slow to import, seldom used
         import pyarrow.parquet as pq
 
-        with self._storage.open(href) as file, pq.ParquetFile(file) as parquet:
-            for batch in parquet.iter_batches(batch_size=1000):
-                yield from self._read_table(pa.Table.from_batches([batch]), href)
+        with self._storage.open(href) as file, _arrow_errors(_name(href)):
+            for batch in pq.ParquetFile(file).iter_batches(batch_size=1000):
+                yield from _read_table(pa.Table.from_batches([batch]), href)
 
     def _read_stream(self, stream: Any) -> Iterator[_Found]:
         import pyarrow as pa  # slow to import, seldom used
 
-        yield from self._read_table(pa.table(stream), None)
+        with _arrow_errors(type(stream).__name__):
+            table = pa.table(stream)
+        yield from _read_table(table, None)
 
-    def _read_table(self, table: Any, href: str | None) -> Iterator[_Found]:
-        """Yield the items of an Arrow table in the form of stac-geoparquet."""
-        from stac_geoparquet.arrow import stac_table_to_items  # slow to import
 
-        names = set(table.schema.names)
-        if not {"id", "geometry", "assets"} <= names:
-            raise InvalidMetadata(
-                f"{_name(href)} is not stac-geoparquet: it has the columns "
-                f"{', '.join(sorted(names))}, and needs id, geometry and assets.",
-                field="assets",
-            )
-        yield from self._read_records(stac_table_to_items(table), href)
+def _read_records(records: Iterable[Any], href: str | None) -> Iterator[_Found]:
+    return (try_record(record, base=href) for record in records)
+
+
+def _read_table(table: pa.Table, href: str | None) -> Iterator[_Found]:
+    """Yield the items of an Arrow table in the form of stac-geoparquet."""
+    for row in read_rows(table, _name(href)):
+        yield row if isinstance(row, Unreadable) else try_record(row, base=href)
+
+
+@contextmanager
+def _arrow_errors(name: str) -> Iterator[None]:
+    """Turn errors of pyarrow into one that names the file or object that it could not read."""
+    try:
+        yield
+    except StacchipError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+        raise InvalidMetadata(
+            f"{name} cannot be read as an Arrow table: {type(error).__name__}: {error}. "
+            "Write the file again.",
+            field="type",
+        ) from error
+
+
+def _linked_hrefs(record: Mapping[str, Any], rel: str) -> list[str]:
+    links = record.get("links")
+    return [
+        str(link.get("href"))
+        for link in (links if isinstance(links, list) else ())
+        if isinstance(link, Mapping) and link.get("rel") == rel
+    ]
 
 
 def _parse_json(data: bytes, href: str) -> Any:
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidMetadata(
             f"{_name(href)} is not JSON ({error}); it begins with {data[:40]!r}. "
             "Pass an item, a FeatureCollection or a stac-geoparquet file.",
