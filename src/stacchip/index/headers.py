@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from stacchip.errors import (
@@ -70,13 +71,7 @@ def gather_headers(
     storage = storage or Storage()
     loaded = list(by_id(load_items(items, storage=storage)).values())
     places = [place for item in loaded for place in _places_of(item, assets)]
-    lacking = set(assets or ()) - {place.asset for place in places}
-    if lacking and loaded:
-        key = min(lacking)
-        raise AssetNotFound(
-            f"None of the {len(loaded)} items has an asset {key!r}. Name assets that they have.",
-            asset=key,
-        )
+    _require_assets(assets, places, len(loaded))
     return _read_all(places, storage, on_error or _way_with(errors))
 
 
@@ -87,8 +82,9 @@ def add_headers(
     refresh: bool = False,
     storage: Storage | None = None,
     errors: Errors = "raise",
+    on_error: Callable[[StacchipError], None] | None = None,
 ) -> int:
-    """Add headers to an index that lacks them.
+    """Add headers to an index that lacks them; `stacchip headers` does it, too.
 
     Args:
         path: Folder of an index.
@@ -96,11 +92,13 @@ def add_headers(
         refresh: Also read headers that the index already has, in case files have changed.
         storage: How to reach the files and the index.
         errors: As in `gather_headers`.
+        on_error: As in `gather_headers`.
 
     Returns:
         The number of headers read.
 
     Raises:
+        AssetNotFound: No item has one of `assets`.
         ObjectNotFound: The folder has no records of items.
         UsageError: Different items have one id.
         RasterError: A file is broken; the index stays as it was.
@@ -110,11 +108,13 @@ def add_headers(
     records = read_records(path, storage=storage)
     items = [parse_item(record.item, base=record.item_href) for record in records]
     by_id(items)  # headers are matched to items by id
+    rasters = [list(_places_of(item, assets)) for item in items]
+    _require_assets(assets, chain(*rasters), len(items))
     places = []
-    for record, item in zip(records, items, strict=True):
+    for record, there in zip(records, rasters, strict=True):
         known: Collection[str] = () if refresh else record.headers
-        places += [place for place in _places_of(item, assets) if place.asset not in known]
-    headers = _read_all(places, storage, _way_with(errors))
+        places += [place for place in there if place.asset not in known]
+    headers = _read_all(places, storage, on_error or _way_with(errors))
     if headers:
         write_headers(path, headers, storage=storage)
     return sum(map(len, headers.values()))
@@ -134,6 +134,19 @@ def _places_of(item: pystac.Item, assets: Sequence[str] | None) -> Iterator[_Pla
     for key, info in read_assets(item).items():
         if info.is_raster if assets is None else key in assets:
             yield _Place(item.id, key, info.href)
+
+
+def _require_assets(
+    assets: Sequence[str] | None, places: Iterable[_Place], item_count: int
+) -> None:
+    """Refuse a key that no item has."""
+    lacking = set(assets or ()) - {place.asset for place in places}
+    if lacking and item_count:
+        key = min(lacking)
+        raise AssetNotFound(
+            f"None of the {item_count} items has an asset {key!r}. Name assets that they have.",
+            asset=key,
+        )
 
 
 def _way_with(errors: Errors) -> Callable[[StacchipError], None]:

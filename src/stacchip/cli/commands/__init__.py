@@ -2,6 +2,7 @@
 
 - `demo`: a sample archive to try everything on.
 - `indexes`: `index`, `merge`, `remove`, `info`; what `index` prints is in `index_output`.
+- `headers`: the headers of files that an index keeps.
 - `chips`: `chip`, `preview`.
 - `collect`: imagery of a source into a bucket; its options are in `collect_options`, what it prints
   in `collect_output`, and the command behind the script of one source in `collect_source`.

@@ -1,0 +1,73 @@
+"""`stacchip headers`: the headers of files that an index keeps, added or read again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stacchip.cli import console, options
+from stacchip.index import add_headers
+
+if TYPE_CHECKING:
+    from stacchip.errors import StacchipError
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog=console.examples(
+        "stacchip headers index", "stacchip headers index --refresh --assets red,nir"
+    )
+)
+def headers(
+    index: Annotated[str, typer.Argument(help="Folder of the index.")],
+    *,
+    refresh: Annotated[
+        bool,
+        typer.Option(
+            "--refresh", help="Read all headers again, because files have changed or were replaced."
+        ),
+    ] = False,
+    assets: Annotated[
+        str | None, typer.Option(help="Only the files of these assets: red,green,blue.")
+    ] = None,
+    skip_errors: Annotated[
+        bool, typer.Option("--skip-errors", help="Leave out files that fail, and report them.")
+    ] = False,
+    endpoint: options.Endpoint = None,
+    region: options.Region = None,
+    skip_signature: options.SkipSignature = False,
+    requester_pays: options.RequesterPays = False,
+) -> None:
+    """Read the headers of the files of an index.
+
+    They say where the pixels lie, and which version of a file was indexed. With them, the first
+    pixels of a chip take one round trip.
+    """
+    storage = options.make_storage(
+        endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
+    )
+    failed: list[StacchipError] = []
+    read = add_headers(
+        index,
+        options.parse_names(assets),
+        refresh=refresh,
+        storage=storage,
+        on_error=failed.append if skip_errors else None,
+    )
+    for error in failed:
+        console.note(f"left out: {error}")
+    if not read and not failed:
+        console.say(f"{index} has the headers of all its files")
+        console.say(f"To read them again: {console.command('headers', index, '--refresh')}")
+        return
+    left_out = f", {len(failed):,} files left out" if failed else ""
+    console.say(f"{read:,} headers read for {index}{left_out}")
+    if refresh and read:
+        console.note(
+            "The grids and the shares of cloud and nodata are as before. If pixels have changed, "
+            "index their items again."
+        )
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,80 @@
+"""`stacchip headers`: adding and refreshing the headers that an index keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scenes import Scene, make_scene, write_band
+from stacchip.chipper import Chipper
+from stacchip.cli import run
+from stacchip.errors import AssetChanged
+from stacchip.index import read_records, write_index
+from stacchip.index.headers import gather_headers
+from stacchip.indexer import NoStatsChipIndexer
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return make_scene(tmp_path / "scene")
+
+
+@pytest.fixture
+def index(scene: Scene, tmp_path: Path) -> str:
+    """An index without headers."""
+    path = tmp_path / "index"
+    write_index(NoStatsChipIndexer(scene.item).create_index(), path)
+    return str(path)
+
+
+def kept(index: str) -> set[str]:
+    (record,) = read_records(index)
+    return set(record.headers)
+
+
+def test_headers_are_added_once(index: str, capsys):
+    assert run(["headers", index, "--assets", "red"]) == 0
+    assert "1 headers read" in capsys.readouterr().out
+    assert kept(index) == {"red"}
+    assert run(["headers", index]) == 0
+    assert "2 headers read" in capsys.readouterr().out
+    assert kept(index) == {"red", "swir", "coastal"}
+    assert run(["headers", index]) == 0
+    out = capsys.readouterr().out
+    assert "has the headers of all its files" in out
+    assert "stacchip headers" in out
+    assert "--refresh" in out
+
+
+def test_a_replaced_file_can_be_read_after_a_refresh(scene: Scene, tmp_path: Path, capsys):
+    index = str(tmp_path / "index")
+    table = NoStatsChipIndexer(scene.item).create_index()
+    write_index(table, index, headers=gather_headers(scene.item))
+    write_band(scene.path("red"), 10, (600, 700), nodata=7)
+    with pytest.raises(AssetChanged, match="stacchip headers INDEX --refresh"):
+        Chipper(index, assets=["red"]).chip(0, 0)
+    assert run(["headers", index, "--refresh"]) == 0
+    captured = capsys.readouterr()
+    assert "3 headers read" in captured.out
+    assert "index their items again" in captured.err
+    assert np.all(Chipper(index, assets=["red"]).chip(0, 0)["red"])
+
+
+def test_files_that_fail_are_named_and_cost_no_other(scene: Scene, index: str, capsys):
+    scene.path("swir").unlink()
+    assert run(["headers", index]) == 1
+    assert "asset 'swir'" in capsys.readouterr().err
+    assert kept(index) == set()
+    assert run(["headers", index, "--skip-errors"]) == 1
+    captured = capsys.readouterr()
+    assert "2 headers read" in captured.out
+    assert "1 files left out" in captured.out
+    assert "left out: Item 'scene-1', asset 'swir'" in captured.err
+    assert kept(index) == {"red", "coastal"}
+
+
+def test_an_asset_that_no_item_has_is_an_error(index: str, capsys):
+    assert run(["headers", index, "--assets", "blue"]) == 1
+    assert "'blue'" in capsys.readouterr().err
