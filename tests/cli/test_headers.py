@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +79,21 @@ def test_files_that_fail_are_named_and_cost_no_other(scene: Scene, index: str, c
 def test_an_asset_that_no_item_has_is_an_error(index: str, capsys):
     assert run(["headers", index, "--assets", "blue"]) == 1
     assert "'blue'" in capsys.readouterr().err
+
+
+def test_how_strictly_versions_are_compared_is_an_option_and_a_variable(
+    scene: Scene, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    index, picture = str(tmp_path / "index"), tmp_path / "chip.npy"
+    table = NoStatsChipIndexer(scene.item).create_index()
+    write_index(table, index, headers=gather_headers(scene.item))
+    os.utime(scene.path("red"), ns=(1, 1))
+    cut = ["chip", index, "scene-1-0-0", "-o", str(picture), "--assets", "red"]
+    assert run(cut) == 1
+    assert "identity='size'" in capsys.readouterr().err
+    assert run([*cut, "--identity", "size"]) == 0
+    monkeypatch.setenv("STACCHIP_IDENTITY", "none")
+    assert run(cut) == 0
+    monkeypatch.setenv("STACCHIP_IDENTITY", "inode")
+    assert run(cut) == 2
+    assert "'etag', 'size', 'none'" in capsys.readouterr().err

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from stacchip.errors import UsageError
 from stacchip.storage import Storage, StorageOptions
+
+if TYPE_CHECKING:
+    from stacchip.storage.identity import Strictness
 
 _INDEX_HELP = "Folder or parquet file of the index."
 _CHIP_SIZE_HELP = "Only chips of this edge in pixels, if the index has several sizes."
@@ -74,6 +77,15 @@ RequesterPays = Annotated[
     ),
 ]
 
+Identity = Annotated[
+    str,
+    typer.Option(
+        "--identity", envvar="STACCHIP_IDENTITY",
+        help="What must agree for a file to be the version that was indexed: etag, size or none.",
+        rich_help_panel="Storage",
+    ),
+]  # fmt: skip
+
 # -- commands of batch jobs, whose options are environment variables too ---------------------------
 
 JOB_INDEX: Any = typer.Option("--index", envvar="STACCHIP_INDEXPATH", help=_INDEX_HELP)
@@ -126,14 +138,22 @@ def make_storage(
     *,
     skip_signature: bool = False,
     requester_pays: bool = False,
+    identity: str = "etag",
+    deadline_s: float = StorageOptions.deadline_s,
 ) -> Storage:
-    """Return storage with the options of a command line; `AWS_*` variables fill in the rest."""
+    """Return storage with the options of a command line; `AWS_*` variables fill in the rest.
+
+    Raises:
+        UsageError: An option has an impossible value.
+    """
     return Storage(
         options=StorageOptions(
             endpoint=endpoint,
             region=region,
             skip_signature=skip_signature or None,
             requester_pays=requester_pays or None,
+            identity=cast("Strictness", identity),
+            deadline_s=deadline_s,
         )
     )
 

@@ -49,6 +49,7 @@ def chip(
     region: options.Region = None,
     skip_signature: options.SkipSignature = False,
     requester_pays: options.RequesterPays = False,
+    identity: options.Identity = "etag",
 ) -> None:
     """Cut one chip out of the original files."""
     suffix = output.suffix.lower()
@@ -56,7 +57,11 @@ def chip(
         raise UsageError(f"{output} must end in one of {', '.join(_SUFFIXES)}.")
     require_file(output)
     storage = options.make_storage(
-        endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
+        endpoint,
+        region,
+        skip_signature=skip_signature,
+        requester_pays=requester_pays,
+        identity=identity,
     )
     rows = read_index(index, where=pc.field("chipid") == chipid, storage=storage)
     chipper = Chipper(rows, assets=assets.split(",") if assets else None, storage=storage)
@@ -116,13 +121,18 @@ def preview(
     region: options.Region = None,
     skip_signature: options.SkipSignature = False,
     requester_pays: options.RequesterPays = False,
+    identity: options.Identity = "etag",
 ) -> None:
     """Draw a contact sheet of chips. It shows them in true colour, with cloud and nodata."""
     if output.suffix.lower() != ".png":
         raise UsageError(f"{output} must end in .png.")
     require_file(output)
     storage = options.make_storage(
-        endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
+        endpoint,
+        region,
+        skip_signature=skip_signature,
+        requester_pays=requester_pays,
+        identity=identity,
     )
     table = read_index(
         index,

@@ -14,7 +14,6 @@ from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import DEFAULT_MAX_NODATA, Imagery
 from stacchip.cubes.plan import CUBE_SIZE, CubePlan, LastCube, PlanSettings
 from stacchip.cubes.prechip import Prechip, PrechipReport
-from stacchip.storage import Storage, StorageOptions
 
 if TYPE_CHECKING:
     from stacchip.index import Unmeasured
@@ -109,6 +108,7 @@ def prechip(
     memory: options.JobMemory = 1024,
     mixing_memory: Mixing = 1024,
     plan: Plan = False,
+    identity: options.Identity = "etag",
 ) -> None:
     """Cut the chips of an index into cubes. A cube is a file of 128 chips to train from.
 
@@ -132,7 +132,7 @@ def prechip(
         form=form,
         writers=pool_size,
         memory_bytes=memory << 20,
-        storage=Storage(options=StorageOptions(deadline_s=DEADLINE_S)),
+        storage=options.make_storage(identity=identity, deadline_s=DEADLINE_S),
     )
     cubes = run.plan()
     if plan:

@@ -27,11 +27,11 @@ from stacchip.statistics.measure import (
     index_statistics,
     list_platforms,
 )
-from stacchip.storage import Storage, StorageOptions
 from stacchip.stream import Shard
 
 if TYPE_CHECKING:
     from stacchip.index import Unmeasured
+    from stacchip.storage import Storage
 
 _PERCENTILES = ",".join(map(str, PERCENTILES))
 
@@ -189,12 +189,13 @@ def stats(
     percentiles: Percentiles = _PERCENTILES,
     seed: options.JobSeed = 0,
     memory: options.JobMemory = 1024,
+    identity: options.Identity = "etag",
 ) -> None:
     """Report statistics of each band as YAML. They leave out nodata.
 
     Give --index or --cubes. Several jobs leave their parts in a folder; --merge reports on those.
     """
-    storage = Storage(options=StorageOptions(deadline_s=DEADLINE_S))
+    storage = options.make_storage(identity=identity, deadline_s=DEADLINE_S)
     ranks = _parse_percentiles(percentiles)
     if merge is not None:
         _write(make_report(StatisticsFolder(merge, storage).merge(), ranks), output, storage)
