@@ -17,6 +17,7 @@ from stacchip.chipper.index_rows import ChipRows, grid_table
 from stacchip.chipper.open_item import AssetChoice, OpenedItem, open_item
 from stacchip.chipper.open_items import OpenItems
 from stacchip.errors import UsageError
+from stacchip.index.foreign.tables import is_table
 from stacchip.index.read import read_index, read_item_index
 from stacchip.index.schema import conform, embedded_items
 from stacchip.indexer import ChipIndexer, NoStatsChipIndexer
@@ -44,9 +45,10 @@ _OPEN_ITEMS = 64  # the headers of one take about a megabyte
 class Chipper:
     """Cuts chips out of the original files.
 
-    It is made from an index (a table, or the path or URL of its folder or parquet file), from an
-    indexer, or from an item in a bucket (`bucket=`, `platform=`, `item_id=`). Files are opened when
-    their first chip is cut. A chipper can be used from several threads, and pickled.
+    It is made from an index (a table of any library, or the path or URL of its folder or parquet
+    file), from an indexer, or from an item in a bucket (`bucket=`, `platform=`, `item_id=`). Files
+    are opened when their first chip is cut. A chipper can be used from several threads, and
+    pickled.
 
     | call | chip is named by | returns |
     |---|---|---|
@@ -59,7 +61,7 @@ class Chipper:
     has the common type of its bands.
 
     Args:
-        index: The index, or the indexer.
+        index: The index, or the indexer. Tables are taken as `stacchip.index.conform` takes them.
         mountpath: A folder or bucket in the layout of `stacchip.items.Archive` that has the
             assets' files; by default they are where the items say.
         assets: Keys of the assets to cut, in this order; by default every raster.
@@ -93,7 +95,7 @@ class Chipper:
 
     def __init__(
         self,
-        index: pa.Table | ChipIndexer | str | os.PathLike[str] | None = None,
+        index: Any = None,
         mountpath: str | os.PathLike[str] | None = None,
         assets: Sequence[str] | None = None,
         asset_blacklist: Iterable[str] | None = None,
@@ -161,10 +163,10 @@ class Chipper:
         if isinstance(index, ChipIndexer):
             given[index.item.id] = parse_item(index.recorded_item(), href=item_href(index.item))
             return grid_table(index.item.id, index.platform, self._grid_of(index))
-        if isinstance(index, pa.Table):
-            return conform(index)
         if isinstance(index, str | os.PathLike):
             return read_index(index, storage=self.storage)
+        if is_table(index):
+            return conform(index)
         raise UsageError(
             f"{type(index).__name__} is not an index: give a table, a path or an indexer."
         )

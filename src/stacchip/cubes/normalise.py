@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import shapely
 
 from stacchip.errors import IndexFormatError
-from stacchip.index.schema import without_extension
+from stacchip.index.foreign.geometry import without_extension
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

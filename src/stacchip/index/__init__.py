@@ -15,6 +15,7 @@ To work with an index:
 - `merge_indexes` merges indexes of any size; `concat_indexes` tables in memory. `remove` takes out
   a source or an item.
 - `validate` checks a table that another tool made; `conform` gives it the columns of `SCHEMA`.
+  Both take a table of any library.
 
 An indexer makes an index with `ChipGrid`, `chip_shares`, `count_shares`, `make_footprints`,
 `record_grid` and `build_table`.
@@ -32,6 +33,7 @@ merge      many indexes to one, in bounded memory
 remove     an index without a source or an item
 headers    headers of the items' files, for the index to keep
 files/     the folder of an index on disk: names, order of writing, parquet, records of items
+foreign/   tables and files that other tools made: what they lack is derived
 ```
 
 On its way into an index, an item passes `build` (its dictionary in the table's metadata), `write`

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import shapely
 
 from stacchip.errors import UsageError
-from stacchip.index.schema import SCHEMA, SHARE_COLUMNS, without_extension
+from stacchip.index.foreign.geometry import without_extension
+from stacchip.index.schema import SCHEMA, SHARE_COLUMNS
 from stacchip.items.dates import Moment, Period
 from stacchip.sources import list_sources
 

@@ -17,15 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import DuplicateChips, UsageError
+from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.item_order import order_items
 from stacchip.index.files.item_records import ItemRecord, RecordFile, to_table
-from stacchip.index.files.layout import find_files, index_href
+from stacchip.index.files.layout import ChipsEntry, find_files, index_href
 from stacchip.index.files.parquet import ParquetFile, open_parquet
 from stacchip.index.files.replacing import ROWS_PER_GROUP, Replacement
 from stacchip.index.files.spill import Spill
 from stacchip.index.schema import SCHEMA, embedded_items, stored_rows
 from stacchip.runtime.concurrently import stream_concurrently
-from stacchip.storage import Entry, Storage, redact
+from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
     import os
@@ -137,10 +138,10 @@ def merge_indexes(
 
 def _find_inputs(
     paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], target: str, storage: Storage
-) -> tuple[list[Entry], list[str]]:
+) -> tuple[list[ChipsEntry], list[str]]:
     """Return the inputs' files with chips and with records, without those of a former merge."""
     several = [paths] if isinstance(paths, str) or hasattr(paths, "__fspath__") else list(paths)
-    chips: list[Entry] = []
+    chips: list[ChipsEntry] = []
     records: list[str] = []
     for path in several:
         href = index_href(path)
@@ -164,17 +165,17 @@ def _read_records(hrefs: Sequence[str], storage: Storage) -> Iterator[tuple[str,
             yield file.href, table
 
 
-def _read_chips(files: Sequence[Entry], storage: Storage) -> Iterator[tuple[str, pa.Table]]:
+def _read_chips(files: Sequence[ChipsEntry], storage: Storage) -> Iterator[tuple[str, pa.Table]]:
     """Yield the chips of the inputs, in parts; small files are read ahead, whole."""
 
-    def start(entry: Entry) -> tuple[ParquetFile, list[pa.Table] | None]:
-        file = open_parquet(entry.href, storage, size_bytes=entry.size_bytes)
-        is_small = file.remote is None and 0 <= entry.size_bytes <= _SMALL_BYTES
-        return file, list(file.scan()) if is_small else None
+    def start(entry: ChipsEntry) -> tuple[ChipsFile, list[pa.Table] | None]:
+        chips = open_chips(entry, storage)
+        is_small = chips.file.remote is None and 0 <= entry.size_bytes <= _SMALL_BYTES
+        return chips, list(chips.scan()) if is_small else None
 
-    for file, tables in stream_concurrently(start, files, ahead=_AHEAD):
-        for table in file.scan() if tables is None else tables:
-            yield file.href, stored_rows(table, href=redact(file.href))
+    for chips, tables in stream_concurrently(start, files, ahead=_AHEAD):
+        for table in chips.scan() if tables is None else tables:
+            yield chips.href, stored_rows(table, href=redact(chips.href))
 
 
 _SPILLED: Final = pa.schema(list(SCHEMA))

@@ -8,16 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import ObjectNotFound, UsageError
+from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.item_records import ItemRecord, from_table
-from stacchip.index.files.layout import IndexFiles, find_files, index_href
-from stacchip.index.files.parquet import ParquetFile, open_parquet
+from stacchip.index.files.layout import ChipsEntry, IndexFiles, find_files, index_href
+from stacchip.index.files.parquet import open_parquet
 from stacchip.index.filters import Filters, Selection
-from stacchip.index.schema import (
-    SCHEMA,
-    conform,
-    embed_items,
-    embedded_items,
-)
+from stacchip.index.schema import SCHEMA, embed_items, embedded_items
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import Storage, local_path, redact
 
@@ -27,7 +23,6 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from stacchip.items.archive import Archive
-    from stacchip.storage import Entry
 
 __all__ = ["index_of", "read_index", "read_item_index", "read_records", "scan_index"]
 
@@ -79,11 +74,10 @@ def read_index(
     tables: list[pa.Table] = []
     items: dict[str, Any] = {}
     left_out = 0
-    for file in _open_files(find_files(href, storage), storage):
-        items |= embedded_items(file.schema)
-        found = file.read(_needed(file, selection, names), selection.expression)
-        tables.append(_finish(found, selection, names, file))
-        left_out += _count_left_out(file, selection)
+    for chips in _open_files(find_files(href, storage), storage):
+        items |= embedded_items(chips.file.schema)
+        tables.append(chips.read(names, selection))
+        left_out += _count_left_out(chips, selection)
     selection.report_left_out(left_out)
     table = pa.concat_tables(tables, promote_options="default") if len(tables) > 1 else tables[0]
     return _with_origin(table, href, items)
@@ -112,12 +106,11 @@ def scan_index(
     selection = Selection.of(filters)
     names = _column_names(columns)
     left_out = 0
-    for file in _open_files(find_files(index_href(path), storage), storage):
-        for found in file.scan(_needed(file, selection, names), selection.expression):
-            part = _finish(found, selection, names, file)
+    for chips in _open_files(find_files(index_href(path), storage), storage):
+        for part in chips.scan(names, selection):
             if part.num_rows:
                 yield part
-        left_out += _count_left_out(file, selection)
+        left_out += _count_left_out(chips, selection)
     selection.report_left_out(left_out)
 
 
@@ -195,40 +188,26 @@ def _column_names(columns: Sequence[str] | None) -> list[str] | None:
     return list(columns)
 
 
-def _open_files(files: IndexFiles, storage: Storage) -> Iterator[ParquetFile]:
+def _open_files(files: IndexFiles, storage: Storage) -> Iterator[ChipsFile]:
     """Yield the files with chips; their footers are fetched ahead."""
 
-    def open_one(entry: Entry) -> ParquetFile:
-        return open_parquet(entry.href, storage, size_bytes=entry.size_bytes)
+    def open_one(entry: ChipsEntry) -> ChipsFile:
+        return open_chips(entry, storage)
 
     return stream_concurrently(open_one, files.chips, ahead=_FOOTERS_AHEAD)
 
 
-def _needed(file: ParquetFile, selection: Selection, names: list[str] | None) -> list[str] | None:
-    """Return the columns to read from a file."""
-    conform(file.schema.empty_table(), columns=names, href=redact(file.href))
-    return None if names is None else list(dict.fromkeys([*names, *selection.columns]))
-
-
-def _finish(
-    found: pa.Table, selection: Selection, names: list[str] | None, file: ParquetFile
-) -> pa.Table:
-    """Return the chosen chips among those found, with the columns wanted."""
-    table = conform(selection.refine(found), columns=names, href=redact(file.href))
-    return table if names is None else table.select(names)
-
-
-def _count_left_out(file: ParquetFile, selection: Selection) -> int:
+def _count_left_out(chips: ChipsFile, selection: Selection) -> int:
     """Return the number of chips in a file that only lack a share; see `Selection.left_out`.
 
     Row groups without nulls in the limited columns are not read.
     """
     if selection.left_out is None:
         return 0
+    rest = Selection(where=selection.left_out, geometry=selection.area)
     if selection.area is None:
-        return file.count(selection.left_out)
-    parts = file.scan(selection.columns, selection.left_out)
-    return sum(selection.refine(part).num_rows for part in parts)
+        return chips.count(rest)
+    return sum(part.num_rows for part in chips.scan(["chip_index_x"], rest))
 
 
 def _with_origin(table: pa.Table, href: str, items: dict[str, Any]) -> pa.Table:

@@ -10,7 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import ItemNotFound, SourceNotFound, UsageError
-from stacchip.index.files.layout import CHIPS, RECORDS, IndexFiles, find_files, index_href, is_file
+from stacchip.index.files.chips_file import ChipsFile, open_chips
+from stacchip.index.files.layout import (
+    CHIPS,
+    RECORDS,
+    ChipsEntry,
+    IndexFiles,
+    find_files,
+    index_href,
+    is_file,
+)
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.files.replacing import Replacement
 from stacchip.index.filters import Selection
@@ -60,7 +69,7 @@ def remove(
     files = find_files(href, storage)
     chosen = Selection(platform=platform, item_id=item_id).expression
     if is_file(href):
-        removed = _remove_in_file(href, chosen, storage)
+        removed = _remove_in_file(files.chips[0], chosen, storage)
     else:
         removed = sum(
             _remove_in_folder(folder, chips, records, chosen, storage)
@@ -72,68 +81,68 @@ def remove(
     return removed
 
 
-def _folders(files: IndexFiles) -> Iterator[tuple[str, list[str], str | None]]:
+def _folders(files: IndexFiles) -> Iterator[tuple[str, list[ChipsEntry], str | None]]:
     """Yield the folders of an index, each with its files with chips and its records."""
-    by_folder: dict[str, list[str]] = defaultdict(list)
+    by_folder: dict[str, list[ChipsEntry]] = defaultdict(list)
     for entry in files.chips:
-        by_folder[parent_href(entry.href)].append(entry.href)
+        by_folder[parent_href(entry.href)].append(entry)
     for folder, chips in by_folder.items():
         records = child_href(folder, RECORDS)
         yield folder, chips, records if records in files.records else None
 
 
 def _remove_in_folder(
-    folder: str, chips: Sequence[str], records: str | None, chosen: pc.Expression, storage: Storage
+    folder: str,
+    entries: Sequence[ChipsEntry],
+    records: str | None,
+    chosen: pc.Expression,
+    storage: Storage,
 ) -> int:
     """Remove chips from the files of one folder; return their number."""
-    counts = {href: _count(href, chosen, storage) for href in chips}
-    touched = {href: found for href, (found, _) in counts.items() if found}
+    files = [open_chips(entry, storage) for entry in entries]
+    counts = [chips.count(Selection(where=chosen)) for chips in files]
+    touched = [(chips, count) for chips, count in zip(files, counts, strict=True) if count]
     if not touched:
         return 0
-    emptied = {href for href in touched if counts[href][0] == counts[href][1]}
+    emptied = [chips for chips, count in touched if count == chips.rows]
     with Replacement(folder, storage) as new:
-        for href in touched.keys() - emptied:
-            _write_rest(href, href.rpartition("/")[2], chosen, new)
-        gone = {href.rpartition("/")[2] for href in emptied}
-        if emptied == set(chips):
+        for chips, _ in touched:
+            if chips not in emptied:
+                _write_rest(chips, chips.href.rpartition("/")[2], chosen, new)
+        gone = {chips.href.rpartition("/")[2] for chips in emptied}
+        if len(emptied) == len(files):
             # an index without chips is still an index
             new.write_chips(CHIPS, SCHEMA.empty_table())
             gone.discard(CHIPS)
         has_fewer = records is not None and _keep_records(records, chosen, new)
         new.change(delete=gone, with_records=has_fewer)
-    return sum(touched.values())
+    return sum(counts)
 
 
-def _remove_in_file(href: str, chosen: pc.Expression, storage: Storage) -> int:
+def _remove_in_file(entry: ChipsEntry, chosen: pc.Expression, storage: Storage) -> int:
     """Remove chips from an index that is a single file; return their number."""
-    found, _ = _count(href, chosen, storage)
+    chips = open_chips(entry, storage)
+    found = chips.count(Selection(where=chosen))
     if found:
-        with Replacement(href, storage) as new:
-            _write_rest(href, CHIPS, chosen, new)
+        with Replacement(entry.href, storage) as new:
+            _write_rest(chips, CHIPS, chosen, new)
             new.replace()
     return found
 
 
-def _count(href: str, chosen: pc.Expression, storage: Storage) -> tuple[int, int]:
-    """Return how many chips of a file are chosen, and how many it has."""
-    file = open_parquet(href, storage)
-    return file.count(chosen), file.rows
-
-
-def _write_rest(href: str, name: str, chosen: pc.Expression, new: Replacement) -> None:
+def _write_rest(chips: ChipsFile, name: str, chosen: pc.Expression, new: Replacement) -> None:
     """Write the chips of a file that are not chosen to a new one, row group by row group."""
-    file = open_parquet(href, new.storage)
-    items = embedded_items(file.schema)
-    like = conform(file.schema.empty_table(), href=redact(href))
+    items = embedded_items(chips.file.schema)
+    rest = Selection(where=~chosen)
+    like = conform(chips.file.schema.empty_table(), href=redact(chips.href))
     if items:
         wanted = pc.field("item_id").isin(pa.array(items, pa.string())) & ~chosen
-        left = file.read(["item_id"], wanted)["item_id"].unique().to_pylist()
+        left = chips.read(["item_id"], Selection(where=wanted))["item_id"].unique().to_pylist()
         like = embed_items(like, {key: items[key] for key in left})
     with new.open_chips(name, like.schema) as writer:
-        for part in file.scan(where=~chosen):
-            rest = conform(part, href=redact(href))
-            if rest.num_rows:
-                writer.write_table(rest.replace_schema_metadata(like.schema.metadata))
+        for part in chips.scan(chosen=rest):
+            if part.num_rows:
+                writer.write_table(part.replace_schema_metadata(like.schema.metadata))
 
 
 def _keep_records(href: str, chosen: pc.Expression, new: Replacement) -> bool:

@@ -9,6 +9,9 @@ import pyarrow as pa
 
 from stacchip.errors import IndexFormatError
 from stacchip.grid.footprints import BBOX
+from stacchip.index.foreign.geometry import without_extension
+from stacchip.index.foreign.own_columns import fill_from_own_columns
+from stacchip.index.foreign.tables import as_table
 from stacchip.items.copies import to_json
 from stacchip.storage import unsign
 
@@ -27,7 +30,6 @@ __all__ = [
     "embedded_items",
     "stored_rows",
     "validate",
-    "without_extension",
 ]
 
 KEY: Final = ("platform", "item_id", "chip_size", "chip_index_x", "chip_index_y")
@@ -98,6 +100,8 @@ SHARE_COLUMNS: Final = {
 
 # Files of earlier versions and of other writers may lack these; they are filled with nulls.
 OPTIONAL_COLUMNS: Final = (
+    "cloud_cover_percentage",
+    "nodata_percentage",
     "shadow_percentage",
     "cirrus_percentage",
     "snow_percentage",
@@ -110,11 +114,13 @@ _NEVER_NULL: Final = frozenset((*KEY, "chipid", "date", "datetime", "crs"))
 _ITEMS_KEY: Final = b"stacchip:items"
 
 
-def validate(table: pa.Table) -> None:
+def validate(table: Any) -> None:
     """Check that a table is a chip index: columns, types, and no null where none is allowed.
 
-    Dictionary-encoded and large strings count as strings, and geoarrow's WKB type as binary, since
-    other libraries read files that way. Further columns are allowed.
+    A table that `conform` can complete is one. Further columns are allowed.
+
+    Args:
+        table: A table of any library, as `conform` takes it.
 
     Raises:
         IndexFormatError: It is not one; `column` names the first column that is absent or wrong.
@@ -130,12 +136,19 @@ def validate(table: pa.Table) -> None:
 
 
 def conform(
-    table: pa.Table, *, columns: Collection[str] | None = None, href: str | None = None
+    table: Any, *, columns: Collection[str] | None = None, href: str | None = None
 ) -> pa.Table:
     """Return the table with the columns of `SCHEMA` first, in its types and order, then others.
 
+    Columns that other tools drop follow from those that are there: `bbox` from a geometry in any
+    encoding and CRS, `chipid` from `item_id`, `chip_index_x` and `chip_index_y`, these from
+    `chipid`, and `date` from `datetime`. Shares that are not there are null (not known), and so are
+    `item_href` and `geometry`. Dictionary-encoded and large strings count as strings, and so on,
+    since other libraries read files that way.
+
     Args:
-        table: Rows of a chip index as any tool may have written or read them.
+        table: Rows of a chip index as any tool may have written or read them: a pyarrow table, a
+            DataFrame or GeoDataFrame, a DuckDB relation, or what else exports itself to Arrow.
         columns: The columns of `SCHEMA` that it must have; all by default.
         href: Address of the table, for the error.
 
@@ -145,8 +158,11 @@ def conform(
 
     Raises:
         IndexFormatError: `table` is not a chip index; `column` names the first wrong column.
+        UsageError: `table` is no table.
     """
+    table = as_table(table)
     names = SCHEMA.names if columns is None else columns
+    table = fill_from_own_columns(table, names)
     ours = [SCHEMA.field(name) for name in SCHEMA.names if name in names]
     conformed = [_conform_column(table, field, href) for field in ours]
     others = [name for name in table.column_names if name not in SCHEMA.names]
@@ -159,7 +175,7 @@ def conform(
 
 def _conform_column(table: pa.Table, field: pa.Field, href: str | None) -> pa.ChunkedArray:
     found = table.schema.get_all_field_indices(field.name)
-    if not found and field.name in OPTIONAL_COLUMNS:
+    if not found and (field.name in OPTIONAL_COLUMNS or field.name == "geometry"):
         return pa.chunked_array([pa.nulls(table.num_rows, field.type)])
     if len(found) != 1:
         raise _wrong(field.name, "is there twice" if found else "is absent", href)
@@ -194,14 +210,6 @@ def stored_rows(table: pa.Table, *, href: str | None = None) -> pa.Table:
     position = SCHEMA.get_field_index("item_href")
     unsigned = pa.array(plain, pa.string()).take(hrefs.indices)
     return rows.set_column(position, rows.schema.field(position), unsigned)
-
-
-def without_extension(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the column without an extension type, which `geometry` has if geoarrow is imported."""
-    if isinstance(column.type, pa.BaseExtensionType):
-        chunks = [chunk.storage for chunk in column.chunks]
-        return pa.chunked_array(chunks, type=column.type.storage_type)
-    return column
 
 
 def _wrong(column: str, problem: str, href: str | None) -> IndexFormatError:
@@ -244,7 +252,7 @@ def embedded_items(table: pa.Table | pa.Schema) -> dict[str, dict[str, Any]]:
     return items
 
 
-def concat_indexes(tables: Sequence[pa.Table]) -> pa.Table:
+def concat_indexes(tables: Sequence[Any]) -> pa.Table:
     """Return several chip indexes as one table with the items of all of them.
 
     (`pyarrow.concat_tables` keeps the items of the first only.) If tables have different items of
@@ -259,6 +267,7 @@ def concat_indexes(tables: Sequence[pa.Table]) -> pa.Table:
         >>> sorted(embedded_items(concat_indexes([one, other])))
         ['a', 'b']
     """
+    tables = [as_table(table) for table in tables]
     table = pa.concat_tables([conform(table) for table in tables], promote_options="default")
     items: dict[str, dict[str, Any]] = {}
     for part in reversed(tables):

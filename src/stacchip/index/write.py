@@ -15,6 +15,7 @@ from stacchip.index.files.item_records import ItemRecord, from_table, to_table
 from stacchip.index.files.layout import CHIPS, RECORDS
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.files.replacing import Replacement
+from stacchip.index.foreign.tables import as_table
 from stacchip.index.schema import KEY, SCHEMA, embed_items, embedded_items, stored_rows
 from stacchip.items.copies import by_id, to_dict
 from stacchip.storage import Storage, child_href
@@ -35,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 def write_index(
-    table: pa.Table,
+    table: Any,
     path: str | os.PathLike[str],
     *,
     items: Items | None = None,
@@ -51,7 +52,8 @@ def write_index(
     `stacchip.index.files.replacing` says more. The same arguments give the same bytes.
 
     Args:
-        table: The chips: the result of `create_index`, or several of these put together.
+        table: The chips: the result of `create_index`, or several of these put together; as a table
+            of any library that `stacchip.index.conform` takes.
         path: A folder, or a parquet file if it ends in `.parquet`: local, `s3://`, ...
         items: STAC items, a collection of them or a mapping from their ids; by default those in the
             table's metadata. Items without chips are left out.
@@ -76,6 +78,7 @@ def write_index(
         0
     """
     new = Replacement(path, storage or Storage())
+    table = as_table(table)
     stored = _items_by_id(table, items)
     chips = stored_rows(table).replace_schema_metadata(SCHEMA.metadata)
     refuse_duplicates(chips)

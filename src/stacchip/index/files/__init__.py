@@ -4,8 +4,10 @@ The files, in reading order:
 
 ```
 layout                which files an index is made of, and where they lie
+paths                 the columns that folders' names tell
 replacing             how new files are written, and the order in which they take their places
 parquet               how parquet files are read in parts, near or far
+chips_file            a file of chips as rows of an index, whatever tool wrote it
 item_records          `_items.parquet`: an item and the headers of its files in each row
 item_records_lookup   one item after another from an index whose files stay open
 item_order            the order of items in a merged index: neighbours in space and time stay near
@@ -17,6 +19,6 @@ step, and writes `_index.json` last. `layout.find_files` refuses a folder whose 
 a file that is missing. To add a file to the folder, put its name into `layout` and its place in the
 order into `replacing`.
 
-This folder imports the index's `schema` and `filters`, and raster for `Header`; the modules of
-`stacchip.index` that read and write import it.
+This folder imports the index's `schema`, `filters` and `foreign`, items' `archive`, and raster for
+`Header`; the modules of `stacchip.index` that read and write import it.
 """

@@ -14,7 +14,8 @@ be removed or replaced without touching the others.
 
 By `_index.json` our readers notice that a new index is not complete yet. (The module `replacing`
 gives the order in which files are written.) A single parquet file, with the items in its metadata,
-is an index as well; so is a tree of folders, such as one folder for each item.
+is an index as well; so is a tree of folders, such as one folder for each item. The folders' names
+may tell columns (the module `paths`).
 """
 
 from __future__ import annotations
@@ -23,19 +24,25 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from stacchip.errors import IndexFormatError, ObjectNotFound
+from stacchip.index.files.paths import told_by_paths
 from stacchip.storage import Entry, child_href, local_path, parent_href, redact
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pyarrow as pa
+
     from stacchip.storage import Storage
 
 __all__ = [
     "CHIPS",
     "MANIFEST",
     "RECORDS",
+    "ChipsEntry",
     "IndexFiles",
     "chips_in_folder",
     "chips_name",
@@ -52,18 +59,37 @@ _OURS: Final = re.compile(r"chips(-[a-z0-9._-]+)?\.parquet")
 
 
 @dataclass(frozen=True)
+class ChipsEntry(Entry):
+    """A file with chips: its href, its size (-1 if not known), and the columns its path tells."""
+
+    told: Mapping[str, pa.Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class IndexFiles:
     """The files of an index.
 
     Attributes:
         href: The folder or file of the index.
-        chips: The files with chips, in the order of their hrefs; size -1 if it is not known.
+        chips: The files with chips, in the order of their hrefs.
         records: Hrefs of the files with records of items.
     """
 
     href: str
-    chips: tuple[Entry, ...]
+    chips: tuple[ChipsEntry, ...]
     records: tuple[str, ...]
+
+    @classmethod
+    def of(cls, href: str, chips: Iterable[Entry], records: Iterable[str] = ()) -> IndexFiles:
+        """Return the files of an index, with what their paths tell.
+
+        Raises:
+            IndexFormatError: A path gives a column a value of another type.
+        """
+        found = list(chips)
+        told = told_by_paths(href, [each.href for each in found])
+        entries = (ChipsEntry(each.href, each.size_bytes, told[each.href]) for each in found)
+        return cls(href, tuple(entries), tuple(records))
 
 
 def chips_name(platform: str) -> str:
@@ -114,11 +140,11 @@ def find_files(href: str, storage: Storage) -> IndexFiles:
     if is_file(href):
         if local_path(href) is not None and not storage.exists(href):
             raise _no_index(href, "there is no such file")
-        return IndexFiles(href, (Entry(href, -1),), ())
+        return IndexFiles.of(href, [Entry(href, -1)])
     if href.startswith(("http://", "https://")):
         named = read_manifest(href, storage)
         chips = (Entry(child_href(href, name), -1) for name in named or [CHIPS])
-        return IndexFiles(href, tuple(chips), (child_href(href, RECORDS),))
+        return IndexFiles.of(href, chips, [child_href(href, RECORDS)])
     return _list_files(href, storage)
 
 
@@ -145,7 +171,7 @@ def _list_files(href: str, storage: Storage) -> IndexFiles:
     if not chips:
         raise _no_index(href, "it holds no parquet file with chips")
     records = sorted(entry.href for entry in found[RECORDS])
-    return IndexFiles(href, tuple(chips), tuple(records))
+    return IndexFiles.of(href, chips, records)
 
 
 def _require_complete(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
@@ -17,11 +20,11 @@ from stacchip.storage import local_path, redact
 from stacchip.storage.remote_file import ExactFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import pyarrow.compute as pc
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from stacchip.storage import Storage
+
+    _MakeFragment = Callable[[pc.Expression | None], ds.ParquetFileFragment]
 
 __all__ = ["ParquetFile", "open_parquet"]
 
@@ -39,16 +42,21 @@ class ParquetFile:
         href: Its address.
         fragment: Its footer, as a fragment of a pyarrow dataset.
         remote: Reads parts of it; None if pyarrow itself can read the file.
+        told: Columns that the file lacks, and the one value that its path gives to all its rows.
     """
 
     href: str
     fragment: ds.ParquetFileFragment
     remote: ExactFile | None = None
+    told: Mapping[str, pa.Scalar] = field(default_factory=dict)
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns of the file, with its metadata."""
-        return self.fragment.physical_schema
+        """The columns of the file and those that its path tells, with the file's metadata."""
+        schema = self.fragment.physical_schema
+        for name, value in self.told.items():
+            schema = schema.append(pa.field(name, value.type))
+        return schema
 
     @property
     def rows(self) -> int:
@@ -85,13 +93,16 @@ class ParquetFile:
         remote, metadata, schema = self.remote, self.fragment.metadata, self._schema
         # pyarrow does not say which columns an expression names, but its text holds them all
         said = "" if where is None else str(where)
-        needed = [name for name in self.schema.names if name in names or name in said]
+        inside = self.fragment.physical_schema.names
+        needed = [name for name in inside if name in names or name in said]
 
         def load(group: int) -> pa.Table:
             file = pq.ParquetFile(remote.reopen(), metadata=metadata, pre_buffer=True)
             table = file.read_row_group(group, columns=needed, use_threads=False)
-            for name in set(schema.names) - set(self.schema.names):
-                table = table.append_column(name, pa.nulls(table.num_rows, schema.field(name).type))
+            for added in schema:
+                if added.name not in inside:
+                    value = self.told.get(added.name, pa.scalar(None, added.type))
+                    table = table.append_column(added.name, pa.repeat(value, table.num_rows))
             return (table if where is None else table.filter(where)).select(names)
 
         groups = [group.id for group in chosen.row_groups]
@@ -107,7 +118,7 @@ class ParquetFile:
     def _schema(self) -> pa.Schema:
         """The columns of the file, and the optional ones that it lacks."""
         schema = self.schema
-        if "chipid" in schema.names:
+        if {"chipid", "chip_index_x"} & set(schema.names):
             for name in OPTIONAL_COLUMNS:
                 if name not in schema.names:
                     schema = schema.append(SCHEMA.field(name))
@@ -123,30 +134,34 @@ class ParquetFile:
         return self._schema.empty_table().select(self._names(columns))
 
 
-def open_parquet(href: str, storage: Storage, *, size_bytes: int = -1) -> ParquetFile:
+def open_parquet(
+    href: str,
+    storage: Storage,
+    *,
+    size_bytes: int = -1,
+    told: Mapping[str, pa.Scalar] | None = None,
+) -> ParquetFile:
     """Open the parquet file at an href, and read its footer.
 
     Args:
         href: The file.
         storage: How to reach it.
         size_bytes: Its size if a listing gave it, which saves a request; else -1.
+        told: Values that its path gives to all its rows, by column. The file's own columns win.
 
     Raises:
         ObjectNotFound: Nothing is there.
         IndexFormatError: It is not a parquet file.
     """
-    local = local_path(href)
-    remote = None
     try:
-        if local is not None:
-            size_bytes = storage.stat(href).size_bytes or 0  # raises if there is no file
-            fragment = _FORMAT.make_fragment(str(local), filesystem=pafs.LocalFileSystem())
-        elif 0 <= size_bytes <= _SMALL_BYTES:
-            fragment = _FORMAT.make_fragment(pa.BufferReader(storage.read(href)))
-        else:
-            remote = ExactFile.open(storage, href)
-            fragment = _FORMAT.make_fragment(remote.reopen())
+        make, remote = _find_maker(href, storage, size_bytes)
+        fragment = make(None)
         fragment.ensure_complete_metadata()
+        inside = fragment.physical_schema.names if told else ()
+        told = {name: value for name, value in (told or {}).items() if name not in inside}
+        if told:  # pyarrow gives all rows what is told, and skips files that it rules out
+            fragment = make(reduce(and_, (_is(name, value) for name, value in told.items())))
+            fragment.ensure_complete_metadata()
     except StacchipError:
         raise
     except (pa.ArrowInvalid, OSError) as error:  # pyarrow's errors for broken footers
@@ -154,4 +169,25 @@ def open_parquet(href: str, storage: Storage, *, size_bytes: int = -1) -> Parque
             f"{redact(href)} is not a parquet file: {error}. Write the index again.",
             href=redact(href),
         ) from error
-    return ParquetFile(href, fragment, remote)
+    return ParquetFile(href, fragment, remote, told)
+
+
+def _find_maker(
+    href: str, storage: Storage, size_bytes: int
+) -> tuple[_MakeFragment, ExactFile | None]:
+    """Return what makes fragments of a file, from what is true of all its rows; and its reader."""
+    local = local_path(href)
+    if local is not None:
+        storage.stat(href)  # raises if there is no file
+        files = pafs.LocalFileSystem()
+        return lambda same: _FORMAT.make_fragment(str(local), files, same), None
+    if 0 <= size_bytes <= _SMALL_BYTES:
+        content = storage.read(href)
+        return lambda same: _FORMAT.make_fragment(pa.BufferReader(content), None, same), None
+    remote = ExactFile.open(storage, href)
+    return lambda same: _FORMAT.make_fragment(remote.reopen(), None, same), remote
+
+
+def _is(name: str, value: pa.Scalar) -> pc.Expression:
+    """Return the condition that a column has a value, which pyarrow then knows of all rows."""
+    return pc.field(name) == value if value.is_valid else pc.field(name).is_null()

@@ -248,7 +248,7 @@ class Replacement:
             self._put(first, child_href(self.href, RECORDS))
         for name in sorted(self._chips):
             self._put(self._chips[name], child_href(self.href, name))
-        for name in sorted(before & set(delete)):
+        for name in sorted(delete):  # among them files with names of other tools
             self.storage.delete(child_href(self.href, name))
         if records is not None and records != first:
             self._put(records, child_href(self.href, RECORDS))

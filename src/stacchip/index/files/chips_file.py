@@ -1,0 +1,166 @@
+"""A file of chips, read as rows of an index, whatever tool wrote it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from stacchip.index.files.parquet import ParquetFile, open_parquet
+from stacchip.index.filters import Selection
+from stacchip.index.foreign.own_columns import columns_to_derive
+from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA, conform
+from stacchip.storage import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow.compute as pc
+
+    from stacchip.index.files.layout import ChipsEntry
+    from stacchip.storage import Storage
+
+__all__ = ["ChipsFile", "open_chips"]
+
+_ALL: Final = Selection()
+
+
+@dataclass(frozen=True)
+class ChipsFile:
+    """A parquet file of chips, whose rows come with the columns of `SCHEMA`.
+
+    Columns that the file lacks are derived (`stacchip.index.conform`). A condition on them is put
+    to the derived rows. Any other is put to the file, so that no row group without a chosen row is
+    read.
+
+    Attributes:
+        file: The file, with the columns that its path tells.
+    """
+
+    file: ParquetFile
+
+    @property
+    def href(self) -> str:
+        """Its address."""
+        return self.file.href
+
+    @property
+    def rows(self) -> int:
+        """The number of its rows."""
+        return self.file.rows
+
+    def read(self, columns: Sequence[str] | None = None, chosen: Selection = _ALL) -> pa.Table:
+        """Return the chosen rows; see `scan`."""
+        raw, pushed = self._plan(columns, chosen)
+        return self._finish(self.file.read(raw, pushed), columns, chosen, pushed)
+
+    def scan(
+        self, columns: Sequence[str] | None = None, chosen: Selection = _ALL
+    ) -> Iterator[pa.Table]:
+        """Yield the chosen rows, one table for each row group that may have some.
+
+        Args:
+            columns: Names of columns; by default those of `SCHEMA`, and then the file's others.
+            chosen: The chips wanted.
+
+        Raises:
+            IndexFormatError: The file has no chips.
+        """
+        raw, pushed = self._plan(columns, chosen)
+        for part in self.file.scan(raw, pushed):
+            yield self._finish(part, columns, chosen, pushed)
+
+    def count(self, chosen: Selection) -> int:
+        """Return how many rows are chosen; their footprints are compared by their bounds only."""
+        where = chosen.expression
+        if where is None:
+            return self.rows
+        if self._is_pushed(where):
+            return self.file.count(where)
+        return sum(part.num_rows for part in self.scan(["chip_index_x"], chosen))
+
+    def require_chips(self, columns: Sequence[str] | None = None) -> None:
+        """Refuse a file that has not the columns of an index.
+
+        Raises:
+            IndexFormatError: A column is absent, and cannot be derived.
+        """
+        conform(self.file.schema.empty_table(), columns=columns, href=redact(self.href))
+
+    def _plan(
+        self, columns: Sequence[str] | None, chosen: Selection
+    ) -> tuple[list[str] | None, pc.Expression | None]:
+        """Return the columns to read from the file (None for all), and the condition put to it."""
+        names = SCHEMA.names if columns is None else [*columns, *chosen.columns]
+        self.require_chips(columns)
+        where = chosen.expression
+        pushed = where if where is not None and self._is_pushed(where) else None
+        needs_all = columns is None or self._derived(names) or pushed is not where
+        return None if needs_all else list(dict.fromkeys(names)), pushed
+
+    def _finish(
+        self,
+        table: pa.Table,
+        columns: Sequence[str] | None,
+        chosen: Selection,
+        pushed: pc.Expression | None,
+    ) -> pa.Table:
+        """Return the chosen rows of those read, with the columns wanted."""
+        where = chosen.expression
+        names = None
+        if columns is not None:
+            names = {*columns, *chosen.columns}
+            names |= set() if pushed is where else _named(where)
+        rows = conform(table, columns=names, href=redact(self.href))
+        if where is not None and pushed is None:
+            rows = rows.filter(where)
+        rows = chosen.refine(rows)
+        return rows if columns is None else rows.select(columns)
+
+    def _is_pushed(self, where: pc.Expression) -> bool:
+        """Return True if the file itself has what a condition names, in a type that compares."""
+        named = _named(where)
+        schema = self.file.schema
+        return not self._derived(named) and all(
+            _compares(schema.field(name).type, SCHEMA.field(name).type)
+            for name in named & set(schema.names)
+        )
+
+    def _derived(self, names: Sequence[str] | set[str]) -> set[str]:
+        return columns_to_derive(self.file.schema, set(names)) - {*OPTIONAL_COLUMNS}
+
+
+def open_chips(entry: ChipsEntry, storage: Storage) -> ChipsFile:
+    """Open a file of chips, and read its footer.
+
+    Raises:
+        ObjectNotFound: Nothing is there.
+        IndexFormatError: It is not a parquet file.
+    """
+    told = entry.told
+    return ChipsFile(open_parquet(entry.href, storage, size_bytes=entry.size_bytes, told=told))
+
+
+def _named(where: pc.Expression | None) -> set[str]:
+    """Return the columns of `SCHEMA` that a condition names, and perhaps others.
+
+    pyarrow does not say which columns an expression names, but its text holds them all.
+    """
+    said = "" if where is None else str(where)
+    return {name for name in SCHEMA.names if name in said}
+
+
+def _compares(there: pa.DataType, ours: pa.DataType) -> bool:
+    """Return True if pyarrow compares a column with a value of our type."""
+    if pa.types.is_dictionary(there):
+        there = there.value_type
+    families = (
+        (pa.string(), pa.large_string()),
+        (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32()),
+        (pa.float16(), pa.float32(), pa.float64()),
+    )
+    is_kin = any(there in family and ours in family for family in families)
+    if pa.types.is_timestamp(there) and pa.types.is_timestamp(ours):
+        is_kin = there.tz is not None
+    return is_kin or there == ours or (pa.types.is_struct(there) and pa.types.is_struct(ours))

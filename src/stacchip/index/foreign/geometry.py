@@ -1,0 +1,230 @@
+"""Footprints in any encoding and CRS, read to what an index stores: WKB in OGC:CRS84, and bounds.
+
+Other tools write a geometry in four forms: WKB, WKT, and the nested lists of GeoArrow's `polygon`
+and `multipolygon` (GeoParquet 1.1.0, "Encoding"). Its CRS is named in the field's GeoArrow metadata
+("Extension metadata", 0.2) or in the file's `geo` metadata, where none means OGC:CRS84.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyproj
+import shapely
+from pyproj.exceptions import CRSError
+
+from stacchip.errors import IndexFormatError
+from stacchip.grid.crs import same_crs
+from stacchip.grid.footprints import BBOX
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Shapes = NDArray[np.object_]
+
+__all__ = ["bounds_of", "find_geometry", "is_plain", "read_geometry", "without_extension"]
+
+_EXTENSION: Final = b"ARROW:extension:name"
+_METADATA: Final = b"ARROW:extension:metadata"
+_CRS84: Final = "OGC:CRS84"
+
+
+def find_geometry(schema: pa.Schema) -> str | None:
+    """Return the name of the column with footprints, or None if there is none.
+
+    It is `geometry`, else the primary column of the `geo` metadata, else the one column of a
+    GeoArrow type: a GeoDataFrame may call its geometry anything.
+    """
+    if "geometry" in schema.names:
+        return "geometry"
+    primary = _geo(schema).get("primary_column")
+    if primary in schema.names:
+        return str(primary)
+    typed = [field.name for field in schema if _extension(field)[0] is not None]
+    return typed[0] if len(typed) == 1 else None
+
+
+def is_plain(schema: pa.Schema, name: str) -> bool:
+    """Return True if a geometry column is WKB in OGC:CRS84 as it stands.
+
+    Raises:
+        IndexFormatError: Its CRS is unknown.
+    """
+    field = schema.field(name)
+    kind = field.type.storage_type if _has_extension(field) else field.type
+    return _is_binary(kind) and _foreign_crs(schema, field) is None
+
+
+def read_geometry(table: pa.Table, name: str) -> tuple[pa.ChunkedArray, bool]:
+    """Return a geometry column as WKB in OGC:CRS84.
+
+    Returns:
+        The column, and True if its coordinates were converted from another CRS: what else the
+        table says of the place, such as `bbox`, may then be in that CRS too.
+
+    Raises:
+        IndexFormatError: The column holds no geometry, or its CRS is unknown.
+    """
+    column = without_extension(table[name])
+    if is_plain(table.schema, name):
+        return column.cast(pa.binary()), False
+    crs = _foreign_crs(table.schema, table.schema.field(name))
+    shapes = _decode(column, name)
+    if crs is not None:
+        project = pyproj.Transformer.from_crs(crs, _CRS84, always_xy=True)
+        shapes = shapely.transform(shapes, project.transform, interleaved=False)
+    wkb = shapely.to_wkb(shapes, byte_order=1, output_dimension=2)
+    return pa.chunked_array([pa.array(wkb, pa.binary())]), crs is not None
+
+
+def bounds_of(wkb: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the bounds of footprints as the column `bbox`; null where there is no footprint.
+
+    Example:
+        >>> bounds_of(pa.chunked_array([[shapely.box(1, 2, 3, 4).wkb, None]])).to_pylist()
+        [{'xmin': 1.0, 'ymin': 2.0, 'xmax': 3.0, 'ymax': 4.0}, None]
+    """
+    bounds = shapely.bounds(_decode(wkb, "geometry")).reshape(-1, 4)
+    absent = ~np.isfinite(bounds).all(axis=1)
+    sides = [pa.array(side) for side in np.ascontiguousarray(bounds.T)]
+    array = pa.StructArray.from_arrays(sides, fields=list(BBOX), mask=pa.array(absent))
+    return pa.chunked_array([array])
+
+
+def without_extension(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the column without an extension type, which `geometry` has if geoarrow is imported."""
+    if _has_extension(column):
+        chunks = [chunk.storage for chunk in column.chunks]
+        return pa.chunked_array(chunks, type=column.type.storage_type)
+    return column
+
+
+# -- the CRS ---------------------------------------------------------------------------------------
+
+
+def _foreign_crs(schema: pa.Schema, field: pa.Field) -> pyproj.CRS | None:
+    """Return the CRS of a geometry column, or None if it is OGC:CRS84 or not named."""
+    named = _extension(field)[1].get("crs")
+    if named is None:
+        named = _geo(schema).get("columns", {}).get(field.name, {}).get("crs")
+    if named is None:
+        return None
+    try:
+        return _read_crs(named if isinstance(named, str) else json.dumps(named))
+    except CRSError as error:
+        raise IndexFormatError(
+            f"Column '{field.name}' is in a CRS that PROJ cannot read: {error}. Write its "
+            "footprints in OGC:CRS84.",
+            column=field.name,
+        ) from error
+
+
+@lru_cache(maxsize=64)
+def _read_crs(text: str) -> pyproj.CRS | None:
+    """Parse a CRS; None if it is OGC:CRS84."""
+    crs = pyproj.CRS.from_user_input(text)
+    return None if same_crs(crs, _CRS84) else crs
+
+
+def _extension(field: pa.Field) -> tuple[str | None, dict[str, Any]]:
+    """Return the name and the metadata of a field's GeoArrow type; None if it has none."""
+    if _has_extension(field):
+        kind: Any = field.type
+        name, text = str(kind.extension_name), _serialized(kind)
+    else:
+        metadata = field.metadata or {}
+        name, text = metadata.get(_EXTENSION, b"").decode(), metadata.get(_METADATA, b"")
+    if not name.startswith(("geoarrow.", "ogc.")):
+        return None, {}
+    return name, _parse(text)
+
+
+def _has_extension(column: pa.ChunkedArray | pa.Field) -> bool:
+    return isinstance(column.type, pa.BaseExtensionType)
+
+
+def _serialized(kind: Any) -> bytes:
+    serialize = getattr(kind, "__arrow_ext_serialize__", None)  # Python's types only
+    return bytes(serialize()) if serialize is not None else b""
+
+
+def _geo(schema: pa.Schema) -> dict[str, Any]:
+    return _parse((schema.metadata or {}).get(b"geo", b""))
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    """Return a JSON object; an empty one for anything else."""
+    try:
+        parsed = json.loads(text or b"{}")
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+# -- the encoding ----------------------------------------------------------------------------------
+
+
+def _decode(column: pa.ChunkedArray, name: str) -> Shapes:
+    """Return geometries in any encoding as shapely's, with None for null."""
+    try:
+        if _is_binary(column.type):
+            return np.asarray(shapely.from_wkb(_objects(column)))
+        if pa.types.is_string(column.type) or column.type in (pa.large_string(), pa.string_view()):
+            return np.asarray(shapely.from_wkt(_objects(column)))
+        kind = _ragged_kind(column.type)
+    except (shapely.errors.GEOSException, TypeError, ValueError) as error:
+        raise _no_geometry(name, str(error)) from error
+    if kind is None:
+        raise _no_geometry(name, f"its type is {column.type}")
+    present = column.drop_null().combine_chunks()
+    shapes = np.full(len(column), None, object)
+    shapes[column.is_valid().to_numpy()] = _from_lists(present, kind)
+    return shapes
+
+
+def _no_geometry(name: str, problem: str) -> IndexFormatError:
+    return IndexFormatError(
+        f"Not a chip index: column '{name}' holds no footprints: {problem}. Write polygons, as "
+        "WKB, WKT, or GeoArrow's polygons.",
+        column=name,
+    )
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or kind in (pa.large_binary(), pa.binary_view())
+
+
+def _objects(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    return np.asarray(column.to_numpy(zero_copy_only=False), object)
+
+
+def _ragged_kind(kind: pa.DataType) -> shapely.GeometryType | None:
+    """Return the geometry that nested lists of points hold: by depth, a polygon or several."""
+    depth = 0
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind, depth = kind.value_type, depth + 1
+    is_point = pa.types.is_fixed_size_list(kind) or (
+        pa.types.is_struct(kind) and {"x", "y"} <= {field.name for field in kind}
+    )
+    kinds = {2: shapely.GeometryType.POLYGON, 3: shapely.GeometryType.MULTIPOLYGON}
+    return kinds.get(depth) if is_point else None
+
+
+def _from_lists(lists: pa.Array, kind: shapely.GeometryType) -> Shapes:
+    """Return the polygons of GeoArrow's nested lists, none of which is null."""
+    offsets = []
+    while pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type):
+        starts = lists.offsets.to_numpy()
+        offsets.append(starts - starts[0])
+        lists = lists.flatten()
+    if pa.types.is_struct(lists.type):
+        points = np.stack([lists.field(axis).to_numpy() for axis in "xy"], axis=1)
+    else:
+        values = lists.flatten().to_numpy()
+        points = values.reshape(len(lists), lists.type.list_size)[:, :2]
+    made = shapely.from_ragged_array(kind, points.astype(np.float64), tuple(reversed(offsets)))
+    return np.asarray(made)
