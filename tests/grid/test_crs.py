@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
+
 import pyproj
 import pytest
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from odc.geo.crs import CRS
-from pyproj.exceptions import CRSError
 
 from stacchip.errors import UsageError
-from stacchip.grid.crs import crs_of_code, crs_of_text, name_crs, same_crs
-from stacchip.grid.geobox import describe_geobox, is_same_grid, make_geobox
+from stacchip.grid.chip_grid import ChipGrid
+from stacchip.grid.crs import (
+    crs_of_code,
+    crs_of_text,
+    horizontal_crs,
+    name_crs,
+    same_crs,
+    why_not_on_earth,
+)
+from stacchip.grid.geobox import crs_name, describe_geobox, is_same_grid, make_geobox
 from stacchip.grid.nearest import nearest_pixels
 
 SINUSOIDAL = "+proj=sinu +R=6371007.181 +units=m"
@@ -32,7 +41,20 @@ FRENCH = (
     "+proj=lcc +lat_1=49.5 +lat_0=49.5 +lon_0=0 +k_0=0.999877341 +x_0=600000 +y_0=1200000 "
     "+a=6378249.2 +b=6356515"
 )
+# EPSG:2229 counts US survey feet; these are international ones, 4 m off in the false easting
+CALIFORNIA = (
+    "+proj=lcc +lat_0=33.5 +lon_0=-118 +lat_1=35.4666666666667 +lat_2=34.0333333333333 "
+    "+x_0=2000000 +y_0=500000 +datum=NAD83 +units=ft"
+)
 BUILDING_SITE = 'LOCAL_CS["site",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
+
+
+def on_datum(code):
+    """Return the PROJJSON of a projection that has no code, on the datum of a geographic CRS."""
+    projected = pyproj.CRS("+proj=tmerc +lon_0=7 +x_0=1000000 +ellps=intl").to_json_dict()
+    return json.dumps({**projected, "base_crs": pyproj.CRS(code).to_json_dict()})
+
+
 CODES = [4326, 4258, 3857, 3395, 2193, 3031, 3035, 3413, 5070, 25832, 26913, 27700, 28992, 32613]
 
 
@@ -64,6 +86,18 @@ def test_two_codes_are_two_crss(first, second):
         ("EPSG:4326", "+proj=longlat +ellps=WGS84"),
         ("EPSG:32629", "+proj=utm +zone=29 +ellps=WGS84"),
         ("EPSG:27700", BRITISH),
+        ("EPSG:4326", "+proj=longlat +ellps=WGS84 +towgs84=0,0,0"),
+        ("EPSG:32629", "+proj=utm +zone=29 +ellps=WGS84 +towgs84=0.1,0,0,0,0,0,0"),
+        ("EPSG:28355", "+proj=utm +zone=55 +south +ellps=GRS80"),
+        ("EPSG:3857", "ESRI:102100"),
+        ("EPSG:3857", "EPSG:900913"),
+        ("EPSG:5070", "ESRI:102039"),
+        ("EPSG:2154", "IGNF:LAMB93"),
+        ("EPSG:4326", "EPSG:9057"),  # an ensemble, and one of its realizations
+        ("EPSG:32661", "EPSG:5041"),  # northing first, and easting first
+        ("+proj=longlat +a=6378137 +b=6356752.3142", "EPSG:4326"),
+        ("+proj=sinu +R=6371007.1809", MODIS),
+        ("EPSG:32629.0", "EPSG:32629"),
     ],
 )  # fmt: skip
 def test_height_spelling_and_order_of_axes_make_no_difference(first, second):
@@ -86,6 +120,22 @@ def test_height_spelling_and_order_of_axes_make_no_difference(first, second):
         ("EPSG:4326", "EPSG:32613"),
         (BUILDING_SITE, "EPSG:32613"),
         ("EPSG:4326", None),
+        ("EPSG:4326", "+proj=longlat +ellps=GRS80"),  # it may be NAD83, metres away
+        ("EPSG:32613", "+proj=utm +zone=13 +ellps=GRS80"),
+        ("EPSG:32629", "EPSG:32729"),
+        ("EPSG:32629", "+proj=utm +zone=29 +ellps=WGS84 +units=us-ft"),
+        ("EPSG:2229", CALIFORNIA),
+        ("EPSG:32629", "+proj=utm +zone=29 +ellps=WGS84 +axis=wsu"),
+        ("EPSG:4326", "+proj=longlat +ellps=WGS84 +towgs84=100,50,20"),
+        ("EPSG:32629", "+proj=utm +zone=29 +ellps=WGS84 +towgs84=0,0,0,0,0,0.5,0"),
+        ("EPSG:3035", "+proj=laea +lat_0=52 +lon_0=10 +x_0=4321000 +y_0=3210001 +ellps=GRS80"),
+        ("EPSG:3857", "+proj=merc +ellps=WGS84"),
+        # one projection on two datums that share an ellipsoid: ED50 and ED79
+        (on_datum("EPSG:4230"), on_datum("EPSG:4668")),
+        ("EPSG:4326", "EPSG:8888"),  # WGS 84 (Transit) lies a metre off the others
+        ("EPSG:4326", "EPSG:4978"),
+        ("EPSG:4326", "+proj=longlat +R=1737400"),
+        ("EPSG:4326", "EPSG:5773"),
     ],
 )  # fmt: skip
 def test_another_datum_or_projection_is_another_crs(first, second):
@@ -104,11 +154,12 @@ def test_a_projection_that_proj_does_not_know_is_given_the_benefit_of_the_doubt(
     assert pyproj.CRS(odd).to_epsg() is None
     assert same_crs(odd, "EPSG:32615")
     assert not same_crs(odd, "EPSG:26715")  # another ellipsoid
+    assert not same_crs(odd, "EPSG:32616")  # another meridian
     assert not same_crs(odd, "EPSG:4326")
 
 
 def test_what_is_no_crs_is_an_error():
-    with pytest.raises(CRSError):
+    with pytest.raises(UsageError, match="PROJ reads no CRS in 'EPSG:999999'"):
         same_crs("EPSG:4326", "EPSG:999999")
 
 
@@ -117,6 +168,54 @@ def test_a_code_of_two_parts_is_parsed():
     assert crs is not None
     assert same_crs(crs, "EPSG:2193")
     assert crs_of_code("EPSG:2193+9999") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("EPSG:32629+5773", "EPSG:32629"),
+        ("EPSG:7415", "EPSG:28992"),
+        (pyproj.CRS("EPSG:26913+5703"), "EPSG:26913"),
+        (pyproj.CRS("EPSG:2193+7839").to_wkt(), "EPSG:2193"),
+        (CRS(pyproj.CRS("EPSG:9518").to_wkt()), "EPSG:4326"),
+        ("OGC:CRS84", "OGC:CRS84"),
+    ],
+)
+def test_a_grid_has_the_horizontal_part_of_a_crs(given, expected):
+    geobox = make_geobox(given, Affine(0.01, 0, 10, 0, -0.01, 50), (4, 6))
+    assert crs_name(geobox) == str(horizontal_crs(given)) == expected
+
+
+@pytest.mark.parametrize(
+    ("crs", "why"),
+    [
+        ("IAU_2015:30100", "another body"),
+        ("IAU_2015:49910", "another body"),
+        ("ESRI:104903", "another body"),
+        ("+proj=sinu +a=6051800", "another body"),
+        ("EPSG:5773", "no horizontal coordinates"),
+        ("EPSG:4978", "no horizontal coordinates"),
+        (BUILDING_SITE, "no horizontal coordinates"),
+    ],
+)
+def test_a_crs_that_is_not_on_earth_is_told(crs, why):
+    assert why in why_not_on_earth(crs)
+    grid = ChipGrid(make_geobox(crs, Affine(0.01, 0, 10, 0, -0.01, 50), (4, 4)), 2)
+    with pytest.raises(UsageError, match=why):
+        grid.footprint(0, 0)
+
+
+@pytest.mark.parametrize("crs", [*CODES, "EPSG:32629+5773", SINUSOIDAL, MODIS, "EPSG:4979"])
+def test_a_crs_of_the_earth_is_told(crs):
+    assert why_not_on_earth(crs) is None
+
+
+@pytest.mark.parametrize("text", ["", "Earth", "EPSG:", "EPSG:-5", "\ud800", "a\0b", "[]", "{}"])
+def test_no_text_raises_an_error_of_proj(text):
+    assert crs_of_code(text) is None
+    for ask in (horizontal_crs, name_crs, why_not_on_earth):
+        with pytest.raises(UsageError, match="PROJ reads no CRS"):
+            ask(text)
 
 
 def test_projjson_is_parsed():

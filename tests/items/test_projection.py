@@ -230,6 +230,15 @@ def test_what_is_missing_is_listed(missing: tuple[str, ...], fields: dict[str, A
     assert "open_files=True" in str(error)
 
 
+@pytest.mark.parametrize(
+    "fields", [{"code": "EPSG:32629+5773"}, {"code": "EPSG:32629+5773", "epsg": 32629}]
+)
+def test_a_code_with_a_height_part_gives_its_horizontal_part(fields: dict[str, Any]) -> None:
+    found = read_geobox(item(full(**fields)), "red")
+
+    assert str(found.crs) == "EPSG:32629"
+
+
 # -- contradictions
 
 
@@ -259,6 +268,22 @@ def test_a_bbox_elsewhere_is_refused_with_both_values() -> None:
     assert error.field == "proj:bbox"
     assert "169200" in str(error)
     assert "3199000" in str(error)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"code": "IAU_2015:30100"},
+        {"code": "ESRI:104905"},
+        {"code": "EPSG:5773"},
+        {"code": None, "wkt2": "+proj=sinu +R=1737400"},
+    ],
+)
+def test_a_crs_that_is_not_on_earth_is_refused(fields: dict[str, Any]) -> None:
+    error = refusal(InvalidMetadata, full(**fields))
+
+    assert error.field in ("proj:code", "proj:wkt2")
+    assert "another body" in str(error) or "no horizontal coordinates" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,14 @@ def test_a_claim_agrees_with_the_half_that_a_file_has(
     assert locate(reader, other, CLAIM) == CLAIM
 
 
+@pytest.mark.parametrize("force", ["fast", "gdal"])
+@pytest.mark.parametrize("crs", ["+proj=longlat +R=1737400", "IAU_2015:49910"])
+def test_a_file_of_another_body_is_refused(write_tiff, storage, force, crs) -> None:
+    reader = open_reader(write_tiff(PIXELS, crs=crs), storage, force=force)
+    with pytest.raises(UnsupportedRaster, match="another body than the Earth"):
+        locate(reader, CLAIM)
+
+
 def test_a_kept_header_says_what_locates_its_file(write_tiff, storage) -> None:
     path = write_tiff(PIXELS, **NO_GRID["6 ground control points"])
     kept = Header.from_record(read_header(storage, path).to_record())

@@ -1,43 +1,68 @@
 """Coordinate reference systems: parsed, compared and named.
 
 Every comparison of two CRSs goes through `same_crs`, and every name that is kept or shown comes
-from `name_crs`. The results are cached, because PROJ takes from 0.01 to 1 ms for each.
+from `name_crs`. No error of PROJ's leaves this module: what is no CRS is a `UsageError`, or None
+where a caller asks. The results are cached, because PROJ takes from 0.01 to 100 ms for each.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyproj
 from odc.geo.crs import CRS
-from pyproj.exceptions import CRSError, ProjError
+from pyproj.exceptions import ProjError
+
+from stacchip.errors import UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["crs_of_code", "crs_of_text", "name_crs", "same_crs"]
+__all__ = [
+    "crs_of_code",
+    "crs_of_text",
+    "horizontal_crs",
+    "lonlat_transformer",
+    "name_crs",
+    "same_crs",
+    "why_not_on_earth",
+]
 
-# Metres. The ellipsoids of WGS 84 and ETRS89 are 0.1 mm apart; those of different surveys differ by
-# hundreds of metres, and neighbouring zones of one projection by hundreds of kilometres.
+# Metres. The ellipsoids of different surveys differ by hundreds of metres, and neighbouring zones
+# of one projection by hundreds of kilometres.
 _SAME_PLACE_M: Final = 1e-3
+# The semi-minor axes of WGS 84 and GRS 1980 are 0.105 mm apart, and their datums up to two metres.
+# 6356752.3142 is a common spelling of the first.
+_SAME_AXIS_M: Final = 5e-5
+_MODERN_AXIS_M: Final = 6378137.0
+# Metres on the ground by which two shifts to WGS 84 may differ: surveys publish better ones.
+_SAME_SHIFT_M: Final = 1.0
+# PROJ takes an ellipsoid for the Earth's within this share of its mean radius
+_EARTH_RADIUS_M: Final = 6375000.0
+_EARTH_SHARE: Final = 0.05
 
 
 def crs_of_code(code: str) -> CRS | None:
     """Return the CRS of an authority's code, such as `EPSG:32631`; None if PROJ has none.
 
+    Of a compound code, such as `EPSG:2193+7839`, it is the horizontal part.
+
     Example:
-        >>> crs_of_code("EPSG:2193").epsg, crs_of_code("EPSG:9999")
-        (2193, None)
+        >>> crs_of_code("EPSG:2193").epsg, crs_of_code("EPSG:2193+7839").epsg
+        (2193, 2193)
+        >>> crs_of_code("EPSG:9999") is None
+        True
     """
     return _parse(code)
 
 
 def crs_of_text(text: str | dict[str, Any]) -> CRS | None:
-    """Return the CRS of WKT or PROJJSON; None if PROJ cannot read it.
+    """Return the CRS of WKT or PROJJSON, without a height part; None if PROJ cannot read it.
 
     Example:
         >>> crs_of_text("PROJCS[what?]") is None
@@ -46,19 +71,96 @@ def crs_of_text(text: str | dict[str, Any]) -> CRS | None:
     return _parse(text if isinstance(text, str) else json.dumps(text, sort_keys=True, default=str))
 
 
+def horizontal_crs(crs: Any) -> CRS:
+    """Return odc-geo's CRS of anything that pyproj reads, without a height part.
+
+    Raises:
+        UsageError: PROJ cannot read it.
+
+    Example:
+        >>> str(horizontal_crs("EPSG:32629+5773"))
+        'EPSG:32629'
+    """
+    if isinstance(crs, str):
+        return _parse(crs) or CRS(_read_any(crs))  # the latter raises the error
+    known = crs.proj if isinstance(crs, CRS) else _read_any(crs)
+    if isinstance(crs, CRS) and not known.is_compound:
+        return crs
+    part = _horizontal_part(known)
+    try:
+        if part is known:
+            return CRS(known)
+    except ValueError:  # odc-geo takes "EPSG:32629.0", which PROJ reads, for a whole number
+        pass
+    return CRS(name_crs(part.to_wkt()))  # a part of an EPSG code has a code of its own
+
+
+def why_not_on_earth(crs: Any) -> str | None:
+    """Return why a CRS places no pixel on Earth; None if it does.
+
+    Raises:
+        UsageError: PROJ cannot read it.
+
+    Example:
+        >>> why_not_on_earth("EPSG:3031") is None
+        True
+        >>> why_not_on_earth("+proj=longlat +R=1737400")
+        'is of another body than the Earth (its radius is 1737 km)'
+        >>> why_not_on_earth("EPSG:5773")
+        'has no horizontal coordinates (it is a Vertical CRS)'
+    """
+    return _why_not_on_earth(_text_of(crs))
+
+
+@lru_cache(maxsize=512)
+def _why_not_on_earth(text: str) -> str | None:
+    crs = _facts(text).crs
+    if not (crs.is_geographic or crs.is_projected) or crs.ellipsoid is None:
+        return f"has no horizontal coordinates (it is a {crs.type_name})"
+    radius = crs.ellipsoid.semi_major_metre
+    if abs(radius - _EARTH_RADIUS_M) > _EARTH_SHARE * _EARTH_RADIUS_M:
+        return f"is of another body than the Earth (its radius is {radius / 1000:.0f} km)"
+    return None
+
+
+@lru_cache(maxsize=64)
+def lonlat_transformer(wkt: str) -> pyproj.Transformer:
+    """Return pyproj's transformer from a CRS to OGC:CRS84; x and longitude come first.
+
+    Raises:
+        UsageError: The CRS is not on Earth, or PROJ does not know its projection.
+    """
+    why = _why_not_on_earth(wkt)
+    if why is None:
+        try:
+            # making one takes ten milliseconds; pyproj keeps a context for each thread inside
+            return pyproj.Transformer.from_crs(_read(wkt), "OGC:CRS84", always_xy=True)
+        except ProjError as error:
+            why = f"cannot be projected ({error})"
+    raise UsageError(
+        f"The CRS {_read(wkt).name!r} {why}: its chips have no place in longitude "
+        "and latitude. Use imagery in a CRS of the Earth."
+    )
+
+
+# -- comparison ------------------------------------------------------------------------------------
+
+
 def same_crs(first: Any, second: Any) -> bool:
     """Return whether two CRSs give each place the same horizontal coordinates.
 
-    Spelling, the order of the axes and a height part make no difference; two EPSG codes do. If a
-    CRS has no code, the projections are compared, because files give the datum of the same CRS
-    different names.
+    Spelling, the order of the axes and a height part make no difference. Datums that EPSG tells
+    apart do, except a realization and the ensemble that it belongs to (WGS 84 (G1762) and WGS 84).
+    If a CRS does not name its datum, its ellipsoid must be that of the other. Then the projections
+    are compared by the coordinates that they give to places all over the globe, because files give
+    the same projection different names.
 
     Args:
         first: Anything that pyproj reads as a CRS, or None.
         second: The other; None is the same as None only.
 
     Raises:
-        pyproj.exceptions.CRSError: PROJ cannot read one of them.
+        UsageError: PROJ cannot read one of them.
 
     Example:
         >>> same_crs("EPSG:32613", "EPSG:32614"), same_crs("EPSG:4326", "EPSG:4258")
@@ -73,36 +175,119 @@ def same_crs(first: Any, second: Any) -> bool:
     if first is None or second is None:
         return False
     # the texts are the key: odc-geo hashes a CRS by its WKT, which it writes anew (70 us)
-    one, other = str(first), str(second)
-    return one == other or _are_same(one, other)
+    one, other = _text_of(first), _text_of(second)
+    return one == other or _are_same(*sorted((one, other)))
 
 
-@lru_cache(maxsize=1024)
-def _are_same(first: str, second: str) -> bool:
-    one, other = _horizontal(first), _horizontal(second)
-    if one.equals(other, ignore_axis_order=True):
-        return True
-    codes = one.to_epsg(), other.to_epsg()
-    if None not in codes:
-        return codes[0] == codes[1]
-    return _project_alike(one, other)
+@dataclass(frozen=True)
+class _Facts:
+    """What a comparison needs to know of one CRS.
+
+    Attributes:
+        crs: Its horizontal part, without a transformation bound to it.
+        shift: The shift to WGS 84 bound to it (`+towgs84`): seven numbers in metres on the ground,
+            or None if there is none or it is a file.
+        datum: EPSG's code of its geographic CRS, or None if the datum is not EPSG's or not named.
+    """
+
+    crs: pyproj.CRS
+    shift: tuple[float, ...] | None
+    datum: int | None
 
 
-def _horizontal(text: str) -> pyproj.CRS:
-    """Return a CRS without its height part, and without a transformation bound to it."""
-    crs = _read(text)
+@lru_cache(maxsize=512)
+def _facts(text: str) -> _Facts:
+    crs, shift = _read(text), None
     while crs.is_compound or crs.is_bound:
+        if crs.is_bound:
+            shift = _read_shift(crs)
         part = crs.sub_crs_list[0] if crs.is_compound else crs.source_crs
         if part is None:
             break
         crs = part
     # after `to_2d`, PROJ finds the codes of fewer CRSs
-    return crs.to_2d() if len(crs.axis_info) > 2 else crs
+    crs = crs.to_2d() if len(crs.axis_info) > 2 and crs.is_geographic else crs
+    base = crs.geodetic_crs
+    return _Facts(crs, shift, None if base is None else base.to_epsg())
+
+
+def _read_shift(bound: pyproj.CRS) -> tuple[float, ...] | None:
+    """Return three translations, three rotations and a scale, in metres on the ground."""
+    operation = bound.coordinate_operation
+    given = {} if operation is None else {each.name: each for each in operation.params}
+    metres = {"translation": 1.0, "rotation": _EARTH_RADIUS_M, "difference": _EARTH_RADIUS_M}
+    numbers = []
+    for name in _SHIFT:
+        each = given.get(name)
+        if each is None:
+            numbers.append(0.0)
+        elif isinstance(each.value, int | float):
+            factor = float(each.unit_conversion_factor)
+            numbers.append(each.value * factor * metres[name.split()[-1]])
+    # a shift that is a file has other parameters
+    return tuple(numbers) if any(name in given for name in _SHIFT) else None
+
+
+_SHIFT: Final = (
+    "X-axis translation", "Y-axis translation", "Z-axis translation",
+    "X-axis rotation", "Y-axis rotation", "Z-axis rotation", "Scale difference",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def _are_same(first: str, second: str) -> bool:
+    one, other = _facts(first), _facts(second)
+    if not _shifts_agree(one, other):
+        return False
+    if one.crs.equals(other.crs, ignore_axis_order=True):
+        # PROJ ignores that an axis may count to the west, too
+        return _directions(one.crs) == _directions(other.crs) or _project_alike(one.crs, other.crs)
+    return (
+        _may_be_one_datum(one, other)
+        and _have_same_base(one, other)
+        and _project_alike(one.crs, other.crs)
+    )
+
+
+def _may_be_one_datum(one: _Facts, other: _Facts) -> bool:
+    """Return False if both datums are EPSG's, and two."""
+    if one.datum is None or other.datum is None or one.datum == other.datum:
+        return True
+    return _has_realization(one.crs, other.crs) or _has_realization(other.crs, one.crs)
+
+
+def _has_realization(one: pyproj.CRS, other: pyproj.CRS) -> bool:
+    """Return whether the datum of `one` is an ensemble that the datum of `other` belongs to."""
+    if one.datum is None or other.datum is None:
+        return False
+    members = one.datum.to_json_dict().get("members", ())
+    # the first frame of GPS lies a metre off those that followed it
+    names = {each["name"] for each in members if not each["name"].endswith("(Transit)")}
+    return other.datum.name in names
+
+
+def _shifts_agree(one: _Facts, other: _Facts) -> bool:
+    """Return False if two CRSs on one ellipsoid are known to be shifted against each other."""
+    if one.shift is None and other.shift is None:
+        return True
+    known = []
+    for each in (one, other):
+        size = 0.0 if each.crs.ellipsoid is None else each.crs.ellipsoid.semi_major_metre
+        is_modern = abs(size - _MODERN_AXIS_M) < _SAME_PLACE_M
+        # datums of satellites lie within metres of WGS 84; the shift of others is not known here
+        known.append(each.shift or ((0.0,) * 7 if is_modern else None))
+    if known[0] is None or known[1] is None:
+        return True
+    return math.dist(known[0], known[1]) < _SAME_SHIFT_M
+
+
+def _directions(crs: pyproj.CRS) -> list[str]:
+    return sorted(axis.direction for axis in crs.axis_info)
 
 
 def _project_alike(one: pyproj.CRS, other: pyproj.CRS) -> bool:
-    """Return whether two CRSs share an ellipsoid, a prime meridian and a projection."""
-    if one.is_geographic != other.is_geographic or not _have_same_base(one, other):
+    """Return whether two CRSs on one datum share a projection, or units of longitude."""
+    if one.is_geographic != other.is_geographic:
         return False
     if one.source_crs is None and other.source_crs is None:
         return one.is_geographic and _units(one) == _units(other)
@@ -110,23 +295,42 @@ def _project_alike(one: pyproj.CRS, other: pyproj.CRS) -> bool:
         return False
     try:
         first, second = _project_globe(one), _project_globe(other)
-    except ProjError:  # PROJ does not know the projection's name: nothing says that they differ
-        return True
+    except ProjError:  # PROJ does not know the projection's name
+        return _have_same_numbers(one, other)
     known = np.isfinite(first).all(axis=0) & np.isfinite(second).all(axis=0)
     # far from its origin, a projection magnifies the last bits of its parameters
     return bool(known.any() and np.allclose(first[:, known], second[:, known], 1e-9, _SAME_PLACE_M))
 
 
-def _have_same_base(one: pyproj.CRS, other: pyproj.CRS) -> bool:
-    """Return whether two CRSs have ellipsoids of the same axes, and the same prime meridian."""
+def _have_same_numbers(one: pyproj.CRS, other: pyproj.CRS) -> bool:
+    """Return whether two projections have the same parameters, whatever their names, and units."""
+    operations = (one.coordinate_operation, other.coordinate_operation)
+    first, second = (
+        sorted(each.value for each in found.params) if found is not None else []
+        for found in operations
+    )
+    return (
+        len(first) == len(second)
+        and bool(np.allclose(first, second, 1e-9, 1e-9))
+        and (_units(one) == _units(other))
+    )
+
+
+def _have_same_base(one: _Facts, other: _Facts) -> bool:
+    """Return whether two CRSs have the same ellipsoid and prime meridian."""
+    if one.datum is not None and one.datum == other.datum:
+        return True
     sizes = []
-    for crs in (one, other):
+    for crs in (one.crs, other.crs):
         if crs.ellipsoid is None or crs.prime_meridian is None:  # such as a building site's
             return False
         axes = (crs.ellipsoid.semi_major_metre, crs.ellipsoid.semi_minor_metre)
         angle = crs.prime_meridian.longitude * float(crs.prime_meridian.unit_conversion_factor)
         sizes.append((*axes, angle * axes[0]))
-    return math.dist(*sizes) < _SAME_PLACE_M
+    are_modern = all(abs(size[0] - _MODERN_AXIS_M) < _SAME_PLACE_M for size in sizes)
+    is_sphere = any(size[0] == size[1] for size in sizes)
+    limit = _SAME_AXIS_M if are_modern and not is_sphere else _SAME_PLACE_M
+    return math.dist(*sizes) < limit
 
 
 def _units(crs: pyproj.CRS) -> set[float]:
@@ -140,6 +344,9 @@ def _project_globe(crs: pyproj.CRS) -> NDArray[np.float64]:
     return np.array(project.transform(lon.ravel(), lat.ravel()))
 
 
+# -- names and parsing -----------------------------------------------------------------------------
+
+
 @lru_cache(maxsize=256)
 def name_crs(crs: Any) -> str:
     """Return the name of a CRS: its authority's code if that means the same CRS, or else WKT2.
@@ -147,13 +354,16 @@ def name_crs(crs: Any) -> str:
     Args:
         crs: Anything that pyproj reads as a CRS and that can be hashed.
 
+    Raises:
+        UsageError: PROJ cannot read it.
+
     Example:
         >>> name_crs("EPSG:3031")
         'EPSG:3031'
         >>> name_crs("+proj=sinu +R=6371007.181 +units=m").startswith("PROJCRS[")
         True
     """
-    known = pyproj.CRS.from_user_input(crs)
+    known = _read_any(crs)
     authority = known.to_authority()
     if authority is not None:
         named = pyproj.CRS.from_authority(*authority)
@@ -164,17 +374,35 @@ def name_crs(crs: Any) -> str:
 
 @lru_cache(maxsize=512)
 def _parse(text: str) -> CRS | None:
+    """Return the horizontal part of the CRS that a text means; None if PROJ cannot read it."""
     try:
         known = _read(text)
-    except CRSError:
+    except UsageError:
         return None
-    try:
-        # odc-geo's, since a geobox made from it has nothing to look up again
-        return CRS(known)
-    except ValueError:  # it takes the text of EPSG:2193+7839 for one number
-        return CRS(known.to_wkt())
+    # odc-geo's, since a geobox made from it has nothing to look up again
+    return horizontal_crs(known)
+
+
+def _horizontal_part(crs: pyproj.CRS) -> pyproj.CRS:
+    while crs.is_compound:
+        crs = crs.sub_crs_list[0]
+    return crs
+
+
+def _text_of(crs: Any) -> str:
+    return crs if isinstance(crs, str) else str(crs)
 
 
 @lru_cache(maxsize=512)
 def _read(text: str) -> pyproj.CRS:
-    return pyproj.CRS.from_user_input(text)
+    return _read_any(text)
+
+
+def _read_any(crs: Any) -> pyproj.CRS:
+    try:
+        return pyproj.CRS.from_user_input(crs)
+    except (ProjError, ValueError) as error:  # the second for texts that are no Unicode
+        raise UsageError(
+            f"PROJ reads no CRS in {str(crs)[:60]!r}. Give an authority's code, such as "
+            "'EPSG:32631', or WKT."
+        ) from error

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyproj
 import shapely
 
 from stacchip.grid.antimeridian import fold_ring, unroll
+from stacchip.grid.crs import lonlat_transformer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pyproj
     from affine import Affine
     from numpy.typing import NDArray
 
@@ -73,7 +73,11 @@ def make_footprints(
         chip_size: Side of a chip in pixels.
         shape: (rows, columns) of chips.
 
+    Raises:
+        UsageError: The CRS is not one of the Earth.
+
     Example:
+        >>> import pyproj
         >>> from affine import Affine
         >>> grid = Affine(10, 0, 500000, 0, -10, 6000)
         >>> made = make_footprints(grid, pyproj.CRS("EPSG:32633"), 256, (2, 3))
@@ -107,7 +111,7 @@ class _Projection:
     def __init__(self, transform: Affine, crs: pyproj.CRS) -> None:
         self.transform = transform
         self.is_geographic = crs.is_geographic
-        self.to_lonlat = _transformer(crs.to_wkt())
+        self.to_lonlat = lonlat_transformer(crs.to_wkt())
 
     def lonlat(self, col: Any, row: Any) -> Floats:
         """Return longitude and latitude of pixels, on a last axis; inf if a pixel has none."""
@@ -138,12 +142,6 @@ class _Projection:
         with np.errstate(invalid="ignore"):
             distance: Floats = np.hypot(found_col - col, found_row - row)
         return distance
-
-
-@lru_cache(maxsize=64)
-def _transformer(wkt: str) -> pyproj.Transformer:
-    # making one takes ten milliseconds; pyproj keeps a context for each thread inside
-    return pyproj.Transformer.from_crs(wkt, "OGC:CRS84", always_xy=True)
 
 
 def _count_pieces(project: _Projection, chip_size: int, shape: tuple[int, int]) -> int:

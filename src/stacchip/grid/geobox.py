@@ -16,7 +16,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from stacchip.errors import UsageError
-from stacchip.grid.crs import name_crs, same_crs
+from stacchip.grid.crs import horizontal_crs, name_crs, same_crs
 from stacchip.grid.window import Window
 
 if TYPE_CHECKING:
@@ -48,12 +48,17 @@ _MEMBER: Final = "stacchip:grid"  # a foreign member of the item's GeoJSON (RFC 
 def make_geobox(crs: Any, transform: Affine, shape: tuple[int, int]) -> GeoBox:
     """Return a geobox of a CRS in any form that pyproj reads, a transform, and (height, width).
 
+    Of a CRS with a height part, the geobox has the horizontal part.
+
+    Raises:
+        UsageError: PROJ cannot read the CRS.
+
     Example:
         >>> geobox = make_geobox("EPSG:32629", Affine(10, 0, 600000, 0, -10, 4000000), (256, 512))
         >>> geobox.resolution.x, geobox.shape.yx, tuple(geobox.boundingbox)
         (10.0, (256, 512), (600000.0, 3997440.0, 605120.0, 4000000.0))
     """
-    return GeoBox((shape[0], shape[1]), transform, crs)
+    return GeoBox((shape[0], shape[1]), transform, None if crs is None else horizontal_crs(crs))
 
 
 def crs_name(geobox: GeoBox) -> str:
@@ -211,5 +216,5 @@ def read_grid(item: Mapping[str, Any]) -> RecordedGrid | None:
     member = item.get(_MEMBER)
     if member is None:
         return None
-    geobox = GeoBox(tuple(member["shape"]), Affine(*member["transform"]), member["crs"])
+    geobox = make_geobox(member["crs"], Affine(*member["transform"]), tuple(member["shape"]))
     return RecordedGrid(geobox, member["reference"])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from affine import Affine
 
 from stacchip.errors import InvalidMetadata, MissingMetadata
-from stacchip.grid.crs import crs_of_code, crs_of_text, same_crs
+from stacchip.grid.crs import crs_of_code, crs_of_text, same_crs, why_not_on_earth
 from stacchip.grid.geobox import GeoBox, make_geobox
 
 if TYPE_CHECKING:
@@ -144,9 +144,15 @@ def _read_crs(fields: _Fields) -> CRS | None:
             fields.refuse("proj:code", f"proj:code {code} and {field} ({by_text.proj.name}) differ")
         if code and by_code is None and by_text is None:
             fields.refuse("proj:code", f"{code} is not a CRS that PROJ knows")
-        if by_code is not None or by_text is not None:
-            # a code too new for this PROJ may have the CRS as text beside it
-            return by_code or by_text
+        # a code too new for this PROJ may have the CRS as text beside it
+        found = by_code or by_text
+        if found is not None:
+            why = why_not_on_earth(found)
+            if why is not None:
+                fields.refuse(
+                    "proj:code" if code else field, f"the CRS {code or found.proj.name} {why}"
+                )
+            return found
     return None
 
 
@@ -158,9 +164,12 @@ def _code(fields: _Fields, level: Mapping[str, Any]) -> str | None:
             epsg = f"EPSG:{int(epsg)}"
         except (TypeError, ValueError, OverflowError):
             fields.refuse("proj:epsg", f"proj:epsg is {epsg!r}, which is not a number")
-    if code is not None and epsg is not None and str(code).upper() != epsg:
+    if code is None or epsg is None or str(code).upper() == epsg:
+        return str(code) if code is not None else epsg
+    one, other = crs_of_code(str(code)), crs_of_code(epsg)
+    if one is None or other is None or not same_crs(one, other):
         fields.refuse("proj:code", f"proj:code {code} and proj:epsg {epsg[5:]} differ")
-    return str(code) if code is not None else epsg
+    return str(code)
 
 
 def _read_grid(fields: _Fields) -> tuple[Affine | None, Shape | None]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from affine import Affine
 
-from stacchip.raster.location import why_no_grid
+from stacchip.raster.location import place_image, why_no_grid
 from stacchip.storage import Identity
 
 if TYPE_CHECKING:
@@ -105,12 +105,12 @@ class Header:
 
     @cached_property
     def geobox(self) -> GeoBox | None:
-        """CRS, transform and shape, or None if the file lacks a CRS or a transform."""
-        from stacchip.grid.geobox import make_geobox  # a worker may not need it
+        """CRS, transform and shape, or None if the file lacks a CRS or a transform.
 
-        if self.crs is None or self.transform is None:
-            return None
-        return make_geobox(self.crs, self.transform, self.shape)
+        Raises:
+            UnsupportedRaster: The CRS is not one of the Earth.
+        """
+        return place_image(self.crs, self.transform, self.shape)
 
     @property
     def why_no_grid(self) -> str | None:

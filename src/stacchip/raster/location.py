@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from stacchip.errors import UnsupportedRaster
+from stacchip.errors import UnsupportedRaster, UsageError
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
     from affine import Affine
+
+    from stacchip.grid.geobox import GeoBox
 
 BY_TRANSFORM: Final = "a transform"
 BY_NOTHING: Final = "nothing"
@@ -66,6 +68,37 @@ def _counts_pixels(transform: Affine, shape: tuple[int, int]) -> bool:
     if (abs(a), b, d, abs(e)) != (1, 0, 0, 1):
         return False
     return bool(abs(c) <= 1 and min(abs(f), abs(f - shape[0])) <= 1)
+
+
+def place_image(crs: str | None, transform: Affine | None, shape: tuple[int, int]) -> GeoBox | None:
+    """Return the geobox of an image; None if it lacks a CRS or a transform.
+
+    Raises:
+        UnsupportedRaster: PROJ cannot read the CRS, or it places nothing on Earth.
+
+    Example:
+        >>> from affine import Affine
+        >>> place_image("EPSG:32629", None, (64, 64)) is None
+        True
+        >>> place_image("IAU_2015:30100", Affine.scale(0.1), (64, 64))
+        Traceback (most recent call last):
+        stacchip.errors.UnsupportedRaster: The file's CRS, 'IAU_2015:30100', is of another body ...
+    """
+    from stacchip.grid.crs import why_not_on_earth  # a worker may not need them
+    from stacchip.grid.geobox import make_geobox
+
+    if crs is None or transform is None:
+        return None
+    try:
+        why = why_not_on_earth(crs)
+    except UsageError as error:
+        why = f"cannot be read: {error}"
+    if why is not None:
+        raise UnsupportedRaster(
+            f"The file's CRS, {crs[:60]!r}, {why}. stacchip cuts chips on Earth only: leave this "
+            "asset out, or give the file another CRS."
+        )
+    return make_geobox(crs, transform, shape)
 
 
 def why_no_grid(located_by: str | None) -> str | None:

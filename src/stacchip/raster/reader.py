@@ -13,6 +13,7 @@ from stacchip.raster.blocks import Target, blocks_of, decode_block, decode_into,
 from stacchip.raster.cache import block_key
 from stacchip.raster.fetch import NO_CACHES, BlockAddress, start_fetching
 from stacchip.raster.gdal import GdalFile
+from stacchip.raster.location import place_image
 from stacchip.raster.parse import read_header
 from stacchip.raster.validity import find_valid, require_bands
 from stacchip.storage import redact
@@ -40,7 +41,11 @@ class Reader(Protocol):
 
     @property
     def geobox(self) -> GeoBox | None:
-        """CRS, transform and shape, or None if the file lacks a CRS or a transform."""
+        """CRS, transform and shape, or None if the file lacks a CRS or a transform.
+
+        Raises:
+            UnsupportedRaster: The CRS is not one of the Earth.
+        """
 
     @property
     def crs(self) -> str | None:
@@ -216,11 +221,7 @@ class GdalReader(GdalFile):
     @property
     def geobox(self) -> GeoBox | None:
         """CRS, transform and shape, or None if the file lacks a CRS or a transform."""
-        from stacchip.grid.geobox import make_geobox  # as in Header.geobox
-
-        if self.crs is None or self.transform is None:
-            return None
-        return make_geobox(self.crs, self.transform, self.shape)
+        return place_image(self.crs, self.transform, self.shape)
 
 
 @dataclass(frozen=True)
