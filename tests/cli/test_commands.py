@@ -15,12 +15,13 @@ import rasterio
 from PIL import Image
 
 from interrupts import heeding_interrupts
-from scenes import make_scene
+from scenes import make_scene, write_band
 from stacchip.chipper import Chipper
 from stacchip.cli import run
 from stacchip.cli.output import require_folder
 from stacchip.errors import AccessDenied
 from stacchip.index import SCHEMA, read_index, read_records, write_index
+from stacchip.indexer import NoStatsChipIndexer
 
 
 @pytest.fixture
@@ -148,6 +149,46 @@ def test_chip_writes_what_the_chipper_cuts(index: str, tmp_path: Path, suffix: s
         np.testing.assert_array_equal(dataset.read(), expected.array)
         assert dataset.transform == expected.geobox.affine
         assert dataset.descriptions == ("red", "nir")
+
+
+def write_padded_index(folder: Path) -> tuple[str, Chipper]:
+    """Write an index of a scene whose last chips reach beyond it, with fill and masks inside."""
+    scene = make_scene(folder / "scene")
+    for key, dtype, nodata in (("red", "uint8", None), ("swir", "float32", -3.4e38)):
+        shape, resolution = ((600, 700), 10) if key == "red" else ((300, 350), 20)
+        write_band(scene.path(key), resolution, shape, dtype=dtype, nodata=nodata, predictor=1)
+    with rasterio.open(scene.path("swir"), "r+") as file:
+        file.write(np.full((1, 40, 50), np.finfo("float32").min), window=((250, 290), (300, 350)))
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(scene.path("red"), "r+") as file:
+        file.write_mask(np.tri(600, 700, 90, dtype=bool))
+    table = NoStatsChipIndexer(scene.item, edge="pad").create_index()
+    write_index(table, folder / "index", items=[scene.item])
+    return str(folder / "index"), Chipper(table, items=[scene.item])
+
+
+@pytest.mark.parametrize("assets", ["red", "swir", "coastal", "red,swir", "red,swir,coastal"])
+@pytest.mark.parametrize("x", [1, 2])
+def test_a_chip_in_a_geotiff_keeps_which_pixels_are_valid(assets: str, x: int, tmp_path: Path):
+    index, chipper = write_padded_index(tmp_path)
+    chip = chipper.with_assets(assets.split(",")).cut(x, 2)
+    assert 0 < chip.valid.mean() < 1
+    path = tmp_path / "chip.tif"
+    assert run(["chip", index, chip.chipid, "-o", str(path), "--assets", assets]) == 0
+    with rasterio.open(path) as dataset:
+        np.testing.assert_array_equal(dataset.read_masks() != 0, chip.valid)
+        np.testing.assert_array_equal(dataset.read()[chip.valid], chip.array[chip.valid])
+
+
+def test_a_chip_in_numpys_form_and_as_a_picture_keeps_it_too(tmp_path: Path, capsys):
+    index, chipper = write_padded_index(tmp_path)
+    chip = chipper.with_assets(["red"]).cut(2, 2)
+    for name in ("chip.npy", "chip.png"):
+        options = ["-o", str(tmp_path / name), "--assets", "red"]
+        assert run(["chip", index, chip.chipid, *options]) == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "chip.valid.npy"), chip.valid)
+    assert "chip.valid.npy" in lines(capsys)[0][0]
+    with Image.open(tmp_path / "chip.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture)[..., 3] != 0, chip.valid[0])
 
 
 def test_chip_draws_a_picture(index: str, tmp_path: Path):

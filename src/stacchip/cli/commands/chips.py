@@ -17,8 +17,10 @@ from stacchip.errors import ChipNotFound, UsageError
 from stacchip.index import read_index
 from stacchip.preview import draw_chip
 from stacchip.raster.gdal.cog import write_cog
+from stacchip.raster.marking import mark_invalid
 
 if TYPE_CHECKING:
+    from stacchip.chipper import Chip
     from stacchip.chipper.index_rows import ChipRows
     from stacchip.index import Unmeasured
 
@@ -51,7 +53,11 @@ def chip(
     requester_pays: options.RequesterPays = False,
     identity: options.Identity = "etag",
 ) -> None:
-    """Cut one chip out of the original files."""
+    """Cut one chip out of the original files.
+
+    Pixels that are not valid are transparent in a .png, nodata or masked in a .tif, and False in
+    the .valid.npy beside a .npy.
+    """
     suffix = output.suffix.lower()
     if suffix not in _SUFFIXES:
         raise UsageError(f"{output} must end in one of {', '.join(_SUFFIXES)}.")
@@ -80,12 +86,32 @@ def chip(
         draw_chip(make_picture(chipper, row)).save(output)
         console.say(f"{output}: {chipid} in true colour")
         return
+    save = _save_arrays if suffix == ".npy" else _save_geotiff
+    console.say(save(chipper, row, output))
+
+
+def _save_arrays(chipper: Chipper, row: int, output: Path) -> str:
+    """Write a chip's pixels, and beside them which are valid; return what was written."""
     cut = chipper.cut_row(row)
-    if suffix == ".npy":
-        np.save(output, cut.array)
-    else:
-        write_cog(output, cut.array, cut.geobox, names=cut.bands)
-    console.say(f"{output}: {chipid}, {cut.array.shape} {cut.array.dtype}: {', '.join(cut.bands)}")
+    beside = output.with_suffix(f".valid{output.suffix}")
+    np.save(output, cut.array)
+    np.save(beside, cut.valid)
+    return f"{output}: {_describe(cut, cut.array.dtype)}; {beside}: where they are valid"
+
+
+def _save_geotiff(chipper: Chipper, row: int, output: Path) -> str:
+    """Write a chip with a mark of its invalid pixels; return what was written."""
+    cut = chipper.cut_row(row)
+    nodata = [placed.nodata for placed in chipper.open(row).placements.values()]
+    marked = mark_invalid(cut.array, cut.valid, nodata)
+    write_cog(output, marked.pixels, cut.geobox, marked.nodata, names=cut.bands, mask=marked.mask)
+    mark = "no nodata" if marked.nodata is None else f"nodata {marked.nodata}"
+    mark = mark if marked.mask is None else "a mask of valid pixels"
+    return f"{output}: {_describe(cut, marked.pixels.dtype)}; {mark}"
+
+
+def _describe(cut: Chip, dtype: object) -> str:
+    return f"{cut.chipid}, {cut.array.shape} {dtype}: {', '.join(cut.bands)}"
 
 
 def _variants(rows: ChipRows) -> str:

@@ -10,6 +10,7 @@ from stacchip.raster.gdal.environment import gdal_environment
 from stacchip.runtime.whole_file import whole_file
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
@@ -18,6 +19,13 @@ OverviewResampling = Literal["nearest", "average", "mode", "bilinear", "cubic"]
 
 BLOCK: Final = 512
 """Height and width of the blocks of our COGs."""
+
+
+# rasterio 1.4 loses the nodata value of 64-bit integers on its way to GDAL's COG driver
+_PLAIN: Final = {
+    "driver": "GTiff", "tiled": True, "predictor": 1, "blocksize": None, "level": None,
+    "overview_resampling": None,
+}  # fmt: skip
 
 
 def write_cog(
@@ -33,15 +41,18 @@ def write_cog(
     colours: tuple[str, ...] | None = None,
     tags: dict[str, str] | None = None,
     names: tuple[str, ...] | None = None,
+    mask: NDArray[np.bool_] | None = None,
 ) -> Path:
     """Write an array as a tiled GeoTIFF with overviews, and return its path.
+
+    64-bit integers with a nodata value get no overviews.
 
     The file appears under its name when it is complete, so a killed process leaves no partial file.
     The same arguments give the same bytes (with the same GDAL).
 
     Args:
         path: The file to write; its folder must exist.
-        array: Pixels, (band, y, x) or (y, x), of an integer or floating type.
+        array: Pixels, (band, y, x) or (y, x), of an integer, floating or complex type.
         geobox: CRS, transform and shape of the pixels.
         nodata: The value of pixels without data, if there are any.
         block: Height and width of a block, a multiple of 16.
@@ -52,6 +63,7 @@ def write_cog(
             fourth band of bytes might be taken for transparency.
         tags: Metadata of the file, such as TIFFTAG_IMAGEDESCRIPTION.
         names: The name of each band, as its description.
+        mask: True where pixels are valid, (y, x); it becomes the file's internal mask.
 
     Raises:
         UsageError: The array and the geobox differ in shape.
@@ -86,12 +98,14 @@ def write_cog(
         "compress": compress,
         "overview_resampling": overviews,
     }
-    if compress.lower() in {"deflate", "lzw", "zstd"}:
+    if compress.lower() in {"deflate", "lzw", "zstd"} and bands.dtype.kind != "c":
         profile["predictor"] = "YES"
     if compress.lower() != "lzw":
         profile["level"] = level
+    if nodata is not None and bands.dtype.kind in "iu" and bands.dtype.itemsize == 8:
+        profile |= _PLAIN | {"blockxsize": block, "blockysize": block}
     with whole_file(path) as part:
-        write_array(part, bands, profile, colours=colours, tags=tags, names=names)
+        write_array(part, bands, profile, colours=colours, tags=tags, names=names, mask=mask)
     return path
 
 
@@ -103,6 +117,7 @@ def write_array(
     colours: tuple[str, ...] | None = None,
     tags: dict[str, str] | None = None,
     names: tuple[str, ...] | None = None,
+    mask: NDArray[np.bool_] | None = None,
 ) -> None:
     """Write an array (band, y, x) to a file.
 
@@ -113,6 +128,7 @@ def write_array(
         colours: The meaning of each band, by the names of rasterio's `ColorInterp`.
         tags: Metadata of the file.
         names: The name of each band, as its description.
+        mask: True where pixels are valid, (y, x).
 
     Raises:
         RasterError: GDAL cannot write it: the disk is full, the compression does not fit the type.
@@ -130,6 +146,8 @@ def write_array(
             if tags:
                 dataset.update_tags(**tags)
             dataset.write(bands)
+            if mask is not None:
+                dataset.write_mask(mask)
     except (rasterio.errors.RasterioError, CPLE_BaseError) as error:
         raise RasterError(
             f"GDAL could not write a COG of {bands.shape[0]} {bands.dtype} bands into "
