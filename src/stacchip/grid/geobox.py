@@ -32,6 +32,7 @@ __all__ = [
     "is_axis_aligned",
     "is_same_grid",
     "make_geobox",
+    "pixel_size_m",
     "read_grid",
     "record_grid",
     "require_comparable",
@@ -42,6 +43,7 @@ __all__ = [
 ON_EDGE = 1e-6
 # How far apart the corners of equal grids may be (in pixels): items round their transforms.
 _SAME_PIXEL = 0.01
+_EARTH_RADIUS_M: Final = 6_371_008.8
 _MEMBER: Final = "stacchip:grid"  # a foreign member of the item's GeoJSON (RFC 7946, 6.1)
 
 
@@ -69,6 +71,27 @@ def crs_name(geobox: GeoBox) -> str:
         'EPSG:32629'
     """
     return name_crs(pyproj.CRS.from_user_input(geobox.crs).to_wkt())
+
+
+def pixel_size_m(geobox: GeoBox) -> float:
+    """Return the side of a pixel in metres: the root of its area, in the middle of the grid.
+
+    Degrees are taken on a sphere, which is right to a third of a percent.
+
+    Example:
+        >>> tenth = Affine(0.1, 0, 10, 0, -0.1, 60.5)
+        >>> round(pixel_size_m(make_geobox("EPSG:4326", tenth, (10, 10))))
+        7863
+    """
+    side = math.sqrt(abs(geobox.affine.determinant))
+    if geobox.crs is None:
+        return side
+    # metres of a unit, or radians
+    unit = geobox.crs.proj.axis_info[0].unit_conversion_factor
+    if not geobox.crs.geographic:
+        return side * float(unit)
+    _, latitude = geobox.affine * (geobox.shape[1] / 2, geobox.shape[0] / 2)
+    return side * float(unit) * _EARTH_RADIUS_M * math.sqrt(abs(math.cos(latitude * unit)))
 
 
 def is_axis_aligned(geobox: GeoBox) -> bool:
@@ -181,11 +204,14 @@ class RecordedGrid:
 
     Attributes:
         geobox: CRS, transform and shape of the reference band.
-        reference: The reference band's asset key.
+        reference: The reference band's asset key; None if the item has no bands.
+        is_checked: True if the reference band's file was looked at, and agrees. Files of other
+            bands are then believed where they contradict the item.
     """
 
     geobox: GeoBox
-    reference: str
+    reference: str | None
+    is_checked: bool = False
 
 
 def record_grid(item: Mapping[str, Any], grid: RecordedGrid) -> dict[str, Any]:
@@ -203,6 +229,7 @@ def record_grid(item: Mapping[str, Any], grid: RecordedGrid) -> dict[str, Any]:
         "shape": [int(size) for size in geobox.shape],
         "transform": list(geobox.affine)[:6],
         "reference": grid.reference,
+        "is_checked": grid.is_checked,
     }
     return {**item, _MEMBER: member}
 
@@ -217,4 +244,5 @@ def read_grid(item: Mapping[str, Any]) -> RecordedGrid | None:
     if member is None:
         return None
     geobox = make_geobox(member["crs"], Affine(*member["transform"]), tuple(member["shape"]))
-    return RecordedGrid(geobox, member["reference"])
+    # indexes of earlier versions do not say whether the file was looked at
+    return RecordedGrid(geobox, member["reference"], member.get("is_checked", False))

@@ -22,6 +22,7 @@ naming       the platform and the address of an item in an index
 media        the assets that hold pixels, by media type, roles and file name
 projection   proj:* fields to a geobox
 assets       everything an item says about its assets
+file_grids   what files say of their grids, against what their item says
 reference    the asset whose grid carries the chips
 archive      the places of items, files and indexes in an archive
 ```
@@ -37,18 +38,27 @@ from stacchip.items.archive import Archive
 from stacchip.items.assets import AssetInfo, BandInfo, read_assets
 from stacchip.items.copies import unsign_item
 from stacchip.items.dates import item_datetime
+from stacchip.items.file_grids import GridDifference, find_differences
 from stacchip.items.load import load_items
 from stacchip.items.naming import item_href, platform_name
 from stacchip.items.projection import read_geobox
 from stacchip.items.record import parse_item
-from stacchip.items.reference import find_band, reference_asset, reference_candidates
+from stacchip.items.reference import (
+    best_candidates,
+    find_band,
+    reference_asset,
+    reference_candidates,
+)
 from stacchip.items.search import search_items
 
 __all__ = [
     "Archive",
     "AssetInfo",
     "BandInfo",
+    "GridDifference",
+    "best_candidates",
     "find_band",
+    "find_differences",
     "item_datetime",
     "item_href",
     "load_items",

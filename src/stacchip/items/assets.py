@@ -48,6 +48,7 @@ class AssetInfo:
         nodata: The nodata value, if it is the same for all bands; it may be NaN.
         bands: The bands that the item describes; may be empty.
         has_own_grid: True if the asset itself has `proj:*` fields; the item's serve otherwise.
+        is_checked: True if its file was looked at, and agrees with `geobox`, or gave it.
     """
 
     key: str
@@ -62,6 +63,7 @@ class AssetInfo:
     nodata: float | None = None
     bands: tuple[BandInfo, ...] = ()
     has_own_grid: bool = False
+    is_checked: bool = False
 
     @property
     def is_raster(self) -> bool:

@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING
 
 from stacchip.errors import AssetNotFound, InvalidMetadata, MissingMetadata
 from stacchip.grid.crs import same_crs
+from stacchip.grid.geobox import pixel_size_m
 from stacchip.items.assets import AssetInfo, read_assets
+from stacchip.items.file_grids import find_differences, place_by_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pystac
 
+    from stacchip.items.file_grids import FileGrid
     from stacchip.sources import Source
 
 _log = logging.getLogger(__name__)
+
+# a ground sample distance below this share of a pixel's side is that of a finer band: catalogues
+# round it, and MODIS's "500 m" are 463 m
+_FINER = 0.75
 
 
 def reference_asset(
@@ -26,14 +33,20 @@ def reference_asset(
     *,
     names: Sequence[str] | None = None,
     source: Source | None = None,
+    files: Mapping[str, FileGrid] | None = None,
 ) -> AssetInfo:
     """Return the asset whose geobox carries the chip grid: the finest band whose grid is known.
+
+    A band whose grid only its file knows may be finer; a warning says so.
 
     Args:
         item: The item.
         assets: The result of `read_assets(item)`, or a part of it; read if not given.
         names: Choose among these assets only; they may be assets that are left out by default.
         source: Says which asset is the QA band, and the order of use of the bands.
+        files: Headers or readers of files, by asset key. They are believed, whatever the item says
+            (`place_by_files`). If they contradict it, assets without a file here come after those
+            with one. A file in another CRS than its item says is the last choice.
 
     Raises:
         AssetNotFound: The item lacks an asset of `names`.
@@ -50,10 +63,13 @@ def reference_asset(
         >>> reference_asset(item).key
         'red'
     """
-    candidates = reference_candidates(item, assets, names=names, source=source)
+    said = read_assets(item) if assets is None else assets
+    placed = place_by_files(said, files or {})
     # a QA band whose grid is known does not stand in for bands whose grid is not
-    candidates = [a for a in candidates if _rank(a, source) == _rank(candidates[0], source)]
+    candidates = best_candidates(item, placed, names=names, source=source)
     known = [asset for asset in candidates if asset.geobox is not None]
+    is_doubted = bool(files and find_differences(item.id, said, files))
+    known.sort(key=lambda a: (_left_its_crs(said[a.key], a), is_doubted and not a.is_checked))
     if not known:
         problem = next(
             (a.problem for a in candidates if isinstance(a.problem, InvalidMetadata)), None
@@ -63,7 +79,8 @@ def reference_asset(
         if isinstance(asset.problem, InvalidMetadata):
             _log.warning("%s (not chosen as reference band)", asset.problem)
     for asset in known[1:]:
-        _check_same_crs(item, known[0], asset)
+        _check_same_crs(item, said, known[0], asset)
+    _warn_of_finer(item, known[0], candidates)
     return known[0]
 
 
@@ -130,6 +147,21 @@ def reference_candidates(
     return sorted(chosen, key=order)
 
 
+def best_candidates(
+    item: pystac.Item,
+    assets: Mapping[str, AssetInfo] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    source: Source | None = None,
+) -> list[AssetInfo]:
+    """Return the candidates of the best kind: bands of data, else renderings, else QA bands.
+
+    Arguments, order and errors are those of `reference_candidates`.
+    """
+    candidates = reference_candidates(item, assets, names=names, source=source)
+    return [a for a in candidates if _rank(a, source) == _rank(candidates[0], source)]
+
+
 def find_band(assets: Mapping[str, AssetInfo], name: str) -> tuple[str, int] | None:
     """Return the place of a band, as (asset key, band number from 0); None if it is not found.
 
@@ -187,16 +219,54 @@ def _no_grid(item: pystac.Item, candidates: Sequence[AssetInfo]) -> MissingMetad
     )
 
 
-def _check_same_crs(item: pystac.Item, first: AssetInfo, second: AssetInfo) -> None:
-    """Refuse bands in two CRSs: neither is the finest, and no chip can hold both."""
+def _left_its_crs(said: AssetInfo, placed: AssetInfo) -> bool:
+    """Return True if a file is in another CRS than its item says."""
+    if said.geobox is None or placed.geobox is None:
+        return False
+    return not same_crs(said.geobox.crs, placed.geobox.crs)
+
+
+def _check_same_crs(
+    item: pystac.Item, said: Mapping[str, AssetInfo], first: AssetInfo, second: AssetInfo
+) -> None:
+    """Refuse bands in two CRSs if the item says so: neither is the finest, no chip can hold both.
+
+    If only a file says so, the others can be cut, and a warning is enough.
+    """
     if first.geobox is None or second.geobox is None:
         return
     if same_crs(first.geobox.crs, second.geobox.crs):
         return
-    raise InvalidMetadata(
+    message = (
         f"Item {item.id!r}: asset {first.key!r} is in {first.geobox.crs}, {second.key!r} in "
-        f"{second.geobox.crs}. Choose assets of one CRS with assets=[...].",
-        item_id=item.id,
-        asset=second.key,
-        field="proj:code",
+        f"{second.geobox.crs}. Choose assets of one CRS with assets=[...]."
     )
+    one, other = said[first.key].geobox, said[second.key].geobox
+    if one is None or other is None or same_crs(one.crs, other.crs):
+        _log.warning("%s", message)
+        return
+    raise InvalidMetadata(message, item_id=item.id, asset=second.key, field="proj:code")
+
+
+def _warn_of_finer(item: pystac.Item, chosen: AssetInfo, candidates: Sequence[AssetInfo]) -> None:
+    """Say so if bands may be finer than the one chosen: their grid is known to their files only."""
+    if chosen.geobox is None:
+        return
+    pixel = _FINER * pixel_size_m(chosen.geobox)
+    unsure = [
+        asset.key
+        for asset in candidates
+        if asset is not chosen
+        and not asset.is_checked
+        and not (asset.has_own_grid and asset.geobox is not None)
+        and (asset.geobox is None if asset.gsd is None else asset.gsd < pixel)
+    ]
+    if unsure:
+        _log.warning(
+            "Item %r: %s may have finer pixels than %r, which carries the chip grid: the item does "
+            "not say where their pixels lie. To let the files decide, index with their headers or "
+            "with open_files=True.",
+            item.id,
+            ", ".join(map(repr, unsure)),
+            chosen.key,
+        )

@@ -1,0 +1,142 @@
+"""What the files of an item say of their grids, against what the item says of them.
+
+A file is believed. But where the two agree, to a hundredth of a pixel, the item's geobox stays: an
+index is the same, byte for byte, whether its files were looked at or not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from stacchip.errors import InvalidMetadata
+from stacchip.grid.geobox import describe_geobox, is_same_grid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stacchip.grid.geobox import GeoBox
+    from stacchip.items.assets import AssetInfo
+
+
+class FileGrid(Protocol):
+    """What a file says of its grid: a header or a reader of `stacchip.raster`."""
+
+    @property
+    def geobox(self) -> GeoBox | None:
+        """CRS, transform and shape, or None if the file lacks a CRS or a transform."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+
+
+@dataclass(frozen=True)
+class GridDifference:
+    """A file whose pixels lie elsewhere than its item says; the file was believed.
+
+    Attributes:
+        item_id: The item.
+        asset: Key of the asset.
+        in_item: What the item says: CRS, shape and transform.
+        in_file: What the file's header says.
+    """
+
+    item_id: str
+    asset: str
+    in_item: str
+    in_file: str
+
+    def __str__(self) -> str:
+        return (
+            f"Item {self.item_id!r} says of asset {self.asset!r}: {self.in_item}; "
+            f"its file says: {self.in_file}. The file is believed."
+        )
+
+
+def place_by_files(
+    assets: Mapping[str, AssetInfo], files: Mapping[str, FileGrid]
+) -> dict[str, AssetInfo]:
+    """Return assets with the grids of their files, as far as these are known.
+
+    An asset whose file was looked at is `is_checked`. A file without a CRS or a transform lies
+    where the item says, if it has the shape that the item says.
+
+    Args:
+        assets: The result of `read_assets`.
+        files: Headers or readers of files, by asset key; any part of the assets.
+
+    Example:
+        >>> from affine import Affine
+        >>> from types import SimpleNamespace
+        >>> from stacchip.grid.geobox import make_geobox
+        >>> from stacchip.items import AssetInfo
+        >>> geobox = make_geobox("EPSG:32629", Affine(15, 0, 6e5, 0, -15, 4e6), (200, 200))
+        >>> file = SimpleNamespace(geobox=geobox, shape=(200, 200))
+        >>> pan = place_by_files({"pan": AssetInfo("pan", "pan.tif")}, {"pan": file})["pan"]
+        >>> pan.geobox.resolution.x, pan.is_checked
+        (15.0, True)
+    """
+    return {key: _place(info, files[key]) if key in files else info for key, info in assets.items()}
+
+
+def _place(info: AssetInfo, file: FileGrid) -> AssetInfo:
+    claimed, actual = info.geobox, file.geobox
+    if actual is not None:
+        is_right = claimed is not None and is_same_grid(claimed, actual)
+        geobox = claimed if is_right else actual
+        return replace(info, geobox=geobox, problem=None, is_checked=True)
+    if claimed is not None and tuple(claimed.shape) != tuple(file.shape):
+        problem = InvalidMetadata(
+            f"The file of asset {info.key!r} has {tuple(file.shape)} pixels (height, width) and "
+            f"does not say where they lie, and the item says {describe_geobox(claimed)}. Mend the "
+            "item, or give the file a CRS and a transform.",
+            asset=info.key,
+            field="proj:shape",
+        )
+        return replace(info, geobox=None, problem=problem, is_checked=True)
+    return replace(info, is_checked=True)
+
+
+def find_differences(
+    item_id: str, assets: Mapping[str, AssetInfo], files: Mapping[str, FileGrid]
+) -> tuple[GridDifference, ...]:
+    """Return the files that lie elsewhere than their item says, in the order of the assets.
+
+    A grid that the item gives once for all assets commonly holds for some of them only. It differs
+    if it is that of no file, and is then reported for the first.
+
+    Args:
+        item_id: The item's id.
+        assets: The result of `read_assets`.
+        files: Headers or readers of files, by asset key.
+    """
+    own: list[tuple[AssetInfo, GeoBox]] = []
+    shared: list[tuple[AssetInfo, GeoBox]] = []
+    for key, info in assets.items():
+        actual = files[key].geobox if key in files else None
+        if actual is None:
+            continue
+        kind = own if info.has_own_grid else shared
+        kind.append((info, actual))
+    if any(info.geobox and _agree(info, actual) for info, actual in shared):
+        shared = []
+    return tuple(
+        GridDifference(item_id, info.key, _describe_claim(info), describe_geobox(actual))
+        for info, actual in (*shared[:1], *own)
+        if not _agree(info, actual)
+    )
+
+
+def _agree(info: AssetInfo, actual: GeoBox) -> bool:
+    """Return True if an item does not contradict the grid of a file; it may say nothing."""
+    if info.geobox is not None:
+        return is_same_grid(info.geobox, actual)
+    return not isinstance(info.problem, InvalidMetadata)
+
+
+def _describe_claim(info: AssetInfo) -> str:
+    if info.geobox is not None:
+        return describe_geobox(info.geobox)
+    field = None if info.problem is None else info.problem.field
+    return f"what contradicts itself ({field or 'proj:*'})"

@@ -1,0 +1,79 @@
+"""The grids of files, against what their item says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from affine import Affine
+
+from stacchip.errors import InvalidMetadata
+from stacchip.grid.geobox import GeoBox, make_geobox
+from stacchip.items import AssetInfo, find_differences
+from stacchip.items.file_grids import place_by_files
+
+
+@dataclass(frozen=True)
+class File:
+    geobox: GeoBox | None
+    shape: tuple[int, int] = (100, 100)
+
+
+def grid(pixel: float, shape: tuple[int, int] = (100, 100)) -> GeoBox:
+    return make_geobox("EPSG:32629", Affine(pixel, 0, 600000, 0, -pixel, 4000000), shape)
+
+
+def asset(key: str, geobox: GeoBox | None, *, own: bool = True) -> AssetInfo:
+    return AssetInfo(key, f"{key}.tif", geobox=geobox, has_own_grid=own)
+
+
+def test_a_file_is_believed_and_an_asset_whose_file_is_unknown_stays_as_said() -> None:
+    said = {"red": asset("red", grid(1)), "nir": asset("nir", grid(1))}
+
+    placed = place_by_files(said, {"red": File(grid(10))})
+
+    assert (placed["red"].geobox, placed["red"].is_checked) == (grid(10), True)
+    assert placed["nir"] == said["nir"]
+    assert not placed["nir"].is_checked
+
+
+def test_a_contradiction_in_the_item_is_no_matter_where_the_file_is_known() -> None:
+    problem = InvalidMetadata("It contradicts itself.", field="proj:shape")
+    said = {"red": replace(asset("red", None), problem=problem)}
+    files = {"red": File(grid(10))}
+
+    assert place_by_files(said, files)["red"].problem is None
+    (difference,) = find_differences("scene", said, files)
+    assert "what contradicts itself (proj:shape)" in str(difference)
+
+
+def test_a_file_without_a_place_takes_the_items_if_it_has_that_shape() -> None:
+    said = {"red": asset("red", grid(10)), "nir": asset("nir", grid(10, (50, 50)))}
+
+    placed = place_by_files(said, {"red": File(None), "nir": File(None)})
+
+    assert placed["red"].geobox == grid(10)
+    assert placed["nir"].geobox is None
+    assert isinstance(placed["nir"].problem, InvalidMetadata)
+
+
+def test_each_asset_with_a_wrong_grid_of_its_own_is_a_difference() -> None:
+    said = {key: asset(key, grid(1)) for key in ("red", "nir", "swir")}
+    files = {"red": File(grid(10)), "nir": File(grid(1)), "swir": File(grid(20))}
+
+    found = find_differences("scene", said, files)
+
+    assert [each.asset for each in found] == ["red", "swir"]
+    assert "(1, 0, 600000" in found[0].in_item
+    assert "(10, 0, 600000" in found[0].in_file
+
+
+def test_a_grid_for_all_assets_differs_only_if_it_is_that_of_no_file() -> None:
+    said = {key: asset(key, grid(10), own=False) for key in ("red", "pan")}
+
+    assert find_differences("scene", said, {"red": File(grid(10)), "pan": File(grid(5))}) == ()
+    wrong = find_differences("scene", said, {"red": File(grid(20)), "pan": File(grid(5))})
+    assert [each.asset for each in wrong] == ["red"]
+
+
+def test_an_item_that_says_nothing_is_not_contradicted() -> None:
+    assert find_differences("scene", {"red": asset("red", None)}, {"red": File(grid(10))}) == ()
