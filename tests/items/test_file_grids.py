@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from affine import Affine
 
-from stacchip.errors import InvalidMetadata
+from stacchip.errors import InvalidMetadata, UnsupportedRaster
 from stacchip.grid.geobox import GeoBox, make_geobox
 from stacchip.items import AssetInfo, find_differences
 from stacchip.items.file_grids import place_by_files
@@ -16,6 +16,9 @@ from stacchip.items.file_grids import place_by_files
 class File:
     geobox: GeoBox | None
     shape: tuple[int, int] = (100, 100)
+    crs: str | None = None
+    transform: Affine | None = None
+    why_no_grid: str | None = None
 
 
 def grid(pixel: float, shape: tuple[int, int] = (100, 100)) -> GeoBox:
@@ -54,6 +57,15 @@ def test_a_file_without_a_place_takes_the_items_if_it_has_that_shape() -> None:
     assert placed["red"].geobox == grid(10)
     assert placed["nir"].geobox is None
     assert isinstance(placed["nir"].problem, InvalidMetadata)
+
+
+def test_a_file_on_no_grid_has_none_whatever_its_item_says() -> None:
+    said = {"vv": asset("vv", grid(10))}
+
+    placed = place_by_files(said, {"vv": File(None, why_no_grid="9 ground control points")})
+
+    assert placed["vv"].geobox is None
+    assert isinstance(placed["vv"].problem, UnsupportedRaster)
 
 
 def test_each_asset_with_a_wrong_grid_of_its_own_is_a_difference() -> None:

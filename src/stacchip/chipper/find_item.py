@@ -75,20 +75,22 @@ class FoundItem:
         if recorded is not None:
             return recorded
         indexer = NoStatsChipIndexer(self.item, key.chip_size, storage=storage)
-        in_item = RecordedGrid(indexer.grid.geobox, indexer.reference.key)
+        in_item = indexer.recorded_grid()
         if bbox is None or _has_chip(in_item.geobox, key, bbox):
             return in_item
-        in_file = RecordedGrid(indexer.open_reference(), indexer.reference.key)
+        if indexer.reference is not None:
+            indexer.open_asset(indexer.reference)
+        in_file = indexer.recorded_grid()
         if _has_chip(in_file.geobox, key, bbox):
             return in_file
         raise GridMismatch(
             f"Chip ({key.x}, {key.y}) of item {key.item_id!r} lies at {dict(bbox)} in its index, "
             f"and elsewhere by its item ({describe_geobox(in_item.geobox)}) and by the file of "
-            f"asset {in_file.reference!r} ({describe_geobox(in_file.geobox)}). "
-            "Index the item again.",
+            f"asset {in_file.reference!r} ({describe_geobox(in_file.geobox)}): one of them has "
+            "changed since. Index the item again; that replaces these rows.",
             item_id=key.item_id,
             asset=in_file.reference,
-            href=indexer.reference.href,
+            href=None if indexer.reference is None else indexer.reference.href,
         )
 
 

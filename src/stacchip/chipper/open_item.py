@@ -266,11 +266,19 @@ def _describe_place(reader: Reader) -> str:
 def _check(item: pystac.Item, info: AssetInfo, placed: GeoBox, grid: RecordedGrid) -> None:
     """Refuse a file that contradicts the grid that the chips were indexed on.
 
+    If the reference band's file was looked at when the item was indexed, the grid is true, and
+    files of other bands are believed. If not, a file of any band that the item puts on this grid
+    may show that the grid is wrong.
+
     Raises:
         GridMismatch: It is in another CRS, or does not lie on the grid though the item says so.
     """
-    claims_grid = info.key == grid.reference or (
-        info.geobox is not None and info.has_own_grid and is_same_grid(info.geobox, grid.geobox)
+    is_reference = info.key == grid.reference
+    claims_grid = is_reference or (
+        not grid.is_checked
+        and info.geobox is not None
+        and info.has_own_grid
+        and is_same_grid(info.geobox, grid.geobox)
     )
     is_placed = not claims_grid or is_same_grid(placed, grid.geobox)
     if is_placed and same_crs(placed.crs, grid.geobox.crs):
@@ -278,8 +286,27 @@ def _check(item: pystac.Item, info: AssetInfo, placed: GeoBox, grid: RecordedGri
     raise GridMismatch(
         f"Asset {info.key!r} of item {item.id!r} does not lie on the grid of its index: the file "
         f"says {describe_geobox(placed)}; the index says {describe_geobox(grid.geobox)}. "
-        "Index the item again, or leave the asset out.",
+        f"{_advise(grid, is_reference=is_reference)}",
         item_id=item.id,
         asset=info.key,
         href=info.href,
+    )
+
+
+def _advise(grid: RecordedGrid, *, is_reference: bool) -> str:
+    """Return what to do about a file that does not lie on the grid."""
+    if not grid.is_checked:
+        return (
+            "The index has the grid that the item states; its files were not looked at. Index the "
+            "item again and let its files decide: with their headers (the default of `stacchip "
+            "index`), or with --open-files (open_files=True)."
+        )
+    if is_reference:
+        return (
+            "When the item was indexed, the file had this grid: it was replaced since, or this is "
+            "another file. Index the item again, or read the file that was indexed."
+        )
+    return (
+        "Bands of another CRS cannot be cut with these chips: leave the asset out (assets=[...]), "
+        "or index the item once more with this band as reference=."
     )

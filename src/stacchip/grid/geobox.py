@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GeoBox",
     "RecordedGrid",
+    "agrees_with",
     "covering_window",
     "crop_geobox",
     "crs_name",
@@ -135,6 +136,21 @@ def is_same_grid(one: GeoBox, other: GeoBox) -> bool:
     height, width = one.shape
     corners = ((0, 0), (width, 0), (0, height), (width, height))
     return all(math.dist(between * corner, corner) < _SAME_PIXEL for corner in corners)
+
+
+def agrees_with(
+    geobox: GeoBox, shape: tuple[int, int], crs: Any = None, transform: Affine | None = None
+) -> bool:
+    """Return whether a geobox has a shape, and a CRS and a transform as far as these are known.
+
+    Example:
+        >>> geobox = make_geobox("EPSG:32629", Affine(10, 0, 600000, 0, -10, 4000000), (256, 512))
+        >>> agrees_with(geobox, (256, 512)), agrees_with(geobox, (256, 512), "EPSG:32630")
+        (True, False)
+    """
+    affine = geobox.affine if transform is None else transform
+    known = make_geobox(geobox.crs if crs is None else crs, affine, (shape[0], shape[1]))
+    return is_same_grid(known, geobox)
 
 
 def describe_geobox(geobox: GeoBox) -> str:

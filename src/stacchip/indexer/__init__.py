@@ -6,16 +6,19 @@ item does not name its source, use an indexer of one source, such as `Sentinel2I
 `get_stats`.
 
 ```
-base.py        ChipIndexer: the grid of an item's chips, and its table, and simple indexers
-by_source.py   Indexer: shares of cloud and nodata from the QA band of the item's source
-many.py        index_items: many items to one index, written only when all items are done
-intake.py      the items of such a run: each once, or why it cannot be read
-outcome.py     what became of them: indexed, left out, dropped, without chips
-no_chips.py    why an item has no chip
+reference_grid.py   the reference band of an item, by its files if they are known, else by the item
+base.py             ChipIndexer: the grid of an item's chips, and its table, and simple indexers
+by_source.py        Indexer: shares of cloud and nodata from the QA band of the item's source
+many.py             index_items: many items to one index, written only when all items are done
+intake.py           the items of such a run: each once, or why it cannot be read
+outcome.py          what became of them: indexed, left out, dropped, without chips
+no_chips.py         why an item has no chip
 ```
 
 If an item and its file disagree about where pixels lie, the file is believed, and the difference is
-logged and kept in `differences` (`by_source.py`). `stacchip.sources` says which QA bits mean cloud,
+logged and kept in `differences` (`stacchip.items.file_grids` compares them). `index_items` knows
+the headers of all files. `Indexer` looks at the QA band's, and opens the reference band if that one
+differs. `open_files=True` looks at all bands. `stacchip.sources` says which QA bits mean cloud,
 and `stacchip.index.quality` counts them. A new source therefore needs no indexer: add it to
 `stacchip.sources`, or register it.
 
@@ -24,7 +27,6 @@ This folder imports from `index` and the folders before it.
 
 from stacchip.indexer.base import (
     ChipIndexer,
-    GridDifference,
     NoDataMaskChipIndexer,
     NoStatsChipIndexer,
 )
@@ -36,6 +38,7 @@ from stacchip.indexer.by_source import (
     Sentinel2Indexer,
 )
 from stacchip.indexer.many import Indexed, index_items
+from stacchip.items import GridDifference
 
 __all__ = [
     "ChipIndexer",

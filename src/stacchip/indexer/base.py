@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stacchip.errors import (
-    ItemError,
-    MissingMetadata,
-    RasterError,
-    StorageError,
-    UnsupportedRaster,
-    UsageError,
-    attribute,
-)
+from stacchip.errors import MissingMetadata, UsageError
 from stacchip.grid.chip_grid import require_grid
+from stacchip.grid.crs import same_crs
 from stacchip.grid.geobox import GeoBox
 from stacchip.index import (
     ChipGrid,
@@ -30,52 +23,37 @@ from stacchip.index import (
     record_grid,
 )
 from stacchip.indexer.no_chips import explain_no_chips
+from stacchip.indexer.reference_grid import ReferenceFinder
 from stacchip.items import (
     AssetInfo,
+    GridDifference,
+    find_differences,
     item_datetime,
     item_href,
     load_items,
     platform_name,
     read_assets,
-    reference_asset,
+    read_geobox,
     reference_candidates,
 )
-from stacchip.raster.placement import locate
 from stacchip.raster.reader import open_reader
 from stacchip.sources import Source, find_source
 from stacchip.storage import Storage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
     import pystac
     import shapely
     from affine import Affine
     from numpy.typing import ArrayLike, NDArray
 
+    from stacchip.items.file_grids import FileGrid
+    from stacchip.raster import Header
+    from stacchip.raster.reader import Reader
+
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class GridDifference:
-    """A file whose pixels lie elsewhere than its item says; the file was believed.
-
-    Attributes:
-        item_id: The item.
-        asset: Key of the asset.
-        in_item: What the item says: CRS, shape and transform.
-        in_file: What the file's header says.
-    """
-
-    item_id: str
-    asset: str
-    in_item: str
-    in_file: str
-
-    def __str__(self) -> str:
-        return (
-            f"Item {self.item_id!r} says of asset {self.asset!r}: {self.in_item}; "
-            f"its file says: {self.in_file}. The file is believed."
-        )
 
 
 class ChipIndexer:
@@ -89,9 +67,15 @@ class ChipIndexer:
         edge: `"drop"` leaves out chips that reach beyond the last pixels, `"pad"` keeps them. If
             nodata is measured, padding counts as nodata (`chip_max_nodata`).
         reference: Key of the asset whose pixels define the chip grid; by default the finest band.
-        open_files: Take the grid from the reference band's file, whatever the item says. Otherwise
-            a file is opened only if the item says too little.
+        open_files: Open the bands' files, and believe them about where their pixels lie and which
+            band is the finest, whatever the item says. Otherwise files are opened for that only if
+            the item says too little.
         storage: Reads the files: credentials, endpoint, retries.
+
+    Attributes:
+        headers: Headers of the item's files that are known, by asset key (`use_headers`).
+        differences: The files that were looked at and lie elsewhere than the item says. They are
+            found with the grid.
 
     Raises:
         MissingMetadata: The item does not say where its pixels lie, and no file could be opened.
@@ -106,6 +90,11 @@ class ChipIndexer:
         >>> Striped(item).create_index()["cloud_cover_percentage"].to_pylist()[:4]
         [0.0, 0.25, 0.5, 0.75]
     """
+
+    # of the class, since indexers that earlier versions pickled lack them
+    headers: Mapping[str, Header] = MappingProxyType({})
+    differences: tuple[GridDifference, ...] = ()
+    _files: Mapping[str, FileGrid] = MappingProxyType({})
 
     def __init__(
         self,
@@ -127,7 +116,6 @@ class ChipIndexer:
         self.chip_size = chip_size
         self.chip_max_nodata = chip_max_nodata
         self.edge = edge
-        self.differences: tuple[GridDifference, ...] = ()
         self.no_chips: str | None = None  # why `create_index` made no row
         self._shape = shape
         self._reference = reference
@@ -144,61 +132,97 @@ class ChipIndexer:
         return read_assets(self.item)
 
     @cached_property
-    def reference(self) -> AssetInfo:
-        """The asset whose pixels define the chip grid."""
-        names = None if self._reference is None else [self._reference]
-        source = self.source
-        try:
-            return reference_asset(self.item, self.assets, names=names, source=source)
-        except ItemError as error:
-            # no grid is known: the file of the most likely band has it
-            if not (self._open_files or isinstance(error, MissingMetadata)):
-                raise
-            return reference_candidates(self.item, self.assets, names=names, source=source)[0]
+    def reference(self) -> AssetInfo | None:
+        """The asset whose pixels define the chip grid, by its file if that is known.
+
+        It is None for an item without rasters; then the item's own grid serves.
+        """
+        if self._reference is None and not any(each.is_raster for each in self.assets.values()):
+            return None
+        found, self._files = self._finder.find(self._files, open_files=self._open_files)
+        self._note(find_differences(self.item.id, self.assets, self._files))
+        return found
+
+    @property
+    def _finder(self) -> ReferenceFinder:
+        return ReferenceFinder(self.item, self.assets, self._reference, self.source, self.storage)
+
+    def use_headers(self, headers: Mapping[str, Header]) -> None:
+        """Believe headers of the item's files about where their pixels lie.
+
+        The headers are not read again. What was found without them, such as the grid, is found
+        anew.
+
+        Args:
+            headers: By asset key, as `stacchip.index.headers.gather_headers` has them for the item;
+                any part of its assets.
+        """
+        self.headers = dict(headers)
+        self._files = self.headers
+        self.differences = ()
+        self._forget()
+
+    def open_asset(self, asset: AssetInfo) -> Reader:
+        """Open the file of an asset, and see whether it lies where the item says.
+
+        If it does not, the item's word is in doubt: the grid becomes that of the reference band's
+        file.
+        """
+        reader = open_reader(asset.href, self.storage, header=self.headers.get(asset.key))
+        reference = self.reference
+        if asset.key in self._files:
+            return reader
+        self._files = {**self._files, asset.key: reader}
+        if reference is None or self._is_as_said(asset, reader):
+            return reader
+        if reference.key not in self._files:
+            self._files = {**self._files, reference.key: self._finder.open(reference)}
+        found = find_differences(self.item.id, self.assets, self._files)
+        # the band that led to the reference band is enough to say
+        self._note(tuple(each for each in found if each.asset == asset.key) or found)
+        self._forget()
+        self.reference, self._files = self._finder.find(self._files, open_files=False)
+        return reader
+
+    def _is_as_said(self, asset: AssetInfo, reader: Reader) -> bool:
+        """Return True if a file lies where the item says, in the CRS of the grid."""
+        if find_differences(self.item.id, self.assets, {asset.key: reader}):
+            return False
+        return reader.geobox is None or same_crs(reader.geobox.crs, self.grid.geobox.crs)
+
+    def _note(self, differences: tuple[GridDifference, ...]) -> None:
+        for difference in differences:
+            if difference not in self.differences:
+                _log.warning("%s", difference)
+        self.differences = differences
+
+    def _forget(self) -> None:
+        """Find the grid and the shares again when they are next asked for."""
+        for name in ("reference", "grid", "_shares"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def grid(self) -> ChipGrid:
-        """The grid of chips; a file is opened only if the item does not say where it is."""
-        return ChipGrid(self._find_geobox(), self.chip_size, self.edge)
-
-    def _find_geobox(self) -> GeoBox:
-        geobox = self.reference.geobox
-        if geobox is None or self._open_files or self.differences:
-            geobox = self.open_reference()
-        return geobox if self._shape is None else GeoBox(self._shape, geobox.affine, geobox.crs)
-
-    def open_reference(self) -> GeoBox:
-        """Return the geobox of the reference band's file.
+        """The grid of chips; a file is opened only if the item does not say where it is.
 
         Raises:
-            MissingMetadata: It has none or cannot be opened, and the item says too little.
-            UnsupportedRaster: Its pixels lie on no grid.
+            MissingMetadata: The item does not say where its pixels lie, nor does a file.
+            InvalidMetadata: The item contradicts itself.
         """
-        asset = self.reference
+        geobox = self._find_geobox()
+        if self._shape is not None:
+            geobox = GeoBox(self._shape, geobox.affine, geobox.crs)
+        return ChipGrid(geobox, self.chip_size, self.edge)
+
+    def _find_geobox(self) -> GeoBox:
+        if self.reference is not None and self.reference.geobox is not None:
+            return self.reference.geobox
         try:
-            reader = open_reader(asset.href, self.storage)
-        except (StorageError, RasterError) as error:
-            if asset.problem is None:
-                raise
-            raise MissingMetadata(
-                f"Item {self.item.id!r} does not say where the pixels of asset {asset.key!r} lie "
-                f"({', '.join(asset.missing)}), and its file cannot be opened: {error}",
-                item_id=self.item.id,
-                asset=asset.key,
-                field=asset.problem.field,
-            ) from error
-        try:
-            geobox = locate(reader)
-        except UnsupportedRaster as error:
-            raise attribute(error, self.item.id, asset.key) from error
-        if geobox is None:
-            raise MissingMetadata(
-                f"Neither item {self.item.id!r} nor the file of its asset {asset.key!r} says where "
-                "its pixels lie. Add proj:code, proj:transform and proj:shape to the item.",
-                item_id=self.item.id,
-                asset=asset.key,
-                field="proj:transform",
-            )
+            geobox = read_geobox(self.item)
+        except MissingMetadata:
+            reference_candidates(self.item, self.assets)  # says why none of its assets serves
+            raise
+        _log.warning("item %r has no asset to chip: its chips cannot be cut", self.item.id)
         return geobox
 
     @property
@@ -271,10 +295,19 @@ class ChipIndexer:
             stats[:, y, x] = self.get_stats(x, y)
         return {"cloud": stats[0], "nodata": stats[1]}
 
+    def recorded_grid(self) -> RecordedGrid:
+        """Return the grid of the chips, as an index keeps it."""
+        reference = self.reference
+        return RecordedGrid(
+            self.grid.geobox,
+            None if reference is None else reference.key,
+            is_checked=reference is not None and reference.is_checked and self._shape is None,
+        )
+
     def recorded_item(self) -> dict[str, Any]:
         """Return the item as an index keeps it: a dictionary, with the grid of its chips."""
         item = self.item.to_dict(include_self_link=True, transform_hrefs=False)
-        return record_grid(item, RecordedGrid(self.grid.geobox, self.reference.key))
+        return record_grid(item, self.recorded_grid())
 
     def create_index(self) -> pa.Table:
         """Return the index: a row for each chip with no more nodata than `chip_max_nodata`.

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from stacchip.errors import AssetNotFound
-from stacchip.grid.geobox import describe_geobox, is_same_grid
 from stacchip.index import chip_shares
-from stacchip.indexer.base import ChipIndexer, GridDifference
-from stacchip.raster.reader import open_reader
+from stacchip.indexer.base import ChipIndexer
 from stacchip.sources import (
     LANDSAT,
     LANDSAT_L1,
@@ -29,9 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.items import AssetInfo
-    from stacchip.raster.reader import Reader
-
-_log = logging.getLogger(__name__)
 
 
 class Indexer(ChipIndexer):
@@ -112,22 +106,8 @@ class Indexer(ChipIndexer):
         if asset is None or source is None:
             zeros = np.zeros((self.y_size, self.x_size), dtype=np.float32)
             return {"cloud": zeros, "nodata": zeros}
-        reader = open_reader(asset.href, self.storage)
-        self._compare(asset, reader)
+        reader = self.open_asset(asset)
         return chip_shares(reader, source, self.grid, geobox=asset.geobox, nodata=asset.nodata)
-
-    def _compare(self, asset: AssetInfo, reader: Reader) -> None:
-        """Note a QA file that lies elsewhere than its item says; the grid is then the file's."""
-        if asset.geobox is None or reader.geobox is None:
-            return
-        if is_same_grid(asset.geobox, reader.geobox):
-            return
-        difference = GridDifference(
-            self.item.id, asset.key, describe_geobox(asset.geobox), describe_geobox(reader.geobox)
-        )
-        _log.warning("%s", difference)
-        self.differences = (difference,)
-        self.__dict__.pop("grid", None)
 
     def get_shares(self) -> dict[str, NDArray[np.float32]]:
         """Return shares of all chips, each (y_size, x_size); the QA band is read once."""

@@ -153,6 +153,8 @@ class _Work:
         headers = gather_headers([made.item], storage=self.storage, on_error=failed.append)
         for error in failed:
             asset, reference = made.assets[error.facts["asset"]], made.reference
+            if reference is None:
+                continue
             may_be_finer = asset.geobox is None and reference.geobox is not None
             if asset.key == reference.key or may_be_finer:
                 raise error

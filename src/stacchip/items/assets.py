@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stacchip.errors import ItemError
+from stacchip.errors import ItemError, UnsupportedRaster
 from stacchip.items.media import is_raster_file, why_left_out
 from stacchip.items.projection import has_own_projection, read_geobox
 from stacchip.storage import join_href, unsign
@@ -57,7 +57,7 @@ class AssetInfo:
     roles: tuple[str, ...] = ()
     why_left_out: str | None = None
     geobox: GeoBox | None = None
-    problem: ItemError | None = None
+    problem: ItemError | UnsupportedRaster | None = None
     gsd: float | None = None
     dtype: str | None = None
     nodata: float | None = None

@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from stacchip.errors import InvalidMetadata
-from stacchip.grid.geobox import describe_geobox, is_same_grid
+from stacchip.errors import InvalidMetadata, UnsupportedRaster
+from stacchip.grid.geobox import agrees_with, describe_geobox, is_same_grid
+from stacchip.raster.location import refuse_no_grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from affine import Affine
 
     from stacchip.grid.geobox import GeoBox
     from stacchip.items.assets import AssetInfo
@@ -29,6 +32,18 @@ class FileGrid(Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width)."""
+
+    @property
+    def crs(self) -> str | None:
+        """Its CRS, which it may have without a transform."""
+
+    @property
+    def transform(self) -> Affine | None:
+        """Its transform, which it may have without a CRS."""
+
+    @property
+    def why_no_grid(self) -> str | None:
+        """What locates its pixels in place of a grid, such as "9 ground control points"."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,8 @@ def place_by_files(
     """Return assets with the grids of their files, as far as these are known.
 
     An asset whose file was looked at is `is_checked`. A file without a CRS or a transform lies
-    where the item says, if it has the shape that the item says.
+    where the item says, if it does not contradict that. One located by control points or the like
+    has no grid, whatever the item says.
 
     Args:
         assets: The result of `read_assets`.
@@ -72,7 +88,7 @@ def place_by_files(
         >>> from stacchip.grid.geobox import make_geobox
         >>> from stacchip.items import AssetInfo
         >>> geobox = make_geobox("EPSG:32629", Affine(15, 0, 6e5, 0, -15, 4e6), (200, 200))
-        >>> file = SimpleNamespace(geobox=geobox, shape=(200, 200))
+        >>> file = SimpleNamespace(geobox=geobox)
         >>> pan = place_by_files({"pan": AssetInfo("pan", "pan.tif")}, {"pan": file})["pan"]
         >>> pan.geobox.resolution.x, pan.is_checked
         (15.0, True)
@@ -86,11 +102,15 @@ def _place(info: AssetInfo, file: FileGrid) -> AssetInfo:
         is_right = claimed is not None and is_same_grid(claimed, actual)
         geobox = claimed if is_right else actual
         return replace(info, geobox=geobox, problem=None, is_checked=True)
-    if claimed is not None and tuple(claimed.shape) != tuple(file.shape):
+    try:
+        refuse_no_grid(info.href, file.why_no_grid)
+    except UnsupportedRaster as error:
+        return replace(info, geobox=None, problem=error.with_traceback(None), is_checked=True)
+    if claimed and not agrees_with(claimed, file.shape, file.crs, file.transform):
         problem = InvalidMetadata(
-            f"The file of asset {info.key!r} has {tuple(file.shape)} pixels (height, width) and "
-            f"does not say where they lie, and the item says {describe_geobox(claimed)}. Mend the "
-            "item, or give the file a CRS and a transform.",
+            f"The file of asset {info.key!r} has {tuple(file.shape)} pixels (height, width) and no "
+            f"{'transform' if file.crs else 'CRS'}, and contradicts the item, which says "
+            f"{describe_geobox(claimed)}. Mend the item, or give the file a CRS and a transform.",
             asset=info.key,
             field="proj:shape",
         )
@@ -138,5 +158,5 @@ def _agree(info: AssetInfo, actual: GeoBox) -> bool:
 def _describe_claim(info: AssetInfo) -> str:
     if info.geobox is not None:
         return describe_geobox(info.geobox)
-    field = None if info.problem is None else info.problem.field
+    field = getattr(info.problem, "field", None)
     return f"what contradicts itself ({field or 'proj:*'})"

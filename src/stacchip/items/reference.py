@@ -6,17 +6,18 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from stacchip.errors import AssetNotFound, InvalidMetadata, MissingMetadata
+from stacchip.errors import AssetNotFound, InvalidMetadata, MissingMetadata, attribute
 from stacchip.grid.crs import same_crs
 from stacchip.grid.geobox import pixel_size_m
 from stacchip.items.assets import AssetInfo, read_assets
 from stacchip.items.file_grids import find_differences, place_by_files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pystac
 
+    from stacchip.errors import StacchipError
     from stacchip.items.file_grids import FileGrid
     from stacchip.sources import Source
 
@@ -52,6 +53,7 @@ def reference_asset(
         AssetNotFound: The item lacks an asset of `names`.
         MissingMetadata: No grid is known without opening a file, or there is nothing to chip.
         InvalidMetadata: The metadata contradict each other, or bands differ in CRS.
+        UnsupportedRaster: The files lie on no grid.
 
     Example:
         >>> from datetime import datetime
@@ -71,13 +73,9 @@ def reference_asset(
     is_doubted = bool(files and find_differences(item.id, said, files))
     known.sort(key=lambda a: (_left_its_crs(said[a.key], a), is_doubted and not a.is_checked))
     if not known:
-        problem = next(
-            (a.problem for a in candidates if isinstance(a.problem, InvalidMetadata)), None
-        )
-        raise problem or _no_grid(item, candidates)
-    for asset in candidates:
-        if isinstance(asset.problem, InvalidMetadata):
-            _log.warning("%s (not chosen as reference band)", asset.problem)
+        raise next(_refusals(item, candidates), None) or _no_grid(item, candidates)
+    for problem in _refusals(item, candidates):
+        _log.warning("%s (not chosen as reference band)", problem)
     for asset in known[1:]:
         _check_same_crs(item, said, known[0], asset)
     _warn_of_finer(item, known[0], candidates)
@@ -204,6 +202,13 @@ def _named(item: pystac.Item, assets: Mapping[str, AssetInfo], name: str) -> Ass
             asset=name,
         )
     return assets[name]
+
+
+def _refusals(item: pystac.Item, candidates: Sequence[AssetInfo]) -> Iterator[StacchipError]:
+    """Yield the errors of assets whose grid is wrong, or which lie on none."""
+    for asset in candidates:
+        if asset.problem is not None and not isinstance(asset.problem, MissingMetadata):
+            yield attribute(asset.problem, item.id, asset.key)
 
 
 def _no_grid(item: pystac.Item, candidates: Sequence[AssetInfo]) -> MissingMetadata:

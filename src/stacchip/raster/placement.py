@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stacchip.grid.geobox import GeoBox, crop_geobox, is_same_grid
+from stacchip.grid.geobox import agrees_with, crop_geobox, is_same_grid
 from stacchip.grid.nearest import grid_map
 from stacchip.raster.location import refuse_no_grid
 from stacchip.raster.reader import WindowRequest
@@ -17,6 +17,7 @@ from stacchip.raster.resample import Resampling, needed_window, resample
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from stacchip.grid.geobox import GeoBox
     from stacchip.grid.nearest import GridMap
     from stacchip.grid.window import Window
     from stacchip.raster.reader import Reader
@@ -39,14 +40,7 @@ def locate(reader: Reader, *claims: GeoBox | None) -> GeoBox | None:
         return reader.geobox
     refuse_no_grid(reader.href, reader.why_no_grid)
     for claim in claims:
-        if claim is None:
-            continue
-        own = GeoBox(
-            reader.shape,
-            claim.affine if reader.transform is None else reader.transform,
-            claim.crs if reader.crs is None else reader.crs,
-        )
-        if is_same_grid(own, claim):
+        if claim and agrees_with(claim, reader.shape, reader.crs, reader.transform):
             return claim
     return None
 
