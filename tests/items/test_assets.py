@@ -30,7 +30,7 @@ def item(self_href: str | None = None, properties: Any = None, **assets: Any) ->
         ("/data/scene/item.json", "bands/B04.tif", "/data/scene/bands/B04.tif"),
         ("/data/scene/item.json", "s3://bucket/B04.tif", "s3://bucket/B04.tif"),
         ("/data/scene/item.json", "/other/B04.tif", None),
-        ("s3://bucket/scene/item.json", "/data/B04.tif", "s3://bucket/data/B04.tif"),
+        ("s3://bucket/scene/item.json", "/data/B04.tif", None),
         ("https://a.org/c/items/x", "/data/B04.tif?v=2", "https://a.org/data/B04.tif?v=2"),
         ("https://a.org/c/items/x", "//b.org/B04.tif", "https://b.org/B04.tif"),
         ("https://a.org/c/items/x", "/data/B04.tif?sig=abc", "https://a.org/data/B04.tif"),

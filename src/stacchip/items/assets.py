@@ -12,6 +12,7 @@ from stacchip.errors import ItemError, UnsupportedRaster
 from stacchip.items.media import is_raster_file, why_left_out
 from stacchip.items.projection import has_own_projection, read_geobox
 from stacchip.storage import join_href, unsign
+from stacchip.storage.href import parse_href
 
 if TYPE_CHECKING:
     import pystac
@@ -133,9 +134,10 @@ def _resolve(href: str, base: str | None) -> str:
     """Return an unsigned href, absolute if the item's own is known.
 
     If it is not, a relative href stays relative: it is a path from the working directory. An item
-    from elsewhere cannot name a local file by a path: its paths are those of its host.
+    from the web cannot name a local file by a path: its paths are those of its host. A bucket has
+    no such paths: there, users who have downloaded the assets write the paths of their copies.
     """
-    if base is not None:
+    if base is not None and not (href.startswith("/") and parse_href(base).scheme != "http"):
         href = join_href(base, href)
     return unsign(href) if "?" in href or "@" in href else href
 
