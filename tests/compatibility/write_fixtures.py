@@ -182,8 +182,8 @@ def write_indexes(items: list[dict[str, Any]]) -> None:
     tables = [Indexer(item, CHIP).create_index() for item in items]
     # a header that is to fit any copy of its file identifies it by size alone
     headers = {
-        item_id: {key: header.moved() for key, header in by_key.items()}
-        for item_id, by_key in gather_headers(items).items()
+        item.item_id: {key: header.moved() for key, header in by_key.items()}
+        for item, by_key in gather_headers(items).items()
     }
     both = index.concat_indexes(tables)
     index.write_index(both, "indexes/folder", headers=headers)

@@ -81,7 +81,7 @@ def test_the_item_and_its_grid_are_in_the_metadata():
     table = build_table(
         make_item("a", red="r.tif"), grid, platform="p", datetime=TAKEN, reference="red"
     )
-    stored = embedded_items(table)["a"]
+    stored = embedded_items(table)["p", "a"]
     assert stored["assets"]["red"]["href"] == "r.tif"
     recorded = read_grid(stored)
     assert recorded.geobox == grid.geobox

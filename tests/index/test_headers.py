@@ -16,6 +16,7 @@ from stacchip.errors import AssetChanged, AssetNotFound, ObjectNotFound
 from stacchip.index import read_records, write_index
 from stacchip.index.headers import add_headers, gather_headers
 from stacchip.indexer import NoStatsChipIndexer
+from stacchip.items import item_key
 from stacchip.storage import Storage
 
 BANDS = ("coastal", "red", "swir")
@@ -52,13 +53,13 @@ def rewrite_in_place(path: Path) -> None:
 
 def test_a_header_takes_one_request_for_each_raster(scene, server):
     headers = gather_headers(remote(scene, server))
-    assert set(headers["scene-1"]) == set(BANDS)
+    assert set(headers[item_key(scene.item)]) == set(BANDS)
     assert server.by_path == {f"/{key}.tif": 1 for key in BANDS}
 
 
 def test_headers_of_chosen_assets_only(scene, server):
     headers = gather_headers(remote(scene, server), ["red"])
-    assert set(headers["scene-1"]) == {"red"}
+    assert set(headers[item_key(scene.item)]) == {"red"}
     with pytest.raises(AssetNotFound, match="'blue'"):
         gather_headers(remote(scene, server), ["blue"])
 
@@ -69,7 +70,7 @@ def test_a_lost_file_is_named_with_item_and_asset_or_left_out(scene, server):
         gather_headers(remote(scene, server))
     assert (caught.value.facts["item_id"], caught.value.facts["asset"]) == ("scene-1", "swir")
     headers = gather_headers(remote(scene, server), errors="skip")
-    assert set(headers["scene-1"]) == {"red", "coastal"}
+    assert set(headers[item_key(scene.item)]) == {"red", "coastal"}
 
 
 def test_with_an_index_at_hand_the_first_chip_takes_one_round_trip(scene, server, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from index.tables import make_table
 from stacchip.errors import IndexFormatError
 from stacchip.index import KEY, SCHEMA, conform, embed_items, embedded_items, validate
+from stacchip.items import ItemKey
 
 
 def test_columns_come_in_the_documented_order():
@@ -82,7 +83,7 @@ def test_a_part_of_the_columns_claims_no_geometry(table):
 
 
 def test_items_survive_in_the_metadata(table):
-    items = {"ü": {"id": "ü", "properties": {"n": 1.5}}}
+    items = {ItemKey("é/è", "ü/u"): {"id": "ü/u", "properties": {"n": 1.5}}}
     assert embedded_items(embed_items(table, items)) == items
     assert embedded_items(SCHEMA) == {}
 

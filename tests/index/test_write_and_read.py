@@ -63,7 +63,9 @@ def test_names_that_differ_only_in_case_have_different_files():
 def test_a_single_file_has_its_items_in_the_metadata(tmp_path, table):
     write_index(table, tmp_path / "index.parquet")
     assert set(files_of(tmp_path)) == {"index.parquet"}
-    assert set(embedded_items(read_index(tmp_path / "index.parquet"))) == {"item-1"}
+    assert set(embedded_items(read_index(tmp_path / "index.parquet"))) == {
+        ("sentinel-2-l2a", "item-1")
+    }
 
 
 def test_the_same_arguments_give_the_same_bytes(tmp_path, table):
@@ -172,7 +174,7 @@ def test_records_hold_items_and_headers(tmp_path, table):
     write_index(table, tmp_path, headers={"item-1": {"red": header}})
     (record,) = read_records(tmp_path)
     assert (record.platform, record.item_id) == ("sentinel-2-l2a", "item-1")
-    assert record.item == embedded_items(table)["item-1"]
+    assert record.item == embedded_items(table)["sentinel-2-l2a", "item-1"]
     assert record.item_href == "https://example.com/item-1.json"
     found = record.headers["red"]
     for field in dataclasses.fields(header):
@@ -196,7 +198,7 @@ def test_items_that_are_not_at_hand_have_no_record(tmp_path):
 def test_records_are_found_by_id_and_source(tmp_path):
     write_index(
         concat_indexes([make_table("a"), make_table("a", platform="landsat"), make_table("b")]),
-        tmp_path, items=[make_item("a"), make_item("b")],
+        tmp_path,
     )  # fmt: skip
     assert len(read_records(tmp_path)) == 3
     assert [r.platform for r in read_records(tmp_path, item_ids=["a"])] == [
@@ -263,8 +265,13 @@ def test_a_tree_of_folders_is_an_index(tmp_path):
 def test_items_of_plain_files_come_along(tmp_path):
     for table in make_tables(3):
         pq.write_table(table, tmp_path / f"{table['item_id'][0]}.parquet")
-    assert set(embedded_items(read_index(tmp_path))) == {"item-000", "item-001", "item-002"}
-    assert set(embedded_items(read_index(tmp_path, item_id="item-001"))) == {"item-001"}
+    assert sorted(embedded_items(read_index(tmp_path))) == [
+        ("landsat-c2l2-sr", "item-001"),
+        ("sentinel-2-l2a", "item-000"),
+        ("sentinel-2-l2a", "item-002"),
+    ]
+    (key,) = embedded_items(read_index(tmp_path, item_id="item-001"))
+    assert key == ("landsat-c2l2-sr", "item-001")
 
 
 def test_files_that_lack_newer_columns_can_be_filtered_by_them(tmp_path, table):

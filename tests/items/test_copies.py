@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
@@ -13,9 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacchip.errors import UsageError
 from stacchip.items import unsign_item
-from stacchip.items.copies import by_id, is_same_item, to_dict, to_json, unsign_hrefs
+from stacchip.items.copies import describe_difference, is_same_item, to_dict, to_json, unsign_hrefs
 
 UNSIGNED = "https://h.blob.core.windows.net/c/B04.tif"
 SIGNED = f"{UNSIGNED}?sv=2024&se=2025&sr=c&sig=abc"
@@ -153,18 +153,18 @@ def test_a_relative_href_is_another_file_beside_another_item():
     assert is_same_item(one, copy)
 
 
-def test_items_by_id_keep_their_order_and_the_first_of_two_copies():
-    first, second = {"id": "b", "links": [1]}, {"id": "b", "links": [2]}
-    found = by_id([first, {"id": "a"}, second])
-    assert list(found) == ["b", "a"]
-    assert found["b"] is first
-
-
-@pytest.mark.parametrize("as_dicts", [False, True])
-def test_two_items_of_one_id_are_refused(as_dicts):
-    items: list[Any] = [make_item(red="/a/B04.tif"), make_item(red="/b/B04.tif")]
-    with pytest.raises(UsageError, match="'scene'"):
-        by_id(map(to_dict, items) if as_dicts else items)
+def test_a_difference_is_told_without_credentials_and_the_telling_fields_first():
+    one, other = ({**to_dict(make_item(red=f"/{name}/B04.tif"))} for name in "ab")
+    other["properties"] = {**other["properties"], "datetime": "2025-01-01T00:00:00Z"}
+    said = describe_difference(one, other)
+    assert re.fullmatch(
+        r"properties\.datetime is '.*' and '2025-.*'; assets\.red\.href is '/a/.*' and '/b/.*'",
+        said,
+    )
+    signed = {"id": "a", "assets": {"red": {"href": "https://h/a.tif?sig=secret"}}}
+    assert "secret" not in describe_difference(signed, {"id": "a"})
+    listed = {"id": "a", "copies": [{"href": "https://user:secret@h/a.tif"}]}
+    assert "secret" not in describe_difference({"id": "a"}, listed)
 
 
 def test_a_dictionary_of_an_item_keeps_its_hrefs_and_its_address():

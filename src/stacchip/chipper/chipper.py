@@ -17,13 +17,14 @@ from stacchip.chipper.index_rows import ChipRows, grid_table
 from stacchip.chipper.open_item import AssetChoice, OpenedItem, open_item
 from stacchip.chipper.open_items import OpenItems
 from stacchip.errors import UsageError
+from stacchip.index.embedded import embedded_items
 from stacchip.index.foreign.tables import is_table
 from stacchip.index.read import read_index, read_item_index
-from stacchip.index.schema import conform, embedded_items
+from stacchip.index.schema import conform
 from stacchip.indexer import ChipIndexer, NoStatsChipIndexer
 from stacchip.items import item_href, load_items, parse_item
 from stacchip.items.archive import DEFAULT_CHIP_SIZE, Archive
-from stacchip.items.copies import by_id
+from stacchip.items.keys import ItemKey, by_key, match_keys
 from stacchip.raster.fetch import NO_CACHES
 from stacchip.storage import Storage
 
@@ -121,16 +122,15 @@ class Chipper:
         )
         self.edge = edge
         self._mount = None if mountpath is None else Archive(os.fspath(mountpath))
-        given: dict[str, pystac.Item] = {}
-        if items is not None:
-            given = by_id(load_items(items, storage=self.storage))
-        table = (
-            self._read_rows(index, given)
+        loaded = {} if items is None else by_key(load_items(items, storage=self.storage))
+        table, own = (
+            self._read_rows(index)
             if bucket is None
-            else self._find_in_bucket(bucket, platform, item_id, chip_size, given)
+            else self._find_in_bucket(bucket, platform, item_id, chip_size, loaded)
         )
         self.rows = ChipRows(table)
-        self._finder = ItemFinder(given, table, self.storage)
+        given = match_keys(self.rows.item_keys(), loaded) if loaded else {}
+        self._finder = ItemFinder(given | own, table, self.storage)
         self._opened: OpenItems[OpenedItem] = OpenItems(_OPEN_ITEMS)
 
     def _find_in_bucket(
@@ -139,34 +139,36 @@ class Chipper:
         platform: Any,
         item_id: Any,
         chip_size: int | None,
-        given: dict[str, pystac.Item],
-    ) -> pa.Table:
-        """Return the index of an item in a bucket, else its whole grid; add the item to `given`."""
+        loaded: dict[ItemKey, pystac.Item],
+    ) -> tuple[pa.Table, dict[ItemKey, pystac.Item]]:
+        """Return the index of an item in a bucket, else its whole grid; and the item, if read."""
         platform, item_id = (_as_text(value) for value in (platform, item_id))
         if not platform or not item_id:
             raise UsageError("With bucket=, give platform= and item_id= of an item in that bucket.")
-        place = Archive.named(bucket)
+        place, key = Archive.named(bucket), ItemKey(platform, item_id)
+        own = match_keys({key}, loaded)
         table = None
         if chip_size is None:
             table = read_item_index(place, platform, item_id, self.storage)
-        if table is None or item_id not in embedded_items(table):
-            given.setdefault(item_id, place.read_item(platform, item_id, self.storage))
+        if key not in own and (table is None or key not in embedded_items(table)):
+            own[key] = place.read_item(platform, item_id, self.storage)
         if table is None:
             size = chip_size or DEFAULT_CHIP_SIZE
-            indexer = NoStatsChipIndexer(given[item_id], size, storage=self.storage)
+            indexer = NoStatsChipIndexer(own[key], size, storage=self.storage)
             table = grid_table(item_id, platform, self._grid_of(indexer))
         self._mount = self._mount or place
-        return table
+        return table, own
 
-    def _read_rows(self, index: Any, given: dict[str, pystac.Item]) -> pa.Table:
-        """Return the rows to cut; add an indexer's item to `given`."""
+    def _read_rows(self, index: Any) -> tuple[pa.Table, dict[ItemKey, pystac.Item]]:
+        """Return the rows to cut, and an indexer's item."""
         if isinstance(index, ChipIndexer):
-            given[index.item.id] = parse_item(index.recorded_item(), href=item_href(index.item))
-            return grid_table(index.item.id, index.platform, self._grid_of(index))
+            item = parse_item(index.recorded_item(), href=item_href(index.item))
+            rows = grid_table(index.item.id, index.platform, self._grid_of(index))
+            return rows, {ItemKey(index.platform, index.item.id): item}
         if isinstance(index, str | os.PathLike):
-            return read_index(index, storage=self.storage)
+            return read_index(index, storage=self.storage), {}
         if is_table(index):
-            return conform(index)
+            return conform(index), {}
         raise UsageError(
             f"{type(index).__name__} is not an index: give a table, a path or an indexer."
         )
@@ -299,7 +301,7 @@ class Chipper:
             StacchipError: As for `chip`.
         """
         key = self.rows.key(row)
-        return self._opened.get((key.platform, key.item_id), lambda: self.open_anew(row))
+        return self._opened.get(key.item, lambda: self.open_anew(row))
 
     def open_anew(self, row: int) -> OpenedItem:
         """Return the item as `open` does, but do not keep it open, for a caller that does.
@@ -313,7 +315,7 @@ class Chipper:
 
     def _find(self, row: int) -> FoundItem:
         key = self.rows.key(row)
-        found = self._finder.find(key.platform, key.item_id, self.rows.value(row, "item_href"))
+        found = self._finder.find(key.item, self.rows.value(row, "item_href"))
         if self._mount is None:
             return found
         return found.with_files_of(self._mount.relocate(found.item, key.platform))
@@ -325,6 +327,7 @@ class Chipper:
         # pickles of 0.x have another value there, and a lock
         state = {name: value for name, value in state.items() if name != "_lock"}
         self.__dict__.update(state, _opened=OpenItems(_OPEN_ITEMS))
+        self._finder = self._finder.with_platforms(self.rows.item_keys())
 
 
 def _as_text(value: Any) -> str | None:

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import logging
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import pyarrow.compute as pc
 
 from stacchip.errors import GridMismatch, ItemNotFound, ObjectNotFound, StorageError, attribute
 from stacchip.grid.chip_grid import ChipGrid
 from stacchip.grid.footprints import make_footprints
 from stacchip.grid.geobox import RecordedGrid, describe_geobox, read_grid
+from stacchip.index.embedded import embedded_items, give_platforms, row_keys
 from stacchip.index.files.item_records_lookup import RecordLookup
 from stacchip.index.read import index_of
-from stacchip.index.schema import embedded_items
+from stacchip.index.remembered import REMEMBERED, unpack
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.items import load_items, parse_item
+from stacchip.items.keys import by_key
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import pyarrow as pa
     import pystac
 
     from stacchip.chipper.index_rows import ChipKey
     from stacchip.grid.geobox import GeoBox
+    from stacchip.items.keys import ItemKey
     from stacchip.raster.header import Header
     from stacchip.storage import Storage
 
@@ -95,20 +101,22 @@ class FoundItem:
 
 
 class ItemFinder:
-    """Finds items by platform and id.
+    """Finds items by platform and id together; another platform's item of that id is another item.
 
     It looks, in this order, at the items that the caller gave, at the `_items.parquet` of the index
-    that the table was read from, at the table's metadata, and at the row's `item_href`.
+    that the table was read from, at the table's metadata, at the row's `item_href`, and at what
+    this process remembers of the tables that it made (`stacchip.index.remembered`). What is
+    remembered of rows without an `item_href` goes with a finder into other processes.
 
     Args:
-        given: The caller's items, by id.
+        given: The caller's items, by the keys of the rows.
         table: The index.
         storage: Reads the files.
     """
 
     def __init__(
         self,
-        given: Mapping[str, pystac.Item],
+        given: Mapping[ItemKey, pystac.Item],
         table: pa.Table,
         storage: Storage,
     ) -> None:
@@ -117,42 +125,68 @@ class ItemFinder:
         index = index_of(table)
         self._records = None if index is None else RecordLookup(index, storage)
         self._storage = storage
+        self._carried: Mapping[ItemKey, bytes] = {}
+        if REMEMBERED:
+            lacking = _without_href(table) - given.keys() - self._embedded.keys()
+            self._carried = REMEMBERED.among(lacking)
 
-    def find(self, platform: str, item_id: str, item_href: str | None) -> FoundItem:
-        """Return the item of this platform and id.
+    def find(self, key: ItemKey, item_href: str | None) -> FoundItem:
+        """Return the item of a key.
 
         Raises:
             ItemNotFound: It is in none of these places.
             StorageError: Its `item_href` could not be read.
         """
-        recorded = self._find_record(platform, item_id)
-        if item_id in self._given:
-            given = self._given[item_id]
+        recorded = self._find_record(key)
+        if key in self._given:
+            given = self._given[key]
             return FoundItem(given) if recorded is None else recorded.with_files_of(given)
         if recorded is not None:
             return recorded
-        if item_id in self._embedded:
-            return FoundItem(parse_item(self._embedded[item_id], base=item_href))
+        if key in self._embedded:
+            return FoundItem(parse_item(self._embedded[key], base=item_href))
         reason = "it has no item_href"
         if item_href is not None:
             try:
-                return FoundItem(self._load(item_id, item_href))
+                return FoundItem(self._load(key, item_href))
             except ObjectNotFound as error:
                 reason = f"nothing is at its item_href ({error})"
             except StorageError as error:  # the store may have it, and answer later
-                raise attribute(error, item_id) from error
+                raise attribute(error, key.item_id) from error
+        remembered = self._carried.get(key) or REMEMBERED.get(key)
+        if remembered is not None:
+            return FoundItem(parse_item(unpack(remembered), base=item_href))
         raise ItemNotFound(
-            f"Item {item_id!r} of platform {platform!r} was not found: it is not among items=, the "
-            f"index keeps no copy of it, and {reason}. Pass it: Chipper(index, items=[item]).",
-            item_id=item_id,
+            f"Item {key.item_id!r} of platform {key.platform!r} was not found: it is not among "
+            f"items=, the index keeps no copy of it, and {reason}. Pass it: Chipper(index, "
+            "items=[item]). If pyarrow put tables together, concat_indexes keeps their items.",
+            item_id=key.item_id,
         )
 
-    def _find_record(self, platform: str, item_id: str) -> FoundItem | None:
+    def with_platforms(self, keys: Collection[ItemKey]) -> ItemFinder:
+        """Return a finder that knows items by platform, too.
+
+        One in a pickle of an earlier version knows them by id alone.
+
+        Args:
+            keys: The keys of the rows.
+        """
+        if "_carried" in self.__dict__:
+            return self
+        kept = {
+            name: give_platforms(self.__dict__[name], lambda: keys)
+            for name in ("_given", "_embedded")
+        }
+        new = copy(self)
+        new.__dict__.update(kept, _carried={})
+        return new
+
+    def _find_record(self, key: ItemKey) -> FoundItem | None:
         """Return the item from the index's own `_items.parquet`, if there is one."""
         if self._records is None:
             return None
         try:
-            record = self._records.find(platform, item_id)
+            record = self._records.find(*key)
         except StorageError as error:
             # a table read from an index may outlive it; its rows may still say where the item is
             _log.warning("the index is no longer where it was read from: %s", error)
@@ -161,16 +195,29 @@ class ItemFinder:
             return None
         return FoundItem(parse_item(record.item, base=record.item_href), record.headers)
 
-    def _load(self, item_id: str, item_href: str) -> pystac.Item:
-        """Return the item of this id at an address, which may hold several."""
-        for item in load_items(item_href, storage=self._storage):
-            if item.id == item_id:
-                return item
+    def _load(self, key: ItemKey, item_href: str) -> pystac.Item:
+        """Return the item of this key at an address, which may hold several, also of one id."""
+        items = load_items(item_href, storage=self._storage)
+        there = by_key(item for item in items if item.id == key.item_id)
+        if key in there:
+            return there[key]
+        if len(there) == 1:  # the index calls its platform by another name
+            return there.popitem()[1]
+        what = "several items with that id" if there else "no item with that id"
         raise ItemNotFound(
-            f"Item {item_id!r} is not at its item_href {redact(item_href)}. "
-            "Pass it: Chipper(index, items=[item]).",
-            item_id=item_id,
+            f"Item {key.item_id!r} of platform {key.platform!r} is not at its item_href "
+            f"{redact(item_href)}: it has {what}. Pass it: Chipper(index, items=[item]).",
+            item_id=key.item_id,
         )
+
+
+def _without_href(table: pa.Table) -> set[ItemKey]:
+    """Return the keys of the items some of whose rows have no address."""
+    if "item_href" in table.column_names:
+        if not table["item_href"].null_count:
+            return set()
+        table = table.filter(pc.field("item_href").is_null())
+    return row_keys(table)
 
 
 def _has_chip(geobox: GeoBox, key: ChipKey, bbox: Mapping[str, float]) -> bool:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import AmbiguousChip, ChipNotFound, ChipOutOfRange, UsageError
+from stacchip.items.keys import ItemKey
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +27,11 @@ class ChipKey:
     chip_size: int
     x: int
     y: int
+
+    @property
+    def item(self) -> ItemKey:
+        """The key of the item that it is cut from."""
+        return ItemKey(self.platform, self.item_id)
 
     @property
     def chipid(self) -> str:
@@ -72,6 +78,13 @@ class ChipRows:
             x=int(self._x[row]),
             y=int(self._y[row]),
         )
+
+    def item_keys(self) -> set[ItemKey]:
+        """Return the keys of the items that have rows."""
+        names = [each.dictionary.to_pylist() for each in (self._platforms, self._items)]
+        pairs = pc.unique(pa.array(self.codes("platform") * len(names[1]) + self.codes("item_id")))
+        numbers = (divmod(pair, len(names[1])) for pair in pairs.to_pylist())
+        return {ItemKey(names[0][platform], names[1][item]) for platform, item in numbers}
 
     def value(self, row: int, column: str) -> Any:
         """Return a chip's value in a column, or None if the table has no such column.

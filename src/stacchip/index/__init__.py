@@ -23,22 +23,25 @@ An indexer makes an index with `ChipGrid`, `chip_shares`, `count_shares`, `make_
 The files, in reading order:
 
 ```
-schema     the columns, stated once; items in a table's metadata
-build      an item's grid and shares to its rows
-quality    shares of cloud, nodata and others, counted from the QA band
-filters    which rows are wanted
-read       an index to a table; no row group without wanted rows is read
-write      a table to an index
-merge      many indexes to one, in bounded memory
-remove     an index without a source or an item
-headers    headers of the items' files, for the index to keep
-files/     the folder of an index on disk: names, order of writing, parquet, records of items
-foreign/   tables and files that other tools made: what they lack is derived
+embedded    items in a table's metadata, by platform and id
+remembered  the items of this process's tables, for tables that lost their metadata
+schema      the columns, stated once; tables put together with their items
+build       an item's grid and shares to its rows
+quality     shares of cloud, nodata and others, counted from the QA band
+filters     which rows are wanted
+read        an index to a table; no row group without wanted rows is read
+write       a table to an index
+merge       many indexes to one, in bounded memory
+remove      an index without a source or an item
+headers     headers of the items' files, for the index to keep
+files/      the folder of an index on disk: names, order of writing, parquet, records of items
+foreign/    tables and files that other tools made: what they lack is derived
 ```
 
-On its way into an index, an item passes `build` (its dictionary in the table's metadata), `write`
-(a record for each source) and `files/item_records` (the row of `_items.parquet`). There
-`stacchip.items.copies` removes its signatures. To add a column, add it to `schema.SCHEMA` and to
+An item is known by its platform and id together (`stacchip.items.keys`). On its way into an index,
+it passes `build` and `embedded` (its dictionary in the table's metadata), `write` (a record for
+each source) and `files/item_records` (the row of `_items.parquet`). There `stacchip.items.copies`
+removes its signatures. To add a column, add it to `schema.SCHEMA` and to
 `OPTIONAL_COLUMNS`, so that indexes without it can still be read.
 
 This folder imports items, sources, raster, storage and grid. It reads headers, and no pixels.

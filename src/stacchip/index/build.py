@@ -10,8 +10,10 @@ import pyarrow.compute as pc
 
 from stacchip.errors import UsageError
 from stacchip.grid.geobox import RecordedGrid, record_grid
-from stacchip.index.schema import SCHEMA, SHARE_COLUMNS, embed_items
+from stacchip.index.embedded import embed_items
+from stacchip.index.schema import SCHEMA, SHARE_COLUMNS
 from stacchip.items.copies import to_dict
+from stacchip.items.keys import ItemKey
 from stacchip.storage import unsign
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ def build_table(
     table = table.filter(pc.fill_null(keep, fill_value=True))
     if reference is not None:
         stored = record_grid(stored, RecordedGrid(grid.geobox, reference))
-    return embed_items(table, {item_id: stored})
+    return embed_items(table, {ItemKey(platform, item_id): stored})
 
 
 def _repeat(value: str | None, times: int) -> pa.Array:

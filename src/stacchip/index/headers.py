@@ -18,7 +18,7 @@ from stacchip.errors import (
 from stacchip.index.read import read_records
 from stacchip.index.write import write_headers
 from stacchip.items import load_items, parse_item, read_assets
-from stacchip.items.copies import by_id
+from stacchip.items.keys import by_key
 from stacchip.raster import Header, read_header
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.storage import Storage
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     import pystac
 
     from stacchip.errors import Errors
+    from stacchip.items.keys import ItemKey
 
-    Headers = dict[str, dict[str, Header]]
+    Headers = dict[ItemKey, dict[str, Header]]
 
 __all__ = ["add_headers", "gather_headers"]
 
@@ -60,17 +61,17 @@ def gather_headers(
             asset; the file is left out. It takes the place of `errors`.
 
     Returns:
-        Headers by item id and asset key, for `write_index(..., headers=...)`.
+        Headers by (platform, item id) and asset key, for `write_index(..., headers=...)`.
 
     Raises:
         AssetNotFound: No item has one of `assets`.
-        UsageError: Different items have one id.
+        UsageError: Two different items have one platform and id.
         RasterError: A file is broken; the error names item and asset.
         StorageError: A file could not be read.
     """
     storage = storage or Storage()
-    loaded = list(by_id(load_items(items, storage=storage)).values())
-    places = [place for item in loaded for place in _places_of(item, assets)]
+    loaded = by_key(load_items(items, storage=storage))
+    places = [place for key, item in loaded.items() for place in _places_of(key, item, assets)]
     _require_assets(assets, places, len(loaded))
     return _read_all(places, storage, on_error or _way_with(errors))
 
@@ -100,16 +101,16 @@ def add_headers(
     Raises:
         AssetNotFound: No item has one of `assets`.
         ObjectNotFound: The folder has no records of items.
-        UsageError: Different items have one id.
         RasterError: A file is broken; the index stays as it was.
         StorageError: A file could not be read; the index stays as it was.
     """
     storage = storage or Storage()
     records = read_records(path, storage=storage)
-    items = [parse_item(record.item, base=record.item_href) for record in records]
-    by_id(items)  # headers are matched to items by id
-    rasters = [list(_places_of(item, assets)) for item in items]
-    _require_assets(assets, chain(*rasters), len(items))
+    rasters = [
+        list(_places_of(each.key, parse_item(each.item, base=each.item_href), assets))
+        for each in records
+    ]
+    _require_assets(assets, chain(*rasters), len(records))
     places = []
     for record, there in zip(records, rasters, strict=True):
         known: Collection[str] = () if refresh else record.headers
@@ -124,16 +125,16 @@ def add_headers(
 class _Place:
     """One raster of one item."""
 
-    item_id: str
+    key: ItemKey
     asset: str
     href: str
 
 
-def _places_of(item: pystac.Item, assets: Sequence[str] | None) -> Iterator[_Place]:
-    """Yield the rasters of an item, all or those with the keys given."""
-    for key, info in read_assets(item).items():
-        if info.is_raster if assets is None else key in assets:
-            yield _Place(item.id, key, info.href)
+def _places_of(key: ItemKey, item: pystac.Item, assets: Sequence[str] | None) -> Iterator[_Place]:
+    """Yield the rasters of an item, all or those with the asset keys given."""
+    for asset, info in read_assets(item).items():
+        if info.is_raster if assets is None else asset in assets:
+            yield _Place(key, asset, info.href)
 
 
 def _require_assets(
@@ -169,7 +170,7 @@ def _read_all(
         except UnsupportedRaster as error:
             _log.info("no header is kept: %s", error)
         except (RasterError, StorageError) as error:
-            named: StacchipError = attribute(error, place.item_id, place.asset)
+            named: StacchipError = attribute(error, place.key.item_id, place.asset)
             named.__cause__ = error
             return named
         return None
@@ -180,5 +181,5 @@ def _read_all(
         if isinstance(header, StacchipError):
             on_error(header)
         elif header is not None:
-            headers.setdefault(place.item_id, {})[place.asset] = header
+            headers.setdefault(place.key, {})[place.asset] = header
     return headers

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -24,13 +24,14 @@ from stacchip.index.files.layout import ChipsEntry, find_files, index_href
 from stacchip.index.files.parquet import ParquetFile, open_parquet
 from stacchip.index.files.replacing import ROWS_PER_GROUP, Replacement
 from stacchip.index.files.spill import Spill
-from stacchip.index.schema import SCHEMA, embedded_items, stored_rows
+from stacchip.index.schema import SCHEMA, stored_rows
+from stacchip.items.keys import ItemKey
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow.parquet as pq
     from numpy.typing import NDArray
@@ -131,8 +132,8 @@ def merge_indexes(
         collected = _Collected(spill, new.records)
         for href, table in _read_records(records, storage):
             collected.records.add(table, redact(href))
-        for href, part in _read_chips(chips, storage):
-            collected.add(part, redact(href))
+        for part, items, href in _read_chips(chips, storage):
+            collected.add(part, items, redact(href))
         return _write(collected, new, duplicates, files=len(chips))
 
 
@@ -165,8 +166,13 @@ def _read_records(hrefs: Sequence[str], storage: Storage) -> Iterator[tuple[str,
             yield file.href, table
 
 
-def _read_chips(files: Sequence[ChipsEntry], storage: Storage) -> Iterator[tuple[str, pa.Table]]:
-    """Yield the chips of the inputs, in parts; small files are read ahead, whole."""
+def _read_chips(
+    files: Sequence[ChipsEntry], storage: Storage
+) -> Iterator[tuple[pa.Table, Mapping[ItemKey, Mapping[str, Any]], str]]:
+    """Yield the chips of the inputs, in parts, with the items and the address of their file.
+
+    Small files are read ahead, whole.
+    """
 
     def start(entry: ChipsEntry) -> tuple[ChipsFile, list[pa.Table] | None]:
         chips = open_chips(entry, storage)
@@ -174,8 +180,9 @@ def _read_chips(files: Sequence[ChipsEntry], storage: Storage) -> Iterator[tuple
         return chips, list(chips.scan()) if is_small else None
 
     for chips, tables in stream_concurrently(start, files, ahead=_AHEAD):
+        items = chips.items()
         for table in chips.scan() if tables is None else tables:
-            yield chips.href, stored_rows(table, href=redact(chips.href))
+            yield stored_rows(table, href=redact(chips.href)), items, chips.href
 
 
 _SPILLED: Final = pa.schema(list(SCHEMA))
@@ -189,10 +196,9 @@ class _Collected:
         self.records = records
         self.parts: dict[_Item, list[_Part]] = defaultdict(list)
 
-    def add(self, table: pa.Table, origin: str) -> None:
-        """Put aside the rows of a table, item by item, and the items in its metadata."""
-        items = embedded_items(table)
-        named: dict[tuple[str, str], ItemRecord] = {}
+    def add(self, table: pa.Table, items: Mapping[ItemKey, Mapping[str, Any]], origin: str) -> None:
+        """Put aside the rows of a table, item by item, and those of `items` that have rows."""
+        named: dict[ItemKey, ItemRecord] = {}
         for item, rows in _split_by_item(table):
             lon, lat = _centre(rows)
             time = pc.min(rows["datetime"]).cast(pa.int64()).as_py()
@@ -201,11 +207,12 @@ class _Collected:
             repeats = len(np.unique(_places(batch))) < batch.num_rows
             part = _Part(number, rows.num_rows, lon, lat, time, origin, repeats)
             self.parts[item].append(part)
-            if item.item_id in items:
-                named[item.platform, item.item_id] = ItemRecord(
+            key = ItemKey(item.platform, item.item_id)
+            if key in items:
+                named[key] = ItemRecord(
                     platform=item.platform,
                     item_id=item.item_id,
-                    item=items[item.item_id],
+                    item=items[key],
                     item_href=batch["item_href"][0].as_py(),
                 )
         self.records.add(to_table(named.values()), origin)

@@ -5,24 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from stacchip.errors import ObjectNotFound, UsageError
+from stacchip.index.embedded import embed_items, row_keys
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.item_records import ItemRecord, from_table
 from stacchip.index.files.layout import ChipsEntry, IndexFiles, find_files, index_href
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.filters import Filters, Selection
-from stacchip.index.schema import SCHEMA, embed_items, embedded_items
+from stacchip.index.schema import SCHEMA
+from stacchip.items.copies import is_same_item
+from stacchip.items.keys import differing_copies
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import Storage, local_path, redact
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Unpack
 
     from stacchip.items.archive import Archive
+    from stacchip.items.keys import ItemKey
 
 __all__ = ["index_of", "read_index", "read_item_index", "read_records", "scan_index"]
 
@@ -57,6 +60,7 @@ def read_index(
     Raises:
         ObjectNotFound: Nothing is there.
         IndexFormatError: A file is not a chip index, or is missing.
+        InvalidMetadata: Two files have different items of one platform and id.
         UsageError: A filter or a column is unknown.
 
     Example:
@@ -72,15 +76,18 @@ def read_index(
     selection = Selection.of(filters)
     names = _column_names(columns)
     tables: list[pa.Table] = []
-    items: dict[str, Any] = {}
+    items: dict[ItemKey, tuple[Mapping[str, Any], str]] = {}
     left_out = 0
     for chips in _open_files(find_files(href, storage), storage):
-        items |= embedded_items(chips.file.schema)
+        for key, item in chips.items().items():
+            there, origin = items.setdefault(key, (item, redact(chips.href)))
+            if not is_same_item(there, item):
+                raise differing_copies(key, there, item, (origin, redact(chips.href)))
         tables.append(chips.read(names, selection))
         left_out += _count_left_out(chips, selection)
     selection.report_left_out(left_out)
     table = pa.concat_tables(tables, promote_options="default") if len(tables) > 1 else tables[0]
-    return _with_origin(table, href, items)
+    return _with_origin(table, href, {key: item for key, (item, _) in items.items()})
 
 
 def scan_index(
@@ -136,10 +143,11 @@ def read_records(
     Raises:
         ObjectNotFound: Nothing is there.
         IndexFormatError: A file is broken, or is missing.
+        InvalidMetadata: Two files have different items of one platform and id.
     """
     storage = storage or Storage()
     chosen = Selection(item_id=item_ids, platform=platform).expression
-    found: dict[tuple[str, str], ItemRecord] = {}
+    found: dict[tuple[str, str], tuple[ItemRecord, str]] = {}
 
     def read(href: str) -> tuple[str, pa.Table]:
         return href, open_parquet(href, storage).read(where=chosen)
@@ -147,8 +155,14 @@ def read_records(
     hrefs = find_files(index_href(path), storage).records
     for href, table in stream_concurrently(read, hrefs, ahead=_FOOTERS_AHEAD):
         for record in from_table(table, href=redact(href)):
-            found.setdefault((record.item_id, record.platform), record)
-    return [found[key] for key in sorted(found)]
+            name = (record.item_id, record.platform)
+            there, origin = found.setdefault(name, (record, redact(href)))
+            if not is_same_item(there.item, record.item):
+                items = (there.item, record.item)
+                raise differing_copies(record.key, *items, (origin, redact(href)))
+            if len(record.headers) > len(there.headers):
+                found[name] = (record, redact(href))
+    return [found[name][0] for name in sorted(found)]
 
 
 def read_item_index(
@@ -210,12 +224,13 @@ def _count_left_out(chips: ChipsFile, selection: Selection) -> int:
     return sum(part.num_rows for part in chips.scan(["chip_index_x"], rest))
 
 
-def _with_origin(table: pa.Table, href: str, items: dict[str, Any]) -> pa.Table:
+def _with_origin(table: pa.Table, href: str, items: dict[ItemKey, Any]) -> pa.Table:
     """Return the table with its address and the items of its chips in the metadata."""
     local = local_path(href)
     origin = href if local is None else str(local.absolute())
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _INDEX_KEY: origin})
-    if items and "item_id" in table.column_names:
-        there = set(pc.unique(table["item_id"]).to_pylist())
-        items = {item_id: item for item_id, item in items.items() if item_id in there}
+    if items and {"platform", "item_id"} <= set(table.column_names):
+        there = row_keys(table)
+        items = {key: item for key, item in items.items() if key in there}
+        return embed_items(table, items)  # none may be left: those of the first file go
     return embed_items(table, items) if items else table

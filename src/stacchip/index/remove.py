@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import ItemNotFound, SourceNotFound, UsageError
+from stacchip.index.embedded import row_keys, with_items
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.layout import (
     CHIPS,
@@ -23,7 +24,7 @@ from stacchip.index.files.layout import (
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.files.replacing import Replacement
 from stacchip.index.filters import Selection
-from stacchip.index.schema import SCHEMA, conform, embed_items, embedded_items
+from stacchip.index.schema import SCHEMA, conform
 from stacchip.storage import Storage, child_href, parent_href, redact
 
 if TYPE_CHECKING:
@@ -132,13 +133,14 @@ def _remove_in_file(entry: ChipsEntry, chosen: pc.Expression, storage: Storage) 
 
 def _write_rest(chips: ChipsFile, name: str, chosen: pc.Expression, new: Replacement) -> None:
     """Write the chips of a file that are not chosen to a new one, row group by row group."""
-    items = embedded_items(chips.file.schema)
+    items = chips.items()
     rest = Selection(where=~chosen)
     like = conform(chips.file.schema.empty_table(), href=redact(chips.href))
     if items:
-        wanted = pc.field("item_id").isin(pa.array(items, pa.string())) & ~chosen
-        left = chips.read(["item_id"], Selection(where=wanted))["item_id"].unique().to_pylist()
-        like = embed_items(like, {key: items[key] for key in left})
+        ids = pa.array({key.item_id for key in items}, pa.string())
+        wanted = pc.field("item_id").isin(ids) & ~chosen
+        left = row_keys(chips.read(["platform", "item_id"], Selection(where=wanted)))
+        like = with_items(like, {key: item for key, item in items.items() if key in left})
     with new.open_chips(name, like.schema) as writer:
         for part in chips.scan(chosen=rest):
             if part.num_rows:

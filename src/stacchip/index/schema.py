@@ -9,14 +9,17 @@ import pyarrow as pa
 
 from stacchip.errors import IndexFormatError
 from stacchip.grid.footprints import BBOX
+from stacchip.index.embedded import embed_items, embedded_items
 from stacchip.index.foreign.geometry import without_extension
 from stacchip.index.foreign.own_columns import fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
-from stacchip.items.copies import to_json
+from stacchip.items.keys import add_item
 from stacchip.storage import unsign
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
+
+    from stacchip.items.keys import ItemKey
 
 __all__ = [
     "GEO_METADATA",
@@ -111,7 +114,6 @@ OPTIONAL_COLUMNS: Final = (
 # The schema's nullability does not state this, because tables made by pandas or DuckDB, in which
 # every column is nullable, must concatenate with ours.
 _NEVER_NULL: Final = frozenset((*KEY, "chipid", "date", "datetime", "crs"))
-_ITEMS_KEY: Final = b"stacchip:items"
 
 
 def validate(table: Any) -> None:
@@ -222,54 +224,25 @@ def _wrong(column: str, problem: str, href: str | None) -> IndexFormatError:
     )
 
 
-def embed_items(table: pa.Table, items: Mapping[str, Mapping[str, Any]]) -> pa.Table:
-    """Return the table with STAC items in the schema's metadata, which `pq.write_table` keeps.
-
-    Args:
-        table: A chip index.
-        items: STAC items as dictionaries, by item id; their signatures are left out.
-
-    Example:
-        >>> table = embed_items(SCHEMA.empty_table(), {"a": {"id": "a", "type": "Feature"}})
-        >>> embedded_items(table)
-        {'a': {'id': 'a', 'type': 'Feature'}}
-    """
-    return table.replace_schema_metadata(
-        {**(table.schema.metadata or {}), _ITEMS_KEY: to_json(items)}
-    )
-
-
-def embedded_items(table: pa.Table | pa.Schema) -> dict[str, dict[str, Any]]:
-    """Return the STAC items in the metadata of a table or schema, by item id; empty if none are.
-
-    After a merge by another tool these are the first file's items only.
-    """
-    schema = table.schema if isinstance(table, pa.Table) else table
-    text = (schema.metadata or {}).get(_ITEMS_KEY)
-    if text is None:
-        return {}
-    items: dict[str, dict[str, Any]] = json.loads(text)
-    return items
-
-
 def concat_indexes(tables: Sequence[Any]) -> pa.Table:
     """Return several chip indexes as one table with the items of all of them.
 
-    (`pyarrow.concat_tables` keeps the items of the first only.) If tables have different items of
-    one id, the first is kept.
+    (`pyarrow.concat_tables` keeps the items of the first only.)
 
     Raises:
         IndexFormatError: A table is not a chip index.
+        UsageError: Two tables have different items of one platform and id.
 
     Example:
-        >>> one = embed_items(SCHEMA.empty_table(), {"a": {"id": "a"}})
-        >>> other = embed_items(SCHEMA.empty_table(), {"b": {"id": "b"}})
-        >>> sorted(embedded_items(concat_indexes([one, other])))
-        ['a', 'b']
+        >>> one = embed_items(SCHEMA.empty_table(), {("naip", "a"): {"id": "a"}})
+        >>> other = embed_items(SCHEMA.empty_table(), {("linz", "a"): {"id": "a"}})
+        >>> [key.platform for key in embedded_items(concat_indexes([one, other]))]
+        ['naip', 'linz']
     """
-    tables = [as_table(table) for table in tables]
-    table = pa.concat_tables([conform(table) for table in tables], promote_options="default")
-    items: dict[str, dict[str, Any]] = {}
-    for part in reversed(tables):
-        items |= embedded_items(part)
+    parts = [conform(table) for table in tables]
+    table = pa.concat_tables(parts, promote_options="default")
+    items: dict[ItemKey, dict[str, Any]] = {}
+    for part in parts:
+        for key, item in embedded_items(part).items():
+            add_item(items, key, item)
     return embed_items(table.replace_schema_metadata(SCHEMA.metadata), items)

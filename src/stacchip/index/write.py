@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import DuplicateChips, UsageError
+from stacchip.index.embedded import embedded_items, row_keys, with_items
 from stacchip.index.files.item_records import ItemRecord, from_table, to_table
 from stacchip.index.files.layout import CHIPS, RECORDS
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.files.replacing import Replacement
-from stacchip.index.foreign.tables import as_table
-from stacchip.index.schema import KEY, SCHEMA, embed_items, embedded_items, stored_rows
-from stacchip.items.copies import by_id, to_dict
+from stacchip.index.schema import KEY, SCHEMA, stored_rows
+from stacchip.items.copies import to_dict
+from stacchip.items.keys import ItemKey, by_key, match_keys, resolve_ids
 from stacchip.storage import Storage, child_href
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
     from stacchip.raster.header import Header
 
-    Items = Mapping[str, Mapping[str, Any]] | Iterable[pystac.Item | Mapping[str, Any]]
-    Headers = Mapping[str, Mapping[str, Header]]
+    Item = pystac.Item | Mapping[str, Any]
+    Items = Mapping[ItemKey, Item] | Mapping[str, Item] | Iterable[Item]
+    Headers = Mapping[ItemKey, Mapping[str, Header]] | Mapping[str, Mapping[str, Header]]
 
 __all__ = ["refuse_duplicates", "write_headers", "write_index"]
 
@@ -55,9 +57,10 @@ def write_index(
         table: The chips: the result of `create_index`, or several of these put together; as a table
             of any library that `stacchip.index.conform` takes.
         path: A folder, or a parquet file if it ends in `.parquet`: local, `s3://`, ...
-        items: STAC items, a collection of them or a mapping from their ids; by default those in the
-            table's metadata. Items without chips are left out.
-        headers: Headers of the items' files, by item id and asset key.
+        items: STAC items, a collection of them or a mapping from (platform, item id) or from ids;
+            by default those in the table's metadata. Items without chips are left out.
+        headers: Headers of the items' files, by (platform, item id) and asset key. An item id alone
+            will do where one platform has it.
         name: Name of the file with the chips in the folder, if they are of one source; by default
             `chips.parquet`, or `chips-{source}.parquet` for each of several sources.
         storage: How to reach the place.
@@ -66,7 +69,8 @@ def write_index(
         IndexFormatError: The table is not a chip index.
         DuplicateChips: Two rows are the same chip.
         UsageError: The place holds other parquet files, headers are given for a single file, or a
-            name for several sources.
+            name for several sources; two items have one key, or it cannot be told which of several
+            platforms an item or header is of.
 
     Example:
         >>> import tempfile
@@ -78,10 +82,15 @@ def write_index(
         0
     """
     new = Replacement(path, storage or Storage())
-    table = as_table(table)
-    stored = _items_by_id(table, items)
-    chips = stored_rows(table).replace_schema_metadata(SCHEMA.metadata)
+    rows = stored_rows(table)
+    chips = rows.replace_schema_metadata(SCHEMA.metadata)
     refuse_duplicates(chips)
+    there = row_keys(chips)
+    if items is None:
+        stored = {key: item for key, item in embedded_items(rows).items() if key in there}
+    else:
+        stored = match_keys(there, _by_key(items))
+    kept_headers = resolve_ids(there, headers or {}, what="headers=")
     if new.is_file and (headers or name):
         raise UsageError(
             "A single parquet file cannot keep headers of files, and has its own name. "
@@ -89,47 +98,43 @@ def write_index(
         )
     with new:
         if new.is_file:
-            new.write_chips(CHIPS, _embed(stored, chips))
+            new.write_chips(CHIPS, with_items(chips, stored))
         else:
             platforms = pc.unique(chips["platform"]).to_pylist()
             for platform, file in new.name_chips(platforms, name=name).items():
                 new.write_chips(file, chips.filter(pc.field("platform") == platform))
-            new.records.add(to_table(_make_records(chips, stored, headers or {})), "items")
+            new.records.add(to_table(_make_records(chips, stored, kept_headers)), "items")
         new.replace()
 
 
-def _items_by_id(table: pa.Table, items: Items | None) -> dict[str, dict[str, Any]]:
-    """Return the items of an index as dictionaries, by id."""
-    if items is None:
-        items = embedded_items(table)
+def _by_key(items: Items) -> dict[ItemKey, dict[str, Any]]:
+    """Return the items that a caller gives as dictionaries, by key."""
+    keyed: dict[ItemKey, Item] = {}
     if isinstance(items, Mapping):
-        items = items.values()
-    return {item_id: to_dict(item) for item_id, item in by_id(items).items()}
-
-
-def _embed(items: Mapping[str, Mapping[str, Any]], chips: pa.Table) -> pa.Table:
-    """Return chips with their items in the metadata; items without chips are left out."""
-    there = set(pc.unique(chips["item_id"]).to_pylist())
-    return embed_items(chips, {key: item for key, item in items.items() if key in there})
+        keyed = {ItemKey(*key): item for key, item in items.items() if not isinstance(key, str)}
+        items = [item for key, item in items.items() if isinstance(key, str)]
+    return {key: to_dict(item) for key, item in {**by_key(items), **keyed}.items()}
 
 
 def _make_records(
-    chips: pa.Table, items: Mapping[str, Mapping[str, Any]], headers: Headers
+    chips: pa.Table,
+    items: Mapping[ItemKey, Mapping[str, Any]],
+    headers: Mapping[ItemKey, Mapping[str, Header]],
 ) -> Iterator[ItemRecord]:
     """Yield a record for each item of each source, if the item is known."""
     pairs = chips.group_by(["platform", "item_id"]).aggregate([("item_href", "min")])
     for row in pairs.to_pylist():
-        item_id = row["item_id"]
-        if item_id in items:
+        key = ItemKey(row["platform"], row["item_id"])
+        if key in items:
             yield ItemRecord(
-                platform=row["platform"],
-                item_id=item_id,
-                item=items[item_id],
+                platform=key.platform,
+                item_id=key.item_id,
+                item=items[key],
                 item_href=row["item_href_min"],
-                headers=headers.get(item_id, {}),
+                headers=headers.get(key, {}),
             )
         else:
-            _log.info("item %r was not given: the index keeps no record of it", item_id)
+            _log.info("item %s was not given: the index keeps no record of it", key)
 
 
 def refuse_duplicates(chips: pa.Table) -> None:
@@ -157,21 +162,25 @@ def write_headers(
 
     Args:
         path: Folder of an index.
-        headers: Headers by item id and asset key. Other headers in the index are kept.
+        headers: Headers by (platform, item id) and asset key; an item id alone will do where one
+            platform has it. Other headers in the index are kept.
         storage: How to reach it.
 
     Raises:
         ObjectNotFound: The folder has no records of items.
-        UsageError: The index is a single file.
+        UsageError: The index is a single file, or several platforms share an item id.
     """
     new = Replacement(path, storage or Storage())
     if new.is_file:
         raise UsageError("A single parquet file cannot keep headers of files: write a folder.")
     place = child_href(new.href, RECORDS)
     with new:
-        for table in open_parquet(place, new.storage).scan():
+        file = open_parquet(place, new.storage)
+        there = row_keys(file.read(["platform", "item_id"]))
+        given = resolve_ids(there, headers, what="headers=")
+        for table in file.scan():
             changed = [
-                replace(record, headers={**record.headers, **headers.get(record.item_id, {})})
+                replace(record, headers={**record.headers, **given.get(record.key, {})})
                 for record in from_table(table, href=place)
             ]
             new.records.add(to_table(changed), place)

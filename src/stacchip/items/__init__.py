@@ -16,9 +16,10 @@ load         items of objects, files, URLs, collections, stac-geoparquet
 geoparquet   the rows of stac-geoparquet as items
 record       one item from its JSON: checked, migrated by pystac, without signatures
 search       items of a STAC API; api sends the requests, pace limits their rate
-copies       items as dictionaries, without signatures; two copies of the same item
+copies       items as dictionaries, without signatures; how two copies differ
 dates        the date of an item; periods of time, as users write them
 naming       the platform and the address of an item in an index
+keys         the key of an item, (platform, item id); items by key
 media        the assets that hold pixels, by media type, roles and file name
 projection   proj:* fields to a geobox
 assets       everything an item says about its assets
@@ -39,6 +40,7 @@ from stacchip.items.assets import AssetInfo, BandInfo, read_assets
 from stacchip.items.copies import unsign_item
 from stacchip.items.dates import item_datetime
 from stacchip.items.file_grids import GridDifference, find_differences
+from stacchip.items.keys import ItemKey, item_key
 from stacchip.items.load import load_items
 from stacchip.items.naming import item_href, platform_name
 from stacchip.items.projection import read_geobox
@@ -56,11 +58,13 @@ __all__ = [
     "AssetInfo",
     "BandInfo",
     "GridDifference",
+    "ItemKey",
     "best_candidates",
     "find_band",
     "find_differences",
     "item_datetime",
     "item_href",
+    "item_key",
     "load_items",
     "parse_item",
     "platform_name",

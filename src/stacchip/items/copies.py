@@ -1,4 +1,4 @@
-"""Copies of items: as plain dictionaries, without signatures, and whether two are the same item.
+"""Copies of items: as plain dictionaries, without signatures, and how two of them differ.
 
 A copy that is kept must hold no signature: a signature gives access to anyone who reads it, and
 expires. Signatures are made anew when a file is read.
@@ -9,22 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from itertools import islice
 from operator import is_
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stacchip.errors import UsageError
-from stacchip.storage import unsign
+from stacchip.storage import redact, unsign
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import pystac
 
 # most values are of these types; looking for a Mapping costs ten times as much
 _SCALARS = frozenset((int, float, bool, type(None)))
-Item = TypeVar("Item", bound="pystac.Item | Mapping[str, Any]")
 
 
 def to_dict(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
@@ -165,24 +162,42 @@ def content_digest(item: pystac.Item | Mapping[str, Any]) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def by_id(items: Iterable[Item]) -> dict[str, Item]:
-    """Return items by their id; the same item may come twice.
-
-    Raises:
-        UsageError: Two different items have one id, as those of two platforms may. Taking one for
-            the other would give the wrong pixels.
+def describe_difference(one: pystac.Item | Mapping[str, Any], other: Any) -> str:
+    """Return in words how two items differ: at most three fields, the telling ones first.
 
     Example:
-        >>> list(by_id([{"id": "a", "links": []}, {"id": "a"}, {"id": "b"}]))
-        ['a', 'b']
+        >>> describe_difference({"id": "a", "collection": "c1"}, {"id": "a", "collection": "c2"})
+        "collection is 'c1' and 'c2'"
     """
-    found: dict[str, Item] = {}
-    for item in items:
-        item_id = str(item["id"]) if isinstance(item, Mapping) else item.id
-        if item_id in found and not is_same_item(found[item_id], item):
-            raise UsageError(
-                f"Two different items have the id {item_id!r}. Give them apart: an index of each, "
-                "joined by merge_indexes, keeps both."
-            )
-        found.setdefault(item_id, item)
-    return found
+    ours, theirs = ({**dict.fromkeys(_TELLING), **_fields(item)} for item in (one, other))
+    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    told = (f"{name} is {_show(ours.get(name))} and {_show(theirs.get(name))}" for name in names)
+    return "; ".join(islice(told, 3))
+
+
+_TELLING = ("collection", "properties.datetime", "self href")
+
+
+def _fields(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an item by their dotted names, and its self href."""
+    content = to_dict(item)
+    links = content.pop("links", None) or ()
+    own = [link.get("href") for link in links if link.get("rel") == "self"]
+    return {**_flatten(content), "self href": own[0] if own else None}
+
+
+def _flatten(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, inner in value.items():
+        if isinstance(inner, Mapping):
+            fields |= _flatten(inner, f"{before}{name}.")
+        else:
+            fields[before + name] = inner
+    return fields
+
+
+def _show(value: Any) -> str:
+    """Return a value as an error may show it: short, and without credentials."""
+    if value is None:
+        return "absent"
+    return repr(redact(value) if isinstance(value, str) else unsign_hrefs(value))[:120]

@@ -19,6 +19,6 @@ step, and writes `_index.json` last. `layout.find_files` refuses a folder whose 
 a file that is missing. To add a file to the folder, put its name into `layout` and its place in the
 order into `replacing`.
 
-This folder imports the index's `schema`, `filters` and `foreign`, items' `archive`, and raster for
+This folder imports the index's `schema`, `embedded`, `filters` and `foreign`, items, and raster for
 `Header`; the modules of `stacchip.index` that read and write import it.
 """

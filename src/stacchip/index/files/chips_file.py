@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from stacchip.index.embedded import give_platforms, parse_items, row_keys
 from stacchip.index.files.parquet import ParquetFile, open_parquet
 from stacchip.index.filters import Selection
 from stacchip.index.foreign.own_columns import columns_to_derive
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow.compute as pc
 
     from stacchip.index.files.layout import ChipsEntry
+    from stacchip.items.keys import ItemKey
     from stacchip.storage import Storage
 
 __all__ = ["ChipsFile", "open_chips"]
@@ -79,6 +81,15 @@ class ChipsFile:
         if self._is_pushed(where):
             return self.file.count(where)
         return sum(part.num_rows for part in self.scan(["chip_index_x"], chosen))
+
+    def items(self) -> dict[ItemKey, dict[str, Any]]:
+        """Return the STAC items in the file's metadata, as `stacchip.index.embedded_items` does."""
+        keyed, by_id = parse_items(self.file.schema)
+
+        def find_keys() -> set[ItemKey]:
+            return row_keys(self.read(["platform", "item_id"], Selection(item_id=list(by_id))))
+
+        return keyed | give_platforms(by_id, find_keys)
 
     def require_chips(self, columns: Sequence[str] | None = None) -> None:
         """Refuse a file that has not the columns of an index.

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stacchip.errors import IndexFormatError, InvalidMetadata
+from stacchip.errors import IndexFormatError
 from stacchip.index.files.spill import Spill
 from stacchip.items.copies import is_same_item, to_json
+from stacchip.items.keys import ItemKey, differing_copies
 from stacchip.raster.header import Header
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ class ItemRecord:
     item: Mapping[str, Any]
     item_href: str | None = None
     headers: Mapping[str, Header] = field(default_factory=dict)
+
+    @property
+    def key(self) -> ItemKey:
+        """The item's platform and id."""
+        return ItemKey(self.platform, self.item_id)
 
 
 def to_table(records: Iterable[ItemRecord]) -> pa.Table:
@@ -186,14 +192,10 @@ class RecordFile:
     def _replaces(self, record: pa.Table, there: int, origin: str) -> bool:
         """Return True if a record has more headers than the one already there for its item."""
         old, new = self._spill.read(there).to_pylist()[0], record.to_pylist()[0]
-        if not is_same_item(json.loads(old["item"]), json.loads(new["item"])):
-            item_id, platform = new["item_id"], new["platform"]
-            raise InvalidMetadata(
-                f"Item '{item_id}' of '{platform}' in {origin} differs from that in "
-                f"{self._origins[there]}, but an index keeps one item of an id. Index it again "
-                "from one of them, or give one of the sources another name.",
-                item_id=item_id,
-            )
+        items = json.loads(old["item"]), json.loads(new["item"])
+        if not is_same_item(*items):
+            key = ItemKey(new["platform"], new["item_id"])
+            raise differing_copies(key, *items, (self._origins[there], origin))
         return len(new["assets"] or ()) > len(old["assets"] or ())
 
     def write(self, path: Path, *, leave_out: Collection[tuple[str, str]] = ()) -> Path:

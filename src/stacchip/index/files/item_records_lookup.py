@@ -10,6 +10,8 @@ from stacchip.index.files.item_records import from_table
 from stacchip.index.files.layout import find_files, index_href, is_file
 from stacchip.index.files.parquet import ParquetFile, open_parquet
 from stacchip.index.filters import Selection
+from stacchip.items.copies import is_same_item
+from stacchip.items.keys import differing_copies
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.storage import local_path, redact
 
@@ -46,6 +48,7 @@ class RecordLookup:
         Raises:
             ObjectNotFound: The index is gone.
             IndexFormatError: A file is broken.
+        InvalidMetadata: Two files have different items of that platform and id.
         """
         files = self._files
         if files is None or not all(file.is_current for file in files):
@@ -89,13 +92,23 @@ class _Opened:
 
 
 def _find(files: list[_Opened], platform: str, item_id: str) -> ItemRecord | None:
+    """Return the record of an item, the one with most headers.
+
+    Raises:
+        InvalidMetadata: Two files have different items of that platform and id.
+    """
     wanted = Selection(item_id=[item_id], platform=platform).expression
+    found: list[tuple[ItemRecord, str]] = []
     for opened in files:
         if opened.first <= item_id <= opened.last:
+            href = redact(opened.file.href)
             table = opened.file.read(where=wanted)
-            for record in from_table(table, href=redact(opened.file.href)):
-                return record
-    return None
+            found += [(record, href) for record in from_table(table, href=href)]
+    for record, href in found[1:]:
+        first, origin = found[0]
+        if not is_same_item(first.item, record.item):
+            raise differing_copies(record.key, first.item, record.item, (origin, href))
+    return max((record for record, _ in found), key=lambda each: len(each.headers), default=None)
 
 
 def _ends(file: ParquetFile) -> tuple[str, str]:

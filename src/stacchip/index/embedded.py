@@ -1,0 +1,144 @@
+"""Items in the metadata of a table, by platform and item id.
+
+The metadata hold one JSON object, whose names are `{platform}/{item id}`; an item's own `id` says
+where the second part begins. Earlier versions wrote the item id alone. Such an item is given the
+platform of the rows with its id: if there are several, the one that the item itself says.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import pyarrow as pa
+
+from stacchip.index.remembered import REMEMBERED
+from stacchip.items.copies import to_json
+from stacchip.items.keys import ItemKey, group_by_id, item_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    import pystac
+
+    Items = dict[ItemKey, dict[str, Any]]
+
+__all__ = [
+    "embed_items",
+    "embedded_items",
+    "give_platforms",
+    "parse_items",
+    "row_keys",
+    "with_items",
+]
+
+Item = TypeVar("Item", bound="pystac.Item | Mapping[str, Any]")
+_ITEMS_KEY: Final = b"stacchip:items"
+_COLUMNS: Final = list(ItemKey._fields)
+
+
+def row_keys(table: pa.Table) -> set[ItemKey]:
+    """Return the keys of the items that a table has rows of.
+
+    Args:
+        table: A table with the columns `platform` and `item_id`.
+
+    Example:
+        >>> row_keys(pa.table({"platform": ["naip", "naip"], "item_id": ["a", "a"]}))
+        {ItemKey(platform='naip', item_id='a')}
+    """
+    pairs = table.select(_COLUMNS).group_by(_COLUMNS).aggregate([])
+    return set(map(ItemKey, *(pairs[name].to_pylist() for name in _COLUMNS)))
+
+
+def embed_items(
+    table: pa.Table, items: Mapping[ItemKey, Mapping[str, Any]] | Mapping[str, Mapping[str, Any]]
+) -> pa.Table:
+    """Return the table with STAC items in the schema's metadata, which `pq.write_table` keeps.
+
+    Args:
+        table: A chip index.
+        items: STAC items as dictionaries, by (platform, item id); their signatures are left out.
+            With an item id alone, the platform is that of the rows with this id, or the one of
+            them that the item itself says.
+
+    Example:
+        >>> item = {"id": "a", "type": "Feature"}
+        >>> table = embed_items(pa.table({}), {("naip", "a"): item})
+        >>> embedded_items(table)
+        {ItemKey(platform='naip', item_id='a'): {'id': 'a', 'type': 'Feature'}}
+    """
+    by_id = {key: item for key, item in items.items() if isinstance(key, str)}
+    keyed = {ItemKey(*key): item for key, item in items.items() if not isinstance(key, str)}
+    keyed |= give_platforms(by_id, lambda: _keys_of(table))
+    texts = _to_texts(keyed)
+    REMEMBERED.add(texts)
+    return _with_texts(table, texts)
+
+
+def with_items(table: pa.Table, items: Mapping[ItemKey, Mapping[str, Any]]) -> pa.Table:
+    """Return the table with items in its metadata, as `embed_items` does, but remember none."""
+    return _with_texts(table, _to_texts(items))
+
+
+def _to_texts(items: Mapping[ItemKey, Mapping[str, Any]]) -> dict[ItemKey, str]:
+    return {key: to_json(item) for key, item in items.items()}
+
+
+def _with_texts(table: pa.Table, texts: Mapping[ItemKey, str]) -> pa.Table:
+    """Return the table with items, given as JSON text, in its metadata."""
+    members = (f"{json.dumps(f'{key.platform}/{key.item_id}')}:{texts[key]}" for key in texts)
+    return table.replace_schema_metadata(
+        {**(table.schema.metadata or {}), _ITEMS_KEY: f"{{{','.join(members)}}}"}
+    )
+
+
+def embedded_items(table: pa.Table | pa.Schema) -> Items:
+    """Return the STAC items in the metadata of a table or schema; empty if none are there.
+
+    After a merge by another tool these are the first file's items only.
+
+    Returns:
+        Items as dictionaries, by (platform, item id).
+    """
+    keyed, by_id = parse_items(table.schema if isinstance(table, pa.Table) else table)
+    return keyed | give_platforms(by_id, lambda: _keys_of(table))
+
+
+def parse_items(schema: pa.Schema) -> tuple[Items, dict[str, dict[str, Any]]]:
+    """Return the items of metadata: those with a platform, and those with an id alone."""
+    keyed: Items = {}
+    by_id: dict[str, dict[str, Any]] = {}
+    for name, item in json.loads((schema.metadata or {}).get(_ITEMS_KEY, b"{}")).items():
+        platform = name.removesuffix(f"/{item.get('id')}")
+        if platform == name:
+            by_id[name] = item
+        else:
+            keyed[ItemKey(platform, item["id"])] = item
+    return keyed, by_id
+
+
+def give_platforms(
+    by_id: Mapping[str, Item], find_keys: Callable[[], Iterable[ItemKey]]
+) -> dict[ItemKey, Item]:
+    """Return items that are known by id alone, as earlier versions kept them, by key.
+
+    If several platforms have rows with an id, and the item says another one, it cannot be told
+    whose item it is: it keeps the platform that it says, and no row finds it.
+
+    Args:
+        by_id: Items by id.
+        find_keys: Returns the keys of the rows; it is called if there are items.
+    """
+    platforms = group_by_id(find_keys() if by_id else ())
+    found: dict[ItemKey, Item] = {}
+    for item_id, item in by_id.items():
+        rows = platforms[item_id]
+        own = ItemKey(item_key(item).platform, item_id)
+        found[rows[0] if len(rows) == 1 else own] = item
+    return found
+
+
+def _keys_of(table: pa.Table | pa.Schema) -> Collection[ItemKey]:
+    has_keys = isinstance(table, pa.Table) and set(_COLUMNS) <= set(table.column_names)
+    return row_keys(table) if has_keys else ()

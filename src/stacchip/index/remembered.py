@@ -1,0 +1,99 @@
+"""What this process remembers of the items in the tables that it made.
+
+A table carries its items in its metadata, and other libraries lose metadata: pandas and polars all
+of it, `pyarrow.concat_tables` that of all tables but the first. The rows still name platform and
+item id, so the process that made the tables can say which items these are. This helps within one
+process only: another process, or a later run, has no more than the files hold. So the memory is
+asked last, and it never guesses: a key under which two different items came by has no item.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import zlib
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from stacchip.items.copies import is_same_item
+from stacchip.runtime.per_process import PerProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from stacchip.items.keys import ItemKey
+
+__all__ = ["REMEMBERED", "RememberedItems", "unpack"]
+
+_MOST: Final = 1024  # items; packed, each takes about 4 KB
+
+
+class RememberedItems:
+    """The last items that came by, by platform and id.
+
+    A forked process begins with those of its parent, a spawned one with none.
+
+    Args:
+        most: Number of items to keep.
+
+    Example:
+        >>> from stacchip.items.keys import ItemKey
+        >>> items = RememberedItems(2)
+        >>> items.add({ItemKey("naip", "a"): '{"id":"a"}'})
+        >>> unpack(items.get(ItemKey("naip", "a")))
+        {'id': 'a'}
+        >>> items.add({ItemKey("naip", "a"): '{"id":"a","collection":"another"}'})
+        >>> items.get(ItemKey("naip", "a")) is None
+        True
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._packed: OrderedDict[ItemKey, bytes | None] = OrderedDict()
+        # its own in each process: a forked child could inherit a lock that no thread releases
+        self._lock: PerProcess[threading.Lock] = PerProcess(threading.Lock)
+
+    def add(self, texts: Mapping[ItemKey, str]) -> None:
+        """Remember items.
+
+        Args:
+            texts: The items as JSON text, by key. Of too many, the last are remembered.
+        """
+        for key in list(texts)[-self._most :]:
+            packed = zlib.compress(texts[key].encode(), level=1)
+            with self._lock.get():
+                there = self._packed.get(key, packed)
+                self._packed[key] = packed if _agree(there, packed) else None
+                self._packed.move_to_end(key)
+                while len(self._packed) > self._most:
+                    self._packed.popitem(last=False)
+
+    def get(self, key: ItemKey) -> bytes | None:
+        """Return an item, packed; None if none, or more than one, came by under its key."""
+        with self._lock.get():
+            return self._packed.get(key)
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    def among(self, keys: Iterable[ItemKey]) -> dict[ItemKey, bytes]:
+        """Return the items of these keys, packed, as far as they are remembered."""
+        found = {key: self.get(key) for key in keys}
+        return {key: packed for key, packed in found.items() if packed is not None}
+
+
+REMEMBERED: Final = RememberedItems(_MOST)
+"""The memory of this process. `stacchip.index.embedded` adds to it."""
+
+
+def unpack(packed: bytes) -> dict[str, Any]:
+    """Return an item that was remembered."""
+    item: dict[str, Any] = json.loads(zlib.decompress(packed))
+    return item
+
+
+def _agree(one: bytes | None, other: bytes) -> bool:
+    """Return True if two packed items are copies of one."""
+    if one is None:
+        return False
+    return one == other or is_same_item(unpack(one), unpack(other))
