@@ -15,7 +15,8 @@ The files, in reading order:
 load         items of objects, files, URLs, collections, stac-geoparquet
 geoparquet   the rows of stac-geoparquet as items
 record       one item from its JSON: checked, migrated by pystac, without signatures
-search       items of a STAC API; api sends the requests, pace limits their rate
+search       items of a STAC API; api sends the requests, pages follows the links, pace limits the
+             rate of requests
 copies       items as dictionaries, without signatures; how two copies differ
 dates        the date of an item; periods of time, as users write them
 naming       the platform and the address of an item in an index

@@ -19,6 +19,7 @@ from pystac_client import Client
 from pystac_client.stac_api_io import StacApiIO
 
 from stacchip.errors import StacchipError, StorageError, UsageError
+from stacchip.items.pages import BrokenPages, Circles, PageRequest, next_request
 from stacchip.storage import StorageOptions, redact
 from stacchip.storage.failure import TransientError, failure_of_status
 from stacchip.storage.retry import persist
@@ -66,7 +67,7 @@ class StacApi:
             # a page that is not a STAC API's makes pystac-client raise any error at all
             raise self._not_an_api(error) from error
         try:
-            search = self._client.search(**arguments)
+            search = self._client.search(**arguments, method=_method(self._client, arguments))
         except StacchipError:
             raise
         except NotImplementedError as error:
@@ -95,6 +96,14 @@ class StacApi:
             f"{type(error).__name__}. Check the address; it is that of the landing page.",
             href=redact(self._href),
         )
+
+
+def _method(client: Client, arguments: Mapping[str, Any]) -> str:
+    """Return "GET" for an API that offers nothing else, or else "POST"."""
+    offered = {link.extra_fields.get("method") or "GET" for link in client.get_links("search")}
+    # a filter in JSON has no form for GET
+    is_json = isinstance(arguments.get("filter"), dict)
+    return "GET" if offered == {"GET"} and not is_json else "POST"
 
 
 class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-client's base is untyped
@@ -139,7 +148,7 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         """Return an answer as a JSON object."""
         try:
             answer = json.loads(txt)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._malformed(
                 f"text that is not JSON ({error}); it begins with {txt[:60]!r}"
             ) from error
@@ -150,20 +159,34 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
     def get_pages(
         self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield pages until one is empty or links to no other; a repeated page is an error."""
-        seen: set[str] = set()
-        for page in super().get_pages(url, method, parameters):
-            if not isinstance(page.get("features", []), list):
-                raise self._malformed("a page whose features are not a list")
-            links = page.get("links") or []
-            # a page may leave its links out, which pystac-client does not expect
-            page["links"] = [link for link in links if isinstance(link, dict) and "rel" in link]
-            yield page
-            following = [link for link in page["links"] if link["rel"] == "next"]
-            mark = json.dumps(following, sort_keys=True)
-            if following and mark in seen:
-                raise self._malformed("the same page again and again (its next link repeats)")
-            seen.add(mark)
+        """Yield pages until one is empty or links to no other.
+
+        Raises:
+            StorageError: A page is malformed, or the pages lead in a circle.
+        """
+        first = PageRequest(url, (method or "GET").upper(), parameters or {})
+        request: PageRequest | None = first
+        circles = Circles()
+        try:
+            while request is not None:
+                circles.ask(request)
+                page = self._read_page(request)
+                members = page.get("features") or page.get("collections")
+                if not members:
+                    return
+                circles.see(members)
+                yield page
+                request = next_request(page, request, first)
+        except BrokenPages as error:
+            raise self._malformed(str(error)) from error
+
+    def _read_page(self, request: PageRequest) -> dict[str, Any]:
+        text = self.request(request.href, request.method, request.headers, request.parameters)
+        page = self.json_loads(text)
+        for name in ("features", "collections"):
+            if not isinstance(page.get(name, []), list):
+                raise BrokenPages(f"a page whose {name} are not a list")
+        return page
 
     def _attempt(self, prepared: requests.PreparedRequest, until_s: float) -> str:
         """Wait for a turn and send one request, which ends by `until_s` on the monotonic clock."""
