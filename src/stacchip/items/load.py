@@ -16,6 +16,7 @@ from stacchip.items.copies import unsign_item
 from stacchip.items.geoparquet import read_rows
 from stacchip.items.record import FoundItems, Unreadable, try_record
 from stacchip.storage import Storage, join_href, local_path, redact
+from stacchip.storage.content import show_start
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -216,7 +217,7 @@ def _parse_json(data: bytes, href: str) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise InvalidMetadata(
-            f"{_name(href)} is not JSON ({error}); it begins with {data[:40]!r}. "
+            f"{_name(href)} is not JSON ({error}); it begins with {show_start(data)!r}. "
             "Pass an item, a FeatureCollection or a stac-geoparquet file.",
             field="type",
             href=redact(href),

@@ -15,7 +15,8 @@ from stacchip.raster.gdal import ImageTags, describe_image
 from stacchip.raster.header import Header
 from stacchip.raster.location import BY_TRANSFORM, find_location
 from stacchip.raster.tiff import BrokenTiffError, ByteOrder, Directory, FileBytes
-from stacchip.storage import redact
+from stacchip.storage import is_remote, redact
+from stacchip.storage.content import describe_content
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -42,7 +43,8 @@ def read_header(storage: Storage, href: str) -> Header:
     """Read the header of the TIFF at `href`: one range request if its directories come first.
 
     Raises:
-        NotARaster: The file is empty, or a TIFF that contradicts itself.
+        NotARaster: The file is empty, or a TIFF that contradicts itself; or something else came in
+            its place, such as a web page.
         UnsupportedRaster: It is not a TIFF; GDAL may be able to read it.
         StorageError: The bytes cannot be read.
     """
@@ -64,6 +66,13 @@ def read_header(storage: Storage, href: str) -> Header:
             f"{redact(href)} has a broken TIFF header: {error}. Fetch or write the file again.",
             href=redact(href),
         ) from error
+    except UnsupportedRaster as error:
+        # GDAL opens some text and compressed files by their names; what a server sends has none
+        is_local = not is_remote(href)
+        message = describe_content(href, blob.data, blob.media_type, certainly=is_local)
+        if message is None:
+            raise
+        raise NotARaster(message, href=redact(href)) from error
 
 
 def parse_header(data: FileBytes, identity: Identity, href: str) -> Header:

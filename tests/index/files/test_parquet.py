@@ -115,3 +115,19 @@ def test_a_file_that_is_absent_is_named_near_and_far(tmp_path) -> None:
         for href in (str(tmp_path / "a.parquet"), server.url("a.parquet")):
             with pytest.raises(ObjectNotFound, match=r"a\.parquet"):
                 open_parquet(href, Storage())
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"<html><title>Log in</title></html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\nsize 7\n", "git lfs pull"),
+    ],
+)
+def test_what_is_there_in_place_of_an_index_is_named(tmp_path, content, expected) -> None:
+    (tmp_path / "a.parquet").write_bytes(content)
+    with RangeServer(tmp_path) as server:
+        for href in (str(tmp_path / "a.parquet"), server.url("a.parquet")):
+            with pytest.raises(IndexFormatError, match=expected) as caught:
+                open_parquet(href, Storage())
+            assert caught.value.href == href

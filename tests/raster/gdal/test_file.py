@@ -139,3 +139,31 @@ print("end")
         [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+
+
+PAGE = b"<!DOCTYPE html><html><title>Log in</title></html>"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1234\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (PAGE, "web page"),
+        (POINTER, "Git LFS pointer"),
+        (b'{"message": "Forbidden"}', "JSON"),
+        (b"\x1f\x8b\x08\0" * 99, "gzip"),
+        (b"plain text", "it begins with 'plain text'"),
+    ],
+    ids=["page", "pointer", "json", "gzip", "text"],
+)
+@pytest.mark.parametrize("is_remote", [False, True])
+@pytest.mark.parametrize("name", ["a.tif", "a.jp2"])
+def test_what_is_there_in_place_of_a_raster_is_named(
+    tmp_path: Path, content: bytes, expected: str, is_remote: bool, name: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with RangeServer(tmp_path) as server:
+        href = server.url(name) if is_remote else str(tmp_path / name)
+        with pytest.raises(NotARaster, match=expected) as caught:
+            open_reader(href, Storage())
+    assert caught.value.href == href

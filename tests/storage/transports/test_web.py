@@ -454,6 +454,28 @@ def test_an_ignored_range_is_cut_out(server: RangeServer, storage: Storage, cont
         assert blob.identity.size_bytes == len(content)
 
 
+@pytest.mark.parametrize("start", [0, 500_000, 20_000_000])
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/html; charset=utf-8"}])
+def test_a_log_in_page_in_place_of_a_known_file_is_named(
+    server: RangeServer, storage: Storage, start: int, headers: dict[str, str]
+) -> None:
+    page = b"<!DOCTYPE html><html><title>Log in</title></html>"
+    server.route("/a.bin", lambda request: (200, headers, page))
+    with pytest.raises(StorageError, match="web page") as caught:
+        storage.read_range(server.url("a.bin"), start, 100, expect=Identity(30_000_000, '"a"'))
+    assert not isinstance(caught.value, AssetChanged)
+    assert ("text/html" in str(caught.value)) is bool(headers)
+    assert caught.value.status == 200
+
+
+def test_a_shorter_file_in_place_of_a_known_one_has_changed(
+    server: RangeServer, storage: Storage, content: bytes
+) -> None:
+    server.always("/a.bin", Fault(ignore_range=True))
+    with pytest.raises(AssetChanged):
+        storage.read_range(server.url("a.bin"), 3, 4, expect=Identity(2 * len(content)))
+
+
 def test_an_ignored_range_far_into_a_large_file_is_an_error(
     server: RangeServer, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

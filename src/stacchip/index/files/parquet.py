@@ -17,6 +17,7 @@ from stacchip.errors import IndexFormatError, StacchipError
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import local_path, redact
+from stacchip.storage.content import LOOKED_AT, describe_content
 from stacchip.storage.remote_file import ExactFile
 
 if TYPE_CHECKING:
@@ -165,8 +166,10 @@ def open_parquet(
     except StacchipError:
         raise
     except (pa.ArrowInvalid, OSError) as error:  # pyarrow's errors for broken footers
+        start = storage.read_range(href, 0, LOOKED_AT)
+        came = describe_content(href, start.data, start.media_type, certainly=True)
         raise IndexFormatError(
-            f"{redact(href)} is not a parquet file: {error}. Write the index again.",
+            f"{redact(href)} is not a parquet file: {came or f'{error}. Write the index again.'}",
             href=redact(href),
         ) from error
     return ParquetFile(href, fragment, remote, told)

@@ -23,6 +23,7 @@ from stacchip.raster.location import BY_TRANSFORM, why_no_grid
 from stacchip.raster.validity import find_valid, require_bands
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage import local_path, redact
+from stacchip.storage.content import LOOKED_AT, describe_content, show_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -209,14 +210,27 @@ class _Handle:
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 self.dataset = self._memory.open() if self._memory else rasterio.open(source)
         except RasterioError as error:
-            raise NotARaster(
-                f"GDAL finds no raster in {redact(href)}. "
-                "Fetch the file again, or leave this asset out.",
-                href=redact(href),
-            ) from error
+            raise _not_a_raster(source, href) from error
 
     def close(self) -> None:
         """Close the dataset."""
         self.dataset.close()
         if self._memory is not None:
             self._memory.close()
+
+
+def _not_a_raster(source: Path | bytes, href: str) -> NotARaster:
+    """Return the error for a file that GDAL cannot open; it says what the file is."""
+    shown = redact(href)
+    if isinstance(source, bytes):
+        start = source[:LOOKED_AT]
+    else:
+        with source.open("rb") as file:
+            start = file.read(LOOKED_AT)
+    what = describe_content(href, start)
+    if what is None:
+        what = (
+            f"GDAL finds no raster in {shown}; it begins with {show_start(start[:16])!r}. "
+            "Fetch the file again, or leave this asset out."
+        )
+    return NotARaster(what, href=shown)

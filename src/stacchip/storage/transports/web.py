@@ -20,6 +20,7 @@ from urllib3.util import Url, parse_url
 
 from stacchip.errors import StorageError, UsageError
 from stacchip.runtime.per_process import PerProcess
+from stacchip.storage.content import LOOKED_AT, describe_content
 from stacchip.storage.failure import (
     TransientError,
     failure_of_status,
@@ -214,7 +215,7 @@ def get(url: str, options: StorageOptions, until_s: float, limit_bytes: int | No
         if limit_bytes is not None and len(data) > limit_bytes:
             text = f"{redact(url)} is larger than the limit of {limit_bytes} bytes."
             raise StorageError(text, href=redact(url), status=answer.status)
-        return Blob(data, _identify(answer, len(data)))
+        return Blob(data, _identify(answer, len(data)), media_type=_media_type(answer))
 
 
 def get_range(
@@ -242,11 +243,14 @@ def get_range(
             return Blob(b"", _identify(answer, int(size) if size.isdigit() else None), start)
         check(answer, url)
         if _encoding(answer) != "identity":
-            text = f"{redact(url)}: the server compresses its answer, which then has no ranges."
+            text = (
+                f"{redact(url)}: the server compresses its answer ({_encoding(answer)}), which "
+                "then has no ranges. Copy the file to a store that serves it as it is."
+            )
             raise StorageError(text, href=redact(url), status=answer.status)
         if answer.status == 206:
             return _read_part(answer, url, start, length)
-        return _slice_whole(answer, url, start, length)
+        return _slice_whole(answer, url, start, length, expect)
 
 
 def _ask_unconditionally(url: str, ask: Callable[..., Blob], expect: Identity) -> Blob:
@@ -278,24 +282,38 @@ def _read_part(answer: BaseHTTPResponse, url: str, start: int, length: int) -> B
     is_cut_off = announced < length and size is not None and start + announced < size
     if len(data) != announced or is_cut_off:
         raise TransientError("a short read")
-    return Blob(data[:length] if announced > length else data, _identify(answer, size), start)
+    data = data[:length] if announced > length else data
+    return Blob(data, _identify(answer, size), start, _media_type(answer))
 
 
-def _slice_whole(answer: BaseHTTPResponse, url: str, start: int, length: int) -> Blob:
+def _slice_whole(
+    answer: BaseHTTPResponse, url: str, start: int, length: int, expect: Identity | None
+) -> Blob:
     """Cut the range out of the whole body that a server sent because it ignored the range."""
     size = _size(answer)
+    head = b""
+    if expect is not None and size != expect.size_bytes is not None:
+        head = _read(answer, url, min(LOOKED_AT, start + length))
+        _refuse_foreign(answer, url, head)
     if start + length > LARGEST_UNASKED and (size or 2**62) > LARGEST_UNASKED:
         text = (
             f"{redact(url)}: the server ignores ranges, and the file is too large to read whole "
             "each time. Copy it to a store that serves ranges."
         )
         raise StorageError(text, href=redact(url), status=answer.status)
-    data = _read(answer, url, start + length)
+    data = head + _read(answer, url, start + length - len(head))
     if size is not None and len(data) < min(size, start + length):
         raise TransientError("a short read")
     if size is None and len(data) < start + length:
         size = len(data)
-    return Blob(memoryview(data)[start:], _identify(answer, size), start)
+    return Blob(memoryview(data)[start:], _identify(answer, size), start, _media_type(answer))
+
+
+def _refuse_foreign(answer: BaseHTTPResponse, url: str, head: bytes) -> None:
+    """Refuse what came in place of a file of another size, if its first bytes tell."""
+    text = describe_content(url, head, _media_type(answer))
+    if text is not None:
+        raise StorageError(text, href=redact(url), status=answer.status)
 
 
 def stat(url: str, options: StorageOptions, until_s: float) -> Identity:
