@@ -120,11 +120,21 @@ def describe_chip(
     y: int,
     day: date,
     *,
-    cloud: float,
-    nodata: float,
+    cloud: float | None,
+    nodata: float | None,
     chip_size: int | None = None,
 ) -> tuple[str, ...]:
-    """Return caption lines of a chip; `cloud` and `nodata` are shares, 0..1, NaN if unknown.
+    """Return caption lines of a chip.
+
+    Args:
+        platform: The chip's source.
+        x: Its column.
+        y: Its row.
+        day: Its date.
+        cloud: Its share of cloud, 0..1. None means not measured, and is said. NaN leaves the share
+            out, for imagery that it does not apply to.
+        nodata: Its share of nodata, likewise.
+        chip_size: Its side in pixels; None leaves it out.
 
     Example:
         >>> from datetime import date
@@ -132,14 +142,21 @@ def describe_chip(
         ('naip', 'x 3, y 4  ·  2023-06-18', 'nodata 0 %')
         >>> describe_chip("landsat", 0, 1, date(2024, 9, 26), cloud=0.031, nodata=0.25)[2]
         'cloud 3 %  ·  nodata 25 %'
-        >>> unknown = float("nan")
-        >>> describe_chip("mine", 0, 1, date(2024, 9, 26), cloud=unknown, nodata=unknown)[2]
+        >>> describe_chip("mine", 0, 1, date(2024, 9, 26), cloud=None, nodata=0.5)[2]
+        'cloud not measured  ·  nodata 50 %'
+        >>> describe_chip("mine", 0, 1, date(2024, 9, 26), cloud=None, nodata=None)[2]
         'not measured'
     """
-    shares = [("cloud", cloud), ("nodata", nodata)]
-    known = [f"{name} {_as_percent(share)}" for name, share in shares if np.isfinite(share)]
+    shares = {"cloud": cloud, "nodata": nodata}
+    told = [
+        f"{name} {'not measured' if share is None else _as_percent(share)}"
+        for name, share in shares.items()
+        if share is None or np.isfinite(share)
+    ]
+    if cloud is None and nodata is None:
+        told = []
     place = [f"x {x}, y {y}", day.isoformat(), *([f"{chip_size} px"] if chip_size else [])]
-    return platform, "  ·  ".join(place), "  ·  ".join(known) or "not measured"
+    return platform, "  ·  ".join(place), "  ·  ".join(told) or "not measured"
 
 
 def _as_percent(share: float) -> str:

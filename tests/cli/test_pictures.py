@@ -3,12 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from scenes import make_scene
 from stacchip.chipper import Chipper
 from stacchip.cli.pictures import make_picture
-from stacchip.indexer import ChipIndexer, Indexer, NoDataMaskChipIndexer, NoStatsChipIndexer
+from stacchip.indexer import (
+    ChipIndexer,
+    Indexer,
+    NoDataMaskChipIndexer,
+    NoStatsChipIndexer,
+    UnmeasuredChipIndexer,
+)
 
 
 def captions(indexer: ChipIndexer) -> list[str]:
@@ -17,13 +22,29 @@ def captions(indexer: ChipIndexer) -> list[str]:
     return [make_picture(chipper, row).captions[2] for row in range(len(chipper))]
 
 
-@pytest.mark.parametrize("kind", [NoStatsChipIndexer, Indexer])
-def test_padding_that_was_not_counted_is_not_shown_as_no_nodata(
-    kind: type[ChipIndexer], tmp_path: Path
-):
+def test_padding_that_was_not_counted_is_not_shown_as_no_nodata(tmp_path: Path):
     item = make_scene(tmp_path / "scene").item
-    shown = captions(kind(item, chip_size=400, edge="pad"))
+    shown = captions(NoStatsChipIndexer(item, chip_size=400, edge="pad"))
     assert shown == ["cloud 0 %  ·  nodata 0 %", *3 * ["not measured"]]
+
+
+def test_what_was_not_measured_is_shown_as_such(tmp_path: Path):
+    item = make_scene(tmp_path / "scene").item
+    assert captions(UnmeasuredChipIndexer(item, 400, edge="pad")) == 4 * ["not measured"]
+    # the file says what nodata is, and nothing says where clouds are
+    shown = captions(Indexer(item, 400, 1.0, edge="pad"))
+    assert shown[:2] == [
+        "cloud not measured  ·  nodata 0 %",
+        "cloud not measured  ·  nodata 25 %",
+    ]
+
+
+def test_clouds_of_radar_are_not_mentioned(tmp_path: Path):
+    scene = make_scene(tmp_path / "scene")
+    scene.item.collection_id = "sentinel-1-rtc"
+    scene.item.assets["vv"] = scene.item.assets.pop("red")
+    shown = captions(Indexer(scene.item, 400, 1.0, edge="pad"))
+    assert shown[:2] == ["nodata 0 %", "nodata 25 %"]
 
 
 def test_padding_that_was_counted_is_shown(tmp_path: Path):

@@ -23,7 +23,7 @@ from stacchip.errors import (
     StorageError,
     UsageError,
 )
-from stacchip.index import SCHEMA
+from stacchip.index import SCHEMA, SHARE_COLUMNS
 from stacchip.indexer import (
     ChipIndexer,
     Indexer,
@@ -33,6 +33,7 @@ from stacchip.indexer import (
     NoStatsChipIndexer,
     Sentinel1Indexer,
     Sentinel2Indexer,
+    UnmeasuredChipIndexer,
 )
 from stacchip.sources import SENTINEL_2
 from stacchip.storage import Storage
@@ -157,6 +158,34 @@ def test_a_subclass_measures_chip_by_chip(scene: Scene):
     assert table["chip_index_y"].to_pylist() == [0, 0]
     np.testing.assert_allclose(table["cloud_cover_percentage"].to_numpy(), [0, 0.1], rtol=1e-6)
     assert Mine(scene.item, chip_max_nodata=0.7).create_index().num_rows == 4
+
+
+def test_a_share_that_a_subclass_does_not_measure_is_null(scene: Scene):
+    class Mine(ChipIndexer):
+        def get_stats(self, x: int, y: int) -> tuple[float | None, float | None]:
+            return (None, 0.9) if x else (0.25, float("nan"))
+
+    table = Mine(scene.item).create_index()
+    assert table["chip_index_x"].to_pylist() == [0, 0]  # null nodata leaves no chip out
+    assert table["cloud_cover_percentage"].to_pylist() == [0.25, 0.25]
+    assert table["nodata_percentage"].null_count == 2
+    assert Mine(scene.item, chip_max_nodata=1.0).create_index()[
+        "cloud_cover_percentage"
+    ].to_pylist() == [0.25, None, 0.25, None]
+
+
+def test_nothing_is_measured_without_pixels(scene: Scene):
+    for key in scene.item.assets:
+        scene.path(key).unlink(missing_ok=True)
+    unmeasured = UnmeasuredChipIndexer(scene.item)
+    table = unmeasured.create_index()
+    assert table.num_rows == 4
+    assert all(table[column].null_count == 4 for column in SHARE_COLUMNS.values())
+    assert np.isnan(unmeasured.get_stats(0, 0)).all()
+    # by its name, the original's class keeps the original's rule
+    original = NoStatsChipIndexer(scene.item).create_index()
+    assert original["cloud_cover_percentage"].to_pylist() == [0, 0, 0, 0]
+    assert original["nodata_percentage"].to_pylist() == [0, 0, 0, 0]
 
 
 def test_a_base_that_does_not_measure_says_so(scene: Scene):
@@ -313,10 +342,13 @@ def test_an_indexer_can_be_pickled(sentinel_2: Path):
     assert again.create_index() == indexer.create_index()
 
 
-def test_an_item_of_no_known_source_counts_as_clear(scene: Scene):
+def test_clouds_of_an_item_of_no_known_source_are_not_measured(scene: Scene):
     indexer = Indexer(scene.item)
     assert "no known source" in repr(indexer)
-    assert indexer.create_index()["cloud_cover_percentage"].to_pylist() == [0, 0, 0, 0]
+    assert indexer.create_index()["cloud_cover_percentage"].null_count == 4
+    cloud, nodata = indexer.get_stats(0, 0)
+    assert np.isnan(cloud)
+    assert nodata == 0  # the file has a nodata value, and no pixel has it
 
 
 def test_a_qa_asset_that_is_absent_is_named_with_the_remedy(sentinel_2: Path):

@@ -13,7 +13,7 @@ from stacchip.cli import console
 from stacchip.errors import AssetNotFound
 from stacchip.items import find_band, read_assets
 from stacchip.preview import ChipPicture, contact_sheet, describe_chip
-from stacchip.sources import find_source
+from stacchip.sources import clouds_of, find_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,11 +70,12 @@ def make_picture(chipper: Chipper, row: int) -> ChipPicture:
     chip = chipper.with_assets(dict.fromkeys(key for key, _ in bands)).cut_row(row)
     places = [chip.find_band(key, band + 1) for key, band in bands]
     names = ("date", "cloud_cover_percentage", "nodata_percentage")
-    day, *shares = (chipper.rows.table[name][row].as_py() for name in names)
-    cloud, nodata = (np.nan if share is None else share for share in shares)
+    day, cloud, nodata = (chipper.rows.table[name][row].as_py() for name in names)
     valid = np.asarray(chip.valid[places].all(axis=0))
     if _is_unmeasured(cloud, nodata, valid):
-        cloud = nodata = np.nan
+        cloud = nodata = None
+    if cloud is None and clouds_of(chip.platform) == "not applicable":
+        cloud = np.nan
     return ChipPicture(
         rgb=chip.array[places],
         valid=valid,
@@ -90,10 +91,11 @@ def make_picture(chipper: Chipper, row: int) -> ChipPicture:
     )
 
 
-def _is_unmeasured(cloud: float, nodata: float, valid: NDArray[np.bool_]) -> bool:
+def _is_unmeasured(cloud: float | None, nodata: float | None, valid: NDArray[np.bool_]) -> bool:
     """Return True if a padded chip's shares, both 0, were never measured.
 
-    An index made with statistics counts padding, the last rows or columns of a chip, as nodata. For
+    Indexes of earlier versions, and those by `NoStatsChipIndexer`, hold 0 for what was not
+    measured. A measured index counts padding, the last rows or columns of a chip, as nodata. For
     chips without padding, a measured 0 cannot be told from one that was never measured.
     """
     is_padded = not (valid[-1].any() and valid[:, -1].any())

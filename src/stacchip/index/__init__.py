@@ -27,7 +27,7 @@ embedded    items in a table's metadata, by platform and id
 remembered  the items of this process's tables, for tables that lost their metadata
 schema      the columns, stated once; tables put together with their items
 build       an item's grid and shares to its rows
-quality     shares of cloud, nodata and others, counted from the QA band
+quality     shares of cloud, nodata and others, counted from the QA band or the reference band
 filters     which rows are wanted
 read        an index to a table; no row group without wanted rows is read
 write       a table to an index
@@ -44,7 +44,8 @@ each source) and `files/item_records` (the row of `_items.parquet`). There `stac
 removes its signatures. To add a column, add it to `schema.SCHEMA` and to
 `OPTIONAL_COLUMNS`, so that indexes without it can still be read.
 
-This folder imports items, sources, raster, storage and grid. It reads headers, and no pixels.
+This folder imports items, sources, raster, storage and grid. It reads headers, and
+only `quality` reads pixels.
 """
 
 from stacchip.grid.chip_grid import ChipGrid, Edge
@@ -56,7 +57,7 @@ from stacchip.index.files.item_records import ItemRecord
 from stacchip.index.filters import Filters, Selection, Unmeasured, parse_period
 from stacchip.index.headers import add_headers, gather_headers
 from stacchip.index.merge import Merged, merge_indexes
-from stacchip.index.quality import chip_shares, count_shares
+from stacchip.index.quality import chip_shares, count_shares, nodata_shares
 from stacchip.index.read import index_of, read_index, read_records, scan_index
 from stacchip.index.remove import remove
 from stacchip.index.schema import (
@@ -97,6 +98,7 @@ __all__ = [
     "make_footprints",
     "merge_indexes",
     "name_crs",
+    "nodata_shares",
     "parse_period",
     "read_grid",
     "read_index",

@@ -1,13 +1,15 @@
-"""Shares of cloud, nodata and other classes of all chips at once, from a QA band.
+"""Shares of cloud, nodata and other classes of all chips at once, from the pixels of one file.
 
-The QA band is read once, at its own resolution, in parts made of whole blocks. A part is classified
-and counted on the thread that read it, while others decode. Counting first adds up columns in 8
-bits, which numpy does with vector instructions, and then the few rows that remain.
+That file is a QA band, or the reference band, whose nodata value or mask tells nodata alone. It is
+read once, at its own resolution, in parts made of whole blocks. A part is classified and counted on
+the thread that read it, while others decode. Counting first adds up columns in 8 bits, which numpy
+does with vector instructions, and then the few rows that remain.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -18,11 +20,13 @@ from stacchip.grid.geobox import GeoBox
 from stacchip.grid.nearest import SeenPixels, seen_pixels
 from stacchip.grid.window import Window
 from stacchip.raster.placement import locate
+from stacchip.raster.reader import WindowRequest, read_valid_windows
+from stacchip.raster.validity import hide_fill
 from stacchip.runtime.pools import core_count
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
     Flags: TypeAlias = Mapping[str, NDArray[np.bool_]]
     Classify: TypeAlias = Callable[[NDArray[Any]], Flags]
 
-__all__ = ["chip_shares", "count_shares"]
+__all__ = ["chip_shares", "count_shares", "nodata_shares"]
 
 # Decoded bytes. A part has at least the first (many small blocks make one request) and at most the
 # second (unless one block is larger); the third limits all parts under way. A Sentinel-1 scene of
@@ -63,8 +67,8 @@ def chip_shares(
 
     Each pixel of a chip takes the QA pixel that holds its centre, so resolutions need not divide
     each other, and grids may be shifted. A share is a number of pixels divided by all pixels of the
-    chip, fill included. Pixels outside the QA band, and those of a padded chip outside the
-    reference band, count as nodata.
+    chip, fill included. If the source tells nodata, pixels outside the QA band, and those of a
+    padded chip outside the reference band, count as such.
 
     Args:
         reader: The QA band, open.
@@ -76,33 +80,66 @@ def chip_shares(
         nodata: The QA band's nodata value, if its file has none; None takes the source's.
 
     Returns:
-        By share name, float32 in 0..1, (grid.y_size, grid.x_size).
+        By share name, float32 in 0..1, (grid.y_size, grid.x_size). A share that the source does not
+        tell is absent, nodata too: it was not measured.
 
     Raises:
         GridMismatch: The QA band has another CRS, or is rotated against the grid.
         RasterError: The QA band cannot be read.
     """
-    placed = _place(reader, grid, geobox)
+    placed = _place(reader, grid, geobox, "QA band")
     value = next((v for v in (reader.nodata, nodata, source.nodata) if v is not None), None)
 
     def classify(pixels: NDArray[Any]) -> Flags:
         return source.classify(pixels, source.classes, value)
 
-    seen = seen_pixels(placed, grid)
+    def read(window: Window) -> NDArray[Any]:
+        band: NDArray[Any] = reader.read(window, [0])[0]
+        return band
 
-    def count(window: Window) -> dict[str, NDArray[np.int64]]:
-        return _count_part(reader.read(window, [0])[0], window, classify, seen)
-
-    dtype = np.dtype(reader.dtype)
-    block = reader.header.block_shape if reader.header else (_FALLBACK_BLOCK_ROWS, placed.shape[1])
-    parts = [part for part in _cut_parts(reader.shape, block, dtype.itemsize) if seen.needs(part)]
-    part_bytes = max((p.height * p.width * dtype.itemsize for p in parts), default=1)
     # one made-up pixel gives the names, because no pixel is read if the bands do not meet
-    totals = {name: _no_pixels(seen) for name in classify(np.zeros((1, 1), dtype))}
-    for counted in _run_bounded(count, parts, at_once=max(2, _UNDER_WAY // part_bytes)):
-        for name, number in counted.items():
-            totals[name] += number
-    return _to_shares(totals, seen, grid)
+    names = list(classify(np.zeros((1, 1), reader.dtype)))
+    return _count_file(_Pixels.of(reader, 1, read), classify, names, placed, grid)
+
+
+def nodata_shares(
+    reader: Reader,
+    grid: ChipGrid,
+    *,
+    geobox: GeoBox | None = None,
+    nodata: float | None = None,
+) -> Shares:
+    """Return the share of nodata of all chips of a grid, from the pixels of the reference band.
+
+    A pixel is nodata where a cut chip is not valid: by the file's mask, alpha band or nodata value,
+    in all bands. Of a file with a mask or an alpha band only that is read.
+
+    Args:
+        reader: The reference band, open.
+        grid: The chips.
+        geobox: Its geobox, if its file has none; see `chip_shares`.
+        nodata: Its nodata value, if its file has none.
+
+    Returns:
+        As `chip_shares`, `"nodata"` alone.
+
+    Raises:
+        GridMismatch: The file has another CRS than the grid, or is rotated against it.
+        RasterError: The file cannot be read.
+    """
+    placed = _place(reader, grid, geobox, "reference band")
+
+    def read_empty(window: Window) -> NDArray[Any]:
+        if nodata is None or reader.nodata is not None:
+            return ~reader.read_valid(window)
+        ((pixels, valid),) = read_valid_windows([WindowRequest(reader, window)])
+        return ~hide_fill(valid, pixels, None, nodata)
+
+    def classify(pixels: NDArray[Any]) -> Flags:
+        return {"nodata": pixels}
+
+    pixels = _Pixels.of(reader, reader.count, read_empty)
+    return _count_file(pixels, classify, ["nodata"], placed, grid)
 
 
 def count_shares(flags: Flags, grid: ChipGrid) -> Shares:
@@ -135,11 +172,12 @@ def count_shares(flags: Flags, grid: ChipGrid) -> Shares:
             )
     seen = seen_pixels(grid.geobox, grid)
     whole = Window(0, 0, *grid.shape)
-    totals: dict[str, NDArray[np.int64]] = {}
+    totals = {"nodata": _no_pixels(seen)}
     for name, flag in flags.items():
         pixels = np.ascontiguousarray(flag, dtype=bool)
         totals[name] = _count_part(pixels, whole, _as_flags, seen).get("", _no_pixels(seen))
-    return _to_shares(totals, seen, grid)
+    totals["nodata"] = totals["nodata"] + _count_outside(seen, grid)
+    return _to_shares(totals, grid)
 
 
 def _as_flags(tile: NDArray[Any]) -> Flags:
@@ -147,8 +185,8 @@ def _as_flags(tile: NDArray[Any]) -> Flags:
     return {"": tile}
 
 
-def _place(reader: Reader, grid: ChipGrid, geobox: GeoBox | None) -> GeoBox:
-    """Return a QA band's geobox: its file's, else the caller's, else the grid's."""
+def _place(reader: Reader, grid: ChipGrid, geobox: GeoBox | None, what: str) -> GeoBox:
+    """Return a file's geobox: its own, else the caller's, else the grid's."""
     placed = locate(reader, geobox, grid.geobox)
     if placed is None:
         raise GridMismatch(
@@ -160,12 +198,56 @@ def _place(reader: Reader, grid: ChipGrid, geobox: GeoBox | None) -> GeoBox:
     if placed.crs is not None and not same_crs(placed.crs, grid.geobox.crs):
         href = redact(reader.href)
         raise GridMismatch(
-            f"The QA band {href} is in {name_crs(str(placed.crs))}, but the chip grid is in "
-            f"{grid.crs_name}: "
-            "its pixels do not match these chips. Choose a QA asset in the CRS of the grid.",
+            f"The {what} {href} is in {name_crs(str(placed.crs))}, but the chip grid is in "
+            f"{grid.crs_name}: its pixels do not match these chips. Choose a {what} in the CRS of "
+            "the grid.",
             href=href,
         )
     return GeoBox(reader.shape, placed.affine, grid.geobox.crs)
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """The pixels of a file, and what decides into which parts it is cut.
+
+    Attributes:
+        read: Returns those of a window, (y, x).
+        shape: (height, width).
+        block_shape: (height, width) of a block.
+        item_bytes: Decoded bytes of a pixel, in all bands that are read.
+    """
+
+    read: Callable[[Window], NDArray[Any]]
+    shape: tuple[int, int]
+    block_shape: tuple[int, int]
+    item_bytes: int
+
+    @classmethod
+    def of(cls, reader: Reader, bands: int, read: Callable[[Window], NDArray[Any]]) -> _Pixels:
+        header, shape = reader.header, (reader.shape[0], reader.shape[1])
+        block = header.block_shape if header else (_FALLBACK_BLOCK_ROWS, shape[1])
+        return cls(read, shape, block, np.dtype(reader.dtype).itemsize * bands)
+
+
+def _count_file(
+    pixels: _Pixels, classify: Classify, names: Sequence[str], placed: GeoBox, grid: ChipGrid
+) -> Shares:
+    """Return the shares of all chips in a file's pixels; those outside it count as nodata."""
+    seen = seen_pixels(placed, grid)
+    cut = _cut_parts(pixels.shape, pixels.block_shape, pixels.item_bytes)
+    parts = [part for part in cut if seen.needs(part)]
+    part_bytes = max((p.height * p.width * pixels.item_bytes for p in parts), default=1)
+
+    def count(window: Window) -> dict[str, NDArray[np.int64]]:
+        return _count_part(pixels.read(window), window, classify, seen)
+
+    totals = {name: _no_pixels(seen) for name in names}
+    for counted in _run_bounded(count, parts, at_once=max(2, _UNDER_WAY // part_bytes)):
+        for name, number in counted.items():
+            totals[name] += number
+    if "nodata" in totals:
+        totals["nodata"] += _count_outside(seen, grid)
+    return _to_shares(totals, grid)
 
 
 def _cut_parts(shape: tuple[int, int], block: tuple[int, int], item_bytes: int) -> Iterator[Window]:
@@ -208,12 +290,14 @@ def _no_pixels(seen: SeenPixels) -> NDArray[np.int64]:
     return np.zeros(seen.inside.shape, np.int64)
 
 
-def _to_shares(totals: Mapping[str, NDArray[np.int64]], seen: SeenPixels, grid: ChipGrid) -> Shares:
+def _count_outside(seen: SeenPixels, grid: ChipGrid) -> NDArray[np.int64]:
+    """Return the number of pixels (y, x) of each chip that lie outside the file."""
+    return np.asarray(grid.chip_size**2 - seen.inside, np.int64)
+
+
+def _to_shares(totals: Mapping[str, NDArray[np.int64]], grid: ChipGrid) -> Shares:
     """Return numbers of pixels (y, x) as shares of all pixels of a chip."""
     area = grid.chip_size**2
-    outside = area - seen.inside
-    totals = {"nodata": np.zeros_like(outside), **totals}
-    totals["nodata"] = totals["nodata"] + outside
     return {name: (total / area).astype(np.float32) for name, total in totals.items()}
 
 

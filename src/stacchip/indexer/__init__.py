@@ -8,6 +8,8 @@ item does not name its source, use an indexer of one source, such as `Sentinel2I
 ```
 reference_grid.py   the reference band of an item, by its files if they are known, else by the item
 base.py             ChipIndexer: the grid of an item's chips, and its table, and simple indexers
+unmeasured.py       chips whose shares are null, since no pixel is read
+nodata.py           nodata from the reference band, if no QA band tells it
 by_source.py        Indexer: shares of cloud and nodata from the QA band of the item's source
 many.py             index_items: many items to one index, written only when all items are done
 intake.py           the items of such a run: each once, or why it cannot be read
@@ -38,6 +40,7 @@ from stacchip.indexer.by_source import (
     Sentinel2Indexer,
 )
 from stacchip.indexer.many import Indexed, index_items
+from stacchip.indexer.unmeasured import UnmeasuredChipIndexer
 from stacchip.items import GridDifference
 
 __all__ = [
@@ -51,5 +54,6 @@ __all__ = [
     "NoStatsChipIndexer",
     "Sentinel1Indexer",
     "Sentinel2Indexer",
+    "UnmeasuredChipIndexer",
     "index_items",
 ]

@@ -6,7 +6,7 @@ import logging
 from functools import cached_property
 from itertools import islice
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from stacchip.items.file_grids import FileGrid
     from stacchip.raster import Header
     from stacchip.raster.reader import Reader
+
+    Stats: TypeAlias = tuple[float | None, float | None]
 
 _log = logging.getLogger(__name__)
 
@@ -281,8 +283,11 @@ class ChipIndexer:
         """The kind of imagery that the item is, or None if it is not known."""
         return find_source(self.item)
 
-    def get_stats(self, x: int, y: int) -> tuple[float, float]:  # noqa: ARG002 - for subclasses
-        """Return the shares of (cloud, nodata) in a chip, 0..1. Override this."""
+    def get_stats(self, x: int, y: int) -> Stats:  # noqa: ARG002 - for subclasses
+        """Return the shares of (cloud, nodata) in a chip, 0..1. Override this.
+
+        A share that is not measured is None or NaN, and becomes null in the index.
+        """
         raise UsageError(
             f"{type(self).__name__} does not define how chips are measured: override "
             "get_stats(x, y), or use NoStatsChipIndexer."
@@ -292,7 +297,7 @@ class ChipIndexer:
         """Return shares of all chips, 0..1, each (y_size, x_size), from a `get_stats` per chip."""
         stats = np.empty((2, self.y_size, self.x_size), dtype=np.float32)
         for y, x in np.ndindex(self.y_size, self.x_size):  # a subclass's `get_stats` takes one chip
-            stats[:, y, x] = self.get_stats(x, y)
+            stats[:, y, x] = self.get_stats(x, y)  # None becomes NaN
         return {"cloud": stats[0], "nodata": stats[1]}
 
     def recorded_grid(self) -> RecordedGrid:
@@ -341,7 +346,8 @@ class ChipIndexer:
 class NoStatsChipIndexer(ChipIndexer):
     """Indexes an item without reading pixels: every chip counts as clear and full.
 
-    It opens no file if the item says where its pixels lie.
+    This is the rule of the original, for imagery of which you know it. `UnmeasuredChipIndexer` says
+    that nothing was measured. Both open no file if the item says where its pixels lie.
     """
 
     def get_stats(self, x: int, y: int) -> tuple[float, float]:  # noqa: ARG002 - all are the same
@@ -350,7 +356,7 @@ class NoStatsChipIndexer(ChipIndexer):
 
 
 class NoDataMaskChipIndexer(ChipIndexer):
-    """Measures nodata by a mask that the caller gives.
+    """Measures nodata by a mask that the caller gives; cloud is 0, as in the original.
 
     Args:
         item: As in `ChipIndexer`.

@@ -15,10 +15,10 @@ from stacchip.errors import StacchipError, UsageError, unexpected
 from stacchip.index import merge_indexes, read_index, write_index
 from stacchip.index.files.layout import is_file
 from stacchip.index.headers import gather_headers
-from stacchip.indexer.base import NoStatsChipIndexer
 from stacchip.indexer.by_source import Indexer
 from stacchip.indexer.intake import Intake
 from stacchip.indexer.outcome import Indexed, Outcome, Tally
+from stacchip.indexer.unmeasured import UnmeasuredChipIndexer
 from stacchip.items.record import Unreadable
 from stacchip.storage import Storage, local_path, redact
 
@@ -64,11 +64,13 @@ def index_items(
         chip_size: Side of a chip in pixels of the reference band.
         max_nodata: Chips with a larger share of nodata (0..1) get no row.
         edge: `"drop"` leaves out chips that reach beyond a scene's edge, `"pad"` keeps them.
-        stats: Measure the shares of cloud and nodata. Without them no pixels are read.
+        stats: Measure the shares of cloud and nodata; False reads no pixels, and all shares are
+            null. An item without a QA band takes a read of its whole reference band, if that has a
+            mask or a nodata value.
         headers: Keep the headers of the items' files in the index, so that the first chip of a file
             takes fewer reads.
         indexer: A subclass of `ChipIndexer` that measures chips; by default `Indexer`, or
-            `NoStatsChipIndexer` without `stats`.
+            `UnmeasuredChipIndexer` without `stats`.
         errors: `"skip"` leaves out items that fail, and reports them. If the source of items itself
             fails (a search whose next page cannot be fetched), what came before is indexed, and
             `Indexed.failure` is the error.
@@ -93,7 +95,7 @@ def index_items(
     storage = storage or Storage()
     path = os.fspath(path)
     _require_place(path)
-    kind = indexer or (Indexer if stats else NoStatsChipIndexer)
+    kind = indexer or (Indexer if stats else UnmeasuredChipIndexer)
 
     def make(item: pystac.Item) -> ChipIndexer:
         return kind(item, chip_size, max_nodata, edge=edge, storage=storage)

@@ -76,6 +76,10 @@ class Reader(Protocol):
         """What locates the pixels in place of a grid, such as "9 ground control points"."""
 
     @property
+    def validity(self) -> str:
+        """The mark of valid pixels: "mask", "nodata", "alpha", or "all" if the file has none."""
+
+    @property
     def header(self) -> Header | None:
         """The TIFF's header; None if the file is not a TIFF."""
 
@@ -184,6 +188,11 @@ class FastReader:
         return self.header.why_no_grid
 
     @property
+    def validity(self) -> str:
+        """The mark of valid pixels: "mask", "nodata", "alpha", or "all" if the file has none."""
+        return self.header.validity
+
+    @property
     def why_unsupported(self) -> str | None:
         """The reason for decoding by GDAL, or None if we decode the blocks."""
         return self.header.why_unsupported
@@ -194,7 +203,12 @@ class FastReader:
 
     def read_valid(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[np.bool_]:
         """Read where the pixels of `window` may be used, as (y, x)."""
-        return read_valid_windows([WindowRequest(self, window, bands)])[0][1]
+        request = WindowRequest(self, window, bands)
+        mask = _mask_request(request)
+        if mask is None:
+            return read_valid_windows([request])[0][1]
+        (flags,) = read_windows([mask])  # the pixels themselves need not be read
+        return find_valid(flags, flags[0], None)
 
     def address(self, block: Block) -> BlockAddress:
         """Return the address of a block's bytes."""

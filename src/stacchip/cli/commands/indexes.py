@@ -71,7 +71,8 @@ def index(
         ),
     ] = False,
     stats: Annotated[
-        bool, typer.Option(help="Measure cloud and nodata, or read no pixels.")
+        bool,
+        typer.Option(help="Measure cloud and nodata, or read no pixels and call both unmeasured."),
     ] = True,
     headers: Annotated[
         bool,

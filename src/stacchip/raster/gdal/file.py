@@ -75,6 +75,11 @@ class GdalFile:
         """What locates the pixels in place of a grid, such as "9 ground control points"."""
         return why_no_grid(self._located_by)
 
+    @property
+    def validity(self) -> str:
+        """The mark of valid pixels: "mask", "nodata", "alpha", or "all" if the file has none."""
+        return self._validity
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_idle": None, "_source": None}
 
