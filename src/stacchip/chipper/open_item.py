@@ -203,7 +203,7 @@ def open_item(
         StorageError: A file could not be read.
     """
     item, headers = found.item, found.headers
-    infos = read_assets(item)
+    infos = read_assets(item, storage)
     keys = choice.keys(item, infos)
 
     def open_asset(key: str) -> Reader:

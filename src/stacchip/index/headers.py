@@ -71,7 +71,9 @@ def gather_headers(
     """
     storage = storage or Storage()
     loaded = by_key(load_items(items, storage=storage))
-    places = [place for key, item in loaded.items() for place in _places_of(key, item, assets)]
+    places = [
+        place for key, item in loaded.items() for place in _places_of(key, item, assets, storage)
+    ]
     _require_assets(assets, places, len(loaded))
     return _read_all(places, storage, on_error or _way_with(errors))
 
@@ -107,7 +109,7 @@ def add_headers(
     storage = storage or Storage()
     records = read_records(path, storage=storage)
     rasters = [
-        list(_places_of(each.key, parse_item(each.item, base=each.item_href), assets))
+        list(_places_of(each.key, parse_item(each.item, base=each.item_href), assets, storage))
         for each in records
     ]
     _require_assets(assets, chain(*rasters), len(records))
@@ -130,9 +132,11 @@ class _Place:
     href: str
 
 
-def _places_of(key: ItemKey, item: pystac.Item, assets: Sequence[str] | None) -> Iterator[_Place]:
+def _places_of(
+    key: ItemKey, item: pystac.Item, assets: Sequence[str] | None, storage: Storage
+) -> Iterator[_Place]:
     """Yield the rasters of an item, all or those with the asset keys given."""
-    for asset, info in read_assets(item).items():
+    for asset, info in read_assets(item, storage).items():
         if info.is_raster if assets is None else asset in assets:
             yield _Place(key, asset, info.href)
 

@@ -131,7 +131,7 @@ class ChipIndexer:
     @cached_property
     def assets(self) -> dict[str, AssetInfo]:
         """The item's statements about its assets, by key."""
-        return read_assets(self.item)
+        return read_assets(self.item, self.storage)
 
     @cached_property
     def reference(self) -> AssetInfo | None:

@@ -183,6 +183,7 @@ class Archive:
             href = place.asset_href(asset.href)
             path = local_path(href)
             asset.href = href if path is None else str(path.absolute())
+            asset.extra_fields.pop("alternate", None)  # other addresses of the original
         return moved
 
 

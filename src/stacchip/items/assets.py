@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stacchip.errors import ItemError, UnsupportedRaster
+from stacchip.items.alternates import choose_href
 from stacchip.items.media import is_raster_file, why_left_out
 from stacchip.items.projection import has_own_projection, read_geobox
 from stacchip.storage import join_href, unsign
@@ -17,6 +18,8 @@ from stacchip.storage.href import parse_href
 if TYPE_CHECKING:
     import pystac
     from odc.geo.geobox import GeoBox
+
+    from stacchip.storage import Storage
 
 # STAC's data types that have another name in numpy
 _DTYPES = {"cfloat32": "complex64", "cfloat64": "complex128"}
@@ -78,8 +81,13 @@ class AssetInfo:
         return missing
 
 
-def read_assets(item: pystac.Item) -> dict[str, AssetInfo]:
+def read_assets(item: pystac.Item, storage: Storage | None = None) -> dict[str, AssetInfo]:
     """Return the facts that an item gives about each of its assets, in its order; raises nothing.
+
+    Args:
+        item: The item.
+        storage: How its files are to be reached: then `href` is the address to read, which may be
+            an alternate one (see `stacchip.items.alternates`).
 
     Example:
         >>> from datetime import datetime
@@ -107,7 +115,7 @@ def read_assets(item: pystac.Item) -> dict[str, AssetInfo]:
         bands = _read_bands(asset)
         infos[key] = AssetInfo(
             key=key,
-            href=_resolve(asset.href, base),
+            href=_find_href(asset, base, storage),
             media_type=asset.media_type,
             roles=tuple(asset.roles or ()),
             why_left_out=why_left_out(key, asset, item.assets.keys()),
@@ -128,6 +136,15 @@ def _try_geobox(item: pystac.Item, key: str | None) -> tuple[GeoBox | None, Item
     except ItemError as problem:
         # kept with the asset; its traceback would keep the frames alive
         return None, problem.with_traceback(None)
+
+
+def _find_href(asset: pystac.Asset, base: str | None, storage: Storage | None) -> str:
+    """Return the asset's own address, or with `storage` the one to read."""
+    own = _resolve(asset.href, base)
+    if storage is None:
+        return own
+    chosen = choose_href(asset, own, storage)
+    return own if chosen is own else _resolve(chosen, base)
 
 
 def _resolve(href: str, base: str | None) -> str:

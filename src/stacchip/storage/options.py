@@ -43,6 +43,8 @@ class StorageOptions:
             local files the size and the time of the last change). Web servers may give one file
             several ETags, so that ETags that differ count as one if size and Last-Modified agree.
             "size" compares sizes only, and "none" nothing.
+        alternate: Name of the alternate address at which to read an asset whose own address these
+            options are for, such as "s3", if its item gives one (Alternate Assets extension).
 
     Example:
         >>> StorageOptions(region="us-west-2", headers={"Authorization": "Bearer abc"})
@@ -62,6 +64,7 @@ class StorageOptions:
     max_attempts: int = 8
     max_connections: int = 64
     identity: Strictness = "etag"
+    alternate: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("timeout_s", "deadline_s", "max_attempts", "max_connections"):

@@ -9,7 +9,7 @@ LC08_L2SP_028030_20200114_20200824_02_T1_SR and LC08_L2SP_047027_20201204_02_T1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import shapely
 
@@ -25,6 +25,7 @@ from stacchip.collect.choice import (
     random_years,
 )
 from stacchip.collect.recipe import BucketAccess, Catalogue, Choices, Recipe, first_of
+from stacchip.items.alternates import LANDSAT_BUCKET, alternate_href, same_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +37,6 @@ LEVEL_1 = "landsat-c2l1"
 LEVEL_2 = "landsat-c2l2-sr"
 PLATFORMS = ("LANDSAT_8", "LANDSAT_9", "landsat-8", "landsat-9")
 REFLECTANCE = ("coastal", "blue", "green", "red", "nir08", "swir16", "swir22")
-DOWNLOAD = "https://landsatlook.usgs.gov/data/"
-BUCKET = "s3://usgs-landsat/"
 
 
 def choose(
@@ -69,10 +68,8 @@ def find_hrefs(item: pystac.Item, key: str) -> tuple[str, ...]:
     The asset's own address is the last resort: without a log-in it answers with a web page.
     """
     asset = item.assets[key]
-    alternate: Any = asset.extra_fields.get("alternate", {})
-    stated = alternate.get("s3", {}).get("href") if isinstance(alternate, dict) else None
-    same = BUCKET + asset.href.removeprefix(DOWNLOAD) if asset.href.startswith(DOWNLOAD) else ""
-    return first_of((stated or "", same)) or (asset.href,)
+    stated, same = alternate_href(asset, "s3"), same_path(asset.href)
+    return first_of((stated or "", same or "")) or (asset.href,)
 
 
 RECIPE = Recipe(
@@ -87,5 +84,5 @@ RECIPE = Recipe(
     choices=Choices(years=(2018, 2023), per_period=1, max_cloud=100),
     choose=choose,
     find_hrefs=find_hrefs,
-    buckets=(BucketAccess(BUCKET, region="us-west-2", requester_pays=True),),
+    buckets=(BucketAccess(LANDSAT_BUCKET, region="us-west-2", requester_pays=True),),
 )
