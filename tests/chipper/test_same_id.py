@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from stacchip.errors import InvalidMetadata, ItemNotFound, UsageError
 from stacchip.index import (
     add_headers,
     concat_indexes,
+    embedded_items,
     gather_headers,
     merge_indexes,
     read_index,
@@ -34,7 +37,6 @@ from stacchip.stream import ChipStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 MONTHS = {"january": 1, "february": 2}
 _ITEMS = b"stacchip:items"
@@ -134,6 +136,9 @@ FORMS: dict[str, Callable[[list[pa.Table], Path], Any]] = {
     "pyarrow, the other way": lambda tables, _: pa.concat_tables(tables[::-1]),
     "pyarrow dataset": of_dataset,
     "without metadata": lambda tables, _: pa.concat_tables(tables).replace_schema_metadata(None),
+    "folders, put together": lambda tables, path: concat_indexes(
+        [read_index(part) for part in sorted(Path(folders(tables, path)).iterdir())]
+    ),
     "read, put together": lambda tables, path: pa.concat_tables(
         [read_index(part) for part in sorted(write_each(tables, path / "parts").iterdir())]
     ),
@@ -256,12 +261,35 @@ def test_tables_of_two_items_of_one_key_are_not_put_together(contradicting, tmp_
         read_index(write_each(contradicting, tmp_path / "parts"))
 
 
+def test_rows_of_two_items_of_one_key_are_refused_and_of_one_are_not(tables, tmp_path):
+    other = make_quad(tmp_path / "other.tif", "january", 9)
+    later = NoStatsChipIndexer(other).create_index()
+    with pytest.raises(
+        UsageError, match=r"two different items .*\(january\): assets\.data\.href is"
+    ):
+        Chipper(pa.concat_tables([tables[0], later]))
+    # a new version of an item is no other item while each has a table of its own
+    assert [values_of(table) for table in (tables[0], later)] == [{"january": 1}, {"january": 9}]
+
+
+def test_rows_of_another_date_than_their_item_are_refused(tables, tmp_path):
+    other = make_quad(tmp_path / "other.tif", "january", 9)
+    other["properties"]["datetime"] = "2024-02-01T00:00:00Z"
+    both = pa.concat_tables([tables[0], NoStatsChipIndexer(other).create_index()])
+    with pytest.raises(UsageError, match=r"\(january\): properties\.datetime is"):
+        Chipper(both.slice(1))
+    assert values_of(both.slice(0, 1)) == {"january": 1}
+
+
 def test_indexes_of_two_items_of_one_key_are_not_read_as_one(contradicting, tmp_path):
     path = folders(contradicting, tmp_path)
     with pytest.raises(InvalidMetadata, match=r"differs from that in .*assets\.data\.href"):
         read_records(path)
     with pytest.raises(InvalidMetadata, match=r"differs from that in .*assets\.data\.href"):
         Chipper(path).cut_row(0)
+    parts = [read_index(part) for part in sorted(Path(path).iterdir())]
+    with pytest.raises(InvalidMetadata, match=r"differs from that in .*assets\.data\.href"):
+        Chipper(concat_indexes(parts)).cut_row(0)
 
 
 def test_repeats_of_an_item_are_one_item(tables, tmp_path):
@@ -272,6 +300,30 @@ def test_repeats_of_an_item_are_one_item(tables, tmp_path):
     assert add_headers(f"{path}/0") == 1
     (record,) = read_records(path)
     assert record.headers
+
+
+# -- indexes that are written again ----------------------------------------------------------------
+
+
+def test_an_index_that_is_read_and_written_keeps_its_items_and_headers(tables, quads, tmp_path):
+    first = tmp_path / "first"
+    write_index(concat_indexes(tables), first, headers=gather_headers(list(quads.values())))
+    table = read_index(first, platform="february")
+    write_index(table, tmp_path / "again")
+    (record,) = read_records(tmp_path / "again")
+    assert (record.platform, set(record.headers)) == ("february", {"data"})
+    write_index(table, first)  # over itself
+    assert read_records(first)[0].item == record.item
+    write_index(read_index(first), tmp_path / "again.parquet")
+    assert set(embedded_items(pq.read_schema(tmp_path / "again.parquet"))) == {record.key}
+
+
+def test_a_table_may_be_written_after_its_index_is_gone(tables, tmp_path):
+    write_index(tables[0], tmp_path / "first")
+    table = read_index(tmp_path / "first")
+    shutil.rmtree(tmp_path / "first")
+    write_index(table, tmp_path / "again")
+    assert read_records(tmp_path / "again") == []
 
 
 # -- what earlier versions wrote -------------------------------------------------------------------

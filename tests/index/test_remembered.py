@@ -29,6 +29,7 @@ def test_two_items_of_one_key_leave_none_even_if_one_comes_again():
         items.add({QUAD: text(gsd=gsd)})
         items.add({ItemKey("february", "quad"): text(gsd=1)})
     assert items.among([QUAD, ItemKey("february", "quad")]).keys() == {("february", "quad")}
+    assert items.differences() == {QUAD: "gsd is 5 and 10"}
 
 
 def test_the_last_items_are_kept():

@@ -327,7 +327,7 @@ class Chipper:
         # pickles of 0.x have another value there, and a lock
         state = {name: value for name, value in state.items() if name != "_lock"}
         self.__dict__.update(state, _opened=OpenItems(_OPEN_ITEMS))
-        self._finder = self._finder.with_platforms(self.rows.item_keys())
+        self._finder = self._finder.of_today(self.rows.item_keys)
 
 
 def _as_text(value: Any) -> str | None:

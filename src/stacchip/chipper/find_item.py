@@ -9,27 +9,36 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
-from stacchip.errors import GridMismatch, ItemNotFound, ObjectNotFound, StorageError, attribute
+from stacchip.errors import (
+    GridMismatch,
+    ItemNotFound,
+    ObjectNotFound,
+    StorageError,
+    UsageError,
+    attribute,
+)
 from stacchip.grid.chip_grid import ChipGrid
 from stacchip.grid.footprints import make_footprints
 from stacchip.grid.geobox import RecordedGrid, describe_geobox, read_grid
-from stacchip.index.embedded import embedded_items, give_platforms, row_keys
+from stacchip.index.embedded import embedded_items, give_platforms, indexes_of, row_keys
+from stacchip.index.files.item_records import one_record
 from stacchip.index.files.item_records_lookup import RecordLookup
-from stacchip.index.read import index_of
 from stacchip.index.remembered import REMEMBERED, unpack
+from stacchip.index.schema import KEY
 from stacchip.indexer import NoStatsChipIndexer
-from stacchip.items import load_items, parse_item
+from stacchip.items import item_datetime, load_items, parse_item
 from stacchip.items.keys import by_key
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     import pyarrow as pa
     import pystac
 
     from stacchip.chipper.index_rows import ChipKey
     from stacchip.grid.geobox import GeoBox
+    from stacchip.index.files.item_records import ItemRecord
     from stacchip.items.keys import ItemKey
     from stacchip.raster.header import Header
     from stacchip.storage import Storage
@@ -103,15 +112,18 @@ class FoundItem:
 class ItemFinder:
     """Finds items by platform and id together; another platform's item of that id is another item.
 
-    It looks, in this order, at the items that the caller gave, at the `_items.parquet` of the index
-    that the table was read from, at the table's metadata, at the row's `item_href`, and at what
-    this process remembers of the tables that it made (`stacchip.index.remembered`). What is
+    It looks, in this order, at the items that the caller gave, at the `_items.parquet` of each
+    index that the table was read from, at the table's metadata, at the row's `item_href`, and at
+    what this process remembers of the tables that it made (`stacchip.index.remembered`). What is
     remembered of rows without an `item_href` goes with a finder into other processes.
 
     Args:
         given: The caller's items, by the keys of the rows.
         table: The index.
         storage: Reads the files.
+
+    Raises:
+        UsageError: The table has rows of two different items of one key.
     """
 
     def __init__(
@@ -122,11 +134,11 @@ class ItemFinder:
     ) -> None:
         self._given = given
         self._embedded = embedded_items(table)
-        index = index_of(table)
-        self._records = None if index is None else RecordLookup(index, storage)
+        self._records = tuple(RecordLookup(index, storage) for index in indexes_of(table))
         self._storage = storage
         self._carried: Mapping[ItemKey, bytes] = {}
         if REMEMBERED:
+            _refuse_two_of_a_key(table, self._embedded)
             lacking = _without_href(table) - given.keys() - self._embedded.keys()
             self._carried = REMEMBERED.among(lacking)
 
@@ -163,36 +175,43 @@ class ItemFinder:
             item_id=key.item_id,
         )
 
-    def with_platforms(self, keys: Collection[ItemKey]) -> ItemFinder:
-        """Return a finder that knows items by platform, too.
+    def of_today(self, find_keys: Callable[[], Collection[ItemKey]]) -> ItemFinder:
+        """Return a finder of today for one in a pickle of an earlier version.
 
-        One in a pickle of an earlier version knows them by id alone.
+        That one knows items by their ids alone.
 
         Args:
-            keys: The keys of the rows.
+            find_keys: Returns the keys of the rows.
         """
         if "_carried" in self.__dict__:
             return self
-        kept = {
-            name: give_platforms(self.__dict__[name], lambda: keys)
-            for name in ("_given", "_embedded")
+        state = {
+            name: give_platforms(self.__dict__[name], find_keys) for name in ("_given", "_embedded")
         }
+        records = self.__dict__["_records"]
         new = copy(self)
-        new.__dict__.update(kept, _carried={})
+        new.__dict__.update(state, _carried={}, _records=() if records is None else (records,))
         return new
 
     def _find_record(self, key: ItemKey) -> FoundItem | None:
-        """Return the item from the index's own `_items.parquet`, if there is one."""
-        if self._records is None:
+        """Return the item from the `_items.parquet` of an index, if one has it.
+
+        Raises:
+            InvalidMetadata: Two indexes have different items of that key.
+        """
+        found: list[tuple[ItemRecord, str]] = []
+        for index in self._records:
+            try:
+                record = index.find(*key)
+            except StorageError as error:
+                # a table may outlive its index; its rows may still say where the item is
+                _log.warning("the index is no longer where it was read from: %s", error)
+                continue
+            if record is not None:
+                found.append((record, redact(index.href)))
+        if not found:
             return None
-        try:
-            record = self._records.find(*key)
-        except StorageError as error:
-            # a table read from an index may outlive it; its rows may still say where the item is
-            _log.warning("the index is no longer where it was read from: %s", error)
-            return None
-        if record is None:
-            return None
+        record = one_record(key, found)
         return FoundItem(parse_item(record.item, base=record.item_href), record.headers)
 
     def _load(self, key: ItemKey, item_href: str) -> pystac.Item:
@@ -218,6 +237,30 @@ def _without_href(table: pa.Table) -> set[ItemKey]:
             return set()
         table = table.filter(pc.field("item_href").is_null())
     return row_keys(table)
+
+
+def _refuse_two_of_a_key(table: pa.Table, embedded: Mapping[ItemKey, Mapping[str, Any]]) -> None:
+    """Refuse rows of two items of one key, as `pyarrow.concat_tables` puts them together.
+
+    Only keys under which this process saw two items are looked at. One of the items may be an old
+    version of the other, so the rows decide: the same chip twice, or another date than the item's.
+
+    Raises:
+        UsageError: They are of two items.
+    """
+    differences = REMEMBERED.differences()
+    for key in sorted(differences.keys() & row_keys(table)) if differences else ():
+        rows = table.filter(pc.field("platform") == key.platform)
+        rows = rows.filter(pc.field("item_id") == key.item_id)
+        dates = set(rows["datetime"].to_pylist()) if "datetime" in rows.column_names else set()
+        dates |= {item_datetime(parse_item(embedded[key]))} if dates and key in embedded else set()
+        is_twice = rows.group_by(list(KEY)).aggregate([]).num_rows < rows.num_rows
+        if is_twice or len(dates) > 1:
+            raise UsageError(
+                f"The index has rows of two different items with the key {key}: "
+                f"{differences[key]}. Which row is whose cannot be told. Cut their chips from an "
+                "index of each, or give one of them another platform."
+            )
 
 
 def _has_chip(geobox: GeoBox, key: ChipKey, bbox: Mapping[str, float]) -> bool:

@@ -1,6 +1,6 @@
-"""Items in the metadata of a table, by platform and item id.
+"""What the metadata of a table tell: its items, and the indexes that it was read from.
 
-The metadata hold one JSON object, whose names are `{platform}/{item id}`; an item's own `id` says
+The items are one JSON object, whose names are `{platform}/{item id}`; an item's own `id` says
 where the second part begins. Earlier versions wrote the item id alone. Such an item is given the
 platform of the rows with its id: if there are several, the one that the item itself says.
 """
@@ -27,13 +27,17 @@ __all__ = [
     "embed_items",
     "embedded_items",
     "give_platforms",
+    "index_of",
+    "indexes_of",
     "parse_items",
     "row_keys",
+    "with_indexes",
     "with_items",
 ]
 
 Item = TypeVar("Item", bound="pystac.Item | Mapping[str, Any]")
 _ITEMS_KEY: Final = b"stacchip:items"
+_INDEX_KEY: Final = b"stacchip:index"
 _COLUMNS: Final = list(ItemKey._fields)
 
 
@@ -142,3 +146,36 @@ def give_platforms(
 def _keys_of(table: pa.Table | pa.Schema) -> Collection[ItemKey]:
     has_keys = isinstance(table, pa.Table) and set(_COLUMNS) <= set(table.column_names)
     return row_keys(table) if has_keys else ()
+
+
+# -- indexes ---------------------------------------------------------------------------------------
+
+
+def index_of(table: pa.Table) -> str | None:
+    """Return the address that `read_index` read a table from; None for any other table.
+
+    A table that `concat_indexes` put together from several indexes is another table, too.
+
+    Example:
+        >>> index_of(pa.table({})) is None
+        True
+    """
+    found = indexes_of(table)
+    return found[0] if len(found) == 1 else None
+
+
+def indexes_of(table: pa.Table) -> tuple[str, ...]:
+    """Return the addresses that the parts of a table were read from.
+
+    Example:
+        >>> indexes_of(with_indexes(pa.table({}), ["index", "s3://bucket/index"]))
+        ('index', 's3://bucket/index')
+    """
+    text = (table.schema.metadata or {}).get(_INDEX_KEY, b"").decode()
+    return tuple(text.split("\n")) if text else ()
+
+
+def with_indexes(table: pa.Table, hrefs: Iterable[str]) -> pa.Table:
+    """Return the table with the addresses that its parts were read from in its metadata."""
+    metadata = {**(table.schema.metadata or {}), _INDEX_KEY: "\n".join(hrefs)}
+    return table.replace_schema_metadata(metadata)

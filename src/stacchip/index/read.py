@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from stacchip.errors import ObjectNotFound, UsageError
-from stacchip.index.embedded import embed_items, row_keys
+from stacchip.index.embedded import embed_items, index_of, row_keys, with_indexes
 from stacchip.index.files.chips_file import ChipsFile, open_chips
-from stacchip.index.files.item_records import ItemRecord, from_table
+from stacchip.index.files.item_records import ItemRecord, from_table, one_record
 from stacchip.index.files.layout import ChipsEntry, IndexFiles, find_files, index_href
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.filters import Filters, Selection
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["index_of", "read_index", "read_item_index", "read_records", "scan_index"]
 
-_INDEX_KEY: Final = b"stacchip:index"
 _FOOTERS_AHEAD: Final = 16
 
 
@@ -147,7 +147,7 @@ def read_records(
     """
     storage = storage or Storage()
     chosen = Selection(item_id=item_ids, platform=platform).expression
-    found: dict[tuple[str, str], tuple[ItemRecord, str]] = {}
+    found: dict[ItemKey, list[tuple[ItemRecord, str]]] = defaultdict(list)
 
     def read(href: str) -> tuple[str, pa.Table]:
         return href, open_parquet(href, storage).read(where=chosen)
@@ -155,14 +155,9 @@ def read_records(
     hrefs = find_files(index_href(path), storage).records
     for href, table in stream_concurrently(read, hrefs, ahead=_FOOTERS_AHEAD):
         for record in from_table(table, href=redact(href)):
-            name = (record.item_id, record.platform)
-            there, origin = found.setdefault(name, (record, redact(href)))
-            if not is_same_item(there.item, record.item):
-                items = (there.item, record.item)
-                raise differing_copies(record.key, *items, (origin, redact(href)))
-            if len(record.headers) > len(there.headers):
-                found[name] = (record, redact(href))
-    return [found[name][0] for name in sorted(found)]
+            found[record.key].append((record, redact(href)))
+    records = [one_record(key, several) for key, several in found.items()]
+    return sorted(records, key=lambda record: (record.item_id, record.platform))
 
 
 def read_item_index(
@@ -177,18 +172,6 @@ def read_item_index(
         return read_index(archive.place(platform, item_id).index_href, storage=storage)
     except ObjectNotFound:
         return None
-
-
-def index_of(table: pa.Table) -> str | None:
-    """Return the address that `read_index` read a table from; None for any other table.
-
-    Example:
-        >>> from stacchip.index.schema import SCHEMA
-        >>> index_of(SCHEMA.empty_table()) is None
-        True
-    """
-    href = (table.schema.metadata or {}).get(_INDEX_KEY)
-    return None if href is None else href.decode()
 
 
 def _column_names(columns: Sequence[str] | None) -> list[str] | None:
@@ -228,7 +211,7 @@ def _with_origin(table: pa.Table, href: str, items: dict[ItemKey, Any]) -> pa.Ta
     """Return the table with its address and the items of its chips in the metadata."""
     local = local_path(href)
     origin = href if local is None else str(local.absolute())
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _INDEX_KEY: origin})
+    table = with_indexes(table, [origin])
     if items and {"platform", "item_id"} <= set(table.column_names):
         there = row_keys(table)
         items = {key: item for key, item in items.items() if key in there}

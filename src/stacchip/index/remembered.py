@@ -15,7 +15,7 @@ import zlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
-from stacchip.items.copies import is_same_item
+from stacchip.items.copies import describe_difference, is_same_item
 from stacchip.runtime.per_process import PerProcess
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ class RememberedItems:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._packed: OrderedDict[ItemKey, bytes | None] = OrderedDict()
+        # an item as JSON, packed; or how two of them differ
+        self._kept: OrderedDict[ItemKey, bytes | str] = OrderedDict()
         # its own in each process: a forked child could inherit a lock that no thread releases
         self._lock: PerProcess[threading.Lock] = PerProcess(threading.Lock)
 
@@ -62,24 +63,29 @@ class RememberedItems:
         for key in list(texts)[-self._most :]:
             packed = zlib.compress(texts[key].encode(), level=1)
             with self._lock.get():
-                there = self._packed.get(key, packed)
-                self._packed[key] = packed if _agree(there, packed) else None
-                self._packed.move_to_end(key)
-                while len(self._packed) > self._most:
-                    self._packed.popitem(last=False)
+                self._kept[key] = _combine(self._kept.get(key, packed), packed)
+                self._kept.move_to_end(key)
+                while len(self._kept) > self._most:
+                    self._kept.popitem(last=False)
 
     def get(self, key: ItemKey) -> bytes | None:
         """Return an item, packed; None if none, or more than one, came by under its key."""
         with self._lock.get():
-            return self._packed.get(key)
+            kept = self._kept.get(key)
+        return kept if isinstance(kept, bytes) else None
 
     def __len__(self) -> int:
-        return len(self._packed)
+        return len(self._kept)
 
     def among(self, keys: Iterable[ItemKey]) -> dict[ItemKey, bytes]:
         """Return the items of these keys, packed, as far as they are remembered."""
         found = {key: self.get(key) for key in keys}
         return {key: packed for key, packed in found.items() if packed is not None}
+
+    def differences(self) -> dict[ItemKey, str]:
+        """Return the keys under which two different items came by, and how these differ."""
+        with self._lock.get():
+            return {key: kept for key, kept in self._kept.items() if isinstance(kept, str)}
 
 
 REMEMBERED: Final = RememberedItems(_MOST)
@@ -92,8 +98,9 @@ def unpack(packed: bytes) -> dict[str, Any]:
     return item
 
 
-def _agree(one: bytes | None, other: bytes) -> bool:
-    """Return True if two packed items are copies of one."""
-    if one is None:
-        return False
-    return one == other or is_same_item(unpack(one), unpack(other))
+def _combine(one: bytes | str, other: bytes) -> bytes | str:
+    """Return what is kept of an item that comes by again: the later copy, or how two differ."""
+    if isinstance(one, str) or one == other:
+        return one
+    items = unpack(one), unpack(other)
+    return other if is_same_item(*items) else describe_difference(*items)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from stacchip.errors import IndexFormatError
 from stacchip.grid.footprints import BBOX
-from stacchip.index.embedded import embed_items, embedded_items
+from stacchip.index.embedded import embed_items, embedded_items, indexes_of, with_indexes
 from stacchip.index.foreign.geometry import without_extension
 from stacchip.index.foreign.own_columns import fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
@@ -227,7 +227,8 @@ def _wrong(column: str, problem: str, href: str | None) -> IndexFormatError:
 def concat_indexes(tables: Sequence[Any]) -> pa.Table:
     """Return several chip indexes as one table with the items of all of them.
 
-    (`pyarrow.concat_tables` keeps the items of the first only.)
+    (`pyarrow.concat_tables` keeps the items of the first only.) Items in the folders of indexes
+    that tables were read from are found there.
 
     Raises:
         IndexFormatError: A table is not a chip index.
@@ -245,4 +246,6 @@ def concat_indexes(tables: Sequence[Any]) -> pa.Table:
     for part in parts:
         for key, item in embedded_items(part).items():
             add_item(items, key, item)
-    return embed_items(table.replace_schema_metadata(SCHEMA.metadata), items)
+    table = embed_items(table.replace_schema_metadata(SCHEMA.metadata), items)
+    hrefs = dict.fromkeys(href for part in parts for href in indexes_of(part))
+    return with_indexes(table, hrefs) if hrefs else table

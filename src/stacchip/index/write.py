@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip.errors import DuplicateChips, UsageError
-from stacchip.index.embedded import embedded_items, row_keys, with_items
-from stacchip.index.files.item_records import ItemRecord, from_table, to_table
+from stacchip.errors import DuplicateChips, StorageError, UsageError
+from stacchip.index.embedded import embedded_items, indexes_of, row_keys, with_items
+from stacchip.index.files.item_records import ItemRecord, from_table, one_record, to_table
 from stacchip.index.files.layout import CHIPS, RECORDS
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.files.replacing import Replacement
+from stacchip.index.read import read_records
 from stacchip.index.schema import KEY, SCHEMA, stored_rows
 from stacchip.items.copies import to_dict
-from stacchip.items.keys import ItemKey, by_key, match_keys, resolve_ids
-from stacchip.storage import Storage, child_href
+from stacchip.items.keys import ItemKey, add_item, by_key, match_keys, resolve_ids
+from stacchip.storage import Storage, child_href, redact
 
 if TYPE_CHECKING:
     import os
@@ -58,7 +60,8 @@ def write_index(
             of any library that `stacchip.index.conform` takes.
         path: A folder, or a parquet file if it ends in `.parquet`: local, `s3://`, ...
         items: STAC items, a collection of them or a mapping from (platform, item id) or from ids;
-            by default those in the table's metadata. Items without chips are left out.
+            by default those in the table's metadata and in the indexes that it was read from, with
+            the headers there. Items without chips are left out.
         headers: Headers of the items' files, by (platform, item id) and asset key. An item id alone
             will do where one platform has it.
         name: Name of the file with the chips in the folder, if they are of one source; by default
@@ -68,6 +71,7 @@ def write_index(
     Raises:
         IndexFormatError: The table is not a chip index.
         DuplicateChips: Two rows are the same chip.
+        InvalidMetadata: Two indexes that the table was read from have different items of one key.
         UsageError: The place holds other parquet files, headers are given for a single file, or a
             name for several sources; two items have one key, or it cannot be told which of several
             platforms an item or header is of.
@@ -86,55 +90,74 @@ def write_index(
     chips = rows.replace_schema_metadata(SCHEMA.metadata)
     refuse_duplicates(chips)
     there = row_keys(chips)
-    if items is None:
-        stored = {key: item for key, item in embedded_items(rows).items() if key in there}
-    else:
-        stored = match_keys(there, _by_key(items))
-    kept_headers = resolve_ids(there, headers or {}, what="headers=")
     if new.is_file and (headers or name):
         raise UsageError(
             "A single parquet file cannot keep headers of files, and has its own name. "
             "Write to a folder: leave '.parquet' off."
         )
+    if items is None:
+        records = _find_records(rows, there, new.storage)
+    else:
+        given = match_keys(there, _by_key(items))
+        records = {key: ItemRecord(*key, to_dict(item)) for key, item in given.items()}
+    given_headers = resolve_ids(there, headers or {}, what="headers=")
     with new:
         if new.is_file:
-            new.write_chips(CHIPS, with_items(chips, stored))
+            new.write_chips(CHIPS, with_items(chips, {key: records[key].item for key in records}))
         else:
             platforms = pc.unique(chips["platform"]).to_pylist()
             for platform, file in new.name_chips(platforms, name=name).items():
                 new.write_chips(file, chips.filter(pc.field("platform") == platform))
-            new.records.add(to_table(_make_records(chips, stored, kept_headers)), "items")
+            new.records.add(to_table(_make_records(chips, records, given_headers)), "items")
         new.replace()
 
 
-def _by_key(items: Items) -> dict[ItemKey, dict[str, Any]]:
-    """Return the items that a caller gives as dictionaries, by key."""
+def _find_records(
+    rows: pa.Table, keys: Collection[ItemKey], storage: Storage
+) -> dict[ItemKey, ItemRecord]:
+    """Return the records of a table's items, from its metadata and the indexes it was read from."""
+    found = {key: ItemRecord(*key, item) for key, item in embedded_items(rows).items()}
+    recorded: dict[ItemKey, list[tuple[ItemRecord, str]]] = defaultdict(list)
+    ids = list({key.item_id for key in keys if key not in found})
+    for index in indexes_of(rows) if ids else ():
+        try:
+            for record in read_records(index, item_ids=ids, storage=storage):
+                recorded[record.key].append((record, redact(index)))
+        except StorageError as error:
+            _log.warning("the index is no longer where it was read from: %s", error)
+    found |= {key: one_record(key, several) for key, several in recorded.items()}
+    return {key: record for key, record in found.items() if key in keys}
+
+
+def _by_key(items: Items) -> dict[ItemKey, Item]:
+    """Return the items that a caller gives, by key."""
     keyed: dict[ItemKey, Item] = {}
     if isinstance(items, Mapping):
         keyed = {ItemKey(*key): item for key, item in items.items() if not isinstance(key, str)}
         items = [item for key, item in items.items() if isinstance(key, str)]
-    return {key: to_dict(item) for key, item in {**by_key(items), **keyed}.items()}
+    for key, item in by_key(items).items():
+        add_item(keyed, key, item)
+    return keyed
 
 
 def _make_records(
     chips: pa.Table,
-    items: Mapping[ItemKey, Mapping[str, Any]],
+    records: Mapping[ItemKey, ItemRecord],
     headers: Mapping[ItemKey, Mapping[str, Header]],
 ) -> Iterator[ItemRecord]:
-    """Yield a record for each item of each source, if the item is known."""
-    pairs = chips.group_by(["platform", "item_id"]).aggregate([("item_href", "min")])
+    """Yield the record of each item that is known, with its address and headers."""
+    pairs = chips.group_by(list(ItemKey._fields)).aggregate([("item_href", "min")])
     for row in pairs.to_pylist():
         key = ItemKey(row["platform"], row["item_id"])
-        if key in items:
-            yield ItemRecord(
-                platform=key.platform,
-                item_id=key.item_id,
-                item=items[key],
-                item_href=row["item_href_min"],
-                headers=headers.get(key, {}),
-            )
-        else:
+        if key not in records:
             _log.info("item %s was not given: the index keeps no record of it", key)
+            continue
+        record = records[key]
+        yield replace(
+            record,
+            item_href=row["item_href_min"] or record.item_href,
+            headers={**record.headers, **headers.get(key, {})},
+        )
 
 
 def refuse_duplicates(chips: pa.Table) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "ItemRecord",
     "RecordFile",
     "from_table",
+    "one_record",
     "to_table",
 ]
 
@@ -77,6 +78,25 @@ class ItemRecord:
     def key(self) -> ItemKey:
         """The item's platform and id."""
         return ItemKey(self.platform, self.item_id)
+
+
+def one_record(key: ItemKey, found: Iterable[tuple[ItemRecord, str]]) -> ItemRecord:
+    """Return the one of several records of an item that has most headers; of equals, the first.
+
+    Args:
+        key: The item's key.
+        found: The records, each with the address of its file.
+
+    Raises:
+        InvalidMetadata: They are of different items.
+    """
+    (best, origin), *others = found
+    for record, href in others:
+        if not is_same_item(best.item, record.item):
+            raise differing_copies(key, best.item, record.item, (origin, href))
+        if len(record.headers) > len(best.headers):
+            best, origin = record, href
+    return best
 
 
 def to_table(records: Iterable[ItemRecord]) -> pa.Table:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stacchip.errors import AssetChanged
-from stacchip.index.files.item_records import from_table
+from stacchip.index.files.item_records import from_table, one_record
 from stacchip.index.files.layout import find_files, index_href, is_file
 from stacchip.index.files.parquet import ParquetFile, open_parquet
 from stacchip.index.filters import Selection
-from stacchip.items.copies import is_same_item
-from stacchip.items.keys import differing_copies
+from stacchip.items.keys import ItemKey
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.storage import local_path, redact
 
@@ -41,6 +40,11 @@ class RecordLookup:
         self._href = index_href(path)
         self._storage = storage
         self._files: list[_Opened] | None = None
+
+    @property
+    def href(self) -> str:
+        """The address of the index."""
+        return self._href
 
     def find(self, platform: str, item_id: str) -> ItemRecord | None:
         """Return the record of an item; None if the index keeps none.
@@ -104,11 +108,7 @@ def _find(files: list[_Opened], platform: str, item_id: str) -> ItemRecord | Non
             href = redact(opened.file.href)
             table = opened.file.read(where=wanted)
             found += [(record, href) for record in from_table(table, href=href)]
-    for record, href in found[1:]:
-        first, origin = found[0]
-        if not is_same_item(first.item, record.item):
-            raise differing_copies(record.key, first.item, record.item, (origin, href))
-    return max((record for record, _ in found), key=lambda each: len(each.headers), default=None)
+    return one_record(ItemKey(platform, item_id), found) if found else None
 
 
 def _ends(file: ParquetFile) -> tuple[str, str]:
