@@ -35,7 +35,7 @@ from stacchip.indexer import (
     Sentinel2Indexer,
     UnmeasuredChipIndexer,
 )
-from stacchip.sources import SENTINEL_2
+from stacchip.sources import MODIS, SENTINEL_2
 from stacchip.storage import Storage
 
 
@@ -325,6 +325,40 @@ def test_modis_fill_is_nodata(shared_data: Path):
     assert pixel_share(table, "cloud_cover_percentage") == pytest.approx(
         (low == 2).mean(), abs=1e-6
     )
+
+
+@pytest.mark.parametrize(("key", "scale"), [("sur_refl_state_500m", 1), ("state_1km_1", 2)])
+def test_modis_clouds_are_those_of_the_state_band_and_it_says_so(
+    tmp_path: Path, key: str, scale: int, caplog
+):
+    """The QC band calls all pixels good; of the state, a quarter is cloud and a half is fill."""
+    write_band(tmp_path / "b01.tif", 10, (64, 64), dtype="int16", nodata=-28672)
+    write_band(tmp_path / "qc.tif", 10, (64, 64), dtype="uint32", nodata=4294967295)
+    write_band(tmp_path / "state.tif", 10 * scale, (64 // scale, 64 // scale), dtype="uint16")
+    state = np.full((64 // scale, 64 // scale), 0b001_0_00, np.uint16)
+    state[: 32 // scale] = 65535
+    state[32 // scale :, : 32 // scale] |= 2
+    for name, pixels in (("qc.tif", np.zeros((64, 64), np.uint32)), ("state.tif", state)):
+        with rasterio.open(tmp_path / name, "r+") as dataset:
+            dataset.write(pixels, 1)
+    item = make_item(
+        "MOD09A1.A2022033.h19v10.061", "modis-09A1-061", sur_refl_b01=tmp_path / "b01.tif",
+        sur_refl_qc_500m=tmp_path / "qc.tif",
+    )  # fmt: skip
+    by_qc = Indexer(item, 64).create_index().to_pylist()[0]
+    assert (by_qc["cloud_cover_percentage"], by_qc["nodata_percentage"]) == (0, 0)
+    assert by_qc["water_percentage"] is None
+
+    item.add_asset(key, pystac.Asset(str(tmp_path / "state.tif"), roles=["data"]))
+    for indexer in (Indexer(item, 64), ModisIndexer(item, 64), Indexer(item, 64, source=MODIS)):
+        assert indexer.reference.key == "sur_refl_b01"
+        assert indexer.qa_asset.key == key
+        assert f"qa_asset={key!r}" in repr(indexer)
+        with caplog.at_level(logging.INFO, "stacchip"):
+            row = indexer.create_index().to_pylist()[0]
+        assert f"measured by asset {key!r}" in caplog.text
+        assert (row["cloud_cover_percentage"], row["nodata_percentage"]) == (0.25, 0.5)
+        assert (row["water_percentage"], row["shadow_percentage"]) == (0, 0)
 
 
 def test_sentinel_1_nodata_is_that_of_its_pixels(shared_data: Path):

@@ -14,6 +14,7 @@ from stacchip.sources import (
     DEA_LANDSAT,
     LANDSAT,
     MODIS,
+    MODIS_STATE,
     SENTINEL_1,
     SENTINEL_2,
     Source,
@@ -284,3 +285,38 @@ def test_leaving_a_class_out_never_adds_a_pixel(measured) -> None:
     for share, values in source.classes.items():
         fewer = source.classify(pixels, {**source.classes, share: values[:-1]}, nodata)
         assert not (fewer[share] & ~shares[share]).any()
+
+
+def make_state(*, cloud=0, shadow=0, surface=1, cirrus=0, snow=0) -> int:
+    """A value of the state band of MODIS; bits that tell no share are set."""
+    others = 0b11 << 6 | 0b11 << 10 | 0b111 << 13
+    return cloud | shadow << 2 | surface << 3 | cirrus << 8 | snow << 12 | others
+
+
+@pytest.mark.parametrize(
+    ("field", "shares"),
+    [
+        ("cloud", [None, "cloud", "cloud", None]),
+        ("shadow", [None, "shadow"]),
+        ("surface", ["water", None, None, *5 * ["water"]]),
+        ("cirrus", [None, *3 * ["cirrus"]]),
+        ("snow", [None, "snow"]),
+    ],
+)
+def test_each_field_of_the_modis_state_counts_for_its_share_alone(field, shares):
+    values = [make_state(**{field: number}) for number in range(len(shares))]
+    pixels = np.array([values], np.uint16)
+    found = MODIS_STATE.classify(pixels, MODIS_STATE.classes, 65535)
+    for place, share in enumerate(shares):
+        counted = {name for name, flags in found.items() if flags[0, place]}
+        assert counted == ({share} if share else set())
+
+
+def test_the_fill_of_the_modis_state_counts_for_nothing_but_nodata():
+    pixels = np.array([[65535, 65534, 7 << 3]], np.uint16)
+    for declared, nodata in ((None, [True, False, False]), (7 << 3, [True, False, True])):
+        found = MODIS_STATE.classify(pixels, MODIS_STATE.classes, declared)
+        assert found["nodata"].tolist() == [nodata]
+        for name in ("cloud", "shadow", "cirrus", "snow", "water"):
+            assert not found[name][found["nodata"]].any()
+        assert found["cloud"][0, 1]  # 65534: mixed

@@ -13,6 +13,7 @@ from stacchip.errors import SourceError
 from stacchip.sources import (
     LANDSAT,
     LANDSAT_L1,
+    MODIS,
     NAIP,
     SENTINEL_2,
     Source,
@@ -108,6 +109,34 @@ def test_landsat_tells_only_the_shares_whose_bits_its_sensor_sets(
 ) -> None:
     assert set(LANDSAT.for_item(item(item_id)).classes) == told
     assert set(LANDSAT_L1.for_item(item(item_id)).classes) == told
+
+
+@pytest.mark.parametrize(
+    ("keys", "used"),
+    [
+        (("sur_refl_b01", "sur_refl_qc_500m", "sur_refl_state_500m"), "sur_refl_state_500m"),
+        (("sur_refl_b01", "QC_500m_1", "state_1km_1"), "state_1km_1"),
+        (("sur_refl_b01", "sur_refl_qc_500m"), "sur_refl_qc_500m"),
+    ],
+)
+def test_modis_takes_its_shares_from_the_state_band_if_there_is_one(
+    keys: tuple[str, ...], used: str
+) -> None:
+    modis = item("MOD09A1.A2022033.h19v10.061", assets=dict.fromkeys(keys))
+    fitted = MODIS.for_item(modis)
+    assert fitted.qa_asset(modis) == used
+    assert ("water" in fitted.classes) == ("state" in used)
+    assert set(fitted.qa_assets) >= set(keys[1:])  # neither is taken for a band of data
+
+
+def test_a_modis_source_that_a_user_changed_keeps_its_qa_band() -> None:
+    modis = item("MOD09A1.A1", assets=dict.fromkeys(["sur_refl_qc_500m", "sur_refl_state_500m"]))
+    for mine in (
+        replace(MODIS, classes={"cloud": (1, 2), "nodata": (3,)}),
+        replace(MODIS, adapt=None),
+    ):
+        assert mine.for_item(modis) == mine
+        assert mine.for_item(modis).qa_asset(modis) == "sur_refl_qc_500m"
 
 
 def test_classes_that_a_user_chose_stay_when_a_source_is_fitted_to_an_item() -> None:

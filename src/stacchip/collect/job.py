@@ -189,7 +189,7 @@ class Job:
         return f"{api.rstrip('/')}/collections/{item.collection_id}"
 
     def _asset_keys(self, item: pystac.Item) -> tuple[str, ...]:
-        return self.recipe.asset_keys(item.collection_id or "", self.choices)
+        return self.recipe.asset_keys_of(item, self.choices)
 
     def _made_by(self, item: pystac.Item) -> dict[str, Any]:
         """Return the choices that decide what is written of an item."""

@@ -144,6 +144,7 @@ class Recipe:
             `package:file`. `None` if rows come from a sample layer.
         converts: True to convert files to COGs, False to copy them as they are.
         platform: The folder of its items; if `None`, that of the item's source or collection.
+        extra_assets: Keys of further assets, which are taken of items that have them.
         choice_names: The choices that exist for this source.
     """
 
@@ -159,6 +160,7 @@ class Recipe:
     list_name: str | None = None
     converts: bool = False
     platform: str | None = None
+    extra_assets: tuple[str, ...] = ()
     choice_names: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -171,10 +173,17 @@ class Recipe:
         object.__setattr__(self, "choice_names", frozenset(always | given))
 
     def asset_keys(self, collection: str, choices: Choices) -> tuple[str, ...]:
-        """Return the keys of the assets to take of an item of this collection."""
+        """Return the keys of the assets that an item of this collection must have."""
         if choices.bands is not None:
             return choices.bands
         return self.assets.get(collection, self.assets.get("", ()))
+
+    def asset_keys_of(self, item: pystac.Item, choices: Choices) -> tuple[str, ...]:
+        """Return the keys of the assets to take of an item."""
+        keys = self.asset_keys(item.collection_id or "", choices)
+        if choices.bands is not None:
+            return keys
+        return (*keys, *(key for key in self.extra_assets if key in item.assets))
 
     def with_choices(self, wanted: Mapping[str, Any]) -> Choices:
         """Return the choices of a user, with defaults for those that are `None`.

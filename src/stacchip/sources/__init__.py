@@ -67,7 +67,7 @@ from stacchip.sources.classify import (
 )
 from stacchip.sources.dea import DEA_LANDSAT
 from stacchip.sources.landsat import LANDSAT, LANDSAT_L1, LANDSAT_ST
-from stacchip.sources.modis import MODIS
+from stacchip.sources.modis import MODIS, MODIS_STATE, classify_state
 from stacchip.sources.registry import (
     clouds_of,
     find_source,
@@ -86,6 +86,7 @@ __all__ = [
     "LANDSAT_ST",
     "LINZ",
     "MODIS",
+    "MODIS_STATE",
     "NAIP",
     "SENTINEL_1",
     "SENTINEL_2",
@@ -96,6 +97,7 @@ __all__ = [
     "classify_low_bits",
     "classify_nodata",
     "classify_nothing",
+    "classify_state",
     "classify_values",
     "clouds_of",
     "find_source",

@@ -309,6 +309,18 @@ def modis_item(name, moment, column, line):
     )  # fmt: skip
 
 
+def test_modis_takes_the_state_band_of_items_that_have_it():
+    recipe = modis.RECIPE
+    without = modis_item("MOD09A1.A2022001.h18v04.061", "2022-01-01", 18, 4)
+    required = recipe.assets["modis-09A1-061"]
+    assert recipe.asset_keys_of(without, recipe.choices) == required
+    with_state = modis_item("MOD09A1.A2022009.h18v04.061", "2022-01-09", 18, 4)
+    with_state.assets["sur_refl_state_500m"] = with_state.assets["sur_refl_qc_500m"]
+    assert recipe.asset_keys_of(with_state, recipe.choices) == (*required, "sur_refl_state_500m")
+    chosen = dataclasses.replace(recipe.choices, bands=("sur_refl_b01",))
+    assert recipe.asset_keys_of(with_state, chosen) == ("sur_refl_b01",)
+
+
 def test_modis_takes_one_item_a_month_of_its_tile():
     row = Row(9, "h19v10")
     year = years_of(modis, row, 1)[0]

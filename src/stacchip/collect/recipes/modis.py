@@ -2,8 +2,8 @@
 
 Facts: the collection is `modis-09A1-061` at planetarycomputer.microsoft.com/api/stac/v1; an item's
 tile is `modis:horizontal-tile` and `modis:vertical-tile`, its assets `sur_refl_b01` to
-`sur_refl_b07` and `sur_refl_qc_500m`, its datetime null with a start and an end, its CRS
-sinusoidal as WKT2, as in the real item MOD09A1.A2022033.h19v10.061.
+`sur_refl_b07`, `sur_refl_qc_500m` and `sur_refl_state_500m`, its datetime null with a start and an
+end, its CRS sinusoidal as WKT2, as in the real item MOD09A1.A2022033.h19v10.061.
 """
 
 from __future__ import annotations
@@ -81,4 +81,5 @@ RECIPE = Recipe(
     choose=choose,
     list_name="modis_tiles.txt",
     converts=True,
+    extra_assets=("sur_refl_state_500m",),  # says where clouds are; the QC band hardly does
 )
