@@ -76,6 +76,41 @@ def test_a_refusal_says_what_to_do_in_that_kind_of_place(href: str, remedy: str)
     assert remedy in str(failure_of_status(href, 403))
 
 
+AZURE = "https://acc.blob.core.windows.net/container/a.tif"
+
+
+@pytest.mark.parametrize(
+    ("href", "status", "code", "kind"),
+    [
+        (AZURE, 404, "ResourceNotFound", ObjectNotFound),
+        (AZURE, 409, "PublicAccessNotPermitted", AccessDenied),
+        (AZURE, 403, None, AccessDenied),
+        ("https://b.s3.amazonaws.com/a.tif", 403, None, AccessDenied),
+        ("https://d1.cloudfront.net/a.tif", 403, None, AccessDenied),
+    ],
+)
+def test_a_file_that_a_signature_made_public_says_why_it_is_refused(
+    href: str, status: int, code: str | None, kind: type[StorageError]
+) -> None:
+    error = failure_of_status(href, status, code=code)
+    assert isinstance(error, kind)
+    assert "signatures of items' addresses are left out on purpose" in str(error)
+    assert "Storage(sign=...)" in str(error)
+    assert ("s3://" in str(error)) is ("amazonaws" in href)
+
+
+def test_a_refused_signature_is_not_said_to_be_left_out() -> None:
+    error = str(failure_of_status(f"{AZURE}?sv=1&sig=SECRET", 403))
+    assert "may have expired" in error
+    assert "left out" not in error
+    assert "SECRET" not in error
+
+
+def test_what_is_not_there_needs_no_signature() -> None:
+    for href, code in ((AZURE, "BlobNotFound"), ("https://example.com/a.tif", None)):
+        assert "signature" not in str(failure_of_status(href, 404, code=code))
+
+
 def test_an_unknown_status_is_a_number() -> None:
     assert describe_status(599) == "HTTP 599"
     assert describe_status(404) == "HTTP 404 Not Found"

@@ -30,6 +30,11 @@ from stacchip.storage.href import Location, parse_href
         ("gs://bucket/a.tif", Location("gs", "bucket", "a.tif")),
         ("az://container/a.tif", Location("az", "container", "a.tif")),
         ("abfs://c@acc.dfs.core.windows.net/a.tif", Location("az", "c", "a.tif", "acc")),
+        ("abfss://c/a/b.tif", Location("az", "c", "a/b.tif")),
+        ("wasbs://c@acc.blob.core.windows.net/a.tif", Location("az", "c", "a.tif", "acc")),
+        ("az://c@acc/a.tif", Location("az", "c", "a.tif", "acc")),
+        ("az://acc.blob.core.windows.net/c/a/b.tif", Location("az", "c", "a/b.tif", "acc")),
+        ("abfs://acc.dfs.core.windows.net/c/a.tif", Location("az", "c", "a.tif", "acc")),
         ("https://example.com/a.tif?b=1", Location("http", "", "https://example.com/a.tif?b=1")),
         ("/vsis3/bucket/a.tif", Location("s3", "bucket", "a.tif")),
         ("/vsigs/bucket/a.tif", Location("gs", "bucket", "a.tif")),
@@ -167,6 +172,7 @@ def test_unsigning_takes_the_signature_and_nothing_else() -> None:
 
 
 def test_azure_containers_are_no_userinfo() -> None:
+    assert redact("az://container@account/a.tif") == "az://container@account/a.tif"
     href = "abfs://container@account.dfs.core.windows.net/a.tif"
     assert redact(href) == href
     assert SECRET not in redact(f"abfs://u:{SECRET}@account.dfs.core.windows.net/a.tif")

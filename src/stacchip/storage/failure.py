@@ -6,6 +6,7 @@ import time
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from stacchip.errors import AccessDenied, AssetChanged, ObjectNotFound, StorageError
 from stacchip.storage.href import parse_href, redact
@@ -22,8 +23,12 @@ TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 509, *range(5
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 TRANSIENT_CODES = frozenset({"RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable"})
 CREDENTIAL_CODES = frozenset(
-    {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AuthorizationHeaderMalformed"}
-)
+    {
+        "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AuthorizationHeaderMalformed",
+        "PublicAccessNotPermitted",  # Azure, with 409
+    }
+)  # fmt: skip
+AZURE_HOST = ".blob.core.windows.net"
 
 
 class TransientError(Exception):
@@ -63,7 +68,14 @@ def failure_of_status(
     if status in TRANSIENT_STATUSES or code in TRANSIENT_CODES:
         return TransientError(text, status, read_retry_after(headers or {}))
     if status in (404, 410):
-        return ObjectNotFound(f"Nothing is at {shown} ({text}).", href=shown, status=status)
+        message = f"Nothing is at {shown} ({text})."
+        if _is_azure_page(href) and code != "BlobNotFound":
+            # https://learn.microsoft.com/azure/storage/blobs/anonymous-read-access-prevent
+            message += (
+                " If it is there, it is private: Azure answers like this without a signature. "
+                f"{remedy_on_the_web(href)}"
+            )
+        return ObjectNotFound(message, href=shown, status=status)
     if status in (401, 403, 407) or code in CREDENTIAL_CODES:
         return AccessDenied(
             f"Access to {shown} was refused ({text}). {_remedy(href)}", href=shown, status=status
@@ -138,11 +150,37 @@ def _remedy(href: str) -> str:
     if location.scheme == "az":
         return (
             "Set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY (or a SAS token), "
-            "or pass skip_signature=True if it is public."
+            "or pass skip_signature=True if it is public. Files of Planetary Computer are signed "
+            "for you if they are read by their https addresses."
         )
     if location.scheme == "file":
         return "Check the permissions of the file and its folder."
-    return (
-        "Pass StorageOptions(headers={'Authorization': ...}), "
-        "or Storage(sign=...) if its URLs must be signed."
+    return remedy_on_the_web(href)
+
+
+def remedy_on_the_web(href: str) -> str:
+    """Say how to get access to a file on a web server.
+
+    A signature that an item's address had is gone by now (`href.unsign`), so a file that was public
+    by its signature is refused.
+
+    Args:
+        href: The address as it was requested, signed or not.
+    """
+    if redact(href) != href:
+        return (
+            "The signature or the password in its address was refused: it may have expired. "
+            "Renew it, or pass Storage(sign=...) to sign addresses when they are read."
+        )
+    remedy = (
+        "The signatures of items' addresses are left out on purpose, since they expire: pass "
+        "Storage(sign=...) to sign addresses when they are read, or "
+        "StorageOptions(headers={'Authorization': ...}) to log in."
     )
+    if (urlsplit(href).hostname or "").endswith(".amazonaws.com"):
+        remedy += " Or read it as s3://bucket/key, with AWS keys."
+    return remedy
+
+
+def _is_azure_page(href: str) -> bool:
+    return href.startswith("http") and (urlsplit(href).hostname or "").endswith(AZURE_HOST)

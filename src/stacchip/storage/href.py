@@ -2,7 +2,8 @@
 
 An href is a string: a local path, `file://`, `http(s)://`, `s3://bucket/key`, `gs://bucket/key`,
 `az://container/key` or `abfs(s)://container@account.../key`. GDAL's `/vsis3/`, `/vsigs/`, `/vsiaz/`
-and `/vsicurl/` prefixes are translated.
+and `/vsicurl/` prefixes are translated. Azure's schemes (`az`, `azure`, `abfs(s)`, `wasb(s)`) mean
+the same; if an href names no account, that of the options or of the environment counts.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from urllib.parse import parse_qsl, unquote, urljoin, urlsplit, urlunsplit
 from stacchip.errors import UsageError
 
 SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
-OBJECT_SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "azure": "az"}
-AZURE_FILE_SCHEMES = ("abfs", "abfss", "wasb", "wasbs")
+OBJECT_SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+AZURE_SCHEMES = ("abfs", "abfss", "wasb", "wasbs", "az", "azure")
+AZURE_HOST = ".core.windows.net"
 VSI_PREFIXES = {"/vsis3/": "s3://", "/vsigs/": "gs://", "/vsiaz/": "az://", "/vsiadls/": "az://"}
 
 # Query parameters that grant access, or belong to a scheme that does: AWS (SigV4 and the older
@@ -98,14 +100,21 @@ def parse_href(href: str) -> Location:
         raise UsageError(f"{redact(href)!r} names no bucket. Write {scheme}://bucket/key.")
     if scheme in OBJECT_SCHEMES:
         return Location(OBJECT_SCHEMES[scheme], root, key)
-    if scheme in AZURE_FILE_SCHEMES:
-        container, _, host = root.rpartition("@")
-        account = host.partition(".")[0] if container else None
-        return Location("az", container or root, key, account)
+    if scheme in AZURE_SCHEMES:
+        return _parse_azure(root, key)
     raise UsageError(
         f"{redact(href)!r} has an unknown scheme, {scheme!r}. "
         "Use a local path, file, http, https, s3, gs, az or abfs."
     )
+
+
+def _parse_azure(root: str, key: str) -> Location:
+    """Parse what follows the scheme: container@account.host/key, host/container/key or else."""
+    container, _, host = root.rpartition("@")
+    if not container and root.endswith(AZURE_HOST):
+        host, (container, _, key) = root, key.partition("/")
+    account = host.partition(".")[0] if container else None
+    return Location("az", container or root, key, account)
 
 
 def _translate_vsi(href: str) -> str:
@@ -284,6 +293,6 @@ def _strip_userinfo(href: str) -> str:
         (href.find(mark, start) for mark in "/?#" if mark in href[start:]), default=len(href)
     )
     userinfo, at, host = href[start:stop].rpartition("@")
-    if not at or (match[1].lower() in AZURE_FILE_SCHEMES and not re.search(r"[:@]", userinfo)):
+    if not at or (match[1].lower() in AZURE_SCHEMES and not re.search(r"[:@]", userinfo)):
         return href
     return href[:start] + host + href[stop:]

@@ -43,6 +43,7 @@ class StorageOptions:
             local files the size and the time of the last change). Web servers may give one file
             several ETags, so that ETags that differ count as one if size and Last-Modified agree.
             "size" compares sizes only, and "none" nothing.
+        account: Azure account, for addresses that name none.
         alternate: Name of the alternate address at which to read an asset whose own address these
             options are for, such as "s3", if its item gives one (Alternate Assets extension).
 
@@ -64,6 +65,7 @@ class StorageOptions:
     max_attempts: int = 8
     max_connections: int = 64
     identity: Strictness = "etag"
+    account: str | None = None
     alternate: str | None = None
 
     def __post_init__(self) -> None:

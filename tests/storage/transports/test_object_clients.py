@@ -78,6 +78,7 @@ def test_threads_get_one_client() -> None:
         ("gs://bucket/a.tif", "Check StorageOptions"),
         ("s3://bucket/a.tif", "Check StorageOptions"),
         ("az://container/a.tif", "AZURE_STORAGE_ACCOUNT_NAME"),
+        ("abfs://container/a.tif", "account="),
     ],
 )
 def test_options_that_make_no_client_are_an_error_without_the_secrets(

@@ -469,7 +469,11 @@ def test_google_and_azure_are_read_through_the_same_verbs(
         assert bytes(blob.data) == content[7:107]
         with pytest.raises(ObjectNotFound):
             storage.read(href.replace("a.bin", "none.bin"))
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME")
+    named = pose(posing, account="acc")
+    assert bytes(named.read_range("abfs://bucket/a.bin", 7, 100).data) == content[7:107]
     posing.always("/bucket/a.bin", Fault(status=403))
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "acc")
     for href, word in (("gs://bucket/a.bin", "GOOGLE_"), ("az://bucket/a.bin", "AZURE_")):
         with pytest.raises(AccessDenied, match=word):
             storage.read(href)

@@ -175,6 +175,23 @@ def test_other_hrefs_are_left_alone(pc: RangeServer, service: Service, storage: 
     assert service.given == 0
 
 
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [(Fault(status=403), AccessDenied), (Fault(status=500), StorageError)],
+)
+def test_an_error_of_the_token_service_names_the_file_first(
+    pc: RangeServer, fault: Fault, kind: type[StorageError]
+) -> None:
+    pc.always("/token/modiseuwest/modis-061", fault)
+    storage = Storage(options=StorageOptions(max_attempts=1))
+    for _ in range(2):  # the second time without a request
+        with pytest.raises(kind, match=f"^{HREF} cannot be read") as caught:
+            read(storage)
+        assert caught.value.href == HREF
+        assert "/token/modiseuwest/modis-061" in str(caught.value)
+        assert "Storage(sign=" in str(caught.value)
+
+
 def test_an_answer_without_a_token_is_an_error(pc: RangeServer, service: Service) -> None:
     signer, options = Signer(ask_again_s=0.0), StorageOptions(max_attempts=2)
     for body in (b"<html>", b"{}", b'{"token": 5, "msft:expiry": "2030-01-01T00:00:00Z"}', b"[1]"):

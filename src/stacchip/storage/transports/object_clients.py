@@ -124,8 +124,8 @@ def _make_store(
     remedy = "Check StorageOptions and the variables of the store."
     if location.scheme == "az" and not location.account:
         remedy = (
-            "Name the account: in the href (abfs://container@account.dfs.core.windows.net/key), or "
-            "in AZURE_STORAGE_ACCOUNT_NAME."
+            "Name the account: in the href (abfs://container@account.dfs.core.windows.net/key), "
+            "by StorageOptions(account=...), or in AZURE_STORAGE_ACCOUNT_NAME."
         )
     raise UsageError(
         f"The options for {location.scheme}://{location.root}, with those of the environment, are "
@@ -166,7 +166,7 @@ def _make_azure(location: Location, options: StorageOptions, shared: dict[str, A
         config["skip_signature"] = options.skip_signature
     if options.endpoint:
         config["endpoint"] = options.endpoint.rstrip("/")
-    account = location.account or os.environ.get("AZURE_STORAGE_ACCOUNT")
+    account = location.account or options.account or os.environ.get("AZURE_STORAGE_ACCOUNT")
     if account:
         config["account_name"] = account
     return AzureStore(location.root, config=config, **shared)

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from stacchip.errors import AccessDenied, StorageError
 from stacchip.runtime.per_process import PerProcess
+from stacchip.storage.href import redact
 from stacchip.storage.retry import persist
 from stacchip.storage.transports import web
 
@@ -84,7 +85,10 @@ class Signer:
         if token.ends_at_s <= time.time():
             with token.lock:
                 if token.ends_at_s <= time.time():
-                    self._fetch(token, key, options)
+                    try:
+                        self._fetch(token, key, options)
+                    except StorageError as error:
+                        raise _failure_of(error, href) from error
         if not token.query:
             return href
         return f"{href}{'&' if '?' in href else '?'}{token.query}"
@@ -131,6 +135,18 @@ class Signer:
         endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
         key = (endpoint.rstrip("/"), host.removesuffix(HOST_SUFFIX), container)
         return key, self._tokens.get().setdefault(key, _Token())
+
+
+def _failure_of(error: StorageError, href: str) -> StorageError:
+    """Return the error of a file whose token was not given: it names the file first."""
+    shown = redact(href)
+    return type(error)(
+        f"{shown} cannot be read: Planetary Computer gave no token to sign its address. {error} "
+        "Without a token, Storage(sign=None) reads public files, and Storage(sign=...) signs "
+        "by a function of yours.",
+        href=shown,
+        status=error.status,
+    )
 
 
 SIGNER = Signer()
