@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from stacchip.index.write import write_index
 from stacchip.indexer import Indexer
 from stacchip.items import parse_item, platform_name
 from stacchip.items.archive import ITEM_NAME
+from stacchip.items.keys import ItemKey, add_item
 from stacchip.sources import find_source
 
 if TYPE_CHECKING:
@@ -66,10 +67,18 @@ class Job:
         return Placer(self.recipe, self.choices, self.settings, self.storage)
 
     def choose(self, row: Row) -> Chosen:
-        """Choose the items of a row."""
+        """Choose the items of a row, each once.
+
+        Raises:
+            UsageError: Two different items have one place in the archive.
+        """
         catalogue = self.settings.open_catalogue(self.recipe, self.storage)
         dice = row_generator(self.choices.seed, row.number)
-        return self.recipe.choose(row, self.choices, catalogue, dice, self.recipe)
+        chosen = self.recipe.choose(row, self.choices, catalogue, dice, self.recipe)
+        items: dict[ItemKey, pystac.Item] = {}
+        for item in chosen.items:
+            add_item(items, ItemKey(self.platform(item), item.id), item)
+        return replace(chosen, items=tuple(items.values()))
 
     def run(
         self, row: Row, *, workers: int = 1, on_item: Callable[[ItemReport], None] | None = None

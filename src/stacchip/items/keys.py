@@ -101,8 +101,7 @@ def add_item(items: dict[ItemKey, Item], key: ItemKey, item: Item) -> None:
     if not is_same_item(there, item):
         raise UsageError(
             f"Two different items have the key {key}: {describe_difference(there, item)}. "
-            "Leave one of them out, or give one another platform: platform= of build_table, or "
-            "another collection."
+            "Leave one of them out, or give one of them another platform, such as its collection."
         )
 
 

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+
+import pystac
+import pytest
+
+from stacchip.collect.choice import Chosen
+from stacchip.collect.job import Job
+from stacchip.collect.recipes.linz import RECIPE
+from stacchip.collect.sample import Row
+from stacchip.collect.settings import Settings
+
+
+def make_item(collection: str) -> pystac.Item:
+    item = pystac.Item(
+        "quad", None, None, datetime(2024, 1, 1, tzinfo=UTC), {}, collection=collection
+    )
+    item.add_asset("data", pystac.Asset(f"/nowhere/{collection}.tif"))
+    return item
+
+
+def job_of(tmp_path, *collections: str, platform: str | None) -> Job:
+    items = tuple(make_item(collection) for collection in collections)
+    recipe = dataclasses.replace(RECIPE, platform=platform, choose=lambda *_: Chosen(items))
+    settings = Settings(str(tmp_path / "archive"), catalogue=str(tmp_path))
+    return Job(recipe, recipe.choices, settings)
+
+
+def test_two_items_of_one_place_in_the_archive_are_refused(tmp_path):
+    job = job_of(tmp_path, "january", "february", platform="basemap")
+    (error,) = job.run(Row(0, "a row")).errors
+    assert "'quad' (basemap): collection is 'january' and 'february'" in error
+    assert not (tmp_path / "archive").exists()
+
+
+@pytest.mark.parametrize(
+    ("collections", "platform"), [(("january", "february"), None), (("january",) * 2, "basemap")]
+)
+def test_items_of_their_own_places_are_chosen_each_once(tmp_path, collections, platform):
+    job = job_of(tmp_path, *collections, platform=platform)
+    chosen = job.choose(Row(0, "a row")).items
+    assert [item.collection_id for item in chosen] == list(dict.fromkeys(collections))
