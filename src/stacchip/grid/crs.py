@@ -68,7 +68,9 @@ def crs_of_text(text: str | dict[str, Any]) -> CRS | None:
         >>> crs_of_text("PROJCS[what?]") is None
         True
     """
-    return _parse(text if isinstance(text, str) else json.dumps(text, sort_keys=True, default=str))
+    said = text if isinstance(text, str) else json.dumps(text, sort_keys=True, default=str)
+    # PROJ reads names with a null character, but not the WKT that it writes of them
+    return None if "\0" in said or "\\u0000" in said else _parse(said)
 
 
 def horizontal_crs(crs: Any) -> CRS:

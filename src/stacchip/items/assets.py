@@ -10,7 +10,7 @@ import numpy as np
 
 from stacchip.errors import ItemError, UnsupportedRaster
 from stacchip.items.alternates import choose_href
-from stacchip.items.media import is_raster_file, why_left_out
+from stacchip.items.media import is_raster_file, read_roles, why_left_out
 from stacchip.items.projection import has_own_projection, read_geobox
 from stacchip.storage import join_href, unsign
 from stacchip.storage.href import parse_href
@@ -117,7 +117,7 @@ def read_assets(item: pystac.Item, storage: Storage | None = None) -> dict[str, 
             key=key,
             href=_find_href(asset, base, storage),
             media_type=asset.media_type,
-            roles=tuple(asset.roles or ()),
+            roles=read_roles(asset),
             why_left_out=why_left_out(key, asset, item.assets.keys()),
             geobox=geobox,
             problem=problem,

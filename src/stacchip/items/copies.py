@@ -115,7 +115,18 @@ def to_json(value: Any) -> str:
 
 
 def _dump(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=_plain_number)
+    text = _dump_plainly(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a character, which JSON can only write as an escape
+        return _dump_plainly(value, ensure_ascii=True)
+    return text
+
+
+def _dump_plainly(value: Any, *, ensure_ascii: bool) -> str:
+    return json.dumps(
+        value, separators=(",", ":"), ensure_ascii=ensure_ascii, default=_plain_number
+    )
 
 
 def _plain_number(value: Any) -> Any:

@@ -40,11 +40,24 @@ def is_raster_file(asset: pystac.Asset) -> bool:
         >>> is_raster_file(pystac.Asset("red.tif")), is_raster_file(pystac.Asset("a.hdf"))
         (True, False)
     """
-    kind = (asset.media_type or "").split(";")[0].strip().lower()
+    said = asset.media_type
+    kind = said.split(";")[0].strip().lower() if isinstance(said, str) else ""
     if kind not in _VAGUE_TYPES:
         return kind in RASTER_TYPES
     path = urlsplit(asset.href).path if "://" in asset.href else asset.href
     return PurePosixPath(path).suffix.lower() in _RASTER_SUFFIXES
+
+
+def read_roles(asset: pystac.Asset) -> tuple[str, ...]:
+    """Return the roles of an asset; what is not a role is left out.
+
+    Example:
+        >>> import pystac
+        >>> read_roles(pystac.Asset("a.tif", roles=["data", None]))
+        ('data',)
+    """
+    roles = asset.roles if isinstance(asset.roles, list | tuple) else ()
+    return tuple(role for role in roles if isinstance(role, str))
 
 
 def why_left_out(key: str, asset: pystac.Asset, keys: Collection[str]) -> str | None:
@@ -66,7 +79,7 @@ def why_left_out(key: str, asset: pystac.Asset, keys: Collection[str]) -> str | 
     """
     if not is_raster_file(asset):
         return f"its format is not read ({asset.media_type or 'no media type'})"
-    pictures = sorted(_PICTURE_ROLES.intersection(asset.roles or ()))
+    pictures = sorted(_PICTURE_ROLES.intersection(read_roles(asset)))
     if pictures:
         return f"it is a picture of the data (role {pictures[0]!r})"
     original = key.removesuffix("-jp2")

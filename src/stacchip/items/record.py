@@ -172,6 +172,7 @@ def _check(record: Mapping[str, Any]) -> dict[str, Any]:
             f"A STAC item needs an id, a string; this one has {item_id!r}. Add an id.",
             field="id",
         )
+    _check_names(record)
     if record.get("type") != "Feature":
         _refuse(item_id, "type", record.get("type"), "a STAC item is a GeoJSON Feature")
     for field in ("stac_version", "geometry", "properties"):
@@ -192,9 +193,19 @@ def _check(record: Mapping[str, Any]) -> dict[str, Any]:
     _check_members(item_id, copy)
     # copied only as deep as it is changed below; pystac copies the rest when it migrates
     copy["properties"] = dict(copy["properties"])
-    copy["links"] = [dict(link) for link in copy["links"]]
+    copy["links"] = [dict(link) for link in copy["links"] if link["href"]]
     copy["assets"] = {key: dict(asset) for key, asset in copy["assets"].items()}
     return copy
+
+
+def _check_names(record: Mapping[str, Any]) -> None:
+    """Refuse names of an item with half of a surrogate pair, which no file can hold."""
+    for field in ("id", "collection"):
+        try:
+            str(record.get(field)).encode()
+        except UnicodeEncodeError:
+            shown = str(record["id"]).encode(errors="backslashreplace").decode()
+            _refuse(shown, field, shown, "it must be whole characters")
 
 
 def _check_members(item_id: str, record: dict[str, Any]) -> None:

@@ -127,6 +127,11 @@ def _translated(path: str) -> Iterator[None]:
         raise
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ObjectNotFound(f"There is no file {path}.", href=path) from error
+    except ValueError as error:
+        if "\0" not in path and not isinstance(error, UnicodeEncodeError):
+            raise
+        message = f"There is no file {path!r}: a character in it cannot be in a path."
+        raise ObjectNotFound(message, href=path) from error
     except IsADirectoryError as error:
         raise ObjectNotFound(f"{path} is a folder, not a file.", href=path) from error
     except PermissionError as error:
