@@ -163,6 +163,19 @@ def test_under_a_mountpath_the_size_alone_identifies_a_copy(scene, server, tmp_p
         Chipper(path, tmp_path / "mount").cut(1, 0)
 
 
+def test_a_local_copy_that_is_replaced_while_it_is_open_is_noticed(scene, server, tmp_path):
+    item = remote(scene, server)
+    path = write_remote_index(item, tmp_path / "index", headers=gather_headers(item))
+    copies = tmp_path / "mount" / read_records(path)[0].platform / item.id
+    shutil.copytree(scene.folder, copies)
+    chipper = Chipper(path, tmp_path / "mount", assets=["red"])
+    chipper.cut(0, 0)
+    rewrite_in_place(copies / "red.tif")
+    with pytest.raises(AssetChanged, match=r"red\.tif"):
+        chipper.cut(1, 1)
+    Chipper(path, tmp_path / "mount", assets=["red"]).cut(0, 0)  # opened anew
+
+
 def test_a_given_copy_of_the_item_uses_the_headers_of_the_index(scene, server, tmp_path):
     item = remote(scene, server)
     path = write_remote_index(item, tmp_path / "index", headers=gather_headers(item))

@@ -50,26 +50,31 @@ _FAR = 0.02  # share of a chip by which a footprint may lie away from the row's
 
 @dataclass(frozen=True)
 class FoundItem:
-    """An item, and the headers of its assets' files that the index keeps."""
+    """An item, and the headers of its assets' files that the index keeps.
+
+    Attributes:
+        item: The item.
+        headers: By asset key.
+        moved: Keys of the assets whose files are copies of those that the headers were read from.
+    """
 
     item: pystac.Item
     headers: Mapping[str, Header] = field(default_factory=dict)
+    moved: frozenset[str] = frozenset()
 
     def with_files_of(self, item: pystac.Item) -> FoundItem:
         """Return `item`, a copy of this one with other hrefs, and the headers that are known.
 
-        If a file has another address, only its size is known.
+        If a file has another address, only its size is known until it is opened.
         """
         ours, theirs = (
             {key: asset.get_absolute_href() for key, asset in each.assets.items()}
             for each in (self.item, item)
         )
-        headers = {
-            key: header if ours.get(key) == theirs[key] else header.moved()
-            for key, header in self.headers.items()
-            if key in theirs
-        }
-        return FoundItem(item, headers)
+        known = {key: header for key, header in self.headers.items() if key in theirs}
+        moved = frozenset(key for key in known if ours.get(key) != theirs[key])
+        headers = {key: header.moved() if key in moved else header for key, header in known.items()}
+        return FoundItem(item, headers, moved)
 
     def find_grid(
         self, key: ChipKey, bbox: Mapping[str, float] | None, storage: Storage

@@ -29,6 +29,7 @@ from stacchip.runtime.concurrently import map_concurrently
 from stacchip.runtime.per_process import PerProcess
 from stacchip.runtime.workers import Workers
 from stacchip.sources import find_source
+from stacchip.storage import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from stacchip.grid.window import Window
     from stacchip.items import AssetInfo
     from stacchip.raster.cache import Caches
+    from stacchip.raster.header import Header
     from stacchip.raster.reader import Reader
     from stacchip.raster.resample import Resampling
     from stacchip.storage import Storage
@@ -207,7 +209,10 @@ def open_item(
     keys = choice.keys(item, infos)
 
     def open_asset(key: str) -> Reader:
-        return open_reader(infos[key].href, storage, header=headers.get(key), caches=caches)
+        href, header = infos[key].href, headers.get(key)
+        if header is not None and key in found.moved and local_path(href) is not None:
+            header = _pin_version(href, header, storage)
+        return open_reader(href, storage, header=header, caches=caches)
 
     if all(key in headers for key in keys):
         readers = [open_asset(key) for key in keys]
@@ -220,6 +225,16 @@ def open_item(
         nodata = _find_nodata(item, infos[key], reader)
         placements[key] = Placement(reader, placed, grid.geobox, nodata, choice.method(key))
     return OpenedItem(item, grid.geobox, placements)
+
+
+def _pin_version(href: str, header: Header, storage: Storage) -> Header:
+    """Return the header of a local copy, known by its size only, for the version that is there.
+
+    So a copy that is replaced while it is open is noticed, as its original would be.
+    """
+    there = storage.stat(href)
+    storage.require_version(href, header.identity, there)
+    return header.of_version(there)
 
 
 def _find_nodata(item: pystac.Item, info: AssetInfo, reader: Reader) -> float | None:

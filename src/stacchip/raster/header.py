@@ -148,8 +148,11 @@ class Header:
 
     def moved(self) -> Header:
         """Return the header for a copy of the file elsewhere, where only its size identifies it."""
-        identity = Identity(self.identity.size_bytes)
-        mask = None if self.mask is None else self.mask.moved()
+        return self.of_version(Identity(self.identity.size_bytes))
+
+    def of_version(self, identity: Identity) -> Header:
+        """Return the header for another version of the file, or for a copy that has the same."""
+        mask = None if self.mask is None else self.mask.of_version(identity)
         return replace(self, identity=identity, mask=mask)
 
     def to_record(self) -> dict[str, Any]:
