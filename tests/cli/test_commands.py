@@ -326,6 +326,28 @@ def test_a_file_that_is_gone_is_reported_and_its_item_indexed(tmp_path: Path, ca
     assert any("'coastal'" in line for line in err)
 
 
+def test_files_that_lie_elsewhere_are_said_with_both_values(tmp_path: Path, capsys):
+    scene = make_scene(tmp_path / "scene")
+    for asset in scene.item.assets.values():
+        asset.extra_fields["proj:transform"] = [10, 0, 500005, 0, -10, 4200005]
+    scene.item.save_object(dest_href=str(scene.folder / "item.json"))
+    item, index = str(scene.folder / "item.json"), str(tmp_path / "index")
+    assert run(["index", item, "-o", index]) == 0
+    _, said = lines(capsys)
+    assert "Files of 1 items lie elsewhere than the items say. The files are believed:" in said
+    (line,) = [each for each in said if each.startswith("  scene-1, red: ")]
+    assert "the item says EPSG:32629, 600 x 700 px" in line
+    assert "(10, 0, 500005, 0, -10, 4200005); the file says" in line
+    assert "(10, 0, 500000, 0, -10, 4200000) (2 more files differ)" in line
+    unseen = ["index", item, "-o", index, "--replace", "--no-headers", "--no-stats"]
+    assert run(unseen) == 0
+    capsys.readouterr()
+    assert run(["chip", index, "scene-1-0-0", "-o", str(tmp_path / "a.npy")]) == 1
+    assert "--open-files" in lines(capsys)[1][-1]
+    assert run([*unseen, "--open-files"]) == 0
+    assert run(["chip", index, "scene-1-0-0", "-o", str(tmp_path / "a.npy")]) == 0
+
+
 def test_an_index_without_chips_is_made_and_says_why(tmp_path: Path, capsys):
     item = str(make_scene(tmp_path / "scene").folder / "item.json")
     assert run(["index", item, "-o", str(tmp_path / "index"), "--chip-size", "1024"]) == 0

@@ -12,6 +12,7 @@ import textwrap
 import weakref
 
 import pytest
+from affine import Affine
 from pystac import Link
 
 from interrupts import heeding_interrupts
@@ -21,6 +22,7 @@ from stacchip import ChipIndexer, Chipper, Storage, index_items, load_items, rea
 from stacchip.cli import run
 from stacchip.errors import (
     DuplicateChips,
+    GridMismatch,
     StacchipError,
     StorageError,
     UnexpectedError,
@@ -257,6 +259,63 @@ def test_an_item_without_its_reference_band_is_left_out(scenes, tmp_path):
     indexed = index_items([scenes[0].item], tmp_path / "index", errors="skip")
     assert (indexed.items, indexed.without_header) == (0, ())
     assert indexed.skipped[0][1].asset == "red"
+
+
+@pytest.fixture
+def misplaced(scenes):
+    """A scene whose item says that its pixels are ten times too small."""
+    for key, pixel in (("red", 1), ("swir", 2), ("coastal", 6)):
+        fields = scenes[0].item.assets[key].extra_fields
+        fields["proj:transform"] = [pixel, 0, 500000, 0, -pixel, 4200000]
+    return scenes[0].item
+
+
+@pytest.mark.parametrize("name", ["index", "index.parquet"])
+@pytest.mark.parametrize("options", [{}, {"stats": False}, {"headers": False, "open_files": True}])
+def test_the_files_place_the_chips_before_rows_are_written(misplaced, tmp_path, name, options):
+    indexed = index_items([misplaced], tmp_path / name, **options)
+    assert [each.asset for each in indexed.differences] == ["red", "swir", "coastal"]
+    assert "(1, 0, 500000" in indexed.differences[0].in_item
+    assert "(10, 0, 500000" in indexed.differences[0].in_file
+    true = Affine(10, 0, 500000, 0, -10, 4200000)
+    chip = Chipper(tmp_path / name, assets=["red"]).cut(0, 0)
+    assert (chip.geobox.affine, chip.array.shape[1:]) == (true, (256, 256))
+
+
+def test_a_grid_that_no_file_confirmed_is_refused_at_the_first_chip(misplaced, tmp_path):
+    indexed = index_items([misplaced], tmp_path / "index", headers=False, stats=False)
+    assert indexed.differences == ()
+    with pytest.raises(GridMismatch, match=r"(?s)\(1, 0, 500000.*--open-files \(open_files=True\)"):
+        Chipper(tmp_path / "index").chip(0, 0)
+
+
+def test_an_indexer_of_any_signature_believes_the_headers(misplaced, tmp_path):
+    class Mine(ChipIndexer):
+        def __init__(self, item, chip_size, chip_max_nodata, edge, storage):
+            super().__init__(item, chip_size, chip_max_nodata, edge=edge, storage=storage)
+            self.side = self.transform.a  # the item's, before any header is known
+
+        def get_stats(self, x, y):
+            assert self.transform.a == 10
+            return 0.0, 0.0
+
+    assert len(index_items([misplaced], tmp_path / "index", indexer=Mine).differences) == 3
+
+
+def test_the_qa_bands_header_is_not_read_twice(scenes, tmp_path):
+    item = scenes[0].item
+    item.collection_id = "sentinel-2-l2a"
+    item.assets["scl"] = item.assets.pop("swir")
+    reads = {}
+    with RangeServer(scenes[0].folder) as web:
+        for asset in item.assets.values():
+            asset.href = web.url(asset.href.rpartition("/")[2])
+        for stats in (False, True):
+            web.reset_counters()
+            index_items([item], tmp_path / str(stats), stats=stats)
+            reads[stats] = dict(web.by_path)
+    assert reads[True]["/swir.tif"] == reads[False]["/swir.tif"] + 1  # its pixels
+    assert reads[True]["/red.tif"] == reads[False]["/red.tif"]
 
 
 def test_items_without_chips_are_said_with_the_reason(scenes, tmp_path, caplog):

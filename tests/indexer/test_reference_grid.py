@@ -75,7 +75,6 @@ WRONG = {
     "shape of a decimated copy": {"proj:shape": [1280, 1280]},
     "shape as (width, height)": {"proj:shape": [64, 256]},
     "another zone": {"proj:code": "EPSG:32630"},
-    "a contradiction": {"proj:bbox": [0, 0, 10, 10]},
 }
 
 
@@ -239,7 +238,8 @@ def test_where_files_contradict_the_item_a_file_that_is_lost_does_not_carry_the_
         nir=(band(tmp_path, "nir", 128), grid(1280, 1)),
     )
     indexer = NoStatsChipIndexer(made, 64)
-    indexer.use_headers(gather_headers([made], errors="skip")["scene"])
+    (headers,) = gather_headers([made], errors="skip").values()
+    indexer.use_headers(headers)
     assert (indexer.reference.key, indexer.shape) == ("nir", (128, 128))
 
 
@@ -251,6 +251,18 @@ def test_open_files_believes_them_and_reports(tmp_path: Path):
     indexer = NoStatsChipIndexer(made, 64, open_files=True)
     assert indexer.transform == TRUE
     assert [each.asset for each in indexer.differences] == ["dem"]
+
+
+def test_an_item_that_contradicts_itself_is_left_to_its_files_only_if_they_are_asked(
+    tmp_path: Path,
+):
+    made = item(dem=(band(tmp_path, "dem", 128), grid(128) | {"proj:shape": [0, 0]}))
+    with pytest.raises(InvalidMetadata, match="open_files=True"):
+        with_headers(made).create_index()
+    indexer = with_headers(made, open_files=True)
+    assert indexer.transform == TRUE
+    (difference,) = indexer.differences
+    assert "what contradicts itself (proj:shape)" in difference.in_item
 
 
 def test_headers_that_are_known_are_not_read_again(scene: Scene):
@@ -268,7 +280,8 @@ def test_a_grid_found_before_the_headers_is_found_anew(tmp_path: Path):
     made = item(dem=(band(tmp_path, "dem", 128), grid(128, 1)))
     indexer = NoStatsChipIndexer(made, 64)
     assert indexer.transform.a == 1
-    indexer.use_headers(gather_headers([made])["scene"])
+    (headers,) = gather_headers([made]).values()
+    indexer.use_headers(headers)
     assert indexer.transform.a == 10
 
 

@@ -9,7 +9,7 @@ from affine import Affine
 from stacchip.errors import InvalidMetadata, UnsupportedRaster
 from stacchip.grid.geobox import GeoBox, make_geobox
 from stacchip.items import AssetInfo, find_differences
-from stacchip.items.file_grids import place_by_files
+from stacchip.items.file_grids import forgive, place_by_files
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,13 @@ def test_a_file_is_believed_and_an_asset_whose_file_is_unknown_stays_as_said() -
     assert not placed["nir"].is_checked
 
 
-def test_a_contradiction_in_the_item_is_no_matter_where_the_file_is_known() -> None:
+def test_a_contradiction_in_the_item_is_left_to_its_file_only_if_it_is_forgiven() -> None:
     problem = InvalidMetadata("It contradicts itself.", field="proj:shape")
     said = {"red": replace(asset("red", None), problem=problem)}
     files = {"red": File(grid(10))}
 
-    assert place_by_files(said, files)["red"].problem is None
+    assert place_by_files(said, files)["red"].problem is problem
+    assert place_by_files(forgive(said), files)["red"].geobox == grid(10)
     (difference,) = find_differences("scene", said, files)
     assert "what contradicts itself (proj:shape)" in str(difference)
 

@@ -36,6 +36,7 @@ from stacchip.items import (
     read_geobox,
     reference_candidates,
 )
+from stacchip.items.file_grids import forgive
 from stacchip.raster.reader import open_reader
 from stacchip.sources import Source, find_source
 from stacchip.storage import Storage
@@ -141,13 +142,15 @@ class ChipIndexer:
         """
         if self._reference is None and not any(each.is_raster for each in self.assets.values()):
             return None
-        found, self._files = self._finder.find(self._files, open_files=self._open_files)
+        find = self._finder.find_in_files if self._open_files else self._finder.find
+        found, self._files = find(self._files)
         self._note(find_differences(self.item.id, self.assets, self._files))
         return found
 
     @property
     def _finder(self) -> ReferenceFinder:
-        return ReferenceFinder(self.item, self.assets, self._reference, self.source, self.storage)
+        assets = forgive(self.assets) if self._open_files else self.assets
+        return ReferenceFinder(self.item, assets, self._reference, self.source, self.storage)
 
     def use_headers(self, headers: Mapping[str, Header]) -> None:
         """Believe headers of the item's files about where their pixels lie.
@@ -183,7 +186,7 @@ class ChipIndexer:
         # the band that led to the reference band is enough to say
         self._note(tuple(each for each in found if each.asset == asset.key) or found)
         self._forget()
-        self.reference, self._files = self._finder.find(self._files, open_files=False)
+        self.reference, self._files = self._finder.find(self._files)
         return reader
 
     def _is_as_said(self, asset: AssetInfo, reader: Reader) -> bool:
@@ -193,9 +196,11 @@ class ChipIndexer:
         return reader.geobox is None or same_crs(reader.geobox.crs, self.grid.geobox.crs)
 
     def _note(self, differences: tuple[GridDifference, ...]) -> None:
-        for difference in differences:
-            if difference not in self.differences:
-                _log.warning("%s", difference)
+        """Keep the differences, and log the first; the others are mostly of the same kind."""
+        if differences and differences != self.differences:
+            more = len(differences) - 1
+            also = f" {more} more of its files differ." if more else ""
+            _log.warning("%s%s", differences[0], also)
         self.differences = differences
 
     def _forget(self) -> None:

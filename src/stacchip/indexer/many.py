@@ -46,6 +46,7 @@ def index_items(
     edge: Edge = "drop",
     stats: bool = True,
     headers: bool = True,
+    open_files: bool = False,
     indexer: Callable[..., ChipIndexer] | None = None,
     errors: Errors = "raise",
     progress: Callable[[str], None] | None = None,
@@ -67,8 +68,11 @@ def index_items(
         stats: Measure the shares of cloud and nodata; False reads no pixels, and all shares are
             null. An item without a QA band takes a read of its whole reference band, if that has a
             mask or a nodata value.
-        headers: Keep the headers of the items' files in the index, so that the first chip of a file
+        headers: Read the headers of the items' files. They decide where the chips lie, whatever the
+            item says (`Indexed.differences`). A folder keeps them, so that the first chip of a file
             takes fewer reads.
+        open_files: Let the files decide also if they have no such headers (JPEG 2000), or if
+            `headers` is False.
         indexer: A subclass of `ChipIndexer` that measures chips; by default `Indexer`, or
             `UnmeasuredChipIndexer` without `stats`.
         errors: `"skip"` leaves out items that fail, and reports them. If the source of items itself
@@ -97,12 +101,15 @@ def index_items(
     _require_place(path)
     kind = indexer or (Indexer if stats else UnmeasuredChipIndexer)
 
+    # an `indexer` of the user's may know nothing of an option that is not asked for
+    options: dict[str, Any] = {"open_files": True} if open_files else {}
+
     def make(item: pystac.Item) -> ChipIndexer:
-        return kind(item, chip_size, max_nodata, edge=edge, storage=storage)
+        return kind(item, chip_size, max_nodata, edge=edge, storage=storage, **options)
 
     intake, tally = Intake(items, storage, strict=errors == "raise"), Tally()
     with tempfile.TemporaryDirectory(prefix="stacchip-index-") as folder:
-        work = _Work(folder, make, storage, keep_headers=headers and not is_file(path))
+        work = _Work(folder, make, storage, headers=headers, keep_headers=not is_file(path))
         # closing ends the threads that write into the folder before the folder is removed
         with closing(_index_each(intake, work)) as outcomes:
             for outcome in outcomes:
@@ -123,6 +130,7 @@ class _Work:
     folder: str
     make: Callable[[pystac.Item], ChipIndexer]
     storage: Storage
+    headers: bool
     keep_headers: bool
 
     def index(self, number: int, item: pystac.Item) -> Outcome:
@@ -137,25 +145,33 @@ class _Work:
 
     def _index(self, number: int, item: pystac.Item) -> Outcome:
         made = self.make(item)
+        # first, since they decide where the chips lie
+        headers, failed = self._gather_headers(made) if self.headers else (None, ())
         table = made.create_index()
-        headers, failed = self._gather_headers(made)
-        write_index(table, Path(self.folder, f"{number:08}"), headers=headers, storage=self.storage)
-        return Outcome(item.id, int(table.num_rows), made.no_chips, failed)
+        kept = headers if self.keep_headers else None
+        write_index(table, Path(self.folder, f"{number:08}"), headers=kept, storage=self.storage)
+        return Outcome(
+            item.id,
+            int(table.num_rows),
+            made.no_chips,
+            without_header=failed,
+            differences=made.differences,
+        )
 
     def _gather_headers(self, made: ChipIndexer) -> tuple[Any, tuple[StacchipError, ...]]:
-        """Return the headers of an item's files, and the errors of those that cannot be read.
+        """Give an indexer the headers of its item's files; return them, and what cannot be read.
 
         Raises:
-            StacchipError: One of them is the reference band's, or might be: the item says where the
-                pixels of other bands lie, but nothing of this one.
+            StacchipError: The index keeps headers, and one of these is the reference band's, or
+                might be: the item says where the pixels of other bands lie, but nothing of this
+                one.
         """
         failed: list[StacchipError] = []
-        if not self.keep_headers:
-            return None, ()
         headers = gather_headers([made.item], storage=self.storage, on_error=failed.append)
+        made.use_headers(next(iter(headers.values()), {}))
         for error in failed:
             asset, reference = made.assets[error.facts["asset"]], made.reference
-            if reference is None:
+            if reference is None or not self.keep_headers:
                 continue
             may_be_finer = asset.geobox is None and reference.geobox is not None
             if asset.key == reference.key or may_be_finer:

@@ -9,6 +9,7 @@ from stacchip.errors import forget_frames
 
 if TYPE_CHECKING:
     from stacchip.errors import StacchipError
+    from stacchip.items import GridDifference
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Indexed:
             asset. The header is read when the first chip of the file is cut.
         failure: The error of the source of items, if it ended early: the index holds what came
             before.
+        differences: The files whose pixels lie elsewhere than their item says. The files were
+            believed.
     """
 
     items: int
@@ -34,6 +37,7 @@ class Indexed:
     without_chips: tuple[tuple[str, str], ...] = ()
     without_header: tuple[StacchipError, ...] = ()
     failure: StacchipError | None = None
+    differences: tuple[GridDifference, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Outcome:
         chips: Number of chips indexed.
         no_chips: Why there is no chip.
         without_header: As in `Indexed`.
+        differences: As in `Indexed`.
         error: Why the item is left out.
     """
 
@@ -52,6 +57,7 @@ class Outcome:
     chips: int = 0
     no_chips: str | None = None
     without_header: tuple[StacchipError, ...] = ()
+    differences: tuple[GridDifference, ...] = ()
     error: StacchipError | None = None
 
 
@@ -64,6 +70,7 @@ class Tally:
     skipped: list[tuple[str, StacchipError]] = field(default_factory=list)
     without_chips: list[tuple[str, str]] = field(default_factory=list)
     without_header: list[StacchipError] = field(default_factory=list)
+    differences: list[GridDifference] = field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
         """Count an item."""
@@ -76,6 +83,7 @@ class Tally:
         self.items += 1
         self.chips += outcome.chips
         self.without_header += outcome.without_header
+        self.differences += outcome.differences
         if outcome.no_chips is not None:
             self.without_chips.append((outcome.name, outcome.no_chips))
 
@@ -89,4 +97,5 @@ class Tally:
             without_chips=tuple(self.without_chips),
             without_header=tuple(self.without_header),
             failure=failure,
+            differences=tuple(self.differences),
         )

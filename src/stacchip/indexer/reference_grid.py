@@ -29,7 +29,8 @@ class ReferenceFinder:
 
     Attributes:
         item: The item.
-        assets: The result of `read_assets(item)`.
+        assets: The result of `read_assets(item)`; `forgive` it to let files decide where the item
+            contradicts itself.
         name: The asset that the caller chose, or None.
         source: The item's source.
         storage: Reads the files.
@@ -41,16 +42,13 @@ class ReferenceFinder:
     source: Source | None
     storage: Storage
 
-    def find(
-        self, files: Mapping[str, FileGrid], *, open_files: bool
-    ) -> tuple[AssetInfo, Mapping[str, FileGrid]]:
+    def find(self, files: Mapping[str, FileGrid]) -> tuple[AssetInfo, Mapping[str, FileGrid]]:
         """Return the finest band, whose grid is known, and what is now known of the files.
 
-        Files are opened if `open_files`, or if no grid is known without them.
+        Files are opened only if no grid is known without them.
 
         Args:
             files: What is known of the files, by asset key; they are not opened again.
-            open_files: Let the files decide, whatever the item says.
 
         Raises:
             MissingMetadata: Neither the item nor a file says where the pixels lie.
@@ -59,12 +57,21 @@ class ReferenceFinder:
             StorageError: The files could not be read.
             RasterError: The files are broken.
         """
-        if not open_files:
-            try:
-                return self._choose(files), files
-            except MissingMetadata:
-                pass  # no grid is known without a file
-        files = {**self._read_headers(files, all_bands=open_files), **files}
+        try:
+            return self._choose(files), files
+        except MissingMetadata:
+            return self.find_in_files(files, all_bands=False)
+
+    def find_in_files(
+        self, files: Mapping[str, FileGrid], *, all_bands: bool = True
+    ) -> tuple[AssetInfo, Mapping[str, FileGrid]]:
+        """Open files, and return the finest band as `find` does.
+
+        Args:
+            files: As in `find`.
+            all_bands: Open bands, too, that are coarser by their `gsd`.
+        """
+        files = {**self._read_headers(files, all_bands=all_bands), **files}
         chosen = self._choose_any(files)
         if not chosen.is_checked:  # it is no TIFF, or its header could not be read
             files = {**files, chosen.key: self.open(chosen)}
@@ -121,10 +128,7 @@ class ReferenceFinder:
     def _read_headers(
         self, files: Mapping[str, FileGrid], *, all_bands: bool
     ) -> dict[str, FileGrid]:
-        """Return the headers of bands that may be the finest; all at once, as far as there are any.
-
-        Without `all_bands`, bands that are coarser by their `gsd` stay closed.
-        """
+        """Return the headers of bands, read all at once; files that are no TIFFs have none."""
         candidates = self._candidates(files)
         finest = min((each.gsd for each in candidates if each.gsd is not None), default=None)
         keys = [

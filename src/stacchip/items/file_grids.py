@@ -76,7 +76,8 @@ def place_by_files(
 
     An asset whose file was looked at is `is_checked`. A file without a CRS or a transform lies
     where the item says, if it does not contradict that. One located by control points or the like
-    has no grid, whatever the item says.
+    has no grid, whatever the item says. An asset about which the item contradicts itself stays
+    without a grid: `forgive` it first, if the files are to decide that, too.
 
     Args:
         assets: The result of `read_assets`.
@@ -96,7 +97,24 @@ def place_by_files(
     return {key: _place(info, files[key]) if key in files else info for key, info in assets.items()}
 
 
+def forgive(assets: Mapping[str, AssetInfo]) -> dict[str, AssetInfo]:
+    """Return assets without the contradictions of their item: it counts as saying nothing there.
+
+    Example:
+        >>> from stacchip.items import AssetInfo
+        >>> wrong = AssetInfo("red", "red.tif", problem=InvalidMetadata("Its shape is 0."))
+        >>> forgive({"red": wrong})["red"].problem is None
+        True
+    """
+    return {
+        key: replace(info, problem=None) if isinstance(info.problem, InvalidMetadata) else info
+        for key, info in assets.items()
+    }
+
+
 def _place(info: AssetInfo, file: FileGrid) -> AssetInfo:
+    if isinstance(info.problem, InvalidMetadata):
+        return replace(info, is_checked=True)
     claimed, actual = info.geobox, file.geobox
     if actual is not None:
         is_right = claimed is not None and is_same_grid(claimed, actual)

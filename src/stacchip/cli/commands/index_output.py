@@ -9,7 +9,7 @@ from stacchip.cli import console
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from stacchip.indexer import Indexed
+    from stacchip.indexer import GridDifference, Indexed
 
 
 _MOST_LINES = 20
@@ -47,6 +47,13 @@ def _print_notes(made: Indexed) -> None:
             "chip of them is cut:"
         )
         _print_some(str(error) for error in made.without_header)
+    if made.differences:
+        lines = _describe_differences(made.differences)
+        console.note(
+            f"Files of {len(lines):,} items lie elsewhere than the items say. The files are "
+            "believed:"
+        )
+        _print_some(lines)
     if made.without_chips:
         console.note(f"{len(made.without_chips):,} items have no chip:")
         _print_some(_count_reasons(made.without_chips))
@@ -59,6 +66,18 @@ def _print_some(texts: Iterable[str]) -> None:
         console.note(f"  {line}")
     if len(lines) > _MOST_LINES:
         console.note(f"  and {len(lines) - _MOST_LINES:,} more")
+
+
+def _describe_differences(differences: Iterable[GridDifference]) -> list[str]:
+    """Return a line for each item: its first file that differs, with both values."""
+    by_item: dict[str, list[GridDifference]] = {}
+    for difference in differences:
+        by_item.setdefault(difference.item_id, []).append(difference)
+    return [
+        f"{item_id}, {first.asset}: the item says {first.in_item}; the file says {first.in_file}"
+        f"{f' ({len(others):,} more files differ)' if others else ''}"
+        for item_id, (first, *others) in by_item.items()
+    ]
 
 
 def _count_reasons(without_chips: Iterable[tuple[str, str]]) -> list[str]:

@@ -76,8 +76,19 @@ def index(
     ] = True,
     headers: Annotated[
         bool,
-        typer.Option(help="Keep the files' headers, which saves requests when chips are read."),
+        typer.Option(
+            help="Read the files' headers: they decide where the chips lie, and are kept, which "
+            "saves requests when chips are read."
+        ),
     ] = True,
+    open_files: Annotated[
+        bool,
+        typer.Option(
+            "--open-files",
+            help="Let files that have no such header (JPEG 2000), or all with --no-headers, decide "
+            "where the chips lie, too.",
+        ),
+    ] = False,
     skip_errors: Annotated[
         bool, typer.Option("--skip-errors", help="Leave out items that fail, and report them.")
     ] = False,
@@ -113,6 +124,7 @@ def index(
             edge="pad" if pad else "drop",
             stats=stats,
             headers=headers,
+            open_files=open_files,
             errors="skip" if skip_errors else "raise",
             progress=advance,
             storage=storage,
