@@ -92,3 +92,13 @@ def test_a_crs_that_only_resembles_one_of_an_authority_has_wkt():
     resembling = pyproj.CRS("EPSG:32633").to_wkt().replace("500000", "500001")
     assert name_crs(resembling).startswith("PROJCRS[")
     assert pyproj.CRS(name_crs(resembling)) == pyproj.CRS(resembling)
+
+
+def test_a_chip_is_known_by_its_bounds():
+    grid = ChipGrid(GeoBox.from_bbox((500000, 0, 510000, 6000), "EPSG:32633", resolution=10))
+    bbox = grid.footprints().bbox[4].as_py()
+    assert grid.has_chip_at(1, 1, bbox)
+    assert grid.has_chip_at(1, 1, {**bbox, "xmin": bbox["xmin"] + 1e-4})  # rounded by its writer
+    assert not grid.has_chip_at(1, 0, bbox)
+    assert not grid.has_chip_at(9, 9, bbox)
+    assert not ChipGrid(grid.geobox, 128).has_chip_at(1, 1, bbox)

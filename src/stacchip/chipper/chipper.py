@@ -16,11 +16,12 @@ from stacchip.chipper.find_item import FoundItem, ItemFinder
 from stacchip.chipper.index_rows import ChipRows, grid_table
 from stacchip.chipper.open_item import AssetChoice, OpenedItem, open_item
 from stacchip.chipper.open_items import OpenItems
-from stacchip.errors import UsageError
+from stacchip.chipper.rows_to_cut import rows_to_cut
+from stacchip.errors import ItemNotFound, ObjectNotFound, UsageError
 from stacchip.index.embedded import embedded_items
-from stacchip.index.foreign.tables import is_table
-from stacchip.index.read import read_index, read_item_index
-from stacchip.index.schema import conform
+from stacchip.index.foreign.item_lookup import ItemLookup
+from stacchip.index.foreign.tables import as_table, is_table
+from stacchip.index.read import read_item_index, read_rows
 from stacchip.indexer import ChipIndexer, NoStatsChipIndexer
 from stacchip.items import item_href, load_items, parse_item
 from stacchip.items.archive import DEFAULT_CHIP_SIZE, Archive
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.grid.chip_grid import ChipGrid
+    from stacchip.index.foreign.item_columns import FindItem
     from stacchip.raster.cache import Caches
     from stacchip.raster.resample import Resampling
 
@@ -62,7 +64,9 @@ class Chipper:
     has the common type of its bands.
 
     Args:
-        index: The index, or the indexer. Tables are taken as `stacchip.index.conform` takes them.
+        index: The index, or the indexer. A table of any library will do, also a thin one: `chipid`
+            is enough with `items=` or a column `item_href`. The module `rows_to_cut` says how the
+            rest is derived; a `chip_size` that nothing tells is taken to be 256.
         mountpath: A folder or bucket in the layout of `stacchip.items.Archive` that has the
             assets' files; by default they are where the items say.
         assets: Keys of the assets to cut, in this order; by default every raster.
@@ -124,13 +128,13 @@ class Chipper:
         self._mount = None if mountpath is None else Archive(os.fspath(mountpath))
         loaded = {} if items is None else by_key(load_items(items, storage=self.storage))
         table, own = (
-            self._read_rows(index)
+            self._read_rows(index, loaded)
             if bucket is None
             else self._find_in_bucket(bucket, platform, item_id, chip_size, loaded)
         )
         self.rows = ChipRows(table)
         given = match_keys(self.rows.item_keys(), loaded) if loaded else {}
-        self._finder = ItemFinder(given | own, table, self.storage)
+        self._finder = ItemFinder(given | own, table, self.storage, self._mount)
         self._opened: OpenItems[OpenedItem] = OpenItems(_OPEN_ITEMS)
 
     def _find_in_bucket(
@@ -159,19 +163,39 @@ class Chipper:
         self._mount = self._mount or place
         return table, own
 
-    def _read_rows(self, index: Any) -> tuple[pa.Table, dict[ItemKey, pystac.Item]]:
+    def _read_rows(
+        self, index: Any, loaded: Mapping[ItemKey, pystac.Item]
+    ) -> tuple[pa.Table, dict[ItemKey, pystac.Item]]:
         """Return the rows to cut, and an indexer's item."""
         if isinstance(index, ChipIndexer):
             item = parse_item(index.recorded_item(), href=item_href(index.item))
             rows = grid_table(index.item.id, index.platform, self._grid_of(index))
             return rows, {ItemKey(index.platform, index.item.id): item}
         if isinstance(index, str | os.PathLike):
-            return read_index(index, storage=self.storage), {}
-        if is_table(index):
-            return conform(index), {}
-        raise UsageError(
-            f"{type(index).__name__} is not an index: give a table, a path or an indexer."
+            table = read_rows(index, storage=self.storage)
+        elif is_table(index):
+            table = as_table(index)
+        else:
+            raise UsageError(
+                f"{type(index).__name__} is not an index: give a table, a path or an indexer."
+            )
+        return rows_to_cut(table, self._item_lookup(table, loaded)), {}
+
+    def _item_lookup(self, table: pa.Table, loaded: Mapping[ItemKey, pystac.Item]) -> FindItem:
+        """Return what finds items for columns that the rows lack."""
+        known = ItemLookup(
+            lambda: [*loaded.values(), *embedded_items(table).values()], self.storage
         )
+
+        def find(platform: str | None, item_id: str, item_href: str | None) -> pystac.Item:
+            try:
+                return known.find(platform, item_id, item_href)
+            except (ItemNotFound, ObjectNotFound):
+                if self._mount is None or platform is None:
+                    raise
+                return self._mount.read_item(platform, item_id, self.storage)
+
+        return find
 
     def _grid_of(self, indexer: ChipIndexer) -> ChipGrid:
         return indexer.grid if self.edge is None else replace(indexer.grid, edge=self.edge)

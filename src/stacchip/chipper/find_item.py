@@ -18,7 +18,6 @@ from stacchip.errors import (
     attribute,
 )
 from stacchip.grid.chip_grid import ChipGrid
-from stacchip.grid.footprints import make_footprints
 from stacchip.grid.geobox import RecordedGrid, describe_geobox, read_grid
 from stacchip.index.embedded import embedded_items, give_platforms, indexes_of, row_keys
 from stacchip.index.files.item_records import one_record
@@ -39,13 +38,12 @@ if TYPE_CHECKING:
     from stacchip.chipper.index_rows import ChipKey
     from stacchip.grid.geobox import GeoBox
     from stacchip.index.files.item_records import ItemRecord
+    from stacchip.items.archive import Archive
     from stacchip.items.keys import ItemKey
     from stacchip.raster.header import Header
     from stacchip.storage import Storage
 
 _log = logging.getLogger(__name__)
-
-_FAR = 0.02  # share of a chip by which a footprint may lie away from the row's
 
 
 @dataclass(frozen=True)
@@ -118,29 +116,35 @@ class ItemFinder:
     """Finds items by platform and id together; another platform's item of that id is another item.
 
     It looks, in this order, at the items that the caller gave, at the `_items.parquet` of each
-    index that the table was read from, at the table's metadata, at the row's `item_href`, and at
-    what this process remembers of the tables that it made (`stacchip.index.remembered`). What is
-    remembered of rows without an `item_href` goes with a finder into other processes.
+    index that the table was read from, at the table's metadata, at the row's `item_href`, at what
+    this process remembers of the tables that it made (`stacchip.index.remembered`), and into the
+    archive that has the files. What is remembered of rows without an `item_href` goes with a finder
+    into other processes.
 
     Args:
         given: The caller's items, by the keys of the rows.
         table: The index.
         storage: Reads the files.
+        archive: The archive that has the files, if the caller named one.
 
     Raises:
         UsageError: The table has rows of two different items of one key.
     """
+
+    _archive: Archive | None = None  # pickles of earlier versions have none
 
     def __init__(
         self,
         given: Mapping[ItemKey, pystac.Item],
         table: pa.Table,
         storage: Storage,
+        archive: Archive | None = None,
     ) -> None:
         self._given = given
         self._embedded = embedded_items(table)
         self._records = tuple(RecordLookup(index, storage) for index in indexes_of(table))
         self._storage = storage
+        self._archive = archive
         self._carried: Mapping[ItemKey, bytes] = {}
         if REMEMBERED:
             _refuse_two_of_a_key(table, self._embedded)
@@ -173,6 +177,11 @@ class ItemFinder:
         remembered = self._carried.get(key) or REMEMBERED.get(key)
         if remembered is not None:
             return FoundItem(parse_item(unpack(remembered), base=item_href))
+        if self._archive is not None:
+            try:
+                return FoundItem(self._archive.read_item(*key, self._storage))
+            except ObjectNotFound as error:
+                reason += f", and neither is it in the archive ({error})"
         raise ItemNotFound(
             f"Item {key.item_id!r} of platform {key.platform!r} was not found: it is not among "
             f"items=, the index keeps no copy of it, and {reason}. Pass it: Chipper(index, "
@@ -270,16 +279,4 @@ def _refuse_two_of_a_key(table: pa.Table, embedded: Mapping[ItemKey, Mapping[str
 
 def _has_chip(geobox: GeoBox, key: ChipKey, bbox: Mapping[str, float]) -> bool:
     """Return True if a chip of this grid has these bounds."""
-    grid = ChipGrid(geobox, key.chip_size, "pad")
-    if not (key.x < grid.x_size and key.y < grid.y_size):
-        return False
-    chip = grid.chip_geobox(key.x, key.y)
-    made = make_footprints(chip.affine, grid.crs, key.chip_size, (1, 1)).bbox[0].as_py()
-    if made is None:
-        return False
-    return _is_near(made, bbox, "xmin", "xmax") and _is_near(made, bbox, "ymin", "ymax")
-
-
-def _is_near(one: Mapping[str, Any], other: Mapping[str, Any], low: str, high: str) -> bool:
-    limit = _FAR * (one[high] - one[low])
-    return bool(abs(one[low] - other[low]) <= limit and abs(one[high] - other[high]) <= limit)
+    return ChipGrid(geobox, key.chip_size, "pad").has_chip_at(key.x, key.y, bbox)

@@ -6,18 +6,23 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyproj
 import shapely
 from affine import Affine
 
 from stacchip.errors import ChipOutOfRange, UsageError
-from stacchip.grid.footprints import Footprints, make_footprints
+from stacchip.grid.footprints import Footprints, make_footprints, pixels_at
 from stacchip.grid.geobox import GeoBox, crs_name
 from stacchip.grid.window import Window
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = ["ChipGrid", "Edge", "require_grid"]
+
+_FAR = 0.02  # share of a chip by which bounds may differ that mean the same chip
 
 Edge = Literal["drop", "pad"]
 """The treatment of pixels beyond the last whole chip: "drop" leaves them out, "pad" adds nodata."""
@@ -151,6 +156,36 @@ class ChipGrid:
         found: shapely.Geometry | None = shapely.from_wkb(made.wkb[0].as_py())
         return found
 
+    def pixel_at(self, lon: float, lat: float) -> tuple[float, float]:
+        """Return (column, row) of a longitude and latitude; inf if the projection lacks it.
+
+        Example:
+            >>> from odc.geo.geobox import GeoBox
+            >>> geobox = GeoBox.from_bbox((500000, 0, 510000, 6000), "EPSG:32633", resolution=10)
+            >>> [round(number, 3) for number in ChipGrid(geobox).pixel_at(15, 0)]
+            [0.0, 600.0]
+        """
+        col, row = pixels_at(self.transform, self.crs, lon, lat)
+        return float(col), float(row)
+
+    def has_chip_at(self, x: int, y: int, bbox: Mapping[str, float]) -> bool:
+        """Return True if chip (x, y) is there and has these bounds in OGC:CRS84.
+
+        They may differ by a fiftieth of the chip, since writers of indexes round.
+
+        Args:
+            x: The chip's column.
+            y: The chip's row.
+            bbox: The sides `xmin`, `ymin`, `xmax` and `ymax` in degrees.
+        """
+        if not (0 <= x < self.x_size and 0 <= y < self.y_size):
+            return False
+        chip = self.chip_geobox(x, y)
+        made = make_footprints(chip.affine, self.crs, self.chip_size, (1, 1)).bbox[0].as_py()
+        if made is None:
+            return False
+        return _are_near(made, bbox, "xmin", "xmax") and _are_near(made, bbox, "ymin", "ymax")
+
     def footprints(self) -> Footprints:
         """Return the footprints of all chips in OGC:CRS84, in the order of rows, then columns.
 
@@ -159,6 +194,11 @@ class ChipGrid:
         return make_footprints(
             self.transform, self.crs, self.chip_size, shape=(self.y_size, self.x_size)
         )
+
+
+def _are_near(one: Mapping[str, float], other: Mapping[str, float], low: str, high: str) -> bool:
+    limit = _FAR * (one[high] - one[low])
+    return bool(abs(one[low] - other[low]) <= limit and abs(one[high] - other[high]) <= limit)
 
 
 def require_grid(chip_size: Any, edge: Any) -> None:

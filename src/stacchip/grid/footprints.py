@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["BBOX", "Footprints", "make_footprints"]
+__all__ = ["BBOX", "Footprints", "make_footprints", "pixels_at"]
 
 BBOX: Final = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
 """Type of the `bbox` column: the covering of GeoParquet 1.1, degrees in OGC:CRS84."""
@@ -103,6 +103,11 @@ def make_footprints(
         return _fold_chip(project, column * chip_size, row * chip_size, chip_size)
 
     return _replace_folded(wkb, bounds, np.flatnonzero(~plain), fold)
+
+
+def pixels_at(transform: Affine, crs: pyproj.CRS, lon: Any, lat: Any) -> tuple[Any, Any]:
+    """Return (column, row) of places in OGC:CRS84; inf if the projection lacks them."""
+    return _Projection(transform, crs).pixels(lon, lat)
 
 
 class _Projection:

@@ -22,13 +22,13 @@ from stacchip.storage import Storage, local_path, redact
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Unpack
 
     from stacchip.items.archive import Archive
     from stacchip.items.keys import ItemKey
 
-__all__ = ["index_of", "read_index", "read_item_index", "read_records", "scan_index"]
+__all__ = ["index_of", "read_index", "read_item_index", "read_records", "read_rows", "scan_index"]
 
 _FOOTERS_AHEAD: Final = 16
 
@@ -71,23 +71,36 @@ def read_index(
         >>> read_index(path, max_cloud=0.1, columns=["chipid", "datetime"]).column_names
         ['chipid', 'datetime']
     """
-    storage = storage or Storage()
-    href = index_href(path)
     selection = Selection.of(filters)
     names = _column_names(columns)
-    tables: list[pa.Table] = []
-    items: dict[ItemKey, tuple[Mapping[str, Any], str]] = {}
     left_out = 0
-    for chips in _open_files(find_files(href, storage), storage):
-        for key, item in chips.items().items():
-            there, origin = items.setdefault(key, (item, redact(chips.href)))
-            if not is_same_item(there, item):
-                raise differing_copies(key, there, item, (origin, redact(chips.href)))
-        tables.append(chips.read(names, selection))
+
+    def read(chips: ChipsFile) -> pa.Table:
+        nonlocal left_out
         left_out += _count_left_out(chips, selection)
+        return chips.read(names, selection)
+
+    table = _read(path, storage or Storage(), read)
     selection.report_left_out(left_out)
-    table = pa.concat_tables(tables, promote_options="default") if len(tables) > 1 else tables[0]
-    return _with_origin(table, href, {key: item for key, (item, _) in items.items()})
+    return table
+
+
+def read_rows(path: str | os.PathLike[str], *, storage: Storage | None = None) -> pa.Table:
+    """Read the chips of an index with the columns that its files tell; no item is read for others.
+
+    A file of another tool, or of the original stacchip, may tell too little for `read_index`, and
+    enough to cut chips. Rows of files that lack a column which others have are null there.
+
+    Args:
+        path: As in `read_index`.
+        storage: As in `read_index`.
+
+    Raises:
+        ObjectNotFound: Nothing is there.
+        IndexFormatError: A file is not a chip index, or is missing.
+        InvalidMetadata: Two files have different items of one platform and id.
+    """
+    return _read(path, storage or Storage(), lambda chips: chips.read(chips.told_columns()))
 
 
 def scan_index(
@@ -192,6 +205,23 @@ def _open_files(files: IndexFiles, storage: Storage) -> Iterator[ChipsFile]:
         return open_chips(entry, storage)
 
     return stream_concurrently(open_one, files.chips, ahead=_FOOTERS_AHEAD)
+
+
+def _read(
+    path: str | os.PathLike[str], storage: Storage, read: Callable[[ChipsFile], pa.Table]
+) -> pa.Table:
+    """Return what `read` reads of each file, with the index's address and items as metadata."""
+    href = index_href(path)
+    tables: list[pa.Table] = []
+    items: dict[ItemKey, tuple[Mapping[str, Any], str]] = {}
+    for chips in _open_files(find_files(href, storage), storage):
+        for key, item in chips.items().items():
+            there, origin = items.setdefault(key, (item, redact(chips.href)))
+            if not is_same_item(there, item):
+                raise differing_copies(key, there, item, (origin, redact(chips.href)))
+        tables.append(read(chips))
+    table = pa.concat_tables(tables, promote_options="default") if len(tables) > 1 else tables[0]
+    return _with_origin(table, href, {key: item for key, (item, _) in items.items()})
 
 
 def _count_left_out(chips: ChipsFile, selection: Selection) -> int:

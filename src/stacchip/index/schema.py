@@ -11,6 +11,7 @@ from stacchip.errors import IndexFormatError
 from stacchip.grid.footprints import BBOX
 from stacchip.index.embedded import embed_items, embedded_items, indexes_of, with_indexes
 from stacchip.index.foreign.geometry import without_extension
+from stacchip.index.foreign.item_columns import ITEM_COLUMNS, fill_from_items
 from stacchip.index.foreign.own_columns import fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
 from stacchip.items.keys import add_item
@@ -19,6 +20,7 @@ from stacchip.storage import unsign
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from stacchip.index.foreign.item_columns import FindItem
     from stacchip.items.keys import ItemKey
 
 __all__ = [
@@ -138,7 +140,11 @@ def validate(table: Any) -> None:
 
 
 def conform(
-    table: Any, *, columns: Collection[str] | None = None, href: str | None = None
+    table: Any,
+    *,
+    columns: Collection[str] | None = None,
+    href: str | None = None,
+    find_item: FindItem | None = None,
 ) -> pa.Table:
     """Return the table with the columns of `SCHEMA` first, in its types and order, then others.
 
@@ -153,6 +159,9 @@ def conform(
             DataFrame or GeoDataFrame, a DuckDB relation, or what else exports itself to Arrow.
         columns: The columns of `SCHEMA` that it must have; all by default.
         href: Address of the table, for the error.
+        find_item: Returns an item by platform (None if the table lacks it), id and address. It is
+            asked if the table itself does not tell a column that items do: `platform`, `datetime`,
+            `chip_size`, `crs`, or footprints.
 
     Returns:
         A table that shares buffers with the one given if the types agree already. Its metadata is
@@ -165,6 +174,11 @@ def conform(
     table = as_table(table)
     names = SCHEMA.names if columns is None else columns
     table = fill_from_own_columns(table, names)
+    lacking = {name for name in names if name not in table.column_names}
+    if find_item is not None and lacking & {*ITEM_COLUMNS} - {"geometry"}:
+        place = {*names, "item_id", "chip_index_x", "chip_index_y", "bbox"}
+        table = fill_from_items(fill_from_own_columns(table, place), lacking, find_item)
+        table = fill_from_own_columns(table, names)
     ours = [SCHEMA.field(name) for name in SCHEMA.names if name in names]
     conformed = [_conform_column(table, field, href) for field in ours]
     others = [name for name in table.column_names if name not in SCHEMA.names]
@@ -193,17 +207,20 @@ def _conform_column(table: pa.Table, field: pa.Field, href: str | None) -> pa.Ch
     return column
 
 
-def stored_rows(table: pa.Table, *, href: str | None = None) -> pa.Table:
+def stored_rows(
+    table: Any, *, href: str | None = None, find_item: FindItem | None = None
+) -> pa.Table:
     """Return rows as an index stores them: the columns of `SCHEMA` only, with unsigned `item_href`.
 
     Args:
         table: Rows of a chip index; its metadata is kept.
         href: Address of the table, for the error.
+        find_item: As in `conform`.
 
     Raises:
         IndexFormatError: `table` is not a chip index.
     """
-    rows = conform(table, href=href).select(SCHEMA.names)
+    rows = conform(table, href=href, find_item=find_item).select(SCHEMA.names)
     hrefs = rows["item_href"].combine_chunks().dictionary_encode()
     signed = hrefs.dictionary.to_pylist()
     plain = [href and unsign(href) for href in signed]

@@ -17,6 +17,8 @@ from stacchip.index.files.item_records import ItemRecord, from_table, one_record
 from stacchip.index.files.layout import CHIPS, RECORDS
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.files.replacing import Replacement
+from stacchip.index.foreign.item_lookup import ItemLookup
+from stacchip.index.foreign.tables import as_table
 from stacchip.index.read import read_records
 from stacchip.index.schema import KEY, SCHEMA, stored_rows
 from stacchip.items.copies import to_dict
@@ -86,7 +88,10 @@ def write_index(
         0
     """
     new = Replacement(path, storage or Storage())
-    rows = stored_rows(table)
+    table = as_table(table)
+    given = None if items is None else _by_key(items)
+    known = ItemLookup((embedded_items(table) if given is None else given).values, new.storage)
+    rows = stored_rows(table, find_item=known.find)
     chips = rows.replace_schema_metadata(SCHEMA.metadata)
     refuse_duplicates(chips)
     there = row_keys(chips)
@@ -95,11 +100,11 @@ def write_index(
             "A single parquet file cannot keep headers of files, and has its own name. "
             "Write to a folder: leave '.parquet' off."
         )
-    if items is None:
+    if given is None:
         records = _find_records(rows, there, new.storage)
     else:
-        given = match_keys(there, _by_key(items))
-        records = {key: ItemRecord(*key, to_dict(item)) for key, item in given.items()}
+        matched = match_keys(there, given)
+        records = {key: ItemRecord(*key, to_dict(item)) for key, item in matched.items()}
     given_headers = resolve_ids(there, headers or {}, what="headers=")
     with new:
         if new.is_file:

@@ -10,16 +10,19 @@ import pyarrow as pa
 from stacchip.index.embedded import give_platforms, parse_items, row_keys
 from stacchip.index.files.parquet import ParquetFile, open_parquet
 from stacchip.index.filters import Selection
-from stacchip.index.foreign.own_columns import columns_to_derive
+from stacchip.index.foreign.item_lookup import ItemLookup
+from stacchip.index.foreign.own_columns import columns_to_derive, fill_from_own_columns
+from stacchip.index.foreign.tables import as_table
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA, conform
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import pyarrow.compute as pc
 
     from stacchip.index.files.layout import ChipsEntry
+    from stacchip.index.foreign.item_columns import FindItem
     from stacchip.items.keys import ItemKey
     from stacchip.storage import Storage
 
@@ -38,9 +41,11 @@ class ChipsFile:
 
     Attributes:
         file: The file, with the columns that its path tells.
+        find_item: Finds items, for columns that only they tell (`conform`).
     """
 
     file: ParquetFile
+    find_item: FindItem | None = None
 
     @property
     def href(self) -> str:
@@ -82,6 +87,13 @@ class ChipsFile:
             return self.file.count(where)
         return sum(part.num_rows for part in self.scan(["chip_index_x"], chosen))
 
+    def told_columns(self) -> list[str]:
+        """Return the columns that the file tells without its items, those of `SCHEMA` first."""
+        there = as_table(self.file.schema.empty_table())
+        told = fill_from_own_columns(there, SCHEMA.names).column_names
+        ours = [name for name in SCHEMA.names if name in told or name in OPTIONAL_COLUMNS]
+        return [*ours, *(name for name in told if name not in SCHEMA.names)]
+
     def items(self) -> dict[ItemKey, dict[str, Any]]:
         """Return the STAC items in the file's metadata, as `stacchip.index.embedded_items` does."""
         keyed, by_id = parse_items(self.file.schema)
@@ -97,7 +109,7 @@ class ChipsFile:
         Raises:
             IndexFormatError: A column is absent, and cannot be derived.
         """
-        conform(self.file.schema.empty_table(), columns=columns, href=redact(self.href))
+        self._conform(self.file.schema.empty_table(), columns)
 
     def _plan(
         self, columns: Sequence[str] | None, chosen: Selection
@@ -123,11 +135,15 @@ class ChipsFile:
         if columns is not None:
             names = {*columns, *chosen.columns}
             names |= set() if pushed is where else _named(where)
-        rows = conform(table, columns=names, href=redact(self.href))
+        rows = self._conform(table, names)
         if where is not None and pushed is None:
             rows = rows.filter(where)
         rows = chosen.refine(rows)
         return rows if columns is None else rows.select(columns)
+
+    def _conform(self, table: pa.Table, columns: Collection[str] | None) -> pa.Table:
+        href = redact(self.href)
+        return conform(table, columns=columns, href=href, find_item=self.find_item)
 
     def _is_pushed(self, where: pc.Expression) -> bool:
         """Return True if the file itself has what a condition names, in a type that compares."""
@@ -145,12 +161,19 @@ class ChipsFile:
 def open_chips(entry: ChipsEntry, storage: Storage) -> ChipsFile:
     """Open a file of chips, and read its footer.
 
+    Columns that the rows lack come from the items in the file's metadata, or at `item_href`.
+
     Raises:
         ObjectNotFound: Nothing is there.
         IndexFormatError: It is not a parquet file.
     """
-    told = entry.told
-    return ChipsFile(open_parquet(entry.href, storage, size_bytes=entry.size_bytes, told=told))
+    file = open_parquet(entry.href, storage, size_bytes=entry.size_bytes, told=entry.told)
+
+    def parse() -> Iterator[dict[str, Any]]:
+        for items in parse_items(file.schema):
+            yield from items.values()
+
+    return ChipsFile(file, ItemLookup(parse, storage).find)
 
 
 def _named(where: pc.Expression | None) -> set[str]:

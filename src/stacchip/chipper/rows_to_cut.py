@@ -1,0 +1,82 @@
+"""Rows that say enough to cut chips, even if they are not a whole index.
+
+Which item and which place in its grid is enough, and `chipid` says both. The rest is looked up when
+it is needed, or does not matter to pixels.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stacchip.errors import IndexFormatError
+from stacchip.index.foreign.item_columns import fill_from_items
+from stacchip.index.foreign.own_columns import fill_from_own_columns
+from stacchip.index.foreign.tables import as_table
+from stacchip.index.schema import KEY, OPTIONAL_COLUMNS, SCHEMA, conform
+from stacchip.items.archive import DEFAULT_CHIP_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pystac
+
+    FindItem = Callable[[str | None, str, str | None], pystac.Item]
+
+_log = logging.getLogger(__name__)
+
+_NEEDED: Final = ("chipid", *KEY)
+
+
+def rows_to_cut(table: Any, find_item: FindItem) -> pa.Table:
+    """Return a table with the columns that name chips, and whatever else it has, in our types.
+
+    - `item_id`, `chip_index_x` and `chip_index_y` come from `chipid`, or it comes from them.
+    - A `platform` that is absent is that of each item.
+    - A `chip_size` that is absent is measured on the footprint of one chip of each platform. It is
+      taken to be 256 without a footprint, or without its item. Whoever cuts a chip compares its
+      footprint with its grid, so a wrong size is refused there.
+
+    Args:
+        table: A table of any library.
+        find_item: Returns the item of a platform (None if not known), id and address.
+
+    Raises:
+        IndexFormatError: The table does not name chips, or an item that would tell a platform was
+            not found.
+        UsageError: It is no table.
+    """
+    table = fill_from_own_columns(as_table(table), SCHEMA.names)
+    if "platform" not in table.column_names:
+        table = fill_from_items(table, ["platform"], find_item)
+    if "chip_size" not in table.column_names:
+        table = table.append_column("chip_size", pa.nulls(len(table), pa.int32()))
+    if table["chip_size"].null_count and {*KEY} <= {*table.column_names}:
+        table = _fill_chip_sizes(table, find_item)
+    there = {*table.column_names, *OPTIONAL_COLUMNS, *_NEEDED}
+    return conform(table, columns=[name for name in SCHEMA.names if name in there])
+
+
+def _fill_chip_sizes(table: pa.Table, find_item: FindItem) -> pa.Table:
+    """Return the table with a chip size for each row that has none."""
+    place = table.column_names.index("chip_size")
+    sizes = np.array(table["chip_size"].fill_null(0).to_numpy(), np.int32)
+    platforms = table["platform"]
+    for platform in pc.unique(platforms.filter(pa.array(sizes == 0))).to_pylist():
+        lacking = pc.equal(platforms, platform).to_numpy() & (sizes == 0)
+        first = table.slice(int(np.flatnonzero(lacking)[0]), 1).remove_column(place)
+        sizes[lacking] = _find_chip_size(first, find_item)
+    return table.set_column(place, SCHEMA.field("chip_size"), pa.array(sizes))
+
+
+def _find_chip_size(row: pa.Table, find_item: FindItem) -> int:
+    try:
+        found = fill_from_items(row, ["chip_size"], find_item)["chip_size"][0].as_py()
+    except IndexFormatError as error:
+        _log.info("chips are taken to have %d pixels a side: %s", DEFAULT_CHIP_SIZE, error)
+        return DEFAULT_CHIP_SIZE
+    return int(found)

@@ -1,0 +1,84 @@
+"""The items of rows, for columns that the rows lack."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from stacchip.errors import ItemNotFound
+from stacchip.items import load_items, parse_item
+from stacchip.items.keys import item_key
+from stacchip.storage import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import pystac
+
+    from stacchip.storage import Storage
+
+    AnyItem = pystac.Item | Mapping[str, Any]
+
+__all__ = ["ItemLookup"]
+
+_MOST_KEPT = 256
+
+
+class ItemLookup:
+    """Finds items among those at hand, else at a row's `item_href`.
+
+    Args:
+        at_hand: Returns the items at hand, such as those in a table's metadata; it is called when
+            the first item is looked for.
+        storage: Reads the others.
+    """
+
+    def __init__(self, at_hand: Callable[[], Iterable[AnyItem]], storage: Storage) -> None:
+        self._at_hand = at_hand
+        self._storage = storage
+        self._load = lru_cache(_MOST_KEPT)(self._load_anew)
+
+    @cached_property
+    def _by_id(self) -> dict[str, list[AnyItem]]:
+        by_id: dict[str, list[AnyItem]] = defaultdict(list)
+        for item in self._at_hand():
+            by_id[str(item["id"]) if isinstance(item, Mapping) else item.id].append(item)
+        return by_id
+
+    def find(self, platform: str | None, item_id: str, item_href: str | None) -> pystac.Item:
+        """Return the item of this id.
+
+        Args:
+            platform: Its platform, which chooses among several items of this id; None if unknown.
+            item_id: Its id.
+            item_href: Its address, or None.
+
+        Raises:
+            ItemNotFound: It is neither at hand nor at its address.
+            StorageError: Its address cannot be read.
+        """
+        there = [_parsed(item, item_href) for item in self._by_id.get(item_id, ())]
+        if len(there) > 1:
+            there = [each for each in there if item_key(each).platform == platform]
+        if len(there) == 1:
+            return there[0]
+        if item_href is None:
+            raise ItemNotFound(
+                f"Item {item_id!r} is not at hand, and its rows have no item_href.",
+                item_id=item_id,
+            )
+        return self._load(item_id, item_href)
+
+    def _load_anew(self, item_id: str, item_href: str) -> pystac.Item:
+        for item in load_items(item_href, storage=self._storage):
+            if item.id == item_id:
+                return item
+        raise ItemNotFound(
+            f"Item {item_id!r} is not at its item_href {redact(item_href)}.", item_id=item_id
+        )
+
+
+def _parsed(item: AnyItem, item_href: str | None) -> pystac.Item:
+    return parse_item(item, base=item_href) if isinstance(item, Mapping) else item
