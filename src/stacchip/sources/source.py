@@ -105,6 +105,17 @@ class Source:
             )
         self._check_clouds()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Set the state of a pickle; one of an earlier version declares what held there.
+
+        There, imagery without a QA band counted as clear and full, and a QA band that tells no
+        cloud was radar's.
+        """
+        self.__dict__.update(state)
+        if "clouds" not in state and "cloud" not in self.classes:
+            without_band: Clouds = "not applicable" if self.qa_assets else "none"
+            self.__dict__.update(clouds=without_band, is_complete=not self.qa_assets)
+
     def _check_clouds(self) -> None:
         if self.clouds not in get_args(Clouds):
             raise SourceError(
