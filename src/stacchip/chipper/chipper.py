@@ -27,6 +27,7 @@ from stacchip.items import item_href, load_items, parse_item
 from stacchip.items.archive import DEFAULT_CHIP_SIZE, Archive
 from stacchip.items.keys import ItemKey, by_key, match_keys
 from stacchip.raster.fetch import NO_CACHES
+from stacchip.sources.harmonize import require_harmonize
 from stacchip.storage import Storage
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from stacchip.index.foreign.item_columns import FindItem
     from stacchip.raster.cache import Caches
     from stacchip.raster.resample import Resampling
+    from stacchip.sources import Harmonize
 
     Arrays = dict[str, NDArray[Any]]
 
@@ -80,6 +82,9 @@ class Chipper:
         chip_size: Pixels a side, for an item in a bucket; by default that of its index, else 256.
         resampling: The method for bands that do not lie on the chip grid: one for all, or by asset
             key. The default is nearest neighbour.
+        harmonize: `"boa_offset"` brings Sentinel-2 Level-2A of all processing baselines onto the
+            scale before 04.00, reflectance times 10,000; see `stacchip.sources.harmonize`. An item
+            that does not say what that takes is refused. Other imagery stays as it is.
         edge: `"pad"` keeps chips that reach beyond the reference band; their pixels there are
             nodata and not valid. `"drop"` refuses them. By default the rows of an index, or the
             `edge` of an indexer, decide.
@@ -111,6 +116,7 @@ class Chipper:
         items: Any = None,
         chip_size: int | None = None,
         resampling: Resampling | Mapping[str, Resampling] = "nearest",
+        harmonize: Harmonize | None = None,
         edge: Literal["drop", "pad"] | None = None,
         storage: Storage | None = None,
         caches: Caches = NO_CACHES,
@@ -121,8 +127,12 @@ class Chipper:
             storage = storage or index.storage
         self.storage = storage or Storage()
         self.caches = caches
+        require_harmonize(harmonize)
         self.choice = AssetChoice(
-            None if assets is None else tuple(assets), frozenset(asset_blacklist or ()), resampling
+            None if assets is None else tuple(assets),
+            frozenset(asset_blacklist or ()),
+            resampling,
+            harmonize,
         )
         self.edge = edge
         self._mount = None if mountpath is None else Archive(os.fspath(mountpath))

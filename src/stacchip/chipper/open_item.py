@@ -29,6 +29,7 @@ from stacchip.runtime.concurrently import map_concurrently
 from stacchip.runtime.per_process import PerProcess
 from stacchip.runtime.workers import Workers
 from stacchip.sources import find_source
+from stacchip.sources.harmonize import find_adjustment
 from stacchip.storage import local_path
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from stacchip.raster.header import Header
     from stacchip.raster.reader import Reader
     from stacchip.raster.resample import Resampling
+    from stacchip.sources import Harmonize
     from stacchip.storage import Storage
 
 # opening a file waits for a store, whose ranges are fetched by the storage's own threads
@@ -61,11 +63,13 @@ class AssetChoice:
         assets: Keys, in the order of the result; None for every raster.
         blacklist: Keys to leave out.
         resampling: The method for all assets, or by key ("nearest" for the others).
+        harmonize: `"boa_offset"` brings Sentinel-2 of all processing baselines onto one scale.
     """
 
     assets: tuple[str, ...] | None = None
     blacklist: frozenset[str] = frozenset()
     resampling: Resampling | Mapping[str, Resampling] = "nearest"
+    harmonize: Harmonize | None = None
 
     def keys(self, item: pystac.Item, infos: Mapping[str, AssetInfo]) -> list[str]:
         """Return the keys of the assets to read.
@@ -176,7 +180,8 @@ class OpenedItem:
             array, valid = next(pixels) if request else (_NO_PIXELS, _NO_PIXELS[0])
             if request:
                 valid = hide_fill(valid, array, placed.reader.nodata, placed.nodata)
-            result[key] = placed.place(window, request, array, valid)
+            array, valid = placed.place(window, request, array, valid)
+            result[key] = array if placed.adjust is None else placed.adjust(array), valid
         return result
 
 
@@ -200,6 +205,7 @@ def open_item(
     Raises:
         AssetNotFound: The item lacks an asset.
         GridMismatch: A file contradicts the grid, or lies in another CRS.
+        ItemError: It does not say how to harmonise it.
         RasterError: A file is broken.
         UnsupportedRaster: A file's pixels lie on no grid.
         StorageError: A file could not be read.
@@ -218,13 +224,24 @@ def open_item(
         readers = [open_asset(key) for key in keys]
     else:
         readers = map_concurrently(open_asset, keys, workers=_OPENERS.get())
-    placements = {}
-    for key, reader in zip(keys, readers, strict=True):
-        placed = _find_geobox(item, infos[key], reader, grid.geobox)
-        _check(item, infos[key], placed, grid)
-        nodata = _find_nodata(item, infos[key], reader)
-        placements[key] = Placement(reader, placed, grid.geobox, nodata, choice.method(key))
+    placements = {
+        key: _place(item, infos[key], reader, grid, choice)
+        for key, reader in zip(keys, readers, strict=True)
+    }
     return OpenedItem(item, grid.geobox, placements)
+
+
+def _place(
+    item: pystac.Item, info: AssetInfo, reader: Reader, grid: RecordedGrid, choice: AssetChoice
+) -> Placement:
+    """Return the place of an asset's pixels on the chip grid, and what becomes of them."""
+    placed = _find_geobox(item, info, reader, grid.geobox)
+    _check(item, info, placed, grid)
+    nodata = _find_nodata(item, info, reader)
+    adjust = None
+    if choice.harmonize is not None:
+        adjust = find_adjustment(item, info.key, reader.count, reader.dtype, nodata)
+    return Placement(reader, placed, grid.geobox, nodata, choice.method(info.key), adjust)
 
 
 def _pin_version(href: str, header: Header, storage: Storage) -> Header:

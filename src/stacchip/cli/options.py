@@ -86,6 +86,14 @@ Identity = Annotated[
     ),
 ]  # fmt: skip
 
+Harmonize = Annotated[
+    str | None,
+    typer.Option(
+        "--harmonize", envvar="STACCHIP_HARMONIZE",
+        help="With boa_offset, bring Sentinel-2 of all processing baselines onto one scale.",
+    ),
+]  # fmt: skip
+
 # -- commands of batch jobs, whose options are environment variables too ---------------------------
 
 JOB_INDEX: Any = typer.Option("--index", envvar="STACCHIP_INDEXPATH", help=_INDEX_HELP)

@@ -16,6 +16,7 @@ from stacchip.sources.training_bands import PlatformBands, get_platform
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
+    from stacchip.sources import Harmonize
     from stacchip.storage import Storage
 
 DEFAULT_MAX_NODATA = 0.05  # the original's
@@ -35,6 +36,7 @@ class Imagery:
         max_cloud: The largest share of cloud in a chip, 0..1; None for any.
         chip_size: The size of the chips, in pixels. Needed if the index has several.
         unmeasured: `"keep"` takes chips whose limited share was not measured, `"drop"` does not.
+        harmonize: As for `stacchip.chipper.Chipper`.
     """
 
     index: str
@@ -45,6 +47,7 @@ class Imagery:
     max_cloud: float | None = None
     chip_size: int | None = None
     unmeasured: Unmeasured = "drop"
+    harmonize: Harmonize | None = None
 
     @property
     def platform_bands(self) -> PlatformBands:
@@ -92,7 +95,9 @@ class Imagery:
     def chipper_of(self, table: pa.Table, storage: Storage) -> Chipper:
         """Return a chipper of some of the rows."""
         mount = None if self.data is None else Archive.named(self.data).href
-        return Chipper(table, mount, self.platform_bands.assets, storage=storage)
+        return Chipper(
+            table, mount, self.platform_bands.assets, harmonize=self.harmonize, storage=storage
+        )
 
 
 def _with_item_hrefs(table: pa.Table, archive: Archive) -> pa.Table:

@@ -175,6 +175,7 @@ class CubePlan:
             "cube_size": settings.cube_size,
             "cubes": self.cubes,
             "cubes_per_job": settings.cubes_per_job,
+            "harmonize": self.chipper.choice.harmonize,
             "index": self._fingerprint(),
             "mixing_bytes": settings.mixing_bytes,
             "seed": settings.seed,

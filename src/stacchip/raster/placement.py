@@ -15,6 +15,8 @@ from stacchip.raster.reader import WindowRequest
 from stacchip.raster.resample import Resampling, needed_window, resample
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from stacchip.grid.geobox import GeoBox
@@ -55,6 +57,8 @@ class Placement:
         grid: Geobox of the chip grid: the reference band's, of the same CRS.
         nodata: The value of pixels beyond the raster's edge; None fills with 0.
         method: The method of resampling, if the raster does not lie on the grid.
+        adjust: A function of pixels (band, y, x), applied to what is cut and keeping nodata; None
+            leaves the pixels as they are.
     """
 
     reader: Reader
@@ -62,6 +66,7 @@ class Placement:
     grid: GeoBox
     nodata: float | int | None
     method: Resampling
+    adjust: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 
     @cached_property
     def lies_on_grid(self) -> bool:

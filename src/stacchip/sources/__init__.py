@@ -25,6 +25,7 @@ landsat         a source, with a table of its classes and the document they are 
                 sentinel2, sentinel1, modis, dea (Landsat of Digital Earth Australia) and aerial
                 (NAIP, LINZ)
 registry        finds the source of an item; registers new ones
+harmonize       brings Sentinel-2 of all processing baselines onto one scale
 training_bands  bands, wavelengths and types of a platform's training chips
 ```
 
@@ -53,8 +54,8 @@ A source of stacchip's own has a file here, and a place in `registry.BUILT_IN` a
 its training chips default bands, add it to `training_bands.PLATFORMS`. To let `stacchip collect`
 fetch it, add a recipe as `stacchip.collect.recipes` describes.
 
-This folder imports only `stacchip.errors` and `stacchip.runtime`. It knows items by `ItemLike`, and
-opens nothing.
+This folder imports only `stacchip.errors`, `stacchip.runtime` and `stacchip.raster.nodata`. It
+knows items by `ItemLike`, and opens nothing.
 """
 
 from stacchip.sources.aerial import LINZ, NAIP
@@ -66,6 +67,7 @@ from stacchip.sources.classify import (
     classify_values,
 )
 from stacchip.sources.dea import DEA_LANDSAT
+from stacchip.sources.harmonize import Harmonize, boa_offset
 from stacchip.sources.landsat import LANDSAT, LANDSAT_L1, LANDSAT_ST
 from stacchip.sources.modis import MODIS, MODIS_STATE, classify_state
 from stacchip.sources.registry import (
@@ -92,7 +94,9 @@ __all__ = [
     "SENTINEL_2",
     "SHARES",
     "Clouds",
+    "Harmonize",
     "Source",
+    "boa_offset",
     "classify_bits",
     "classify_low_bits",
     "classify_nodata",

@@ -30,7 +30,7 @@ class ItemLike(Protocol):
 
     @property
     def assets(self) -> Mapping[str, Any]:
-        """Assets by key; only the keys and the hrefs are looked at."""
+        """Assets by key; only keys and hrefs are looked at, except by `harmonize`."""
 
 
 @dataclass(frozen=True)

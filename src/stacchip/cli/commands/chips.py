@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stacchip.chipper import Chip
     from stacchip.chipper.index_rows import ChipRows
     from stacchip.index import Unmeasured
+    from stacchip.sources import Harmonize
 
 app = typer.Typer()
 
@@ -47,6 +48,7 @@ def chip(
     ] = None,
     chip_size: options.ChipSize = None,
     platform: options.Platform = None,
+    harmonize: options.Harmonize = None,
     endpoint: options.Endpoint = None,
     region: options.Region = None,
     skip_signature: options.SkipSignature = False,
@@ -70,7 +72,12 @@ def chip(
         identity=identity,
     )
     rows = read_index(index, where=pc.field("chipid") == chipid, storage=storage)
-    chipper = Chipper(rows, assets=assets.split(",") if assets else None, storage=storage)
+    chipper = Chipper(
+        rows,
+        assets=assets.split(",") if assets else None,
+        harmonize=cast("Harmonize | None", harmonize),
+        storage=storage,
+    )
     if not rows.num_rows:
         raise ChipNotFound(
             f"{index} has no chip {chipid!r}. See what it has: {console.command('info', index)}"

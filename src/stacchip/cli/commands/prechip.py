@@ -17,6 +17,7 @@ from stacchip.cubes.prechip import Prechip, PrechipReport
 
 if TYPE_CHECKING:
     from stacchip.index import Unmeasured
+    from stacchip.sources import Harmonize
 
 Index = Annotated[str, options.JOB_INDEX]
 Target = Annotated[
@@ -101,6 +102,7 @@ def prechip(
     unmeasured: options.JobUnmeasured = "drop",
     bands: options.JobBands = None,
     chip_size: options.JobChipSize = None,
+    harmonize: options.Harmonize = None,
     seed: options.JobSeed = 0,
     form: Format = "npz",
     last_cube: LastCubeChoice = "keep",
@@ -124,6 +126,7 @@ def prechip(
             max_cloud=max_cloud,
             unmeasured=cast("Unmeasured", unmeasured),
             chip_size=chip_size,
+            harmonize=cast("Harmonize | None", harmonize),
         ),
         target=target,
         settings=PlanSettings(

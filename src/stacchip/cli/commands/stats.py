@@ -31,6 +31,7 @@ from stacchip.stream import Shard
 
 if TYPE_CHECKING:
     from stacchip.index import Unmeasured
+    from stacchip.sources import Harmonize
     from stacchip.storage import Storage
 
 _PERCENTILES = ",".join(map(str, PERCENTILES))
@@ -122,6 +123,7 @@ class _Run:
     max_cloud: float | None
     unmeasured: Unmeasured
     chip_size: int | None
+    harmonize: Harmonize | None
     max_cubes: int | None
     max_chips: int | None
     dtype: str | None
@@ -153,6 +155,7 @@ class _Run:
             max_cloud=self.max_cloud,
             unmeasured=self.unmeasured,
             chip_size=self.chip_size,
+            harmonize=self.harmonize,
         )
         return index_statistics(
             imagery,
@@ -185,6 +188,7 @@ def stats(
     unmeasured: options.JobUnmeasured = "drop",
     bands: options.JobBands = None,
     chip_size: options.JobChipSize = None,
+    harmonize: options.Harmonize = None,
     dtype: Dtype = None,
     percentiles: Percentiles = _PERCENTILES,
     seed: options.JobSeed = 0,
@@ -201,10 +205,12 @@ def stats(
         _write(make_report(StatisticsFolder(merge, storage).merge(), ranks), output, storage)
         return
     _check(index, cubes, job, jobs, output)
+    if cubes is not None and harmonize is not None:
+        raise UsageError("--harmonize is for chips of an index: cubes keep the values they have.")
     run = _Run(
         index, cubes, form, data, options.parse_names(bands), max_nodata, max_cloud,
-        cast("Unmeasured", unmeasured), chip_size, max_cubes, max_chips, dtype, seed, pool_size,
-        memory << 20, storage,
+        cast("Unmeasured", unmeasured), chip_size, cast("Harmonize | None", harmonize), max_cubes,
+        max_chips, dtype, seed, pool_size, memory << 20, storage,
     )  # fmt: skip
     platforms = options.parse_names(platform) or list_platforms(storage, index=index, cubes=cubes)
     measured = (run.measure(name, Shard(job or 0, jobs)) for name in platforms)

@@ -46,11 +46,13 @@ def cut_chip(
         usable = None if valid is None else valid[layer.bands]
         if grids is None:
             _place(layer, chip, lookup, out[layer.bands], usable)
-            continue
-        key = (grids, layer.block_shape)
-        if key not in found:  # once for all bands of a resolution
-            found[key] = _find(grids, chip, layer.block_shape)
-        _fill(layer, found[key], lookup, out[layer.bands], usable)
+        else:
+            key = (grids, layer.block_shape)
+            if key not in found:  # once for all bands of a resolution
+                found[key] = _find(grids, chip, layer.block_shape)
+            _fill(layer, found[key], lookup, out[layer.bands], usable)
+        if layer.placed.adjust is not None:
+            out[layer.bands] = layer.placed.adjust(out[layer.bands])
 
 
 def _find(grids: GridMap, chip: Window, block_shape: tuple[int, int]) -> Found | None:
