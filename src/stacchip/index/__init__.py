@@ -30,6 +30,7 @@ build       an item's grid and shares to its rows
 quality     shares of cloud, nodata and others, counted from the QA band or the reference band
 filters     which rows are wanted
 read        an index to a table; no row group without wanted rows is read
+absent      platforms and items that a filter names and the index lacks
 write       a table to an index
 merge       many indexes to one, in bounded memory
 remove      an index without a source or an item

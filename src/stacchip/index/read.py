@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from stacchip.errors import ObjectNotFound, UsageError
+from stacchip.index.absent import NamesWanted
 from stacchip.index.embedded import embed_items, index_of, row_keys, with_indexes
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.item_records import ItemRecord, from_table, one_record
@@ -51,7 +52,8 @@ def read_index(
         storage: How to reach it.
         **filters: The chips wanted; see `Selection`.
 
-    How many chips were left out because a share was not measured is logged (`unmeasured`).
+    How many chips were left out because a share was not measured is logged (`unmeasured`), and so
+    is a platform or item that the index lacks, with those that it has.
 
     Returns:
         A table of `SCHEMA`'s columns. Its metadata holds the address that it was read from
@@ -80,8 +82,12 @@ def read_index(
         left_out += _count_left_out(chips, selection)
         return chips.read(names, selection)
 
-    table = _read(path, storage or Storage(), read)
+    storage = storage or Storage()
+    table = _read(path, storage, read)
     selection.report_left_out(left_out)
+    wanted = NamesWanted(selection)
+    wanted.see(table)
+    _report_absent(wanted, path, storage)
     return table
 
 
@@ -126,12 +132,15 @@ def scan_index(
     selection = Selection.of(filters)
     names = _column_names(columns)
     left_out = 0
+    wanted = NamesWanted(selection)
     for chips in _open_files(find_files(index_href(path), storage), storage):
         for part in chips.scan(names, selection):
             if part.num_rows:
+                wanted.see(part)
                 yield part
         left_out += _count_left_out(chips, selection)
     selection.report_left_out(left_out)
+    _report_absent(wanted, path, storage)
 
 
 def read_records(
@@ -222,6 +231,12 @@ def _read(
         tables.append(read(chips))
     table = pa.concat_tables(tables, promote_options="default") if len(tables) > 1 else tables[0]
     return _with_origin(table, href, {key: item for key, (item, _) in items.items()})
+
+
+def _report_absent(wanted: NamesWanted, path: str | os.PathLike[str], storage: Storage) -> None:
+    if wanted.is_any_missing:
+        files = find_files(index_href(path), storage)
+        wanted.report(files, _open_files(files, storage), storage)
 
 
 def _count_left_out(chips: ChipsFile, selection: Selection) -> int:

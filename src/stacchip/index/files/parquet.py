@@ -115,6 +115,21 @@ class ParquetFile:
             return int(self.fragment.scanner(schema=self._schema, filter=where).count_rows())
         return sum(part.num_rows for part in self.scan([self.schema.names[0]], where))
 
+    def extremes(self, column: str) -> set[str]:
+        """Return the first and last text of a column in each row group, as its statistics say."""
+        if column in self.told:
+            return {self.told[column].as_py()} - {None}
+        metadata = self.fragment.metadata
+        names = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
+        if column not in names:
+            return set()
+        number = names.index(column)
+        groups = (
+            metadata.row_group(group).column(number) for group in range(metadata.num_row_groups)
+        )
+        known = [group.statistics for group in groups if group.is_stats_set]
+        return {end for each in known if each.has_min_max for end in (each.min, each.max)}
+
     @property
     def _schema(self) -> pa.Schema:
         """The columns of the file, and the optional ones that it lacks."""
