@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stacchip import Indexer, NoStatsChipIndexer, index_items, load_items, read_index
-from stacchip.errors import StacchipError, UnexpectedError
+from stacchip.errors import InvalidMetadata, StacchipError, UnexpectedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,3 +129,14 @@ def test_an_href_that_leads_nowhere_is_an_error_of_ours(kind, href, shared_data)
     record["properties"].pop("proj:shape", None)
     with pytest.raises(StacchipError):
         kind(record, open_files=True).create_index()
+
+
+@pytest.mark.parametrize("shape", [[10**9, 10**9], [2**63, 2**63], [256, 10**15]])
+def test_a_grid_that_no_memory_holds_is_refused_before_it_is_made(shape, shared_data):
+    record = read_record(shared_data / "items" / NAMES[3])
+    record["properties"] |= {"proj:shape": shape, "proj:bbox": None}
+    record |= {"geometry": None, "bbox": None}
+    for asset in record["assets"].values():
+        asset.pop("proj:shape", None)
+    with pytest.raises(InvalidMetadata, match="no memory"):
+        NoStatsChipIndexer(record).create_index()

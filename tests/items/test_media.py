@@ -8,7 +8,7 @@ import pystac
 import pytest
 
 from stacchip.items import read_assets
-from stacchip.items.media import is_raster_file
+from stacchip.items.media import is_raster_file, read_roles
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 
@@ -95,3 +95,10 @@ def test_what_is_no_raster_has_neither_grid_nor_problem() -> None:
     assert thumbnail.problem is None
     assert thumbnail.missing == ()
     assert "image/png" in thumbnail.why_left_out
+
+
+def test_a_role_may_be_no_list() -> None:
+    asset = pystac.Asset("a.tif")
+    for said, roles in (("overview", ("overview",)), (5, ()), ([None, "data"], ("data",))):
+        asset.roles = said
+        assert read_roles(asset) == roles

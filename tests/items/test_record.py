@@ -137,6 +137,23 @@ def test_a_record_nested_without_end_is_refused() -> None:
         parse_item(record(properties={"datetime": "2020-02-19T11:04:56Z", "deep": deep}))
 
 
+@pytest.mark.parametrize(("field", "value"), [("roles", 5), ("roles", {}), ("type", 5)])
+def test_a_field_of_an_asset_of_another_type_is_refused(field: str, value: Any) -> None:
+    with pytest.raises(InvalidMetadata, match=rf"assets\.red\.{field}"):
+        parse_item(record(assets={"red": {"href": "a.tif", field: value}}))
+
+
+@pytest.mark.parametrize("field", ["id", "collection"])
+def test_a_name_with_half_of_a_character_is_refused(field: str) -> None:
+    with pytest.raises(InvalidMetadata, match="whole characters"):
+        parse_item(record() | {field: "half \ud800"})
+
+
+def test_links_without_an_address_are_left_out() -> None:
+    links = [{"rel": "self", "href": ""}, {"rel": "via", "href": "https://a.org"}]
+    assert [link.rel for link in parse_item(record(links=links)).links] == ["via"]
+
+
 @pytest.mark.parametrize(
     ("own", "href", "base", "expected"),
     [

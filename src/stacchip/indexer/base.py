@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from stacchip.errors import MissingMetadata, UsageError
+from stacchip.errors import InvalidMetadata, MissingMetadata, UsageError
 from stacchip.grid.chip_grid import require_grid
 from stacchip.grid.crs import same_crs
 from stacchip.grid.geobox import GeoBox
@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_MOST_CHIPS = 1 << 25  # their table takes some 10 GB
+
 
 class ChipIndexer:
     """The chips of one item; subclass it and override `get_stats` to measure them in your own way.
@@ -79,6 +81,7 @@ class ChipIndexer:
         headers: Headers of the item's files that are known, by asset key (`use_headers`).
         differences: The files that were looked at and lie elsewhere than the item says. They are
             found with the grid.
+        no_chips: Why `create_index` made no row; None if it made some, or was not called.
 
     Raises:
         MissingMetadata: The item does not say where its pixels lie, and no file could be opened.
@@ -97,6 +100,7 @@ class ChipIndexer:
     # of the class, since indexers that earlier versions pickled lack them
     headers: Mapping[str, Header] = MappingProxyType({})
     differences: tuple[GridDifference, ...] = ()
+    no_chips: str | None = None
     _files: Mapping[str, FileGrid] = MappingProxyType({})
 
     def __init__(
@@ -119,7 +123,6 @@ class ChipIndexer:
         self.chip_size = chip_size
         self.chip_max_nodata = chip_max_nodata
         self.edge = edge
-        self.no_chips: str | None = None  # why `create_index` made no row
         self._shape = shape
         self._reference = reference
         self._open_files = open_files
@@ -219,7 +222,16 @@ class ChipIndexer:
         geobox = self._find_geobox()
         if self._shape is not None:
             geobox = GeoBox(self._shape, geobox.affine, geobox.crs)
-        return ChipGrid(geobox, self.chip_size, self.edge)
+        grid = ChipGrid(geobox, self.chip_size, self.edge)
+        if grid.size > _MOST_CHIPS:
+            raise InvalidMetadata(
+                f"Item {self.item.id!r} makes {grid.size:.3g} chips of {self.chip_size} px from "
+                f"{grid.shape[0]} x {grid.shape[1]} pixels, which no memory holds. Mend its "
+                "proj:shape, or choose larger chips.",
+                item_id=self.item.id,
+                field="proj:shape",
+            )
+        return grid
 
     def _find_geobox(self) -> GeoBox:
         if self.reference is not None and self.reference.geobox is not None:

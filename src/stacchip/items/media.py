@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -56,7 +56,10 @@ def read_roles(asset: pystac.Asset) -> tuple[str, ...]:
         >>> read_roles(pystac.Asset("a.tif", roles=["data", None]))
         ('data',)
     """
-    roles = asset.roles if isinstance(asset.roles, list | tuple) else ()
+    roles: Any = asset.roles
+    if isinstance(roles, str):
+        return (roles,)
+    roles = roles if isinstance(roles, list | tuple) else ()
     return tuple(role for role in roles if isinstance(role, str))
 
 

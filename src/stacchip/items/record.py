@@ -30,6 +30,10 @@ _CONTAINERS: tuple[tuple[str, type, str], ...] = (
     ("assets", dict, "an object"),
     ("links", list, "an array"),
 )
+_OF_ASSETS: dict[str, tuple[tuple[type, ...], str]] = {
+    "roles": ((list, str, type(None)), "it must be an array"),
+    "type": ((str, type(None)), "it must be a media type"),
+}
 
 
 def parse_item(
@@ -221,6 +225,9 @@ def _check_members(item_id: str, record: dict[str, Any]) -> None:
                 asset=key,
                 field="href",
             )
+        for field, (kinds, rule) in _OF_ASSETS.items():
+            if not isinstance(asset.get(field), kinds):
+                _refuse(item_id, f"assets.{key}.{field}", asset[field], rule)
     for link in record["links"]:
         if not isinstance(link, dict) or not isinstance(link.get("href"), str):
             _refuse(item_id, "links", link, "each link needs a rel and an href")
