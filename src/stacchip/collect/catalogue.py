@@ -76,7 +76,7 @@ class OnlineCatalogue:
                 href=redact(self.href),
             )
         _log.debug("%s: %d items of %s", redact(self.href), len(records), collection)
-        return list(parse_items(records, errors="skip", origin=redact(self.href)))
+        return list(parse_items(records, errors="skip", origin=redact(self.href), api=self.href))
 
     @cached_property
     def _api(self) -> StacApi:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from stacchip.storage import unsign
 
@@ -46,6 +48,25 @@ def item_href(item: pystac.Item) -> str | None:
     """
     href = item.get_self_href()
     return unsign(href) if href is not None and is_absolute(href) else None
+
+
+def address_in_api(record: Any, api: str) -> str:
+    """Return where a STAC API has an item, by its JSON object and the API's landing page.
+
+    This is the address of its feature (OGC API - Features 1.0, section 7.16); without a collection
+    or an id, it is that of the API.
+
+    Example:
+        >>> address_in_api({"collection": "naip", "id": "m 1"}, "https://example.com/v1/")
+        'https://example.com/v1/collections/naip/items/m%201'
+    """
+    root = unsign(api).partition("?")[0].rstrip("/")
+    fields = record if isinstance(record, Mapping) else {}
+    names = [fields.get("collection"), fields.get("id")]
+    if not all(isinstance(name, str) and name for name in names):
+        return f"{root}/"
+    collection, item_id = (quote(str(name), safe="") for name in names)
+    return f"{root}/collections/{collection}/items/{item_id}"
 
 
 def is_absolute(href: str) -> bool:

@@ -15,7 +15,7 @@ from stacchip.items.copies import (
     unsign_item,  # noqa: F401 - pickles of 0.x name it here
 )
 from stacchip.items.dates import parse_datetime
-from stacchip.items.naming import is_absolute
+from stacchip.items.naming import address_in_api, is_absolute
 from stacchip.storage import is_remote, join_href
 
 if TYPE_CHECKING:
@@ -146,10 +146,21 @@ class FoundItems(Iterator[pystac.Item]):
 
 
 def parse_items(
-    records: Iterable[Any], *, errors: Errors, origin: str, base: str | None = None
+    records: Iterable[Any], *, errors: Errors, origin: str, api: str | None = None
 ) -> Iterator[pystac.Item]:
-    """Return an iterator over the items of JSON objects: `parse_item` of each."""
-    return FoundItems((try_record(record, base=base) for record in records), errors, origin)
+    """Return an iterator over the items of JSON objects: `parse_item` of each.
+
+    Args:
+        records: The objects.
+        errors: As in `load_items`.
+        origin: Where they come from, for the log.
+        api: The API that found them; items that do not give their own address in full get its.
+    """
+    tried = (
+        try_record(record, base=None if api is None else address_in_api(record, api))
+        for record in records
+    )
+    return FoundItems(tried, errors, origin)
 
 
 def _unsign(record: Any) -> Any:

@@ -82,7 +82,7 @@ def search_items(
         "limit": page_size,
     }
     records = _search(api, arguments, options or StorageOptions())
-    return parse_items(records, errors=errors, origin=redact(api))
+    return parse_items(records, errors=errors, origin=redact(api), api=api)
 
 
 def _as_interval(datetime: Any) -> str | None:
