@@ -29,6 +29,7 @@ from stacchip.index import (
     merge_indexes,
     read_index,
     read_records,
+    write_headers,
     write_index,
 )
 from stacchip.indexer import NoStatsChipIndexer, index_items
@@ -223,6 +224,24 @@ def test_a_platform_of_ones_own_name_has_the_item_of_its_id(quads, tmp_path):
     assert (record.platform, set(record.headers)) == ("mine", {"data"})
     with pytest.raises(UsageError, match="'february' and 'january'"):
         Chipper(bare, items=list(quads.values()))
+    assert values_of(table, items=list(quads.values())) == {"mine": 1}
+
+
+@pytest.mark.parametrize("form", ["table", "index"])
+def test_an_item_of_another_collection_is_not_taken_by_its_id(tables, quads, tmp_path, form):
+    write_index(tables[1], tmp_path / "index")
+    index = tables[1] if form == "table" else read_index(tmp_path / "index")
+    words = r"has '.*' \(january\), and the index has '.*' \(february\): another item"
+    with pytest.raises(UsageError, match=words):
+        Chipper(index, items=[quads["january"]]).cut_row(0)
+    with pytest.raises(UsageError, match=words):
+        write_index(index, tmp_path / "other", items=[quads["january"]])
+    headers = gather_headers(quads["january"])
+    with pytest.raises(UsageError, match=words):
+        write_index(index, tmp_path / "other", headers=headers)
+    with pytest.raises(UsageError, match=words):
+        write_headers(tmp_path / "index", headers)
+    assert values_of(index, items=[quads["february"]]) == {"february": 2}
 
 
 def test_headers_are_those_of_their_own_item(quads, tables, tmp_path):

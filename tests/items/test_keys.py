@@ -79,6 +79,16 @@ def test_no_item_is_guessed(rows, given):
         match_keys(rows, dict.fromkeys(given, 1))
 
 
+def test_a_known_item_says_which_one_is_meant():
+    known = {MINE: {"id": "quad", "collection": "february"}}.get
+    assert match_keys([MINE], {JANUARY: 1, FEBRUARY: 2}, known=known) == {MINE: 2}
+    with pytest.raises(UsageError, match=r"has 'quad' \(january\), .* \(february\), called 'mine'"):
+        match_keys([MINE], {JANUARY: 1}, known=known)
+    with pytest.raises(UsageError, match=r"headers= has 'quad' \(january\)"):
+        resolve_ids([MINE], {JANUARY: 1}, known=known, what="headers=")
+    assert resolve_ids([MINE], {"quad": 1}, known=known, what="headers=") == {MINE: 1}
+
+
 def test_a_plain_id_stands_for_the_one_platform_that_has_it():
     assert resolve_ids([MINE], {"quad": 1, "stranger": 2}, what="headers=") == {MINE: 1}
     assert resolve_ids([JANUARY], {("january", "quad"): 1}, what="headers=") == {JANUARY: 1}

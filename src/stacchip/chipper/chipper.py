@@ -143,8 +143,9 @@ class Chipper:
             else self._find_in_bucket(bucket, platform, item_id, chip_size, loaded)
         )
         self.rows = ChipRows(table)
-        given = match_keys(self.rows.item_keys(), loaded) if loaded else {}
-        self._finder = ItemFinder(given | own, table, self.storage, self._mount)
+        if loaded:
+            own = match_keys(self.rows.item_keys(), loaded, known=embedded_items(table).get) | own
+        self._finder = ItemFinder(own, table, self.storage, self._mount)
         self._opened: OpenItems[OpenedItem] = OpenItems(_OPEN_ITEMS)
 
     def _find_in_bucket(

@@ -26,7 +26,7 @@ from stacchip.index.remembered import REMEMBERED, unpack
 from stacchip.index.schema import KEY
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.items import item_datetime, load_items, parse_item
-from stacchip.items.keys import by_key
+from stacchip.items.keys import item_key, pick_item, stranger
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -116,10 +116,10 @@ class ItemFinder:
     """Finds items by platform and id together; another platform's item of that id is another item.
 
     It looks, in this order, at the items that the caller gave, at the `_items.parquet` of each
-    index that the table was read from, at the table's metadata, at the row's `item_href`, at what
-    this process remembers of the tables that it made (`stacchip.index.remembered`), and into the
-    archive that has the files. What is remembered of rows without an `item_href` goes with a finder
-    into other processes.
+    index that the table was read from, at the table's metadata, at the row's `item_href`, into the
+    archive that has the files, and at what this process remembers of the tables that it made
+    (`stacchip.index.remembered`). What is remembered of rows without an `item_href` goes with a
+    finder into other processes.
 
     Args:
         given: The caller's items, by the keys of the rows.
@@ -156,16 +156,16 @@ class ItemFinder:
 
         Raises:
             ItemNotFound: It is in none of these places.
+            UsageError: The caller gave another item, which only its id matches.
             StorageError: Its `item_href` could not be read.
         """
         recorded = self._find_record(key)
+        if recorded is None and key in self._embedded:
+            recorded = FoundItem(parse_item(self._embedded[key], base=item_href))
         if key in self._given:
-            given = self._given[key]
-            return FoundItem(given) if recorded is None else recorded.with_files_of(given)
+            return self._with_given(key, recorded)
         if recorded is not None:
             return recorded
-        if key in self._embedded:
-            return FoundItem(parse_item(self._embedded[key], base=item_href))
         reason = "it has no item_href"
         if item_href is not None:
             try:
@@ -174,20 +174,33 @@ class ItemFinder:
                 reason = f"nothing is at its item_href ({error})"
             except StorageError as error:  # the store may have it, and answer later
                 raise attribute(error, key.item_id) from error
-        remembered = self._carried.get(key) or REMEMBERED.get(key)
-        if remembered is not None:
-            return FoundItem(parse_item(unpack(remembered), base=item_href))
         if self._archive is not None:
             try:
                 return FoundItem(self._archive.read_item(*key, self._storage))
             except ObjectNotFound as error:
                 reason += f", and neither is it in the archive ({error})"
+        remembered = self._recall(key, item_href)
+        if remembered is not None:
+            return FoundItem(remembered)
         raise ItemNotFound(
             f"Item {key.item_id!r} of platform {key.platform!r} was not found: it is not among "
             f"items=, the index keeps no copy of it, and {reason}. Pass it: Chipper(index, "
             "items=[item]). If pyarrow put tables together, concat_indexes keeps their items.",
             item_id=key.item_id,
         )
+
+    def _with_given(self, key: ItemKey, kept: FoundItem | None) -> FoundItem:
+        """Return the item that the caller gave, with the headers of the one that the index keeps.
+
+        Raises:
+            UsageError: They are items of two platforms, which only an id matches.
+        """
+        given = self._given[key]
+        if kept is None:
+            return FoundItem(given)
+        if item_key(given) not in (key, item_key(kept.item)):
+            raise stranger(key, [item_key(given)], item_key(kept.item))
+        return kept.with_files_of(given)
 
     def of_today(self, find_keys: Callable[[], Collection[ItemKey]]) -> ItemFinder:
         """Return a finder of today for one in a pickle of an earlier version.
@@ -228,18 +241,25 @@ class ItemFinder:
         record = one_record(key, found)
         return FoundItem(parse_item(record.item, base=record.item_href), record.headers)
 
+    def _recall(self, key: ItemKey, item_href: str | None) -> pystac.Item | None:
+        """Return the item that is remembered, if it says where its files lie."""
+        packed = self._carried.get(key) or REMEMBERED.get(key)
+        if packed is None:
+            return None
+        item = parse_item(unpack(packed), base=item_href)
+        is_placed = all(asset.get_absolute_href() is not None for asset in item.assets.values())
+        return item if is_placed else None
+
     def _load(self, key: ItemKey, item_href: str) -> pystac.Item:
         """Return the item of this key at an address, which may hold several, also of one id."""
         items = load_items(item_href, storage=self._storage)
-        there = by_key(item for item in items if item.id == key.item_id)
-        if key in there:
-            return there[key]
-        if len(there) == 1:  # the index calls its platform by another name
-            return there.popitem()[1]
-        what = "several items with that id" if there else "no item with that id"
+        found = pick_item((item for item in items if item.id == key.item_id), *key)
+        if found is not None:
+            return found
         raise ItemNotFound(
             f"Item {key.item_id!r} of platform {key.platform!r} is not at its item_href "
-            f"{redact(item_href)}: it has {what}. Pass it: Chipper(index, items=[item]).",
+            f"{redact(item_href)}, or is one of several with that id there. "
+            "Pass it: Chipper(index, items=[item]).",
             item_id=key.item_id,
         )
 

@@ -17,6 +17,7 @@ from stacchip.index.files.item_records import ItemRecord, from_table, one_record
 from stacchip.index.files.layout import CHIPS, RECORDS
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.files.replacing import Replacement
+from stacchip.index.filters import Selection
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.tables import as_table
 from stacchip.index.read import read_records
@@ -103,12 +104,12 @@ def write_index(
     if given is None:
         records = _find_records(rows, there, new.storage)
     else:
-        matched = match_keys(there, given)
-        records = {key: ItemRecord(*key, to_dict(item)) for key, item in matched.items()}
-    given_headers = resolve_ids(there, headers or {}, what="headers=")
+        records = _match_items(rows, there, given, new.storage)
+    their_items = {key: record.item for key, record in records.items()}
+    given_headers = resolve_ids(there, headers or {}, known=their_items.get, what="headers=")
     with new:
         if new.is_file:
-            new.write_chips(CHIPS, with_items(chips, {key: records[key].item for key in records}))
+            new.write_chips(CHIPS, with_items(chips, their_items))
         else:
             platforms = pc.unique(chips["platform"]).to_pylist()
             for platform, file in new.name_chips(platforms, name=name).items():
@@ -132,6 +133,19 @@ def _find_records(
             _log.warning("the index is no longer where it was read from: %s", error)
     found |= {key: one_record(key, several) for key, several in recorded.items()}
     return {key: record for key, record in found.items() if key in keys}
+
+
+def _match_items(
+    rows: pa.Table, keys: Collection[ItemKey], given: Mapping[ItemKey, Item], storage: Storage
+) -> dict[ItemKey, ItemRecord]:
+    """Return records of the items that a caller gives for a table."""
+
+    def find_item(key: ItemKey) -> Mapping[str, Any] | None:
+        known = _find_records(rows, {key}, storage)
+        return known[key].item if known else None
+
+    found = match_keys(keys, given, known=find_item)
+    return {key: ItemRecord(*key, to_dict(item)) for key, item in found.items()}
 
 
 def _by_key(items: Items) -> dict[ItemKey, Item]:
@@ -205,7 +219,13 @@ def write_headers(
     with new:
         file = open_parquet(place, new.storage)
         there = row_keys(file.read(["platform", "item_id"]))
-        given = resolve_ids(there, headers, what="headers=")
+
+        def find_item(key: ItemKey) -> Mapping[str, Any] | None:
+            where = Selection(platform=key.platform, item_id=key.item_id).expression
+            found = from_table(file.read(where=where), href=place)
+            return next((record.item for record in found), None)
+
+        given = resolve_ids(there, headers, known=find_item, what="headers=")
         for table in file.scan():
             changed = [
                 replace(record, headers={**record.headers, **given.get(record.key, {})})

@@ -18,9 +18,11 @@ from stacchip.items.naming import platform_name
 from stacchip.sources import find_source
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     import pystac
+
+    Known = Callable[["ItemKey"], pystac.Item | Mapping[str, Any] | None]
 
 Item = TypeVar("Item", bound="pystac.Item | Mapping[str, Any]")
 T = TypeVar("T")
@@ -105,6 +107,24 @@ def add_item(items: dict[ItemKey, Item], key: ItemKey, item: Item) -> None:
         )
 
 
+def pick_item(items: Iterable[Item], platform: str | None, item_id: str) -> Item | None:
+    """Return the item of a platform and id, else the only one of that id; None if there is none.
+
+    Raises:
+        UsageError: Two different items have one key.
+
+    Example:
+        >>> items = [{"id": "a", "collection": name} for name in ("naip", "linz")]
+        >>> pick_item(items, "linz", "a"), pick_item(items[:1], "mine", "a")
+        ({'id': 'a', 'collection': 'linz'}, {'id': 'a', 'collection': 'naip'})
+        >>> pick_item(items, "mine", "a") is None
+        True
+    """
+    there = {key: item for key, item in by_key(items).items() if key.item_id == item_id}
+    alone = next(iter(there.values())) if len(there) == 1 else None
+    return there.get(ItemKey(platform or "", item_id), alone)
+
+
 def differing_copies(
     key: ItemKey, one: Mapping[str, Any], other: Mapping[str, Any], places: tuple[str, str]
 ) -> InvalidMetadata:
@@ -124,8 +144,16 @@ def differing_copies(
     )
 
 
+def _nothing_known(_: ItemKey) -> None:
+    """Return no item for any key."""
+
+
 def match_keys(
-    wanted: Collection[ItemKey], given: Mapping[ItemKey, T], *, what: str = "items="
+    wanted: Collection[ItemKey],
+    given: Mapping[ItemKey, T],
+    *,
+    known: Known = _nothing_known,
+    what: str = "items=",
 ) -> dict[ItemKey, T]:
     """Return what is given for each of the keys wanted, as far as anything is.
 
@@ -136,10 +164,13 @@ def match_keys(
         wanted: The keys of an index's rows.
         given: What the caller gives, by the keys that it has by itself. What fits no id is left
             out.
+        known: Returns the item that the row with a key is known to have, if any. Only what is given
+            under that item's own key is then taken by its id.
         what: Name of the argument, for the error.
 
     Raises:
-        UsageError: Several platforms share an id, and it cannot be told which of them is meant.
+        UsageError: Several platforms share an id, and it cannot be told which of them is meant, or
+            what is given is known to be of another item.
 
     Example:
         >>> given = {ItemKey("unknown", "a"): "an item"}
@@ -150,27 +181,37 @@ def match_keys(
     strangers = group_by_id(given.keys() - found.keys())
     rows = group_by_id(key for key in wanted if key.item_id in strangers)
     for item_id, keys in sorted(rows.items()):
-        lacking = [key for key in keys if key not in found]
-        if not lacking:
-            continue
-        if len(keys) > 1 or len(strangers[item_id]) > 1:
-            raise _cannot_tell(item_id, keys, strangers[item_id], what)
-        found[lacking[0]] = given[strangers[item_id][0]]
+        for key in keys:
+            if key in found:
+                continue
+            item = known(key)
+            own = None if item is None else item_key(item)
+            if own is None and (len(keys) > 1 or len(strangers[item_id]) > 1):
+                raise _cannot_tell(item_id, keys, strangers[item_id], what)
+            chosen = strangers[item_id][0] if own is None else own
+            if chosen not in strangers[item_id]:
+                raise stranger(key, strangers[item_id], chosen, what=what)
+            found[key] = given[chosen]
     return found
 
 
 def resolve_ids(
-    wanted: Collection[ItemKey], given: Mapping[ItemKey, T] | Mapping[str, T], *, what: str
+    wanted: Collection[ItemKey],
+    given: Mapping[ItemKey, T] | Mapping[str, T],
+    *,
+    known: Known = _nothing_known,
+    what: str,
 ) -> dict[ItemKey, T]:
     """Return what is given by key or by plain id, by key; see `match_keys`.
 
     Args:
         wanted: The keys of an index's rows.
         given: Values by key, or by id where one platform has it.
+        known: As in `match_keys`.
         what: Name of the argument, for the error.
 
     Raises:
-        UsageError: A plain id belongs to several platforms.
+        UsageError: A plain id belongs to several platforms, or as in `match_keys`.
 
     Example:
         >>> resolve_ids({ItemKey("naip", "a")}, {"a": 1}, what="headers=")
@@ -185,7 +226,25 @@ def resolve_ids(
             raise _cannot_tell(key, rows[key], [], what)
         elif rows[key]:
             keyed[rows[key][0]] = value
-    return match_keys(wanted, keyed, what=what)
+    return match_keys(wanted, keyed, known=known, what=what)
+
+
+def stranger(
+    key: ItemKey, given: Iterable[ItemKey], own: ItemKey, *, what: str = "items="
+) -> UsageError:
+    """Return the error for what only its id matches with a row whose item is known.
+
+    Args:
+        key: The key of the row.
+        given: The keys of what is given for it.
+        own: The key that the row's item has by itself.
+        what: Name of the argument.
+    """
+    called = "" if own == key else f", called {key.platform!r}"
+    return UsageError(
+        f"{what} has {' and '.join(map(str, given))}, and the index has {own}{called}: another "
+        "item with that id. Leave it out, or give the item of the index."
+    )
 
 
 def group_by_id(keys: Iterable[ItemKey]) -> defaultdict[str, list[ItemKey]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stacchip.errors import ItemNotFound
 from stacchip.items import load_items, parse_item
-from stacchip.items.keys import item_key
+from stacchip.items.keys import pick_item
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -60,23 +60,25 @@ class ItemLookup:
             StorageError: Its address cannot be read.
         """
         there = [_parsed(item, item_href) for item in self._by_id.get(item_id, ())]
-        if len(there) > 1:
-            there = [each for each in there if item_key(each).platform == platform]
-        if len(there) == 1:
-            return there[0]
+        found = pick_item(there, platform, item_id)
+        if found is not None:
+            return found
         if item_href is None:
             raise ItemNotFound(
                 f"Item {item_id!r} is not at hand, and its rows have no item_href.",
                 item_id=item_id,
             )
-        return self._load(item_id, item_href)
+        return self._load(platform, item_id, item_href)
 
-    def _load_anew(self, item_id: str, item_href: str) -> pystac.Item:
-        for item in load_items(item_href, storage=self._storage):
-            if item.id == item_id:
-                return item
+    def _load_anew(self, platform: str | None, item_id: str, item_href: str) -> pystac.Item:
+        items = load_items(item_href, storage=self._storage)
+        found = pick_item((item for item in items if item.id == item_id), platform, item_id)
+        if found is not None:
+            return found
         raise ItemNotFound(
-            f"Item {item_id!r} is not at its item_href {redact(item_href)}.", item_id=item_id
+            f"Item {item_id!r} is not at its item_href {redact(item_href)}, or is one of several "
+            "with that id there.",
+            item_id=item_id,
         )
 
 
