@@ -15,6 +15,7 @@ from stacchip.collect.recipes.linz import RECIPE
 from stacchip.collect.report import RowReport
 from stacchip.collect.sample import Row
 from stacchip.collect.settings import Settings
+from stacchip.index import read_grid, read_records
 
 
 @pytest.fixture
@@ -63,6 +64,17 @@ def test_files_item_and_index_are_written_again_only_when_asked(survey, tmp_path
     after = written_at(root)
     assert after.keys() == before.keys()
     assert all(after[name] > before[name] for name in before)
+
+
+def test_the_index_of_an_item_has_the_grid_of_its_archived_file(survey, tmp_path):
+    root = tmp_path / "archive"
+    settings = Settings(str(root), catalogue=str(tmp_path / "nz-imagery"))
+    assert not Job(RECIPE, RECIPE.choices, settings).run(Row(0, SURVEY)).errors
+    (record,) = read_records(root / "index" / "linz" / ITEM_ID)
+    grid = read_grid(record.item)
+    with rasterio.open(root / "linz" / ITEM_ID / "CE17.tiff") as dataset:
+        assert (grid.geobox.affine, grid.geobox.shape.yx) == (dataset.transform, dataset.shape)
+    assert grid.is_checked
 
 
 def test_a_plan_leaves_out_what_is_there(survey, tmp_path):

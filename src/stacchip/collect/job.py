@@ -170,7 +170,9 @@ class Job:
 
     def _write_index(self, stored: pystac.Item, place: ItemPlace, files: FilesOfItem) -> int:
         """Index an item of the archive; return its number of chips."""
-        table = Indexer(stored, self.choices.chip_size, storage=self.storage).create_index()
+        indexer = Indexer(stored, self.choices.chip_size, storage=self.storage)
+        indexer.use_headers(files.headers)
+        table = indexer.create_index()
         write_index(
             table,
             place.index_folder,
