@@ -17,6 +17,7 @@ from scenes import Scene, make_scene
 from stacchip.chipper import Chipper
 from stacchip.errors import AssetNotFound, GridMismatch, InvalidMetadata, MissingMetadata
 from stacchip.grid.geobox import read_grid
+from stacchip.index import add_headers, write_index
 from stacchip.index.headers import gather_headers
 from stacchip.indexer import ChipIndexer, Indexer, NoStatsChipIndexer
 from stacchip.storage import Storage
@@ -138,6 +139,24 @@ def test_an_index_that_saw_no_header_refuses_with_a_remedy_that_helps(tmp_path: 
         Chipper(NoStatsChipIndexer(made, 64).create_index()).chip(0, 0)
     remedied = NoStatsChipIndexer(made, 64, open_files=True).create_index()
     assert Chipper(remedied).chip(0, 0)["nir"].shape == (1, 64, 64)
+
+
+def test_an_index_that_got_headers_later_tells_whose_grid_is_wrong(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    red, nir = band(tmp_path, "red", 128), band(tmp_path, "nir", 64, 20)
+    for name, pixel in (("right", 10), ("wrong", 1)):
+        made = item(red=(red, grid(128, pixel)), nir=(nir, grid(128, pixel)))
+        write_index(NoStatsChipIndexer(made, 64).create_index(), tmp_path / name)
+    with caplog.at_level(logging.WARNING, "stacchip"):
+        add_headers(tmp_path / "right")
+    assert caplog.text == ""
+    assert Chipper(tmp_path / "right").chip(0, 0)["nir"].shape == (1, 64, 64)
+    with caplog.at_level(logging.WARNING, "stacchip"):
+        add_headers(tmp_path / "wrong")
+    assert "the index says of asset 'red': EPSG:32629, 128 x 128 px" in caplog.text
+    with pytest.raises(GridMismatch, match="'red'"):
+        Chipper(tmp_path / "wrong").chip(0, 0)
 
 
 def test_a_file_replaced_after_indexing_is_not_blamed_on_the_index(tmp_path: Path):

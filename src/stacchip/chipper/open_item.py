@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -224,6 +224,7 @@ def open_item(
         readers = [open_asset(key) for key in keys]
     else:
         readers = map_concurrently(open_asset, keys, workers=_OPENERS.get())
+    grid = _confirm(grid, headers)
     placements = {
         key: _place(item, infos[key], reader, grid, choice)
         for key, reader in zip(keys, readers, strict=True)
@@ -295,12 +296,19 @@ def _describe_place(reader: Reader) -> str:
     return f"{crs}, {tuple(reader.shape)} px (height, width), {transform}"
 
 
+def _confirm(grid: RecordedGrid, headers: Mapping[str, Header]) -> RecordedGrid:
+    """Return the grid as checked if the index keeps a header of the reference band that agrees."""
+    header = None if grid.reference is None else headers.get(grid.reference)
+    if grid.is_checked or header is None or header.geobox is None:
+        return grid
+    return replace(grid, is_checked=is_same_grid(header.geobox, grid.geobox))
+
+
 def _check(item: pystac.Item, info: AssetInfo, placed: GeoBox, grid: RecordedGrid) -> None:
     """Refuse a file that contradicts the grid that the chips were indexed on.
 
-    If the reference band's file was looked at when the item was indexed, the grid is true, and
-    files of other bands are believed. If not, a file of any band that the item puts on this grid
-    may show that the grid is wrong.
+    If the reference band's file confirmed the grid, files of other bands are believed. If not, a
+    file of any band that the item puts on this grid may show that the grid is wrong.
 
     Raises:
         GridMismatch: It is in another CRS, or does not lie on the grid though the item says so.
@@ -329,9 +337,9 @@ def _advise(grid: RecordedGrid, *, is_reference: bool) -> str:
     """Return what to do about a file that does not lie on the grid."""
     if not grid.is_checked:
         return (
-            "The index has the grid that the item states; its files were not looked at. Index the "
-            "item again and let its files decide: with their headers (the default of `stacchip "
-            "index`), or with --open-files (open_files=True)."
+            "The index has the grid that the item states, which no file confirmed. Index the item "
+            "again and let its files decide: with their headers (the default of `stacchip index`), "
+            "or with --open-files (open_files=True)."
         )
     if is_reference:
         return (

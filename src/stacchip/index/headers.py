@@ -15,6 +15,7 @@ from stacchip.errors import (
     UnsupportedRaster,
     attribute,
 )
+from stacchip.grid.geobox import describe_geobox, is_same_grid, read_grid
 from stacchip.index.read import read_records
 from stacchip.index.write import write_headers
 from stacchip.items import load_items, parse_item, read_assets
@@ -25,11 +26,12 @@ from stacchip.storage import Storage
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     import pystac
 
     from stacchip.errors import Errors
+    from stacchip.index.files.item_records import ItemRecord
     from stacchip.items.keys import ItemKey
 
     Headers = dict[ItemKey, dict[str, Header]]
@@ -120,6 +122,8 @@ def add_headers(
     headers = _read_all(places, storage, on_error or _way_with(errors))
     if headers:
         write_headers(path, headers, storage=storage)
+    for record in records:
+        _warn_of_another_grid(record, headers.get(record.key, {}))
     return sum(map(len, headers.values()))
 
 
@@ -139,6 +143,23 @@ def _places_of(
     for asset, info in read_assets(item, storage).items():
         if info.is_raster if assets is None else asset in assets:
             yield _Place(key, asset, info.href)
+
+
+def _warn_of_another_grid(record: ItemRecord, headers: Mapping[str, Header]) -> None:
+    """Say so if the file of an item's reference band does not have the grid of its chips."""
+    grid = read_grid(record.item)
+    header = None if grid is None or grid.reference is None else headers.get(grid.reference)
+    if grid is None or header is None or header.geobox is None:
+        return
+    if not is_same_grid(header.geobox, grid.geobox):
+        _log.warning(
+            "Item %r: the index says of asset %r: %s; its file says: %s. The chips cannot be cut: "
+            "index the item again.",
+            record.key.item_id,
+            grid.reference,
+            describe_geobox(grid.geobox),
+            describe_geobox(header.geobox),
+        )
 
 
 def _require_assets(
