@@ -48,9 +48,9 @@ def build_table(
         datetime: The time of the item, with a time zone.
         shares: Shares in 0..1 by share name (`stacchip.index.SHARE_COLUMNS`): an array
             (grid.y_size, grid.x_size), or one number for all chips. A share that is not given is
-            null (not known).
-        chip_max_nodata: Chips with a larger share of nodata are left out. A chip whose share is
-            unknown stays.
+            null (not measured).
+        chip_max_nodata: Chips with a larger share of nodata are left out. A chip whose share
+            was not measured stays.
         item_href: Address of the item.
         reference: Asset key of the reference band; if given, the item keeps the grid of its chips.
 

@@ -87,10 +87,10 @@ SCHEMA: Final = pa.schema(
 )
 """The columns of an index, in their order.
 
-The shares (`*_percentage`) are 0..1 of all pixels of the chip, fill included; null is "not known".
-`datetime` is in UTC, `crs` is that of the item's grid. `geometry` is the chip's footprint and
-`bbox` its bounds, both in OGC:CRS84. Both are null for a chip that lies wholly beyond the Earth's
-edge in its projection (the corners of a global sinusoidal grid).
+The shares (`*_percentage`) are 0..1 of all pixels of the chip, fill included. Null means
+that a share was not measured. `datetime` is in UTC, `crs` is that of the item's grid. `geometry` is
+the chip's footprint and `bbox` its bounds, both in OGC:CRS84. Both are null for a chip that lies
+wholly beyond the Earth's edge in its projection (the corners of a global sinusoidal grid).
 """
 
 SHARE_COLUMNS: Final = {
@@ -150,9 +150,9 @@ def conform(
 
     Columns that other tools drop follow from those that are there: `bbox` from a geometry in any
     encoding and CRS, `chipid` from `item_id`, `chip_index_x` and `chip_index_y`, these from
-    `chipid`, and `date` from `datetime`. Shares that are not there are null (not known), and so are
-    `item_href` and `geometry`. Dictionary-encoded and large strings count as strings, and so on,
-    since other libraries read files that way.
+    `chipid`, and `date` from `datetime`. Shares that are not there are null (not measured), and so
+    are `item_href` and `geometry`. Dictionary-encoded and large strings count as strings, and so
+    on, since other libraries read files that way.
 
     Args:
         table: Rows of a chip index as any tool may have written or read them: a pyarrow table, a
