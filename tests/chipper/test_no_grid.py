@@ -11,7 +11,7 @@ import rasterio
 from rasterio.control import GroundControlPoint
 
 from stacchip.chipper import Chipper
-from stacchip.errors import UnsupportedRaster
+from stacchip.errors import InvalidMetadata, UnsupportedRaster
 from stacchip.index import gather_headers, write_index
 from stacchip.indexer import ChipIndexer, NoStatsChipIndexer
 from stacchip.stream import ChipStream
@@ -73,3 +73,33 @@ def test_opening_the_file_for_its_grid_is_refused(radar):
     with pytest.raises(UnsupportedRaster, match="no grid") as caught:
         ChipIndexer(radar, open_files=True).grid  # noqa: B018 - it is found on first use
     require_refusal(caught.value)
+
+
+def test_an_index_of_an_item_that_contradicts_itself_is_cut_where_the_file_lies(tmp_path):
+    """Earlier versions kept no grid, and believed a grid that the item's bbox contradicts."""
+    path = tmp_path / "red.tif"
+    pixels = np.arange(256 * 256, dtype=np.uint16).reshape(1, 256, 256)
+    transform = rasterio.Affine(10, 0, 500000, 0, -10, 4200000)
+    with rasterio.open(
+        path, "w", driver="GTiff", height=256, width=256, count=1, dtype="uint16",
+        crs="EPSG:32629", transform=transform,
+    ) as out:  # fmt: skip
+        out.write(pixels)
+    grid = {
+        "proj:code": "EPSG:32630",
+        "proj:shape": [256, 256],
+        "proj:transform": list(transform)[:6],
+    }
+    made = pystac.Item("scene", None, None, datetime(2024, 5, 1, tzinfo=UTC), {})
+    made.add_asset("red", pystac.Asset(str(path), media_type="image/tiff", roles=["data"]))
+    table = NoStatsChipIndexer(made).create_index()
+    item = made.clone()
+    item.properties.update(grid)
+    item.bbox = [-9.0, 37.9, -8.9, 38.0]
+    with pytest.raises(InvalidMetadata, match="not of one place"):
+        NoStatsChipIndexer(item).create_index()
+
+    chip = Chipper(table.replace_schema_metadata(None), items=[item]).cut(0, 0)
+
+    assert np.array_equal(chip.array, pixels)
+    assert chip.geobox.affine == transform

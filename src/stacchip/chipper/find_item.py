@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from stacchip.errors import (
     GridMismatch,
+    InvalidMetadata,
     ItemNotFound,
     ObjectNotFound,
     StorageError,
@@ -93,7 +94,11 @@ class FoundItem:
         if recorded is not None:
             return recorded
         indexer = NoStatsChipIndexer(self.item, key.chip_size, storage=storage)
-        in_item = indexer.recorded_grid()
+        try:
+            in_item = indexer.recorded_grid()
+        except InvalidMetadata:  # earlier versions saw fewer contradictions: the file decides
+            indexer = NoStatsChipIndexer(self.item, key.chip_size, open_files=True, storage=storage)
+            in_item = indexer.recorded_grid()
         if bbox is None or _has_chip(in_item.geobox, key, bbox):
             return in_item
         if indexer.reference is not None:

@@ -22,7 +22,8 @@ dates        the date of an item; periods of time, as users write them
 naming       the platform and the address of an item in an index
 keys         the key of an item, (platform, item id); items by key
 media        the assets that hold pixels, by media type, roles and file name
-projection   proj:* fields to a geobox
+projection   proj:* fields to a geobox; transform_order tells GDAL's order of numbers, place
+             compares the grid with boxes and footprints, radar tells invented grids
 alternates   which of the addresses of an asset is read
 assets       everything an item says about its assets
 file_grids   what files say of their grids, against what their item says

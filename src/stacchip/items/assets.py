@@ -11,6 +11,7 @@ import numpy as np
 from stacchip.errors import ItemError, UnsupportedRaster
 from stacchip.items.alternates import choose_href
 from stacchip.items.media import is_raster_file, read_roles, why_left_out
+from stacchip.items.place import Claims, read_bounds
 from stacchip.items.projection import has_own_projection, read_geobox
 from stacchip.storage import join_href, unsign
 from stacchip.storage.href import parse_href
@@ -100,6 +101,7 @@ def read_assets(item: pystac.Item, storage: Storage | None = None) -> dict[str, 
         ('s3://bucket/a/B04.tif', True, ('proj:code', 'proj:shape', 'proj:transform'))
     """
     base = item.get_self_href()
+    bounds = read_bounds(item)
     of_item: tuple[GeoBox | None, ItemError | None] | None = None
     infos = {}
     for key, asset in item.assets.items():
@@ -107,10 +109,10 @@ def read_assets(item: pystac.Item, storage: Storage | None = None) -> dict[str, 
         has_own_grid = has_own_projection(asset)
         if is_raster_file(asset):
             if has_own_grid:
-                geobox, problem = _try_geobox(item, key)
+                geobox, problem = _try_geobox(item, key, bounds)
             else:
                 # most catalogues give the grid once for all assets
-                of_item = of_item or _try_geobox(item, None)
+                of_item = of_item or _try_geobox(item, None, bounds)
                 geobox, problem = of_item
         bands = _read_bands(asset)
         infos[key] = AssetInfo(
@@ -130,9 +132,11 @@ def read_assets(item: pystac.Item, storage: Storage | None = None) -> dict[str, 
     return infos
 
 
-def _try_geobox(item: pystac.Item, key: str | None) -> tuple[GeoBox | None, ItemError | None]:
+def _try_geobox(
+    item: pystac.Item, key: str | None, bounds: Claims
+) -> tuple[GeoBox | None, ItemError | None]:
     try:
-        return read_geobox(item, key), None
+        return read_geobox(item, key, bounds=bounds), None
     except ItemError as problem:
         # kept with the asset; its traceback would keep the frames alive
         return None, problem.with_traceback(None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -19,6 +18,15 @@ from affine import Affine
 from stacchip.errors import InvalidMetadata, MissingMetadata
 from stacchip.grid.crs import crs_of_code, crs_of_text, same_crs, why_not_on_earth
 from stacchip.grid.geobox import GeoBox, make_geobox
+from stacchip.items.place import (
+    Claims,
+    find_contradiction,
+    read_bounds,
+    read_projected,
+    reads_as_degrees,
+)
+from stacchip.items.radar import describe_stretched
+from stacchip.items.transform_order import GDAL, MOST_ASPECT, aspect, in_order, likely_orders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,21 +37,16 @@ if TYPE_CHECKING:
 Shape = tuple[int, int]
 Box = tuple[float, float, float, float]
 
-# `sar:product_type` until version 1.0 of the SAR extension, `product:type` of another one since
-_PRODUCT_FIELDS: Final = ("sar:product_type", "product:type", "s1:product_type", "product_type")
-# the SAR extension's names of products, which occur within longer ones such as IW_GRDH_1S
-_IN_RADAR_GEOMETRY: Final = re.compile(
-    "GRD|SLC|SSC|MGD|ground.?range|single.?look.?complex|slant.?range", re.IGNORECASE
-)
-_ON_THE_GROUND: Final = re.compile("RTC|GTC|GEC|terrain|geocod", re.IGNORECASE)
-
 _log = logging.getLogger(__name__)
 
+_CRS_FIELDS: Final = ("proj:code", "proj:epsg", "proj:wkt2", "proj:projjson")
 # how far proj:bbox may lie off the grid, in pixels: catalogues round it, or use pixel centres
 _TOLERANCE = 1.0
 
 
-def read_geobox(item: pystac.Item, key: str | None = None) -> GeoBox:
+def read_geobox(
+    item: pystac.Item, key: str | None = None, *, bounds: Claims | None = None
+) -> GeoBox:
     """Return the geobox of an asset, or of the item if no asset is named, from metadata alone.
 
     The CRS comes from `proj:code`, `proj:epsg`, `proj:wkt2` or `proj:projjson`; transform and shape
@@ -53,8 +56,16 @@ def read_geobox(item: pystac.Item, key: str | None = None) -> GeoBox:
       CRS. GDAL's order, `c a b f d e`, is recognised by its zeros: in the specification's order
       they would mean pixels without height, or a grid turned by exactly 90 degrees, which is
       believed only if neither side of a pixel is ten times the other.
+      If the grid contradicts the item's boxes and footprints in one order only, the other counts.
+      Numbers that are not in the specification's order are logged as a warning.
     - If shape, transform and bbox are of one level, the bbox must lie within the grid, to a pixel.
       (Some catalogues give the bbox of the valid data.)
+    - The grid must not contradict the item's `bbox` and `geometry` by far; see `items.place`.
+
+    Args:
+        item: The item.
+        key: The asset; None for the item's own fields.
+        bounds: The result of `read_bounds(item)`; read if not given.
 
     Raises:
         MissingMetadata: Fields are absent; `missing` lists them, and `field` is the first.
@@ -70,20 +81,47 @@ def read_geobox(item: pystac.Item, key: str | None = None) -> GeoBox:
     """
     fields = _Fields(item.id, key, _levels(item, key))
     crs = _read_crs(fields)
-    transform, shape = _read_grid(fields)
+    if bounds is None:
+        bounds = read_bounds(item)
+    claims = bounds or read_projected(_levels_of_crs(fields))
+    problems = []
+    numbers, _ = _read_numbers(fields, "proj:transform", (6, 9))
+    for number, order in enumerate(likely_orders(numbers)):
+        try:
+            geobox = _read_placed(fields, crs, order, claims)
+            stretched = describe_stretched(item, geobox)
+            if stretched is not None:
+                fields.refuse("proj:transform", stretched)
+        except InvalidMetadata as problem:
+            problems.append(problem)
+            continue
+        if order == GDAL or number:
+            _log.warning("%s: proj:transform %s is in %s order", fields, numbers, order)
+        return geobox
+    raise problems[0]
+
+
+def _read_placed(fields: _Fields, crs: CRS | None, order: str, claims: Claims) -> GeoBox:
+    """Return the geobox that fields give if the transform is in one order; check its place."""
+    transform, shape, bbox = _read_grid(fields, order)
     lacking = {"proj:code": crs, "proj:shape": shape, "proj:transform": transform}
     missing = tuple(field for field, value in lacking.items() if value is None)
     if crs is None or transform is None or shape is None:
         raise MissingMetadata(
             f"{fields} lacks {', '.join(missing)}, so its grid is not known without opening a "
-            "file. Open the file's header (open_files=True), or add the fields to the item.",
-            item_id=item.id,
-            asset=key,
+            "file. Open the file's header (open_files=True, or --open-files), or add the fields.",
+            item_id=fields.item_id,
+            asset=fields.asset,
             field=missing[0],
             missing=missing,
         )
-    _refuse_radar_geometry(fields, item, crs, transform)
-    return make_geobox(crs, transform, shape)
+    geobox = make_geobox(crs, transform, shape)
+    if bbox is not None:
+        _check_bbox(fields, geobox, bbox)
+    found = find_contradiction(geobox, claims)
+    if found is not None:
+        fields.refuse(found.field, found.problem)
+    return geobox
 
 
 def has_own_projection(asset: pystac.Asset) -> bool:
@@ -119,8 +157,8 @@ class _Fields:
 
     def refuse(self, field: str, problem: str) -> NoReturn:
         raise InvalidMetadata(
-            f"{self}: {problem}. Mend the item, or open the file's header (open_files=True), which "
-            "wins over it.",
+            f"{self}: {problem}. Mend the item, or open the file's header, which wins over it: "
+            "open_files=True, or --open-files.",
             item_id=self.item_id,
             asset=self.asset,
             field=field,
@@ -172,8 +210,14 @@ def _code(fields: _Fields, level: Mapping[str, Any]) -> str | None:
     return str(code)
 
 
-def _read_grid(fields: _Fields) -> tuple[Affine | None, Shape | None]:
-    """Return transform and shape; None for one that no field gives."""
+def _levels_of_crs(fields: _Fields) -> tuple[Mapping[str, Any], ...]:
+    """Return the levels whose `proj:bbox` is in the CRS of the first level that gives one."""
+    giving = [level for level in fields.levels if any(level.get(name) for name in _CRS_FIELDS)]
+    return tuple(level for level in fields.levels if level not in giving[1:])
+
+
+def _read_grid(fields: _Fields, order: str) -> tuple[Affine | None, Shape | None, Box | None]:
+    """Return transform, shape, and the bbox that they must agree with; None for what is absent."""
     numbers, transform_level = _read_numbers(fields, "proj:transform", (6, 9))
     shape, shape_level = _read_shape(fields)
     corners, bbox_level = _read_numbers(fields, "proj:bbox", (4, 6))
@@ -182,15 +226,14 @@ def _read_grid(fields: _Fields) -> tuple[Affine | None, Shape | None]:
         numbers = None  # they are the item's, for another grid than that of the asset's shape
     if shape_level > transform_level >= 0 and _differs_from_item(fields, "proj:transform"):
         shape = None
-    transform = None if numbers is None else _as_affine(fields, numbers)
+    transform = None if numbers is None else _as_affine(fields, numbers, order)
     if bbox is not None:
         if transform is None and shape is not None:
-            return _transform_from_bbox(fields, shape, bbox), shape
+            return _transform_from_bbox(fields, shape, bbox), shape, None
         if transform is not None and shape is None:
-            return transform, _shape_from_bbox(transform, bbox)
-        if transform is not None and shape and transform_level == shape_level == bbox_level:
-            _check_bbox(fields, transform, shape, bbox)
-    return transform, shape
+            return transform, _shape_from_bbox(transform, bbox), None
+    is_of_grid = transform_level == shape_level == bbox_level
+    return transform, shape, bbox if is_of_grid else None
 
 
 def _differs_from_item(fields: _Fields, field: str) -> bool:
@@ -236,33 +279,23 @@ def _flat_bbox(corners: tuple[float, ...] | None) -> Box | None:
     return (xmin, ymin, xmax, ymax) if xmin < xmax and ymin < ymax else None
 
 
-def _as_affine(fields: _Fields, numbers: Sequence[float]) -> Affine:
+def _as_affine(fields: _Fields, numbers: Sequence[float], order: str) -> Affine:
     """Return the transform of `proj:transform`, in the specification's order or GDAL's."""
     if len(numbers) == 9 and tuple(numbers[6:]) != (0, 0, 1):
         fields.refuse(
             "proj:transform",
             f"proj:transform ends in {list(numbers[6:])}, and must end in 0, 0, 1",
         )
-    transform = Affine(*numbers[:6])
-    if _is_gdal_order(numbers):
-        _log.warning("%s: proj:transform %s is in GDAL's order", fields, list(numbers))
-        transform = Affine.from_gdal(*numbers[:6])
+    transform = in_order(numbers, order)
     if transform.determinant == 0:
         fields.refuse("proj:transform", f"proj:transform {list(numbers)} gives pixels no area")
+    if aspect(transform) > MOST_ASPECT:
+        fields.refuse(
+            "proj:transform",
+            f"proj:transform {list(numbers)} gives pixels that are {aspect(transform):.3g} times "
+            "as long as wide",
+        )
     return transform
-
-
-def _is_gdal_order(numbers: Sequence[float]) -> bool:
-    """Return True if six numbers can only be `x0, dx, 0, y0, 0, dy`.
-
-    In the specification's order they would mean a grid without pixel height, or one rotated by
-    exactly 90 degrees whose x origin is exactly 0 and whose pixels are `dx` wide and `y0` high.
-    """
-    x0, dx, row_rotation, y0, column_rotation, dy = numbers[:6]
-    if len(numbers) != 6 or row_rotation != 0 or column_rotation != 0 or dx == 0 or dy == 0:
-        return False
-    is_quarter_turn = x0 == 0 and 0.1 < abs(y0 / dx) < 10
-    return not is_quarter_turn
 
 
 def _extent(transform: Affine, shape: Shape) -> Box:
@@ -287,8 +320,9 @@ def _is_within(bbox: Box, transform: Affine, shape: Shape) -> bool:
     )
 
 
-def _check_bbox(fields: _Fields, transform: Affine, shape: Shape, bbox: Box) -> None:
-    """Refuse a bbox that reaches out of its grid; say so if the shape is swapped."""
+def _check_bbox(fields: _Fields, grid: GeoBox, bbox: Box) -> None:
+    """Refuse a `proj:bbox` that reaches out of its grid; say so if the shape is swapped."""
+    transform, shape = grid.affine, grid.shape.yx
     if _is_within(bbox, transform, shape):
         return
     if _is_within(bbox, transform, shape[::-1]):
@@ -297,6 +331,9 @@ def _check_bbox(fields: _Fields, transform: Affine, shape: Shape, bbox: Box) -> 
             f"proj:shape {list(shape)} is (width, height): only {list(shape[::-1])} holds its "
             f"proj:bbox {list(bbox)}",
         )
+    if reads_as_degrees(grid, bbox):
+        _log.warning("%s: proj:bbox %s is in degrees, not in %s", fields, list(bbox), grid.crs)
+        return
     fields.refuse(
         "proj:bbox",
         f"proj:bbox {list(bbox)} is not where proj:transform and proj:shape put the grid, "
@@ -328,32 +365,3 @@ def _shape_from_bbox(transform: Affine, bbox: Box) -> Shape | None:
     shape = round(bottom), round(right)
     error = max(abs(left), abs(top), abs(bottom - shape[0]), abs(right - shape[1]))
     return shape if error < 0.01 and min(shape) > 0 else None
-
-
-def _refuse_radar_geometry(fields: _Fields, item: pystac.Item, crs: CRS, transform: Affine) -> None:
-    """Refuse radar images in the geometry of their sensor, for which catalogues invent a transform.
-
-    The pixels lie oblique to the meridian, and are placed by control points. The item's transform
-    is its bbox divided by its shape, which fits no pixel. Such a transform is recognised by pixels
-    that are not square in degrees.
-    """
-    product = _radar_product(item)
-    if product is None or not crs.geographic:
-        return
-    width = math.hypot(transform.a, transform.d)
-    height = math.hypot(transform.b, transform.e)
-    if abs(width / height - 1) > 0.01:
-        fields.refuse(
-            "proj:transform",
-            f"proj:transform {list(transform[:6])} stretches a {product} image over its bbox, but "
-            "it lies in radar geometry. Use a terrain-corrected product (RTC)",
-        )
-
-
-def _radar_product(item: pystac.Item) -> str | None:
-    """Return the item's name of its product if that is one in radar geometry, or None."""
-    for field in _PRODUCT_FIELDS:
-        name = str(item.properties.get(field) or "")
-        if _IN_RADAR_GEOMETRY.search(name) and not _ON_THE_GROUND.search(name):
-            return name
-    return None
