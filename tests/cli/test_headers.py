@@ -95,5 +95,6 @@ def test_how_strictly_versions_are_compared_is_an_option_and_a_variable(
     monkeypatch.setenv("STACCHIP_IDENTITY", "none")
     assert run(cut) == 0
     monkeypatch.setenv("STACCHIP_IDENTITY", "inode")
+    assert run(["index", str(scene.folder / "item.json"), "-o", str(tmp_path / "new")]) == 2
     assert run(cut) == 2
     assert "'etag', 'size', 'none'" in capsys.readouterr().err

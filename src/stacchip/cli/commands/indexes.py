@@ -97,10 +97,15 @@ def index(
     region: options.Region = None,
     skip_signature: options.SkipSignature = False,
     requester_pays: options.RequesterPays = False,
+    identity: options.Identity = "etag",
 ) -> None:
     """Index the chips of STAC items."""
     storage = options.make_storage(
-        endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
+        endpoint,
+        region,
+        skip_signature=skip_signature,
+        requester_pays=requester_pays,
+        identity=identity,
     )
     if bool(items) == bool(api):
         raise UsageError("Name items, or search a STAC API with --api: not both.")
