@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from stacchip.storage import unsign
+from stacchip.storage import join_href, unsign
 
 if TYPE_CHECKING:
     import pystac
@@ -50,23 +49,24 @@ def item_href(item: pystac.Item) -> str | None:
     return unsign(href) if href is not None and is_absolute(href) else None
 
 
-def address_in_api(record: Any, api: str) -> str:
-    """Return where a STAC API has an item, by its JSON object and the API's landing page.
+def address_in_api(record: Any, api: str) -> str | None:
+    """Return the address of an item whose self link is a path on its API's host; None for others.
 
-    This is the address of its feature (OGC API - Features 1.0, section 7.16); without a collection
-    or an id, it is that of the API.
+    Args:
+        record: The item's JSON object, which may be wrong.
+        api: The API's landing page.
 
     Example:
-        >>> address_in_api({"collection": "naip", "id": "m 1"}, "https://example.com/v1/")
-        'https://example.com/v1/collections/naip/items/m%201'
+        >>> link = {"rel": "self", "href": "/v1/collections/naip/items/m_1"}
+        >>> address_in_api({"links": [link]}, "https://example.com/v1/")
+        'https://example.com/v1/collections/naip/items/m_1'
     """
-    root = unsign(api).partition("?")[0].rstrip("/")
-    fields = record if isinstance(record, Mapping) else {}
-    names = [fields.get("collection"), fields.get("id")]
-    if not all(isinstance(name, str) and name for name in names):
-        return f"{root}/"
-    collection, item_id = (quote(str(name), safe="") for name in names)
-    return f"{root}/collections/{collection}/items/{item_id}"
+    links = record.get("links") if isinstance(record, Mapping) else None
+    for link in links if isinstance(links, list) else ():
+        href = link.get("href") if isinstance(link, Mapping) and link.get("rel") == "self" else None
+        if isinstance(href, str) and href.startswith("/"):
+            return join_href(unsign(api), href)
+    return None
 
 
 def is_absolute(href: str) -> bool:

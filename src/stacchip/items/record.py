@@ -154,7 +154,7 @@ def parse_items(
         records: The objects.
         errors: As in `load_items`.
         origin: Where they come from, for the log.
-        api: The API that found them; items that do not give their own address in full get its.
+        api: The API that found them: a self link that is a path is one on its host.
     """
     tried = (
         try_record(record, base=None if api is None else address_in_api(record, api))
