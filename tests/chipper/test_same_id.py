@@ -32,6 +32,7 @@ from stacchip.index import (
     write_headers,
     write_index,
 )
+from stacchip.index.foreign.tables import as_table
 from stacchip.indexer import NoStatsChipIndexer, index_items
 from stacchip.items import ItemKey
 from stacchip.stream import ChipStream
@@ -140,6 +141,10 @@ FORMS: dict[str, Callable[[list[pa.Table], Path], Any]] = {
     "folders, put together": lambda tables, path: concat_indexes(
         [read_index(part) for part in sorted(Path(folders(tables, path)).iterdir())]
     ),
+    "folders, put together by pyarrow": lambda tables, path: pa.concat_tables(
+        [read_index(part) for part in sorted(Path(folders(tables, path)).iterdir())]
+    ),
+    "pandas": lambda tables, _: pa.concat_tables(tables).to_pandas(),
     "read, put together": lambda tables, path: pa.concat_tables(
         [read_index(part) for part in sorted(write_each(tables, path / "parts").iterdir())]
     ),
@@ -156,7 +161,7 @@ def test_chips_of_one_id_have_the_pixels_of_their_own_item(tables, tmp_path, for
 @pytest.mark.parametrize("form", FORMS)
 def test_a_part_of_an_index_has_the_items_of_its_rows(tables, tmp_path, form, month):
     index = FORMS[form](tables, tmp_path)
-    table = index if isinstance(index, pa.Table) else read_index(index)
+    table = read_index(index) if isinstance(index, str) else as_table(index)
     chosen = table.filter(pc.field("platform") == month)
     assert values_of(chosen) == {month: MONTHS[month]}
     write_index(chosen, tmp_path / "part.parquet")
