@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pystac
 
 from stacchip.errors import DuplicateChips, StacchipError, unexpected
-from stacchip.items import platform_name
+from stacchip.items import item_key
 from stacchip.items.copies import content_digest
 from stacchip.items.load import find_items
 from stacchip.items.record import FoundItems, Unreadable
-from stacchip.sources import find_source
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
+    from stacchip.items import ItemKey
     from stacchip.storage import Storage
 
 
@@ -45,7 +45,7 @@ class Intake:
     strict: bool
     repeats: int = 0
     failure: StacchipError | None = None
-    _seen: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    _seen: dict[ItemKey, tuple[bytes, str]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[pystac.Item | Unreadable]:
         """Yield each item once, and an `Unreadable` in the place of what is not a usable item."""
@@ -89,25 +89,22 @@ class Intake:
     def _compare(self, item: pystac.Item) -> pystac.Item | Unreadable | None:
         """Return an item that comes for the first time, None for one that came before."""
         try:
-            key = (platform_name(item, find_source(item)), item.id)
-            digest = content_digest(item)
+            key, seen = item_key(item), (content_digest(item), _say_which(item))
         except StacchipError as error:
             return Unreadable(item.id, error)
         except Exception as error:  # noqa: BLE001 - as in `_open`
             return Unreadable(item.id, unexpected(error, f"Item {item.id!r}", item_id=item.id))
-        known = self._seen.setdefault(key, digest)
-        if known is digest:
+        known = self._seen.setdefault(key, seen)
+        if known is seen:
             return item
-        if known == digest:
+        if known[0] == seen[0]:
             return None
-        platform, item_id = key
         differing = DuplicateChips(
-            f"Item {item_id!r} ({platform}) comes twice, and the two differ: their chips would "
-            "have the same keys. Leave one of them out.",
-            item_id=item_id,
-            platform=platform,
+            f"Item {key} comes twice, and the two differ: one is {known[1]}, the other {seen[1]}. "
+            "Their chips would have the same keys. Leave one of them out.",
+            **key._asdict(),
         )
-        return Unreadable(item_id, differing)
+        return Unreadable(item.id, differing)
 
 
 def _is_several(source: Any) -> bool:
@@ -121,3 +118,10 @@ def _name(part: Any) -> str:
     if isinstance(part, str | os.PathLike):
         return redact(os.fspath(part))
     return str(part.get("id")) if isinstance(part, Mapping) else type(part).__name__
+
+
+def _say_which(item: pystac.Item) -> str:
+    """Return what tells an item from another of its key: its time, and where it is."""
+    hrefs = [asset.get_absolute_href() for asset in item.assets.values()]
+    places = [redact(href) for href in (item.get_self_href(), *hrefs[:1]) if href is not None]
+    return f"of {item.datetime} ({', '.join(places) or 'without an address'})"
