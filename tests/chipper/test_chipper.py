@@ -335,6 +335,47 @@ def test_files_under_a_mountpath_are_read_instead(scene: Scene, tmp_path: Path):
     np.testing.assert_array_equal(chip["red"], read_band(mounted / "red.tif", 0, 0))
 
 
+def test_a_mounted_bucket_is_read_by_the_paths_of_its_hrefs(scene: Scene, tmp_path: Path):
+    for key in ("red", "swir", "coastal"):
+        scene.item.assets[key].href = f"s3://bucket/2024/05/{key}.tif"
+    table = NoStatsChipIndexer(scene.item).create_index()
+    (tmp_path / "mount/2024").mkdir(parents=True)
+    mounted = scene.folder.rename(tmp_path / "mount/2024/05")
+    chip = Chipper(table, mountpath=tmp_path / "mount").chip(0, 0)
+    np.testing.assert_array_equal(chip["red"], read_band(mounted / "red.tif", 0, 0))
+    (mounted / "swir.tif").unlink()
+    chipper = Chipper(table, mountpath=tmp_path / "mount")
+    platform = table["platform"][0].as_py()
+    for place in ("2024/05/swir.tif", f"{platform}/scene-1/swir.tif"):
+        with pytest.raises(ObjectNotFound, match=f"'swir'.*{tmp_path}/mount/{place}"):
+            chipper.chip(0, 0)
+    assert Chipper(table, tmp_path / "mount", assets=["red"]).chip(1, 1)["red"].shape[0] == 1
+
+
+class _Counting(Storage):
+    """Counts how often something is looked for."""
+
+    looked = 0
+
+    def exists(self, href):
+        type(self).looked += 1
+        return super().exists(href)
+
+
+def test_files_below_a_mount_are_looked_for_once_an_item(scene: Scene, tmp_path: Path):
+    table = NoStatsChipIndexer(scene.item).create_index()
+    platform = table["platform"][0].as_py()
+    (tmp_path / "mount" / platform).mkdir(parents=True)
+    scene.folder.rename(tmp_path / "mount" / platform / "scene-1")
+    chipper = Chipper(table, tmp_path / "mount", assets=["red"], storage=_Counting())
+    chipper.cut_row(0)
+    once = _Counting.looked
+    assert once > 0
+    for row in range(len(table)):
+        chipper.cut_row(row)
+    assert _Counting.looked == once
+
+
 @pytest.mark.parametrize("stored_size", [128, None])
 def test_a_bucket_gives_an_item_by_platform_and_id(tmp_path: Path, stored_size: int | None):
     scene = make_scene(tmp_path / "scene-1", platform="my-source")

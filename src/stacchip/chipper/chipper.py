@@ -26,6 +26,7 @@ from stacchip.indexer import ChipIndexer, NoStatsChipIndexer
 from stacchip.items import item_href, load_items, parse_item
 from stacchip.items.archive import DEFAULT_CHIP_SIZE, Archive
 from stacchip.items.keys import ItemKey, by_key, match_keys
+from stacchip.items.mount import Mount
 from stacchip.raster.fetch import NO_CACHES
 from stacchip.sources.harmonize import require_harmonize
 from stacchip.storage import Storage
@@ -69,8 +70,10 @@ class Chipper:
         index: The index, or the indexer. A table of any library will do, also a thin one: `chipid`
             is enough with `items=` or a column `item_href`. The module `rows_to_cut` says how the
             rest is derived; a `chip_size` that nothing tells is taken to be 256.
-        mountpath: A folder or bucket in the layout of `stacchip.items.Archive` that has the
-            assets' files; by default they are where the items say.
+        mountpath: A folder or bucket that has copies of the assets' files, each at
+            `{mountpath}/{path of its href}`, as a mounted bucket has them, or at
+            `{mountpath}/{platform}/{item_id}/{file name}`; the first that is there is read. By
+            default the files are where the items say.
         assets: Keys of the assets to cut, in this order; by default every raster.
         asset_blacklist: Keys of assets to leave out.
         bucket: The archive of an item that was collected: a bucket's name, an address, or a local
@@ -135,7 +138,9 @@ class Chipper:
             harmonize,
         )
         self.edge = edge
-        self._mount = None if mountpath is None else Archive(os.fspath(mountpath))
+        self._mount: Mount | Archive | None = None
+        if mountpath is not None:
+            self._mount = Mount(os.fspath(mountpath))
         loaded = {} if items is None else by_key(load_items(items, storage=self.storage))
         table, own = (
             self._read_rows(index, loaded)
@@ -145,7 +150,8 @@ class Chipper:
         self.rows = ChipRows(table)
         if loaded:
             own = match_keys(self.rows.item_keys(), loaded, known=embedded_items(table).get) | own
-        self._finder = ItemFinder(own, table, self.storage, self._mount)
+        archive = None if self._mount is None else Archive(self._mount.href)
+        self._finder = ItemFinder(own, table, self.storage, archive)
         self._opened: OpenItems[OpenedItem] = OpenItems(_OPEN_ITEMS)
 
     def _find_in_bucket(
@@ -204,7 +210,8 @@ class Chipper:
             except (ItemNotFound, ObjectNotFound):
                 if self._mount is None or platform is None:
                     raise
-                return self._mount.read_item(platform, item_id, self.storage)
+                archive = Archive(self._mount.href)
+                return archive.read_item(platform, item_id, self.storage)
 
         return find
 
@@ -353,7 +360,10 @@ class Chipper:
         found = self._finder.find(key.item, self.rows.value(row, "item_href"))
         if self._mount is None:
             return found
-        return found.with_files_of(self._mount.relocate(found.item, key.platform))
+        if isinstance(self._mount, Archive):
+            return found.with_files_of(self._mount.relocate(found.item, key.platform))
+        mounted = self._mount.relocate(found.item, key.platform, self.storage)
+        return found.with_files_of(mounted.item, mounted.absent)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": OpenItems(_OPEN_ITEMS)}

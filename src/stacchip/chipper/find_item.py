@@ -55,16 +55,24 @@ class FoundItem:
         item: The item.
         headers: By asset key.
         moved: Keys of the assets whose files are copies of those that the headers were read from.
+        absent: By asset key, the places below a mount where a file was looked for in vain.
     """
 
     item: pystac.Item
     headers: Mapping[str, Header] = field(default_factory=dict)
     moved: frozenset[str] = frozenset()
+    absent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def with_files_of(self, item: pystac.Item) -> FoundItem:
+    def with_files_of(
+        self, item: pystac.Item, absent: Mapping[str, tuple[str, ...]] | None = None
+    ) -> FoundItem:
         """Return `item`, a copy of this one with other hrefs, and the headers that are known.
 
         If a file has another address, only its size is known until it is opened.
+
+        Args:
+            item: The copy.
+            absent: As in `FoundItem`.
         """
         ours, theirs = (
             {key: asset.get_absolute_href() for key, asset in each.assets.items()}
@@ -73,7 +81,24 @@ class FoundItem:
         known = {key: header for key, header in self.headers.items() if key in theirs}
         moved = frozenset(key for key in known if ours.get(key) != theirs[key])
         headers = {key: header.moved() if key in moved else header for key, header in known.items()}
-        return FoundItem(item, headers, moved)
+        return FoundItem(item, headers, moved, absent or {})
+
+    def require_file(self, key: str) -> None:
+        """Refuse an asset whose file was looked for in vain.
+
+        Raises:
+            ObjectNotFound: It was; the error names the places.
+        """
+        if key in self.absent:
+            places = [redact(place) for place in self.absent[key]]
+            raise ObjectNotFound(
+                f"Item {self.item.id!r}, asset {key!r}: there is no file below the mountpath, "
+                f"neither {' nor '.join(places)}. Give the folder that has the files, or no "
+                "mountpath to read them where the item says.",
+                item_id=self.item.id,
+                asset=key,
+                href=places[-1] if places else None,
+            )
 
     def find_grid(
         self, key: ChipKey, bbox: Mapping[str, float] | None, storage: Storage
@@ -102,6 +127,7 @@ class FoundItem:
         if bbox is None or _has_chip(in_item.geobox, key, bbox):
             return in_item
         if indexer.reference is not None:
+            self.require_file(indexer.reference.key)
             indexer.open_asset(indexer.reference)
         in_file = indexer.recorded_grid()
         if _has_chip(in_file.geobox, key, bbox):

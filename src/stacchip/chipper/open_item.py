@@ -215,6 +215,7 @@ def open_item(
     keys = choice.keys(item, infos)
 
     def open_asset(key: str) -> Reader:
+        found.require_file(key)
         href, header = infos[key].href, headers.get(key)
         if header is not None and key in found.moved and local_path(href) is not None:
             header = _pin_version(href, header, storage)

@@ -7,7 +7,7 @@ for item in search_items(api, collections=["sentinel-2-l2a"], bbox=(-9.1, 28.8, 
     print(item.id, reference.key, reference.geobox.shape)
 ```
 
-Only `load_items`, `search_items` and `Archive.read_item` open anything.
+Only `load_items`, `search_items`, `Archive.read_item` and `Mount.relocate` open anything.
 
 The files, in reading order:
 
@@ -29,6 +29,7 @@ assets       everything an item says about its assets
 file_grids   what files say of their grids, against what their item says
 reference    the asset whose grid carries the chips
 archive      the places of items, files and indexes in an archive
+mount        the files of items below a mounted bucket, or in an archive
 ```
 
 A quirk of a catalogue belongs in the file that reads the field: a new media type in `media`,

@@ -90,6 +90,11 @@ def file_name(href: str, *, item_id: str | None = None) -> str:
     return safe_name(path.rpartition("/")[2], what="file name", item_id=item_id)
 
 
+def keeps_hrefs(item: pystac.Item) -> bool:
+    """Return True if an item was collected without its files (`stacchip collect --assets link`)."""
+    return bool(item.properties.get("stacchip:choices", {}).get("assets") == "link")
+
+
 @dataclass(frozen=True)
 class Archive:
     """A bucket or folder of collected imagery.
@@ -173,7 +178,7 @@ class Archive:
         and keeps its hrefs.
         """
         moved = item.clone()
-        if item.properties.get("stacchip:choices", {}).get("assets") == "link":
+        if keeps_hrefs(item):
             return moved
         place = self.place(platform, item.id)
         own = moved.get_self_href()

@@ -1,0 +1,133 @@
+"""A folder or bucket that has copies of items' files: a mounted bucket, or an archive.
+
+A file is looked for at two places below it, and the first that is there is read:
+
+- `{mount}/{path of the href}`, as in the original: a bucket that is mounted, or copied, with its
+  folders. For `s3://bucket/a/b.tif` that is `{mount}/a/b.tif`.
+- `{mount}/{platform}/{item_id}/{file name}`, as in an archive (`stacchip.items.archive`).
+
+Hrefs come from outside. Their paths are cut to what lies below the mount: `..` goes no higher.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import posixpath
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from stacchip.errors import AccessDenied, UsageError
+from stacchip.items.archive import Archive, keeps_hrefs
+from stacchip.runtime.concurrently import map_concurrently
+from stacchip.storage import child_href, local_path
+from stacchip.storage.href import parse_href
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pystac
+
+    from stacchip.storage import Storage
+
+__all__ = ["Mount", "MountedItem"]
+
+
+@dataclass(frozen=True)
+class MountedItem:
+    """An item whose assets have the hrefs of their files below a mount.
+
+    Attributes:
+        item: A copy of the item.
+        absent: By asset key, the places where the file of an asset was looked for in vain.
+    """
+
+    item: pystac.Item
+    absent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A folder or bucket that has copies of items' files.
+
+    Args:
+        href: A local path, or the address of a bucket or folder.
+    """
+
+    href: str
+
+    def relocate(self, item: pystac.Item, platform: str, storage: Storage) -> MountedItem:
+        """Return an item with the hrefs of its files below this mount.
+
+        An asset without a file here gets its place in an archive. If the item was collected without
+        its files (`stacchip collect --assets link`), it keeps its href.
+
+        Args:
+            item: The item.
+            platform: Its platform.
+            storage: Looks for the files, all at the same time.
+
+        Raises:
+            StorageError: It cannot be said whether a file is there.
+            UsageError: The platform or the id of the item leads out of the mount.
+        """
+        places = {key: self._places(item, key, platform) for key in item.assets}
+
+        def is_there(href: str) -> bool:
+            try:
+                return storage.exists(href)
+            except AccessDenied:  # S3's answer if nothing is there and listing is not allowed
+                return False
+
+        every = list(dict.fromkeys(place for several in places.values() for place in several))
+        there = dict(zip(every, map_concurrently(is_there, every), strict=True))
+        moved, absent = item.clone(), {}
+        for key, several in places.items():
+            found = next((place for place in several if there[place]), None)
+            if found is None and keeps_hrefs(item):
+                continue
+            if found is None:
+                absent[key] = several
+            if several:
+                moved.assets[key].href = _absolute(found or several[-1])
+        return MountedItem(moved, absent)
+
+    def _places(self, item: pystac.Item, key: str, platform: str) -> tuple[str, ...]:
+        """Return the places of an asset's file: by the path of its href, then as in an archive."""
+        asset = item.assets[key]
+        places: dict[str, None] = {}
+        for href in (asset.get_absolute_href() or asset.href, asset.href):
+            for path in _paths_of(href):
+                with contextlib.suppress(UsageError):  # a path that cannot name a file
+                    places[child_href(self.href, path)] = None
+        archived = Archive(self.href).place(platform, item.id)
+        _ = archived.item_href  # raises if a name leads out of the mount
+        with contextlib.suppress(UsageError):  # an href without a file name
+            places[archived.asset_href(asset.href)] = None
+        return tuple(places)
+
+
+def _absolute(href: str) -> str:
+    """Return an href that is not read from an item's own folder."""
+    path = local_path(href)
+    return href if path is None else str(path.absolute())
+
+
+def _paths_of(href: str) -> Iterator[str]:
+    """Yield the path of an href, relative to a root that `..` does not leave.
+
+    A path of a web address comes decoded, then as it is written.
+
+    Example:
+        >>> list(_paths_of("s3://bucket/a/b.tif")), list(_paths_of("https://a.org/../b%20c.tif"))
+        (['a/b.tif'], ['b c.tif', 'b%20c.tif'])
+    """
+    try:
+        location = parse_href(href)
+    except UsageError:
+        return
+    path = urlsplit(location.key).path if location.scheme == "http" else location.key
+    for each in dict.fromkeys((unquote(path), path) if location.scheme == "http" else (path,)):
+        normal = posixpath.normpath(f"/{each}").lstrip("/")
+        if normal:
+            yield normal
