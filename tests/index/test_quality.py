@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import rasterio
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 from stacchip.errors import GridMismatch, UsageError
-from stacchip.index import ChipGrid, chip_shares, count_shares
+from stacchip.index import ChipGrid, chip_shares, count_shares, nodata_shares
+from stacchip.raster import open_reader
 from stacchip.sources import SENTINEL_1, SENTINEL_2
+from stacchip.storage import Storage
 
 NODATA, CLOUD = 0, 9
 
@@ -121,6 +124,28 @@ def test_grids_that_are_turned_alike_correspond():
     found = chip_shares(ArrayReader(pixels, qa), SENTINEL_2, grid)
     blocks = (pixels == CLOUD).reshape(3, 10, 3, 10)
     assert np.array_equal(found["cloud"], blocks.mean(axis=(1, 3)).astype(np.float32))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(("chip_size", "edge"), [(50, "drop"), (70, "pad"), (129, "pad")])
+def test_nodata_of_the_reference_band_is_that_of_every_pixel(tmp_path, count, chip_size, edge):
+    """Part by part, of one band or where all bands are empty, with padding."""
+    affine = Affine(10, 0, 5e5, 0, -10, 4e6)
+    pixels = np.random.default_rng(4).integers(0, 2, (count, 130, 160), dtype=np.uint8)
+    for name, nodata in (("said", 0), ("silent", None)):
+        with rasterio.open(
+            tmp_path / name, "w", driver="GTiff", height=130, width=160, count=count,
+            dtype="uint8", crs="EPSG:32633", transform=affine, nodata=nodata, tiled=True,
+            blockxsize=16, blockysize=32,
+        ) as dataset:  # fmt: skip
+            dataset.write(pixels)
+    grid = ChipGrid(GeoBox((130, 160), affine, "EPSG:32633"), chip_size, edge)
+    expected = count_shares({"nodata": (pixels == 0).all(axis=0)}, grid)["nodata"]
+    for name, nodata in (("said", None), ("said", 1), ("silent", 0)):
+        reader = open_reader(str(tmp_path / name), Storage())
+        found = nodata_shares(reader, grid, nodata=nodata)
+        assert list(found) == ["nodata"]
+        np.testing.assert_array_equal(found["nodata"], expected)
 
 
 def scene(qa_resolution=20, size=600, crs="EPSG:32633"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from stacchip.index import count_shares, nodata_shares
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from stacchip.items import AssetInfo
     from stacchip.raster.reader import Reader
     from stacchip.sources import Source
+
+_log = logging.getLogger(__name__)
 
 
 def measure_nodata(
@@ -42,6 +45,7 @@ def measure_nodata(
     """
     nodata = _find_nodata(reader, reference, source)
     if nodata is not None or reader.validity != "all":
+        _log.info("asset %r is read whole, to measure its nodata", reference.key)
         return nodata_shares(reader, grid, geobox=reference.geobox, nodata=nodata)["nodata"]
     if source is not None and source.is_complete:
         return count_shares({}, grid)["nodata"]
