@@ -15,6 +15,7 @@ import rasterio
 from PIL import Image
 
 from interrupts import heeding_interrupts
+from items.stac_api import StacApi, Trouble
 from scenes import make_scene, write_band
 from stacchip.chipper import Chipper
 from stacchip.cli import run
@@ -355,6 +356,27 @@ def test_an_index_without_chips_is_made_and_says_why(tmp_path: Path, capsys):
     assert "0 chips of 1 items" in out[0]
     assert "preview" not in out[1]
     assert any(line.startswith("  scene-1: ") and "--pad" in line for line in err)
+
+
+def test_what_a_search_found_before_it_failed_is_indexed(tmp_path: Path, capsys):
+    class Failing(StacApi):
+        def answer(self, handler, body):
+            if "token" in body:
+                self.troubles.append(Trouble(status=404))
+            super().answer(handler, body)
+
+    records = []
+    for scene in (make_scene(tmp_path / name, name) for name in "abc"):
+        scene.item.make_asset_hrefs_absolute()
+        records.append(scene.item.to_dict() | {"links": []})
+    out = tmp_path / "index"
+    with Failing(records, page_size=2) as api:
+        search = ["index", "--api", api.url, "-o", str(out)]
+        assert run(search) == 1
+        assert not out.exists()
+        assert run([*search, "--skip-errors"]) == 1
+    assert any("ended early" in line and "404" in line for line in lines(capsys)[1])
+    assert set(read_index(out)["item_id"].to_pylist()) == {"a", "b"}
 
 
 @pytest.mark.parametrize("found", ["[]", '[{"type": "Feature", "id": "a"}]'])

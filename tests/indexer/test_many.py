@@ -254,6 +254,17 @@ def test_a_file_that_is_gone_costs_its_header_and_not_its_item(scenes, tmp_path,
     assert (error.item_id, error.asset) == ("a", "coastal")
 
 
+def test_a_gone_file_costs_no_item_that_leaves_all_to_its_files(scenes, tmp_path):
+    item = scenes[0].item
+    del item.properties["proj:code"]
+    for asset in item.assets.values():
+        asset.extra_fields.clear()
+    scenes[0].path("coastal").unlink()
+    indexed = index_items([item], tmp_path / "index")
+    assert (indexed.items, indexed.chips) == (1, 4)
+    assert [error.asset for error in indexed.without_header] == ["coastal"]
+
+
 def test_an_item_without_its_reference_band_is_left_out(scenes, tmp_path):
     (scenes[0].folder / "red.tif").unlink()
     indexed = index_items([scenes[0].item], tmp_path / "index", errors="skip")

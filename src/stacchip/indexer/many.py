@@ -163,19 +163,19 @@ class _Work:
 
         Raises:
             StacchipError: The index keeps headers, and one of these is the reference band's, or
-                might be: the item says where the pixels of other bands lie, but nothing of this
-                one.
+                might be: the item says where the pixels of the finest band lie, but nothing of this
+                band.
         """
         failed: list[StacchipError] = []
         headers = gather_headers([made.item], storage=self.storage, on_error=failed.append)
         made.use_headers(next(iter(headers.values()), {}))
-        for error in failed:
-            asset, reference = made.assets[error.facts["asset"]], made.reference
-            if reference is None or not self.keep_headers:
-                continue
-            may_be_finer = asset.geobox is None and reference.geobox is not None
-            if asset.key == reference.key or may_be_finer:
-                raise error
+        if failed and self.keep_headers and made.reference is not None:
+            reference = made.assets[made.reference.key]
+            for error in failed:
+                asset = made.assets[error.facts["asset"]]
+                is_unknown = asset.geobox is None and asset.why_left_out is None
+                if asset.key == reference.key or (is_unknown and reference.geobox is not None):
+                    raise error
         return headers, tuple(failed)
 
 
