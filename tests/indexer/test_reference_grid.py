@@ -15,7 +15,13 @@ from affine import Affine
 
 from scenes import Scene, make_scene
 from stacchip.chipper import Chipper
-from stacchip.errors import AssetNotFound, GridMismatch, InvalidMetadata, MissingMetadata
+from stacchip.errors import (
+    AssetNotFound,
+    GridMismatch,
+    InvalidMetadata,
+    MissingMetadata,
+    UnsupportedRaster,
+)
 from stacchip.grid.geobox import read_grid
 from stacchip.index import add_headers, write_index
 from stacchip.index.headers import gather_headers
@@ -176,6 +182,16 @@ def test_a_band_that_only_its_header_shows_in_another_crs_costs_only_itself(tmp_
     assert Chipper(table, assets=["red"]).chip(0, 0)["red"].shape == (1, 64, 64)
     with pytest.raises(GridMismatch, match=r"leave the asset out"):
         Chipper(table, assets=["tci"]).chip(0, 0)
+
+
+def test_a_band_that_only_its_header_shows_on_another_body_costs_only_itself(tmp_path: Path):
+    moon = "+proj=eqc +R=1737400 +units=m +type=crs"
+    lunar = band(tmp_path, "lunar", 256, 5, crs=moon)
+    red = band(tmp_path, "red", 128)
+    table = with_headers(item(grid(128), lunar=(lunar, {}), red=(red, {}))).create_index()
+    assert Chipper(table, assets=["red"]).chip(0, 0)["red"].shape == (1, 64, 64)
+    with pytest.raises(UnsupportedRaster, match=r"'lunar'.*Earth"):
+        with_headers(item(grid(128), lunar=(lunar, {}))).create_index()
 
 
 # --- the finest band

@@ -115,15 +115,16 @@ def forgive(assets: Mapping[str, AssetInfo]) -> dict[str, AssetInfo]:
 def _place(info: AssetInfo, file: FileGrid) -> AssetInfo:
     if isinstance(info.problem, InvalidMetadata):
         return replace(info, is_checked=True)
-    claimed, actual = info.geobox, file.geobox
+    try:
+        actual = file.geobox
+        refuse_no_grid(info.href, None if actual else file.why_no_grid)
+    except UnsupportedRaster as error:
+        return replace(info, geobox=None, problem=error.with_traceback(None), is_checked=True)
+    claimed = info.geobox
     if actual is not None:
         is_right = claimed is not None and is_same_grid(claimed, actual)
         geobox = claimed if is_right else actual
         return replace(info, geobox=geobox, problem=None, is_checked=True)
-    try:
-        refuse_no_grid(info.href, file.why_no_grid)
-    except UnsupportedRaster as error:
-        return replace(info, geobox=None, problem=error.with_traceback(None), is_checked=True)
     if claimed and not agrees_with(claimed, file.shape, file.crs, file.transform):
         problem = InvalidMetadata(
             f"The file of asset {info.key!r} has {tuple(file.shape)} pixels (height, width) and no "
@@ -152,7 +153,7 @@ def find_differences(
     own: list[tuple[AssetInfo, GeoBox]] = []
     shared: list[tuple[AssetInfo, GeoBox]] = []
     for key, info in assets.items():
-        actual = files[key].geobox if key in files else None
+        actual = _known_geobox(files.get(key))
         if actual is None:
             continue
         kind = own if info.has_own_grid else shared
@@ -164,6 +165,14 @@ def find_differences(
         for info, actual in (*shared[:1], *own)
         if not _agree(info, actual)
     )
+
+
+def _known_geobox(file: FileGrid | None) -> GeoBox | None:
+    """Return a file's geobox; None if it is not known, or if no chip can lie there."""
+    try:
+        return None if file is None else file.geobox
+    except UnsupportedRaster:
+        return None
 
 
 def _agree(info: AssetInfo, actual: GeoBox) -> bool:
