@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from stacchip.storage.failure import remedy_on_the_web
 from stacchip.storage.href import SECRET_PARAMETER, parse_href, redact
 
 LOOKED_AT: Final = 1024
@@ -127,7 +126,10 @@ def _fetch_remedy(href: str) -> str:
     if scheme == "file":
         return "What was saved is not the file: fetch it again."
     if scheme == "http":
-        return f"The server may want a log-in. {remedy_on_the_web(href)}"
+        return (
+            "The server may want a log-in: pass StorageOptions(headers={'Authorization': ...}), or "
+            "Storage(sign=...) if its addresses must be signed."
+        )
     return "Something else than a store may answer there: check StorageOptions(endpoint=...)."
 
 

@@ -73,7 +73,7 @@ def failure_of_status(
             # https://learn.microsoft.com/azure/storage/blobs/anonymous-read-access-prevent
             message += (
                 " If it is there, it is private: Azure answers like this without a signature. "
-                f"{remedy_on_the_web(href)}"
+                f"{_remedy_on_the_web(href)}"
             )
         return ObjectNotFound(message, href=shown, status=status)
     if status in (401, 403, 407) or code in CREDENTIAL_CODES:
@@ -155,17 +155,14 @@ def _remedy(href: str) -> str:
         )
     if location.scheme == "file":
         return "Check the permissions of the file and its folder."
-    return remedy_on_the_web(href)
+    return _remedy_on_the_web(href)
 
 
-def remedy_on_the_web(href: str) -> str:
+def _remedy_on_the_web(href: str) -> str:
     """Say how to get access to a file on a web server.
 
     A signature that an item's address had is gone by now (`href.unsign`), so a file that was public
     by its signature is refused.
-
-    Args:
-        href: The address as it was requested, signed or not.
     """
     if redact(href) != href:
         return (

@@ -79,3 +79,30 @@ def join_ranges(
     if members:
         joins.append(Join(start, end - start, tuple(members)))
     return joins
+
+
+def split_joins(
+    ranges: Sequence[tuple[int, int]], joins: Sequence[Join], parts: Sequence[bytes | memoryview]
+) -> list[bytes | memoryview]:
+    """Return the bytes of each range, cut out of the parts that were fetched for all.
+
+    Args:
+        ranges: (start, length), as `join_ranges` took them.
+        joins: What it returned.
+        parts: The bytes of each join; they may be cut off by the end of the object.
+
+    Example:
+        >>> ranges = [(4, 2), (0, 3)]
+        >>> [bytes(part) for part in split_joins(ranges, join_ranges(ranges), [b"abcdef"])]
+        [b'ef', b'abc']
+    """
+    found: list[bytes | memoryview] = [b""] * len(ranges)
+    for join, data in zip(joins, parts, strict=True):
+        if len(join.members) == 1 and ranges[join.members[0]] == (join.start, join.length):
+            found[join.members[0]] = data
+            continue
+        view = memoryview(data)
+        for i in join.members:
+            offset = ranges[i][0] - join.start
+            found[i] = view[offset : offset + ranges[i][1]]
+    return found

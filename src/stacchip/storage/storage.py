@@ -13,7 +13,7 @@ from stacchip.storage.failure import failure_of_change
 from stacchip.storage.href import Location, parse_href, redact
 from stacchip.storage.identity import Blob, Entry, Identity
 from stacchip.storage.options import StorageOptions
-from stacchip.storage.ranges import Join, join_ranges
+from stacchip.storage.ranges import join_ranges, split_joins
 from stacchip.storage.remote_file import PagedFile
 from stacchip.storage.requester import Requester, Sign
 from stacchip.storage.transports import local, objects, web
@@ -181,7 +181,7 @@ class Storage:
         )
         for blob in blobs[1:]:
             self.require_version(location.href, blobs[0].identity, blob.identity)
-        return _split(ranges, joins, blobs)
+        return split_joins(ranges, joins, [blob.data for blob in blobs])
 
     def _read_local_ranges(
         self, location: Location, ranges: Sequence[tuple[int, int]], expect: Identity | None
@@ -378,22 +378,6 @@ class Storage:
             shown = redact(location.href)
             message = f"{shown} is larger than the limit of {limit_bytes} bytes."
             raise StorageError(message, href=shown)
-
-
-def _split(
-    ranges: Sequence[tuple[int, int]], joins: Sequence[Join], blobs: Sequence[Blob]
-) -> list[Bytes]:
-    """Cut the ranges out of the blobs fetched for them."""
-    found: list[Bytes] = [b""] * len(ranges)
-    for join, blob in zip(joins, blobs, strict=True):
-        if len(join.members) == 1 and ranges[join.members[0]] == (join.start, join.length):
-            found[join.members[0]] = blob.data
-            continue
-        view = memoryview(blob.data)
-        for i in join.members:
-            offset = ranges[i][0] - join.start
-            found[i] = view[offset : offset + ranges[i][1]]
-    return found
 
 
 def _cut(view: memoryview) -> Iterator[memoryview]:
