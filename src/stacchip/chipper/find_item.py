@@ -56,19 +56,23 @@ class FoundItem:
         headers: By asset key.
         moved: Keys of the assets whose files are copies of those that the headers were read from.
         absent: By asset key, the places below a mount where a file was looked for in vain.
+        grid: The grid of its chips that the index keeps. The item may be a copy that keeps another,
+            or none.
     """
 
     item: pystac.Item
     headers: Mapping[str, Header] = field(default_factory=dict)
     moved: frozenset[str] = frozenset()
     absent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    grid: RecordedGrid | None = None
 
     def with_files_of(
         self, item: pystac.Item, absent: Mapping[str, tuple[str, ...]] | None = None
     ) -> FoundItem:
         """Return `item`, a copy of this one with other hrefs, and the headers that are known.
 
-        If a file has another address, only its size is known until it is opened.
+        The grid of its chips stays: the rows were made on it. If a file has another address, only
+        its size is known until it is opened.
 
         Args:
             item: The copy.
@@ -81,7 +85,8 @@ class FoundItem:
         known = {key: header for key, header in self.headers.items() if key in theirs}
         moved = frozenset(key for key in known if ours.get(key) != theirs[key])
         headers = {key: header.moved() if key in moved else header for key, header in known.items()}
-        return FoundItem(item, headers, moved, absent or {})
+        grid = self.grid or read_grid(self.item.extra_fields)
+        return FoundItem(item, headers, moved, absent or {}, grid)
 
     def require_file(self, key: str) -> None:
         """Refuse an asset whose file was looked for in vain.
@@ -105,6 +110,9 @@ class FoundItem:
     ) -> RecordedGrid:
         """Return the grid of the item's chips: from the index, else the item, else its file.
 
+        What the item says of its reference band comes first, then what it says of other bands: the
+        rows may have been made on one of those (`reference=`).
+
         Args:
             key: One of its chips.
             bbox: That chip's bounds in the index (OGC:CRS84), if the index has them. A grid that
@@ -112,10 +120,10 @@ class FoundItem:
             storage: Reads the reference band's file.
 
         Raises:
-            GridMismatch: Neither the item nor its file has a grid with this chip.
+            GridMismatch: Neither the item nor its reference band's file has a grid with this chip.
             MissingMetadata: The item says too little, and so does its file.
         """
-        recorded = read_grid(self.item.extra_fields)
+        recorded = self.grid or read_grid(self.item.extra_fields)
         if recorded is not None:
             return recorded
         indexer = NoStatsChipIndexer(self.item, key.chip_size, storage=storage)
@@ -126,6 +134,9 @@ class FoundItem:
             in_item = indexer.recorded_grid()
         if bbox is None or _has_chip(in_item.geobox, key, bbox):
             return in_item
+        for asset in indexer.assets.values():
+            if asset.geobox is not None and _has_chip(asset.geobox, key, bbox):
+                return RecordedGrid(asset.geobox, asset.key)
         if indexer.reference is not None:
             self.require_file(indexer.reference.key)
             indexer.open_asset(indexer.reference)
