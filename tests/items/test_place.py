@@ -170,7 +170,8 @@ def test_a_footprint_tells_a_quarter_turn_from_gdals_order() -> None:
         {"bbox": [-10.2, 37.0, -8.8, 38.1]},  # of a scene that the asset is a tile of
         {"bbox": [-9.0, 37.9, -8.9, 37.9]},  # rounded
         {"bbox": [-9, 37, -8, 38]},
-        {"bbox": [-8.95, 37.92, -8.95, 37.92]},  # a point
+        {"bbox": [4.4, 51.4, 4.4, 51.4]},  # a point
+        {"geometry": {"type": "Point", "coordinates": [0, 0]}, "bbox": [0, 0, 0, 0]},
         {"bbox": [-180, -90, 180, 90]},
         {"bbox": [-9.0, 37.89, 0, -8.89, 37.95, 812]},
         {"geometry": {"type": "Point", "coordinates": [-8.95, 37.92]}},

@@ -67,7 +67,8 @@ class Contradiction:
 def read_bounds(item: pystac.Item) -> Claims:
     """Return the boxes of `bbox` and `geometry`, in longitude and latitude.
 
-    What cannot be read is left out. West is greater than east across the antimeridian.
+    What cannot be read is left out, and so are points, which are often placeholders. West is
+    greater than east across the antimeridian.
 
     Example:
         >>> from datetime import datetime
@@ -76,7 +77,8 @@ def read_bounds(item: pystac.Item) -> Claims:
         >>> read_bounds(item)
         (('bbox', (-9.0, 38.0, -8.0, 39.0)),)
     """
-    return _present(bbox=_box_of_numbers(item.bbox), geometry=_box_of_geometry(item.geometry))
+    found = _present(bbox=_box_of_numbers(item.bbox), geometry=_box_of_geometry(item.geometry))
+    return tuple((field, box) for field, box in found if box[:2] != box[2:])
 
 
 def read_projected(levels: Iterable[Mapping[str, Any]]) -> Claims:
