@@ -31,6 +31,7 @@ class Batch:
         pixels = self.rows[:, None] + np.array([of_band[name] for name in self.bands])
         self.array = np.broadcast_to(pixels[:, :, None, None], (*pixels.shape, 2, 2))
         self.array = self.array.astype(np.float32)
+        self.valid = self.array % 3 != 0.5  # each chip's own, by its row and its band
         self.keys = [SimpleNamespace(item_id=f"item-{row}") for row in self.rows]
 
     def __len__(self) -> int:
@@ -46,6 +47,7 @@ def require_cube(cube, rows: list[int]) -> None:
     assert cube.pixels[:, 0, 0, 0].tolist() == rows
     assert cube.pixels[:, 1, 1, 1].tolist() == [row + 0.5 for row in rows]
     assert cube.table["row"].to_pylist() == rows
+    np.testing.assert_array_equal(cube.valid, cube.pixels % 3 != 0.5)
 
 
 @settings(deadline=None)
@@ -91,6 +93,15 @@ def test_a_batch_that_is_a_cube_is_not_copied():
     batch = Batch([0, 1, 2])
     (cube,) = fill_cubes(iter([batch]), {0: 3}, table_of(3), PLATFORM)
     assert cube.pixels is batch.array
+    assert cube.valid is batch.valid
+
+
+def test_chips_without_valid_pixels_make_cubes_without():
+    batches = [Batch([1]), Batch([0, 2])]
+    for batch in batches:
+        batch.valid = None
+    (cube,) = fill_cubes(iter(batches), {0: 3}, table_of(3), PLATFORM)
+    assert cube.valid is None
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import yaml
 
 from cubes.cube_world import ITEMS, PLATFORM, World, item_chips, make_world
+from scenes import make_scene, write_band
 from servers.seaweedfs import SeaweedFS
 from stacchip.cli import console
 from stacchip.cli.commands.stats import stats
@@ -21,6 +23,8 @@ from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import PlanSettings
 from stacchip.cubes.prechip import Prechip
 from stacchip.errors import ChipNotFound, IndexFormatError, UsageError
+from stacchip.index import write_index
+from stacchip.indexer import NoStatsChipIndexer
 from stacchip.sources.training_bands import get_platform
 from stacchip.statistics import Part, PlatformStatistics, make_report
 from stacchip.statistics.measure import (
@@ -197,6 +201,33 @@ def test_cubes_of_every_form_have_the_statistics_of_the_index(local, expected, t
     assert make_report(merge_statistics(parts), PERCENTS) == {PLATFORM: known}
     first = cube_statistics(str(tmp_path), PLATFORM, Storage(), max_cubes=1)
     assert first.chips == 128
+
+
+def test_cubes_do_not_count_what_is_masked_or_beyond_an_edge(tmp_path):
+    scene = make_scene(tmp_path / "scene")
+    write_band(scene.path("red"), 10, (600, 700), dtype="uint16", nodata=None)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(scene.path("red"), "r+") as file:
+        file.write_mask(np.tri(600, 700, 90, dtype=bool))
+    index = str(tmp_path / "index")
+    table = NoStatsChipIndexer(scene.item, 128, edge="pad").create_index()
+    write_index(table, index, items=[scene.item])
+    platform = table["platform"][0].as_py()
+    imagery = Imagery(index, platform, bands=("red",), max_nodata=None)
+    run = Prechip(imagery, str(tmp_path / "cubes"), PlanSettings(cube_size=7))
+    plan = run.plan()
+    for job in range(plan.jobs):
+        run.run(job, plan)
+    in_cubes = cube_statistics(
+        str(tmp_path / "cubes"), platform, Storage(), bands=("red",), dtype="uint16"
+    )
+    ((band,), (of_index,)) = (
+        each.bands for each in (in_cubes, index_statistics(imagery, Storage(), dtype="uint16"))
+    )
+    assert band.moments.count == of_index.moments.count == np.tri(600, 700, 90, dtype=bool).sum()
+    assert (band.moments.minimum, band.moments.mean) == (
+        of_index.moments.minimum,
+        pytest.approx(of_index.moments.mean),
+    )
 
 
 def test_of_cubes_in_several_forms_one_is_chosen(local, run_local, tmp_path):

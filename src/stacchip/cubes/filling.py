@@ -29,8 +29,8 @@ def fill_cubes(
     """Yield each cube as soon as its last chip has come.
 
     Args:
-        batches: The chips of all rows of the table. They may come out of order
-            if files have different bands.
+        batches: The chips of all rows of the table, all with their valid pixels or none. They may
+            come out of order if files have different bands.
         sizes: The number of chips of each cube, by the cube's number. The cubes hold the table's
             rows one after another.
         table: The chips' rows.
@@ -69,6 +69,7 @@ class _Filling:
         self._size = size
         self._missing = size
         self._pixels = _NO_PIXELS
+        self._valid: NDArray[np.bool_] | None = None
 
     @property
     def is_full(self) -> bool:
@@ -81,6 +82,7 @@ class _Filling:
         is_whole = len(chosen) == len(batch) == self._size and bool((np.diff(slots) == 1).all())
         if is_whole and bands == list(range(len(batch.bands))):
             self._pixels = batch.array  # the batch is the cube: nothing is copied
+            self._valid = batch.valid
         else:
             self._copy(batch, chosen, bands, slots)
         self._missing -= len(chosen)
@@ -94,11 +96,15 @@ class _Filling:
     ) -> None:
         if self._pixels is _NO_PIXELS:
             self._pixels = np.empty((self._size, len(bands), *batch.array.shape[2:]), np.float32)
+            self._valid = None if batch.valid is None else np.empty(self._pixels.shape, np.bool_)
         # chip by chip: an index over all of them would make a second copy of the pixels
         for slot, place in zip(slots.tolist(), chosen.tolist(), strict=True):
             self._pixels[slot] = batch.array[place][bands]
+            if self._valid is not None and batch.valid is not None:
+                self._valid[slot] = batch.valid[place][bands]
 
     def take(self, table: pa.Table) -> Cube:
         """Return the full cube, and let go of its pixels."""
         pixels, self._pixels = self._pixels, _NO_PIXELS
-        return Cube(self._number, pixels, table.slice(self._start, self._size))
+        valid, self._valid = self._valid, None
+        return Cube(self._number, pixels, table.slice(self._start, self._size), valid)

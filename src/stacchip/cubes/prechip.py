@@ -135,7 +135,6 @@ class Prechip:
             order="index",
             memory_bytes=self.memory_bytes,
             dtype=np.float32,
-            with_valid=False,
         )
         return fill_cubes(
             stream.batches(self.settings.cube_size),

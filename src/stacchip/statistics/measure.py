@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.cubes.sinks import CubeFolder, find_cubes, find_platforms
+from stacchip.cubes.sinks.cube import VALID, not_a_cube
 from stacchip.errors import IndexFormatError, ObjectNotFound
 from stacchip.index import read_index
 from stacchip.items.archive import Archive
@@ -146,9 +147,9 @@ def cube_statistics(
 ) -> PlatformStatistics:
     """Return the statistics of the cubes of a platform, in any form.
 
-    Cubes are floats and do not say what nodata is. A pixel counts if it is neither NaN nor the
-    platform's nodata value (`stacchip.sources.training_bands`). A shard may get no cubes; its
-    statistics are empty.
+    A pixel counts if it is valid. Cubes of earlier versions do not say so: there, a pixel counts if
+    it is neither NaN nor the platform's nodata value (`stacchip.sources.training_bands`). A shard
+    may get no cubes; its statistics are empty.
 
     Args:
         root: The bucket or folder of all cubes.
@@ -177,7 +178,7 @@ def cube_statistics(
     known = get_platform(platform, bands or _recorded_bands(folder, storage))
 
     def read(number: int) -> _Chips:
-        return _read_pixels(cubes.reader, number, known), None
+        return _read_cube(cubes.reader, number, known)
 
     chips = stream_concurrently(read, numbers, ahead=threads)
     statistics = _count(known, chips, dtype or known.dtype or "float32", threads)
@@ -199,8 +200,11 @@ def _recorded_bands(folder: CubeFolder, storage: Storage) -> tuple[str, ...] | N
         return None
 
 
-def _read_pixels(reader: CubeReader, number: int, platform: PlatformBands) -> NDArray[Any]:
-    pixels = reader.read(number, ("pixels",))["pixels"]
+def _read_cube(reader: CubeReader, number: int, platform: PlatformBands) -> _Chips:
+    """Return a cube's pixels, and which are valid; None if the cube does not say so."""
+    wanted = ("pixels", *getattr(reader, "optional", ()))  # a reader of another package has none
+    arrays = reader.read(number, wanted)
+    pixels, valid = arrays["pixels"], arrays.get(VALID)
     if pixels.ndim != 4 or pixels.shape[1] != len(platform.bands):
         href = redact(reader.cube_href(number))
         raise IndexFormatError(
@@ -208,7 +212,9 @@ def _read_pixels(reader: CubeReader, number: int, platform: PlatformBands) -> ND
             f"(chip, {len(platform.bands)}, y, x). Name its bands (bands=, --bands).",
             href=href,
         )
-    return pixels
+    if valid is not None and valid.shape != pixels.shape:
+        raise not_a_cube(reader.cube_href(number))
+    return pixels, None if valid is None else valid.astype(bool, copy=False)
 
 
 def list_platforms(storage: Storage, *, index: str | None, cubes: str | None) -> list[str]:

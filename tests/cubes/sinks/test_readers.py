@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,23 @@ def test_what_was_written_is_read(written, form, is_named):
             np.testing.assert_array_equal(read[name], expected[name], err_msg=name)
         (pixels,) = cubes.reader.read(number, ("pixels",)).values()
         np.testing.assert_array_equal(pixels, expected["pixels"])
+
+
+def test_which_pixels_are_valid_is_kept_where_it_is_known(folder, form):
+    random = np.random.default_rng(0)
+    known = replace(CUBES[0], valid=random.random(CUBES[0].pixels.shape) < 0.5)
+    sink = SINKS[form](folder)
+    sink.write(CUBES[2])  # of an earlier version
+    SINKS[form](folder).write(known)
+    reader = find_cubes(folder, Storage()).reader
+    read = reader.read(0)
+    assert list(read) == [*ARRAYS, "valid"]
+    assert read["valid"].dtype == bool
+    np.testing.assert_array_equal(read["valid"], known.valid)
+    np.testing.assert_array_equal(read["pixels"], known.pixels)
+    assert list(reader.read(0, ("valid",))) == ["valid"]
+    assert list(reader.read(2)) == list(ARRAYS)
+    assert list(reader.read(2, ("pixels", "valid"))) == ["pixels"]
 
 
 def test_no_reader_lets_numpy_parse_a_header_by_itself(written, monkeypatch):

@@ -29,6 +29,9 @@ VERSION = "mode_v1_chipper_v2"
 ARRAYS = ("pixels", "lon_norm", "lat_norm", "week_norm", "hour_norm")
 """Names of the arrays in a cube, as in the original."""
 
+VALID = "valid"
+"""Name of the array that says which pixels may be used; cubes of earlier versions lack it."""
+
 _BROKEN: tuple[type[Exception], ...] = (
     *(ValueError, KeyError, TypeError, EOFError),
     *(zipfile.BadZipFile, zlib.error, tarfile.TarError),
@@ -44,27 +47,32 @@ class Cube:
         number: The cube's number among those of its platform.
         pixels: float32 (chip, band, y, x).
         table: The chips' rows of the index, in the same order.
+        valid: True where a pixel may be used, (chip, band, y, x); None if that is not known.
     """
 
     number: int
     pixels: NDArray[np.float32]
     table: pa.Table
+    valid: NDArray[np.bool_] | None = None
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return the arrays by name: `pixels`, and those of place and time, float32 (chip, 2).
+        """Return the arrays by name: `pixels`, those of place and time, and `valid` if known.
+
+        Those of place and time are float32 (chip, 2).
 
         Raises:
             IndexFormatError: A chip has no location.
         """
         lon, lat = find_centres(self.table)
         moments = self.table["datetime"]
-        return {
+        arrays: dict[str, NDArray[np.generic]] = {
             "pixels": self.pixels,
             "lon_norm": encode_degrees(lon),
             "lat_norm": encode_degrees(lat),
             "week_norm": encode_week(moments),
             "hour_norm": encode_hour(moments),
         }
+        return arrays if self.valid is None else arrays | {VALID: self.valid}
 
 
 @dataclass(frozen=True)
@@ -116,6 +124,8 @@ class CubeReader(Protocol):
 
     pattern: ClassVar[re.Pattern[str]]
     """Matches the path of a cube within its folder; the first group is the cube's number."""
+    # A reader that knows `valid` says so by `optional: ClassVar[tuple[str, ...]] = (VALID,)`, and
+    # leaves it out if a cube lacks it. Readers of earlier versions have no such attribute.
 
     def __init__(self, folder: CubeFolder, storage: Storage) -> None:
         """Keep folder and storage; nothing is read yet."""
@@ -128,7 +138,8 @@ class CubeReader(Protocol):
 
         Args:
             number: Number of the cube.
-            names: Names of the wanted arrays; others are not decoded.
+            names: Names of the wanted arrays; others are not decoded. The readers here also return
+                `valid` by default, if the cube has it.
 
         Raises:
             ObjectNotFound: There is no such cube.

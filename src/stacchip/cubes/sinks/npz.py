@@ -8,7 +8,7 @@ import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from stacchip.cubes.sinks.cube import ARRAYS, decoding
+from stacchip.cubes.sinks.cube import ARRAYS, VALID, decoding
 from stacchip.cubes.sinks.form import CubeForm, CubeSet
 from stacchip.cubes.sinks.npy import Compression, npz_bytes, read_npy
 from stacchip.errors import ObjectNotFound
@@ -79,13 +79,16 @@ class NpzReader:
     folder: CubeFolder
     storage: Storage
     pattern: ClassVar[re.Pattern[str]] = re.compile(rf"cube_(\d+){re.escape(SUFFIX)}")
+    optional: ClassVar[tuple[str, ...]] = (VALID,)
 
     def cube_href(self, number: int) -> str:
         """Return the address of a cube's file."""
         return self.folder.cube_href(number, SUFFIX)
 
-    def read(self, number: int, names: Collection[str] = ARRAYS) -> dict[str, NDArray[np.generic]]:
-        """Return a cube's arrays by name.
+    def read(
+        self, number: int, names: Collection[str] = (*ARRAYS, VALID)
+    ) -> dict[str, NDArray[np.generic]]:
+        """Return a cube's arrays by name; without `valid`, if the cube lacks it.
 
         Raises:
             ObjectNotFound: There is no such cube.
@@ -95,7 +98,8 @@ class NpzReader:
         data = self.storage.read(href)
         # zipfile's error for an encrypted file; that for an unknown method is a subclass
         with decoding(href, RuntimeError), zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return {name: _read_member(archive, name) for name in names}
+            lacking = {VALID} - {name.removesuffix(".npy") for name in archive.namelist()}
+            return {name: _read_member(archive, name) for name in names if name not in lacking}
 
 
 def _read_member(archive: zipfile.ZipFile, name: str) -> NDArray[np.generic]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from stacchip.cubes.sinks.cube import ARRAYS, decoding, not_a_cube
+from stacchip.cubes.sinks.cube import ARRAYS, VALID, decoding, not_a_cube
 from stacchip.cubes.sinks.form import CubeForm, CubeSet
 from stacchip.cubes.sinks.npy import npy_bytes, read_npy
 from stacchip.errors import ObjectNotFound
@@ -102,13 +102,16 @@ class WebDatasetReader:
     folder: CubeFolder
     storage: Storage
     pattern: ClassVar[re.Pattern[str]] = re.compile(rf"cube_(\d+){re.escape(SUFFIX)}")
+    optional: ClassVar[tuple[str, ...]] = (VALID,)
 
     def cube_href(self, number: int) -> str:
         """Return the address of a cube's shard."""
         return self.folder.cube_href(number, SUFFIX)
 
-    def read(self, number: int, names: Collection[str] = ARRAYS) -> dict[str, NDArray[np.generic]]:
-        """Return a cube's arrays by name.
+    def read(
+        self, number: int, names: Collection[str] = (*ARRAYS, VALID)
+    ) -> dict[str, NDArray[np.generic]]:
+        """Return a cube's arrays by name; without `valid`, if the cube lacks it.
 
         Raises:
             ObjectNotFound: There is no such cube.
@@ -119,12 +122,14 @@ class WebDatasetReader:
         if len(data) % tarfile.RECORDSIZE or not data.endswith(_END):
             raise not_a_cube(href)  # if it is cut off between two of its files, it would seem whole
         with decoding(href), tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            return {name: _stack(archive, name) for name in names}
+            there = {_array_name(member) for member in archive}
+            lacking = {VALID} - there
+            return {name: _stack(archive, name) for name in names if name not in lacking}
 
 
 def _stack(archive: tarfile.TarFile, name: str) -> NDArray[np.generic]:
     """Stack the arrays of one name from all samples, in order."""
-    members = [each for each in archive if each.name.partition(".")[2] == f"{name}.npy"]
+    members = [each for each in archive if _array_name(each) == name]
     if not members:
         raise tarfile.ReadError(f"No sample has {name}.")
     first = _load(archive, members[0])
@@ -133,6 +138,11 @@ def _stack(archive: tarfile.TarFile, name: str) -> NDArray[np.generic]:
     for place, member in enumerate(members):
         stacked[place] = _load(archive, member)
     return stacked
+
+
+def _array_name(member: tarfile.TarInfo) -> str:
+    """Return the name of the array that a file of a sample holds: `000000007.pixels.npy`."""
+    return member.name.partition(".")[2].removesuffix(".npy")
 
 
 def _load(archive: tarfile.TarFile, member: tarfile.TarInfo) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 `pixels` is (chip, band, y, x). Each chip is a chunk and each cube a shard, so that a chip is one
 ranged read. `lon_norm`, `lat_norm`, `week_norm` and `hour_norm` are (chip, 2), with one chunk for
-each cube.
+each cube. `valid` is bool and has the shape and the chunks of `pixels`.
 
 Zarr makes the bytes in memory, and our storage writes them, each object whole. `pixels` comes last,
 so that a shard of pixels means that its cube is complete. Jobs write different objects, except for
@@ -15,13 +15,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from stacchip.cubes.sinks.cube import ARRAYS, decoding, not_a_cube
+from stacchip.cubes.sinks.cube import ARRAYS, VALID, decoding, not_a_cube
 from stacchip.cubes.sinks.form import CubeForm, CubeSet
-from stacchip.errors import UsageError
+from stacchip.errors import ObjectNotFound, UsageError
 from stacchip.storage import child_href
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -76,14 +76,18 @@ class ZarrSink:
 
     def write(self, cube: Cube) -> int:
         """Write a cube's shards and return their size in bytes."""
+        arrays = cube.arrays()
         if not self._has_metadata:  # every job writes the same bytes
-            self._put({key: data for key, data in self._make(None).items() if _is_metadata(key)})
+            empty = self._make(dict.fromkeys(arrays))
+            self._put({key: data for key, data in empty.items() if _is_metadata(key)})
             self._has_metadata = True
-        made = self._make(cube)
+        made = self._make(arrays, cube.number)
         return self._put({key: data for key, data in made.items() if not _is_metadata(key)})
 
-    def _make(self, cube: Cube | None) -> dict[str, bytes]:
-        """Return the objects of a group that holds one cube, or none."""
+    def _make(
+        self, arrays: Mapping[str, NDArray[np.generic] | None], number: int = 0
+    ) -> dict[str, bytes]:
+        """Return the objects of a group that holds one cube's arrays, or empty ones for None."""
         objects: dict[str, Any] = {}
         store = self._zarr.storage.MemoryStore(objects)
         group = self._zarr.create_group(
@@ -94,26 +98,24 @@ class ZarrSink:
             "shape": self._shape,
             "chunks": (1, *chip_shape),
             "shards": (self._cube_size, *chip_shape),
-            "dtype": "float32",
             "dimension_names": ("chip", "band", "y", "x"),
         }
         encoded: dict[str, Any] = {
             "shape": (chips, 2),
             "chunks": (self._cube_size, 2),
-            "dtype": "float32",
             "dimension_names": ("chip", "sine_cosine"),
         }
-        arrays = {} if cube is None else cube.arrays()
-        for name in ARRAYS:
+        for name, values in arrays.items():
             # a shard of nothing but the fill value is written, too: it says "complete"
             array = group.create_array(
                 name,
-                **(pixels if name == "pixels" else encoded),
+                **(pixels if name in ("pixels", VALID) else encoded),
+                dtype="bool" if name == VALID else "float32",
                 config={"write_empty_chunks": True},
             )
-            if cube is not None:
-                start = cube.number * self._cube_size
-                array[start : start + len(arrays[name])] = arrays[name]
+            if values is not None:
+                start = number * self._cube_size
+                array[start : start + len(values)] = values
         return {key: buffer.to_bytes() for key, buffer in objects.items()}
 
     def _put(self, objects: dict[str, bytes]) -> int:
@@ -135,6 +137,7 @@ class ZarrReader:
     folder: CubeFolder
     storage: Storage
     pattern: ClassVar[re.Pattern[str]] = re.compile(rf"{re.escape(NAME)}/pixels/c/(\d+)/0/0/0")
+    optional: ClassVar[tuple[str, ...]] = (VALID,)
 
     def cube_href(self, number: int) -> str:
         """Return the address of the shard with a cube's pixels."""
@@ -143,8 +146,10 @@ class ZarrReader:
     def _href(self, key: str) -> str:
         return child_href(self.folder.href, f"{NAME}/{key}")
 
-    def read(self, number: int, names: Collection[str] = ARRAYS) -> dict[str, NDArray[np.generic]]:
-        """Return a cube's arrays by name.
+    def read(
+        self, number: int, names: Collection[str] = (*ARRAYS, VALID)
+    ) -> dict[str, NDArray[np.generic]]:
+        """Return a cube's arrays by name; without `valid`, if the cube lacks it.
 
         Raises:
             ObjectNotFound: There is no such cube.
@@ -154,10 +159,17 @@ class ZarrReader:
         zarr = _import_zarr()
         from zarr.core.buffer import default_buffer_prototype
 
-        keys = [METADATA]
+        blobs = {METADATA: self.storage.read(self._href(METADATA))}
+        there = []
         for name in names:
-            keys += [f"{name}/{METADATA}", _shard(name, number)]
-        blobs = {key: self.storage.read(self._href(key)) for key in keys}
+            keys = (_shard(name, number), f"{name}/{METADATA}")
+            try:
+                blobs |= {key: self.storage.read(self._href(key)) for key in keys}
+            except ObjectNotFound:
+                if name in self.optional:
+                    continue
+                raise
+            there.append(name)
         if not all(blobs.values()):  # zarr would read an empty shard as zeros
             raise not_a_cube(self.cube_href(number))
         to_buffer = default_buffer_prototype().buffer.from_bytes
@@ -166,7 +178,7 @@ class ZarrReader:
             store = zarr.storage.MemoryStore(objects)
             group = zarr.open_group(store, mode="r")
             size = group.attrs["chips_per_shard"]
-            return {name: group[name][number * size : (number + 1) * size] for name in names}
+            return {name: group[name][number * size : (number + 1) * size] for name in there}
 
 
 def _import_zarr() -> Any:
@@ -179,7 +191,8 @@ def _import_zarr() -> Any:
 
 def _shard(name: str, number: int) -> str:
     """Return the key of a cube's shard of an array."""
-    return f"{name}/c/{number}/0/0/0" if name == "pixels" else f"{name}/c/{number}/0"
+    is_image = name in ("pixels", VALID)
+    return f"{name}/c/{number}/0/0/0" if is_image else f"{name}/c/{number}/0"
 
 
 def _is_metadata(key: str) -> bool:
