@@ -303,6 +303,7 @@ def test_rows_of_another_date_than_their_item_are_refused(tables, tmp_path):
     with pytest.raises(UsageError, match=r"\(january\): properties\.datetime is"):
         Chipper(both.slice(1))
     assert values_of(both.slice(0, 1)) == {"january": 1}
+    assert values_of(both.slice(1), items=[other]) == {"january": 9}
 
 
 def test_indexes_of_two_items_of_one_key_are_not_read_as_one(contradicting, tmp_path):

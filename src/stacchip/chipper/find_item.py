@@ -32,6 +32,7 @@ from stacchip.storage import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Set as AbstractSet
 
     import pyarrow as pa
     import pystac
@@ -189,7 +190,7 @@ class ItemFinder:
         self._archive = archive
         self._carried: Mapping[ItemKey, bytes] = {}
         if REMEMBERED:
-            _refuse_two_of_a_key(table, self._embedded)
+            _refuse_two_of_a_key(table, self._embedded, given.keys())
             lacking = _without_href(table) - given.keys() - self._embedded.keys()
             self._carried = REMEMBERED.among(lacking)
 
@@ -315,17 +316,27 @@ def _without_href(table: pa.Table) -> set[ItemKey]:
     return row_keys(table)
 
 
-def _refuse_two_of_a_key(table: pa.Table, embedded: Mapping[ItemKey, Mapping[str, Any]]) -> None:
+def _refuse_two_of_a_key(
+    table: pa.Table,
+    embedded: Mapping[ItemKey, Mapping[str, Any]],
+    decided: AbstractSet[ItemKey],
+) -> None:
     """Refuse rows of two items of one key, as `pyarrow.concat_tables` puts them together.
 
     Only keys under which this process saw two items are looked at. One of the items may be an old
     version of the other, so the rows decide: the same chip twice, or another date than the item's.
 
+    Args:
+        table: The index.
+        embedded: The items in its metadata.
+        decided: Keys whose item the caller gave.
+
     Raises:
         UsageError: They are of two items.
     """
     differences = REMEMBERED.differences()
-    for key in sorted(differences.keys() & row_keys(table)) if differences else ():
+    doubted = differences.keys() - decided
+    for key in sorted(doubted & row_keys(table)) if doubted else ():
         rows = table.filter(pc.field("platform") == key.platform)
         rows = rows.filter(pc.field("item_id") == key.item_id)
         dates = set(rows["datetime"].to_pylist()) if "datetime" in rows.column_names else set()
