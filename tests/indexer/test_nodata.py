@@ -12,9 +12,10 @@ import pystac
 import pytest
 import rasterio
 from affine import Affine
+from rasterio.control import GroundControlPoint
 
 from stacchip import Chipper, index_items, read_index
-from stacchip.errors import GridMismatch, RasterError
+from stacchip.errors import GridMismatch, RasterError, UnsupportedRaster
 from stacchip.indexer import Indexer
 from stacchip.sources import NAIP, Source
 
@@ -161,18 +162,36 @@ def test_a_qa_band_that_tells_clouds_alone_leaves_nodata_to_the_reference_band(t
     assert measured(item, source=mine) == [None] * 4
 
 
+@pytest.mark.parametrize("content", [None, b"<html>log in</html>"])
 def test_a_file_that_cannot_be_opened_is_said_and_its_nodata_is_not_measured(
-    tmp_path: Path, caplog
+    tmp_path: Path, content: bytes | None, caplog
 ):
     grid = {
         "proj:code": "EPSG:32629", "proj:shape": [128, 128],
         "proj:transform": [10, 0, 5e5, 0, -10, 4.2e6],
     }  # fmt: skip
+    if content is not None:
+        (tmp_path / "gone.tif").write_bytes(content)
     item = make_item(tmp_path / "gone.tif", **grid)
     with caplog.at_level(logging.WARNING, "stacchip"):
         assert measured(item) == [None] * 4
-    assert "'image' is not measured" in caplog.text
+    assert "nodata of 'image' is not measured" in caplog.text
     assert "gone.tif" in caplog.text
+
+
+def test_a_file_without_a_grid_is_refused_though_its_item_gives_one(tmp_path: Path):
+    corners = [(0, 0, -9, 38), (0, 128, -8.9, 38), (128, 0, -9, 37.9), (128, 128, -8.9, 37.9)]
+    with rasterio.open(
+        tmp_path / "image.tif", "w", driver="GTiff", width=128, height=128, count=1, dtype="uint16",
+        nodata=0, crs="EPSG:4326", gcps=[GroundControlPoint(*corner) for corner in corners],
+    ) as dataset:  # fmt: skip
+        dataset.write(np.ones((1, 128, 128), np.uint16))
+    grid = {
+        "proj:code": "EPSG:32629", "proj:shape": [128, 128],
+        "proj:transform": [10, 0, 5e5, 0, -10, 4.2e6],
+    }  # fmt: skip
+    with pytest.raises(UnsupportedRaster, match="control points"):
+        measured(make_item(tmp_path / "image.tif", **grid))
 
 
 def test_a_broken_block_is_an_error(tmp_path: Path):

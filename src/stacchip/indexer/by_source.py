@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from stacchip.errors import AssetNotFound, RasterError, StorageError
+from stacchip.errors import AssetNotFound, NotARaster, StorageError
 from stacchip.index import chip_shares
 from stacchip.indexer.base import ChipIndexer
 from stacchip.indexer.nodata import measure_nodata
@@ -136,14 +136,14 @@ class Indexer(ChipIndexer):
     def _measure_reference_band(self) -> dict[str, NDArray[np.float32]]:
         """Return the share of nodata by the reference band; none if nothing says what nodata is.
 
-        A file that cannot be opened is logged, and nodata is then not measured: the item's own word
+        A file that is out of reach is logged, and nodata is then not measured: the item's own word
         about the grid is enough for an index.
         """
         reader, reference = None, self.reference
         while reference is not None and (reader is None or reader.href != reference.href):
             try:
                 reader = self.open_asset(reference)
-            except (RasterError, StorageError) as error:
+            except (NotARaster, StorageError) as error:
                 _log.warning("%r: nodata of %r is not measured: %s", self, reference.key, error)
                 return {}
             reference = self.reference  # another one, if the file contradicts the item
@@ -189,7 +189,7 @@ class Sentinel2Indexer(Indexer):
 
 
 class ModisIndexer(Indexer):
-    """Measures MODIS surface reflectance by its QC bits; see `stacchip.sources.MODIS`."""
+    """Measures MODIS by its state band, else by its QC bits; see `stacchip.sources.MODIS`."""
 
     sources = (MODIS,)
 
