@@ -409,6 +409,12 @@ def test_a_share_of_nodata_that_cannot_be_is_refused(scenes, tmp_path, share):
         index_items([scenes[0].item], tmp_path / "index", max_nodata=share)
 
 
+@pytest.mark.parametrize("wrong", [{"chip_size": 0}, {"edge": "cut"}, {"max_nodata": 7}], ids=str)
+def test_a_wrong_argument_is_no_fault_of_the_items(scenes, tmp_path, wrong):
+    with pytest.raises(UsageError):
+        index_items([scenes[0].item], tmp_path / "index", errors="skip", **wrong)
+
+
 def test_bytes_are_not_items(tmp_path):
     with pytest.raises(UsageError, match="bytes"):
         index_items(b"abc", tmp_path / "index")

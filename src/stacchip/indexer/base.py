@@ -115,9 +115,7 @@ class ChipIndexer:
         open_files: bool = False,
         storage: Storage | None = None,
     ) -> None:
-        require_grid(chip_size, edge)
-        if not 0 <= chip_max_nodata <= 1:
-            raise UsageError(f"chip_max_nodata is a share, 0..1, not {chip_max_nodata!r}.")
+        require_arguments(chip_size, chip_max_nodata, edge)
         self.storage = storage or Storage()
         self.item = _load_one(item, self.storage)
         self.chip_size = chip_size
@@ -406,6 +404,17 @@ class NoDataMaskChipIndexer(ChipIndexer):
     def get_stats(self, x: int, y: int) -> tuple[float, float]:
         """Return (0, share of nodata) of a chip."""
         return 0.0, float(self._shares["nodata"][y, x])
+
+
+def require_arguments(chip_size: int, chip_max_nodata: float, edge: Edge) -> None:
+    """Refuse arguments that no item can be indexed with.
+
+    Raises:
+        UsageError: One of them is wrong.
+    """
+    require_grid(chip_size, edge)
+    if not 0 <= chip_max_nodata <= 1:
+        raise UsageError(f"chip_max_nodata is a share, 0..1, not {chip_max_nodata!r}.")
 
 
 def _load_one(item: pystac.Item | dict[str, Any] | str, storage: Storage | None) -> pystac.Item:

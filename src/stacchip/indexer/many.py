@@ -15,6 +15,7 @@ from stacchip.errors import StacchipError, UsageError, unexpected
 from stacchip.index import merge_indexes, read_index, write_index
 from stacchip.index.files.layout import is_file
 from stacchip.index.headers import gather_headers
+from stacchip.indexer.base import require_arguments
 from stacchip.indexer.by_source import Indexer
 from stacchip.indexer.intake import Intake
 from stacchip.indexer.outcome import Indexed, Outcome, Tally
@@ -82,7 +83,7 @@ def index_items(
         storage: Reads the files and writes the index: credentials, endpoint, retries.
 
     Raises:
-        UsageError: No index can be written to `path`; nothing was indexed.
+        UsageError: No index can be written to `path`, or an argument is wrong; nothing was indexed.
         DuplicateChips: Two different items have one id and platform, and `errors="raise"`; no index
             is written.
         StacchipError: An item failed in another way, and `errors="raise"`; no index is written.
@@ -99,6 +100,7 @@ def index_items(
     storage = storage or Storage()
     path = os.fspath(path)
     _require_place(path)
+    require_arguments(chip_size, max_nodata, edge)
     kind = indexer or (Indexer if stats else UnmeasuredChipIndexer)
 
     # an `indexer` of the user's may know nothing of an option that is not asked for
