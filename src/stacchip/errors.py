@@ -86,7 +86,12 @@ class MissingMetadata(ItemError):
 
 
 class InvalidMetadata(ItemError):
-    """A field of an item has an impossible value: `item_id`, `asset`, `field`."""
+    """A field of an item has an impossible value: `item_id`, `asset`, `field`.
+
+    If the item states a whole grid that contradicts the rest of it, `grid` describes that.
+    """
+
+    grid: str | None = None
 
 
 class ItemNotFound(StacchipError, LookupError):

@@ -82,6 +82,11 @@ WRONG = {
     "shape of a decimated copy": {"proj:shape": [1280, 1280]},
     "shape as (width, height)": {"proj:shape": [64, 256]},
     "another zone": {"proj:code": "EPSG:32630"},
+    "a grid that contradicts its bbox": {"proj:bbox": [0, 0, 10, 10]},
+    "a shape that contradicts its bbox": {
+        "proj:shape": [64, 256],
+        "proj:bbox": [500000, 4197440, 500640, 4200000],
+    },
 }
 
 
@@ -288,7 +293,7 @@ def test_open_files_believes_them_and_reports(tmp_path: Path):
     assert [each.asset for each in indexer.differences] == ["dem"]
 
 
-def test_an_item_that_contradicts_itself_is_left_to_its_files_only_if_they_are_asked(
+def test_an_item_that_says_the_impossible_is_left_to_its_files_only_if_they_are_asked(
     tmp_path: Path,
 ):
     made = item(dem=(band(tmp_path, "dem", 128), grid(128) | {"proj:shape": [0, 0]}))
@@ -297,7 +302,7 @@ def test_an_item_that_contradicts_itself_is_left_to_its_files_only_if_they_are_a
     indexer = with_headers(made, open_files=True)
     assert indexer.transform == TRUE
     (difference,) = indexer.differences
-    assert "what contradicts itself (proj:shape)" in difference.in_item
+    assert "the impossible (proj:shape)" in difference.in_item
 
 
 def test_headers_that_are_known_are_not_read_again(scene: Scene):

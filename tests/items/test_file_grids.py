@@ -39,15 +39,15 @@ def test_a_file_is_believed_and_an_asset_whose_file_is_unknown_stays_as_said() -
     assert not placed["nir"].is_checked
 
 
-def test_a_contradiction_in_the_item_is_left_to_its_file_only_if_it_is_forgiven() -> None:
-    problem = InvalidMetadata("It contradicts itself.", field="proj:shape")
+def test_the_impossible_in_an_item_is_left_to_its_file_only_if_it_is_forgiven() -> None:
+    problem = InvalidMetadata("Its shape is 0.", field="proj:shape")
     said = {"red": replace(asset("red", None), problem=problem)}
     files = {"red": File(grid(10))}
 
     assert place_by_files(said, files)["red"].problem is problem
     assert place_by_files(forgive(said), files)["red"].geobox == grid(10)
     (difference,) = find_differences("scene", said, files)
-    assert "what contradicts itself (proj:shape)" in str(difference)
+    assert "the impossible (proj:shape)" in str(difference)
 
 
 def test_a_file_without_a_place_takes_the_items_if_it_has_that_shape() -> None:

@@ -30,7 +30,7 @@ class ReferenceFinder:
     Attributes:
         item: The item.
         assets: The result of `read_assets(item)`; `forgive` it to let files decide where the item
-            contradicts itself.
+            says the impossible.
         name: The asset that the caller chose, or None.
         source: The item's source.
         storage: Reads the files.

@@ -76,7 +76,7 @@ def place_by_files(
 
     An asset whose file was looked at is `is_checked`. A file without a CRS or a transform lies
     where the item says, if it does not contradict that. One located by control points or the like
-    has no grid, whatever the item says. An asset about which the item contradicts itself stays
+    has no grid, whatever the item says. An asset of which the item says the impossible stays
     without a grid: `forgive` it first, if the files are to decide that, too.
 
     Args:
@@ -98,7 +98,7 @@ def place_by_files(
 
 
 def forgive(assets: Mapping[str, AssetInfo]) -> dict[str, AssetInfo]:
-    """Return assets without the contradictions of their item: it counts as saying nothing there.
+    """Return assets without what is impossible in their item: it counts as saying nothing there.
 
     Example:
         >>> from stacchip.items import AssetInfo
@@ -113,7 +113,7 @@ def forgive(assets: Mapping[str, AssetInfo]) -> dict[str, AssetInfo]:
 
 
 def _place(info: AssetInfo, file: FileGrid) -> AssetInfo:
-    if isinstance(info.problem, InvalidMetadata):
+    if isinstance(info.problem, InvalidMetadata) and info.problem.grid is None:
         return replace(info, is_checked=True)
     try:
         actual = file.geobox
@@ -185,5 +185,5 @@ def _agree(info: AssetInfo, actual: GeoBox) -> bool:
 def _describe_claim(info: AssetInfo) -> str:
     if info.geobox is not None:
         return describe_geobox(info.geobox)
-    field = getattr(info.problem, "field", None)
-    return f"what contradicts itself ({field or 'proj:*'})"
+    stated, field = (getattr(info.problem, name, None) for name in ("grid", "field"))
+    return f"{stated}, and contradicts that" if stated else f"the impossible ({field or 'proj:*'})"

@@ -17,7 +17,7 @@ from affine import Affine
 
 from stacchip.errors import InvalidMetadata, MissingMetadata
 from stacchip.grid.crs import crs_of_code, crs_of_text, same_crs, why_not_on_earth
-from stacchip.grid.geobox import GeoBox, make_geobox
+from stacchip.grid.geobox import GeoBox, describe_geobox, make_geobox
 from stacchip.items.place import (
     Claims,
     find_contradiction,
@@ -91,7 +91,7 @@ def read_geobox(
             geobox = _read_placed(fields, crs, order, claims)
             stretched = describe_stretched(item, geobox)
             if stretched is not None:
-                fields.refuse("proj:transform", stretched)
+                fields.refuse("proj:transform", stretched, describe_geobox(geobox))
         except InvalidMetadata as problem:
             problems.append(problem)
             continue
@@ -120,7 +120,7 @@ def _read_placed(fields: _Fields, crs: CRS | None, order: str, claims: Claims) -
         _check_bbox(fields, geobox, bbox)
     found = find_contradiction(geobox, claims)
     if found is not None:
-        fields.refuse(found.field, found.problem)
+        fields.refuse(found.field, found.problem, describe_geobox(geobox))
     return geobox
 
 
@@ -155,13 +155,15 @@ class _Fields:
                 return level[field], number
         return None, -1
 
-    def refuse(self, field: str, problem: str) -> NoReturn:
+    def refuse(self, field: str, problem: str, grid: str | None = None) -> NoReturn:
+        """Refuse a field, or a whole `grid` that contradicts what else is said of the place."""
         raise InvalidMetadata(
             f"{self}: {problem}. Mend the item, or open the file's header, which wins over it: "
             "open_files=True, or --open-files.",
             item_id=self.item_id,
             asset=self.asset,
             field=field,
+            grid=grid,
         )
 
 
@@ -330,6 +332,7 @@ def _check_bbox(fields: _Fields, grid: GeoBox, bbox: Box) -> None:
             "proj:shape",
             f"proj:shape {list(shape)} is (width, height): only {list(shape[::-1])} holds its "
             f"proj:bbox {list(bbox)}",
+            describe_geobox(grid),
         )
     if reads_as_degrees(grid, bbox):
         _log.warning("%s: proj:bbox %s is in degrees, not in %s", fields, list(bbox), grid.crs)
@@ -338,6 +341,7 @@ def _check_bbox(fields: _Fields, grid: GeoBox, bbox: Box) -> None:
         "proj:bbox",
         f"proj:bbox {list(bbox)} is not where proj:transform and proj:shape put the grid, "
         f"{list(_extent(transform, shape))}",
+        describe_geobox(grid),
     )
 
 
@@ -351,6 +355,7 @@ def _transform_from_bbox(fields: _Fields, shape: Shape, bbox: Box) -> Affine:
             "proj:shape",
             f"proj:shape {list(shape)} is (width, height): with {list(shape[::-1])} the pixels of "
             f"proj:bbox {list(bbox)} are square",
+            f"{height} x {width} px (height x width), proj:bbox {list(bbox)}",
         )
     return transform
 
