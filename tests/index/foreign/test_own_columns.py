@@ -121,10 +121,14 @@ def test_a_column_without_footprints_is_named(geometry):
         conform(theirs.append_column("geometry", geometry))
 
 
-def test_a_crs_that_proj_cannot_read_is_named():
+@pytest.mark.parametrize("crs", ["MOON", "IAU_2015:30100", "EPSG:5773"])
+def test_a_crs_that_proj_cannot_read_or_that_is_not_on_earth_is_named(crs):
     field = OURS.schema.field("geometry")
     odd = field.with_metadata(
-        {"ARROW:extension:name": "geoarrow.wkb", "ARROW:extension:metadata": '{"crs": "MOON"}'}
+        {
+            "ARROW:extension:name": "geoarrow.wkb",
+            "ARROW:extension:metadata": f'{{"crs": "{crs}"}}',
+        }
     )
     place = OURS.column_names.index("geometry")
     with pytest.raises(IndexFormatError, match="'geometry' is in a CRS"):

@@ -8,17 +8,14 @@ and `multipolygon` (GeoParquet 1.1.0, "Encoding"). Its CRS is named in the field
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyproj
 import shapely
-from pyproj.exceptions import CRSError
 
-from stacchip.errors import IndexFormatError
-from stacchip.grid.crs import same_crs
+from stacchip.errors import IndexFormatError, UsageError
+from stacchip.grid.crs import lonlat_transformer, same_crs, why_not_on_earth
 from stacchip.grid.footprints import BBOX
 
 if TYPE_CHECKING:
@@ -75,7 +72,7 @@ def read_geometry(table: pa.Table, name: str) -> tuple[pa.ChunkedArray, bool]:
     crs = _foreign_crs(table.schema, table.schema.field(name))
     shapes = _decode(column, name)
     if crs is not None:
-        project = pyproj.Transformer.from_crs(crs, _CRS84, always_xy=True)
+        project = lonlat_transformer(crs)
         shapes = shapely.transform(shapes, project.transform, interleaved=False)
     wkb = shapely.to_wkb(shapes, byte_order=1, output_dimension=2)
     return pa.chunked_array([pa.array(wkb, pa.binary())]), crs is not None
@@ -106,28 +103,24 @@ def without_extension(column: pa.ChunkedArray) -> pa.ChunkedArray:
 # -- the CRS ---------------------------------------------------------------------------------------
 
 
-def _foreign_crs(schema: pa.Schema, field: pa.Field) -> pyproj.CRS | None:
+def _foreign_crs(schema: pa.Schema, field: pa.Field) -> str | None:
     """Return the CRS of a geometry column, or None if it is OGC:CRS84 or not named."""
     named = _extension(field)[1].get("crs")
     if named is None:
         named = _geo(schema).get("columns", {}).get(field.name, {}).get("crs")
     if named is None:
         return None
+    text = named if isinstance(named, str) else json.dumps(named)
     try:
-        return _read_crs(named if isinstance(named, str) else json.dumps(named))
-    except CRSError as error:
+        why = why_not_on_earth(text)
+    except UsageError as error:
+        why = f"PROJ cannot read: {error}"
+    if why is not None:
         raise IndexFormatError(
-            f"Column '{field.name}' is in a CRS that PROJ cannot read: {error}. Write its "
-            "footprints in OGC:CRS84.",
+            f"Column '{field.name}' is in a CRS that {why}. Write its footprints in OGC:CRS84.",
             column=field.name,
-        ) from error
-
-
-@lru_cache(maxsize=64)
-def _read_crs(text: str) -> pyproj.CRS | None:
-    """Parse a CRS; None if it is OGC:CRS84."""
-    crs = pyproj.CRS.from_user_input(text)
-    return None if same_crs(crs, _CRS84) else crs
+        )
+    return None if same_crs(text, _CRS84) else text
 
 
 def _extension(field: pa.Field) -> tuple[str | None, dict[str, Any]]:
