@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import shapely
 
@@ -240,3 +241,13 @@ def test_a_geometry_of_many_parts_chooses_all_of_them(several):
 def test_impossible_filters_are_refused_at_once(filters):
     with pytest.raises(UsageError):
         Selection(**filters)
+
+
+def test_bounds_stand_in_for_footprints_that_an_index_does_not_keep(tmp_path):
+    table = make_table()
+    pq.write_table(table.drop_columns("geometry"), tmp_path / "slim.parquet")
+    for area in ({"bbox": (15, 36, 15.01, 37)}, {"geometry": shapely.Point(15.01, 36.13)}):
+        wanted = Selection(**area).apply(table)["chipid"].to_pylist()
+        found = read_index(tmp_path / "slim.parquet", columns=["chipid"], **area)
+        assert found["chipid"].to_pylist() == wanted
+        assert 0 < len(wanted) < len(table)

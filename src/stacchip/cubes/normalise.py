@@ -94,6 +94,11 @@ def find_centres(table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float
     lon, lat = (west + east) / 2, (south + north) / 2
     for row in np.flatnonzero(east - west > 180).tolist():  # only those at the antimeridian
         wkb = without_extension(table["geometry"])[row].as_py()
+        if wkb is None:
+            raise IndexFormatError(
+                f"Chip {table['chipid'][row].as_py()!r} crosses the antimeridian, and has no "
+                "footprint that says where. Index its item again: geometry is null."
+            )
         lon[row] = _middle_of_parts(shapely.from_wkb(wkb))
     return lon, lat
 

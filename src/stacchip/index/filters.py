@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date, datetime
 
+    from numpy.typing import NDArray
+
 __all__ = ["Filters", "Moment", "Selection", "Unmeasured", "parse_period"]
 
 Unmeasured: TypeAlias = Literal["drop", "keep"]
@@ -181,15 +183,22 @@ class Selection:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that `refine` needs."""
-        return () if self.area is None else ("geometry",)
+        return () if self.area is None else ("geometry", "bbox")
 
     def refine(self, table: pa.Table) -> pa.Table:
-        """Return the rows whose footprint meets the area; all rows must satisfy `expression`."""
+        """Return the rows whose footprint meets the area; all rows must satisfy `expression`.
+
+        Where an index keeps no footprint, the bounds stand in for it.
+        """
         if self.area is None or table.num_rows == 0:
             return table
         shapely.prepare(self.area)
         wkb = without_extension(table["geometry"]).to_numpy(zero_copy_only=False)
-        return table.filter(pa.array(shapely.intersects(self.area, shapely.from_wkb(wkb))))
+        shapes = shapely.from_wkb(wkb)
+        lacking = shapely.is_missing(shapes)
+        if lacking.any():
+            shapes[lacking] = _boxes(table["bbox"].filter(pa.array(lacking)))
+        return table.filter(pa.array(shapely.intersects(self.area, shapes)))
 
     def apply(self, table: pa.Table) -> pa.Table:
         """Return the chosen rows of a table in memory.
@@ -257,6 +266,12 @@ def _to_polygon(bbox: Sequence[float]) -> shapely.Geometry:
     return shapely.union(
         shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)
     )
+
+
+def _boxes(bbox: pa.ChunkedArray) -> NDArray[np.object_]:
+    """Return bounds as polygons; None where there are none."""
+    sides = [pc.struct_field(bbox, side) for side in ("xmin", "ymin", "xmax", "ymax")]
+    return np.asarray(shapely.box(*(side.to_numpy(zero_copy_only=False) for side in sides)))
 
 
 def _overlaps(area: shapely.Geometry) -> pc.Expression:
