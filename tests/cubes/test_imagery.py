@@ -85,3 +85,13 @@ def test_imagery_is_a_value_that_can_be_sent_and_keeps_its_old_addresses(local):
     imagery = Imagery(local.index, PLATFORM, bands=("blue",))
     assert pickle.loads(pickle.dumps(imagery)) == imagery
     assert Before is OfPrechip is Imagery
+
+
+def test_the_index_may_be_a_table_of_any_library(local):
+    table = read_index(local.index)
+    named = Imagery(local.index, PLATFORM).open(Storage())
+    for index in (table, table.to_pandas(), table.drop_columns(["bbox", "chipid"])):
+        chipper = Imagery(index, PLATFORM, bands=("blue",)).open(Storage())
+        assert chipper.rows.table["chipid"].equals(named.rows.table["chipid"])
+    with pytest.raises(ChipNotFound, match="in a table is"):
+        Imagery(table, "naip").open(Storage())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.chipper import Chipper
 from stacchip.errors import ChipNotFound, UsageError
-from stacchip.index import Unmeasured, read_index
+from stacchip.index import Filters, Selection, Unmeasured, conform, read_index
 from stacchip.items.archive import Archive
 from stacchip.sources.training_bands import PlatformBands, get_platform
 from stacchip.storage import redact
@@ -27,7 +28,8 @@ class Imagery:
     """The chips of one platform, and where their pixels lie.
 
     Attributes:
-        index: Path or URL of the index.
+        index: Path or URL of the index, or its table; a table of any library that
+            `stacchip.index.conform` takes.
         platform: Name of a source.
         data: Bucket or folder in the layout of `stacchip.items.Archive` where the files lie, as
             `Archive.named` reads it; None to read them where the items say.
@@ -39,7 +41,7 @@ class Imagery:
         harmonize: As for `stacchip.chipper.Chipper`.
     """
 
-    index: str
+    index: Any
     platform: str
     data: str | None = None
     bands: tuple[str, ...] | None = None
@@ -58,6 +60,15 @@ class Imagery:
         """
         return get_platform(self.platform, self.bands)
 
+    @property
+    def index_name(self) -> str:
+        """The address of the index, as it may be shown; `"a table"` for one in memory."""
+        return redact(os.fspath(self.index)) if self._has_path else "a table"
+
+    @property
+    def _has_path(self) -> bool:
+        return isinstance(self.index, str | os.PathLike)
+
     def open(self, storage: Storage) -> Chipper:
         """Return a chipper that has one row for each wanted chip.
 
@@ -65,20 +76,12 @@ class Imagery:
             ChipNotFound: No chip is within the limits.
             UsageError: The index has several chip sizes, and none was chosen.
         """
-        table = read_index(
-            self.index,
-            storage=storage,
-            platform=self.platform,
-            max_nodata=self.max_nodata,
-            max_cloud=self.max_cloud,
-            chip_size=self.chip_size,
-            unmeasured=self.unmeasured,
-        )
+        table = self._choose_rows(storage)
         # a chip wholly outside the Earth's edge has no pixels and no location
         table = table.filter(pc.is_valid(table["bbox"]))
         if not table.num_rows:
             raise ChipNotFound(
-                f"No chip of platform {self.platform!r} in {redact(self.index)} is within these "
+                f"No chip of platform {self.platform!r} in {self.index_name} is within these "
                 "limits; see: stacchip info. Chips whose share was not measured are left out "
                 '(unmeasured="keep", --unmeasured keep).'
             )
@@ -91,6 +94,19 @@ class Imagery:
         if self.data is not None:
             table = _with_item_hrefs(table, Archive.named(self.data))
         return self.chipper_of(table, storage)
+
+    def _choose_rows(self, storage: Storage) -> pa.Table:
+        """Return the rows within the limits."""
+        limits: Filters = {
+            "platform": self.platform,
+            "max_nodata": self.max_nodata,
+            "max_cloud": self.max_cloud,
+            "chip_size": self.chip_size,
+            "unmeasured": self.unmeasured,
+        }
+        if self._has_path:
+            return read_index(self.index, storage=storage, **limits)
+        return Selection.of(limits).apply(conform(self.index))
 
     def chipper_of(self, table: pa.Table, storage: Storage) -> Chipper:
         """Return a chipper of some of the rows."""

@@ -88,7 +88,7 @@ def index_statistics(
     settings = stream.state_dict()["settings"]
     statistics.measured = {
         **asdict(imagery),
-        "index": redact(imagery.index),
+        "index": imagery.index_name,
         "data": None if imagery.data is None else redact(imagery.data),
         "bands": list(platform.names),
         "dtype": dtype,
