@@ -103,3 +103,27 @@ def test_an_index_of_an_item_that_contradicts_itself_is_cut_where_the_file_lies(
 
     assert np.array_equal(chip.array, pixels)
     assert chip.geobox.affine == transform
+
+
+def test_a_file_with_keys_but_without_a_crs_lies_where_its_item_says(tmp_path):
+    """GDAL names the CRS of such a file LOCAL_CS["unnamed"], which contradicts nothing."""
+    path = tmp_path / "red.tif"
+    pixels = np.arange(256 * 256, dtype=np.uint16).reshape(1, 256, 256)
+    transform = rasterio.Affine(10, 0, 500000, 0, -10, 4200000)
+    with rasterio.open(
+        path, "w", driver="GTiff", height=256, width=256, count=1, dtype="uint16",
+        transform=transform,
+    ) as out:  # fmt: skip
+        out.write(pixels)
+        out.update_tags(AREA_OR_POINT="Point")
+    grid = {
+        "proj:code": "EPSG:32629",
+        "proj:shape": [256, 256],
+        "proj:transform": list(transform)[:6],
+    }
+    item = pystac.Item("scene", None, None, datetime(2024, 5, 1, tzinfo=UTC), grid)
+    item.add_asset("red", pystac.Asset(str(path), media_type="image/tiff", roles=["data"]))
+
+    with rasterio.open(path) as dataset:
+        assert dataset.crs is not None
+    assert np.array_equal(Chipper(NoStatsChipIndexer(item)).cut(0, 0).array, pixels)

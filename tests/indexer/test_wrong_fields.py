@@ -134,7 +134,7 @@ def test_an_href_that_leads_nowhere_is_an_error_of_ours(kind, href, shared_data)
 @pytest.mark.parametrize("shape", [[10**9, 10**9], [2**63, 2**63], [256, 10**15]])
 def test_a_grid_that_no_memory_holds_is_refused_before_it_is_made(shape, shared_data):
     record = read_record(shared_data / "items" / NAMES[3])
-    record["properties"] |= {"proj:shape": shape, "proj:bbox": None}
+    record["properties"] |= {"proj:shape": shape, "proj:bbox": None, "proj:centroid": None}
     record |= {"geometry": None, "bbox": None}
     for asset in record["assets"].values():
         asset.pop("proj:shape", None)

@@ -145,6 +145,7 @@ def test_georeferencing_equals_rasterio(
             assert (header.crs is None) == (dataset.crs is None)
             if header.crs:
                 assert rasterio.crs.CRS.from_user_input(header.crs) == dataset.crs
+            if crs:
                 assert header.geobox is not None
                 assert header.geobox.affine == dataset.transform
             else:

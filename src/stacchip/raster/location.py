@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BY_TRANSFORM: Final = "a transform"
 BY_NOTHING: Final = "nothing"
+_NAMELESS: Final = 'LOCAL_CS["unnamed"'
 
 
 def find_location(
@@ -70,8 +71,20 @@ def _counts_pixels(transform: Affine, shape: tuple[int, int]) -> bool:
     return bool(abs(c) <= 1 and min(abs(f), abs(f - shape[0])) <= 1)
 
 
+def stated_crs(crs: str | None) -> str | None:
+    """Return the CRS of a file; None also for a nameless local one, which says nothing.
+
+    GDAL reads one from a file with GeoKeys, such as `AREA_OR_POINT=Point`, but no CRS among them.
+
+    Example:
+        >>> stated_crs("EPSG:32629"), stated_crs('LOCAL_CS["unnamed",UNIT["unknown",1]]')
+        ('EPSG:32629', None)
+    """
+    return None if crs is None or crs.startswith(_NAMELESS) else crs
+
+
 def place_image(crs: str | None, transform: Affine | None, shape: tuple[int, int]) -> GeoBox | None:
-    """Return the geobox of an image; None if it lacks a CRS or a transform.
+    """Return the geobox of an image; None if it lacks a CRS or a transform (see `stated_crs`).
 
     Raises:
         UnsupportedRaster: PROJ cannot read the CRS, or it places nothing on Earth.
@@ -87,6 +100,7 @@ def place_image(crs: str | None, transform: Affine | None, shape: tuple[int, int
     from stacchip.grid.crs import why_not_on_earth  # a worker may not need them
     from stacchip.grid.geobox import make_geobox
 
+    crs = stated_crs(crs)
     if crs is None or transform is None:
         return None
     try:

@@ -10,7 +10,7 @@ import numpy as np
 
 from stacchip.grid.geobox import agrees_with, crop_geobox, is_same_grid
 from stacchip.grid.nearest import grid_map
-from stacchip.raster.location import refuse_no_grid
+from stacchip.raster.location import refuse_no_grid, stated_crs
 from stacchip.raster.reader import WindowRequest
 from stacchip.raster.resample import Resampling, needed_window, resample
 
@@ -41,8 +41,9 @@ def locate(reader: Reader, *claims: GeoBox | None) -> GeoBox | None:
     if reader.geobox is not None:
         return reader.geobox
     refuse_no_grid(reader.href, reader.why_no_grid)
+    crs = stated_crs(reader.crs)
     for claim in claims:
-        if claim and agrees_with(claim, reader.shape, reader.crs, reader.transform):
+        if claim and agrees_with(claim, reader.shape, crs, reader.transform):
             return claim
     return None
 
