@@ -15,7 +15,7 @@ from stacchip.collect import catalogue as catalogues
 from stacchip.collect.catalogue import OnlineCatalogue
 from stacchip.collect.choice import quarters
 from stacchip.errors import InvalidMetadata, ObjectNotFound, StorageError
-from stacchip.items.pace import Pace
+from stacchip.items.api.pace import Pace
 from stacchip.storage import Storage, StorageOptions
 
 

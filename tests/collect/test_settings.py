@@ -8,7 +8,7 @@ import pytest
 
 from stacchip.collect.recipes.registry import RECIPES, get_recipe
 from stacchip.collect.settings import Settings
-from stacchip.items.pace import pace_of
+from stacchip.items.api.pace import pace_of
 
 AWS_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_S3_ENDPOINT")
 

@@ -22,7 +22,7 @@ from stacchip.errors import (
     UsageError,
 )
 from stacchip.items import item_href, read_assets, search_items
-from stacchip.items.api import BoundedApiIO
+from stacchip.items.api.client import BoundedApiIO
 from stacchip.storage import StorageOptions
 
 if TYPE_CHECKING:

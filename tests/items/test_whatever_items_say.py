@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from stacchip.errors import ItemError
 from stacchip.items import AssetInfo, BandInfo, find_band, read_assets, reference_asset
-from stacchip.items.pace import Pace, pace_of
+from stacchip.items.api.pace import Pace, pace_of
 
 FIELDS = (
     *("proj:code", "proj:epsg", "proj:wkt2", "proj:projjson", "proj:shape", "proj:transform"),

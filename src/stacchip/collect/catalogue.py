@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     import pystac
 
-    from stacchip.items.api import StacApi
+    from stacchip.items.api.client import StacApi
+    from stacchip.items.api.pace import Pace
     from stacchip.items.dates import Period
-    from stacchip.items.pace import Pace
     from stacchip.storage import Storage, StorageOptions
 
 PAGE_SIZE = 100
@@ -81,7 +81,7 @@ class OnlineCatalogue:
     @cached_property
     def _api(self) -> StacApi:
         """The API; its landing page is read once."""
-        from stacchip.items.api import StacApi  # slow to import; static files do not need it
+        from stacchip.items.api.client import StacApi  # slow to import; static files do not need it
 
         return StacApi(self.href, self.options, self.pace)
 

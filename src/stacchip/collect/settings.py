@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stacchip.collect.catalogue import OnlineCatalogue
+from stacchip.items.api.pace import pace_of
 from stacchip.items.archive import Archive
-from stacchip.items.pace import pace_of
 from stacchip.storage import Storage, StorageOptions
 
 if TYPE_CHECKING:

@@ -15,15 +15,13 @@ The files, in reading order:
 load         items of objects, files, URLs, collections, stac-geoparquet
 geoparquet   the rows of stac-geoparquet as items
 record       one item from its JSON: checked, migrated by pystac, without signatures
-search       items of a STAC API; api sends the requests, pages follows the links, pace limits the
-             rate of requests
+search       items of a STAC API; api/ sends the requests and follows the pages
 copies       items as dictionaries, without signatures; how two copies differ
 dates        the date of an item; periods of time, as users write them
 naming       the platform and the address of an item in an index
 keys         the key of an item, (platform, item id); items by key
 media        the assets that hold pixels, by media type, roles and file name
-projection   proj:* fields to a geobox; transform_order tells GDAL's order of numbers, place
-             compares the grid with boxes and footprints, radar tells invented grids
+grids/       proj:* fields to a geobox, and whether that can be true
 alternates   which of the addresses of an asset is read
 assets       everything an item says about its assets
 file_grids   what files say of their grids, against what their item says
@@ -33,7 +31,7 @@ mount        the files of items below a mounted bucket, or in an archive
 ```
 
 A quirk of a catalogue belongs in the file that reads the field: a new media type in `media`,
-another spelling of a grid in `projection`, a date in `dates`. A new form of items, such as another
+another spelling of a grid in `grids/`, a date in `dates`. A new form of items, such as another
 table format, is a branch of `load`.
 
 This folder imports sources (for `platform_name` and the order of bands), storage and grid.
@@ -44,10 +42,10 @@ from stacchip.items.assets import AssetInfo, BandInfo, read_assets
 from stacchip.items.copies import unsign_item
 from stacchip.items.dates import item_datetime
 from stacchip.items.file_grids import GridDifference, find_differences
+from stacchip.items.grids.projection import read_geobox
 from stacchip.items.keys import ItemKey, item_key
 from stacchip.items.load import load_items
 from stacchip.items.naming import item_href, platform_name
-from stacchip.items.projection import read_geobox
 from stacchip.items.record import parse_item
 from stacchip.items.reference import (
     best_candidates,

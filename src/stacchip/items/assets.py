@@ -10,9 +10,9 @@ import numpy as np
 
 from stacchip.errors import ItemError, UnsupportedRaster
 from stacchip.items.alternates import choose_href
+from stacchip.items.grids.place import Claims, read_bounds
+from stacchip.items.grids.projection import has_own_projection, read_geobox
 from stacchip.items.media import is_raster_file, read_roles, why_left_out
-from stacchip.items.place import Claims, read_bounds
-from stacchip.items.projection import has_own_projection, read_geobox
 from stacchip.storage import join_href, unsign
 from stacchip.storage.href import parse_href
 

@@ -106,6 +106,6 @@ def _search(
     api: str, arguments: dict[str, Any], options: StorageOptions
 ) -> Iterator[dict[str, Any]]:
     # slow to import, and not needed to read items from files
-    from stacchip.items.api import StacApi
+    from stacchip.items.api.client import StacApi
 
     yield from StacApi(api, options).search(**arguments)

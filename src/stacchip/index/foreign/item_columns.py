@@ -18,7 +18,7 @@ from stacchip.grid.footprints import BBOX
 from stacchip.grid.geobox import read_grid
 from stacchip.items import item_datetime, platform_name, read_assets, reference_asset
 from stacchip.items.archive import DEFAULT_CHIP_SIZE
-from stacchip.items.projection import read_geobox
+from stacchip.items.grids.projection import read_geobox
 from stacchip.sources import find_source
 
 if TYPE_CHECKING:

@@ -18,15 +18,15 @@ from affine import Affine
 from stacchip.errors import InvalidMetadata, MissingMetadata
 from stacchip.grid.crs import crs_of_code, crs_of_text, same_crs, why_not_on_earth
 from stacchip.grid.geobox import GeoBox, describe_geobox, make_geobox
-from stacchip.items.place import (
+from stacchip.items.grids.place import (
     Claims,
     find_contradiction,
     read_bounds,
     read_projected,
     reads_as_degrees,
 )
-from stacchip.items.radar import describe_stretched
-from stacchip.items.transform_order import GDAL, MOST_ASPECT, aspect, in_order, likely_orders
+from stacchip.items.grids.radar import describe_stretched
+from stacchip.items.grids.transform_order import GDAL, MOST_ASPECT, aspect, in_order, likely_orders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,7 @@ def read_geobox(
       Numbers that are not in the specification's order are logged as a warning.
     - If shape, transform and bbox are of one level, the bbox must lie within the grid, to a pixel.
       (Some catalogues give the bbox of the valid data.)
-    - The grid must not contradict the item's `bbox` and `geometry` by far; see `items.place`.
+    - The grid must not contradict the item's `bbox` and `geometry` by far; see `items.grids.place`.
 
     Args:
         item: The item.

@@ -19,7 +19,7 @@ from pystac_client import Client
 from pystac_client.stac_api_io import StacApiIO
 
 from stacchip.errors import StacchipError, StorageError, UsageError
-from stacchip.items.pages import BrokenPages, Circles, PageRequest, next_request
+from stacchip.items.api.pages import BrokenPages, Circles, PageRequest, next_request
 from stacchip.storage import StorageOptions, redact
 from stacchip.storage.failure import TransientError, failure_of_status
 from stacchip.storage.retry import persist
@@ -27,7 +27,7 @@ from stacchip.storage.retry import persist
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from stacchip.items.pace import Pace
+    from stacchip.items.api.pace import Pace
 
 # a page of 1000 Landsat items is about 30 MB
 LARGEST_PAGE_BYTES = 256 << 20

@@ -9,7 +9,7 @@ import pytest
 from items.stac_api import StacApi
 from stacchip.errors import StorageError
 from stacchip.items import search_items
-from stacchip.items.pages import BrokenPages, PageRequest, next_request
+from stacchip.items.api.pages import BrokenPages, PageRequest, next_request
 from stacchip.storage import StorageOptions
 
 FIRST = PageRequest("https://h/v1/search", "POST", {"limit": 2, "token": "a"})

@@ -11,8 +11,8 @@ import pytest
 from items.stac_api import StacApi as Server
 from items.stac_api import Trouble
 from stacchip.errors import InvalidMetadata, StorageError, UsageError
-from stacchip.items.api import StacApi
-from stacchip.items.pace import Pace
+from stacchip.items.api.client import StacApi
+from stacchip.items.api.pace import Pace
 from stacchip.items.record import parse_items
 from stacchip.storage import StorageOptions
 

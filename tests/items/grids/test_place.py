@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from stacchip.errors import InvalidMetadata
 from stacchip.grid.geobox import GeoBox, make_geobox
 from stacchip.items import parse_item, read_assets
-from stacchip.items.projection import read_geobox
+from stacchip.items.grids.projection import read_geobox
 
 if TYPE_CHECKING:
     from pathlib import Path
