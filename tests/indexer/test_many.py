@@ -29,6 +29,7 @@ from stacchip.errors import (
     UsageError,
 )
 from stacchip.index import read_records
+from stacchip.indexer import NoStatsChipIndexer
 
 
 def path_of(scene) -> str:
@@ -109,6 +110,24 @@ def test_an_item_that_comes_again_is_dropped_and_counted(scenes, tmp_path, error
     indexed = index_items(items, tmp_path / "index", errors=errors)
     assert (indexed.items, indexed.repeats, indexed.skipped) == (2, 2, ())
     assert read_index(tmp_path / "index").num_rows == indexed.chips
+
+
+def test_of_two_items_that_an_indexer_gives_one_key_the_second_is_an_error(scenes, tmp_path):
+    class Alike(NoStatsChipIndexer):
+        platform = "mine"
+
+    one, two = (scene.item.clone() for scene in scenes[:2])
+    one.id = two.id = "same"
+    one.collection_id, two.collection_id = "january", "february"
+    with pytest.raises(DuplicateChips, match=r"two items the key 'same' \(mine\)"):
+        index_items([one, two], tmp_path / "strict", indexer=Alike)
+
+    indexed = index_items([one, two, scenes[2].item], tmp_path / "x", indexer=Alike, errors="skip")
+
+    assert (indexed.items, [name for name, _ in indexed.skipped]) == (2, ["same"])
+    index = read_index(tmp_path / "x")
+    assert index.num_rows == indexed.chips
+    assert set(index["item_id"].to_pylist()) == {"same", scenes[2].item.id}
 
 
 def test_of_two_different_items_of_one_key_the_second_is_an_error(scenes, tmp_path):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stacchip.errors import StacchipError, UsageError, unexpected
+from stacchip.errors import DuplicateChips, StacchipError, UsageError, unexpected
 from stacchip.index import merge_indexes, read_index, write_index
 from stacchip.index.files.layout import is_file
 from stacchip.index.headers import gather_headers
@@ -20,6 +21,7 @@ from stacchip.indexer.by_source import Indexer
 from stacchip.indexer.intake import Intake
 from stacchip.indexer.outcome import Indexed, Outcome, Tally
 from stacchip.indexer.unmeasured import UnmeasuredChipIndexer
+from stacchip.items.keys import ItemKey
 from stacchip.items.record import Unreadable
 from stacchip.storage import Storage, local_path, redact
 
@@ -114,7 +116,7 @@ def index_items(
         work = _Work(folder, make, storage, headers=headers, keep_headers=not is_file(path))
         # closing ends the threads that write into the folder before the folder is removed
         with closing(_index_each(intake, work)) as outcomes:
-            for outcome in outcomes:
+            for outcome in map(work.claim, outcomes):
                 if outcome.error is not None and errors == "raise":
                     raise outcome.error
                 tally.add(outcome)
@@ -134,6 +136,32 @@ class _Work:
     storage: Storage
     headers: bool
     keep_headers: bool
+    claimed: set[ItemKey] = field(default_factory=set)
+
+    def claim(self, outcome: Outcome) -> Outcome:
+        """Return the outcome; an error in its place if an item before it has its key.
+
+        `Intake` compares items by the platforms that they have by themselves. A user's indexer may
+        give two of them the same one.
+        """
+        if outcome.key is None:
+            return outcome
+        if outcome.key not in self.claimed:
+            self.claimed.add(outcome.key)
+            return outcome
+        shutil.rmtree(self._place(outcome.number))
+        platform, item_id = outcome.key
+        error = DuplicateChips(
+            f"The indexer gives two items the key {outcome.key}: their chips would have the same "
+            "keys. Let its platform tell their collections apart, or leave one of them out.",
+            item_id=item_id,
+            platform=platform,
+        )
+        return Outcome(outcome.name, error=error)
+
+    def _place(self, number: int) -> Path:
+        """Return the folder of the index of an item."""
+        return Path(self.folder, f"{number:08}")
 
     def index(self, number: int, item: pystac.Item) -> Outcome:
         """Index an item as the given one of the run; whatever fails costs this item only."""
@@ -151,11 +179,13 @@ class _Work:
         headers, failed = self._gather_headers(made) if self.headers else (None, ())
         table = made.create_index()
         kept = headers if self.keep_headers else None
-        write_index(table, Path(self.folder, f"{number:08}"), headers=kept, storage=self.storage)
+        write_index(table, self._place(number), headers=kept, storage=self.storage)
         return Outcome(
             item.id,
             int(table.num_rows),
             made.no_chips,
+            number=number,
+            key=ItemKey(made.platform, made.item.id),
             without_header=failed,
             differences=made.differences,
         )

@@ -9,7 +9,7 @@ from stacchip.errors import forget_frames
 
 if TYPE_CHECKING:
     from stacchip.errors import StacchipError
-    from stacchip.items import GridDifference
+    from stacchip.items import GridDifference, ItemKey
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class Outcome:
         without_header: As in `Indexed`.
         differences: As in `Indexed`.
         error: Why the item is left out.
+        number: Its number in the run.
+        key: Its key in the index; None if it is left out.
     """
 
     name: str
@@ -59,6 +61,8 @@ class Outcome:
     without_header: tuple[StacchipError, ...] = ()
     differences: tuple[GridDifference, ...] = ()
     error: StacchipError | None = None
+    number: int = 0
+    key: ItemKey | None = None
 
 
 @dataclass
