@@ -75,6 +75,15 @@ def test_the_path_of_the_href_goes_first(tmp_path):
     assert _find(tmp_path, item) == (places, {})
 
 
+def test_a_relative_href_that_many_items_share_is_looked_for_in_the_archive_first(tmp_path):
+    _touch(tmp_path / "data.tif")
+    place = _touch(tmp_path / "naip/a-1/data.tif")
+    own = _item(red="./data.tif")
+    own.set_self_href("s3://bucket/scenes/a-1.json")
+    for item in (_item(red="./data.tif"), _item(red="data.tif"), own):
+        assert _find(tmp_path, item) == ({"red": place}, {})
+
+
 def test_each_file_may_lie_in_another_layout(tmp_path):
     item = _item(red="s3://bucket/x/red.tif", nir="s3://bucket/x/nir.tif", swir="s3://bucket/s.tif")
     red, nir = _touch(tmp_path / "x/red.tif"), _touch(tmp_path / "naip/a-1/nir.tif")

@@ -1,10 +1,11 @@
 """A folder or bucket that has copies of items' files: a mounted bucket, or an archive.
 
-A file is looked for at two places below it, and the first that is there is read:
+A file is looked for at these places below it, and the first that is there is read:
 
 - `{mount}/{path of the href}`, as in the original: a bucket that is mounted, or copied, with its
   folders. For `s3://bucket/a/b.tif` that is `{mount}/a/b.tif`.
 - `{mount}/{platform}/{item_id}/{file name}`, as in an archive (`stacchip.items.archive`).
+- `{mount}/{href}`, for a relative href. Many items may share it, so it comes last.
 
 Hrefs come from outside. Their paths are cut to what lies below the mount: `..` goes no higher.
 """
@@ -59,7 +60,7 @@ class Mount:
     def relocate(self, item: pystac.Item, platform: str, storage: Storage) -> MountedItem:
         """Return an item with the hrefs of its files below this mount.
 
-        An asset without a file here gets its place in an archive. If the item was collected without
+        An asset without a file here gets the last of its places. If the item was collected without
         its files (`stacchip collect --assets link`), it keeps its href.
 
         Args:
@@ -93,18 +94,20 @@ class Mount:
         return MountedItem(moved, absent)
 
     def _places(self, item: pystac.Item, key: str, platform: str) -> tuple[str, ...]:
-        """Return the places of an asset's file: by the path of its href, then as in an archive."""
+        """Return the places of an asset's file, in the order in which they are tried."""
         asset = item.assets[key]
-        places: dict[str, None] = {}
-        for href in (asset.get_absolute_href() or asset.href, asset.href):
-            for path in _paths_of(href):
-                with contextlib.suppress(UsageError):  # a path that cannot name a file
-                    places[child_href(self.href, path)] = None
         archived = Archive(self.href).place(platform, item.id)
         _ = archived.item_href  # raises if a name leads out of the mount
+        places = [*self._by_path(asset.get_absolute_href() or "")]
         with contextlib.suppress(UsageError):  # an href without a file name
-            places[archived.asset_href(asset.href)] = None
-        return tuple(places)
+            places.append(archived.asset_href(asset.href))
+        places += self._by_path(asset.href)
+        return tuple(dict.fromkeys(places))
+
+    def _by_path(self, href: str) -> Iterator[str]:
+        for path in _paths_of(href):
+            with contextlib.suppress(UsageError):  # a path that cannot name a file
+                yield child_href(self.href, path)
 
 
 def _absolute(href: str) -> str:
