@@ -17,6 +17,7 @@ from rasterio.warp import Resampling, reproject
 from scenes import Scene, make_scene, write_band
 from stacchip.chipper import Chipper
 from stacchip.errors import (
+    AccessDenied,
     AmbiguousChip,
     AssetNotFound,
     ChipNotFound,
@@ -374,6 +375,34 @@ def test_files_below_a_mount_are_looked_for_once_an_item(scene: Scene, tmp_path:
     for row in range(len(table)):
         chipper.cut_row(row)
     assert _Counting.looked == once
+
+
+class _Refusing(Storage):
+    """A server that does not say whether a file is there."""
+
+    def exists(self, href):
+        raise AccessDenied("The server refused.", href=href, status=403)
+
+
+def test_a_mount_that_refuses_is_not_called_empty(scene: Scene, tmp_path: Path):
+    table = NoStatsChipIndexer(scene.item).create_index()
+    chipper = Chipper(table, tmp_path / "mount", assets=["red"], storage=_Refusing())
+    with pytest.raises(AccessDenied, match="Item 'scene-1', asset 'red': The server refused") as it:
+        chipper.chip(0, 0)
+    assert it.value.facts["asset"] == "red"
+
+
+def test_below_a_mount_only_chosen_assets_are_looked_for(scene: Scene, tmp_path: Path):
+    table = NoStatsChipIndexer(scene.item).create_index()
+    platform = table["platform"][0].as_py()
+    (tmp_path / "mount" / platform).mkdir(parents=True)
+    scene.folder.rename(tmp_path / "mount" / platform / "scene-1")
+    looked = []
+    for assets in (["red"], None):
+        before = _Counting.looked
+        Chipper(table, tmp_path / "mount", assets=assets, storage=_Counting()).chip(0, 0)
+        looked.append(_Counting.looked - before)
+    assert looked[0] * len(scene.item.assets) == looked[1]
 
 
 @pytest.mark.parametrize("stored_size", [128, None])

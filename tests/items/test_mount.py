@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pystac
 import pytest
 
-from stacchip.errors import UsageError
+from stacchip.errors import AccessDenied, UsageError
 from stacchip.items.mount import Mount
 from stacchip.storage import Storage
 
@@ -27,7 +27,8 @@ def _touch(path):
 
 def _find(mount, item):
     moved = Mount(str(mount)).relocate(item, "naip", Storage())
-    return {key: asset.href for key, asset in moved.item.assets.items()}, moved.absent
+    absent = {key: file.places for key, file in moved.absent.items()}
+    return {key: asset.href for key, asset in moved.item.assets.items()}, absent
 
 
 @pytest.mark.parametrize(
@@ -130,6 +131,40 @@ def test_an_item_that_was_collected_without_its_files_keeps_those_that_are_not_t
     item.properties["stacchip:choices"] = {"assets": "link"}
     place = _touch(tmp_path / "a/red.tif")
     assert _find(tmp_path, item) == ({"red": place, "nir": "s3://bucket/a/nir.tif"}, {})
+
+
+class _Refusing(Storage):
+    """A store that refuses to say what is at some places, and counts the questions."""
+
+    def __init__(self, *refused):
+        super().__init__()
+        self.refused, self.asked = refused, []
+
+    def exists(self, href):
+        self.asked.append(href)
+        if href in self.refused:
+            raise AccessDenied(f"Not allowed: {href}", href=href, status=403)
+        return super().exists(href)
+
+
+def test_a_refusal_is_kept_unless_another_place_has_the_file(tmp_path):
+    item = _item(red="s3://bucket/red.tif", nir="s3://bucket/nir.tif")
+    storage = _Refusing(str(tmp_path / "red.tif"), str(tmp_path / "nir.tif"))
+    place = _touch(tmp_path / "naip/a-1/nir.tif")
+    moved = Mount(str(tmp_path)).relocate(item, "naip", storage)
+    assert moved.item.assets["nir"].href == place
+    assert moved.absent["red"].denied.href == str(tmp_path / "red.tif")
+    assert list(moved.absent) == ["red"]
+
+
+def test_only_the_files_that_are_asked_for_are_looked_for(tmp_path):
+    item = _item(red="s3://bucket/red.tif", nir="s3://bucket/nir.tif")
+    place, storage = _touch(tmp_path / "red.tif"), _Refusing()
+    moved = Mount(str(tmp_path)).relocate(item, "naip", storage, ["red", "no such asset"])
+    assert set(storage.asked) == {place, str(tmp_path / "naip/a-1/red.tif")}
+    hrefs = {key: asset.href for key, asset in moved.item.assets.items()}
+    assert hrefs == {"red": place, "nir": str(tmp_path / "naip/a-1/nir.tif")}
+    assert moved.absent == {}
 
 
 def test_the_item_itself_stays_as_it_is(tmp_path):

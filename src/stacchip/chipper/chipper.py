@@ -362,7 +362,9 @@ class Chipper:
             return found
         if isinstance(self._mount, Archive):
             return found.with_files_of(self._mount.relocate(found.item, key.platform))
-        mounted = self._mount.relocate(found.item, key.platform, self.storage)
+        # without a grid that is kept, any asset's file may be asked for it
+        keys = None if found.kept_grid is None else self.choice.assets
+        mounted = self._mount.relocate(found.item, key.platform, self.storage, keys)
         return found.with_files_of(mounted.item, mounted.absent)
 
     def __getstate__(self) -> dict[str, Any]:

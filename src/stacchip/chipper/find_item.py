@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from stacchip.index.files.item_records import ItemRecord
     from stacchip.items.archive import Archive
     from stacchip.items.keys import ItemKey
+    from stacchip.items.mount import AbsentFile
     from stacchip.raster.header import Header
     from stacchip.storage import Storage
 
@@ -56,7 +57,7 @@ class FoundItem:
         item: The item.
         headers: By asset key.
         moved: Keys of the assets whose files are copies of those that the headers were read from.
-        absent: By asset key, the places below a mount where a file was looked for in vain.
+        absent: By asset key, the files that were looked for below a mount in vain.
         grid: The grid of its chips that the index keeps. The item may be a copy that keeps another,
             or none.
     """
@@ -64,11 +65,16 @@ class FoundItem:
     item: pystac.Item
     headers: Mapping[str, Header] = field(default_factory=dict)
     moved: frozenset[str] = frozenset()
-    absent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    absent: Mapping[str, AbsentFile] = field(default_factory=dict)
     grid: RecordedGrid | None = None
 
+    @property
+    def kept_grid(self) -> RecordedGrid | None:
+        """The grid of its chips that the index keeps, else that which the item keeps."""
+        return self.grid or read_grid(self.item.extra_fields)
+
     def with_files_of(
-        self, item: pystac.Item, absent: Mapping[str, tuple[str, ...]] | None = None
+        self, item: pystac.Item, absent: Mapping[str, AbsentFile] | None = None
     ) -> FoundItem:
         """Return `item`, a copy of this one with other hrefs, and the headers that are known.
 
@@ -86,17 +92,20 @@ class FoundItem:
         known = {key: header for key, header in self.headers.items() if key in theirs}
         moved = frozenset(key for key in known if ours.get(key) != theirs[key])
         headers = {key: header.moved() if key in moved else header for key, header in known.items()}
-        grid = self.grid or read_grid(self.item.extra_fields)
-        return FoundItem(item, headers, moved, absent or {}, grid)
+        return FoundItem(item, headers, moved, absent or {}, self.kept_grid)
 
     def require_file(self, key: str) -> None:
         """Refuse an asset whose file was looked for in vain.
 
         Raises:
-            ObjectNotFound: It was; the error names the places.
+            AccessDenied: A place refused to say whether it has the file.
+            ObjectNotFound: No place has it; the error names them.
         """
         if key in self.absent:
-            places = [redact(place) for place in self.absent[key]]
+            file = self.absent[key]
+            if file.denied is not None:
+                raise attribute(file.denied, self.item.id, key) from file.denied
+            places = [redact(place) for place in file.places]
             raise ObjectNotFound(
                 f"Item {self.item.id!r}, asset {key!r}: there is no file below the mountpath, "
                 f"neither {' nor '.join(places)}. Give the folder that has the files, or no "
@@ -124,9 +133,8 @@ class FoundItem:
             GridMismatch: Neither the item nor its reference band's file has a grid with this chip.
             MissingMetadata: The item says too little, and so does its file.
         """
-        recorded = self.grid or read_grid(self.item.extra_fields)
-        if recorded is not None:
-            return recorded
+        if self.kept_grid is not None:
+            return self.kept_grid
         indexer = NoStatsChipIndexer(self.item, key.chip_size, storage=storage)
         try:
             in_item = indexer.recorded_grid()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import posixpath
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from stacchip.errors import AccessDenied, UsageError
@@ -25,13 +25,25 @@ from stacchip.storage import child_href, local_path
 from stacchip.storage.href import parse_href
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     import pystac
 
     from stacchip.storage import Storage
 
-__all__ = ["Mount", "MountedItem"]
+__all__ = ["AbsentFile", "Mount", "MountedItem"]
+
+
+class AbsentFile(NamedTuple):
+    """A file that was looked for in vain.
+
+    Attributes:
+        places: Where it was looked for.
+        denied: The refusal of the first place that refused to say whether it is there, if any did.
+    """
+
+    places: tuple[str, ...]
+    denied: AccessDenied | None = None
 
 
 @dataclass(frozen=True)
@@ -40,11 +52,11 @@ class MountedItem:
 
     Attributes:
         item: A copy of the item.
-        absent: By asset key, the places where the file of an asset was looked for in vain.
+        absent: By asset key, the files that were looked for in vain.
     """
 
     item: pystac.Item
-    absent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    absent: Mapping[str, AbsentFile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,13 @@ class Mount:
 
     href: str
 
-    def relocate(self, item: pystac.Item, platform: str, storage: Storage) -> MountedItem:
+    def relocate(
+        self,
+        item: pystac.Item,
+        platform: str,
+        storage: Storage,
+        keys: Collection[str] | None = None,
+    ) -> MountedItem:
         """Return an item with the hrefs of its files below this mount.
 
         An asset without a file here gets the last of its places. If the item was collected without
@@ -67,28 +85,35 @@ class Mount:
             item: The item.
             platform: Its platform.
             storage: Looks for the files, all at the same time.
+            keys: The assets whose files are looked for; all by default. The others get the last of
+                their places unseen.
 
         Raises:
-            StorageError: It cannot be said whether a file is there.
+            StorageError: It cannot be said whether a file is there, for a reason that is none of
+                the file's own.
             UsageError: The platform or the id of the item leads out of the mount.
         """
         places = {key: self._places(item, key, platform) for key in item.assets}
 
-        def is_there(href: str) -> bool:
+        wanted = places if keys is None else {key: places[key] for key in places if key in keys}
+
+        def look_at(href: str) -> bool | AccessDenied:
             try:
                 return storage.exists(href)
-            except AccessDenied:  # S3's answer if nothing is there and listing is not allowed
-                return False
+            except AccessDenied as error:  # S3 says so, too, if listing is not allowed
+                return error
 
-        every = list(dict.fromkeys(place for several in places.values() for place in several))
-        there = dict(zip(every, map_concurrently(is_there, every), strict=True))
+        every = list(dict.fromkeys(place for several in wanted.values() for place in several))
+        seen = dict(zip(every, map_concurrently(look_at, every), strict=True))
         moved, absent = item.clone(), {}
         for key, several in places.items():
-            found = next((place for place in several if there[place]), None)
+            found = next((place for place in several if seen.get(place) is True), None)
             if found is None and keeps_hrefs(item):
                 continue
-            if found is None:
-                absent[key] = several
+            if found is None and key in wanted:
+                refusals = (seen[place] for place in several)
+                denied = next((each for each in refusals if isinstance(each, AccessDenied)), None)
+                absent[key] = AbsentFile(several, denied)
             if several:
                 moved.assets[key].href = _absolute(found or several[-1])
         return MountedItem(moved, absent)
