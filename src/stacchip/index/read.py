@@ -44,16 +44,14 @@ def read_index(
     """Read the chips of an index, all or those chosen.
 
     Row groups whose statistics say that they hold no chosen chip are skipped, and so are columns
-    that are not wanted.
+    that are not wanted. How many chips were left out because a share was not measured is logged
+    (`unmeasured`), and so is a platform or item that the index lacks, with those that it has.
 
     Args:
         path: Folder or parquet file of an index: local, `s3://`, `http(s)://`, ...
         columns: Names of the columns wanted; all by default.
         storage: How to reach it.
         **filters: The chips wanted; see `Selection`.
-
-    How many chips were left out because a share was not measured is logged (`unmeasured`), and so
-    is a platform or item that the index lacks, with those that it has.
 
     Returns:
         A table of `SCHEMA`'s columns. Its metadata holds the address that it was read from

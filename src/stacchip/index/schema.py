@@ -33,6 +33,7 @@ __all__ = [
     "conform",
     "embed_items",
     "embedded_items",
+    "select_columns",
     "stored_rows",
     "validate",
 ]
@@ -183,10 +184,24 @@ def conform(
     conformed = [_conform_column(table, field, href) for field in ours]
     others = [name for name in table.column_names if name not in SCHEMA.names]
     metadata = {**(table.schema.metadata or {}), **(SCHEMA.metadata or {})}
-    if "geometry" not in names or "bbox" not in names:
-        del metadata[b"geo"]  # it would describe columns that are not there
     schema = pa.schema([*ours, *(table.schema.field(name) for name in others)], metadata=metadata)
-    return pa.Table.from_arrays([*conformed, *(table[name] for name in others)], schema=schema)
+    rows = pa.Table.from_arrays([*conformed, *(table[name] for name in others)], schema=schema)
+    return select_columns(rows, rows.column_names)
+
+
+def select_columns(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Return some columns of rows, without `geo` if it would describe columns that are not there.
+
+    Example:
+        >>> b"geo" in select_columns(SCHEMA.empty_table(), ["chipid"]).schema.metadata
+        False
+    """
+    rows = rows.select(columns)
+    if {"geometry", "bbox"} <= {*columns}:
+        return rows
+    metadata = {**(rows.schema.metadata or {})}
+    metadata.pop(b"geo", None)
+    return rows.replace_schema_metadata(metadata)
 
 
 def _conform_column(table: pa.Table, field: pa.Field, href: str | None) -> pa.ChunkedArray:

@@ -13,7 +13,7 @@ from stacchip.index.filters import Selection
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.own_columns import columns_to_derive, fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
-from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA, conform
+from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA, conform, select_columns
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class ChipsFile:
         if where is not None and pushed is None:
             rows = rows.filter(where)
         rows = chosen.refine(rows)
-        return rows if columns is None else rows.select(columns)
+        return rows if columns is None else select_columns(rows, columns)
 
     def _conform(self, table: pa.Table, columns: Collection[str] | None) -> pa.Table:
         href = redact(self.href)
