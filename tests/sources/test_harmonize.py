@@ -97,11 +97,39 @@ def test_on_earth_search_the_property_decides(
     assert boa_offset(item, "red") == expected
 
 
-@pytest.mark.parametrize("applied", [None, "true", 1])
-def test_a_property_that_is_no_boolean_says_nothing(applied: Any) -> None:
-    properties = {"s2:processing_baseline": "05.09", "earthsearch:boa_offset_applied": applied}
+def test_a_property_that_is_null_says_nothing() -> None:
+    properties = {"s2:processing_baseline": "05.09", "earthsearch:boa_offset_applied": None}
     with pytest.raises(MissingMetadata, match="still have the offset"):
         boa_offset(make_item("S2B_31UDQ_20230609_0_L2A", properties), "red")
+
+
+@pytest.mark.parametrize("applied", ["true", "false", 0, 1])
+@pytest.mark.parametrize("item_id", ["S2B_31UDQ_20230609_0_L2A", "any"])
+def test_a_property_that_is_no_boolean_is_refused(applied: Any, item_id: str) -> None:
+    properties = {"s2:processing_baseline": "05.09", "earthsearch:boa_offset_applied": applied}
+    with pytest.raises(InvalidMetadata, match="neither true nor false"):
+        boa_offset(make_item(item_id, properties), "red")
+
+
+@pytest.mark.parametrize(
+    ("collection", "href"),
+    [
+        ("sentinel-2-l2a", "https://sentinel-cogs.s3.us-west-2.amazonaws.com/x/B04.tif"),
+        ("sentinel-2-l2a", "s3://deafrica-sentinel-2/sentinel-s2-l2a-cogs/36/R/VU/B04.tif"),
+        ("s2_l2a", "/archive/B04.tif"),
+        ("sentinel-s2-l2a-cogs", "/archive/B04.tif"),
+    ],
+)
+def test_the_files_of_earth_search_need_its_property_under_any_id(
+    collection: str, href: str
+) -> None:
+    item = make_item("ec16dbf6-9729", {"s2:processing_baseline": "04.00"}, **STATED)
+    item.collection_id, item.assets["red"].href = collection, href
+    with pytest.raises(MissingMetadata, match="boa_offset_applied"):
+        boa_offset(item, "red")
+    for applied, expected in ((True, 0), (False, -1000)):
+        item.properties["sentinel:boa_offset_applied"] = applied
+        assert boa_offset(item, "red") == expected
 
 
 @pytest.mark.parametrize(
@@ -148,6 +176,45 @@ def test_an_item_that_contradicts_itself_is_refused() -> None:
         boa_offset(make_item("any", {"s2:processing_baseline": "05.09"}, **stated), "red")
 
 
+def test_a_stated_offset_of_0_alone_is_no_sign_that_there_is_none() -> None:
+    stated = {"raster:bands": [{"scale": 0.0001, "offset": 0}]}
+    with pytest.raises(MissingMetadata, match="s2:processing_baseline"):
+        boa_offset(make_item("any", **stated), "red")
+
+
+@pytest.mark.parametrize(("stated", "named"), [("02.06", "N0500"), ("05.09", "N0214")])
+def test_a_baseline_that_contradicts_the_name_of_the_product_is_refused(
+    stated: str, named: str
+) -> None:
+    item = make_item(f"S2A_MSIL2A_20180105T105431_{named}_R051_T31UDQ_20230105T105431")
+    item.properties["s2:processing_baseline"] = stated
+    with pytest.raises(InvalidMetadata, match=f"states processing baseline {stated}"):
+        boa_offset(item, "red")
+
+
+@pytest.mark.parametrize(
+    ("item_id", "properties"),
+    [
+        ("scene-1", {"platform": "sentinel-2b"}),
+        ("scene-1", {"constellation": "Sentinel-2"}),
+        ("scene-1", {"earthsearch:boa_offset_applied": False}),
+        ("scene-1", {"s2:processing_baseline": "05.09"}),
+        ("S2A_MSIL1C_20230609T105631_N0509_R094_T31UDQ_20230609T121643", {}),
+    ],
+)
+def test_sentinel_2_of_an_unknown_level_is_refused(
+    item_id: str, properties: dict[str, Any]
+) -> None:
+    item = make_item(item_id, properties)
+    item.collection_id = "own"
+    with pytest.raises(MissingMetadata, match="nothing says that it is Level-2A"):
+        boa_offset(item, "red")
+    assert boa_offset(item, "scl") == 0
+    item.id = "scene-1"
+    item.properties["s2:processing_baseline"] = "02.14"
+    assert boa_offset(item, "red") == 0
+
+
 @pytest.mark.parametrize(
     ("key", "expected"),
     [
@@ -168,7 +235,9 @@ def test_a_role_or_the_name_of_a_band_tells_reflectance_else_it_is_refused() -> 
     bands = [{"name": "B04"}, {"name": "x", "common_name": "nir"}, {"name": "mask"}]
     item.add_asset("stack", pystac.Asset("a.tif", extra_fields={"eo:bands": bands}))
     assert boa_offset(item, "r") == boa_offset(item, "stack", 1) == -1000
-    for asset, band in (("stack", 2), ("stack", 3)):
+    # the name that Digital Earth Africa gives both B09 and WVP
+    item.add_asset("water_vapour", pystac.Asset("a.tif"))
+    for asset, band in (("stack", 2), ("stack", 3), ("water_vapour", 0)):
         with pytest.raises(MissingMetadata, match="is reflectance"):
             boa_offset(item, asset, band)
 

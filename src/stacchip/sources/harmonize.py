@@ -12,7 +12,9 @@ they do about it, and in how they say it:
 | Copernicus Data Space | `processing:version` is 04.00 or later |
 
 `raster:bands` of Earth Search states an offset of -0.1 whether or not it was applied, so it counts
-only for items that are not Earth Search's.
+only for items that are not Earth Search's. Others list the files of Earth Search, too (Digital Earth
+Africa), so the addresses of files count, not ids alone. A stated offset of 0 is no sign that there
+is none: it may be a default.
 
 Sources: ESA, Sentinel-2 Products Specification Document, issue 14.9, and the announcement of
 baseline 04.00, for the offset, the values 0 (no data) and 65535 (saturated), and the clamping to 1
@@ -50,11 +52,16 @@ _SATURATED: Final = 65535
 _APPLIED: Final = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
 _BASELINE: Final = ("s2:processing_baseline", "sentinel:processing_baseline", "processing:version")
 _PRODUCT: Final = ("s2:product_uri", "sentinel:product_id")
-# S2B_31UDQ_20230609_0_L2A: the COGs in which Earth Search may have applied the offset
+# the COGs in which Earth Search may have applied the offset: S2B_31UDQ_20230609_0_L2A
 _EARTH_SEARCH: Final = re.compile(r"S2[A-D]_\d{1,2}[A-Z]{3}_\d{8}_\d+_L2A")
+_EARTH_SEARCH_FILES: Final = re.compile(r"sentinel-(s2-l2a-)?cogs\b", re.IGNORECASE)
+_EARTH_SEARCH_COLLECTIONS: Final = ("sentinel-s2-l2a-cogs", "s2_l2a")
+# reflectance that others make of Level-1C, on scales of their own: Geoscience Australia, NASA's HLS
+_OTHER_PRODUCER: Final = re.compile(r"ga_s2|hls", re.IGNORECASE)
+_SENTINEL_2: Final = re.compile(r"sentinel-?2|sentinel-s2|s2[a-d]?(_|$)", re.IGNORECASE)
 _SUFFIX: Final = re.compile(r"[-_]jp2$|[-_]\d0m$")
 _REFLECTANCE: Final = re.compile(
-    r"b0?[1-9]|b1[0-2]|b8a|coastal|blue|green|red|red-?edge\d*|nir\d*|swir\d*|cirrus|water_vapou?r"
+    r"b0?[1-9]|b1[0-2]|b8a|coastal|blue|green|red|red-?edge\d*|nir\d*|swir\d*|cirrus"
 )
 _OTHER: Final = re.compile(
     r"scl|aot|wvp|tci|visual|true_?colou?r|cld.*|cloud.*|snw.*|snow.*|thumbnail|preview|overview|"
@@ -66,7 +73,7 @@ def boa_offset(item: ItemLike, asset: str, band: int = 0) -> int:
     """Return what to add to a band's digital numbers, so that all baselines have one scale.
 
     That scale is the one before baseline 04.00: reflectance times 10,000. The offset is 0 for items
-    that are not Sentinel-2 Level-2A, and for bands that are not reflectance (SCL, AOT, WVP, TCI).
+    that are not Sentinel-2, and for bands that are not reflectance (SCL, AOT, WVP, TCI).
 
     Args:
         item: The item, with its assets.
@@ -74,8 +81,8 @@ def boa_offset(item: ItemLike, asset: str, band: int = 0) -> int:
         band: Number of the band in the asset, from 0.
 
     Raises:
-        MissingMetadata: The item does not say whether its pixels still have the offset, or the
-            asset not whether it is reflectance.
+        MissingMetadata: The item does not say whether its pixels still have the offset, or that it
+            is Level-2A, or the asset not whether it is reflectance.
         InvalidMetadata: What it says contradicts itself.
 
     Example:
@@ -93,19 +100,21 @@ def boa_offset(item: ItemLike, asset: str, band: int = 0) -> int:
         0
     """
     is_level_2a = SENTINEL_2.has_collection(item) or is_sentinel_2_l2a(item)
-    if not is_level_2a or not _is_reflectance(item, asset, band):
+    if not (is_level_2a or _is_sentinel_2(item)) or not _is_reflectance(item, asset, band):
         return 0
     is_original = str(item.assets[asset].href).lower().partition("?")[0].endswith(".jp2")
     # this property is about Earth Search's own files
-    applied = None if is_original else _first(item.properties, _APPLIED, bool)
+    applied = None if is_original else _find_applied(item)
     baseline = _find_baseline(item)
     if applied or (baseline is not None and baseline < _FIRST_BASELINE):
         return 0
-    if applied is None and not is_original and _EARTH_SEARCH.fullmatch(item.id):
+    if not is_level_2a:
+        raise _unknown_level(item, asset)
+    if applied is None and not is_original and _is_earth_search(item, asset):
         raise _silence(item, asset, _APPLIED[0])
     stated = _stated_offset(item.assets[asset], band)
     if baseline is None:
-        if stated is None or stated > 0:
+        if stated is None or stated >= 0:
             raise _silence(item, asset, _BASELINE[0])
         return stated
     if applied is None and stated is not None and stated >= 0:
@@ -226,13 +235,77 @@ def _plain(name: str) -> str:
     return _SUFFIX.sub("", _SUFFIX.sub("", name.lower()))
 
 
+def _is_sentinel_2(item: ItemLike) -> bool:
+    """Return whether anything of an item says that it is ESA's Sentinel-2, of whatever level."""
+    if any(_OTHER_PRODUCER.match(str(text)) for text in (item.collection_id, item.id)):
+        return False
+    names = ("platform", "constellation")
+    said = (item.id, item.collection_id, *(item.properties.get(name) for name in names))
+    return any(_SENTINEL_2.match(str(text)) for text in said) or any(
+        name.startswith("s2:") or name in (*_APPLIED, *_BASELINE[:2]) for name in item.properties
+    )
+
+
+def _is_earth_search(item: ItemLike, asset: str) -> bool:
+    """Return whether a file is one of the COGs of Earth Search, in whichever catalogue."""
+    return (
+        _EARTH_SEARCH.fullmatch(item.id) is not None
+        or item.collection_id in _EARTH_SEARCH_COLLECTIONS
+        or _EARTH_SEARCH_FILES.search(str(item.assets[asset].href)) is not None
+    )
+
+
+def _find_applied(item: ItemLike) -> bool | None:
+    """Return whether the offset was applied, as the item says; None if it does not.
+
+    Raises:
+        InvalidMetadata: It says so with something else than true or false.
+    """
+    for name in _APPLIED:
+        applied = item.properties.get(name)
+        if isinstance(applied, bool):
+            return applied
+        if applied is not None:
+            raise InvalidMetadata(
+                f"Item {item.id!r} has {name} {applied!r}, which is neither true nor false: "
+                "whether its pixels still have the offset is unknown. Correct the item, or cut it "
+                "without harmonize=.",
+                item_id=item.id,
+                field=name,
+            )
+    return None
+
+
 def _find_baseline(item: ItemLike) -> float | None:
-    """Return the processing baseline, such as 5.09, from a field or from the product's name."""
+    """Return the processing baseline, such as 5.09, from a field or from the product's name.
+
+    Raises:
+        InvalidMetadata: One is before 04.00, and the other is not.
+    """
+    stated, named = _stated_baseline(item), _named_baseline(item)
+    if stated is None or named is None:
+        return named if stated is None else stated
+    if (stated < _FIRST_BASELINE) != (named < _FIRST_BASELINE):
+        raise InvalidMetadata(
+            f"Item {item.id!r} states processing baseline {stated:05.2f}, and the name of its "
+            f"product {named:05.2f}: one has an offset, the other none. Correct the item, or cut "
+            "it without harmonize=.",
+            item_id=item.id,
+            field=_BASELINE[0],
+        )
+    return stated
+
+
+def _stated_baseline(item: ItemLike) -> float | None:
     for name in _BASELINE:
         match = re.fullmatch(r"\s*N?(\d{1,2}\.?\d\d)\s*", str(item.properties.get(name)))
         if match:
             number = match[1]
             return float(number) if "." in number else float(number) / 100
+    return None
+
+
+def _named_baseline(item: ItemLike) -> float | None:
     for text in (*(item.properties.get(name) for name in _PRODUCT), item.id):
         match = re.search(r"_N(\d\d)(\d\d)_", str(text))
         if match:
@@ -279,4 +352,15 @@ def _silence(item: ItemLike, asset: str, field: str) -> MissingMetadata:
         item_id=item.id,
         asset=asset,
         field=field,
+    )
+
+
+def _unknown_level(item: ItemLike, asset: str) -> MissingMetadata:
+    return MissingMetadata(
+        f"Item {item.id!r} is of Sentinel-2, but nothing says that it is Level-2A: whether the "
+        f"pixels of asset {asset!r} have the offset of processing baseline 04.00 is unknown. Add "
+        "s2:product_type 'S2MSI2A' to the item if it is Level-2A, else cut it without harmonize=.",
+        item_id=item.id,
+        asset=asset,
+        field="s2:product_type",
     )
