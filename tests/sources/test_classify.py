@@ -320,3 +320,21 @@ def test_the_fill_of_the_modis_state_counts_for_nothing_but_nodata():
         for name in ("cloud", "shadow", "cirrus", "snow", "water"):
             assert not found[name][found["nodata"]].any()
         assert found["cloud"][0, 1]  # 65534: mixed
+
+
+@pytest.mark.parametrize("declared", [None, -1, 65535, -28672])
+@pytest.mark.parametrize("dtype", ["int16", "int32"])
+def test_bits_in_a_signed_type_count_as_in_an_unsigned_one(dtype, declared):
+    words = np.arange(1 << 16, dtype=np.uint16)[None]
+    pixels = words.view(np.int16).astype(dtype)
+    unsigned = None if declared is None else declared % (1 << 16)
+    found = MODIS_STATE.classify(pixels, MODIS_STATE.classes, declared)
+    expected = MODIS_STATE.classify(words, MODIS_STATE.classes, unsigned)
+    for share, flags in expected.items():
+        assert np.array_equal(found[share], flags)
+
+
+def test_the_highest_bit_of_a_signed_type_counts():
+    pixels = np.array([[-32768, 1 << 3, 0]], np.int16)
+    found = classify_bits(pixels, {"nodata": (0,), "cloud": (15,)}, None)
+    assert found["cloud"].tolist() == [[True, False, False]]

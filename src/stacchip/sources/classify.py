@@ -175,5 +175,7 @@ def _has_any_bit(pixels: Pixels, bits: Sequence[int]) -> Flags:
     """Mark pixels that have at least one of some bits set."""
     if not bits:
         return np.zeros(pixels.shape, bool)
+    if pixels.dtype.kind == "i":  # in a signed type, no number has the highest bit alone
+        pixels = pixels.view(pixels.dtype.str.replace("i", "u"))
     mask = pixels.dtype.type(sum(1 << bit for bit in set(bits)))
     return np.not_equal(np.bitwise_and(pixels, mask), 0)

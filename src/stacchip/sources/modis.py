@@ -43,7 +43,7 @@ def classify_state(pixels: Pixels, classes: Classes, nodata: float | None) -> di
     """Return the shares of a band whose bits are fields of numbers: the state of MODIS.
 
     Args:
-        pixels: State values, of 16 bits, of any shape.
+        pixels: State values, of 16 bits, signed or not, of any shape.
         classes: For each share, the numbers of its field that count; for `nodata`, whole values. A
             pixel of `nodata` counts for no other share: its bits mean nothing.
         nodata: The nodata value that the file declares; it counts as `nodata`, as its classes do.
@@ -55,6 +55,9 @@ def classify_state(pixels: Pixels, classes: Classes, nodata: float | None) -> di
         >>> shares["cloud"].tolist(), shares["snow"].tolist(), shares["nodata"].tolist()
         ([[True, False, False]], [[False, True, False]], [[False, False, True]])
     """
+    if pixels.dtype.kind == "i":  # the bits of a signed type: -1 is 65535
+        pixels = pixels.astype(np.uint16)
+        nodata = None if nodata is None else nodata % (1 << 16)
     shares = classify_values(pixels, {"nodata": classes.get("nodata", ())}, nodata)
     for share, numbers in classes.items():
         if share != "nodata":
