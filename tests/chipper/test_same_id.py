@@ -384,3 +384,45 @@ def test_an_earlier_file_of_two_platforms_gives_its_item_to_the_platform_it_name
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.split("\n")[:3] == ["2", "not found", "not found"]
+
+
+def _in_two_files(quads: dict[str, dict[str, Any]], folder: Path, *columns: str) -> list[Path]:
+    """Files of the rows of each quad, as a process writes them that remembers no other's items."""
+    paths = []
+    for month, quad in quads.items():
+        place = folder / f"{month}.json"
+        place.write_text(json.dumps(quad))
+        table = NoStatsChipIndexer(str(place)).create_index()
+        table = table.select(columns) if columns else table
+        paths.append(folder / f"{month}.parquet")
+        pq.write_table(table.replace_schema_metadata(None), paths[-1])
+    return paths
+
+
+def test_rows_of_one_key_and_two_dates_are_refused(quads, tmp_path):
+    quads["february"] |= {"collection": "january", "properties": {"datetime": "2024-02-01T00:00Z"}}
+    paths = _in_two_files(quads, tmp_path)
+    joined = pq.read_table(paths)
+    for options in ({}, {"items": [quads["january"]]}):
+        with pytest.raises(UsageError, match=r"two different items .* 2024-01-01 .* 2024-02-01"):
+            Chipper(joined, **options)
+    pq.write_table(joined, tmp_path / "joined.parquet")
+    for index in (paths, [tmp_path / "joined.parquet"]):
+        with pytest.raises(InvalidMetadata, match="two items"):
+            merge_indexes(index, tmp_path / "merged", duplicates="drop")
+
+
+def test_thin_rows_find_the_item_at_their_own_address(quads, tmp_path):
+    thin = pq.read_table(_in_two_files(quads, tmp_path, "chipid", "item_href"))
+    assert values_of(thin) == MONTHS
+    quads["february"] |= {"collection": "january", "properties": {"datetime": "2024-02-01T00:00Z"}}
+    thin = pq.read_table(_in_two_files(quads, tmp_path, "chipid", "item_href"))
+    with pytest.raises(UsageError, match="two different items"):
+        Chipper(thin)
+
+
+def test_one_item_at_two_addresses_is_one_item(quads, tmp_path):
+    quads["february"] = quads["january"]
+    joined = pq.read_table(_in_two_files(quads, tmp_path))
+    assert values_of(joined.slice(0, 1)) == {"january": 1}
+    assert [chip["data"][0, 0, 0] for _, _, chip in Chipper(joined)] == [1, 1]

@@ -20,6 +20,7 @@ from stacchip.errors import (
 )
 from stacchip.grid.chip_grid import ChipGrid
 from stacchip.grid.geobox import RecordedGrid, describe_geobox, read_grid
+from stacchip.index.dates import refuse_two_dates
 from stacchip.index.embedded import embedded_items, give_platforms, indexes_of, row_keys
 from stacchip.index.files.item_records import one_record
 from stacchip.index.files.item_records_lookup import RecordLookup
@@ -197,6 +198,7 @@ class ItemFinder:
         self._storage = storage
         self._archive = archive
         self._carried: Mapping[ItemKey, bytes] = {}
+        refuse_two_dates(table)
         if REMEMBERED:
             _refuse_two_of_a_key(table, self._embedded, given.keys())
             lacking = _without_href(table) - given.keys() - self._embedded.keys()

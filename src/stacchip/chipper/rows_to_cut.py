@@ -52,13 +52,24 @@ def rows_to_cut(table: Any, find_item: FindItem) -> pa.Table:
     """
     table = fill_from_own_columns(as_table(table), SCHEMA.names)
     if "platform" not in table.column_names:
-        table = fill_from_items(table, ["platform"], find_item)
+        # two items of one collection and id differ in their dates; the items are read anyway
+        names = ["platform", "datetime"] if _has_several_addresses(table) else ["platform"]
+        lacking = [name for name in names if name not in table.column_names]
+        table = fill_from_items(table, lacking, find_item)
     if "chip_size" not in table.column_names:
         table = table.append_column("chip_size", pa.nulls(len(table), pa.int32()))
     if table["chip_size"].null_count and {*KEY} <= {*table.column_names}:
         table = _fill_chip_sizes(table, find_item)
     there = {*table.column_names, *OPTIONAL_COLUMNS, *_NEEDED}
     return conform(table, columns=[name for name in SCHEMA.names if name in there])
+
+
+def _has_several_addresses(table: pa.Table) -> bool:
+    """Return True if the rows of one item id have several values of `item_href`."""
+    if not {"item_id", "item_href"} <= {*table.column_names}:
+        return False
+    ids = table.select(["item_id", "item_href"]).group_by(["item_id", "item_href"]).aggregate([])
+    return len(pc.unique(ids["item_id"])) < len(ids)
 
 
 def _fill_chip_sizes(table: pa.Table, find_item: FindItem) -> pa.Table:

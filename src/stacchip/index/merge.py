@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip.errors import DuplicateChips, UsageError
+from stacchip.errors import DuplicateChips, InvalidMetadata, UsageError
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.item_order import order_items
 from stacchip.index.files.item_records import ItemRecord, RecordFile, to_table
@@ -114,7 +114,8 @@ def merge_indexes(
 
     Raises:
         DuplicateChips: A chip is there twice, and `duplicates="error"`.
-        InvalidMetadata: Two inputs have different items of one id and source.
+        InvalidMetadata: Two inputs have different items of one id and source, or rows with one of
+            these have several dates.
         IndexFormatError: An input is not an index.
         ObjectNotFound: Nothing is at one of the paths.
         UsageError: There is nothing to merge, `out` is a file or holds other parquet files, or
@@ -195,19 +196,21 @@ class _Collected:
         self.spill = spill
         self.records = records
         self.parts: dict[_Item, list[_Part]] = defaultdict(list)
+        self._dates: dict[ItemKey, tuple[Any, str]] = {}
 
     def add(self, table: pa.Table, items: Mapping[ItemKey, Mapping[str, Any]], origin: str) -> None:
         """Put aside the rows of a table, item by item, and those of `items` that have rows."""
         named: dict[ItemKey, ItemRecord] = {}
         for item, rows in _split_by_item(table):
             lon, lat = _centre(rows)
-            time = pc.min(rows["datetime"]).cast(pa.int64()).as_py()
+            key = ItemKey(item.platform, item.item_id)
+            self._refuse_two_dates(key, rows["datetime"], origin)
+            time = rows["datetime"][0].cast(pa.int64()).as_py()
             batch = rows.cast(_SPILLED).combine_chunks().to_batches()[0]
             number = self.spill.append(batch)
             repeats = len(np.unique(_places(batch))) < batch.num_rows
             part = _Part(number, rows.num_rows, lon, lat, time, origin, repeats)
             self.parts[item].append(part)
-            key = ItemKey(item.platform, item.item_id)
             if key in items:
                 named[key] = ItemRecord(
                     platform=item.platform,
@@ -216,6 +219,22 @@ class _Collected:
                     item_href=batch["item_href"][0].as_py(),
                 )
         self.records.add(to_table(named.values()), origin)
+
+    def _refuse_two_dates(self, key: ItemKey, dates: pa.ChunkedArray, origin: str) -> None:
+        """Refuse rows that are of two items of one key: an item has one date.
+
+        Raises:
+            InvalidMetadata: They are.
+        """
+        for date in pc.unique(dates).to_pylist():
+            there, other = self._dates.setdefault(key, (date, origin))
+            if date != there:
+                raise InvalidMetadata(
+                    f"Rows of item {key} have datetime {there} in {other}, and {date} in {origin}: "
+                    "they are of two items. Merge an index of each apart, or give one of them "
+                    "another platform.",
+                    item_id=key.item_id,
+                )
 
 
 def _split_by_item(table: pa.Table) -> Iterator[tuple[_Item, pa.Table]]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import DuplicateChips, StorageError, UsageError
+from stacchip.index.dates import refuse_two_dates
 from stacchip.index.embedded import embedded_items, indexes_of, row_keys, with_items
 from stacchip.index.files.item_records import ItemRecord, from_table, one_record, to_table
 from stacchip.index.files.layout import CHIPS, RECORDS
@@ -76,8 +77,8 @@ def write_index(
         DuplicateChips: Two rows are the same chip.
         InvalidMetadata: Two indexes that the table was read from have different items of one key.
         UsageError: The place holds other parquet files, headers are given for a single file, or a
-            name for several sources; two items have one key, or it cannot be told which of several
-            platforms an item or header is of.
+            name for several sources; two items have one key, or its rows several dates; it cannot
+            be told which of several platforms an item or header is of.
 
     Example:
         >>> import tempfile
@@ -95,6 +96,7 @@ def write_index(
     rows = stored_rows(table, find_item=known.find)
     chips = rows.replace_schema_metadata(SCHEMA.metadata)
     refuse_duplicates(chips)
+    refuse_two_dates(chips)
     there = row_keys(chips)
     if new.is_file and (headers or name):
         raise UsageError(

@@ -111,8 +111,11 @@ def _find_all(find: Callable[[_Group], pystac.Item], groups: Sequence[_Group]) -
 
 
 def _group_by_item(table: pa.Table) -> list[_Group]:
-    """Return the rows of each item, in the order of the items' first rows."""
-    keys = [name for name in ("platform", "item_id") if name in table.column_names]
+    """Return the rows of each item, in the order of the items' first rows.
+
+    Two collections may have items of one id, so the address counts, too.
+    """
+    keys = [name for name in ("platform", "item_id", "item_href") if _has(table, name)]
     codes = [_codes(table[name]) for name in keys]
     _, first, inverse = np.unique(np.stack(codes), axis=1, return_index=True, return_inverse=True)
     inverse = inverse.ravel()
@@ -120,9 +123,7 @@ def _group_by_item(table: pa.Table) -> list[_Group]:
     groups = []
     for number in np.argsort(first) if table.num_rows else ():
         row = int(first[number])
-        value = {
-            name: table[name][row].as_py() for name in (*keys, "item_href") if _has(table, name)
-        }
+        value = {name: table[name][row].as_py() for name in keys}
         groups.append(
             _Group(value.get("platform"), value["item_id"], value.get("item_href"), by_item[number])
         )
