@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+# settings that states of earlier versions lack, which had no other
+_BEFORE: Final = {"harmonize": None, "resampling": "nearest"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class StreamState:
         """Return the state as a dictionary.
 
         Args:
-            settings: What determines the sequence of chips: order, seed, shard, memory, selection.
+            settings: What determines the sequence of chips and their pixels: order, seed, shard,
+                memory, selection, resampling.
         """
         return {**asdict(self), "settings": dict(settings), "held": list(self.held)}
 
@@ -47,15 +51,13 @@ class StreamState:
         Raises:
             UsageError: It belongs to a stream with other settings.
         """
-        saved = dict(state["settings"])
-        differing = sorted(
-            name for name in {*saved, *settings} if saved.get(name) != settings.get(name)
-        )
+        saved, here = {**_BEFORE, **state["settings"]}, {**_BEFORE, **settings}
+        differing = sorted(name for name in {*saved, *here} if saved.get(name) != here.get(name))
         if differing:
             name = differing[0]
             raise UsageError(
                 f"The state belongs to another stream: its {name} is {saved.get(name)!r}, and here "
-                f"it is {settings.get(name)!r}. Make the stream as it was when the state was saved."
+                f"it is {here.get(name)!r}. Make the stream as it was when the state was saved."
             )
         held = tuple(int(position) for position in state["held"])
         return cls(int(state["epoch"]), int(state["next"]), held)

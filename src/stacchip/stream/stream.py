@@ -345,6 +345,7 @@ class ChipStream:
 
     def _settings(self) -> dict[str, Any]:
         shard, choice = self.shard, self.chipper.choice
+        methods = choice.resampling
         return {
             "order": self.order,
             "seed": self.seed,
@@ -353,6 +354,8 @@ class ChipStream:
             "memory_bytes": self.memory_bytes,
             "assets": None if choice.assets is None else list(choice.assets),
             "asset_blacklist": sorted(choice.blacklist),
+            "harmonize": choice.harmonize,
+            "resampling": methods if isinstance(methods, str) else dict(methods),
             "chips": self._chips.fingerprint,
             "areas": None if self.order == "index" else self._survey.fingerprint,
         }

@@ -145,6 +145,25 @@ def test_a_state_belongs_to_a_selection_of_assets(nested):
         ChipStream(nested, assets=["swir", "red"]).load_state_dict(state)
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({"harmonize": "boa_offset"}, "harmonize"), ({"resampling": {"swir": "cubic"}}, "resampling")],
+)
+def test_a_state_belongs_to_pixels_made_in_one_way(nested, options, name):
+    state = json.loads(json.dumps(ChipStream(nested, **options).state_dict()))
+    ChipStream(nested, **options).load_state_dict(state)
+    with pytest.raises(UsageError, match=f"its {name} is"):
+        ChipStream(nested).load_state_dict(state)
+
+
+def test_a_state_of_before_there_were_these_options_belongs_to_their_defaults(nested):
+    state = ChipStream(nested).state_dict()
+    del state["settings"]["harmonize"], state["settings"]["resampling"]
+    ChipStream(nested).load_state_dict(state)
+    with pytest.raises(UsageError, match="its harmonize is None, and here it is 'boa_offset'"):
+        ChipStream(nested, harmonize="boa_offset").load_state_dict(state)
+
+
 def test_a_state_belongs_to_a_way_to_group_chips(tmp_path):
     def stream(block: int) -> ChipStream:
         bands = {"red": (10, 256)}
