@@ -125,6 +125,33 @@ def test_a_files_item_has_the_file_for_its_address(tmp_path: Path) -> None:
     assert read_assets(item)["red"].href == str(tmp_path / "scene" / "B04.tif")
 
 
+@pytest.mark.parametrize("name", ["item.json", "items.ndjson", "page.json", "list.json"])
+def test_paths_of_a_local_copy_are_those_of_the_host_it_came_from(
+    name: str, tmp_path: Path
+) -> None:
+    hrefs = {"red": "/d/B04.tif?v=1", "blue": "s3://bucket/B02.tif"}
+    content: Any = record(
+        links=[{"rel": "self", "href": "https://a.org/stac/items/scene"}],
+        assets={key: {"href": href} for key, href in hrefs.items()},
+    )
+    if name == "page.json":
+        content = {"type": "FeatureCollection", "features": [content]}
+    elif name == "list.json":
+        content = [content]
+    (item,) = load_items(write(tmp_path / name, content))
+    found = {key: info.href for key, info in read_assets(item).items()}
+    assert found == hrefs | {"red": "https://a.org/d/B04.tif?v=1"}
+
+
+def test_a_local_copy_finds_what_is_on_this_machine(tmp_path: Path) -> None:
+    links = [{"rel": "self", "href": "https://a.org/stac/items/scene"}]
+    downloaded = str(write(tmp_path / "elsewhere" / "B08.tif", ""))
+    assets = {"red": {"href": "./B04.tif"}, "nir": {"href": downloaded}}
+    (item,) = load_items(write(tmp_path / "item.json", record(links=links, assets=assets)))
+    found = {key: info.href for key, info in read_assets(item).items()}
+    assert found == {"red": str(tmp_path / "B04.tif"), "nir": downloaded}
+
+
 def test_a_relative_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "item.json", record())
     monkeypatch.chdir(tmp_path)

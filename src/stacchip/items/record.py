@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -42,7 +44,9 @@ def parse_item(
     """Return a pystac item from its JSON object, of STAC 0.7.0 to 1.1.0; the object is not changed.
 
     Hrefs stay as they are written, relative ones too. Only signatures are removed, since they are
-    made anew when a file is read.
+    made anew when a file is read. And if the file is a local copy of an item of the web, whose self
+    link it keeps, an asset's path that begins with "/" is one on that host, unless there is such a
+    file on this machine.
 
     Args:
         record: The item as JSON gives it.
@@ -64,6 +68,7 @@ def parse_item(
     """
     copy = _check(_unsign(record))
     _make_own_address_absolute(copy, href or base)
+    _make_paths_absolute(copy, href)
     aside = _set_epsg_aside(copy)
     if not any(_is_own_address(link) for link in copy["links"]):
         href = href or base
@@ -292,6 +297,20 @@ def _make_own_address_absolute(record: dict[str, Any], base: str | None) -> None
     for link in record["links"]:
         if link.get("rel") == "self" and link["href"].startswith("/"):
             link["href"] = join_href(base, link["href"])
+
+
+def _make_paths_absolute(record: dict[str, Any], href: str | None) -> None:
+    """Resolve paths of assets on the host of the self link, in a local copy of an item of the web.
+
+    The path of a file on this machine stays: users who have downloaded the assets write it.
+    """
+    own = next((link["href"] for link in record["links"] if link.get("rel") == "self"), "")
+    if href is None or is_remote(href) or not re.match("https?://", own, re.IGNORECASE):
+        return
+    for asset in record["assets"].values():
+        path = asset["href"]
+        if path.startswith("/") and not os.path.exists(path):  # noqa: PTH110 - never raises
+            asset["href"] = join_href(own, path)
 
 
 def _is_own_address(link: dict[str, Any]) -> bool:
