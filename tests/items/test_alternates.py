@@ -46,6 +46,11 @@ def href_to_read(item: pystac.Item, storage: Storage) -> str:
         ("/data/collection02/LC08_B4.TIF", None, SAME),
         (f"{LOOK}gen-browse/LC08.png", {"s3": {"href": STATED}}, f"{LOOK}gen-browse/LC08.png"),
         ("https://a.org/LC08_B4.TIF", {"s3": {"href": STATED}}, "https://a.org/LC08_B4.TIF"),
+        (DATA.replace("https", "http"), None, SAME),
+        (DATA.replace(".gov", ".gov:443"), None, SAME),
+        (DATA.replace("https://landsatlook.usgs", "HTTPS://LandsatLook.USGS"), None, SAME),
+        (f"/vsicurl/{DATA}", None, SAME),
+        (f"{DATA}?version=2", None, SAME),
     ],
 )
 def test_files_behind_a_log_in_are_read_from_their_bucket(
@@ -71,6 +76,16 @@ def test_an_alternate_is_read_if_the_options_name_it_and_it_is_there() -> None:
     )
     assert href_to_read(landsat("https://a.org/B4.TIF"), storage) == "https://a.org/B4.TIF"
     assert href_to_read(landsat(DATA), storage) == SAME
+
+
+def test_a_relative_alternate_needs_the_address_of_its_item() -> None:
+    storage = Storage(overrides={"https://a.org/": StorageOptions(alternate="s3")})
+    item = landsat("https://a.org/x/B4.TIF", alternate={"s3": {"href": "./y/B4.TIF"}})
+    assert href_to_read(item, storage) == f"{LOOK}stac-server/items/y/B4.TIF"
+    item.set_self_href(None)
+    assert href_to_read(item, storage) == "https://a.org/x/B4.TIF"
+    item.assets["red"].href = DATA
+    assert href_to_read(item, storage) == SAME
 
 
 def test_copies_in_an_archive_have_no_alternates(tmp_path: Path) -> None:

@@ -13,8 +13,11 @@ An item may name several addresses of one file, by the Alternate Assets extensio
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
+
+from stacchip.items.naming import is_absolute
 
 if TYPE_CHECKING:
     import pystac
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
 
 LANDSAT_DOWNLOAD: Final = "https://landsatlook.usgs.gov/data/"
 LANDSAT_BUCKET: Final = "s3://usgs-landsat/"
-_BEHIND_LOG_IN: Final = {LANDSAT_DOWNLOAD: LANDSAT_BUCKET}
+_BEHIND_LOG_IN: Final = {
+    re.compile(r"(?i:(?:/vsicurl/)?https?://landsatlook\.usgs\.gov(?::\d+)?)/data/"): LANDSAT_BUCKET
+}
 """The bucket with the same paths, by the beginning of addresses that need a log-in."""
 
 
@@ -50,25 +55,31 @@ def same_path(href: str) -> str | None:
         's3://usgs-landsat/collection02/B4.TIF'
     """
     for start, bucket in _BEHIND_LOG_IN.items():
-        if href.startswith(start):
-            return bucket + href.removeprefix(start)
+        if match := start.match(href):
+            return bucket + href[match.end() :].partition("?")[0]
     return None
 
 
-def choose_href(asset: pystac.Asset, href: str, storage: Storage) -> str:
+def choose_href(asset: pystac.Asset, href: str, storage: Storage, base: str | None) -> str:
     """Return the address at which the file of an asset is to be read.
 
     Args:
         asset: The asset.
         href: Its own address, absolute.
         storage: How the file would be reached.
+        base: Address of the item; without it, a relative alternate leads nowhere and is not read.
     """
+
+    def find(name: str) -> str | None:
+        stated = alternate_href(asset, name)
+        return stated if stated and (base is not None or is_absolute(stated)) else None
+
     if "://" not in href:  # a copy on this machine
         return href
     options = storage.options_for(href)
     if options.alternate is not None:
-        return alternate_href(asset, options.alternate) or href
+        return find(options.alternate) or href
     copy = same_path(href)
     if copy is None or options.headers or callable(storage.sign):
         return href
-    return alternate_href(asset, "s3") or copy
+    return find("s3") or copy

@@ -147,7 +147,7 @@ def _find_href(asset: pystac.Asset, base: str | None, storage: Storage | None) -
     own = _resolve(asset.href, base)
     if storage is None:
         return own
-    chosen = choose_href(asset, own, storage)
+    chosen = choose_href(asset, own, storage, base)
     return own if chosen is own else _resolve(chosen, base)
 
 
