@@ -102,11 +102,24 @@ def test_a_naive_time_is_refused():
 
 @pytest.mark.parametrize(
     ("shares", "problem"),
-    [({"haze": 0.5}, "haze"), ({"cloud": np.zeros((4, 3))}, r"\(4, 3\).*\(3, 4\)")],
+    [
+        ({"haze": 0.5}, "haze"),
+        ({"cloud": np.zeros((4, 3))}, r"\(4, 3\).*\(3, 4\)"),
+        ({"cloud": 45.0}, "'a'.*'cloud' is 45 for a chip, but shares are 0..1"),
+        ({"snow": np.full((3, 4), -9999)}, "'snow' is -9999"),
+        ({"nodata": np.inf}, "'nodata' is inf"),
+    ],
 )
 def test_impossible_shares_are_refused(shares, problem):
     with pytest.raises(UsageError, match=problem):
         build_table(make_item("a"), make_grid(), platform="p", datetime=TAKEN, shares=shares)
+
+
+def test_shares_that_rounding_moved_out_of_their_range_are_clipped():
+    shares = {"cloud": 1.0000001, "nodata": -1e-7, "snow": np.nan}
+    table = build_table(make_item("a"), make_grid(), platform="p", datetime=TAKEN, shares=shares)
+    columns = ("cloud_cover_percentage", "nodata_percentage", "snow_percentage")
+    assert [table[column][0].as_py() for column in columns] == [1.0, 0.0, None]
 
 
 def test_an_item_without_chips_has_an_empty_table():

@@ -58,6 +58,26 @@ def platforms(table):
     return sorted(set(table["platform"].to_pylist()))
 
 
+@pytest.mark.parametrize("cloud", [[0.6, np.nan, np.nan, 0.9], [0.6, np.nan, np.nan, 0.6]])
+@pytest.mark.parametrize("platform", ["sentinel-2-l2a", "sentinel-1-rtc"])
+def test_nan_of_another_tool_counts_as_not_measured(cloud, platform, tmp_path):
+    table = make_table(chips=(2, 2), platform=platform)
+    at = table.schema.get_field_index("cloud_cover_percentage")
+    nan = table.set_column(at, table.schema.field(at), pa.array(cloud, pa.float32()))
+    is_radar = platform == "sentinel-1-rtc"
+    pq.write_table(nan, tmp_path / "theirs.parquet")
+    write_index(nan, tmp_path / "ours")
+    for path in (tmp_path / "theirs.parquet", tmp_path / "ours"):
+        assert read_index(path)["cloud_cover_percentage"].null_count == 2
+        kept = read_index(path, max_cloud=0.5, unmeasured="keep")
+        assert kept.num_rows == (4 if is_radar else 2)
+        thin = read_index(path, max_cloud=0.5, unmeasured="keep", columns=["chipid"])
+        assert ids(thin) == ids(kept)
+        parts = scan_index(path, max_cloud=0.5, unmeasured="keep")
+        assert sum(part.num_rows for part in parts) == kept.num_rows
+        assert read_index(path, max_cloud=0.5).num_rows == (4 if is_radar else 0)
+
+
 @pytest.mark.parametrize(
     ("filters", "dropped", "kept"),
     [

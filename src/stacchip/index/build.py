@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from stacchip.grid.chip_grid import ChipGrid
 
 __all__ = ["build_table"]
+
+_ROUNDING: Final = 1e-5
 
 
 def build_table(
@@ -58,7 +60,8 @@ def build_table(
         A table of `SCHEMA`, which `pyarrow.parquet.write_table` writes as GeoParquet.
 
     Raises:
-        UsageError: A share is unknown or has another shape, or `datetime` is naive.
+        UsageError: A share is unknown, has another shape or is not within 0..1, or `datetime` is
+            naive.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -127,6 +130,22 @@ def _share_columns(
                 f"Item '{item_id}': the share '{name}' has shape {values.shape}, but the grid has "
                 f"{(grid.y_size, grid.x_size)} chips (rows, columns)."
             )
+        values = _clip(values, f"Item '{item_id}': the share '{name}'")
         values = np.broadcast_to(values, (grid.y_size, grid.x_size)).ravel()
         columns[SHARE_COLUMNS[name]] = pa.array(values, from_pandas=True)
     return columns
+
+
+def _clip(values: NDArray[np.float32], what: str) -> NDArray[np.float32]:
+    """Return shares within 0..1: sums in floating point may lie a little outside.
+
+    Raises:
+        UsageError: They lie outside by more than that.
+    """
+    outside = values[(values < -_ROUNDING) | (values > 1 + _ROUNDING)]
+    if outside.size:
+        raise UsageError(
+            f"{what} is {outside[0]:g} for a chip, but shares are 0..1 (0.45 for 45 percent). "
+            "NaN stands for a share that was not measured."
+        )
+    return np.clip(values, 0, 1)

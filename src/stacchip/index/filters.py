@@ -134,6 +134,16 @@ class Selection:
             conditions.append(self.where)
         return reduce(lambda one, other: one & other, conditions) if conditions else None
 
+    @property
+    def prunable(self) -> pc.Expression | None:
+        """The part of `expression` for which a file's statistics can rule rows out.
+
+        Statistics do not see NaN, which other tools write for "not measured".
+        """
+        if self.unmeasured == "drop" or not self._limits:
+            return self.expression
+        return replace(self, max_cloud=None, max_nodata=None).expression
+
     @cached_property
     def left_out(self) -> pc.Expression | None:
         """The chips that are left out for a share that was not measured, and for nothing else.
@@ -158,11 +168,9 @@ class Selection:
             # in the precision of the column: 0.1 as float32 is above 0.1
             within = pc.field(column) <= pa.scalar(limit, SCHEMA.field(column).type)
             if self.unmeasured == "keep":
-                yield within | _is_null(column)
-            elif (exempt := _is_exempt(column)) is not None:
-                yield within | (_is_null(column) & exempt)
-            else:
-                yield within
+                within = within | _is_null(column)
+            exempt = _is_exempt(column)
+            yield within if exempt is None else within | exempt
 
     def _period(self) -> Iterable[pc.Expression]:
         kind = SCHEMA.field("datetime").type

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stacchip.errors import IndexFormatError
 from stacchip.grid.footprints import BBOX
@@ -151,9 +152,9 @@ def conform(
 
     Columns that other tools drop follow from those that are there: `bbox` from a geometry in any
     encoding and CRS, `chipid` from `item_id`, `chip_index_x` and `chip_index_y`, these from
-    `chipid`, and `date` from `datetime`. Shares that are not there are null (not measured), and so
-    are `item_href` and `geometry`. Dictionary-encoded and large strings count as strings, and so
-    on, since other libraries read files that way.
+    `chipid`, and `date` from `datetime`. Shares that are NaN or not there are null (not measured),
+    and so are an absent `item_href` and `geometry`. Dictionary-encoded and large strings count as
+    strings, and so on, since other libraries read files that way.
 
     Args:
         table: Rows of a chip index as any tool may have written or read them: a pyarrow table, a
@@ -219,7 +220,13 @@ def _conform_column(table: pa.Table, field: pa.Field, href: str | None) -> pa.Ch
             raise _wrong(field.name, problem, href) from error
     if column.null_count and field.name in _NEVER_NULL:
         raise _wrong(field.name, f"is null in {column.null_count} rows", href)
-    return column
+    return _nan_as_null(column) if pa.types.is_floating(field.type) else column
+
+
+def _nan_as_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return shares with null for NaN, which other tools write for "not measured"."""
+    is_nan = pc.is_nan(column)
+    return pc.if_else(is_nan, None, column) if pc.any(is_nan).as_py() else column
 
 
 def stored_rows(

@@ -83,7 +83,7 @@ class ChipsFile:
         where = chosen.expression
         if where is None:
             return self.rows
-        if self._is_pushed(where):
+        if self._pushed(chosen) is where:
             return self.file.count(where)
         return sum(part.num_rows for part in self.scan(["chip_index_x"], chosen))
 
@@ -117,9 +117,8 @@ class ChipsFile:
         """Return the columns to read from the file (None for all), and the condition put to it."""
         names = SCHEMA.names if columns is None else [*columns, *chosen.columns]
         self.require_chips(columns)
-        where = chosen.expression
-        pushed = where if where is not None and self._is_pushed(where) else None
-        needs_all = columns is None or self._derived(names) or pushed is not where
+        pushed = self._pushed(chosen)
+        needs_all = columns is None or self._derived(names) or pushed is not chosen.expression
         return None if needs_all else list(dict.fromkeys(names)), pushed
 
     def _finish(
@@ -136,7 +135,7 @@ class ChipsFile:
             names = {*columns, *chosen.columns}
             names |= set() if pushed is where else _named(where)
         rows = self._conform(table, names)
-        if where is not None and pushed is None:
+        if where is not None and pushed is not where:
             rows = rows.filter(where)
         rows = chosen.refine(rows)
         return rows if columns is None else select_columns(rows, columns)
@@ -144,6 +143,11 @@ class ChipsFile:
     def _conform(self, table: pa.Table, columns: Collection[str] | None) -> pa.Table:
         href = redact(self.href)
         return conform(table, columns=columns, href=href, find_item=self.find_item)
+
+    def _pushed(self, chosen: Selection) -> pc.Expression | None:
+        """Return the condition that is put to the file itself; None if there is none."""
+        where = chosen.prunable
+        return where if where is not None and self._is_pushed(where) else None
 
     def _is_pushed(self, where: pc.Expression) -> bool:
         """Return True if the file itself has what a condition names, in a type that compares."""
