@@ -36,11 +36,12 @@ _COMPRESSED: Final = {
     b"PK\x03\x04": "zip",
 }  # fmt: skip
 _ADDRESS: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\"'<>]+")
-_PAIR: Final = re.compile(
-    r"([\w-]+)([\"']?\s*[:=]\s*[\"']?)((?:(?:Bearer|Basic) )?[^\s\"'<>&,;]+)", re.IGNORECASE
-)
-# a word that is too long for prose, and has figures: a key, a token, a checksum
-_RANDOM_WORD: Final = re.compile(r"(?=[\w+/=.-]*\d)(?=[\w+/=.-]*[A-Za-z])[\w+/=.-]{16,}")
+_BEARER: Final = re.compile(r"\b(Bearer|Basic)\s+[^\s\"'<>]+", re.IGNORECASE)
+_NAME: Final = re.compile(r"([\w-]+)[\\\"']*\s*[:=]\s*\\?")
+_VALUE: Final = re.compile(r"\[[^\]]*\]?|\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|[^\s\"'<>&,;]*")
+_SESSION: Final = re.compile(r"session|cookie", re.IGNORECASE)
+# a word that is too long for prose, and has figures or only capitals: a key, a token, a checksum
+_RANDOM_WORD: Final = re.compile(r"(?=[\w+/=.-]*\d)(?=[\w+/=.-]*[A-Za-z])[\w+/=.-]{16,}|[A-Z]{16,}")
 
 
 @dataclass(frozen=True)
@@ -138,19 +139,26 @@ def show_start(data: bytes | memoryview) -> str:
 
     Example:
         >>> show_start(b'{"detail": "no", "token": "eyJhbGciOiJIUzI1NiJ9"}')
-        '{"detail": "no", "token": "***"}'
+        '{"detail": "no", "token": ***}'
         >>> show_start(bytes([73, 73, 42, 0, 8]))
         'II*..'
     """
     text = bytes(data[:LOOKED_AT]).decode("utf-8", errors="replace")
     text = " ".join(text.split())
     text = _ADDRESS.sub(lambda match: redact(match[0]).partition("?")[0], text)
-    text = _PAIR.sub(_hide_secret, text)
+    text = _hide_values(_BEARER.sub(r"\1 ***", text))
     text = _RANDOM_WORD.sub("***", text)
     shown = "".join(c if c.isprintable() and c != "\ufffd" else "." for c in text)
     return shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "..."
 
 
-def _hide_secret(match: re.Match[str]) -> str:
-    is_secret = SECRET_PARAMETER.fullmatch(match[1]) is not None
-    return f"{match[1]}{match[2]}***" if is_secret else match[0]
+def _hide_values(text: str) -> str:
+    """Return text without the values of names that stand for secrets."""
+    shown, at = "", 0
+    for name in _NAME.finditer(text):
+        is_secret = SECRET_PARAMETER.fullmatch(name[1]) or _SESSION.search(name[1])
+        value = _VALUE.match(text, name.end())
+        if is_secret and value and value[0] and name.start() >= at:
+            shown += text[at : name.end()] + "***"
+            at = value.end()
+    return shown + text[at:]
