@@ -15,6 +15,7 @@ from stacchip.errors import AssetChanged
 from stacchip.index import read_records, write_index
 from stacchip.index.headers import gather_headers
 from stacchip.indexer import NoStatsChipIndexer
+from stacchip.storage import Storage
 
 
 @pytest.fixture
@@ -47,6 +48,26 @@ def test_headers_are_added_once(index: str, capsys):
     assert "has the headers of all its files" in out
     assert "stacchip headers" in out
     assert "--refresh" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "identity"),
+    [((), None, "etag"), (("--identity", "size"), None, "size"), ((), "none", "none")],
+)
+def test_what_must_agree_is_an_option_and_a_variable(
+    options: tuple[str, ...], variable: str | None, identity: str, index: str, monkeypatch
+):
+    seen = []
+
+    def read_none(*_, storage: Storage, **__) -> int:
+        seen.append(storage.options_for("https://a.org/a.tif").identity)
+        return 0
+
+    monkeypatch.setattr("stacchip.cli.commands.headers.add_headers", read_none)
+    if variable is not None:
+        monkeypatch.setenv("STACCHIP_IDENTITY", variable)
+    assert run(["headers", index, *options]) == 0
+    assert seen == [identity]
 
 
 def test_a_replaced_file_can_be_read_after_a_refresh(scene: Scene, tmp_path: Path, capsys):

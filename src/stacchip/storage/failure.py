@@ -89,7 +89,10 @@ def failure_of_change(href: str, expected: Identity | None, found: Identity | No
     was = f" (expected {expected}, found {found})" if expected and found else ""
     remedy = "Refresh the headers of the index (stacchip headers INDEX --refresh)."
     if found is None or (expected and expected.has_size_of(found)):
-        remedy += " If its content has not changed, compare sizes: StorageOptions(identity='size')."
+        remedy += (
+            " If its content has not changed, compare sizes: StorageOptions(identity='size'), or "
+            "--identity size."
+        )
     return AssetChanged(
         f"{shown} is not the version that was read before{was}. {remedy}",
         href=shown,

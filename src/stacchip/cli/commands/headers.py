@@ -39,6 +39,7 @@ def headers(
     region: options.Region = None,
     skip_signature: options.SkipSignature = False,
     requester_pays: options.RequesterPays = False,
+    identity: options.Identity = "etag",
 ) -> None:
     """Read the headers of the files of an index.
 
@@ -46,7 +47,11 @@ def headers(
     pixels of a chip take one round trip.
     """
     storage = options.make_storage(
-        endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
+        endpoint,
+        region,
+        skip_signature=skip_signature,
+        requester_pays=requester_pays,
+        identity=identity,
     )
     failed: list[StacchipError] = []
     read = add_headers(
