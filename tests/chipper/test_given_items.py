@@ -5,6 +5,8 @@ from __future__ import annotations
 import duckdb
 import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 
 from scenes import make_scene
 from stacchip.chipper import Chipper
@@ -54,3 +56,29 @@ def test_another_band_is_recognised_by_the_bounds_of_chips(scene):
     stripped = table.replace_schema_metadata(None)
     chipper = Chipper(stripped)  # the item comes from item_href, which keeps no grid
     assert chipper.cut_row(0).geobox.resolution.x == 20
+
+
+@pytest.mark.parametrize("shift", [1, 4])
+def test_the_band_whose_grid_fits_best_is_recognised(tmp_path, shift):
+    assets = {"one": _band(tmp_path / "one.tif", 0), "other": _band(tmp_path / "two.tif", shift)}
+    item = {
+        "type": "Feature", "stac_version": "1.0.0", "id": f"shifted-{shift}", "geometry": None,
+        "links": [], "properties": {"datetime": "2024-01-01T00:00:00Z"}, "assets": assets,
+    }  # fmt: skip
+    for chip_size in (256, 512):
+        table = NoStatsChipIndexer(item, chip_size, reference="other").create_index()
+        bare = table.replace_schema_metadata(None)
+        for index in (bare, bare.drop_columns("chip_size")):
+            assert Chipper(index, items=[item]).chip(1, 0)["other"][0, 0, 0] == chip_size
+
+
+def _band(path, shift):
+    """An asset whose pixels are their columns, `shift` pixels east of 0."""
+    transform = Affine(10, 0, 10 * shift, 0, -10, 0)
+    with rasterio.open(
+        path, "w", driver="GTiff", height=1024, width=1024, count=1, dtype="uint16",
+        crs="EPSG:3857", transform=transform, tiled=True,
+    ) as file:  # fmt: skip
+        file.write(np.arange(1024, dtype="uint16")[None, None].repeat(1024, 1))
+    stated = {"proj:code": "EPSG:3857", "proj:shape": [1024, 1024], "proj:transform": transform[:6]}
+    return {"href": str(path), "type": "image/tiff", "roles": ["data"], **stated}

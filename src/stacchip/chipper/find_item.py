@@ -32,7 +32,7 @@ from stacchip.items.keys import item_key, pick_item, stranger
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     import pyarrow as pa
@@ -121,8 +121,9 @@ class FoundItem:
     ) -> RecordedGrid:
         """Return the grid of the item's chips: from the index, else the item, else its file.
 
-        What the item says of its reference band comes first, then what it says of other bands: the
-        rows may have been made on one of those (`reference=`).
+        Of the bands whose grids the item states, the one on which the chip has its bounds best
+        counts, since the rows may have been made on any (`reference=`). Of equals, the reference
+        band comes first.
 
         Args:
             key: One of its chips.
@@ -142,11 +143,11 @@ class FoundItem:
         except InvalidMetadata:  # earlier versions saw fewer contradictions: the file decides
             indexer = NoStatsChipIndexer(self.item, key.chip_size, open_files=True, storage=storage)
             in_item = indexer.recorded_grid()
-        if bbox is None or _has_chip(in_item.geobox, key, bbox):
+        if bbox is None:
             return in_item
-        for asset in indexer.assets.values():
-            if asset.geobox is not None and _has_chip(asset.geobox, key, bbox):
-                return RecordedGrid(asset.geobox, asset.key)
+        found = _best_grid([in_item, *_other_grids(indexer)], key, bbox)
+        if found is not None:
+            return found
         if indexer.reference is not None:
             self.require_file(indexer.reference.key)
             indexer.open_asset(indexer.reference)
@@ -358,6 +359,31 @@ def _refuse_two_of_a_key(
                 f"{differences[key]}. Which row is whose cannot be told. Cut their chips from an "
                 "index of each, or give one of them another platform."
             )
+
+
+def _other_grids(indexer: NoStatsChipIndexer) -> list[RecordedGrid]:
+    """Return the grids that an item states for bands other than the reference band."""
+    reference = indexer.reference
+    return [
+        RecordedGrid(asset.geobox, asset.key)
+        for asset in indexer.assets.values()
+        if asset.geobox is not None and (reference is None or asset.key != reference.key)
+    ]
+
+
+def _best_grid(
+    grids: Sequence[RecordedGrid], key: ChipKey, bbox: Mapping[str, float]
+) -> RecordedGrid | None:
+    """Return the grid on which a chip has its bounds best, the first of equals; None if on none.
+
+    Bands may lie a pixel apart, which is less than bounds may differ.
+    """
+
+    def misfit(grid: RecordedGrid) -> float:
+        return ChipGrid(grid.geobox, key.chip_size, "pad").misfit(key.x, key.y, bbox)
+
+    best = min(grids, key=misfit, default=None)
+    return best if best is not None and _has_chip(best.geobox, key, bbox) else None
 
 
 def _has_chip(geobox: GeoBox, key: ChipKey, bbox: Mapping[str, float]) -> bool:

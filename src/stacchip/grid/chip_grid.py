@@ -178,13 +178,27 @@ class ChipGrid:
             y: The chip's row.
             bbox: The sides `xmin`, `ymin`, `xmax` and `ymax` in degrees.
         """
+        return self.misfit(x, y, bbox) <= _FAR
+
+    def misfit(self, x: int, y: int, bbox: Mapping[str, float]) -> float:
+        """Return by what share of a chip the bounds of chip (x, y) differ from others.
+
+        It is the largest of the four sides' differences, to a ten-thousandth, since the numbers
+        are rounded; inf without such a chip.
+
+        Args:
+            x: The chip's column.
+            y: The chip's row.
+            bbox: The sides `xmin`, `ymin`, `xmax` and `ymax` in degrees.
+        """
         if not (0 <= x < self.x_size and 0 <= y < self.y_size):
-            return False
+            return math.inf
         chip = self.chip_geobox(x, y)
         made = make_footprints(chip.affine, self.crs, self.chip_size, (1, 1)).bbox[0].as_py()
         if made is None:
-            return False
-        return _are_near(made, bbox, "xmin", "xmax") and _are_near(made, bbox, "ymin", "ymax")
+            return math.inf
+        sides = (_misfit(made, bbox, "xmin", "xmax"), _misfit(made, bbox, "ymin", "ymax"))
+        return round(max(sides), 4)
 
     def footprints(self) -> Footprints:
         """Return the footprints of all chips in OGC:CRS84, in the order of rows, then columns.
@@ -196,9 +210,10 @@ class ChipGrid:
         )
 
 
-def _are_near(one: Mapping[str, float], other: Mapping[str, float], low: str, high: str) -> bool:
-    limit = _FAR * (one[high] - one[low])
-    return bool(abs(one[low] - other[low]) <= limit and abs(one[high] - other[high]) <= limit)
+def _misfit(one: Mapping[str, float], other: Mapping[str, float], low: str, high: str) -> float:
+    distance = max(abs(one[low] - other[low]), abs(one[high] - other[high]))
+    length = one[high] - one[low]
+    return distance / length if length > 0 else math.inf
 
 
 def require_grid(chip_size: Any, edge: Any) -> None:

@@ -199,8 +199,8 @@ def _farthest_chip(rows: pa.Table) -> PlacedChip:
 def find_chip_grid(item: pystac.Item, chip: PlacedChip, chip_size: int | None) -> ChipGrid | None:
     """Return the grid that an item's chips lie on, without opening a file.
 
-    It is the grid that the item keeps, else that of the reference band, else that of another band:
-    the first of these on which the chip has its bounds.
+    It is the grid that the item keeps, else that of the band on which the chip has its bounds best.
+    Of several that fit equally, the reference band's comes first.
 
     Args:
         item: The item.
@@ -213,14 +213,17 @@ def find_chip_grid(item: pystac.Item, chip: PlacedChip, chip_size: int | None) -
     Raises:
         ItemError: The item does not say where its pixels lie.
     """
-    for geobox in _geoboxes(item):
-        if chip.bbox is None:
-            return ChipGrid(geobox, chip_size or DEFAULT_CHIP_SIZE, "pad")
-        size = chip_size or _measure_chip(geobox, chip.x, chip.y, chip.bbox)
-        grid = ChipGrid(geobox, size, "pad")
-        if grid.has_chip_at(chip.x, chip.y, chip.bbox):
-            return grid
-    return None
+    geoboxes = _geoboxes(item)
+    if chip.bbox is None:
+        size = chip_size or DEFAULT_CHIP_SIZE
+        return next((ChipGrid(geobox, size, "pad") for geobox in geoboxes), None)
+    x, y, bbox = chip
+    grids = [
+        ChipGrid(geobox, chip_size or _measure_chip(geobox, x, y, bbox), "pad")
+        for geobox in geoboxes
+    ]
+    nearest = min(grids, key=lambda grid: grid.misfit(x, y, bbox), default=None)
+    return nearest if nearest is not None and nearest.has_chip_at(x, y, bbox) else None
 
 
 def _geoboxes(item: pystac.Item) -> list[GeoBox]:
