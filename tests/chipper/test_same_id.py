@@ -426,3 +426,14 @@ def test_one_item_at_two_addresses_is_one_item(quads, tmp_path):
     joined = pq.read_table(_in_two_files(quads, tmp_path))
     assert values_of(joined.slice(0, 1)) == {"january": 1}
     assert [chip["data"][0, 0, 0] for _, _, chip in Chipper(joined)] == [1, 1]
+
+
+def test_an_item_of_another_date_is_not_taken_by_its_id(quads, tmp_path):
+    january = NoStatsChipIndexer(quads["january"]).create_index().replace_schema_metadata(None)
+    assert values_of(january, items=[quads["february"]]) == {"january": 2}  # the dates agree
+    quads["february"]["properties"] = {"datetime": "2024-02-01T00:00:00Z"}
+    with pytest.raises(UsageError, match="another item"):
+        Chipper(january, items=[quads["february"]])
+    with pytest.raises(UsageError, match="another item"):
+        write_index(january, tmp_path / "index", items=[quads["february"]])
+    assert values_of(january, items=[quads["january"]]) == {"january": 1}

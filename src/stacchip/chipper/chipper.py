@@ -18,6 +18,7 @@ from stacchip.chipper.open_item import AssetChoice, OpenedItem, open_item
 from stacchip.chipper.open_items import OpenItems
 from stacchip.chipper.rows_to_cut import rows_to_cut
 from stacchip.errors import ItemNotFound, ObjectNotFound, UsageError
+from stacchip.index.dates import refuse_strangers
 from stacchip.index.embedded import embedded_items
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.tables import as_table, is_table
@@ -149,7 +150,9 @@ class Chipper:
         )
         self.rows = ChipRows(table)
         if loaded:
-            own = match_keys(self.rows.item_keys(), loaded, known=embedded_items(table).get) | own
+            given = match_keys(self.rows.item_keys(), loaded, known=embedded_items(table).get)
+            refuse_strangers(table, given)
+            own = given | own
         archive = None if self._mount is None else Archive(self._mount.href)
         self._finder = ItemFinder(own, table, self.storage, archive)
         self._opened: OpenItems[OpenedItem] = OpenItems(_OPEN_ITEMS)

@@ -25,7 +25,7 @@ The files, in reading order:
 ```
 embedded    items in a table's metadata, by platform and id
 remembered  the items of this process's tables, for tables that lost their metadata
-dates       the dates of rows, by which two items of one key are noticed
+dates       the dates of rows, by which two items of one key or id are noticed
 schema      the columns, stated once; tables put together with their items
 build       an item's grid and shares to its rows
 quality     shares of cloud, nodata and others, counted from the QA band or the reference band

@@ -1,20 +1,27 @@
-"""The dates of rows tell whether the rows of one key are of one item."""
+"""The dates of rows tell whether the rows of one key are of one item, and of the item given."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 import pyarrow.compute as pc
 
 from stacchip.errors import UsageError
-from stacchip.items.keys import ItemKey
+from stacchip.items import item_datetime, parse_item
+from stacchip.items.keys import ItemKey, item_key, stranger
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from typing import Any
 
-__all__ = ["refuse_two_dates"]
+    import pyarrow as pa
+    import pystac
+
+__all__ = ["refuse_strangers", "refuse_two_dates"]
 
 _COLUMNS = list(ItemKey._fields)
+_ROUNDED: Final = timedelta(seconds=1)  # some tools keep whole seconds
 
 
 def refuse_two_dates(table: pa.Table) -> None:
@@ -50,3 +57,29 @@ def refuse_two_dates(table: pa.Table) -> None:
             f"{' and '.join(map(str, dates))}. Cut their chips from an index of each, or give one "
             "of them another platform."
         )
+
+
+def refuse_strangers(
+    table: pa.Table, items: Mapping[ItemKey, pystac.Item | Mapping[str, Any]]
+) -> None:
+    """Refuse items that only their id matches with rows of another date.
+
+    Args:
+        table: Rows with `platform` and `item_id`; without `datetime`, nothing is checked.
+        items: What the caller gives for their keys.
+
+    Raises:
+        UsageError: An item of another platform has another date than its rows.
+    """
+    doubted = {key: item for key, item in items.items() if item_key(item) != key}
+    if not doubted or "datetime" not in table.column_names:
+        return
+    dated = table.select([*_COLUMNS, "datetime"]).group_by(_COLUMNS)
+    for row in dated.aggregate([("datetime", "min")]).to_pylist():
+        key, date = ItemKey(*(row[name] for name in _COLUMNS)), row["datetime_min"]
+        if key not in doubted or date is None:
+            continue
+        item = doubted[key]
+        own = item_datetime(parse_item(item) if isinstance(item, Mapping) else item)
+        if abs(own - date) >= _ROUNDED:
+            raise stranger(key, [item_key(item)], key)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import DuplicateChips, StorageError, UsageError
-from stacchip.index.dates import refuse_two_dates
+from stacchip.index.dates import refuse_strangers, refuse_two_dates
 from stacchip.index.embedded import embedded_items, indexes_of, row_keys, with_items
 from stacchip.index.files.item_records import ItemRecord, from_table, one_record, to_table
 from stacchip.index.files.layout import CHIPS, RECORDS
@@ -147,6 +147,7 @@ def _match_items(
         return known[key].item if known else None
 
     found = match_keys(keys, given, known=find_item)
+    refuse_strangers(rows, {key: item for key, item in found.items() if key not in given})
     return {key: ItemRecord(*key, to_dict(item)) for key, item in found.items()}
 
 
