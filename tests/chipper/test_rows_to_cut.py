@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 
 import duckdb
 import geopandas
@@ -16,7 +15,7 @@ import shapely
 from scenes import make_scene
 from stacchip.chipper import Chipper
 from stacchip.errors import GridMismatch, IndexFormatError, ItemNotFound
-from stacchip.index import SCHEMA, read_index, write_index
+from stacchip.index import KEY, SCHEMA, concat_indexes, read_index, write_index
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.stream import ChipStream
 
@@ -81,12 +80,31 @@ def test_an_absent_chip_size_is_measured_on_a_footprint(scene, chip_size):
     assert _same(chipper, Chipper(table), len(table) - 1)
 
 
-def test_a_chip_size_that_nothing_tells_is_256(scene, table, caplog):
+def test_a_chip_size_that_nothing_tells_is_the_one_given_else_256(scene, table, caplog):
     thin = _thin(table, "chipid", "platform")
-    assert Chipper(thin, items=scene.item).rows.key(0).chip_size == 256
-    with caplog.at_level(logging.INFO, "stacchip.chipper"):
-        assert Chipper(thin).rows.key(0).chip_size == 256
-    assert "256 pixels a side" in caplog.text
+    assert Chipper(thin, items=scene.item, chip_size=128).rows.key(0).chip_size == 128
+    assert not caplog.text
+    for options in ({}, {"items": scene.item}):
+        caplog.clear()
+        assert Chipper(thin, **options).rows.key(0).chip_size == 256
+        assert "256 pixels a side" in caplog.text
+
+
+def test_each_of_several_chip_sizes_is_measured(scene, tmp_path):
+    twin = scene.item.clone()
+    twin.id = "scene-2"
+    tables = [NoStatsChipIndexer(scene.item, size).create_index() for size in (64, 128)]
+    tables.append(NoStatsChipIndexer(twin, 32).create_index())
+    whole = concat_indexes(tables)
+    lacking, items = whole.drop_columns("chip_size"), [scene.item, twin]
+    pq.write_table(lacking, tmp_path / "lacking.parquet")
+    read = read_index(tmp_path / "lacking.parquet", columns=[*KEY, "chipid"])
+    for chipper in (
+        Chipper(lacking), Chipper(lacking.replace_schema_metadata(None), items=items), Chipper(read)
+    ):  # fmt: skip
+        sizes = chipper.rows.table["chip_size"].to_pylist()
+        assert sizes == whole["chip_size"].to_pylist()
+        assert _same(chipper, Chipper(whole), len(whole) - 1)
 
 
 def test_a_wrong_guess_of_the_chip_size_is_refused_when_a_chip_is_cut(scene, tmp_path):
@@ -142,10 +160,18 @@ def test_tables_of_other_libraries_are_cut_and_streamed(scene, table, make):
 
 
 def test_a_thin_table_is_written_as_a_whole_index(scene, table, tmp_path):
-    write_index(_thin(table, "chipid"), tmp_path / "index", items=[scene.item])
+    with pytest.raises(IndexFormatError, match="'chip_size' is absent"):
+        write_index(_thin(table, "chipid"), tmp_path / "index", items=[scene.item])
+    thin = _thin(table, "chipid", "chip_size")
+    write_index(thin, tmp_path / "index", items=[scene.item])
     found = read_index(tmp_path / "index")
     for name in set(SCHEMA.names) - {"item_href"}:
         if not name.endswith("_percentage"):
             assert found[name].to_pylist() == table[name].to_pylist(), name
     assert found["cloud_cover_percentage"].null_count == len(table)  # not measured
     assert _same(Chipper(tmp_path / "index"), Chipper(table))
+
+
+def test_items_given_come_before_those_in_the_metadata_of_a_thin_table(scene, table):
+    thin = table.select(["chipid"])  # its metadata has the item with the grid of its chips
+    assert _same(Chipper(thin, items=scene.item), Chipper(table))

@@ -70,7 +70,7 @@ class Chipper:
     Args:
         index: The index, or the indexer. A table of any library will do, also a thin one: `chipid`
             is enough with `items=` or a column `item_href`. The module `rows_to_cut` says how the
-            rest is derived; a `chip_size` that nothing tells is taken to be 256.
+            rest is derived; a `chip_size` that nothing tells is the one given, else 256.
         mountpath: A folder or bucket that has copies of the assets' files, each at
             `{mountpath}/{path of its href}`, as a mounted bucket has them, or at
             `{mountpath}/{platform}/{item_id}/{file name}`; the first that is there is read. By
@@ -83,7 +83,8 @@ class Chipper:
         item_id: The item's id; a `pyarrow` scalar will do.
         items: Items of the index that the caller has, in any form that
             `stacchip.items.load_items` takes.
-        chip_size: Pixels a side, for an item in a bucket; by default that of its index, else 256.
+        chip_size: Pixels a side, for an item in a bucket (by default that of its index, else 256),
+            and for rows of a thin table whose chip size nothing tells.
         resampling: The method for bands that do not lie on the chip grid: one for all, or by asset
             key. The default is nearest neighbour.
         harmonize: `"boa_offset"` brings Sentinel-2 Level-2A of all processing baselines onto the
@@ -144,7 +145,7 @@ class Chipper:
             self._mount = Mount(os.fspath(mountpath))
         loaded = {} if items is None else by_key(load_items(items, storage=self.storage))
         table, own = (
-            self._read_rows(index, loaded)
+            self._read_rows(index, loaded, chip_size)
             if bucket is None
             else self._find_in_bucket(bucket, platform, item_id, chip_size, loaded)
         )
@@ -184,7 +185,7 @@ class Chipper:
         return table, own
 
     def _read_rows(
-        self, index: Any, loaded: Mapping[ItemKey, pystac.Item]
+        self, index: Any, loaded: Mapping[ItemKey, pystac.Item], chip_size: int | None
     ) -> tuple[pa.Table, dict[ItemKey, pystac.Item]]:
         """Return the rows to cut, and an indexer's item."""
         if isinstance(index, ChipIndexer):
@@ -199,13 +200,17 @@ class Chipper:
             raise UsageError(
                 f"{type(index).__name__} is not an index: give a table, a path or an indexer."
             )
-        return rows_to_cut(table, self._item_lookup(table, loaded)), {}
+        return rows_to_cut(table, self._item_lookup(table, loaded), chip_size), {}
 
     def _item_lookup(self, table: pa.Table, loaded: Mapping[ItemKey, pystac.Item]) -> FindItem:
         """Return what finds items for columns that the rows lack."""
-        known = ItemLookup(
-            lambda: [*loaded.values(), *embedded_items(table).values()], self.storage
-        )
+        ids = {key.item_id for key in loaded}
+
+        def at_hand() -> list[Any]:
+            embedded = embedded_items(table).items()
+            return [*loaded.values(), *(item for key, item in embedded if key.item_id not in ids)]
+
+        known = ItemLookup(at_hand, self.storage)
 
         def find(platform: str | None, item_id: str, item_href: str | None) -> pystac.Item:
             try:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import IndexFormatError
-from stacchip.index.foreign.item_columns import fill_from_items
+from stacchip.index.foreign.item_columns import fill_from_items, size_classes
 from stacchip.index.foreign.own_columns import fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
 from stacchip.index.schema import KEY, OPTIONAL_COLUMNS, SCHEMA, conform
@@ -32,18 +32,19 @@ _log = logging.getLogger(__name__)
 _NEEDED: Final = ("chipid", *KEY)
 
 
-def rows_to_cut(table: Any, find_item: FindItem) -> pa.Table:
+def rows_to_cut(table: Any, find_item: FindItem, chip_size: int | None = None) -> pa.Table:
     """Return a table with the columns that name chips, and whatever else it has, in our types.
 
     - `item_id`, `chip_index_x` and `chip_index_y` come from `chipid`, or it comes from them.
     - A `platform` that is absent is that of each item.
-    - A `chip_size` that is absent is measured on the footprint of one chip of each platform. It is
-      taken to be 256 without a footprint, or without its item. Whoever cuts a chip compares its
-      footprint with its grid, so a wrong size is refused there.
+    - A `chip_size` that is absent is measured on the footprints: on one chip of each platform and
+      of about one height. Without a footprint, or without its item, it is the `chip_size` given.
+      Without that, it is taken to be 256, with a warning.
 
     Args:
         table: A table of any library.
         find_item: Returns the item of a platform (None if not known), id and address.
+        chip_size: Pixels a side of the chips whose size nothing tells.
 
     Raises:
         IndexFormatError: The table does not name chips, or an item that would tell a platform was
@@ -59,7 +60,7 @@ def rows_to_cut(table: Any, find_item: FindItem) -> pa.Table:
     if "chip_size" not in table.column_names:
         table = table.append_column("chip_size", pa.nulls(len(table), pa.int32()))
     if table["chip_size"].null_count and {*KEY} <= {*table.column_names}:
-        table = _fill_chip_sizes(table, find_item)
+        table = _fill_chip_sizes(table, find_item, chip_size)
     there = {*table.column_names, *OPTIONAL_COLUMNS, *_NEEDED}
     return conform(table, columns=[name for name in SCHEMA.names if name in there])
 
@@ -72,22 +73,31 @@ def _has_several_addresses(table: pa.Table) -> bool:
     return len(pc.unique(ids["item_id"])) < len(ids)
 
 
-def _fill_chip_sizes(table: pa.Table, find_item: FindItem) -> pa.Table:
+def _fill_chip_sizes(table: pa.Table, find_item: FindItem, given: int | None) -> pa.Table:
     """Return the table with a chip size for each row that has none."""
     place = table.column_names.index("chip_size")
     sizes = np.array(table["chip_size"].fill_null(0).to_numpy(), np.int32)
-    platforms = table["platform"]
-    for platform in pc.unique(platforms.filter(pa.array(sizes == 0))).to_pylist():
-        lacking = pc.equal(platforms, platform).to_numpy() & (sizes == 0)
-        first = table.slice(int(np.flatnonzero(lacking)[0]), 1).remove_column(place)
-        sizes[lacking] = _find_chip_size(first, find_item)
+    lacking = np.flatnonzero(sizes == 0)
+    rows = table.take(pa.array(lacking)).remove_column(place)
+    platforms = rows["platform"].combine_chunks().dictionary_encode().indices.to_numpy()
+    kinds = np.stack([platforms, size_classes(rows)])
+    _, first, inverse = np.unique(kinds, axis=1, return_index=True, return_inverse=True)
+    found = [_find_chip_size(rows.slice(int(row), 1), find_item, given) for row in first]
+    sizes[lacking] = np.array(found, np.int32)[inverse.ravel()]
     return table.set_column(place, SCHEMA.field("chip_size"), pa.array(sizes))
 
 
-def _find_chip_size(row: pa.Table, find_item: FindItem) -> int:
+def _find_chip_size(row: pa.Table, find_item: FindItem, given: int | None) -> int:
     try:
         found = fill_from_items(row, ["chip_size"], find_item)["chip_size"][0].as_py()
     except IndexFormatError as error:
-        _log.info("chips are taken to have %d pixels a side: %s", DEFAULT_CHIP_SIZE, error)
+        if given is not None:
+            return given
+        _log.warning(
+            "chips are taken to have %d pixels a side, since nothing says their size (give "
+            "chip_size=): %s",
+            DEFAULT_CHIP_SIZE,
+            error,
+        )
         return DEFAULT_CHIP_SIZE
     return int(found)

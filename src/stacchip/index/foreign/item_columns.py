@@ -1,7 +1,7 @@
 """Columns that a table lacks, but that its items tell: platform, time, CRS, chip size, footprints.
 
-A chip size that neither the table nor its footprints tell is taken to be 256 pixels, the default of
-every indexer, and of the original stacchip.
+The size of chips is measured on their footprints, for rows of one item and of about one height at a
+time: an index may have an item's chips in several sizes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stacchip.errors import IndexFormatError, StacchipError
 from stacchip.grid.chip_grid import ChipGrid
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     FindItem = Callable[[str | None, str, str | None], pystac.Item]
 
-__all__ = ["ITEM_COLUMNS", "PlacedChip", "fill_from_items", "find_chip_grid"]
+__all__ = ["ITEM_COLUMNS", "PlacedChip", "fill_from_items", "find_chip_grid", "size_classes"]
 
 ITEM_COLUMNS: Final[dict[str, pa.DataType]] = {
     "platform": pa.string(),
@@ -43,6 +44,9 @@ ITEM_COLUMNS: Final[dict[str, pa.DataType]] = {
 }
 """The columns that an item tells, and their types."""
 _FINDERS: Final = 16
+_OF_SIZE: Final = frozenset(("chip_size", "geometry", "bbox"))
+_CLASSES: Final = 16  # of the heights of footprints, in each doubling
+_FARTHEST: Final = 1 << 20  # takes the classes of heights away from chip sizes
 _OF_GRID: Final = frozenset(("chip_size", "crs", "geometry", "bbox"))
 
 
@@ -55,7 +59,7 @@ class PlacedChip(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Rows of one item."""
+    """Rows of one item, and of one chip size."""
 
     platform: str | None
     item_id: str
@@ -111,12 +115,12 @@ def _find_all(find: Callable[[_Group], pystac.Item], groups: Sequence[_Group]) -
 
 
 def _group_by_item(table: pa.Table) -> list[_Group]:
-    """Return the rows of each item, in the order of the items' first rows.
+    """Return the rows of each item and chip size, in the order of their first rows.
 
     Two collections may have items of one id, so the address counts, too.
     """
     keys = [name for name in ("platform", "item_id", "item_href") if _has(table, name)]
-    codes = [_codes(table[name]) for name in keys]
+    codes = [*(_codes(table[name]) for name in keys), size_classes(table)]
     _, first, inverse = np.unique(np.stack(codes), axis=1, return_index=True, return_inverse=True)
     inverse = inverse.ravel()
     by_item = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
@@ -139,6 +143,31 @@ def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
     return np.asarray(indices.to_numpy(zero_copy_only=False), np.int64)
 
 
+def size_classes(table: pa.Table) -> NDArray[np.int64]:
+    """Return a number for each row that rows of one item share only if their chip sizes agree.
+
+    It is the chip size; else a class of the heights of footprints, which differ by less than 5 % in
+    a class; else zero. Rows of one chip size may be in several classes.
+
+    Args:
+        table: Rows with `chip_size`, `bbox`, or neither.
+    """
+    sizes = np.zeros(len(table), np.int64)
+    if _has(table, "bbox"):
+        box = table["bbox"].combine_chunks()
+        low, high = (
+            np.asarray(pc.struct_field(box, side).to_numpy(zero_copy_only=False), np.float64)
+            for side in ("ymin", "ymax")
+        )
+        height = high - low
+        known = height > 0  # not so for nan
+        sizes[known] = np.floor(np.log2(height[known]) * _CLASSES).astype(np.int64) - _FARTHEST
+    if _has(table, "chip_size"):
+        stated = table["chip_size"].fill_null(0).to_numpy()
+        sizes = np.where(stated > 0, stated, sizes)
+    return sizes
+
+
 def _columns_of(item: pystac.Item, rows: pa.Table, names: Collection[str]) -> dict[str, pa.Array]:
     """Return the columns that an item tells of its rows."""
     values: dict[str, Any] = {}
@@ -149,7 +178,7 @@ def _columns_of(item: pystac.Item, rows: pa.Table, names: Collection[str]) -> di
         if "datetime" in names:
             values["datetime"] = item_datetime(item)
         if _OF_GRID & set(names):
-            grid = _find_grid(item, rows)
+            grid = _find_grid(item, rows, names)
             values |= {"crs": grid.crs_name, "chip_size": grid.chip_size}
             told |= _footprints(item, rows, grid) if {"geometry", "bbox"} & set(names) else {}
     except IndexFormatError:
@@ -165,15 +194,19 @@ def _columns_of(item: pystac.Item, rows: pa.Table, names: Collection[str]) -> di
     return told
 
 
-def _find_grid(item: pystac.Item, rows: pa.Table) -> ChipGrid:
-    """Return the grid of an item's rows.
+def _find_grid(item: pystac.Item, rows: pa.Table, names: Collection[str]) -> ChipGrid:
+    """Return the grid of an item's rows, which tells some columns.
 
     Raises:
-        IndexFormatError: The rows' bounds contradict the item.
+        IndexFormatError: The rows' bounds contradict the item, or nothing tells the chip size.
         ItemError: The item does not say where its pixels lie.
     """
     chip_size = rows["chip_size"][0].as_py() if _has(rows, "chip_size") else None
     chip = _farthest_chip(rows)
+    if chip_size is None and chip.bbox is None and set(names) & _OF_SIZE:
+        raise _untold(
+            "chip_size", "without footprints, an item does not tell the size of its chips"
+        )
     found = find_chip_grid(item, chip, chip_size)
     if found is None:
         raise _untold(
@@ -214,10 +247,10 @@ def find_chip_grid(item: pystac.Item, chip: PlacedChip, chip_size: int | None) -
         ItemError: The item does not say where its pixels lie.
     """
     geoboxes = _geoboxes(item)
-    if chip.bbox is None:
+    x, y, bbox = chip
+    if bbox is None:
         size = chip_size or DEFAULT_CHIP_SIZE
         return next((ChipGrid(geobox, size, "pad") for geobox in geoboxes), None)
-    x, y, bbox = chip
     grids = [
         ChipGrid(geobox, chip_size or _measure_chip(geobox, x, y, bbox), "pad")
         for geobox in geoboxes
