@@ -55,6 +55,23 @@ def test_the_type_that_a_server_names_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    "data", [b"Warning: session", b"<!-- c --><table>", b"\xef\xbb\xbfSign in"]
+)
+def test_text_that_is_sent_as_a_page_is_no_file(data: bytes) -> None:
+    text = describe_content(WEB, data, "text/html") or ""
+    assert f"{WEB} is text, sent as text/html; it begins with" in text
+    assert "log-in" in text
+    assert describe_content(WEB, data, "image/tiff") is None
+    assert describe_content(WEB, b"II*\0" + data, "text/html") is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_page_in_two_bytes_per_character_is_recognised(encoding: str) -> None:
+    page = ("\ufeff" if encoding != "utf-16" else "") + "<!DOCTYPE html><html>"
+    assert "web page" in (describe_content(WEB, page.encode(encoding)) or "")
+
+
+@pytest.mark.parametrize(
     "data",
     [
         b"<html><a href='https://user:SECRET@h/a?sig=SECRET'>",

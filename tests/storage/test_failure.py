@@ -171,3 +171,9 @@ def test_a_changed_file_names_both_versions_and_the_remedy() -> None:
     assert "Refresh the headers of the index (stacchip headers INDEX --refresh)" in str(error)
     assert "SECRET" not in str(error)
     assert "expected" not in str(failure_of_change(HREF, expected, None))
+
+
+def test_a_server_that_refuses_every_version_gets_a_remedy() -> None:
+    error = failure_of_status(HREF, 412)
+    assert isinstance(error, StorageError)
+    assert "412 Precondition Failed. The server refuses to send any version: check" in str(error)

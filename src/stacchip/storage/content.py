@@ -17,6 +17,9 @@ LOOKED_AT: Final = 1024
 """Bytes of a file that are looked at."""
 _SHOWN: Final = 60
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_HTML: Final = ("text/html", "application/xhtml+xml")
+_CONTROL: Final = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _PAGE: Final = re.compile(
     rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype html|html|head|body|script|title)\b",
     re.IGNORECASE | re.DOTALL,
@@ -81,6 +84,8 @@ def describe_content(
         "a.tif is a web page (HTML); it begins with '<html>'. What was saved is not the file: ..."
     """
     start = bytes(data[:LOOKED_AT]).removeprefix(_BYTE_ORDER_MARK)
+    if start.startswith(_UTF_16_MARKS):
+        start = start.decode("utf-16", errors="replace").encode()
     content = _recognise(start, href, media_type)
     if content is None or (certainly and not content.is_certain):
         return None
@@ -92,21 +97,24 @@ def _recognise(start: bytes, href: str, media_type: str | None) -> _Content | No
     """Return the kind of content that these first bytes are; None if it is none of these kinds."""
     sent = f", sent as {media_type}" if media_type else ""
     if _PAGE.match(start):
-        return _Content(f"a web page (HTML{sent})", _fetch_remedy(href))
+        return _Content(f"a web page (HTML{sent})", fetch_remedy(href))
     if _ERROR.match(start):
         code = _ERROR_CODE.search(start)
         named = f", {(code[1] or code[2]).decode()}" if code else ""
         # a store's error may show the key that it does not know
         what = f"an error document (XML{named}{sent})"
-        return _Content(what, _fetch_remedy(href), may_be_shown=False)
+        return _Content(what, fetch_remedy(href), may_be_shown=False)
     if _JSON.match(start):
-        return _Content(f"a document (JSON{sent})", _fetch_remedy(href), is_certain=False)
+        return _Content(f"a document (JSON{sent})", fetch_remedy(href), is_certain=False)
     for magic, name in _COMPRESSED.items():
         if start.startswith(magic):
             remedy = "Decompress it: a file that is compressed as a whole cannot be read in parts."
             what = f"a compressed file ({name}{sent})"
             return _Content(what, remedy, is_certain=False, may_be_shown=False)
-    return _recognise_pointer(start)
+    pointer = _recognise_pointer(start)
+    if pointer is None and media_type in _HTML and is_text(start):
+        return _Content(f"text{sent}", fetch_remedy(href), is_certain=False)
+    return pointer
 
 
 def _recognise_pointer(start: bytes) -> _Content | None:
@@ -122,7 +130,18 @@ def _recognise_pointer(start: bytes) -> _Content | None:
     return None
 
 
-def _fetch_remedy(href: str) -> str:
+def is_text(data: bytes) -> bool:
+    """Return True if bytes hold no control characters but those of text.
+
+    Example:
+        >>> is_text(b"Access denied"), is_text(bytes([73, 73, 42, 0])), is_text(b"")
+        (True, False, False)
+    """
+    return bool(data) and not _CONTROL.search(data)
+
+
+def fetch_remedy(href: str) -> str:
+    """Return what to do if something else than a file came from its address."""
     scheme = parse_href(href).scheme
     if scheme == "file":
         return "What was saved is not the file: fetch it again."

@@ -80,7 +80,13 @@ def failure_of_status(
         return AccessDenied(
             f"Access to {shown} was refused ({text}). {_remedy(href)}", href=shown, status=status
         )
-    return StorageError(f"The request for {shown} failed: {text}.", href=shown, status=status)
+    message = f"The request for {shown} failed: {text}."
+    if status == 412:  # though no version was asked for, or none that the server has
+        message += (
+            " The server refuses to send any version: check StorageOptions(headers=...), or copy "
+            "the file to another store."
+        )
+    return StorageError(message, href=shown, status=status)
 
 
 def failure_of_change(href: str, expected: Identity | None, found: Identity | None) -> AssetChanged:

@@ -167,3 +167,10 @@ def test_what_is_there_in_place_of_a_raster_is_named(
         with pytest.raises(NotARaster, match=expected) as caught:
             open_reader(href, Storage())
     assert caught.value.href == href
+
+
+def test_text_that_a_server_sends_in_place_of_a_file_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_text("Access denied for this user\n")
+    with RangeServer(tmp_path) as server, pytest.raises(NotARaster, match="log-in") as caught:
+        open_reader(server.url("a.tif"), Storage())
+    assert "a.tif is text; it begins with 'Access denied for this user'" in str(caught.value)

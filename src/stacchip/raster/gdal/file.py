@@ -22,8 +22,14 @@ from stacchip.raster.gdal.environment import gdal_environment
 from stacchip.raster.location import BY_TRANSFORM, why_no_grid
 from stacchip.raster.validity import find_valid, require_bands
 from stacchip.runtime.per_process import PerProcess
-from stacchip.storage import local_path, redact
-from stacchip.storage.content import LOOKED_AT, describe_content, show_start
+from stacchip.storage import is_remote, local_path, redact
+from stacchip.storage.content import (
+    LOOKED_AT,
+    describe_content,
+    fetch_remedy,
+    is_text,
+    show_start,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -233,6 +239,8 @@ def _not_a_raster(source: Path | bytes, href: str) -> NotARaster:
         with source.open("rb") as file:
             start = file.read(LOOKED_AT)
     what = describe_content(href, start)
+    if what is None and is_remote(href) and is_text(start):
+        what = f"{shown} is text; it begins with {show_start(start)!r}. {fetch_remedy(href)}"
     if what is None:
         what = (
             f"GDAL finds no raster in {shown}; it begins with {show_start(start[:16])!r}. "
