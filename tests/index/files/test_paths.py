@@ -56,6 +56,16 @@ def test_a_folder_above_the_index_tells_only_columns_of_an_index():
     assert _told(path, path) == [{"platform": "naip"}]
 
 
+@pytest.mark.parametrize("folder", ["date=2024-05", "datetime=2024", "chip_size=big"])
+def test_a_folder_above_the_index_may_have_been_named_for_another_purpose(tmp_path, folder):
+    assert _told(folder, f"{folder}/x.parquet") == [{}]
+    (table,) = make_tables(1)
+    (tmp_path / folder).mkdir()
+    pq.write_table(table, tmp_path / folder / "x.parquet")
+    for path in (tmp_path / folder, tmp_path / folder / "x.parquet"):
+        assert read_index(path).num_rows == table.num_rows
+
+
 def test_a_value_of_another_type_is_named():
     with pytest.raises(IndexFormatError, match="chip_size='big'"):
         told_by_paths("i", ["i/chip_size=big/x.parquet"])

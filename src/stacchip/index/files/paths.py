@@ -37,15 +37,16 @@ _INDEX_FOLDER: Final = "index"
 def told_by_paths(root: str, hrefs: Iterable[str]) -> dict[str, Told]:
     """Return the columns that each file's path gives one value for all its rows.
 
-    A folder above `root` gives columns of `SCHEMA` only; one below it may give any column. Those
-    that are not in `SCHEMA` are whole numbers if they are so in all paths, else texts.
+    A folder above `root` gives columns of `SCHEMA` only, and only if its value has their type: it
+    may have been named for another purpose. One below it may give any column. Those that are not
+    in `SCHEMA` are whole numbers if they are so in all paths, else texts.
 
     Args:
         root: The folder or file of the index.
         hrefs: Its files.
 
     Raises:
-        IndexFormatError: A path gives a column of `SCHEMA` a value of another type.
+        IndexFormatError: A folder below `root` gives a column of `SCHEMA` a value of another type.
 
     Example:
         >>> path = "idx/platform=naip/split=1/data_0.parquet"
@@ -73,9 +74,22 @@ def _read_hive(root: str, href: str) -> dict[str, str | None]:
         if match is None:
             continue
         name, value = unquote(match[1]), unquote(match[2])
-        if name in SCHEMA.names or number >= len(above.split("/")):
-            told[name] = None if value == _NULL else value
+        text = None if value == _NULL else value
+        if number >= len(above.split("/")) or _is_of_schema(name, text):
+            told[name] = text
     return told
+
+
+def _is_of_schema(name: str, text: str | None) -> bool:
+    """Return True if a text is a value of a column of `SCHEMA`."""
+    return name in SCHEMA.names and _cast(text, SCHEMA.field(name).type) is not None
+
+
+def _cast(text: str | None, kind: pa.DataType) -> pa.Scalar | None:
+    try:
+        return pa.scalar(text, pa.string()).cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
 
 
 def _read_archive(root: str, href: str) -> dict[str, str | None]:
@@ -116,12 +130,12 @@ def _find_types(texts: Iterable[Mapping[str, str | None]]) -> dict[str, pa.DataT
 
 
 def _convert(name: str, text: str | None, kind: pa.DataType, href: str) -> pa.Scalar:
-    try:
-        return pa.scalar(text, pa.string()).cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    value = _cast(text, kind)
+    if value is None:
         raise IndexFormatError(
             f"The path {redact(href)} says {name}={text!r}, but the column '{name}' has type "
             f"{kind}. Rename the folder.",
             column=name,
             href=redact(href),
-        ) from error
+        )
+    return value
