@@ -52,3 +52,14 @@ def test_padding_that_was_counted_is_shown(tmp_path: Path):
     nodata = np.zeros((600, 700), bool)
     indexer = NoDataMaskChipIndexer(item, nodata, 400, 1.0, edge="pad")
     assert captions(indexer)[1] == "cloud 0 %  ·  nodata 25 %"
+
+
+def test_rows_without_a_date_and_shares_are_shown(tmp_path: Path):
+    indexer = NoStatsChipIndexer(make_scene(tmp_path / "scene-1").item)
+    whole = indexer.create_index()
+    thin = whole.select(["chipid", "platform", "item_id"])
+    for index in (thin, indexer):
+        assert (
+            make_picture(Chipper(index), 0).captions[1]
+            == (make_picture(Chipper(whole), 0).captions[1])
+        )

@@ -69,8 +69,9 @@ def make_picture(chipper: Chipper, row: int) -> ChipPicture:
     bands = rgb_bands(chipper.find_item(row))
     chip = chipper.with_assets(dict.fromkeys(key for key, _ in bands)).cut_row(row)
     places = [chip.find_band(key, band + 1) for key, band in bands]
-    names = ("date", "cloud_cover_percentage", "nodata_percentage")
-    day, cloud, nodata = (chipper.rows.table[name][row].as_py() for name in names)
+    names = ("cloud_cover_percentage", "nodata_percentage")
+    cloud, nodata = (chipper.rows.value(row, name) for name in names)
+    day = chipper.rows.value(row, "date") or chip.datetime.date()
     valid = np.asarray(chip.valid[places].all(axis=0))
     if _is_unmeasured(cloud, nodata, valid):
         cloud = nodata = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pyarrow as pa
 
+from stacchip.errors import IndexFormatError
 from stacchip.index.remembered import REMEMBERED
 from stacchip.items.copies import to_json
 from stacchip.items.keys import ItemKey, group_by_id, item_key
@@ -110,16 +111,33 @@ def embedded_items(table: pa.Table | pa.Schema) -> Items:
 
 
 def parse_items(schema: pa.Schema) -> tuple[Items, dict[str, dict[str, Any]]]:
-    """Return the items of metadata: those with a platform, and those with an id alone."""
+    """Return the items of metadata: those with a platform, and those with an id alone.
+
+    Raises:
+        IndexFormatError: The metadata is no JSON object of items.
+    """
     keyed: Items = {}
     by_id: dict[str, dict[str, Any]] = {}
-    for name, item in json.loads((schema.metadata or {}).get(_ITEMS_KEY, b"{}")).items():
+    for name, item in _parse((schema.metadata or {}).get(_ITEMS_KEY, b"{}")).items():
         platform = name.removesuffix(f"/{item.get('id')}")
         if platform == name:
             by_id[name] = item
         else:
             keyed[ItemKey(platform, item["id"])] = item
     return keyed, by_id
+
+
+def _parse(text: bytes) -> dict[str, dict[str, Any]]:
+    try:
+        items = json.loads(text)
+    except ValueError:
+        items = None
+    if isinstance(items, dict) and all(isinstance(item, dict) for item in items.values()):
+        return items
+    raise IndexFormatError(
+        f"The metadata {_ITEMS_KEY.decode()!r} is not a JSON object of STAC items. Write the index "
+        "again, or leave this metadata out and pass items=[...]."
+    )
 
 
 def give_platforms(

@@ -11,7 +11,7 @@ import shapely
 
 from index.tables import make_table
 from stacchip.errors import IndexFormatError
-from stacchip.index import SCHEMA, conform
+from stacchip.index import SCHEMA, conform, embedded_items
 
 OURS = make_table("S2A-with-dashes-7")
 
@@ -133,3 +133,61 @@ def test_a_crs_that_proj_cannot_read_or_that_is_not_on_earth_is_named(crs):
     place = OURS.column_names.index("geometry")
     with pytest.raises(IndexFormatError, match="'geometry' is in a CRS"):
         conform(OURS.set_column(place, odd, OURS["geometry"]))
+
+
+def _with(name, values):
+    table = OURS.drop_columns([name]) if name in OURS.column_names else OURS
+    return table.append_column(name, pa.array(values))
+
+
+@pytest.mark.parametrize("theirs", [[0.0, 0.0, 1.0, 1.0], "0,0,1,1", {"minx": 0.0}])
+def test_bounds_of_another_form_are_derived_from_the_footprints(theirs):
+    table = _with("bbox", [theirs] * len(OURS))
+    assert _differing(table) == []
+    with pytest.raises(IndexFormatError) as error:
+        conform(table.drop_columns("geometry"))
+    assert error.value.column == "bbox"
+
+
+@pytest.mark.parametrize("name", ["chipid", "geometry", "bbox", "platform"])
+def test_a_column_that_is_there_twice_is_named(name):
+    twice = pa.Table.from_arrays(
+        [*OURS.columns, OURS[name]], names=[*OURS.column_names, name], metadata=OURS.schema.metadata
+    )
+    with pytest.raises(IndexFormatError, match=f"'{name}' is there twice"):
+        conform(twice)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "dropped"),
+    [
+        ("chipid", {"a": 1}, "item_id"),
+        ("chipid", ["a-0-0"], "item_id"),
+        ("item_id", {"a": 1}, "chipid"),
+        ("chip_index_x", "a", "chipid"),
+        ("chip_index_y", {"a": 1}, "chipid"),
+        ("datetime", {"a": 1}, "date"),
+        ("datetime", 5, "date"),
+        ("datetime", "May", "date"),
+    ],
+)
+def test_a_column_that_tells_nothing_is_named(name, value, dropped):
+    with pytest.raises(IndexFormatError) as error:
+        conform(_with(name, [value] * len(OURS)).drop_columns(dropped))
+    assert error.value.column == name
+
+
+def test_times_may_be_iso_text():
+    texts = [taken.isoformat() for taken in OURS["datetime"].to_pylist()]
+    assert _differing(_with("datetime", texts).drop_columns("date")) == []
+
+
+@pytest.mark.parametrize("items", ["{", "[]", '{"a": 5}'])
+def test_broken_items_in_metadata_are_refused(items):
+    with pytest.raises(IndexFormatError, match="stacchip:items"):
+        embedded_items(OURS.replace_schema_metadata({"stacchip:items": items}))
+
+
+@pytest.mark.parametrize("geo", ['{"columns": []}', '{"columns": {"geometry": 5}}', "[]"])
+def test_geo_metadata_that_name_no_crs_are_as_if_absent(geo):
+    assert _differing(OURS.replace_schema_metadata({"geo": geo}).drop_columns("bbox")) == []

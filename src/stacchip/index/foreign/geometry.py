@@ -107,7 +107,8 @@ def _foreign_crs(schema: pa.Schema, field: pa.Field) -> str | None:
     """Return the CRS of a geometry column, or None if it is OGC:CRS84 or not named."""
     named = _extension(field)[1].get("crs")
     if named is None:
-        named = _geo(schema).get("columns", {}).get(field.name, {}).get("crs")
+        columns = _object(_geo(schema).get("columns"))
+        named = _object(columns.get(field.name)).get("crs")
     if named is None:
         return None
     text = named if isinstance(named, str) else json.dumps(named)
@@ -155,7 +156,11 @@ def _parse(text: bytes) -> dict[str, Any]:
         parsed = json.loads(text or b"{}")
     except ValueError:
         return {}
-    return parsed if isinstance(parsed, dict) else {}
+    return _object(parsed)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 # -- the encoding ----------------------------------------------------------------------------------

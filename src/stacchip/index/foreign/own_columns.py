@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stacchip.errors import IndexFormatError
 from stacchip.grid.footprints import BBOX
 from stacchip.index.foreign.geometry import bounds_of, find_geometry, is_plain, read_geometry
-from stacchip.index.foreign.names import join_chipid, split_chipid
+from stacchip.index.foreign.names import cast_column, join_chipid, split_chipid
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,13 +29,18 @@ def fill_from_own_columns(table: pa.Table, wanted: Collection[str]) -> pa.Table:
     - `date` from `datetime`.
 
     Raises:
-        IndexFormatError: A column that could tell has wrong values.
+        IndexFormatError: A column that could tell has wrong values, or is there twice.
 
     Example:
         >>> thin = pa.table({"chipid": ["a-1-2"]})
         >>> fill_from_own_columns(thin, ["item_id", "chip_index_y"]).to_pylist()
         [{'chipid': 'a-1-2', 'item_id': 'a', 'chip_index_y': 2}]
     """
+    for name in wanted:
+        if table.column_names.count(name) > 1:
+            raise IndexFormatError(
+                f"Not a chip index: column '{name}' is there twice. Keep one of them.", column=name
+            )
     if {"geometry", "bbox"} & set(wanted):
         table = _fill_footprints(table, wanted)
     there = set(table.column_names)
@@ -69,7 +75,8 @@ def _fill_footprints(table: pa.Table, wanted: Collection[str]) -> pa.Table:
     name = find_geometry(table.schema)
     if name is not None:
         geometry, is_converted = read_geometry(table, name)
-        if is_converted and "bbox" in table.column_names:
+        has_bbox = "bbox" in table.column_names
+        if has_bbox and (is_converted or not _has_sides(table.schema.field("bbox").type)):
             table = table.drop_columns("bbox")
         place = table.column_names.index(name)
         field = table.schema.field(name).with_type(pa.binary())
@@ -81,15 +88,25 @@ def _fill_footprints(table: pa.Table, wanted: Collection[str]) -> pa.Table:
     return table
 
 
+def _has_sides(kind: pa.DataType) -> bool:
+    return pa.types.is_struct(kind) and {side.name for side in BBOX} <= {
+        field.name for field in kind
+    }
+
+
 def _in_order(table: pa.Table) -> pa.Table:
     """Return the table with the sides of `bbox` in the order and type that an index has."""
     place = table.column_names.index("bbox")
     kind = table.schema.field(place).type
     sides = [side.name for side in BBOX]
-    if kind == BBOX or not pa.types.is_struct(kind):
+    if kind == BBOX or pa.types.is_null(kind):
         return table
-    if not set(sides) <= {field.name for field in kind}:
-        return table
+    if not _has_sides(kind):
+        raise IndexFormatError(
+            f"Not a chip index: column 'bbox' has type {kind}, not a struct of {', '.join(sides)}. "
+            "Give it those names, or leave it out.",
+            column="bbox",
+        )
     column = table.column(place)
     chunks = []
     for chunk in column.chunks:
@@ -103,6 +120,13 @@ def _days(datetime: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = datetime.type
     if pa.types.is_timestamp(kind) and kind.tz not in (None, "UTC"):
         datetime = datetime.cast(pa.timestamp(kind.unit, "UTC"))
+    if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):  # such as ISO 8601 text
+        if not pa.types.is_string(kind):
+            raise IndexFormatError(
+                f"Not a chip index: column 'datetime' has type {kind}, not a time. Give times.",
+                column="datetime",
+            )
+        datetime = cast_column(datetime, pa.timestamp("us", "UTC"), "datetime")
     return pc.cast(datetime, pa.date32(), safe=False)
 
 
