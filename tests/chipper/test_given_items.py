@@ -72,6 +72,19 @@ def test_the_band_whose_grid_fits_best_is_recognised(tmp_path, shift):
             assert Chipper(index, items=[item]).chip(1, 0)["other"][0, 0, 0] == chip_size
 
 
+def test_the_files_of_all_bands_are_asked_if_the_item_states_no_grid(tmp_path):
+    assets = {"one": _band(tmp_path / "one.tif", 0), "other": _band(tmp_path / "two.tif", 100)}
+    for asset in assets.values():
+        del asset["proj:code"], asset["proj:shape"], asset["proj:transform"]
+    item = {
+        "type": "Feature", "stac_version": "1.0.0", "id": "unstated", "geometry": None,
+        "links": [], "properties": {"datetime": "2024-01-01T00:00:00Z"}, "assets": assets,
+    }  # fmt: skip
+    table = NoStatsChipIndexer(item, reference="other").create_index()
+    bare = table.replace_schema_metadata(None)
+    assert Chipper(bare, items=[item]).chip(1, 0)["other"][0, 0, 0] == 256
+
+
 def _band(path, shift):
     """An asset whose pixels are their columns, `shift` pixels east of 0."""
     transform = Affine(10, 0, 10 * shift, 0, -10, 0)

@@ -29,6 +29,7 @@ from stacchip.index.schema import KEY
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.items import item_datetime, load_items, parse_item
 from stacchip.items.keys import item_key, pick_item, stranger
+from stacchip.raster.reader import open_reader
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -154,6 +155,9 @@ class FoundItem:
         in_file = indexer.recorded_grid()
         if _has_chip(in_file.geobox, key, bbox):
             return in_file
+        in_other_file = _best_grid(_grids_of_files(indexer, storage), key, bbox)
+        if in_other_file is not None:
+            return in_other_file
         raise GridMismatch(
             f"Chip ({key.x}, {key.y}) of item {key.item_id!r} lies at {dict(bbox)} in its index, "
             f"and elsewhere by its item ({describe_geobox(in_item.geobox)}) and by the file of "
@@ -369,6 +373,13 @@ def _other_grids(indexer: NoStatsChipIndexer) -> list[RecordedGrid]:
         for asset in indexer.assets.values()
         if asset.geobox is not None and (reference is None or asset.key != reference.key)
     ]
+
+
+def _grids_of_files(indexer: NoStatsChipIndexer, storage: Storage) -> list[RecordedGrid]:
+    """Return the grids of the files of those bands for which the item states none."""
+    unstated = (each for each in indexer.assets.values() if each.is_raster and not each.geobox)
+    placed = {asset.key: open_reader(asset.href, storage).geobox for asset in unstated}
+    return [RecordedGrid(geobox, key) for key, geobox in placed.items() if geobox is not None]
 
 
 def _best_grid(
