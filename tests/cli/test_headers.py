@@ -12,6 +12,7 @@ from scenes import Scene, make_scene, write_band
 from stacchip.chipper import Chipper
 from stacchip.cli import run
 from stacchip.errors import AssetChanged
+from stacchip.grid.geobox import read_grid
 from stacchip.index import read_records, write_index
 from stacchip.index.headers import gather_headers
 from stacchip.indexer import NoStatsChipIndexer
@@ -82,6 +83,23 @@ def test_a_replaced_file_can_be_read_after_a_refresh(scene: Scene, tmp_path: Pat
     assert "3 headers read" in captured.out
     assert "index their items again" in captured.err
     assert np.all(Chipper(index, assets=["red"]).chip(0, 0)["red"])
+
+
+def test_a_file_that_moved_is_told_even_if_the_index_holds_no_grid(
+    scene: Scene, tmp_path: Path, caplog
+):
+    index = str(tmp_path / "index")
+    table = NoStatsChipIndexer(scene.item).create_index()
+    write_index(table, index, items=[scene.item], headers=gather_headers(scene.item))
+    (record,) = read_records(index)
+    assert read_grid(record.item) is None
+    assert run(["headers", index, "--refresh"]) == 0
+    assert not caplog.records
+    write_band(scene.path("swir"), 10, (600, 700), nodata=7)
+    assert run(["headers", index, "--refresh"]) == 0
+    assert "the index says of asset 'swir'" in caplog.text
+    assert "index the item again" in caplog.text
+    assert "'red'" not in caplog.text
 
 
 def test_files_that_fail_are_named_and_cost_no_other(scene: Scene, index: str, capsys):

@@ -146,19 +146,25 @@ def _places_of(
 
 
 def _warn_of_another_grid(record: ItemRecord, headers: Mapping[str, Header]) -> None:
-    """Say so if the file of an item's reference band does not have the grid of its chips."""
+    """Say so if a file does not have the grid of its item's chips.
+
+    That is the one recorded, of the reference band, or else those of the headers before.
+    """
     grid = read_grid(record.item)
-    header = None if grid is None or grid.reference is None else headers.get(grid.reference)
-    if grid is None or header is None or header.geobox is None:
-        return
-    if not is_same_grid(header.geobox, grid.geobox):
+    known = {asset: header.geobox for asset, header in record.headers.items()}
+    if grid is not None and grid.reference is not None:
+        known = {grid.reference: grid.geobox}
+    for asset, geobox in known.items():
+        found = headers[asset].geobox if asset in headers else None
+        if geobox is None or found is None or is_same_grid(found, geobox):
+            continue
         _log.warning(
-            "Item %r: the index says of asset %r: %s; its file says: %s. The chips cannot be cut: "
-            "index the item again.",
+            "Item %r: the index says of asset %r: %s; its file says: %s. Its chips lie on the "
+            "former: index the item again.",
             record.key.item_id,
-            grid.reference,
-            describe_geobox(grid.geobox),
-            describe_geobox(header.geobox),
+            asset,
+            describe_geobox(geobox),
+            describe_geobox(found),
         )
 
 
