@@ -188,6 +188,17 @@ def test_nothing_is_measured_without_pixels(scene: Scene):
     assert original["nodata_percentage"].to_pylist() == [0, 0, 0, 0]
 
 
+def test_imagery_that_is_published_free_of_clouds_has_cloud_0_without_pixels(scene: Scene):
+    scene.item.collection_id = "naip"
+    scene.item.assets["image"] = scene.item.assets.pop("red")
+    unmeasured = UnmeasuredChipIndexer(scene.item)
+    table = unmeasured.create_index()
+    assert table["platform"][0].as_py() == "naip"
+    assert table["cloud_cover_percentage"].to_pylist() == [0] * len(table)
+    assert table["nodata_percentage"].null_count == len(table)
+    assert unmeasured.get_stats(0, 0)[0] == 0
+
+
 def test_a_base_that_does_not_measure_says_so(scene: Scene):
     with pytest.raises(UsageError, match="override get_stats"):
         ChipIndexer(scene.item).create_index()
