@@ -175,3 +175,11 @@ def test_a_thin_table_is_written_as_a_whole_index(scene, table, tmp_path):
 def test_items_given_come_before_those_in_the_metadata_of_a_thin_table(scene, table):
     thin = table.select(["chipid"])  # its metadata has the item with the grid of its chips
     assert _same(Chipper(thin, items=scene.item), Chipper(table))
+
+
+def test_the_index_that_thin_rows_were_read_from_tells_platform_and_chip_size(scene, tmp_path):
+    write_index(NoStatsChipIndexer(scene.item, 64).create_index(), tmp_path / "index")
+    whole = Chipper(tmp_path / "index")
+    thin = read_index(tmp_path / "index", columns=["chipid"])
+    for options in ({}, {"items": scene.item}):
+        assert _same(Chipper(thin, **options), whole, len(thin) - 1)

@@ -22,6 +22,7 @@ from stacchip.index.dates import refuse_strangers
 from stacchip.index.embedded import embedded_items
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.tables import as_table, is_table
+from stacchip.index.origins import fill_from_indexes
 from stacchip.index.read import read_item_index, read_rows
 from stacchip.indexer import ChipIndexer, NoStatsChipIndexer
 from stacchip.items import item_href, load_items, parse_item
@@ -195,7 +196,7 @@ class Chipper:
         if isinstance(index, str | os.PathLike):
             table = read_rows(index, storage=self.storage)
         elif is_table(index):
-            table = as_table(index)
+            table = fill_from_indexes(as_table(index), self.storage)
         else:
             raise UsageError(
                 f"{type(index).__name__} is not an index: give a table, a path or an indexer."

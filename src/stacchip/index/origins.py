@@ -1,0 +1,60 @@
+"""What thin rows lack, from the indexes that they were read from."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from stacchip.errors import IndexFormatError, StorageError
+from stacchip.index.embedded import indexes_of
+from stacchip.index.foreign.own_columns import fill_from_own_columns
+from stacchip.index.read import read_index
+from stacchip.index.schema import SCHEMA
+
+if TYPE_CHECKING:
+    from stacchip.storage import Storage
+
+__all__ = ["fill_from_indexes"]
+
+_log = logging.getLogger(__name__)
+
+
+def fill_from_indexes(table: pa.Table, storage: Storage) -> pa.Table:
+    """Return a table with the `platform` and `chip_size` that it lacks, if its indexes tell them.
+
+    An index tells them if it has one value for each item id of the rows. Footprints tell the chip
+    size without it.
+
+    Args:
+        table: Rows whose metadata may name the indexes that they were read from.
+        storage: Reads the indexes.
+    """
+    there = {*table.column_names}
+    told = ("platform",) if there & {"bbox", "geometry"} else ("platform", "chip_size")
+    lacking = [name for name in told if name not in there]
+    indexes = indexes_of(table) if lacking else ()
+    named = fill_from_own_columns(table, ["item_id"]) if indexes else table
+    if not indexes or "item_id" not in named.column_names:
+        return table
+    try:
+        rows = pa.concat_tables(
+            read_index(
+                href, columns=["item_id", *lacking], storage=storage
+            ).replace_schema_metadata()
+            for href in indexes
+        )
+    except IndexFormatError:  # the index lacks them, too
+        return table
+    except StorageError as error:
+        _log.warning("the index is no longer where it was read from: %s", error)
+        return table
+    ids = named["item_id"].to_pylist()
+    for name in lacking:
+        pairs = rows.select(["item_id", name]).group_by(["item_id", name]).aggregate([])
+        values = dict(zip(*(pairs[each].to_pylist() for each in ("item_id", name)), strict=True))
+        if len(values) == len(pairs) and values.keys() >= set(ids):
+            column = pa.array([values[item_id] for item_id in ids], SCHEMA.field(name).type)
+            table = table.append_column(SCHEMA.field(name), column)
+    return table
