@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from affine import Affine
 
 from stacchip.errors import InvalidMetadata, UnsupportedRaster
-from stacchip.grid.geobox import GeoBox, make_geobox
+from stacchip.grid.geobox import GeoBox, describe_geobox, make_geobox
 from stacchip.items import AssetInfo, find_differences
 from stacchip.items.file_grids import forgive, place_by_files
 
@@ -90,3 +90,13 @@ def test_a_grid_for_all_assets_differs_only_if_it_is_that_of_no_file() -> None:
 
 def test_an_item_that_says_nothing_is_not_contradicted() -> None:
     assert find_differences("scene", {"red": asset("red", None)}, {"red": File(grid(10))}) == ()
+
+
+def test_a_stated_grid_that_its_file_confirms_is_no_difference_whatever_else_is_wrong() -> None:
+    stated = describe_geobox(grid(10))
+    problem = InvalidMetadata("It contradicts the bbox.", field="bbox", grid=stated)
+    said = {"red": replace(asset("red", None), problem=problem)}
+
+    assert find_differences("scene", said, {"red": File(grid(10))}) == ()
+    (difference,) = find_differences("scene", said, {"red": File(grid(20))})
+    assert stated in difference.in_item

@@ -179,7 +179,10 @@ def _agree(info: AssetInfo, actual: GeoBox) -> bool:
     """Return True if an item does not contradict the grid of a file; it may say nothing."""
     if info.geobox is not None:
         return is_same_grid(info.geobox, actual)
-    return not isinstance(info.problem, InvalidMetadata)
+    if not isinstance(info.problem, InvalidMetadata):
+        return True
+    # what contradicts the stated grid, such as the item's bbox, is then wrong, not the grid
+    return info.problem.grid == describe_geobox(actual)
 
 
 def _describe_claim(info: AssetInfo) -> str:
