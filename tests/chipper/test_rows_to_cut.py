@@ -183,3 +183,4 @@ def test_the_index_that_thin_rows_were_read_from_tells_platform_and_chip_size(sc
     thin = read_index(tmp_path / "index", columns=["chipid"])
     for options in ({}, {"items": scene.item}):
         assert _same(Chipper(thin, **options), whole, len(thin) - 1)
+    assert _same(Chipper(read_index(tmp_path / "index").drop_columns("chip_size")), whole)

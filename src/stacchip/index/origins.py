@@ -24,16 +24,13 @@ _log = logging.getLogger(__name__)
 def fill_from_indexes(table: pa.Table, storage: Storage) -> pa.Table:
     """Return a table with the `platform` and `chip_size` that it lacks, if its indexes tell them.
 
-    An index tells them if it has one value for each item id of the rows. Footprints tell the chip
-    size without it.
+    An index tells them if it has one value for each item id of the rows.
 
     Args:
         table: Rows whose metadata may name the indexes that they were read from.
         storage: Reads the indexes.
     """
-    there = {*table.column_names}
-    told = ("platform",) if there & {"bbox", "geometry"} else ("platform", "chip_size")
-    lacking = [name for name in told if name not in there]
+    lacking = [name for name in ("platform", "chip_size") if name not in table.column_names]
     indexes = indexes_of(table) if lacking else ()
     named = fill_from_own_columns(table, ["item_id"]) if indexes else table
     if not indexes or "item_id" not in named.column_names:
