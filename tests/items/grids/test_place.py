@@ -233,6 +233,21 @@ def test_grids_at_the_ends_of_the_earth_are_read(code, transform, shape, bbox) -
 
 
 @pytest.mark.parametrize(
+    ("code", "x", "y", "pixel"),
+    [
+        pytest.param("EPSG:3069", 533960, 471159, 0.05, id="NAD27"),
+        pytest.param("EPSG:26703", 573442, 7969190, 10, id="NAD27, pixels of 10 m"),
+        pytest.param("EPSG:26758", 139682, 495806, 0.05, id="NAD27 in feet"),
+        pytest.param("EPSG:22317", 541639, 8856330, 1, id="NAD83(CSRS)"),
+    ],
+)
+def test_fine_pixels_are_read_in_datums_that_proj_shifts_in_several_ways(code, x, y, pixel) -> None:
+    transform = [pixel, 0, x, 0, -pixel, y]
+    said = item(code, transform, **footprint(code, transform))
+    assert tuple(read_geobox(said).affine)[:6] == tuple(transform)
+
+
+@pytest.mark.parametrize(
     "value",
     [
         [], [1, 2, 3], "x", [None] * 4, {"a": 1}, [math.nan] * 4, 5, {"type": "Polygon"},

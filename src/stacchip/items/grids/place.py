@@ -43,6 +43,9 @@ _LATTICE: Final = 9  # points a side at which a grid is projected
 # footprints differ by so much.
 _SLACK_DEG: Final = 0.002
 _SLACK_SHARE: Final = 0.1
+# PROJ may choose one datum shift to longitude and latitude, and another one back; of NAD 27, they
+# differ by up to hundreds of metres
+_BACK_M: Final = 10_000.0
 # a grid of whole degrees may reach this far beyond a pole (by half a pixel of a climate model)
 _BEYOND_POLE_DEG: Final = 2.0
 
@@ -294,9 +297,11 @@ def _bounds_of_grid(grid: GeoBox) -> _Bounds | None:
     else:
         # beyond the Earth's edge, PROJ goes on around the globe in some projections
         back = project.transform(lon, lat, direction="INVERSE")
+        unit_m = grid.crs.proj.axis_info[0].unit_conversion_factor
+        pixel_m = math.sqrt(abs(to_crs.determinant)) * unit_m
         with np.errstate(invalid="ignore"):
             back_col, back_row = ~to_crs * (back[0], back[1])
-            known &= np.hypot(back_col - col, back_row - row) < 1
+            known &= np.hypot(back_col - col, back_row - row) < max(1, _BACK_M / pixel_m)
     if not known.any():
         return None
     lon, lat = lon[known], np.clip(lat[known], -90, 90)
