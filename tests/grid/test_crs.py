@@ -143,6 +143,24 @@ def test_another_datum_or_projection_is_another_crs(first, second):
     assert not same_crs(second, first)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("EPSG:28355", "EPSG:7855"),  # GDA94 and GDA2020, 1.8 m apart
+        ("EPSG:4283", "EPSG:7844"),
+        ("EPSG:4612", "EPSG:6668"),  # JGD2000 and JGD2011
+        ("EPSG:4269", "EPSG:4617"),  # NAD83 and NAD83(CSRS)
+    ],
+)
+def test_esris_names_tell_datums_of_one_ellipsoid_apart(first, second):
+    one, other = (pyproj.CRS(code).to_wkt("WKT1_ESRI") for code in (first, second))
+    for pair in ((one, other), (one, second), (first, other)):
+        assert not same_crs(*pair)
+        assert not same_crs(*reversed(pair))
+    assert same_crs(one, first)
+    assert same_crs(other, second)
+
+
 def test_what_is_equal_in_itself_needs_no_comparison():
     assert same_crs(None, None)
     assert same_crs(BUILDING_SITE, BUILDING_SITE)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyproj
 from odc.geo.crs import CRS
+from pyproj.crs import Datum  # type: ignore[attr-defined]  # it is documented there
 from pyproj.exceptions import ProjError
 
 from stacchip.errors import UsageError
@@ -190,11 +191,13 @@ class _Facts:
         shift: The shift to WGS 84 bound to it (`+towgs84`): seven numbers in metres on the ground,
             or None if there is none or it is a file.
         datum: EPSG's code of its geographic CRS, or None if the datum is not EPSG's or not named.
+        named: EPSG's datum of the same name, or None if EPSG has none.
     """
 
     crs: pyproj.CRS
     shift: tuple[float, ...] | None
     datum: int | None
+    named: Datum | None
 
 
 @lru_cache(maxsize=512)
@@ -210,7 +213,17 @@ def _facts(text: str) -> _Facts:
     # after `to_2d`, PROJ finds the codes of fewer CRSs
     crs = crs.to_2d() if len(crs.axis_info) > 2 and crs.is_geographic else crs
     base = crs.geodetic_crs
-    return _Facts(crs, shift, None if base is None else base.to_epsg())
+    return _Facts(crs, shift, None if base is None else base.to_epsg(), _find_datum(crs))
+
+
+def _find_datum(crs: pyproj.CRS) -> Datum | None:
+    """Return EPSG's datum of the name that a CRS gives its own: ESRI's WKT has names only."""
+    if crs.datum is None:
+        return None
+    try:
+        return Datum.from_name(crs.datum.name, auth_name="EPSG")
+    except ProjError:
+        return None
 
 
 def _read_shift(bound: pyproj.CRS) -> tuple[float, ...] | None:
@@ -252,20 +265,25 @@ def _are_same(first: str, second: str) -> bool:
 
 
 def _may_be_one_datum(one: _Facts, other: _Facts) -> bool:
-    """Return False if both datums are EPSG's, and two."""
-    if one.datum is None or other.datum is None or one.datum == other.datum:
+    """Return False if both datums are EPSG's, by code or by name, and two."""
+    if one.datum is not None and other.datum is not None:
+        are_equal = one.datum == other.datum
+    elif one.named is not None and other.named is not None:
+        are_equal = one.named.name == other.named.name
+    else:
         return True
-    return _has_realization(one.crs, other.crs) or _has_realization(other.crs, one.crs)
+    return are_equal or _has_realization(one, other) or _has_realization(other, one)
 
 
-def _has_realization(one: pyproj.CRS, other: pyproj.CRS) -> bool:
+def _has_realization(one: _Facts, other: _Facts) -> bool:
     """Return whether the datum of `one` is an ensemble that the datum of `other` belongs to."""
-    if one.datum is None or other.datum is None:
+    first, second = one.named or one.crs.datum, other.named or other.crs.datum
+    if first is None or second is None:
         return False
-    members = one.datum.to_json_dict().get("members", ())
+    members = first.to_json_dict().get("members", ())
     # the first frame of GPS lies a metre off those that followed it
     names = {each["name"] for each in members if not each["name"].endswith("(Transit)")}
-    return other.datum.name in names
+    return second.name in names
 
 
 def _shifts_agree(one: _Facts, other: _Facts) -> bool:
