@@ -20,6 +20,7 @@ from stacchip.errors import (
     GridMismatch,
     InvalidMetadata,
     MissingMetadata,
+    StorageError,
     UnsupportedRaster,
 )
 from stacchip.grid.geobox import read_grid
@@ -293,16 +294,29 @@ def test_open_files_believes_them_and_reports(tmp_path: Path):
     assert [each.asset for each in indexer.differences] == ["dem"]
 
 
-def test_an_item_that_says_the_impossible_is_left_to_its_files_only_if_they_are_asked(
-    tmp_path: Path,
-):
+@pytest.mark.parametrize("open_files", [False, True])
+def test_an_item_that_says_the_impossible_is_left_to_its_files(tmp_path: Path, open_files: bool):
     made = item(dem=(band(tmp_path, "dem", 128), grid(128) | {"proj:shape": [0, 0]}))
     with pytest.raises(InvalidMetadata, match="open_files=True"):
-        with_headers(made).create_index()
-    indexer = with_headers(made, open_files=True)
+        NoStatsChipIndexer(made, 64).create_index()
+    indexer = with_headers(made, open_files=open_files)
     assert indexer.transform == TRUE
     (difference,) = indexer.differences
     assert "the impossible (proj:shape)" in difference.in_item
+
+
+def test_an_open_file_without_a_grid_that_contradicts_its_item_says_so(tmp_path: Path):
+    made = item(dem=(band(tmp_path, "dem", 128, crs=None), grid(100)))
+    with pytest.raises(InvalidMetadata, match="Mend the item, or give the file a CRS") as caught:
+        NoStatsChipIndexer(made, 64, open_files=True).create_index()
+    assert (caught.value.item_id, caught.value.asset) == ("scene", "dem")
+
+
+def test_a_file_that_cannot_be_opened_is_named_with_its_item(tmp_path: Path):
+    made = item(dem=(str(tmp_path / "gone.tif"), grid(100)))
+    with pytest.raises(StorageError) as caught:
+        NoStatsChipIndexer(made, 64, open_files=True).create_index()
+    assert (caught.value.item_id, caught.value.asset) == ("scene", "dem")
 
 
 def test_headers_that_are_known_are_not_read_again(scene: Scene):

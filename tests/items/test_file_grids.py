@@ -39,13 +39,14 @@ def test_a_file_is_believed_and_an_asset_whose_file_is_unknown_stays_as_said() -
     assert not placed["nir"].is_checked
 
 
-def test_the_impossible_in_an_item_is_left_to_its_file_only_if_it_is_forgiven() -> None:
+def test_the_impossible_in_an_item_is_left_to_its_file_if_that_has_a_grid() -> None:
     problem = InvalidMetadata("Its shape is 0.", field="proj:shape")
     said = {"red": replace(asset("red", None), problem=problem)}
     files = {"red": File(grid(10))}
 
-    assert place_by_files(said, files)["red"].problem is problem
-    assert place_by_files(forgive(said), files)["red"].geobox == grid(10)
+    assert place_by_files(said, files)["red"].geobox == grid(10)
+    assert place_by_files(said, {"red": File(None)})["red"].problem is problem
+    assert place_by_files(forgive(said), {"red": File(None)})["red"].problem is None
     (difference,) = find_differences("scene", said, files)
     assert "the impossible (proj:shape)" in str(difference)
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stacchip.errors import ItemError, MissingMetadata, RasterError, StorageError
+from stacchip.errors import (
+    InvalidMetadata,
+    ItemError,
+    MissingMetadata,
+    RasterError,
+    StorageError,
+    attribute,
+)
 from stacchip.index.headers import gather_headers
 from stacchip.items import best_candidates, reference_asset
 from stacchip.items.file_grids import place_by_files
@@ -76,6 +83,8 @@ class ReferenceFinder:
         if not chosen.is_checked:  # it is no TIFF, or its header could not be read
             files = {**files, chosen.key: self.open(chosen)}
             chosen = self._choose_any(files)
+        if isinstance(chosen.problem, InvalidMetadata):
+            raise attribute(chosen.problem, self.item.id, chosen.key)
         if chosen.geobox is None:
             raise MissingMetadata(
                 f"Neither item {self.item.id!r} nor the file of its asset {chosen.key!r} says "
@@ -96,7 +105,7 @@ class ReferenceFinder:
             return open_reader(asset.href, self.storage)
         except (StorageError, RasterError) as error:
             if asset.problem is None:
-                raise
+                raise attribute(error, self.item.id, asset.key) from error
             raise MissingMetadata(
                 f"Item {self.item.id!r} does not say where the pixels of asset {asset.key!r} lie "
                 f"({', '.join(asset.missing)}), and its file cannot be opened: {error}",

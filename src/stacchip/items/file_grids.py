@@ -76,8 +76,7 @@ def place_by_files(
 
     An asset whose file was looked at is `is_checked`. A file without a CRS or a transform lies
     where the item says, if it does not contradict that. One located by control points or the like
-    has no grid, whatever the item says. An asset of which the item says the impossible stays
-    without a grid: `forgive` it first, if the files are to decide that, too.
+    has no grid, whatever the item says.
 
     Args:
         assets: The result of `read_assets`.
@@ -113,8 +112,6 @@ def forgive(assets: Mapping[str, AssetInfo]) -> dict[str, AssetInfo]:
 
 
 def _place(info: AssetInfo, file: FileGrid) -> AssetInfo:
-    if isinstance(info.problem, InvalidMetadata) and info.problem.grid is None:
-        return replace(info, is_checked=True)
     try:
         actual = file.geobox
         refuse_no_grid(info.href, None if actual else file.why_no_grid)
