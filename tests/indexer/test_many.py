@@ -216,9 +216,20 @@ def broken(request, scenes):
 
 
 def test_items_whose_source_fails_midway_make_no_index(broken, tmp_path):
-    with pytest.raises((StorageError, KeyError), match="page 2"):
+    with pytest.raises(StacchipError, match="page 2"):
         index_items(broken(), tmp_path / "index")
     assert not (tmp_path / "index").exists()
+
+
+def test_no_secret_of_a_source_that_fails_is_told(tmp_path):
+    def search():
+        yield from ()
+        raise ValueError("https://h/search?sig=secret")
+
+    with pytest.raises(UnexpectedError) as caught:
+        index_items(search(), tmp_path / "index")
+    assert "secret" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, ValueError)
 
 
 def test_what_came_before_the_source_failed_is_kept_if_errors_may_be_skipped(broken, tmp_path):

@@ -66,12 +66,11 @@ class Intake:
             # a search that has met a wrong item goes on with the next
             for part in source.found if isinstance(source, FoundItems) else source:
                 yield from self._parts(part)
-        except Exception as error:
-            # a search of another library, or a caller's generator, raises any error at all
-            if self.strict:
-                raise
+        except Exception as error:  # noqa: BLE001 - a search of another library may raise any error
             what = "The source of the items"
             named = error if isinstance(error, StacchipError) else unexpected(error, what)
+            if self.strict:
+                raise named from named.__cause__
             self.failure = self.failure or named
 
     def _open(self, part: Any) -> Iterator[pystac.Item | Unreadable]:
