@@ -13,7 +13,7 @@ import weakref
 
 import pytest
 from affine import Affine
-from pystac import Link
+from pystac import Asset, Link
 
 from interrupts import heeding_interrupts
 from scenes import make_scene
@@ -293,6 +293,27 @@ def test_a_gone_file_costs_no_item_that_leaves_all_to_its_files(scenes, tmp_path
     indexed = index_items([item], tmp_path / "index")
     assert (indexed.items, indexed.chips) == (1, 4)
     assert [error.asset for error in indexed.without_header] == ["coastal"]
+
+
+@pytest.mark.parametrize("name", ["index", "index.parquet"])
+@pytest.mark.parametrize(
+    ("roles", "fields", "items"),
+    [(["data"], {"gsd": 60}, 1), (["visual"], {}, 1), (["data"], {}, 0)],
+    ids=["coarser by its gsd", "a rendering", "of which nothing is known"],
+)
+def test_a_gone_file_costs_its_item_only_if_it_might_be_the_reference_band(
+    scenes, tmp_path, name, roles, fields, items
+):
+    item = scenes[0].item
+    del item.properties["proj:code"]
+    for asset in item.assets.values():
+        asset.extra_fields["proj:code"] = "EPSG:32629"
+    item.assets["gone"] = Asset(str(tmp_path / "gone.tif"), roles=roles, extra_fields=fields)
+    item.assets["gone"].set_owner(item)
+    indexed = index_items([item], tmp_path / name, errors="skip")
+    assert indexed.items == items
+    failed = indexed.without_header or [error for _, error in indexed.skipped]
+    assert [error.asset for error in failed] == ["gone"]
 
 
 def test_an_item_without_its_reference_band_is_left_out(scenes, tmp_path):

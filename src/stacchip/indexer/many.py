@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stacchip.errors import DuplicateChips, StacchipError, UsageError, unexpected
+from stacchip.grid.geobox import pixel_size_m
 from stacchip.index import merge_indexes, read_index, write_index
 from stacchip.index.files.layout import is_file
 from stacchip.index.headers import gather_headers
@@ -21,6 +22,7 @@ from stacchip.indexer.by_source import Indexer
 from stacchip.indexer.intake import Intake
 from stacchip.indexer.outcome import Indexed, Outcome, Tally
 from stacchip.indexer.unmeasured import UnmeasuredChipIndexer
+from stacchip.items import best_candidates
 from stacchip.items.keys import ItemKey
 from stacchip.items.record import Unreadable
 from stacchip.storage import Storage, local_path, redact
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from stacchip.errors import Errors
     from stacchip.grid.chip_grid import Edge
     from stacchip.indexer.base import ChipIndexer
+    from stacchip.items import AssetInfo
     from stacchip.items.load import ItemSource
 
 __all__ = ["Indexed", "index_items"]
@@ -194,21 +197,29 @@ class _Work:
         """Give an indexer the headers of its item's files; return them, and what cannot be read.
 
         Raises:
-            StacchipError: The index keeps headers, and one of these is the reference band's, or
-                might be: the item says where the pixels of the finest band lie, but nothing of this
-                band.
+            StacchipError: One of these is the reference band's, or might be: the item says where
+                the pixels of the finest band lie, but nothing of this band.
         """
         failed: list[StacchipError] = []
         headers = gather_headers([made.item], storage=self.storage, on_error=failed.append)
         made.use_headers(next(iter(headers.values()), {}))
-        if failed and self.keep_headers and made.reference is not None:
+        if failed and made.reference is not None:
             reference = made.assets[made.reference.key]
             for error in failed:
-                asset = made.assets[error.facts["asset"]]
-                is_unknown = asset.geobox is None and asset.why_left_out is None
-                if asset.key == reference.key or (is_unknown and reference.geobox is not None):
+                if _may_carry_the_grid(made, made.assets[error.facts["asset"]], reference):
                     raise error
         return headers, tuple(failed)
+
+
+def _may_carry_the_grid(made: ChipIndexer, asset: AssetInfo, reference: AssetInfo) -> bool:
+    """Return whether an asset is the reference band, or might be, if its file could be read."""
+    if asset.key == reference.key:
+        return True
+    if reference.geobox is None or asset.geobox is not None:
+        return False
+    is_coarser = asset.gsd is not None and asset.gsd > pixel_size_m(reference.geobox)
+    best = best_candidates(made.item, made.assets, source=made.source)
+    return not is_coarser and any(each.key == asset.key for each in best)
 
 
 def _index_each(
