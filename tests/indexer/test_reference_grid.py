@@ -83,7 +83,6 @@ WRONG = {
     "shape of a decimated copy": {"proj:shape": [1280, 1280]},
     "shape as (width, height)": {"proj:shape": [64, 256]},
     "another zone": {"proj:code": "EPSG:32630"},
-    "a grid that contradicts its bbox": {"proj:bbox": [0, 0, 10, 10]},
     "a shape that contradicts its bbox": {
         "proj:shape": [64, 256],
         "proj:bbox": [500000, 4197440, 500640, 4200000],
@@ -111,6 +110,16 @@ def test_a_header_wins_and_the_difference_has_both_values(
     with rasterio.open(href) as dataset:
         expected = dataset.read(window=rasterio.windows.Window(64, 0, 64, 64))
     np.testing.assert_array_equal(Chipper(table).chip(1, 0)["dem"], expected)
+
+
+@pytest.mark.parametrize("level", ["item", "asset"])
+def test_a_wrong_bbox_beside_the_files_own_grid_is_no_difference(tmp_path: Path, level: str):
+    said = grid(128) | {"proj:bbox": [0, 0, 10, 10]}
+    href = band(tmp_path, "dem", 128)
+    indexer = with_headers(
+        item(said, dem=(href, {})) if level == "item" else item(dem=(href, said))
+    )
+    assert (indexer.shape, indexer.transform, indexer.differences) == ((128, 128), TRUE, ())
 
 
 def test_rounding_in_the_item_is_no_difference_and_its_grid_stays(tmp_path: Path):
