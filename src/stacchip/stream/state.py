@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# settings that states of earlier versions lack, which had no other
-_BEFORE: Final = {"harmonize": None, "resampling": "nearest"}
+# Settings that a state has only if they differ from these: states of earlier versions lack them.
+_DEFAULTS: Final = {"harmonize": None, "resampling": "nearest"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class StreamState:
             settings: What determines the sequence of chips and their pixels: order, seed, shard,
                 memory, selection, resampling.
         """
-        return {**asdict(self), "settings": dict(settings), "held": list(self.held)}
+        told = {name: value for name, value in settings.items() if not _is_default(name, value)}
+        return {**asdict(self), "settings": told, "held": list(self.held)}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any], settings: Mapping[str, Any]) -> Self:
@@ -51,7 +52,7 @@ class StreamState:
         Raises:
             UsageError: It belongs to a stream with other settings.
         """
-        saved, here = {**_BEFORE, **state["settings"]}, {**_BEFORE, **settings}
+        saved, here = {**_DEFAULTS, **state["settings"]}, {**_DEFAULTS, **settings}
         differing = sorted(name for name in {*saved, *here} if saved.get(name) != here.get(name))
         if differing:
             name = differing[0]
@@ -69,3 +70,7 @@ class StreamState:
     def remaining(self, count: int) -> NDArray[np.int64]:
         """Return the positions, out of `count`, whose chips have not been delivered."""
         return np.append(np.array(self.held, np.int64), np.arange(self.next, count))
+
+
+def _is_default(name: str, value: Any) -> bool:
+    return name in _DEFAULTS and value == _DEFAULTS[name]

@@ -158,7 +158,7 @@ def test_a_state_belongs_to_pixels_made_in_one_way(nested, options, name):
 
 def test_a_state_of_before_there_were_these_options_belongs_to_their_defaults(nested):
     state = ChipStream(nested).state_dict()
-    del state["settings"]["harmonize"], state["settings"]["resampling"]
+    assert not {"harmonize", "resampling"} & {*state["settings"]}
     ChipStream(nested).load_state_dict(state)
     with pytest.raises(UsageError, match="its harmonize is None, and here it is 'boa_offset'"):
         ChipStream(nested, harmonize="boa_offset").load_state_dict(state)
