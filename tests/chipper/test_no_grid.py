@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pystac
@@ -127,3 +129,27 @@ def test_a_file_with_keys_but_without_a_crs_lies_where_its_item_says(tmp_path):
     with rasterio.open(path) as dataset:
         assert dataset.crs is not None
     assert np.array_equal(Chipper(NoStatsChipIndexer(item)).cut(0, 0).array, pixels)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        (
+            "vv.tif.aux.xml",
+            "<PAMDataset><GCPList/></PAMDataset>",
+            "ground control points in vv.tif",
+        ),
+        ("vv.tif.aux.xml", '<Metadata domain="RPC"/>', "RPCs. in vv.tif.aux.xml"),
+        ("vv_RPC.TXT", "LINE_OFF: 1", "RPCs. in vv_RPC.TXT"),
+        ("vv.tif.aux.xml", "<PAMDataset/>", None),
+    ],
+)
+def test_what_locates_a_local_file_from_beside_it_is_seen(radar, name, text, why):
+    path = Path(radar.assets["vv"].href)
+    profile = {"driver": "GTiff", "height": 256, "width": 256, "count": 1, "dtype": "uint16"}
+    with rasterio.open(path, "w", **profile) as out:
+        out.write(np.ones((1, 256, 256), np.uint16))
+    (path.parent / name).write_text(text)
+    with nullcontext() if why is None else pytest.raises(UnsupportedRaster, match=why):
+        assert len(Chipper(NoStatsChipIndexer(radar).create_index()).cut(0, 0).bands) == 1

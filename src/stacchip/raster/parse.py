@@ -13,9 +13,10 @@ from stacchip.raster import tiff
 from stacchip.raster.codecs import CODECS, GDAL_TAGS, is_known_sample, name_codec
 from stacchip.raster.gdal import ImageTags, describe_image
 from stacchip.raster.header import Header
-from stacchip.raster.location import BY_TRANSFORM, find_location
+from stacchip.raster.location import BY_NOTHING, BY_TRANSFORM, find_location
+from stacchip.raster.sidecars import find_sidecar
 from stacchip.raster.tiff import BrokenTiffError, ByteOrder, Directory, FileBytes
-from stacchip.storage import is_remote, redact
+from stacchip.storage import is_remote, local_path, redact
 from stacchip.storage.content import describe_content
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def read_header(storage: Storage, href: str) -> Header:
     if not size:
         raise NotARaster(f"{redact(href)} is empty.", href=redact(href))
     try:
-        return parse_header(FileBytes(fetch, size, blob.data), identity, redact(href))
+        header = parse_header(FileBytes(fetch, size, blob.data), identity, redact(href))
     except BrokenTiffError as error:
         raise NotARaster(
             f"{redact(href)} has a broken TIFF header: {error}. Fetch or write the file again.",
@@ -73,6 +74,9 @@ def read_header(storage: Storage, href: str) -> Header:
         if message is None:
             raise
         raise NotARaster(message, href=redact(href)) from error
+    path = local_path(href) if header.located_by == BY_NOTHING else None
+    beside = None if path is None else find_sidecar(path)
+    return header if beside is None else replace(header, transform=None, located_by=beside)
 
 
 def parse_header(data: FileBytes, identity: Identity, href: str) -> Header:
