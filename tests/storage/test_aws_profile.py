@@ -49,7 +49,7 @@ def running_program(tmp_path: Path, life: timedelta) -> str:
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "count").write_text("0")
     ends = (datetime.now(UTC) + life).isoformat()
-    command = f"{sys.executable} {tmp_path}/program.py {tmp_path}/count {ends}"
+    command = f'"{sys.executable}" {tmp_path}/program.py {tmp_path}/count {ends}'
     return f"credential_process = {command}\n"
 
 
@@ -127,7 +127,7 @@ def test_boto3_renews_keys_that_are_about_to_expire(tmp_path: Path) -> None:
 
 def test_a_program_that_fails_is_an_error_that_names_the_profile(tmp_path: Path) -> None:
     pytest.importorskip("boto3")
-    failing = f"{sys.executable} -c 'import sys; sys.exit(\"SECRET\")'"
+    failing = f"""'{sys.executable}' -c 'import sys; sys.exit("SECRET")'"""
     config = f"[profile broken]\ncredential_process = {failing}\n"
     env = environment(tmp_path, config=config, AWS_PROFILE="broken")
     with pytest.raises(AccessDenied, match=r"'broken'.*CredentialRetrievalError") as caught:
