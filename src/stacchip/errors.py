@@ -13,6 +13,7 @@ StacchipError
 ├── ChipNotFound (LookupError)            the index or grid has no such chip
 │   └── ChipOutOfRange (IndexError)         a position is past the end
 ├── AmbiguousChip (LookupError)           more than one chip matches
+├── NothingFound (LookupError)            a search, a filter or a folder leaves nothing to work on
 ├── IndexFormatError (ValueError)         a table or file is not a chip index
 ├── DuplicateChips (ValueError)           two rows have the same key
 ├── GridMismatch (ValueError)             a file's grid contradicts the index's
@@ -127,6 +128,10 @@ class ChipOutOfRange(ChipNotFound, IndexError):
 
 class AmbiguousChip(StacchipError, LookupError):
     """More than one chip matches."""
+
+
+class NothingFound(StacchipError, LookupError):
+    """A search, a filter or a folder leaves nothing to work on; the message says what exists."""
 
 
 class IndexFormatError(StacchipError, ValueError):

@@ -39,6 +39,14 @@ Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Say what is being done, on standard error.")
 ]
 
+AllowEmpty = Annotated[
+    bool,
+    typer.Option(
+        "--allow-empty", help="Succeed even if there is nothing to work on: a search may be empty."
+    ),
+]
+"""Without it, a command that finds nothing raises `NothingFound`, and exits with 1."""
+
 # -- commands on indexes and chips -----------------------------------------------------------------
 
 Index = Annotated[str, typer.Argument(help=_INDEX_HELP)]
