@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from stacchip.cli import console, options
-from stacchip.cli.commands import chips, demo, headers, indexes
+from stacchip.cli.commands import chips, demo, headers, indexes, looking
 from stacchip.cli.commands.collect import CollectCommand, collect
 from stacchip.cli.commands.prechip import prechip
 from stacchip.cli.commands.stats import stats
@@ -22,7 +22,9 @@ batch = typer.Typer()
 batch.command(cls=CollectCommand)(collect)
 batch.command()(prechip)
 batch.command()(stats)
-for commands in (demo.app, indexes.app, headers.app, chips.app, batch):  # in the order of the help
+for commands in (  # in the order of the help
+    demo.app, indexes.app, looking.app, headers.app, chips.app, batch,
+):  # fmt: skip
     app.add_typer(commands)
 
 

@@ -1,7 +1,8 @@
 """The commands of `stacchip`, one module for each topic.
 
 - `demo`: a sample archive to try everything on.
-- `indexes`: `index`, `merge`, `remove`, `info`; what `index` prints is in `index_output`.
+- `indexes`: `index`, `merge`, `remove`; what `index` prints is in `index_output`.
+- `looking`: `info`.
 - `headers`: the headers of files that an index keeps.
 - `chips`: `chip`, `preview`.
 - `collect`: imagery of a source into a bucket; its options are in `collect_options`, what it prints

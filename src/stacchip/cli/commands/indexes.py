@@ -1,4 +1,4 @@
-"""`stacchip index`, `merge`, `remove` and `info`: making indexes, and working with them."""
+"""`stacchip index`, `merge` and `remove`: making indexes, and changing them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import typer
 from stacchip.cli import console, options
 from stacchip.cli.commands.index_output import print_indexed
 from stacchip.cli.output import require_index
-from stacchip.cli.summary import summarise
 from stacchip.errors import UsageError
-from stacchip.index import merge_indexes, remove, scan_index
+from stacchip.index import merge_indexes, remove
 from stacchip.indexer import index_items
 from stacchip.items import search_items
 
@@ -213,20 +212,3 @@ def remove_from(
         index, platform=platform, item_id=item, storage=options.make_storage(endpoint, region)
     )
     console.say(f"{removed:,} chips removed from {index}")
-
-
-@app.command(epilog=console.examples("stacchip info index"))
-def info(
-    index: options.Index,
-    *,
-    endpoint: options.Endpoint = None,
-    region: options.Region = None,
-    skip_signature: options.SkipSignature = False,
-) -> None:
-    """Summarise an index. Counts chips by source, cloud and nodata; shows extent and dates."""
-    storage = options.make_storage(endpoint, region, skip_signature=skip_signature)
-    summary = summarise(scan_index(index, storage=storage))
-    if console.out.is_terminal:
-        console.out.print(summary.table())
-    else:
-        console.say(summary.text())
