@@ -16,6 +16,7 @@ from stacchip.items.archive import ITEM_NAME, file_name
 from stacchip.raster import read_header
 from stacchip.raster.gdal import Conversion
 from stacchip.runtime.concurrently import map_concurrently
+from stacchip.runtime.task_name import in_this_task
 from stacchip.storage import is_remote, redact, unsign
 from stacchip.storage.s3.orphaned_uploads import abort_orphans
 
@@ -131,7 +132,7 @@ class Placer:
 
         # not `map_concurrently`: if one asset fails, those under way must end before the item does
         with ThreadPoolExecutor(ASSETS_AT_A_TIME, thread_name_prefix="asset") as pool:
-            was_written = dict(zip(keys, pool.map(place_one, keys), strict=True))
+            was_written = dict(zip(keys, pool.map(in_this_task(place_one), keys), strict=True))
         listed = self.storage.list(folder)
         sizes = {entry.href.rpartition("/")[2]: entry.size_bytes for entry in listed}
         placed = {key: Placed(folder + name, sizes[name]) for key, name in names.items()}

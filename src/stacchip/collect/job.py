@@ -24,6 +24,7 @@ from stacchip.indexer import Indexer
 from stacchip.items import parse_item, platform_name
 from stacchip.items.archive import ITEM_NAME
 from stacchip.items.keys import ItemKey, add_item
+from stacchip.runtime.task_name import in_this_task, named_task
 from stacchip.sources import find_source
 
 if TYPE_CHECKING:
@@ -93,13 +94,20 @@ class Job:
             workers: Number of its items to work on at once.
             on_item: Called when an item is in the archive, in the thread that brought it.
         """
+        with named_task(row.title):
+            return self._run(row, workers, on_item)
+
+    def _run(
+        self, row: Row, workers: int, on_item: Callable[[ItemReport], None] | None
+    ) -> RowReport:
         try:
             choice = self.choose(row)
         except Exception as error:  # noqa: BLE001 - a bad row is reported and must not end the run
             return RowReport(row.number, row.name, errors=(describe_error(error),))
         # not `map_concurrently`, which would work on more items at a time than was asked for
         with ThreadPoolExecutor(workers, thread_name_prefix="item") as pool:
-            outcomes = list(pool.map(partial(self._try_item, on_item), choice.items))
+            bring = in_this_task(partial(self._try_item, on_item))
+            outcomes = list(pool.map(bring, choice.items))
         return RowReport(
             row.number,
             row.name,

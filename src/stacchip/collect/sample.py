@@ -35,6 +35,17 @@ class Row:
     geometry: shapely.Geometry | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def title(self) -> str:
+        """The row's number and name, as reports and logs show them.
+
+        Example:
+            >>> Row(7, "29RKH").title, Row(8, "row 8").title
+            ('row 7 (29RKH)', 'row 8')
+        """
+        numbered = f"row {self.number}"
+        return numbered if self.name == numbered else f"{numbered} ({self.name})"
+
     def require_geometry(self) -> shapely.Geometry:
         """Return the row's geometry.
 

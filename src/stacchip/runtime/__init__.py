@@ -5,6 +5,7 @@ In reading order:
 - `per_process`: a value that each process makes for itself, so that it never crosses a fork.
 - `workers`: threads that start on demand and stop before the interpreter exits.
 - `pools`: all threads that live as long as the process, and which of them may wait for which.
+- `task_name`: the name of the task that a thread works on, for the log.
 - `concurrently`: many calls at once, within one call of our own.
 - `memory`: reusable buffers.
 - `registry`: values by name, to which other packages add theirs by entry point.

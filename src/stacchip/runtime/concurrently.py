@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future
+from contextvars import copy_context
 from typing import TYPE_CHECKING, TypeVar
 
 from stacchip.runtime.pools import requesters
@@ -19,11 +20,12 @@ R = TypeVar("R")
 
 def _submit(workers: Workers, function: Callable[[T], R], argument: T) -> Future[R]:
     future: Future[R] = Future()
+    context = copy_context()  # the log tells the task of the caller
 
     def run() -> None:
         if future.set_running_or_notify_cancel():
             try:
-                future.set_result(function(argument))
+                future.set_result(context.run(function, argument))
             except BaseException as error:  # noqa: BLE001 - handed to the caller
                 future.set_exception(error)
 
