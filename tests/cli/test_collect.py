@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 
 import geopandas
@@ -128,16 +127,6 @@ def test_variables_stand_in_for_options_and_an_option_wins(survey, monkeypatch, 
         assert (survey / root / "linz" / ITEM_ID).is_dir()
     assert run(["collect", "linz", "--rows", "1"]) == 1
     assert "row 1" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("options", [["-v", "collect"], ["collect", "-v"]])
-def test_both_places_of_verbose_show_the_log(survey, options, capsys):
-    before, after = options if options[0] == "-v" else (options[0], options[1])
-    words = [before, after, "linz"]
-    assert run([*words, "--bucket", str(survey / "archive"), "--sample", str(survey / "rows.txt"),
-                "--catalogue", str(survey / "imagery"), "--rows", "0"]) == 0  # fmt: skip
-    assert logging.getLogger("stacchip").isEnabledFor(logging.INFO)
-    assert not logging.getLogger("botocore").isEnabledFor(logging.INFO), "ours alone"
 
 
 @pytest.mark.parametrize(

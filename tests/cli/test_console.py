@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -55,41 +54,6 @@ def test_a_command_can_fail_without_an_error(capsys):
 
     assert console.run_command(fail, "prog", []) == 1
     assert capsys.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(("verbose", "lines"), [(False, 1), (True, 2)])
-def test_a_log_outside_a_terminal_has_one_line_a_message(verbose, lines, capsys):
-    console.set_up_logging(verbose=verbose)
-    log = logging.getLogger("stacchip.somewhere")
-    log.info("read %s", "x" * 300)
-    log.warning("trying %s again", "y" * 300)
-    err = capsys.readouterr().err.splitlines()
-    assert len(err) == lines
-    assert err[-1] == f"WARNING trying {'y' * 300} again"
-
-
-def test_setting_up_logging_twice_shows_each_message_once(capsys):
-    for _ in range(2):
-        console.set_up_logging(verbose=False)
-    logging.getLogger("stacchip.somewhere").warning("again")
-    assert capsys.readouterr().err == "WARNING again\n"
-
-
-def test_progress_outside_a_terminal_is_a_line_for_each_tenth(capsys):
-    with console.progress("Indexing", 40) as advance:
-        for number in range(40):
-            advance(f"item {number}")
-    err = capsys.readouterr().err.splitlines()
-    assert err[0] == "Indexing: 4/40 item 3"
-    assert len(err) == 10
-
-
-def test_stages_outside_a_terminal_are_a_line_each(capsys):
-    with console.stages("Drawing") as report:
-        for done in range(5):
-            report("hills", done, 5)
-        report("rivers", 0, 5)
-    assert capsys.readouterr().err.splitlines() == ["Drawing: hills", "Drawing: rivers"]
 
 
 def test_a_reader_that_leaves_is_no_failure():

@@ -7,7 +7,11 @@ In reading order:
 
 - `app`: the commands, put together.
 - `scripts`: the console scripts that run one command.
-- `console`: runs a command line, prints, logs, shows progress; every command goes through it.
+- `console`: runs a command line; every command goes through it, and prints through it.
+- `everywhere`: the options that every command has: `--verbose`, `--progress`, `--version`.
+- `lines`: lines on standard output and standard error.
+- `logs`: what is shown of the log.
+- `progress`: how far a task is, as a bar, as lines, as JSON.
 - `options`: options that several commands share.
 - `output`: checks that a command can write its output, before it starts to work.
 - `summary`, `pictures`: what is in an index, as a table and as a contact sheet.
@@ -33,10 +37,12 @@ def run(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
     try:
         # these imports take a second, and an interrupt meanwhile must be caught here
-        from stacchip.cli import console
-        from stacchip.cli.app import app
+        from stacchip.cli import console, logs
 
-        return console.run_app(app, "stacchip", arguments or ["--help"])
+        with logs.shown_logs():  # imports may warn too
+            from stacchip.cli.app import app
+
+            return console.run_app(app, "stacchip", arguments or ["--help"])
     except KeyboardInterrupt:
         sys.stderr.write("stacchip: interrupted\n")
         return 130

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from stacchip.cli import console, options
+from stacchip.cli import console
 from stacchip.cli.commands import chips, demo, headers, indexes, looking
 from stacchip.cli.commands.collect import CollectCommand, collect
 from stacchip.cli.commands.prechip import prechip
@@ -26,8 +26,3 @@ for commands in (  # in the order of the help
     demo.app, indexes.app, looking.app, headers.app, chips.app, batch,
 ):  # fmt: skip
     app.add_typer(commands)
-
-
-@app.callback()
-def _configure(*, verbose: options.Verbose = False) -> None:
-    console.set_up_logging(verbose=verbose)

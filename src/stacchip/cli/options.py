@@ -35,10 +35,6 @@ def _max_share(what: str, envvar: str | None = None) -> Any:
 
 # -- any command -----------------------------------------------------------------------------------
 
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Say what is being done, on standard error.")
-]
-
 AllowEmpty = Annotated[
     bool,
     typer.Option(

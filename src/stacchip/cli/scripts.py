@@ -21,10 +21,10 @@ INTERRUPTED = 130
 def _run(script: str, load: Callable[[], Command]) -> NoReturn:
     """Load a command, run it with the arguments of the process, and exit with its code."""
     try:
-        command = load()
-        from stacchip.cli import console
+        from stacchip.cli import console, logs
 
-        sys.exit(console.run_command(command, script))
+        with logs.shown_logs():  # imports may warn too
+            sys.exit(console.run_command(load(), script))
     except KeyboardInterrupt:
         sys.stderr.write(f"{script}: interrupted\n")
         sys.exit(INTERRUPTED)

@@ -92,5 +92,5 @@ def test_the_options_of_all_sources_are_those_of_the_command():
     contents = (PAGES / "README.md").read_text()
     listed = set(re.findall(r"^\| `--([a-z-]+)`", contents, re.MULTILINE))
     own = {name for recipe in RECIPES for name in recipe.choice_names} - ALWAYS
-    parameters = set(inspect.signature(collect).parameters) - own - {"source", "verbose"}
+    parameters = set(inspect.signature(collect).parameters) - own - {"source"}
     assert listed == {name.replace("_", "-") for name in parameters}

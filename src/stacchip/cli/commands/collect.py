@@ -7,18 +7,15 @@ the original are enough: `AWS_BATCH_JOB_ARRAY_INDEX`, `STACCHIP_MGRS_SOURCE` or
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import os
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
 from typer.core import TyperCommand
 
-from stacchip.cli import console
+from stacchip.cli import console, logs
 from stacchip.cli.commands import collect_options as options  # noqa: TC001 - typer reads it
 from stacchip.cli.commands.collect_output import print_item, print_plan, print_row, print_summary
-from stacchip.cli.options import Verbose, parse_names
+from stacchip.cli.options import parse_names
 from stacchip.collect.job import Job
 from stacchip.collect.recipes import RECIPES, get_recipe, list_recipes
 from stacchip.collect.run import collect as collect_rows
@@ -81,16 +78,13 @@ def collect(
     resolution: options.Resolution = None,
     band_count: options.BandCount = None,
     bands: options.Bands = None,
-    verbose: Verbose = False,
 ) -> None:
     """Collect a source's imagery in a bucket. Files are copied or converted, items indexed.
 
     Nothing that is already there is fetched again, so an interrupted run can simply be repeated.
     """
-    if verbose:
-        console.set_up_logging(verbose=True)
-    if dask is not None and not verbose:
-        _quiet_dask()
+    if dask is not None:
+        logs.join_dask()
     wanted: dict[str, Any] = {
         "seed": seed, "chip_size": chip_size, "year_count": year_count, "per_period": per_period,
         "max_cloud": max_cloud, "max_nodata": max_nodata, "share": share, "minimum": minimum,
@@ -113,13 +107,6 @@ def collect(
     selected = select_rows(_read_rows(job, sample), rows)
     if not (print_plan(job, selected) if dry_run else _run(job, selected, dask)):
         raise typer.Exit(1)
-
-
-def _quiet_dask() -> None:
-    """Keep a cluster's own log off the terminal; its workers read the variable."""
-    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")
-    with contextlib.suppress(ImportError):  # the run reports that Dask is not installed
-        importlib.import_module("dask").config.refresh()
 
 
 def _parse_mode(assets: str) -> AssetMode:
