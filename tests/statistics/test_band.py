@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from stacchip.errors import UsageError
-from stacchip.statistics import new_statistics
+from stacchip.statistics import NonFinite, new_statistics
 from stacchip.statistics.band import CountedBand, SketchedBand, from_state
 
 COUNTED = ("uint8", "int8", "uint16", "int16")
@@ -91,3 +91,35 @@ def test_floats_that_are_not_values_of_the_type_are_refused(dtype, value):
 def test_bands_of_different_types_do_not_merge(one, two):
     with pytest.raises(UsageError, match=f"{one} and of {two}"):
         new_statistics(one).merge(new_statistics(two))
+
+
+def test_values_that_are_not_finite_are_counted_apart_in_parts_or_as_a_whole():
+    values = np.array([1, np.nan, 5, np.inf, -np.inf, np.nan], np.float32)
+    whole, part, rest = (new_statistics("float32") for _ in range(3))
+    whole.add(values)
+    part.add(values[:3])
+    rest.add(values[3:])
+    part.merge(from_state(np.dtype("float32"), rest.to_state()))
+    for statistics in (whole, part):
+        assert statistics.nonfinite == NonFinite(nan=2, positive=1, negative=1)
+        assert (statistics.moments.count, statistics.moments.mean) == (2, 3)
+        assert statistics.percentile([0, 100]) == [1, 5]
+
+
+def test_a_band_of_which_nothing_is_finite_has_no_percentiles():
+    statistics = new_statistics("float64")
+    statistics.add(np.array([np.inf, np.nan]))
+    assert statistics.moments.count == 0
+    assert np.isnan(statistics.percentile([0, 50, 100])).all()
+
+
+def test_states_of_earlier_versions_merge_unless_infinity_is_in_them():
+    one = new_statistics("float32")
+    one.add(np.array([1, 3], np.float32))
+    state = one.to_state()
+    del state["nonfinite"]
+    again = from_state(np.dtype("float32"), state)
+    assert (again.moments.mean, again.nonfinite) == (2, NonFinite())
+    state["moments"] = np.array([-np.inf, np.nan, -np.inf, 3])
+    with pytest.raises(UsageError, match="not finite"):
+        from_state(np.dtype("float32"), state)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import rasterio
 import yaml
@@ -22,11 +23,11 @@ from stacchip.cli.commands.stats import stats
 from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import PlanSettings
 from stacchip.cubes.prechip import Prechip
-from stacchip.errors import ChipNotFound, IndexFormatError, UsageError
-from stacchip.index import write_index
+from stacchip.errors import ChipNotFound, IndexFormatError, NothingFound, UsageError
+from stacchip.index import read_index, read_records, write_index
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.sources.training_bands import get_platform
-from stacchip.statistics import Part, PlatformStatistics, make_report
+from stacchip.statistics import NonFinite, Part, PlatformStatistics, make_report
 from stacchip.statistics.measure import (
     StatisticsFolder,
     cube_statistics,
@@ -102,6 +103,7 @@ def run_local(capsys) -> Callable[..., tuple[int, str, str]]:
     """Run the command in this process; gives its exit code, output and errors."""
 
     def run(*options: str) -> tuple[int, str, str]:
+        capsys.readouterr()  # what was said before is not this command's
         code = console.run_command(stats, "stacchip-stats", list(options))
         return code, *capsys.readouterr()
 
@@ -299,6 +301,113 @@ def test_what_was_measured_is_recorded(local):
     assert (measured["max_chips"], measured["seed"], measured["bands"]) == (1, 0, ["red"])
 
 
+# --- what was left out, and what was assumed
+
+
+def make_radar(folder: Path, pixels: np.ndarray) -> str:
+    """An index of one scene whose band may hold any float; only -9999 is nodata."""
+    scene = make_scene(folder / "scene")
+    write_band(scene.path("red"), 10, (600, 700), dtype="float32", nodata=-9999, predictor=1)
+    with rasterio.open(scene.path("red"), "r+") as file:
+        file.write(pixels, 1)
+    index = str(folder / "index")
+    table = NoStatsChipIndexer(scene.item, 100).create_index()
+    write_index(table, index, items=[scene.item])
+    return index
+
+
+def with_shares(index: str, column: str, shares: list[float | None]) -> pa.Table:
+    table = read_index(index)
+    place = table.schema.get_field_index(column)
+    return table.set_column(place, table.schema.field(place), pa.array(shares, pa.float32()))
+
+
+@pytest.mark.parametrize("as_table", [False, True])
+def test_chips_that_are_left_out_are_counted_by_the_limit_they_fail(local, tmp_path, as_table):
+    shares = [0.5] * 30 + [None] * 20 + [0.01] * 250
+    table = with_shares(local.index, "nodata_percentage", shares)
+    index: object = table
+    if not as_table:
+        index = str(tmp_path / "index")
+        write_index(table, index, items=[record.item for record in read_records(local.index)])
+    imagery = Imagery(index, PLATFORM, data=local.data, bands=("red",), max_nodata=0.1)
+    statistics = index_statistics(imagery, Storage(), max_chips=200)
+    sample = statistics.sample
+    assert (statistics.chips, sample.there, sample.chosen) == (200, 300, 200)
+    assert sample.left_out == {"max_nodata": 30, "nodata_unmeasured": 20, "max_chips": 50}
+    assert sample.limits == {"max_nodata": 0.1, "max_cloud": None, "unmeasured": "drop"}
+
+
+def test_the_command_says_what_it_left_out_and_assumed(local, cubes, run_local):
+    of_index = run_local("--index", local.index, "--bands", "red", "--max-chips", "7")
+    of_cubes = run_local("--cubes", cubes, "--platform", PLATFORM, "--max-cubes", "1")
+    assert (of_index[0], of_cubes[0]) == (0, 0)
+    assert f"7 of 300 chips of {local.index} measured" in of_index[2]
+    assert "left out: 293 not drawn (--max-chips)" in of_index[2]
+    assert "any nodata and any cloud; stacchip prechip takes at most 5% nodata" in of_index[2]
+    assert "128 chips measured, in 1 of 3 cubes at" in of_cubes[2]
+    assert "were cut with at most 5% nodata and any cloud" in of_cubes[2]
+
+
+def test_cubes_without_a_record_say_that_their_limits_are_not_known(cubes, run_local):
+    code, _, err = run_local("--cubes", cubes, "--platform", "naip")
+    assert (code, "were chosen are not recorded" in err) == (0, True)
+
+
+def test_parts_keep_what_was_left_out(cubes, run_local, tmp_path):
+    run_jobs(cubes, tmp_path, 2, platform=PLATFORM)
+    code, _, err = run_local("--merge", str(tmp_path))
+    assert code == 0
+    assert "300 chips measured, in 3 of 3 cubes" in err
+
+
+def test_an_infinite_pixel_is_counted_apart(tmp_path, run_local):
+    pixels = np.random.default_rng(0).normal(-12, 3, (600, 700)).astype(np.float32)
+    pixels[3, 5], pixels[7, 70] = -np.inf, np.inf
+    index = make_radar(tmp_path, pixels)
+    imagery = Imagery(index, "unknown", bands=("red",), max_nodata=None)
+    statistics = index_statistics(imagery, Storage(), dtype="float32")
+    finite = pixels[np.isfinite(pixels)].astype(np.float64)
+    (band,) = statistics.bands
+    assert band.nonfinite == NonFinite(positive=1, negative=1)
+    assert (band.moments.minimum, band.moments.maximum) == (finite.min(), finite.max())
+    assert band.moments.count == finite.size
+    assert band.moments.std == pytest.approx(finite.std(), rel=1e-9)
+    code, out, err = run_local("--index", index, "--bands", "red")
+    assert code == 0
+    assert yaml.safe_load(out)["unknown"]["bands"]["nonfinite"] == {"red": 2}
+    assert "red: valid pixels left out because they are not finite: 1 inf, 1 -inf" in err
+
+
+def test_a_band_without_a_finite_pixel_has_no_numbers(tmp_path, run_local):
+    index = make_radar(tmp_path, np.full((600, 700), -np.inf, np.float32))
+    code, out, err = run_local("--index", index, "--bands", "red", "--percentiles", "0,50,100")
+    assert code == 0
+    bands = yaml.safe_load(out)["unknown"]["bands"]
+    assert (bands["mean"], bands["min"]) == ({"red": None}, {"red": None})
+    assert bands["percentiles"] == {"red": {0: None, 50: None, 100: None}}
+    assert "red: no pixel can be used, so its numbers are null" in err
+
+
+@pytest.mark.parametrize("there", [(), ("notes.txt", "more/cube_0.npz")])
+def test_a_place_without_cubes_is_an_error_that_says_what_is_there(tmp_path, run_local, there):
+    for name in there:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    with pytest.raises(NothingFound):
+        list_platforms(Storage(), index=None, cubes=str(tmp_path))
+    code, out, err = run_local("--cubes", str(tmp_path))
+    assert (code, out) == (1, "")
+    assert ("it holds more, notes.txt" if there else "nothing is there") in err
+
+
+def test_an_index_without_chips_is_an_error(local, tmp_path, run_local):
+    write_index(read_index(local.index)[:0], str(tmp_path / "none"), items=[])
+    code, out, err = run_local("--index", str(tmp_path / "none"))
+    assert (code, out) == (1, "")
+    assert "has no chips" in err
+
+
 # --- parts of many jobs
 
 
@@ -339,7 +448,8 @@ def test_jobs_without_chips_leave_empty_parts(local, expected, tmp_path):
     for job in range(3):
         stats(job=job, jobs=3, **options)
     (merged,) = StatisticsFolder(str(tmp_path), Storage()).merge()
-    whole = index_statistics(Imagery(local.index, PLATFORM, bands=("red",)), Storage(), max_chips=2)
+    imagery = Imagery(local.index, PLATFORM, bands=("red",), max_nodata=None)
+    whole = index_statistics(imagery, Storage(), max_chips=2)
     assert make_report([merged]) == make_report([whole])
     assert merged.chips == 2
 

@@ -15,6 +15,7 @@ In reading order:
 - `options`: options that several commands share.
 - `output`: checks that a command can write its output, before it starts to work.
 - `summary`, `pictures`: what is in an index, as a table and as a contact sheet.
+- `measured`: which chips statistics are of, and which they leave out.
 - `commands/`: the commands, and where to add one.
 
 This is the only folder that prints, and the only one that reads environment variables of ours. (One

@@ -12,6 +12,7 @@ pixels = cubes.reader.read(0)["pixels"]  # float32 (chip, band, y, x)
 `stacchip prechip` is the same call. The way of one chip, in reading order:
 
 - `imagery`: the rows of an index that are wanted, and where their pixels lie
+- `left_out`: how many chips of the index a run leaves out, and why
 - `plan`: which chip is in which cube, the same for every job
 - `prechip`: the work of one job; cubes that are there already are not made again
 - `filling`: chips from the stream, put in their places in the cubes

@@ -61,12 +61,19 @@ class Imagery:
         return get_platform(self.platform, self.bands)
 
     @property
-    def index_name(self) -> str:
-        """The address of the index, as it may be shown; `"a table"` for one in memory."""
-        return redact(os.fspath(self.index)) if self._has_path else "a table"
+    def limits(self) -> dict[str, Any]:
+        """The limits that choose chips by their shares, as plain values."""
+        names = ("max_nodata", "max_cloud", "unmeasured")
+        return {name: getattr(self, name) for name in names}
 
     @property
-    def _has_path(self) -> bool:
+    def index_name(self) -> str:
+        """The address of the index, as it may be shown; `"a table"` for one in memory."""
+        return redact(os.fspath(self.index)) if self.has_path else "a table"
+
+    @property
+    def has_path(self) -> bool:
+        """True if the index is somewhere, and not a table in memory."""
         return isinstance(self.index, str | os.PathLike)
 
     def open(self, storage: Storage) -> Chipper:
@@ -104,7 +111,7 @@ class Imagery:
             "chip_size": self.chip_size,
             "unmeasured": self.unmeasured,
         }
-        if self._has_path:
+        if self.has_path:
             return read_index(self.index, storage=storage, **limits)
         return Selection.of(limits).apply(conform(self.index))
 

@@ -23,6 +23,8 @@ from stacchip.errors import ObjectNotFound, UsageError
 from stacchip.stream import ChipStream, Shard
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from stacchip.chipper import Chipper
@@ -96,11 +98,13 @@ class CubePlan:
         chipper: Cuts the chips; its rows are all chips that may be in cubes.
         settings: These decide which chip is in which cube.
         bands: Names of the bands, for the record.
+        limits: The limits by which the chips were chosen, for the record; None if not known.
     """
 
     chipper: Chipper
     settings: PlanSettings
     bands: tuple[str, ...]
+    limits: Mapping[str, Any] | None = None
 
     @property
     def table(self) -> pa.Table:
@@ -203,7 +207,9 @@ class CubePlan:
         try:
             theirs = json.loads(storage.read(folder.plan_href))
         except ObjectNotFound:
-            text = json.dumps(ours, indent=1, sort_keys=True)
+            # `index` has the chosen chips, so the limits are for people, and not compared
+            known = {} if self.limits is None else {"limits": dict(self.limits)}
+            text = json.dumps({**ours, **known}, indent=1, sort_keys=True)
             storage.write(folder.plan_href, text.encode())  # every job writes the same
             return
         differing = sorted(name for name in ours if ours[name] != theirs.get(name))

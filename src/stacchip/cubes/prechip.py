@@ -76,7 +76,8 @@ class Prechip:
     def plan(self) -> CubePlan:
         """Open the index, and return which chip is in which cube."""
         chipper = self.imagery.open(self.storage)
-        return CubePlan(chipper, self.settings, self.imagery.platform_bands.names)
+        names = self.imagery.platform_bands.names
+        return CubePlan(chipper, self.settings, names, self.imagery.limits)
 
     def open_sink(self, plan: CubePlan) -> CubeSink:
         """Return the sink that writes the cubes.

@@ -12,10 +12,12 @@ they describe chips, and `stacchip.index.quality` counts them while items are in
 One pass over the pixels is enough, and statistics of parts merge to those of the whole. Counts,
 minima and maxima are exact, and so are percentiles of imagery of 8 and 16 bits, which is counted
 value by value. Other types go through a quantile sketch (KLL), whose rank error the report states.
+Valid pixels that are infinite or NaN are counted apart.
 
 In reading order:
 
 - `measure`: statistics of the chips of an index, or of cubes
+- `sample`: which chips a run measures, and which it leaves out
 - `platform`: the statistics of all bands of one platform, and which part of a run they are
 - `band`: one band, by the way that suits its type:
 - `histogram`: integers of 8 and 16 bits, counted value by value
@@ -33,11 +35,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stacchip.runtime.lazy_names import offer_lazily
-from stacchip.statistics.band import BandStatistics, new_statistics
+from stacchip.statistics.band import BandStatistics, NonFinite, new_statistics
 from stacchip.statistics.histogram import Histogram
 from stacchip.statistics.moments import Moments
 from stacchip.statistics.platform import Part, PlatformStatistics
 from stacchip.statistics.report import PERCENTILES, make_report, write_yaml
+from stacchip.statistics.sample import Sample
 from stacchip.statistics.sketch import QuantileSketch
 
 if TYPE_CHECKING:
@@ -49,9 +52,11 @@ __all__ = [
     "BandStatistics",
     "Histogram",
     "Moments",
+    "NonFinite",
     "Part",
     "PlatformStatistics",
     "QuantileSketch",
+    "Sample",
     "StatisticsFolder",
     "cube_statistics",
     "index_statistics",

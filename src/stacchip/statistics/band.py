@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -21,8 +23,57 @@ if TYPE_CHECKING:
 Kind = TypeVar("Kind")
 
 
+@dataclass(frozen=True)
+class NonFinite:
+    """Numbers of pixels that are valid, but not finite: no statistics can count them.
+
+    They come from a division by zero, or from the decibels of a zero, and no nodata value marks
+    them.
+
+    Attributes:
+        nan: Number of pixels that are NaN.
+        positive: Number of pixels that are infinite.
+        negative: Number of pixels that are minus infinite.
+
+    Example:
+        >>> found = NonFinite.of(np.array([1, np.inf, np.nan, np.nan]))
+        >>> found.total, str(found)
+        (3, '2 NaN, 1 inf')
+    """
+
+    nan: int = 0
+    positive: int = 0
+    negative: int = 0
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> NonFinite:
+        """Count the values that are not finite, in an array of any shape and real type."""
+        nan = int(np.count_nonzero(np.isnan(values)))
+        positive = int(np.count_nonzero(np.isposinf(values)))
+        return cls(nan, positive, int(np.count_nonzero(np.isneginf(values))))
+
+    @property
+    def total(self) -> int:
+        """Number of all of them."""
+        return self.nan + self.positive + self.negative
+
+    def __add__(self, other: NonFinite) -> NonFinite:
+        """Return the counts of both."""
+        return NonFinite(
+            self.nan + other.nan, self.positive + other.positive, self.negative + other.negative
+        )
+
+    def __str__(self) -> str:
+        named = {"NaN": self.nan, "inf": self.positive, "-inf": self.negative}
+        return ", ".join(f"{count:,} {name}" for name, count in named.items() if count) or "none"
+
+
 class BandStatistics(Protocol):
-    """The statistics of a band's values."""
+    """The statistics of a band's finite values."""
+
+    @property
+    def nonfinite(self) -> NonFinite:
+        """Numbers of values that were left out because they are not finite."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -58,6 +109,7 @@ class CountedBand:
 
     method: str = "histogram (exact)"
     rank_error: float = 0.0
+    nonfinite = NonFinite()  # integers are finite
 
     def __init__(self, histogram: Histogram) -> None:
         self.histogram = histogram
@@ -111,6 +163,7 @@ class SketchedBand:
     """Statistics of floats and wide integers, by merged moments and a sketch."""
 
     method: str = NAME
+    nonfinite = NonFinite()
 
     def __init__(self, moments: Moments, sketch: QuantileSketch) -> None:
         self.moments = moments
@@ -127,7 +180,11 @@ class SketchedBand:
         return self.sketch.rank_error
 
     def add(self, values: NDArray[Any]) -> None:
-        """Add values; none of them is nodata."""
+        """Add values; none of them is nodata. Those that are not finite are counted apart."""
+        finite = np.isfinite(values)
+        if not finite.all():
+            self.nonfinite += NonFinite.of(values)
+            values = values[finite]
         self.moments = self.moments.merge(Moments.of(values))
         self.sketch.add(values)
 
@@ -136,10 +193,13 @@ class SketchedBand:
         its = _same(other, SketchedBand, self)
         self.moments = self.moments.merge(its.moments)
         self.sketch.merge(its.sketch)
+        self.nonfinite += its.nonfinite
 
     def percentile(self, percents: Sequence[float]) -> list[float]:
         """Return values of about these ranks; the smallest and the largest are exact."""
         found = self.sketch.percentile(percents)
+        if not self.moments.count:
+            return found
         exact: dict[float, float] = {0: self.moments.minimum, 100: self.moments.maximum}
         return [exact.get(percent, value) for percent, value in zip(percents, found, strict=True)]
 
@@ -150,13 +210,28 @@ class SketchedBand:
             "count": np.array(known.count),
             "moments": np.array([known.mean, known.deviation, known.minimum, known.maximum]),
             "sketch": np.frombuffer(self.sketch.to_bytes(), np.uint8),
+            "nonfinite": np.array(
+                [self.nonfinite.nan, self.nonfinite.positive, self.nonfinite.negative]
+            ),
         }
 
     @classmethod
     def from_state(cls, dtype: np.dtype[Any], state: State) -> SketchedBand:
-        """Return the statistics that `to_state` described."""
+        """Return the statistics that `to_state` described.
+
+        Raises:
+            UsageError: An earlier version counted values that are not finite.
+        """
         moments = Moments(int(state["count"]), *(float(value) for value in state["moments"]))
-        return cls(moments, QuantileSketch.from_bytes(dtype, state["sketch"].tobytes()))
+        if not math.isfinite(moments.mean):
+            raise UsageError(
+                "An earlier version counted pixels that are not finite (infinite or NaN) among the "
+                "others."
+            )
+        self = cls(moments, QuantileSketch.from_bytes(dtype, state["sketch"].tobytes()))
+        if "nonfinite" in state:  # earlier versions did not count them
+            self.nonfinite = NonFinite(*state["nonfinite"].tolist())
+        return self
 
 
 def new_statistics(dtype: Any) -> CountedBand | SketchedBand:

@@ -6,21 +6,24 @@ import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stacchip.cubes.left_out import count_left_out
 from stacchip.cubes.sinks import CubeFolder, find_cubes, find_platforms
-from stacchip.cubes.sinks.cube import VALID, not_a_cube
-from stacchip.errors import IndexFormatError, ObjectNotFound
+from stacchip.cubes.sinks.cube import VALID, VERSION, not_a_cube
+from stacchip.errors import IndexFormatError, NothingFound, ObjectNotFound
 from stacchip.index import read_index
 from stacchip.items.archive import Archive
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.sources.training_bands import get_platform
 from stacchip.statistics.folder import StatisticsFolder, merge_statistics
 from stacchip.statistics.platform import PlatformStatistics
+from stacchip.statistics.sample import Sample
 from stacchip.storage import redact
 from stacchip.stream import ChipStream, Shard
 
@@ -47,6 +50,8 @@ __all__ = [
     "merge_statistics",
 ]
 
+_MOST_LISTED = 1000  # one page of a store's listing
+_MOST_NAMED = 5
 _BATCH = 16  # chips: of ten bands in 16 bits, 21 MB
 
 
@@ -85,6 +90,7 @@ def index_statistics(
     chipper = _draw(imagery, storage, max_chips, seed)
     stream = ChipStream(chipper, shard=shard, dtype=dtype, memory_bytes=memory_bytes)
     statistics = _count(platform, _read_chips(stream, platform), dtype, threads)
+    statistics.sample = _sample_of_index(imagery, storage, len(chipper))
     settings = stream.state_dict()["settings"]
     statistics.measured = {
         **asdict(imagery),
@@ -99,6 +105,16 @@ def index_statistics(
         "areas": settings["areas"],
     }
     return statistics
+
+
+def _sample_of_index(imagery: Imagery, storage: Storage, measured: int) -> Sample:
+    """Return which chips a run measures; some of those within the limits may not be drawn."""
+    count = count_left_out(imagery, storage)
+    left_out = dict(count.left_out)
+    not_drawn = count.there - sum(left_out.values()) - measured
+    if not_drawn:
+        left_out["max_chips"] = not_drawn
+    return Sample(imagery.index_name, count.there, left_out, imagery.limits)
 
 
 def _draw(imagery: Imagery, storage: Storage, max_chips: int | None, seed: int) -> Chipper:
@@ -175,7 +191,8 @@ def cube_statistics(
     cubes = find_cubes(folder, storage, form)
     chosen = cubes.numbers[:max_cubes]
     numbers = (shard or Shard()).take(np.array(chosen)).tolist()
-    known = get_platform(platform, bands or _recorded_bands(folder, storage))
+    record = _read_record(folder, storage)
+    known = get_platform(platform, bands or _recorded_bands(record))
 
     def read(number: int) -> _Chips:
         return _read_cube(cubes.reader, number, known)
@@ -189,15 +206,26 @@ def cube_statistics(
         "max_cubes": max_cubes,
         "cube_numbers": hashlib.blake2b(repr(chosen).encode(), digest_size=8).hexdigest(),
     }
+    statistics.sample = Sample(
+        redact(folder.href),
+        limits=record.get("limits"),
+        cubes_measured=len(chosen),
+        cubes_there=len(cubes.numbers),
+    )
     return statistics
 
 
-def _recorded_bands(folder: CubeFolder, storage: Storage) -> tuple[str, ...] | None:
-    """Return the bands that `stacchip prechip` recorded beside its cubes, or None."""
+def _read_record(folder: CubeFolder, storage: Storage) -> dict[str, Any]:
+    """Return what `stacchip prechip` recorded beside its cubes; nothing if there is no record."""
     try:
-        return tuple(json.loads(storage.read(folder.plan_href))["bands"])
+        record: dict[str, Any] = json.loads(storage.read(folder.plan_href))
     except ObjectNotFound:
-        return None
+        return {}
+    return record
+
+
+def _recorded_bands(record: dict[str, Any]) -> tuple[str, ...] | None:
+    return tuple(record["bands"]) if record else None
 
 
 def _read_cube(reader: CubeReader, number: int, platform: PlatformBands) -> _Chips:
@@ -218,8 +246,27 @@ def _read_cube(reader: CubeReader, number: int, platform: PlatformBands) -> _Chi
 
 
 def list_platforms(storage: Storage, *, index: str | None, cubes: str | None) -> list[str]:
-    """Return the names of the platforms of an index, or of the cubes in a bucket, sorted."""
+    """Return the names of the platforms of an index, or of the cubes in a bucket, sorted.
+
+    Raises:
+        NothingFound: The index has no chips, or there are no cubes.
+    """
     if cubes is not None:
-        return find_platforms(Archive.named(cubes).href, storage)
+        href = Archive.named(cubes).href
+        found = find_platforms(href, storage)
+        if not found:
+            raise NothingFound(f"There are no cubes at {redact(href)}: {_tell(href, storage)}")
+        return found
     table = read_index(index or "", columns=["platform"], storage=storage)
+    if not table.num_rows:
+        raise NothingFound(f"The index {redact(index or '')} has no chips; see: stacchip info.")
     return sorted(pc.unique(table["platform"]).to_pylist())
+
+
+def _tell(href: str, storage: Storage) -> str:
+    """Return what lies at a place without cubes, and where cubes would lie."""
+    start = f"{href.rstrip('/')}/"
+    entries = islice(storage.list(start), _MOST_LISTED)
+    names = {entry.href.rpartition(start)[2].partition("/")[0] for entry in entries}
+    held = f"it holds {', '.join(sorted(names)[:_MOST_NAMED])}" if names else "nothing is there"
+    return f"{held}. `stacchip prechip` writes them to {VERSION}/PLATFORM/ below its target."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from stacchip.errors import IndexFormatError, UsageError
 from stacchip.raster.nodata import find_values
 from stacchip.sources.training_bands import Band, PlatformBands
 from stacchip.statistics.band import BandStatistics, from_state, new_statistics
+from stacchip.statistics.sample import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -73,7 +74,10 @@ class PlatformStatistics:
         chips: Number of chips that were counted.
         measured: What was measured, in plain values: equal in all parts of one run.
         part: The part of the run; None if that is not known.
+        sample: Which chips the run measures, and which it leaves out; None if that is not known.
     """
+
+    sample: Sample | None = None
 
     def __init__(self, platform: PlatformBands, dtype: Any) -> None:
         self.platform = platform
@@ -132,6 +136,7 @@ class PlatformStatistics:
         for mine, its in zip(self.bands, other.bands, strict=True):
             mine.merge(its)
         self.chips += other.chips
+        self.sample = self.sample or other.sample
 
     # --- on disk
 
@@ -146,6 +151,7 @@ class PlatformStatistics:
             "chips": self.chips,
             "measured": self.measured,
             "part": None if self.part is None else self.part.to_dict(),
+            "sample": None if self.sample is None else asdict(self.sample),
             "bands": [
                 [band.name, band.asset, band.number, band.wavelength_um]
                 for band in self.platform.bands
@@ -165,6 +171,7 @@ class PlatformStatistics:
 
         Raises:
             IndexFormatError: The bytes are something else.
+            UsageError: An earlier version counted values that are not finite.
         """
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
@@ -183,20 +190,26 @@ class PlatformStatistics:
         self = cls(platform, dtype)
         self.chips = about["chips"]
         self.measured = about.get("measured", {})  # files of earlier versions have neither
-        part = about.get("part")
+        part, sample = about.get("part"), about.get("sample")
         self.part = None if part is None else Part.from_dict(part)
-        self.bands = tuple(
-            from_state(
-                dtype,
-                {
-                    name.partition("_")[2]: array
-                    for name, array in arrays.items()
-                    if name.startswith(f"{number}_")
-                },
+        self.sample = None if sample is None else Sample(**sample)
+        try:
+            self.bands = tuple(
+                from_state(dtype, _arrays_of(number, arrays)) for number in range(len(bands))
             )
-            for number in range(len(bands))
-        )
+        except UsageError as error:
+            raise UsageError(
+                f"{href or 'This file'} cannot be merged. {error} Delete it and run its job again."
+            ) from error
         return self
+
+
+def _arrays_of(number: int, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the state of one band, whose arrays have its number before their names."""
+    start = f"{number}_"
+    return {
+        name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)
+    }
 
 
 def _unknown(href: str | None) -> IndexFormatError:

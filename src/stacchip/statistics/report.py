@@ -2,7 +2,8 @@
 
 Each platform has `band_order`, `rgb_indices` (if it has red, green and blue), `gsd` in metres, and
 `bands`, which maps `mean`, `std` and `wavelength` (micrometres) to the numbers of each band. We add
-`min`, `max`, `count` and `percentiles`, and say how the percentiles were found.
+`min`, `max`, `count`, `nonfinite` (valid pixels that are infinite or NaN, which no other number
+counts) and `percentiles`, and say how the percentiles were found, and which limits chose the chips.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ def _describe(statistics: PlatformStatistics, percentiles: Sequence[float]) -> d
         "min": {name: _number(known, known.minimum) for name, known in moments.items()},
         "max": {name: _number(known, known.maximum) for name, known in moments.items()},
         "count": {name: known.count for name, known in moments.items()},
+        "nonfinite": {
+            name: band.nonfinite.total
+            for name, band in zip(platform.names, statistics.bands, strict=True)
+        },
         "percentiles": {
             name: _percentiles(band.percentile(percentiles), percentiles)
             for name, band in zip(platform.names, statistics.bands, strict=True)
@@ -62,6 +67,8 @@ def _describe(statistics: PlatformStatistics, percentiles: Sequence[float]) -> d
     described["percentile_method"] = first.method
     described["percentile_rank_error"] = max(band.rank_error for band in statistics.bands)
     described["chips"] = statistics.chips
+    if statistics.sample is not None and statistics.sample.limits is not None:
+        described["limits"] = dict(statistics.sample.limits)
     return described
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from stacchip.cli import console, options
+from stacchip.cli.measured import tell_what_was_measured
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import Imagery
 from stacchip.errors import UsageError
@@ -202,7 +203,7 @@ def stats(
     storage = options.make_storage(identity=identity, deadline_s=DEADLINE_S)
     ranks = _parse_percentiles(percentiles)
     if merge is not None:
-        _write(make_report(StatisticsFolder(merge, storage).merge(), ranks), output, storage)
+        _report(StatisticsFolder(merge, storage).merge(), ranks, output, storage)
         return
     _check(index, cubes, job, jobs, output)
     if cubes is not None and harmonize is not None:
@@ -215,12 +216,13 @@ def stats(
     platforms = options.parse_names(platform) or list_platforms(storage, index=index, cubes=cubes)
     measured = (run.measure(name, Shard(job or 0, jobs)) for name in platforms)
     if jobs == 1 or output is None:
-        _write(make_report(measured, ranks), output, storage)
+        _report(list(measured), ranks, output, storage)
         return
     folder = StatisticsFolder(output, storage)
     part = Part(job or 0, jobs, tuple(platforms))
     for each in measured:
         console.say(f"{folder.write(each, part)}: {each.chips} chips")
+        tell_what_was_measured(each, part)
 
 
 def _check(
@@ -241,10 +243,15 @@ def _parse_percentiles(text: str) -> list[float]:
         raise UsageError(f"Percentiles are numbers: 1,50,99; not {text!r}.") from error
 
 
-def _write(report: dict[str, object], output: str | None, storage: Storage) -> None:
+def _report(
+    statistics: list[PlatformStatistics], ranks: list[float], output: str | None, storage: Storage
+) -> None:
+    report = make_report(statistics, ranks)
     text = write_yaml(report)
     if output is None:
         console.say(text.removesuffix("\n"))
     else:
         storage.write(output, text.encode())
         console.say(f"{output}: {', '.join(report)}")
+    for each in statistics:
+        tell_what_was_measured(each)
