@@ -88,7 +88,7 @@ def prechip(lab: Lab) -> list[Row]:
         index = str(lab.scratch / "prechip-index.parquet")
         _ask(lab, OURS, environment, "upload", item=lab.scene.item(), index_path=index)
         ours = _ask(
-            lab, OURS, environment, "prechip", index_path=index, target="cubes", cube_size=128
+            lab, OURS, environment, "prechip", index_path=index, target="s3://cubes", cube_size=128
         )
         rows = [
             Row("stacchip", ours["chips"] / ours["seconds"], "chips/s", bar=True),

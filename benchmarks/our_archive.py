@@ -99,7 +99,7 @@ def prechip(index_path: str, target: str, cube_size: int) -> dict[str, Any]:
     from stacchip.cubes.plan import PlanSettings
     from stacchip.cubes.prechip import Imagery, Prechip
 
-    imagery = Imagery(index_path, "sentinel-2-l2a", data="data", max_nodata=None)
+    imagery = Imagery(index_path, "sentinel-2-l2a", data="s3://data", max_nodata=None)
     settings = PlanSettings(cube_size=cube_size, cubes_per_job=100, last_cube="drop")
     report = Prechip(imagery, target, settings).run(0)
     return {"seconds": report.seconds, "chips": report.chips, "mb": report.bytes_written / 1e6}

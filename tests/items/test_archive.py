@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from stacchip.errors import InvalidMetadata, ObjectNotFound, UsageError
 from stacchip.items import read_assets
-from stacchip.items.archive import ITEM_NAME, Archive, file_name, safe_name
+from stacchip.items.archive import ITEM_NAME, Archive, file_name, other_reading, safe_name
 from stacchip.storage import Storage
 
 HOSTILE = [
@@ -111,6 +111,40 @@ def test_the_layout_is_the_originals(root):
 def test_a_bare_name_is_a_bucket_and_a_path_is_a_folder(name, href, monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     assert Archive.named(name).href == href
+
+
+@pytest.mark.parametrize(
+    ("name", "href"), [("cubes", "./cubes"), ("my cubes", "./my cubes"), ("é", "./é")]
+)
+def test_a_bare_name_is_a_folder_where_no_bucket_is_asked_for(name, href):
+    assert Archive.named(name, bare="folder").href == href
+
+
+@pytest.mark.parametrize("bare", ["bucket", "folder"])
+@pytest.mark.parametrize("name", ["cubes", "a/b", "./a", "..", "~/a", "s3://a", "file:///a"])
+def test_a_named_place_means_the_same_when_it_is_named_again(name, bare):
+    href = Archive.named(name, bare=bare).href
+    assert {Archive.named(href, bare=other).href for other in ("bucket", "folder")} == {href}
+
+
+@pytest.mark.parametrize(
+    ("name", "bare", "other"),
+    [
+        ("cubes", "folder", "s3://cubes"),
+        ("cubes", "bucket", "./cubes"),
+        ("bucket/prefix", "bucket", "s3://bucket/prefix"),
+        ("bucket/prefix/", "bucket", "s3://bucket/prefix"),
+        ("data/cubes", "folder", None),
+        ("./cubes", "bucket", None),
+        ("~/cubes", "bucket", None),
+        ("/data/cubes", "bucket", None),
+        ("s3://cubes", "folder", None),
+        ("my cubes", "folder", None),
+        ("my cubes/x", "bucket", None),
+    ],
+)
+def test_a_name_that_could_be_misread_has_another_reading(name, bare, other):
+    assert other_reading(name, bare=bare) == other
 
 
 @pytest.mark.parametrize("name", ["", "my bucket", "a:b", "é", "-x", "a\\b", "~nobody-here/data"])

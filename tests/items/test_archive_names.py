@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pytest
+import typer
 
 from cubes.cube_world import PLATFORM, World, make_world
 from scenes import make_scene
 from stacchip.chipper import Chipper
-from stacchip.cli import run
+from stacchip.cli import console, run
 from stacchip.cli.commands.collect import collect_root
+from stacchip.cli.options import both_readings, read_place
 from stacchip.cubes.prechip import Imagery, Prechip
 from stacchip.errors import UsageError
 from stacchip.index import read_index
@@ -102,14 +106,76 @@ def test_collect_writes_to_a_folder(home, spelled, capsys):
     assert not (home / "~").exists()
 
 
-@pytest.mark.parametrize("spelled", ["my-cubes", "s3://my-cubes"])
-def test_a_bare_name_is_a_bucket_everywhere(home, spelled):
-    (home / "my-cubes").mkdir()  # whatever lies in the working directory
-    assert collect_root(spelled) == "s3://my-cubes"
-    assert Prechip(Imagery("index", PLATFORM), spelled).folder.root == "s3://my-cubes"
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_bare_name_is_a_bucket_only_where_the_name_of_the_option_says_so(home, exists):
+    if exists:
+        (home / "cubes").mkdir()  # whatever lies in the working directory
+    assert collect_root("cubes") == "s3://cubes"
+    imagery = Imagery("index", PLATFORM, data="cubes")
+    assert imagery.data == "./cubes"
+    assert Prechip(imagery, "cubes").folder.root == "./cubes"
+    assert Prechip(imagery, "s3://cubes").folder.root == "s3://cubes"
 
 
-@pytest.mark.parametrize("name", ["", "my bucket", "~nobody-here/data"])
+def test_a_pickle_of_an_earlier_version_means_the_bucket_that_it_meant():
+    run = Prechip(Imagery("index", PLATFORM, data="data"), "cubes")
+    new = pickle.loads(pickle.dumps(run))
+    assert (new.target, new.imagery) == ("./cubes", run.imagery)
+    object.__setattr__(run, "target", "cubes")  # as it was kept
+    object.__setattr__(run.imagery, "data", "data")
+    old = pickle.loads(pickle.dumps(run))
+    assert (old.target, old.imagery.data) == ("s3://cubes", "s3://data")
+
+
+def test_prechip_says_where_it_writes_and_what_else_the_name_could_mean(
+    home, world, monkeypatch, capsys
+):
+    options = ["--index", world.index, "--platform", PLATFORM, "--bands", "blue"]
+    assert run(["prechip", *options, "--target", "cubes", "--cube-size", "300"]) == 0
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert first == "Writing to ./cubes (for a bucket: s3://cubes)"
+    assert len(list((home / "cubes").rglob("cube_*.npz"))) == 1
+    monkeypatch.setenv("STACCHIP_CHIP_BUCKET", "cubes")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert run(["prechip", *options, "--max-cloud", "0"]) == 1  # nothing was measured
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert first == "Writing to s3://cubes (for a folder: ./cubes)"
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "place"),
+    [
+        (["--to", "cubes"], {}, "./cubes (for a bucket: s3://cubes)"),
+        (["--to", "./cubes"], {}, "./cubes"),
+        (["--to", "data/cubes"], {}, "data/cubes"),
+        (["--to", "s3://user:secret@cubes"], {}, "s3://cubes"),
+        ([], {"OUR_BUCKET": "cubes"}, "s3://cubes (for a folder: ./cubes)"),
+        ([], {"OUR_BUCKET": "data/cubes"}, "data/cubes (for a bucket: s3://data/cubes)"),
+        (["--to", "cubes"], {"OUR_BUCKET": "b"}, "./cubes (for a bucket: s3://cubes)"),
+        ([], {"OUR_FOLDER": "cubes"}, "./cubes (for a bucket: s3://cubes)"),
+        (["--bucket", "cubes"], {}, "s3://cubes (for a folder: ./cubes)"),
+        (["--bucket", "data/cubes"], {}, "data/cubes (for a bucket: s3://data/cubes)"),
+        ([], {"PLACE": "cubes"}, "s3://cubes (for a folder: ./cubes)"),
+    ],
+)
+def test_what_an_option_means_depends_on_its_name_or_its_variables(
+    options, variables, place, monkeypatch, capsys
+):
+    def command(
+        *,
+        to: Annotated[str | None, typer.Option(envvar="OUR_BUCKET", callback=read_place)] = None,
+        at: Annotated[str | None, typer.Option(envvar="OUR_FOLDER", callback=read_place)] = None,
+        bucket: Annotated[str | None, typer.Option(envvar="PLACE", callback=read_place)] = None,
+    ) -> None:
+        console.say(both_readings(to or at or bucket or ""))
+
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert console.run_command(command, "here", options) == 0
+    assert capsys.readouterr().out.strip() == place
+
+
+@pytest.mark.parametrize("name", ["", "~nobody-here/data"])
 @pytest.mark.parametrize(
     "command",
     [

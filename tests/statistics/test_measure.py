@@ -82,7 +82,7 @@ def store(tmp_path_factory):
 def remote(store, tmp_path_factory) -> World:
     storage = Storage(options=store.options)
     world = make_world("s3://data", tmp_path_factory.mktemp("remote"), storage)
-    run = Prechip(Imagery(world.index, PLATFORM, data="data"), "cubes", storage=storage)
+    run = Prechip(Imagery(world.index, PLATFORM, data="s3://data"), "s3://cubes", storage=storage)
     run.run(0)
     return world
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from stacchip.errors import UsageError
-from stacchip.storage import Storage, StorageOptions
+from stacchip.items.archive import Archive, other_reading
+from stacchip.storage import Storage, StorageOptions, is_remote, redact
 
 if TYPE_CHECKING:
+    from stacchip.items.archive import BareName
     from stacchip.storage.identity import Strictness
 
 _INDEX_HELP = "Folder or parquet file of the index."
@@ -25,12 +28,97 @@ def _unmeasured(envvar: str | None = None) -> Any:
     )  # fmt: skip
 
 
+def parse_share(text: str | float) -> float:
+    """Return a share, 0..1, from `20%` or `0.2`.
+
+    A number above 1 is refused: it could be a percentage, or a mistake.
+
+    Raises:
+        typer.BadParameter: It is no share.
+
+    Example:
+        >>> parse_share("20%"), parse_share("0.2")
+        (0.2, 0.2)
+    """
+    given = str(text).strip()
+    try:
+        number = float(given.removesuffix("%"))
+    except ValueError:
+        number = math.nan
+    share = number / 100 if given.endswith("%") else number
+    if 0 <= share <= 1:
+        return share
+    meant = number if 0 <= number <= 100 and not given.endswith("%") else 20
+    raise typer.BadParameter(
+        f"{given!r} is not a share of 0 to 1: write {meant:g}% or {meant / 100:g}."
+    )
+
+
+def share_option(*names: str, what: str, envvar: str | None = None) -> Any:
+    """Return an option that takes a share as `20%` or as `0.2`.
+
+    Args:
+        *names: Names of the option.
+        what: What the share is; the help adds how to write it.
+        envvar: A variable of the environment that sets it, too.
+    """
+    return typer.Option(
+        *names, envvar=envvar, parser=parse_share, metavar="SHARE", help=f"{what}: 20% or 0.2."
+    )
+
+
 def _max_share(what: str, envvar: str | None = None) -> Any:
     """Return the option of the largest share of cloud or nodata."""
-    return typer.Option(
-        f"--max-{what}", min=0, max=1, envvar=envvar,
-        help=f"Largest share of {what} in a chip, 0..1.",
-    )  # fmt: skip
+    return share_option(f"--max-{what}", what=f"Largest share of {what} in a chip", envvar=envvar)
+
+
+class Place(str):
+    """Address or path of a place that a command line names, by the rule of `Archive.named`."""
+
+    __slots__ = ("other",)
+    other: str | None
+    """The other place that the user may have meant, as they would write it."""
+
+
+def read_place(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> str | None:
+    """Return the place that an option names. This is a callback for options of buckets and folders.
+
+    A bare name is a bucket if the option's name says so, or if it comes from an environment
+    variable whose name says so; elsewhere it is a folder.
+
+    Raises:
+        typer.BadParameter: The option names no place.
+    """
+    if value is None:
+        return None
+    source = ctx.get_parameter_source(param.name or "")
+    names = " ".join(param.opts)
+    if source is not None and source.name == "ENVIRONMENT":
+        names += f" {param.envvar}"
+    bare: BareName = "bucket" if "bucket" in names.lower() else "folder"
+    try:
+        place = Place(Archive.named(value, bare=bare).href)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
+    place.other = other_reading(value, bare=bare)
+    return place
+
+
+def both_readings(place: str) -> str:
+    """Return a place for a message, with the other place that the user may have meant by its name.
+
+    Args:
+        place: The value of an option whose callback is `read_place`, or any address or path.
+
+    Example:
+        >>> both_readings("./cubes")
+        './cubes'
+    """
+    other = getattr(place, "other", None)
+    if other is None:
+        return redact(place)
+    kind = "bucket" if is_remote(other) else "folder"
+    return f"{redact(place)} (for a {kind}: {other})"
 
 
 # -- any command -----------------------------------------------------------------------------------
@@ -106,9 +194,9 @@ JOB_INDEX: Any = typer.Option("--index", envvar="STACCHIP_INDEXPATH", help=_INDE
 JobData = Annotated[
     str | None,
     typer.Option(
-        "--data", envvar="STACCHIP_DATA_BUCKET",
-        help="Bucket (its name or address) or folder (with a slash) of the imagery, if it has "
-        "moved from where the items say.",
+        "--data", envvar="STACCHIP_DATA_BUCKET", callback=read_place,
+        help="Folder of the imagery, or s3://bucket, if it has moved from where the items say. "
+        "(In the variable, a bare name is a bucket.)",
     ),
 ]  # fmt: skip
 JobMaxNodata = Annotated[float | None, _max_share("nodata", "STACCHIP_MAX_NODATA")]

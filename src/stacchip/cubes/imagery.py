@@ -31,8 +31,8 @@ class Imagery:
         index: Path or URL of the index, or its table; a table of any library that
             `stacchip.index.conform` takes.
         platform: Name of a source.
-        data: Bucket or folder in the layout of `stacchip.items.Archive` where the files lie, as
-            `Archive.named` reads it; None to read them where the items say.
+        data: Folder, or address of a bucket, in the layout of `stacchip.items.Archive` where the
+            files lie; None to read them where the items say. A bare name is a folder.
         bands: Names of bands or assets; None for those of `stacchip.sources.training_bands`.
         max_nodata: The largest share of nodata in a chip, 0..1; None for any.
         max_cloud: The largest share of cloud in a chip, 0..1; None for any.
@@ -50,6 +50,16 @@ class Imagery:
     chip_size: int | None = None
     unmeasured: Unmeasured = "drop"
     harmonize: Harmonize | None = None
+
+    def __post_init__(self) -> None:
+        if self.data is not None:  # no bare name, so that a pickle says what it means
+            object.__setattr__(self, "data", Archive.named(self.data, bare="folder").href)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state of a pickle; in those of 0.x a bare name is a bucket."""
+        self.__dict__.update(state)
+        if self.data is not None:
+            object.__setattr__(self, "data", Archive.named(self.data, bare="bucket").href)
 
     @property
     def platform_bands(self) -> PlatformBands:
@@ -99,7 +109,7 @@ class Imagery:
                 "(chip_size=, --chip-size)."
             )
         if self.data is not None:
-            table = _with_item_hrefs(table, Archive.named(self.data))
+            table = _with_item_hrefs(table, Archive(self.data))
         return self.chipper_of(table, storage)
 
     def _choose_rows(self, storage: Storage) -> pa.Table:
@@ -117,10 +127,8 @@ class Imagery:
 
     def chipper_of(self, table: pa.Table, storage: Storage) -> Chipper:
         """Return a chipper of some of the rows."""
-        mount = None if self.data is None else Archive.named(self.data).href
-        return Chipper(
-            table, mount, self.platform_bands.assets, harmonize=self.harmonize, storage=storage
-        )
+        assets = self.platform_bands.assets
+        return Chipper(table, self.data, assets, harmonize=self.harmonize, storage=storage)
 
 
 def _with_item_hrefs(table: pa.Table, archive: Archive) -> pa.Table:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +43,8 @@ class Prechip:
 
     Attributes:
         imagery: The chips.
-        target: Bucket or folder of the cubes, as `stacchip.items.Archive.named` reads it.
+        target: Folder of the cubes, or the address of a bucket or of a prefix in it. A bare name
+            is a folder; `s3://name` is a bucket.
         settings: These decide which chip is in which cube.
         form: Form of the cubes: `"npz"`, which is the original's, `"npz-uncompressed"`,
             `"webdataset"`, `"zarr"`, or one that `stacchip.cubes.sinks.register_form` added.
@@ -61,6 +62,8 @@ class Prechip:
     storage: Storage = field(default_factory=Storage)
 
     def __post_init__(self) -> None:
+        # no bare name, so that a pickle says what it means
+        object.__setattr__(self, "target", Archive.named(self.target, bare="folder").href)
         safe_name(self.imagery.platform, what="platform")
         get_form(self.form)
         if self.writers < 1:
@@ -68,10 +71,15 @@ class Prechip:
                 f"{self.writers} writers cannot write: give at least 1 (writers=, --pool-size)."
             )
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state of a pickle; in those of 0.x a bare name is a bucket."""
+        self.__dict__.update(state)
+        object.__setattr__(self, "target", Archive.named(self.target, bare="bucket").href)
+
     @property
     def folder(self) -> CubeFolder:
         """The folder of the cubes."""
-        return CubeFolder(Archive.named(self.target).href.rstrip("/"), self.imagery.platform)
+        return CubeFolder(self.target.rstrip("/"), self.imagery.platform)
 
     def plan(self) -> CubePlan:
         """Open the index, and return which chip is in which cube."""

@@ -19,7 +19,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
 from stacchip.errors import InvalidMetadata, UsageError
@@ -38,6 +38,9 @@ NAME_BYTES = 200
 ITEM_NAME = "stac_item.json"
 DEFAULT_CHIP_SIZE = 256
 """The chip size of an item that has no index in the archive."""
+
+BareName = Literal["bucket", "folder"]
+"""What a name without scheme and slash is: that depends on the option that takes it."""
 
 # "_" is not allowed in new buckets, but old ones in us-east-1 have it
 _BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -91,7 +94,7 @@ def file_name(href: str, *, item_id: str | None = None) -> str:
 
 
 def keeps_hrefs(item: pystac.Item) -> bool:
-    """Return True if an item was collected without its files (`stacchip collect --assets link`)."""
+    """Return True if an item was collected without its files (`stacchip collect --files link`)."""
     return bool(item.properties.get("stacchip:choices", {}).get("assets") == "link")
 
 
@@ -119,7 +122,7 @@ class Archive:
         object.__setattr__(self, "href", href)
 
     @classmethod
-    def named(cls, name: str | os.PathLike[str]) -> Archive:
+    def named(cls, name: str | os.PathLike[str], *, bare: BareName = "bucket") -> Archive:
         """Return the archive that a user named.
 
         This is the one rule for every option and argument that names a bucket or a folder:
@@ -127,7 +130,14 @@ class Archive:
         - An address with a scheme stays as it is.
         - Text with a slash, or that begins with `~` or `.`, is a local path; `~` is the home
           folder. A `pathlib.Path` always is one.
-        - A bare name is a bucket of S3, as in the original.
+        - A bare name is a bucket of S3 where the name of the option, variable or argument says so
+          (`--bucket`, `STACCHIP_CHIP_BUCKET`, `bucket=`), and a folder elsewhere.
+
+        The result's `href` is an address or a path, so naming it again changes nothing.
+
+        Args:
+            name: What the user wrote.
+            bare: What a bare name is.
 
         Raises:
             UsageError: The name is none of these, or `~` has no home folder.
@@ -135,10 +145,13 @@ class Archive:
         Example:
             >>> Archive.named("clay-v1-data").href, Archive.named("data/cubes").href
             ('s3://clay-v1-data', 'data/cubes')
+            >>> Archive.named("cubes", bare="folder").href
+            './cubes'
         """
         text = os.fspath(name) if isinstance(name, str | os.PathLike) else ""
         if not isinstance(text, str) or not text or re.search(r"[\x00-\x1f\x7f]", text):
             raise UsageError(f"{name!r} names neither a bucket nor a folder.")
+        text = str.__str__(text)
         if SCHEME.match(text):
             _require_address(text)
             return cls(text)
@@ -149,6 +162,8 @@ class Archive:
                 raise UsageError(f"{text!r} names a folder that is not known: {error}") from error
         if not isinstance(name, str) or "/" in text or text.startswith("."):
             return cls(text)
+        if bare == "folder":
+            return cls(f"./{text}")
         if not _BUCKET_NAME.fullmatch(text):
             raise UsageError(
                 f"{text!r} names neither a bucket nor a folder. Write a bucket's name "
@@ -174,7 +189,7 @@ class Archive:
         """Return a copy of the item whose assets have their hrefs in this archive.
 
         The hrefs are absolute: a relative one would be read from the item's own folder.
-        An item that was collected without its files (`stacchip collect --assets link`) says so,
+        An item that was collected without its files (`stacchip collect --files link`) says so,
         and keeps its hrefs.
         """
         moved = item.clone()
@@ -261,6 +276,32 @@ class ItemPlace:
     def _safe_names(self) -> tuple[str, str]:
         item_id = safe_name(self.item_id, what="item id")
         return safe_name(self.platform, what="platform", item_id=item_id), item_id
+
+
+def other_reading(name: str, *, bare: BareName) -> str | None:
+    """Return the other place that a user may have meant by a name, or None if it is clear.
+
+    A bare name may be a bucket or a folder. A relative path such as `data/cubes` may be a bucket
+    with a prefix, if it was given as a bucket.
+
+    Args:
+        name: What the user wrote.
+        bare: What a bare name is, as for `Archive.named`.
+
+    Example:
+        >>> other_reading("cubes", bare="folder"), other_reading("cubes", bare="bucket")
+        ('s3://cubes', './cubes')
+        >>> other_reading("data/cubes", bare="bucket"), other_reading("./cubes", bare="bucket")
+        ('s3://data/cubes', None)
+    """
+    if SCHEME.match(name) or name.startswith((".", "~", "/")):
+        return None
+    first, slash, _ = name.partition("/")
+    if not _BUCKET_NAME.fullmatch(first):
+        return None
+    if not slash:
+        return f"./{name}" if bare == "bucket" else f"s3://{name}"
+    return f"s3://{name.rstrip('/')}" if bare == "bucket" else None
 
 
 def _require_address(text: str) -> None:

@@ -168,7 +168,7 @@ def cube_statistics(
     may get no cubes; its statistics are empty.
 
     Args:
-        root: The bucket or folder of all cubes.
+        root: The folder of all cubes, or the address of their bucket. A bare name is a folder.
         platform: Name of the platform.
         storage: Reads the cubes.
         form: Form of the cubes. Needed if there are several.
@@ -187,7 +187,7 @@ def cube_statistics(
         IndexFormatError: A file is not a cube.
         UsageError: There are cubes of several forms, and none was chosen.
     """
-    folder = CubeFolder(Archive.named(root).href.rstrip("/"), platform)
+    folder = CubeFolder(Archive.named(root, bare="folder").href.rstrip("/"), platform)
     cubes = find_cubes(folder, storage, form)
     chosen = cubes.numbers[:max_cubes]
     numbers = (shard or Shard()).take(np.array(chosen)).tolist()
@@ -252,7 +252,7 @@ def list_platforms(storage: Storage, *, index: str | None, cubes: str | None) ->
         NothingFound: The index has no chips, or there are no cubes.
     """
     if cubes is not None:
-        href = Archive.named(cubes).href
+        href = Archive.named(cubes, bare="folder").href
         found = find_platforms(href, storage)
         if not found:
             raise NothingFound(f"There are no cubes at {redact(href)}: {_tell(href, storage)}")

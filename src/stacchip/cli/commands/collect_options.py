@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from stacchip.cli import console
+from stacchip.cli.options import read_place
 from stacchip.collect.recipe import Choices
 from stacchip.collect.recipes import get_recipe
 from stacchip.errors import UsageError
@@ -39,7 +40,7 @@ SourceName = Annotated[str, typer.Argument(help="Name of the source.", callback=
 Bucket = Annotated[
     str,
     typer.Option(
-        "--bucket", envvar="STACCHIP_BUCKET",
+        "--bucket", envvar="STACCHIP_BUCKET", callback=read_place,
         help="Where to write: a bucket's name, s3://bucket/prefix, or a folder with a slash, such "
         "as ./archive.",
     ),

@@ -60,7 +60,7 @@ def index(
     chip_size: Annotated[int, typer.Option(min=1, help="Edge of a chip in pixels.")] = 256,
     max_nodata: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Leave out chips with a larger share of nodata, 0..1."),
+        options.share_option("--max-nodata", what="Leave out chips with a larger share of nodata"),
     ] = 0.5,
     pad: Annotated[
         bool,

@@ -23,9 +23,9 @@ Index = Annotated[str, options.JOB_INDEX]
 Target = Annotated[
     str,
     typer.Option(
-        "--target", "-o", envvar="STACCHIP_CHIP_BUCKET",
-        help="Where to write cubes: a bucket's name, s3://bucket/prefix, or a folder with a slash, "
-        "such as ./cubes.",
+        "--target", "-o", envvar="STACCHIP_CHIP_BUCKET", callback=options.read_place,
+        help="Where to write cubes: a folder, or s3://bucket/prefix. (In the variable, a bare name "
+        "is a bucket.)",
     ),
 ]  # fmt: skip
 Platform = Annotated[
@@ -137,6 +137,8 @@ def prechip(
         memory_bytes=memory << 20,
         storage=options.make_storage(identity=identity, deadline_s=DEADLINE_S),
     )
+    if not plan:
+        console.note(f"Writing to {options.both_readings(target)}")
     cubes = run.plan()
     if plan:
         _print_plan(cubes)

@@ -41,8 +41,9 @@ Index = Annotated[str | None, options.JOB_INDEX]
 Cubes = Annotated[
     str | None,
     typer.Option(
-        "--cubes", envvar="STACCHIP_CHIP_BUCKET",
-        help="Measure the cubes in this bucket (its name or address) or folder (with a slash).",
+        "--cubes", envvar="STACCHIP_CHIP_BUCKET", callback=options.read_place,
+        help="Measure the cubes in this folder, or s3://bucket. (In the variable, a bare name is a "
+        "bucket.)",
     ),
 ]  # fmt: skip
 Merge = Annotated[
