@@ -3,18 +3,26 @@
 PyTorch would send a tensor through fresh shared memory, which is expensive: 137 ms for a batch of
 64 chips of 11 bands, twice the time of decoding them (measured on a virtual machine). So a worker
 keeps the memory of its batches, and fills it again when the parent has released it.
+
+In the worker, the tensors are ordinary ones: a wrapping dataset or a `collate_fn` may do anything
+with them. Memory is lent when a tensor is pickled, which is when `multiprocessing` sends it. What
+is never sent is never lent, and is free as soon as the worker has dropped it. PyTorch cannot send
+this memory itself: to PyTorch it is memory of numpy, which it copies.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import threading
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.multiprocessing.reductions import reduce_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +30,13 @@ if TYPE_CHECKING:
 _FREE, _LENT = 0, 1
 
 
+# the buffers of this process by their address
+_buffers: weakref.WeakValueDictionary[int, _Buffer] = weakref.WeakValueDictionary()
+_lending = threading.Lock()
+
+
 class SharedMemory:
-    """The memory of one worker's batches: an `Allocator` of `stacchip.stream` that also sends."""
+    """The memory of one worker's batches: an `Allocator` of `stacchip.stream`."""
 
     def __init__(self) -> None:
         self._buffers: list[_Buffer] = []
@@ -35,23 +48,21 @@ class SharedMemory:
         if buffer is None:
             buffer = _Buffer.make(size)
             self._buffers.append(buffer)
+            _buffers[buffer.memory.data_ptr()] = buffer
         owner = _owner_of(buffer.memory)
         buffer.owner = weakref.ref(owner)
         return owner.view(dtype).reshape(shape)
 
-    def lend(self, sample: Any) -> Any:
-        """Return what to put into the queue for a sample: tensors in this memory are not copied.
 
-        Memory is lent to one receiver at a time, because the first that is done with it gives it
-        back. A second tensor in the same memory, in this sample or a later one, is copied.
-        """
-        if not isinstance(sample, dict):
-            return sample
-        places = {each.memory.data_ptr(): each for each in self._buffers if not each.is_lent}
-        return {name: _lend(value, places) for name, value in sample.items()}
+def lend_when_pickled() -> None:
+    """Let `multiprocessing` lend the tensors of `SharedMemory` that this process sends.
+
+    All other tensors, and `pickle` itself, stay as PyTorch has them.
+    """
+    ForkingPickler.register(torch.Tensor, _reduce)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Buffer:
     """Shared memory and its users.
 
@@ -59,11 +70,13 @@ class _Buffer:
         memory: The bytes.
         state: One number that parent and worker share: `_LENT` while the parent has the memory.
         owner: The array that all views of the memory in this process refer to.
+        process: The process that made it, and alone may lend it.
     """
 
     memory: torch.Tensor
     state: torch.Tensor
     owner: weakref.ref[NDArray[np.uint8]] | None = None
+    process: int = field(default_factory=os.getpid)
 
     @classmethod
     def make(cls, size: int) -> _Buffer:
@@ -93,30 +106,35 @@ class _Buffer:
         return not is_held and not self.is_lent
 
 
-class _Lent:
-    """A tensor on its way to the parent, which unpickles it as a tensor."""
+def _reduce(tensor: torch.Tensor) -> tuple[Any, ...]:
+    """Return how a receiver makes a tensor: one that lies in a buffer is lent, any other is sent.
 
-    def __init__(self, tensor: torch.Tensor, buffer: _Buffer) -> None:
-        self._facts = (buffer.memory, buffer.state, tuple(tensor.shape), tensor.dtype)
+    Memory is lent to one receiver at a time, because the first that is done with it gives it back.
+    A second tensor in the same memory is copied.
+    """
+    if not _is_plain(tensor):
+        return reduce_tensor(tensor)
+    tensor = tensor.resolve_conj().resolve_neg()  # PyTorch would lose these flags on the way
+    buffer = _buffers.get(tensor.data_ptr()) if tensor.is_contiguous() else None
+    if buffer is None or not _borrow(buffer):
+        return reduce_tensor(tensor)
+    return _receive, (buffer.memory, buffer.state, tuple(tensor.shape), tensor.dtype)
+
+
+def _borrow(buffer: _Buffer) -> bool:
+    """Mark a buffer as lent; return False if it is lent already, or belongs to another process."""
+    with _lending:  # several threads may pickle
+        if buffer.is_lent or buffer.process != os.getpid():
+            return False
         _write(buffer.state, _LENT)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _receive, self._facts
-
-
-def _lend(value: Any, places: dict[int, _Buffer]) -> Any:
-    """Return the value, or a `_Lent` if it starts at the beginning of one of these buffers."""
-    if not _is_plain(value):
-        return value
-    value = value.resolve_conj().resolve_neg()  # PyTorch would lose these flags on the way
-    buffer = places.pop(value.data_ptr(), None) if value.is_contiguous() else None
-    return value if buffer is None else _Lent(value, buffer)
+        return True
 
 
 def _is_plain(value: Any) -> bool:
     """Return True for a tensor that bytes, shape, strides and type describe completely."""
     return (
         type(value) is torch.Tensor
+        and value.device.type == "cpu"
         and value.layout is torch.strided
         and not (value.requires_grad or value.is_nested or value.is_quantized)
     )

@@ -11,7 +11,7 @@ from torch import distributed
 from torch.utils.data import IterableDataset, get_worker_info
 
 from stacchip.datasets.samples import Sample, split, to_tensors
-from stacchip.datasets.shared_memory import SharedMemory
+from stacchip.datasets.shared_memory import SharedMemory, lend_when_pickled
 from stacchip.errors import UsageError
 from stacchip.stream import Shard
 
@@ -108,10 +108,10 @@ class ChipStreamDataset(IterableDataset[Sample]):
 
     def __iter__(self) -> Iterator[Any]:
         stream = self._open_stream()
-        shared = None
         if get_worker_info() is not None and self.batch_size is not None:
-            shared = self._shared = self._shared or SharedMemory()
-            stream.use_memory(shared)
+            lend_when_pickled()
+            self._shared = self._shared or SharedMemory()
+            stream.use_memory(self._shared)
         batches = stream.batches(self.batch_size or 1, mixed=self.mixed, drop_last=self.drop_last)
         for batch in batches:
             self.stream.report = stream.report
@@ -121,7 +121,8 @@ class ChipStreamDataset(IterableDataset[Sample]):
             given = sample if self.transform is None else self.transform(sample)
             if self.resumable:
                 given[_STATE] = json.dumps(stream.state_dict())
-            yield given if shared is None else shared.lend(given)
+            yield given
+            del batch, sample, given  # so that a wrapper's memory is free while the next is made
         self.stream.report = stream.report  # even if all chips were skipped
 
     def _open_stream(self) -> ChipStream:
