@@ -22,6 +22,11 @@ def count_valid(chip) -> int:
     return int(chip.valid.sum())
 
 
+def scale(sample: dict) -> dict:
+    sample["pixels"].div_(2)
+    return sample
+
+
 def test_a_sample_has_pixels_place_and_time(nested):
     dataset = ChipDataset(nested, assets=["swir", "red"])
     sample = dataset[5]
@@ -51,6 +56,35 @@ def test_a_batch_is_read_in_one_round_trip(nested, server):
     times = [request.time_s for request in server.log]
     assert len(times) == 6
     assert max(times) - min(times) < 0.3
+
+
+def halve(sample: dict) -> dict:
+    sample["pixels"].div_(2)
+    sample["label"].sub_(1)
+    return sample
+
+
+@pytest.mark.parametrize("label", [Label(asset="swir"), Label(function=count_valid)])
+def test_a_chip_that_comes_twice_is_two_samples(nested, label):
+    raw = ChipDataset(nested, label=label)
+    dataset = ChipDataset(nested, label=label, transform=halve)
+    rows = [3, 7, 3, 3]
+    samples = dataset.__getitems__(rows)
+    for row, sample in zip(rows, samples, strict=True):
+        assert sample["row"] == row
+        assert torch.equal(sample["pixels"], raw[row]["pixels"] / 2)
+        assert torch.equal(sample["label"], raw[row]["label"] - 1)
+    for name in ("pixels", "valid", "label", "location", "bbox", "row", "time"):
+        assert len({sample[name].data_ptr() for sample in samples}) == 4
+
+
+def test_chips_given_one_by_one_share_no_memory(nested):
+    raw = ChipDataset(nested)
+    dataset = ChipStreamDataset(ChipStream(nested, dtype="float32"), transform=scale)
+    for number, sample in enumerate(dataset):
+        assert torch.equal(sample["pixels"], raw[int(sample["row"])]["pixels"] / 2)
+        if number == 40:
+            break
 
 
 def test_chips_without_bounds_in_the_index_have_a_location(archive):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from stacchip.runtime.lazy_names import offer_lazily
 
 FACE = """
 from stacchip.runtime.lazy_names import offer_lazily
@@ -54,3 +58,36 @@ def test_a_name_that_is_not_offered_is_an_attribute_error_of_the_package(package
         package.loaded  # noqa: B018 - the look-up is the test
     with pytest.raises(ImportError, match="cannot import name 'loaded' from 'lazy_package'"):
         exec("from lazy_package import loaded")
+
+
+def test_a_name_that_needs_an_extra_says_which(package):
+    lacking = "import a_module_that_nobody_has.part"
+    Path(package.__file__).with_name("module.py").write_text(lacking)
+    load, _ = offer_lazily(
+        "lazy_package", {"module": ["late"]}, extras={"a_module_that_nobody_has": "more"}
+    )
+    with pytest.raises(ModuleNotFoundError, match=r"^lazy_package\.late needs .*stacchip\[more\]"):
+        load("late")
+    with pytest.raises(ModuleNotFoundError, match="No module named"):
+        package.late  # noqa: B018 - the look-up is the test
+
+
+@pytest.mark.parametrize("name", ["ChipStreamDataset", "ChipDataset", "Label"])
+def test_datasets_without_torch_say_how_to_install_it(name):
+    code = f"""
+import sys
+
+sys.modules["torch"] = None  # as if it were not installed
+import stacchip.datasets
+
+assert "{name}" in dir(stacchip.datasets)
+try:
+    from stacchip.datasets import {name}
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == (
+        f"stacchip.datasets.{name} needs torch, which is not installed: "
+        "pip install 'stacchip[torch]'."
+    )

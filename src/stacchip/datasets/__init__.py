@@ -23,6 +23,8 @@ In reading order:
 - `chip_dataset`: `ChipDataset`, any chip by its number
 - `samples`: a batch of chips as a dictionary of tensors
 - `labels`: `Label`, a label from a function, a column or an asset
+- `length`: how many batches an epoch has
+- `loader`: the `DataLoader` that asks a dataset
 - `shared_memory`: batches reach the parent process without being copied
 
 `stream` decides the order of the chips; here they only become tensors. A new key of a sample
@@ -51,4 +53,5 @@ if not TYPE_CHECKING:  # PyTorch is imported only when a name that needs it is u
             "labels": ["Label"],
             "stream_dataset": ["ChipStreamDataset"],
         },
+        extras={"torch": "torch"},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import Dataset
@@ -73,12 +74,16 @@ class ChipDataset(Dataset[Sample]):
         return self.__getitems__([number])[0]
 
     def __getitems__(self, numbers: Sequence[int]) -> list[Any]:
-        """Return several samples, read together, in the order of the numbers."""
+        """Return several samples, read together, in the order of the numbers.
+
+        A number that comes twice gives two samples, which share no memory.
+        """
         rows = self.stream.chipper.rows
         asked = [rows.position(int(number)) for number in numbers]
-        found: dict[int, Sample] = {}
+        found: defaultdict[int, deque[Sample]] = defaultdict(deque)
         for batch in self.stream.take(asked):
             sample = to_tensors(batch, self.label)
-            found.update(zip(batch.rows.tolist(), split(sample), strict=True))
-        samples = [found[row] for row in asked]
+            for row, each in zip(batch.rows.tolist(), split(sample), strict=True):
+                found[row].append(each)
+        samples = [found[row].popleft() for row in asked]
         return samples if self.transform is None else [self.transform(each) for each in samples]

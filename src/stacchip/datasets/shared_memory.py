@@ -25,11 +25,14 @@ import torch
 from torch.multiprocessing.reductions import reduce_tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 _FREE, _LENT = 0, 1
 
 
+_copy: Callable[[torch.Tensor], tuple[Any, ...]] = reduce_tensor
 # the buffers of this process by their address
 _buffers: weakref.WeakValueDictionary[int, _Buffer] = weakref.WeakValueDictionary()
 _lending = threading.Lock()
@@ -113,11 +116,11 @@ def _reduce(tensor: torch.Tensor) -> tuple[Any, ...]:
     A second tensor in the same memory is copied.
     """
     if not _is_plain(tensor):
-        return reduce_tensor(tensor)
+        return _copy(tensor)
     tensor = tensor.resolve_conj().resolve_neg()  # PyTorch would lose these flags on the way
     buffer = _buffers.get(tensor.data_ptr()) if tensor.is_contiguous() else None
     if buffer is None or not _borrow(buffer):
-        return reduce_tensor(tensor)
+        return _copy(tensor)
     return _receive, (buffer.memory, buffer.state, tuple(tensor.shape), tensor.dtype)
 
 

@@ -10,6 +10,8 @@ import torch
 from torch import distributed
 from torch.utils.data import IterableDataset, get_worker_info
 
+from stacchip.datasets.length import count_batches
+from stacchip.datasets.loader import find_measuring_loader, is_batched_again
 from stacchip.datasets.samples import Sample, split, to_tensors
 from stacchip.datasets.shared_memory import SharedMemory, lend_when_pickled
 from stacchip.errors import UsageError
@@ -55,9 +57,11 @@ class ChipStreamDataset(IterableDataset[Sample]):
     it has only one rank and `torch.distributed` is initialized, the rank comes from there.
 
     Args:
-        stream: The stream.
+        stream: The stream. Its `memory_bytes` are for one process: each worker of a loader takes as
+            much again.
         batch_size: Chips in a batch. Give the loader `batch_size=None` then; batches reach it
-            through shared memory without being copied. None gives chips one by one.
+            through shared memory without being copied. None gives chips one by one, and the loader
+            makes the batches.
         transform: Called with each batch (or chip); the dataset gives what it returns.
         label: Gives samples their labels.
         mixed: As for `ChipStream.batches`.
@@ -65,7 +69,15 @@ class ChipStreamDataset(IterableDataset[Sample]):
         resumable: Send the stream's state with each batch; see `track`.
 
     Raises:
-        UsageError: The stream's shard is that of a worker.
+        UsageError: The stream's shard is that of a worker. When iterated: the loader would put the
+            dataset's batches into batches again.
+
+    Example:
+        >>> from stacchip.indexer import NoStatsChipIndexer
+        >>> from stacchip.stream import ChipStream
+        >>> dataset = ChipStreamDataset(ChipStream(NoStatsChipIndexer(item)), batch_size=5)
+        >>> len(dataset.stream), len(dataset)
+        (16, 4)
     """
 
     def __init__(
@@ -106,7 +118,41 @@ class ChipStreamDataset(IterableDataset[Sample]):
             states: dict[str, Any] = {"0": restored}
             self.load_state_dict({"epoch": stream.epoch, "workers": 1, "states": states})
 
+    def __len__(self) -> int:
+        """Return the number of batches (or chips) that the rank gets in a whole epoch.
+
+        `len(loader)` counts what its workers give together. The count opens no file: it takes the
+        items of a platform for alike. It is exact, with three exceptions. `errors="skip"` may leave
+        out more. With several kinds of chips in several processes (`mixed="group"`), it is the most
+        that an epoch can have. A loaded state leaves less than a whole epoch.
+        """
+        loader, is_direct = find_measuring_loader()
+        workers = max(1, 0 if loader is None else loader.num_workers)
+        own, chips = self.stream.shard, self.stream.chips_by_kind()
+        total = sum(chips.values())
+        shares = [
+            Shard(own.rank, own.world_size, worker, workers, own.uneven).size(total)
+            for worker in range(workers)
+        ]
+        if self.batch_size is not None:
+            kinds = list(chips.values()) if self.mixed == "group" else [total]
+            return count_batches(shares, kinds, self.batch_size, drop_last=self.drop_last)
+        if loader is None or loader.batch_size is None or not is_direct:
+            return sum(shares)
+        # the loader will divide this by the size of its batches, which each worker makes by itself
+        size = loader.batch_size
+        return size * count_batches(shares, [total], size, drop_last=loader.drop_last)
+
     def __iter__(self) -> Iterator[Any]:
+        if self.batch_size is not None and is_batched_again():
+            raise UsageError(
+                f"The dataset gives batches of {self.batch_size} chips, and the loader would put "
+                "these into batches again. Give the loader batch_size=None; or make the dataset "
+                "with batch_size=None, so that it gives chips one by one."
+            )
+        return self._give()
+
+    def _give(self) -> Iterator[Any]:
         stream = self._open_stream()
         if get_worker_info() is not None and self.batch_size is not None:
             lend_when_pickled()
@@ -120,9 +166,14 @@ class ChipStreamDataset(IterableDataset[Sample]):
                 (sample,) = split(sample)
             given = sample if self.transform is None else self.transform(sample)
             if self.resumable:
+                if not isinstance(given, dict):
+                    raise UsageError(
+                        "With resumable=True, the stream's state goes into the sample: the "
+                        f"transform must return a dictionary, not {type(given).__name__}."
+                    )
                 given[_STATE] = json.dumps(stream.state_dict())
             yield given
-            del batch, sample, given  # so that a wrapper's memory is free while the next is made
+            del batch, sample, given  # its memory is free while the next is made
         self.stream.report = stream.report  # even if all chips were skipped
 
     def _open_stream(self) -> ChipStream:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def offer_lazily(
-    package: str, homes: Mapping[str, Iterable[str]]
+    package: str, homes: Mapping[str, Iterable[str]], extras: Mapping[str, str] | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return `__getattr__` and `__dir__` of a package that loads names when they are first used.
 
@@ -29,6 +29,8 @@ def offer_lazily(
     Args:
         package: Name of the package. Its `__all__` says what `dir` and completion list.
         homes: The names by the module that has them; modules are named as below the package.
+        extras: The extra of stacchip that installs a distribution, by the module that a user may
+            lack. The error of a missing one says so.
 
     Example:
         >>> load, names = offer_lazily("stacchip.cubes", {"plan": ["CubePlan"]})
@@ -42,7 +44,18 @@ def offer_lazily(
     def load(name: str) -> Any:
         if name not in home:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{package}.{home[name]}"), name)
+        try:
+            value = getattr(import_module(f"{package}.{home[name]}"), name)
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            extra = (extras or {}).get(missing)
+            if extra is None:
+                raise
+            raise ModuleNotFoundError(
+                f"{package}.{name} needs {missing}, which is not installed: "
+                f"pip install 'stacchip[{extra}]'.",
+                name=missing,
+            ) from error
         setattr(sys.modules[package], name, value)  # from now on, it is found without this call
         return value
 

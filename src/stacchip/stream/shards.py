@@ -54,6 +54,22 @@ class Shard:
         """Return the rank's first position, and the one after its last, out of `count`."""
         return _part(count, self.rank, self.world_size)
 
+    def size(self, count: int) -> int:
+        """Return the number of the shard's chips, out of `count`.
+
+        Example:
+            >>> [Shard(rank, 3, uneven="drop").size(10) for rank in range(3)]
+            [3, 3, 3]
+        """
+        start, stop = self.bounds(count)
+        own = stop - start
+        if self.uneven == "drop":
+            own = count // self.world_size
+        elif self.uneven == "pad":
+            own = -(-count // self.world_size)
+        start, stop = _part(own, self.worker, self.workers)
+        return stop - start
+
     def take(self, sequence: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the shard's part of a sequence; neighbours stay together, so few areas are cut."""
         start, stop = self.bounds(len(sequence))

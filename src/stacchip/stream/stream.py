@@ -125,7 +125,7 @@ class ChipStream:
 
     def __len__(self) -> int:
         """Return the number of the shard's chips in an epoch."""
-        return len(self.shard.take(np.arange(len(self._chips))))
+        return self.shard.size(len(self._chips))
 
     @property
     def epoch(self) -> int:
@@ -162,6 +162,10 @@ class ChipStream:
     def groups_of_rows(self) -> Rows:
         """Return a number for each row of the index, equal for rows of one item and chip size."""
         return self._chips.group
+
+    def chips_by_kind(self) -> dict[tuple[str, int], int]:
+        """Return the number of chips, over all shards, of each platform and chip size."""
+        return self._chips.by_kind
 
     def with_shard(self, shard: Shard) -> ChipStream:
         """Return a stream that delivers another shard of the same chips, with the same memory."""

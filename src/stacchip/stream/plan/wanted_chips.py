@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,6 +76,15 @@ class WantedChips:
 
     def __len__(self) -> int:
         return len(self.group)
+
+    @cached_property
+    def by_kind(self) -> dict[tuple[str, int], int]:
+        """The number of chips of each platform and chip size."""
+        counts: Counter[tuple[str, int]] = Counter()
+        in_group = np.bincount(self.group, minlength=len(self.groups)).tolist()
+        for group, count in zip(self.groups, in_group, strict=True):
+            counts[group.platform, group.chip_size] += count
+        return dict(counts)
 
     def key(self, row: int) -> ChipKey:
         """Return the key of the chip in a row."""

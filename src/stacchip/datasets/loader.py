@@ -1,0 +1,52 @@
+"""The `DataLoader` that asks a dataset: how many workers it has, and whether it makes batches.
+
+PyTorch tells a dataset neither: it asks for the length and for the iterator without a word about
+the loader. So the functions here look at who called. If that is no `DataLoader` but a wrapping
+dataset, or a loop of the user, they find nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.data import DataLoader, default_collate
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+def find_measuring_loader() -> tuple[DataLoader[Any] | None, bool]:
+    """Return the loader whose `len` is being asked, and whether it asks the dataset directly.
+
+    It does not where a wrapping dataset lies between them. Call it from a dataset's `__len__`.
+    """
+    frame = _caller_of_dataset()
+    is_direct = True
+    while frame is not None:
+        asker = frame.f_locals.get("self")
+        if isinstance(asker, DataLoader) and frame.f_code.co_name == "__len__":
+            return asker, is_direct
+        is_direct = False
+        frame = frame.f_back
+    return None, False
+
+
+def is_batched_again() -> bool:
+    """Return True if a loader will put what the dataset gives into batches by itself.
+
+    A `collate_fn` of the user's own may want that. Call it from a dataset's `__iter__`.
+    """
+    frame = _caller_of_dataset()
+    # a `_IterableDatasetFetcher`, in the parent or in a worker
+    fetcher = None if frame is None else frame.f_locals.get("self")
+    collate = getattr(fetcher, "collate_fn", None)
+    return collate is default_collate and bool(getattr(fetcher, "auto_collation", False))
+
+
+def _caller_of_dataset() -> FrameType | None:
+    """Return the frame that called the dataset: two above the function of this module."""
+    frame = inspect.currentframe()
+    for _ in range(3):
+        frame = None if frame is None else frame.f_back
+    return frame
