@@ -179,8 +179,15 @@ def test_a_dripping_answer_ends_at_the_deadline(server: StacApi) -> None:
 
 
 def test_nobody_at_the_address_is_an_error_that_names_it() -> None:
-    with pytest.raises(StorageError, match=r"127\.0\.0\.1:9.*lost connection"):
+    with pytest.raises(StorageError, match=r"127\.0\.0\.1:9.*connection refused"):
         list(search_items("http://127.0.0.1:9", options=StorageOptions(max_attempts=2)))
+
+
+def test_a_host_without_an_address_is_an_error_that_says_so() -> None:
+    # without a name server, the machine cannot tell whether there is such a host
+    words = r"there is no host no-such-host\.invalid|no-such-host\.invalid.*name resolution"
+    with pytest.raises(StorageError, match=words):
+        list(search_items("https://no-such-host.invalid", options=StorageOptions(max_attempts=1)))
 
 
 # -- a broken server, or a wrong search

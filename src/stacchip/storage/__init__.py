@@ -14,6 +14,7 @@ In reading order:
 - `requester`: chooses options, signs, counts; everything remote passes through it.
 - `retry`, `failure`: whether to try again, and the error to raise. The docstring of `retry` lists
   everything that stacchip tries again.
+- `contact`: what the log says of hosts that do not answer.
 - `content`: what came in place of a file, such as a web page.
 - `ranges`, `copying`, `remote_file`: join ranges, copy in parts, read an object as a file.
 - `transports/`: one attempt of one request, by kind of place.

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import tenacity
 
 from stacchip.errors import StorageError, StorageTimeout
+from stacchip.storage.contact import host_of, note_answer, report_failure, watched
 from stacchip.storage.failure import TransientError
 from stacchip.storage.href import redact
 
@@ -63,7 +64,8 @@ def persist(attempt: Callable[[float], T], href: str, options: StorageOptions) -
         StorageError: `max_attempts` failed.
     """
     until_s = time.monotonic() + options.deadline_s
-    policy = _Policy(href, options, until_s)
+    host = host_of(href, options)
+    policy = _Policy(href, options, until_s, host)
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(policy.may_repeat),
         wait=policy.wait_s,
@@ -71,7 +73,15 @@ def persist(attempt: Callable[[float], T], href: str, options: StorageOptions) -
         before_sleep=policy.log,
         retry_error_callback=policy.give_up,
     )
-    return retrying(attempt, until_s)
+    with watched(host, options):
+        try:
+            result = retrying(attempt, until_s)
+        except StorageError as error:
+            if error.status is not None:
+                note_answer(host)
+            raise
+    note_answer(host)
+    return result
 
 
 def repeat_step(
@@ -121,8 +131,9 @@ class _Policy:
 
     failure: TransientError
 
-    def __init__(self, href: str, options: StorageOptions, until_s: float) -> None:
+    def __init__(self, href: str, options: StorageOptions, until_s: float, host: str) -> None:
         self.shown = redact(href)
+        self.host = host
         self.options = options
         self.until_s = until_s
         self.failures = 0
@@ -133,6 +144,8 @@ class _Policy:
         if not isinstance(error, TransientError):
             return False
         self.failures += 1
+        if error.status is not None:
+            note_answer(self.host)
         if self.failures == 1 or time.monotonic() < self.until_s:
             self.failure = error  # one cut off by our deadline says less than the one before
         self.counted += error.retry_after_s is None
@@ -149,7 +162,10 @@ class _Policy:
         return self.counted >= self.options.max_attempts or self.is_late(state)
 
     def log(self, state: tenacity.RetryCallState) -> None:
-        logger.info("retry %s in %.2f s: %s", self.shown, state.upcoming_sleep, self.failure.reason)
+        reason = self.failure.reason
+        since_s = (state.seconds_since_start or 0.0) + state.upcoming_sleep
+        if not report_failure(self.host, reason, since_s, self.options):
+            logger.info("retry %s in %.2f s: %s", self.shown, state.upcoming_sleep, reason)
 
     def give_up(self, state: tenacity.RetryCallState) -> NoReturn:
         failure, tries = self.failure, state.attempt_number

@@ -23,6 +23,7 @@ from stacchip.items.api.pages import BrokenPages, Circles, PageRequest, next_req
 from stacchip.storage import StorageOptions, redact
 from stacchip.storage.failure import TransientError, failure_of_status
 from stacchip.storage.retry import persist
+from stacchip.storage.transports import web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,6 +105,14 @@ def _method(client: Client, arguments: Mapping[str, Any]) -> str:
     # a filter in JSON has no form for GET
     is_json = isinstance(arguments.get("filter"), dict)
     return "GET" if offered == {"GET"} and not is_json else "POST"
+
+
+def _failure_of_connection(error: Exception, url: str) -> Exception:
+    """Return what to raise: an unknown host or an untrusted certificate will not change."""
+    cause = error.__cause__ or error.__context__  # what urllib3 raised, which tells the reason
+    if isinstance(cause, urllib3.exceptions.HTTPError):
+        return web.failure_of(cause, url)
+    return TransientError(f"a lost connection ({type(error).__name__})")
 
 
 class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-client's base is untyped
@@ -198,7 +207,7 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
             with self.session.send(prepared, timeout=timeout_s, **settings) as answer:
                 data = self._read_body(answer, until_s)
         except requests.exceptions.ConnectionError as error:
-            raise TransientError(f"a lost connection ({type(error).__name__})") from error
+            raise _failure_of_connection(error, str(prepared.url)) from None
         except requests.exceptions.Timeout as error:
             raise TransientError(f"no answer within {timeout_s:.3g} s") from error
         except urllib3.exceptions.HTTPError as error:

@@ -65,12 +65,12 @@ def _call(url: str, act: Callable[[], T]) -> T:
     try:
         return act()
     except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
-        failure = _failure_of(error, url)
+        failure = failure_of(error, url)
     raise failure
 
 
-def _failure_of(error: BaseException, url: str) -> Exception:  # noqa: PLR0911 - a table of cases
-    """Translate an error of the connection."""
+def failure_of(error: BaseException, url: str) -> Exception:  # noqa: PLR0911 - a table of cases
+    """Translate an error of urllib3 or of a socket: a `TransientError`, or the error to raise."""
     shown = redact(url)
     if isinstance(error, LocationValueError):
         return UsageError(f"{shown!r} has no host, or an impossible port.")
