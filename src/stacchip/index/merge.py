@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    import pyarrow.parquet as pq
     from numpy.typing import NDArray
+
+    from stacchip.index.files.replacing import ChipsWriter
 
     Duplicates: TypeAlias = Literal["error", "drop"]
 
@@ -328,7 +329,7 @@ def _places(batch: pa.RecordBatch) -> NDArray[np.int64]:
     return places
 
 
-def _write_source(collected: _Collected, items: Sequence[_Item], writer: pq.ParquetWriter) -> int:
+def _write_source(collected: _Collected, items: Sequence[_Item], writer: ChipsWriter) -> int:
     """Write the chips of one source, region by region; return their number."""
     parts = [collected.parts[item] for item in items]
     rows = np.array([sum(part.rows for part in several) for several in parts], np.int64)

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from stacchip.errors import DuplicateChips, StorageError, UsageError
 from stacchip.index.dates import refuse_strangers, refuse_two_dates
 from stacchip.index.embedded import embedded_items, indexes_of, row_keys, with_items
+from stacchip.index.files.item_addresses import store_item
 from stacchip.index.files.item_records import ItemRecord, from_table, one_record, to_table
 from stacchip.index.files.layout import CHIPS, RECORDS
 from stacchip.index.files.parquet import open_parquet
@@ -111,7 +112,8 @@ def write_index(
     given_headers = resolve_ids(there, headers or {}, known=their_items.get, what="headers=")
     with new:
         if new.is_file:
-            new.write_chips(CHIPS, with_items(chips, their_items))
+            kept = {key: store_item(item, new.folder) for key, item in their_items.items()}
+            new.write_chips(CHIPS, with_items(chips, kept))
         else:
             platforms = pc.unique(chips["platform"]).to_pylist()
             for platform, file in new.name_chips(platforms, name=name).items():

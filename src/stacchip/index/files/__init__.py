@@ -7,6 +7,7 @@ layout                which files an index is made of, and where they lie
 paths                 the columns that folders' names tell
 replacing             how new files are written, and the order in which they take their places
 parquet               how parquet files are read in parts, near or far
+item_addresses        where an index says that its items are: relative in an archive in a folder
 chips_file            a file of chips as rows of an index, whatever tool wrote it
 item_records          `_items.parquet`: an item and the headers of its files in each row
 item_records_lookup   one item after another from an index whose files stay open

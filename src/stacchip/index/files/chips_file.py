@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from stacchip.index.embedded import give_platforms, parse_items, row_keys
+from stacchip.index.files.item_addresses import HREF
 from stacchip.index.files.parquet import ParquetFile, open_parquet
 from stacchip.index.filters import Selection
 from stacchip.index.foreign.item_lookup import ItemLookup
@@ -153,6 +154,8 @@ class ChipsFile:
         """Return True if the file itself has what a condition names, in a type that compares."""
         named = _named(where)
         schema = self.file.schema
+        if HREF in named:  # the file may hold relative ones
+            return False
         return not self._derived(named) and all(
             _compares(schema.field(name).type, SCHEMA.field(name).type)
             for name in named & set(schema.names)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stacchip.errors import IndexFormatError
+from stacchip.index.files.item_addresses import store_records
 from stacchip.index.files.spill import Spill
 from stacchip.items.copies import is_same_item, to_json
 from stacchip.items.keys import ItemKey, differing_copies
@@ -161,9 +162,11 @@ class RecordFile:
 
     Args:
         stage: A folder for the records that are put aside.
+        folder: Address of the folder that the file will be in; None keeps addresses as they are.
     """
 
-    def __init__(self, stage: Path) -> None:
+    def __init__(self, stage: Path, folder: str | None = None) -> None:
+        self._folder = folder
         self._spill = Spill(stage / "records.spill", RECORD_SCHEMA)
         self._numbers: dict[tuple[str, str], int] = {}  # (item id, platform) -> batch in the spill
         self._origins: list[str] = []
@@ -230,7 +233,10 @@ class RecordFile:
             for first in range(0, len(keys), _RECORDS_PER_GROUP):
                 group = keys[first : first + _RECORDS_PER_GROUP]
                 batches = [self._spill.read(self._numbers[key]) for key in group]
-                writer.write_table(pa.Table.from_batches(batches, RECORD_SCHEMA))
+                table = pa.Table.from_batches(batches, RECORD_SCHEMA)
+                writer.write_table(
+                    table if self._folder is None else store_records(table, self._folder)
+                )
         return path
 
 

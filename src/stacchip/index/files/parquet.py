@@ -14,6 +14,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from stacchip.errors import IndexFormatError, StacchipError
+from stacchip.index.files.item_addresses import read_addresses
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import local_path, redact
@@ -71,15 +72,16 @@ class ParquetFile:
         if self.remote is not None:
             parts = list(self.scan(columns, where))
             return pa.concat_tables(parts) if parts else self._nothing(columns)
-        chosen = self._choose(where)
-        return chosen.to_table(schema=self._schema, columns=self._names(columns), filter=where)
+        names = self._names(columns)
+        table = self._choose(where).to_table(schema=self._schema, columns=names, filter=where)
+        return read_addresses(table, self.href)
 
     def scan(
         self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
     ) -> Iterator[pa.Table]:
         """Yield the rows that satisfy a condition, one table for each row group that may have some.
 
-        Optional columns of `SCHEMA` that the file lacks are null.
+        Optional columns of `SCHEMA` that the file lacks are null. Addresses of items are absolute.
 
         Args:
             columns: Names of columns; all of the file's by default.
@@ -89,7 +91,8 @@ class ParquetFile:
         chosen = self._choose(where)
         if self.remote is None:
             for group in chosen.split_by_row_group():
-                yield group.to_table(schema=self._schema, columns=names, filter=where)
+                table = group.to_table(schema=self._schema, columns=names, filter=where)
+                yield read_addresses(table, self.href)
             return
         remote, metadata, schema = self.remote, self.fragment.metadata, self._schema
         # pyarrow does not say which columns an expression names, but its text holds them all
@@ -104,7 +107,8 @@ class ParquetFile:
                 if added.name not in inside:
                     value = self.told.get(added.name, pa.scalar(None, added.type))
                     table = table.append_column(added.name, pa.repeat(value, table.num_rows))
-            return (table if where is None else table.filter(where)).select(names)
+            rows = (table if where is None else table.filter(where)).select(names)
+            return read_addresses(rows, self.href)
 
         groups = [group.id for group in chosen.row_groups]
         yield from stream_concurrently(load, groups, ahead=_GROUPS_AHEAD)

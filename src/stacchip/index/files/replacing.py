@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stacchip.errors import UsageError
+from stacchip.index.files.item_addresses import store_addresses
 from stacchip.index.files.item_records import RecordFile
 from stacchip.index.files.layout import (
     CHIPS,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
     from stacchip.storage import Storage
 
-__all__ = ["ROWS_PER_GROUP", "Replacement"]
+__all__ = ["ROWS_PER_GROUP", "ChipsWriter", "Replacement"]
 
 _STAGE_PREFIX: Final = ".stacchip-stage-"
 ROWS_PER_GROUP: Final = 50_000
@@ -70,6 +71,29 @@ _MEASURED: Final = [
         else [field.name]
     )
 ]
+
+
+@dataclass(frozen=True)
+class ChipsWriter:
+    """A writer of a file with chips; use it in a `with` statement.
+
+    Attributes:
+        file: The file.
+        folder: Address of the folder that it will be in.
+    """
+
+    file: pq.ParquetWriter
+    folder: str
+
+    def write_table(self, table: pa.Table, row_group_size: int | None = None) -> None:
+        """Write chips, with the addresses of items as an index holds them."""
+        self.file.write_table(store_addresses(table, self.folder), row_group_size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
 
 
 @dataclass(eq=False)
@@ -109,11 +133,15 @@ class Replacement:
     @cached_property
     def records(self) -> RecordFile:
         """The new records of items."""
-        return self._stack.enter_context(RecordFile(self.stage))
+        return self._stack.enter_context(RecordFile(self.stage, self.folder))
+
+    @cached_property
+    def folder(self) -> str:
+        """Address of the folder that its files are in."""
+        return parent_href(self.href) if self.is_file else self.href
 
     def __enter__(self) -> Self:
-        folder = parent_href(self.href) if self.is_file else self.href
-        self.stage = self._stack.enter_context(_staging(folder))
+        self.stage = self._stack.enter_context(_staging(self.folder))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -167,16 +195,17 @@ class Replacement:
             holder = _sole_platform(child_href(self.href, CHIPS), self.storage)
         return {each: CHIPS if each == holder else chips_name(each) for each in platforms}
 
-    def open_chips(self, name: str, schema: pa.Schema = SCHEMA) -> pq.ParquetWriter:
+    def open_chips(self, name: str, schema: pa.Schema = SCHEMA) -> ChipsWriter:
         """Return a writer of a new file with chips: GeoParquet 1.1, compressed with ZSTD."""
         self._chips[name] = self.stage / name
-        return pq.ParquetWriter(
+        file = pq.ParquetWriter(
             self._chips[name],
             schema,
             compression="zstd",
             use_dictionary=_REPEATING,
             write_statistics=_MEASURED,
         )
+        return ChipsWriter(file, self.folder)
 
     def write_chips(self, name: str, chips: pa.Table) -> None:
         """Write a new file with chips."""
