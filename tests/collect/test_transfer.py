@@ -122,3 +122,14 @@ def test_a_file_that_cannot_be_converted_writes_nothing(storage, tmp_path, scrat
         convert_file(Original(str(text), None), str(target), Conversion(None, None, None), storage)
     assert not target.exists()
     assert list(scratch.iterdir()) == []
+
+
+def test_a_file_that_is_not_there_is_not_waited_for(storage, tmp_path, caplog):
+    absent = Original(str(tmp_path / "absent.tif"), None)
+    for bring in (
+        lambda: copy_file(absent, str(tmp_path / "copy.tif"), storage),
+        lambda: convert_file(absent, str(tmp_path / "cog.tif"), Conversion(), storage),
+    ):
+        with pytest.raises(ObjectNotFound):
+            bring()
+    assert "trying again" not in caplog.text

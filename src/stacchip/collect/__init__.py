@@ -15,6 +15,7 @@ In reading order:
 - `job`: one row from start to end; `Job.archive` brings in one item. Start here.
 - `files`: the files of one item; `transfer`: one file, copied or converted.
 - `stored_item`: the item as the archive keeps it.
+- `proof`: a chip cut from what was stored, before an item counts as done.
 - `run`: many rows, in threads or on a Dask cluster.
 - `report`: what became of items, rows and the run.
 

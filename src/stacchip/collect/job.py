@@ -7,6 +7,7 @@ got, and a job that was killed continues from there.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from stacchip.collect.choice import Chosen, row_generator
 from stacchip.collect.files import Placer
+from stacchip.collect.proof import cut_one_chip
 from stacchip.collect.report import ItemReport, PlannedFile, RowReport, describe_error
-from stacchip.collect.stored_item import CHOICES, make_stored_item, to_bytes
-from stacchip.errors import ObjectNotFound
+from stacchip.collect.stored_item import CHOICES, make_stored_item, stored_href, to_bytes
+from stacchip.errors import AssetChanged, ObjectNotFound, StacchipError, StorageError
 from stacchip.index.files.layout import MANIFEST, RECORDS
 from stacchip.index.write import write_index
 from stacchip.indexer import Indexer
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from stacchip.collect.settings import Settings
     from stacchip.items.archive import ItemPlace
     from stacchip.storage import Storage
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -132,18 +136,24 @@ class Job:
     def archive(self, item: pystac.Item) -> ItemReport:
         """Bring one item into the archive: its files, then the item, then its index.
 
+        At last a chip is cut from what was written, also of an item that was there already. If that
+        one cannot be read, it is brought anew.
+
         Raises:
-            StacchipError: Anything that kept it out.
+            StacchipError: Anything that kept it out, or keeps it from being read.
         """
         place = self._place_of(item)
         present = self._list_present(place)
         if not self.settings.write_again and self._is_complete(item, place, present):
-            return ItemReport(item.id, place.platform)
+            if self._is_readable(place):
+                return ItemReport(item.id, place.platform)
+            present = {}  # nothing of it is good enough to keep
         started = time.monotonic()
         files = self._bring_files(item, place, present)
         brought_s = time.monotonic()
         stored = self._write_item(item, place, files)
         chips = self._write_index(stored, place, files)
+        self._prove(place)
         return ItemReport(
             item.id,
             place.platform,
@@ -189,6 +199,39 @@ class Job:
             storage=self.storage,
         )
         return int(table.num_rows)
+
+    def _prove(self, place: ItemPlace) -> None:
+        """Cut a chip of an item in the archive.
+
+        Raises:
+            StacchipError: It cannot be cut.
+        """
+        try:
+            cut_one_chip(place, self.storage)
+        except StacchipError as error:
+            raise type(error)(
+                f"It was written, but no chip of it can be read: {error.message} Run the row again "
+                "when that is mended.",
+                **error.facts,
+            ) from error
+
+    def _is_readable(self, place: ItemPlace) -> bool:
+        """Return True if a chip of an item that is there can be cut.
+
+        Raises:
+            StorageError: A store does not say; it may have the item, and answer later.
+        """
+        try:
+            cut_one_chip(place, self.storage)
+        except (ObjectNotFound, AssetChanged) as error:
+            _log.warning("%s is written again: %s", place.item_id, error)
+            return False
+        except StorageError:
+            raise
+        except StacchipError as error:
+            _log.warning("%s is written again: %s", place.item_id, error)
+            return False
+        return True
 
     def platform(self, item: pystac.Item) -> str:
         """Return the folder of an item, which is also the platform of its chips in the index."""
@@ -242,8 +285,12 @@ class Job:
             return False
         if self.settings.assets == "link":
             return True
-        files = {asset["href"].rpartition("/")[2]: asset for asset in record["assets"].values()}
-        return all(present.get(name) == asset.get("file:size") for name, asset in files.items())
+        return all(
+            asset["href"] == stored_href(f"{place.folder}{name}", place.item_href)
+            and present.get(name) == asset.get("file:size")
+            for asset in record["assets"].values()
+            for name in [asset["href"].rpartition("/")[2]]
+        )
 
     # -- dry run -----------------------------------------------------------------------------------
 

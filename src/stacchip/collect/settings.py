@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stacchip.collect.catalogue import OnlineCatalogue
 from stacchip.items.api.pace import pace_of
 from stacchip.items.archive import Archive
-from stacchip.storage import Storage, StorageOptions
+from stacchip.storage import Storage, StorageOptions, local_path
 
 if TYPE_CHECKING:
     from stacchip.collect.recipe import BucketAccess, Recipe
@@ -25,11 +26,12 @@ class Settings:
     """Settings of a run; picklable, so that workers on other machines have the same.
 
     Attributes:
-        root: Where the archive is: `s3://bucket`, a prefix in it, or a local folder.
+        root: Where the archive is: `s3://bucket`, a prefix in it, or a local folder, which is made
+            absolute: a worker may have another working folder.
         assets: `"copy"` copies or converts files into the archive; `"link"` indexes them where
             they are.
         workers: Number of rows, or of items of a single row, to work on at once.
-        catalogue: A catalogue to search in place of the source's own.
+        catalogue: A catalogue to search in place of the source's own; a folder is made absolute.
         endpoint: URL of the S3 service of `root`; by default that of the environment, else AWS's.
         source_endpoint: URL of the S3 service to read from, in place of the buckets' own.
         requests_per_second: Limit of each process's requests to the catalogue; `None` for no limit.
@@ -47,6 +49,11 @@ class Settings:
     requests_per_second: float | None = None
     write_again: bool = False
     store_copies: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", _absolute(self.root))
+        if self.catalogue is not None:
+            object.__setattr__(self, "catalogue", _absolute(self.catalogue))
 
     @property
     def archive(self) -> Archive:
@@ -81,3 +88,9 @@ class Settings:
             options=StorageOptions(deadline_s=DEADLINE_S),
             pace=pace_of(href, self.requests_per_second),
         )
+
+
+def _absolute(href: str) -> str:
+    """Return the absolute path of a local folder, and any other address unchanged."""
+    path = local_path(href)
+    return href if path is None else os.path.abspath(path)  # noqa: PTH100 - "..", too

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pystac
 
-from stacchip.storage import join_href, unsign
+from stacchip.storage import is_remote, join_href, local_path, parent_href, unsign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +56,9 @@ def make_stored_item(
     The result depends only on the arguments, not on the time or the host. So a job that runs again
     writes the same bytes.
 
+    In a folder, files beside the item have relative hrefs, and the item has no link to itself: the
+    folder of the archive can be moved. In a bucket all addresses are absolute, as in the original.
+
     Args:
         item: The item, as the catalogue gave it.
         files: The files of its assets, by key.
@@ -66,7 +69,7 @@ def make_stored_item(
     origin = item.get_self_href()
     record = item.to_dict(include_self_link=False, transform_hrefs=False)
     record["assets"] = {
-        key: _stored_asset(record["assets"][key], placed) for key, placed in files.items()
+        key: _stored_asset(record["assets"][key], placed, href) for key, placed in files.items()
     }
     record["links"] = _stored_links(record.get("links", []), origin, href)
     _link_collection(record, collection_href)
@@ -91,7 +94,26 @@ def to_bytes(record: Mapping[str, Any]) -> bytes:
     return (json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _stored_asset(asset: dict[str, Any], placed: Placed) -> dict[str, Any]:
+def stored_href(file: str, item: str) -> str:
+    """Return the href of a file as its item in the archive holds it.
+
+    Args:
+        file: The address of the file.
+        item: The address of the item.
+
+    Example:
+        >>> stored_href("/data/naip/m_1/m_1.tif", "/data/naip/m_1/stac_item.json")
+        './m_1.tif'
+        >>> stored_href("s3://bucket/naip/m_1/m_1.tif", "s3://bucket/naip/m_1/stac_item.json")
+        's3://bucket/naip/m_1/m_1.tif'
+    """
+    folder = f"{parent_href(item)}/"
+    if local_path(item) is not None and file.startswith(folder):
+        return f"./{file.removeprefix(folder)}"
+    return unsign(file)
+
+
+def _stored_asset(asset: dict[str, Any], placed: Placed, item: str) -> dict[str, Any]:
     stored = {name: value for name, value in asset.items() if name != "href"}
     if placed.projection is not None:
         stored = {
@@ -105,7 +127,7 @@ def _stored_asset(asset: dict[str, Any], placed: Placed) -> dict[str, Any]:
         stored["file:size"] = placed.size_bytes
     # an alternate is another address of the same bytes, and may be signed
     stored.pop("alternate", None)
-    return {"href": unsign(placed.href), **stored}
+    return {"href": stored_href(placed.href, item), **stored}
 
 
 def _stored_links(
@@ -124,6 +146,8 @@ def _stored_links(
     if origin is not None and "://" in origin and not origin.startswith("file:"):
         address = {"rel": "derived_from", "href": unsign(origin), "type": "application/geo+json"}
         kept.append(address)
+    if not is_remote(href):
+        return kept
     return [{"rel": "self", "href": href, "type": "application/geo+json"}, *kept]
 
 

@@ -75,7 +75,7 @@ def copy_file(original: Original, target: str, storage: Storage, *, by_store: bo
         if not (by_store and copy_by_store(original.href, target, storage)):
             storage.copy(original.href, target)
 
-    _persist(copy, target)
+    _persist(copy, target, target)
 
 
 def convert_file(original: Original, target: str, conversion: Conversion, storage: Storage) -> None:
@@ -87,21 +87,21 @@ def convert_file(original: Original, target: str, conversion: Conversion, storag
     """
     with scratch_folder(Path(tempfile.gettempdir()), "stacchip-convert-") as folder:
         before, after = folder / "original", folder / "converted.tif"
-        _persist(lambda: storage.copy(original.href, before), original.href)
+        _persist(lambda: storage.copy(original.href, before), original.href, str(before))
         convert_to_cog(before, after, conversion, href=original.href)
         before.unlink()
-        _persist(lambda: storage.write(target, after), target)
+        _persist(lambda: storage.write(target, after), target, target)
 
 
-def _persist(step: Callable[[], None], href: str) -> None:
-    """Take a step, and repeat it if it failed but may yet succeed.
+def _persist(step: Callable[[], None], href: str, target: str) -> None:
+    """Take a step that writes `target`, and repeat it if it failed but may yet succeed.
 
     Single requests are repeated by the storage; this is for a whole upload, which cannot be resumed
     in the middle and which another job may have aborted.
     """
 
     def may_repeat(error: StorageError) -> bool:
-        source_is_gone = isinstance(error, ObjectNotFound) and error.href != redact(href)
+        source_is_gone = isinstance(error, ObjectNotFound) and error.href != redact(target)
         return not isinstance(error, AccessDenied) and not source_is_gone
 
     repeat_step(step, href, may_repeat=may_repeat)
