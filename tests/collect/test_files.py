@@ -16,7 +16,7 @@ from stacchip.collect.files import Placer
 from stacchip.collect.recipe import Choices
 from stacchip.collect.recipes.linz import RECIPE
 from stacchip.collect.settings import Settings
-from stacchip.errors import InvalidMetadata, ObjectNotFound
+from stacchip.errors import InvalidMetadata, NotARaster, ObjectNotFound
 from stacchip.storage import Storage
 
 RAW = dataclasses.replace(RECIPE, converts=False)
@@ -158,3 +158,22 @@ def test_a_plan_has_the_size_that_the_item_states_or_that_the_file_has(source, a
     item.assets["red"].extra_fields["file:size"] = 17
     assert placer.look(item, "red").size_bytes == 17, "no request is needed"
     assert placer.look(item, "gone").size_bytes is None
+
+
+def test_a_page_in_place_of_a_raster_is_an_error_and_is_not_kept(source, archive):
+    item = make_item(red=write_tiff(source / "B04.tif"), nir=source / "B08.tif")
+    (source / "B08.tif").write_text("<!DOCTYPE html><title>Log in</title>")
+    placer = make_placer(archive)
+    with pytest.raises(NotARaster, match="Item 'i', asset 'nir': ") as caught:
+        placer.place(item, ("red", "nir"), f"{archive}/p/i/", {})
+    assert caught.value.asset == "nir"
+    assert [path.name for path in (archive / "p/i").iterdir()] == ["B04.tif"]
+    with pytest.raises(NotARaster):
+        placer.link(item, ("nir",))
+    assert (source / "B08.tif").exists(), "the source is not ours"
+
+
+def test_a_raster_that_only_gdal_reads_is_taken(source, archive):
+    item = make_item(red=write_tiff(source / "B04.jp2", driver="JP2OpenJPEG"))
+    files = make_placer(archive).place(item, ("red",), f"{archive}/p/i/", {})
+    assert set(files.placed) == {"red"}

@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from stacchip.collect.stored_item import Placed
 from stacchip.collect.transfer import Original, convert_file, copy_file, find_original
-from stacchip.errors import InvalidMetadata, NotARaster, StacchipError, UnsupportedRaster
+from stacchip.errors import (
+    InvalidMetadata,
+    NotARaster,
+    RasterError,
+    StacchipError,
+    UnsupportedRaster,
+    attribute,
+)
 from stacchip.grid.crs import name_crs, same_crs
 from stacchip.items.archive import ITEM_NAME, file_name
+from stacchip.items.media import is_raster_file
 from stacchip.raster import read_header
 from stacchip.raster.gdal import Conversion
+from stacchip.raster.reader import open_reader
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.runtime.task_name import in_this_task
 from stacchip.storage import is_remote, redact, unsign
@@ -106,7 +115,7 @@ class Placer:
             if len(candidates) > 1:
                 original = find_original(candidates, self.storage)
             placed[key] = Placed(original.href, original.size_bytes)
-        return FilesOfItem(placed, (), self._read_headers(placed))
+        return FilesOfItem(placed, (), self._read_headers(item, placed))
 
     def place(
         self, item: pystac.Item, keys: tuple[str, ...], folder: str, present: Mapping[str, int]
@@ -136,7 +145,7 @@ class Placer:
         listed = self.storage.list(folder)
         sizes = {entry.href.rpartition("/")[2]: entry.size_bytes for entry in listed}
         placed = {key: Placed(folder + name, sizes[name]) for key, name in names.items()}
-        headers = self._read_headers(placed)
+        headers = self._read_headers(item, placed, keep=False)
         if self.recipe.converts:
             placed = {
                 key: Placed(file.href, file.size_bytes, _projection_in(headers[key], file.href))
@@ -180,14 +189,36 @@ class Placer:
             and (conversion.band_count is None or header.count == conversion.band_count)
         )
 
-    def _read_headers(self, placed: Mapping[str, Placed]) -> dict[str, Header]:
-        def read(file: Placed) -> Header | None:
-            try:
-                return _undated(read_header(self.storage, file.href))
-            except (NotARaster, UnsupportedRaster):  # such as JPEG 2000, which GDAL will read
-                return None
+    def _read_headers(
+        self, item: pystac.Item, placed: Mapping[str, Placed], *, keep: bool = True
+    ) -> dict[str, Header]:
+        """Return the headers of files, and check that each raster among them is one.
 
-        found = zip(placed, map_concurrently(read, placed.values()), strict=True)
+        Args:
+            item: The item.
+            placed: The files, by asset key.
+            keep: False to delete a file that is no raster: a log-in page, say, that was copied.
+
+        Raises:
+            NotARaster: Neither reader can open a file that its asset says is a raster.
+        """
+
+        def read(key: str) -> Header | None:
+            href = placed[key].href
+            try:
+                return _undated(read_header(self.storage, href))
+            except (NotARaster, UnsupportedRaster):
+                if not is_raster_file(item.assets[key]):
+                    return None
+            try:
+                open_reader(href, self.storage)  # such as JPEG 2000, which GDAL reads
+            except RasterError as error:
+                if not keep:
+                    self.storage.delete(href)  # or it would count as there the next time
+                raise attribute(error, item.id, key) from error
+            return None
+
+        found = zip(placed, map_concurrently(read, placed), strict=True)
         return {key: header for key, header in found if header is not None}
 
 

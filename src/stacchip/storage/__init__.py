@@ -17,6 +17,7 @@ In reading order:
 - `contact`: what the log says of hosts that do not answer.
 - `content`: what came in place of a file, such as a web page.
 - `ranges`, `copying`, `remote_file`: join ranges, copy in parts, read an object as a file.
+- `writable`: whether a place can be written to, before the work whose result goes there.
 - `transports/`: one attempt of one request, by kind of place.
 - `s3/`: operations that only S3 has, through boto3.
 
