@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacchip.stream import Shard
@@ -14,6 +14,7 @@ pytest.importorskip("torch", reason="PyTorch is absent: make torch")
 from stacchip.datasets.length import count_batches
 
 
+@settings(deadline=None)
 @given(
     kinds=st.lists(st.integers(1, 40), min_size=1, max_size=4),
     workers=st.integers(1, 5),

@@ -14,15 +14,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
-import shapely
 
-from stacchip.errors import IndexFormatError
-from stacchip.index.foreign.geometry import without_extension
+from stacchip.index.centres import find_centres
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
+
+__all__ = [
+    "HOURS",
+    "WEEKS",
+    "encode_angle",
+    "encode_degrees",
+    "encode_hour",
+    "encode_week",
+    "find_centres",
+]
 
 WEEKS = 52
 HOURS = 24
@@ -67,45 +75,3 @@ def encode_hour(datetime: pa.ChunkedArray) -> NDArray[np.float32]:
 def encode_degrees(degrees: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return longitudes or latitudes in degrees as (chip, 2)."""
     return encode_angle(np.deg2rad(degrees))
-
-
-def find_centres(table: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the middles of chips' bounds: longitudes and latitudes in degrees (OGC:CRS84).
-
-    The bounds of a chip at the antimeridian reach around the globe. Its middle comes from the parts
-    of its footprint.
-
-    Args:
-        table: Rows of an index.
-
-    Raises:
-        IndexFormatError: A chip has no bounds, because it lies outside the Earth's edge.
-    """
-    bbox = table["bbox"].combine_chunks()
-    if bbox.null_count:
-        row = int(np.flatnonzero(bbox.is_null().to_numpy(zero_copy_only=False))[0])
-        raise IndexFormatError(
-            f"Chip {table['chipid'][row].as_py()!r} has no location: its bbox is null. "
-            "Leave it out, by max_nodata or by its footprint."
-        )
-    west, south, east, north = (
-        bbox.field(side).to_numpy(zero_copy_only=False) for side in ("xmin", "ymin", "xmax", "ymax")
-    )
-    lon, lat = (west + east) / 2, (south + north) / 2
-    for row in np.flatnonzero(east - west > 180).tolist():  # only those at the antimeridian
-        wkb = without_extension(table["geometry"])[row].as_py()
-        if wkb is None:
-            raise IndexFormatError(
-                f"Chip {table['chipid'][row].as_py()!r} crosses the antimeridian, and has no "
-                "footprint that says where. Index its item again: geometry is null."
-            )
-        lon[row] = _middle_of_parts(shapely.from_wkb(wkb))
-    return lon, lat
-
-
-def _middle_of_parts(footprint: shapely.Geometry) -> float:
-    """Return the middle longitude, -180..180, of a footprint cut at the antimeridian."""
-    bounds = shapely.bounds(shapely.get_parts(footprint))[:, [0, 2]]
-    bounds[bounds[:, 0] < 0] += 360
-    middle = (bounds.min() + bounds.max()) / 2
-    return float((middle + 180) % 360 - 180)

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from stacchip.index.centres import find_known_centres
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from stacchip.datasets.labels import Label
     from stacchip.grid.geobox import GeoBox
     from stacchip.stream import ChipBatch
@@ -25,7 +29,7 @@ def to_tensors(batch: ChipBatch, label: Label | None) -> Sample:
     Returns:
         The tensors `pixels` (chip, band, y, x); `valid`, of the same shape, unless the stream
         leaves it out; `row` (chip); `time` (chip), UTC seconds since 1970 in float64; `location`
-        (chip, 2), longitude and latitude of the middle in degrees; `bbox` (chip, 4), xmin, ymin,
+        (chip, 2), longitude and latitude of the centre in degrees; `bbox` (chip, 4), xmin, ymin,
         xmax, ymax in the chip's CRS. The lists `chipid`, `item_id`, `platform` and `crs`. With a
         label, `label`; and `label_valid` if it comes from an asset.
     """
@@ -38,7 +42,7 @@ def to_tensors(batch: ChipBatch, label: Label | None) -> Sample:
         "time": torch.tensor(
             [moment.timestamp() for moment in batch.datetimes], dtype=torch.float64
         ),
-        "location": torch.tensor(_locations(batch), dtype=torch.float64),
+        "location": torch.from_numpy(_locations(batch)),
         "bbox": torch.tensor([tuple(box) for box in boxes], dtype=torch.float64),
         "chipid": list(batch.chipids),
         "item_id": [key.item_id for key in batch.keys],
@@ -67,28 +71,16 @@ def split(sample: Sample) -> list[Sample]:
     ]
 
 
-def _locations(batch: ChipBatch) -> list[tuple[float, float]]:
-    """Return longitude and latitude of the middle of each chip."""
-    if "bbox" in batch.table.column_names:
-        boxes = batch.table["bbox"].to_pylist()
-    else:
-        boxes = [None] * len(batch)
-    return [
-        _project(batch.geobox(number)) if box is None else _middle(box)
-        for number, box in enumerate(boxes)
-    ]
-
-
-def _middle(box: dict[str, float]) -> tuple[float, float]:
-    west, east = box["xmin"], box["xmax"]
-    if east < west:  # across the antimeridian
-        east += 360
-    middle = (west + east) / 2
-    return (middle - 360 if middle > 180 else middle, (box["ymin"] + box["ymax"]) / 2)
+def _locations(batch: ChipBatch) -> NDArray[np.float64]:
+    """Return longitude and latitude of the centre of each chip, (chip, 2)."""
+    lonlat = np.stack(find_known_centres(batch.table), axis=-1)
+    for number in np.flatnonzero(np.isnan(lonlat[:, 0])).tolist():  # no index tells these
+        lonlat[number] = _project(batch.geobox(number))
+    return lonlat
 
 
 def _project(geobox: GeoBox) -> tuple[float, float]:
-    """Return longitude and latitude of the middle of a chip that has no bounds in the index."""
+    """Return longitude and latitude of the centre of a chip that has no bounds in the index."""
     height, width = geobox.shape
     x, y = geobox.affine * (width / 2, height / 2)
     crs: Any = geobox.crs  # a chip's geobox always has one

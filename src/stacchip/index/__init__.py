@@ -31,6 +31,7 @@ build       an item's grid and shares to its rows
 quality     shares of cloud, nodata and others, counted from the QA band or the reference band
 filters     which rows are wanted
 read        an index to a table; no row group without wanted rows is read
+centres     centres of chips, also at the antimeridian and the poles
 origins     what rows of a few columns lack, from the index that they were read from
 absent      platforms and items that a filter names and the index lacks
 write       a table to an index
