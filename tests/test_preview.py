@@ -12,6 +12,7 @@ from stacchip import preview
 from stacchip.errors import UsageError
 from stacchip.preview import (
     ChipPicture,
+    MissingChip,
     Stretch,
     contact_sheet,
     describe_chip,
@@ -76,15 +77,58 @@ def test_captions_are_dark_on_light_under_their_chip() -> None:
     assert (below.mean(axis=(0, 1)) > 200).all()
 
 
-def test_long_text_is_cut_short() -> None:
-    sheet = contact_sheet([picture(captions=("W" * 200,)), picture()], columns=2, title="T" * 900)
-    gutter = find_tiles(sheet)[0][0] + preview.TILE + 2
-    pixels = np.asarray(sheet)
-    paper = np.array(preview.PAPER)
-    assert (
-        pixels[find_tiles(sheet)[0][1] + preview.TILE + 4 :, gutter : gutter + 14] == paper
-    ).all()
-    assert (pixels[:, -preview.MARGIN + 2 :] == paper).all()
+def is_paper(sheet: Image.Image, box: tuple[int, int, int, int]) -> bool:
+    return bool((np.asarray(sheet.crop(box)) == preview.PAPER).all())
+
+
+def test_a_long_caption_is_wrapped_and_stays_under_its_chip() -> None:
+    sheet = contact_sheet([picture(captions=("W" * 200,)), picture()], columns=2)
+    left, top = find_tiles(sheet)[0]
+    right, bottom = left + preview.TILE, top + preview.TILE
+    assert is_paper(sheet, (right + 2, bottom + 4, right + 16, sheet.height))
+    once = contact_sheet([picture(captions=("W",)), picture()], columns=2)
+    assert sheet.height > once.height + 5 * 14
+
+
+def test_ids_that_differ_at_their_end_look_different() -> None:
+    item = "S1A_IW_GRDH_1SDV_20191215T004249_20191215T004314_030352_0378DC_rtc_with_a_long_name"
+    one, other = (
+        contact_sheet([picture(captions=(f"{item}-12-{row}",))], columns=1) for row in (3, 4)
+    )
+    assert one.size == other.size
+    assert np.asarray(one).tolist() != np.asarray(other).tolist()
+
+
+def test_text_is_wrapped_before_separators_and_none_of_it_is_lost() -> None:
+    chipid = "LC09_L2SP_DEMO_20240926_20240927_02_T1-1-0"
+    lines = preview._wrap(chipid, 14, 150)
+    assert len(lines) > 1
+    assert "".join(lines) == chipid
+    assert all(line[0] in "_-" for line in lines[1:])
+    assert "".join(preview._wrap("W" * 99, 14, 60)) == "W" * 99
+    assert preview._wrap("cloud 3 %  ·  nodata 25 %", 14, 80) == ["cloud 3 %", "nodata 25 %"]
+
+
+def test_a_long_title_keeps_its_ends() -> None:
+    sheet = contact_sheet([picture()], columns=2, title="T" * 900)
+    assert is_paper(sheet, (sheet.width - preview.MARGIN + 2, 0, sheet.width, sheet.height))
+    assert preview._shorten("/a/very/long/path/index: 24 chips", 14, 150).startswith("/a/very")
+    assert preview._shorten("/a/very/long/path/index: 24 chips", 14, 150).endswith("24 chips")
+
+
+def test_a_chip_that_could_not_be_cut_is_a_hole_with_the_reason() -> None:
+    hole = MissingChip("Item 'a': there is nothing at b.tif.", ("naip",), "naip")
+    endless = MissingChip("no end " * 400)
+    sheet = contact_sheet([hole, picture(), endless], columns=3)
+    for number in (0, 2):
+        left, top = find_tiles(sheet)[number]
+        tile = np.asarray(sheet)[top : top + preview.TILE, left : left + preview.TILE]
+        assert tuple(tile[2, 2]) == preview.HOLE
+        assert tile.min() <= max(preview.INK), "dark text"
+        edges = (tile[-8:], tile[:8], tile[:, :8], tile[:, -8:])
+        assert all((edge == preview.HOLE).all() for edge in edges)
+    only_holes = contact_sheet([hole, hole])
+    assert only_holes.height > preview.TILE
 
 
 def test_chips_of_all_sizes_have_the_same_width() -> None:
@@ -240,3 +284,13 @@ def test_what_cannot_be_shown_is_an_error() -> None:
         ChipPicture(np.zeros((4, 8, 8)), np.ones((8, 8), bool))
     with pytest.raises(UsageError, match="same window"):
         ChipPicture(np.zeros((3, 8, 8)), np.ones((8, 7), bool))
+
+
+def test_bands_in_grey_and_in_colour_do_not_share_a_stretch() -> None:
+    colour, grey = picture((100, 400)), picture((4000, 16000), shown="band vv")
+    sheet = contact_sheet([colour, grey], columns=2)
+    one, other = (
+        np.asarray(sheet.crop((left, top, left + preview.TILE, top + preview.TILE)))
+        for left, top in find_tiles(sheet)
+    )
+    assert abs(one.mean() - other.mean()) < 8

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,8 +28,11 @@ FAINT_INK = (112, 116, 120)
 FRAME = (206, 208, 210)
 CHECKS = ((226, 227, 228), (238, 239, 240))
 """The two light greys of the checkerboard that marks nodata."""
+HOLE = (250, 236, 228)
+"""The colour of a tile whose chip could not be cut."""
 
 _TITLE_SIZE, _COUNT_SIZE, _CAPTION_SIZE = 26, 16, 14
+_HOLE_MARGIN = 12
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,15 @@ class ChipPicture:
         rgb: Red, green and blue as stored, (3, y, x), of any number type.
         valid: True where a pixel has data, (y, x).
         captions: Lines under the chip; the first is the most important.
-        platform: Chips of the same platform share one stretch.
+        platform: Chips of one platform, with the same bands shown, share one stretch.
+        shown: Which bands are shown, if they are not red, green and blue.
     """
 
     rgb: NDArray[Any]
     valid: NDArray[np.bool_]
     captions: tuple[str, ...] = ()
     platform: str = ""
+    shown: str = ""
 
     def __post_init__(self) -> None:
         if self.rgb.ndim != 3 or self.rgb.shape[0] != 3 or self.rgb.shape[1:] != self.valid.shape:
@@ -52,6 +59,26 @@ class ChipPicture:
                 f"A picture needs rgb (3, y, x) and valid (y, x), not {self.rgb.shape} and "
                 f"{self.valid.shape}: choose three bands, and cut both with the same window."
             )
+
+    @property
+    def stretched_with(self) -> tuple[str, str, str]:
+        """The same for chips that share one stretch: their values mean the same."""
+        return self.platform, self.shown, str(self.rgb.dtype)
+
+
+@dataclass(frozen=True)
+class MissingChip:
+    """A chip of a contact sheet that could not be cut: a hole with the reason in it.
+
+    Attributes:
+        reason: Why.
+        captions: Lines under the hole; the first is the most important.
+        platform: The chip's source.
+    """
+
+    reason: str
+    captions: tuple[str, ...] = ()
+    platform: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,11 +145,13 @@ def describe_chip(
     platform: str,
     x: int,
     y: int,
-    day: date,
+    day: date | None,
     *,
     cloud: float | None,
     nodata: float | None,
     chip_size: int | None = None,
+    chipid: str | None = None,
+    shown: str = "",
 ) -> tuple[str, ...]:
     """Return caption lines of a chip.
 
@@ -130,11 +159,13 @@ def describe_chip(
         platform: The chip's source.
         x: Its column.
         y: Its row.
-        day: Its date.
+        day: Its date; None leaves it out.
         cloud: Its share of cloud, 0..1. None means not measured, and is said. NaN leaves the share
             out, for imagery that it does not apply to.
         nodata: Its share of nodata, likewise.
         chip_size: Its side in pixels; None leaves it out.
+        chipid: Its id in the index, which becomes the last line; None leaves it out.
+        shown: Which bands are shown, if they are not red, green and blue.
 
     Example:
         >>> from datetime import date
@@ -144,23 +175,34 @@ def describe_chip(
         'cloud 3 %  ·  nodata 25 %'
         >>> describe_chip("mine", 0, 1, date(2024, 9, 26), cloud=None, nodata=0.5)[2]
         'cloud not measured  ·  nodata 50 %'
-        >>> describe_chip("mine", 0, 1, date(2024, 9, 26), cloud=None, nodata=None)[2]
-        'not measured'
+        >>> describe_chip("mine", 0, 1, None, cloud=None, nodata=None, chipid="a-0-1", shown="vv")
+        ('mine  ·  vv', 'x 0, y 1', 'not measured', 'a-0-1')
     """
     shares = {"cloud": cloud, "nodata": nodata}
     told = [
-        f"{name} {'not measured' if share is None else _as_percent(share)}"
+        f"{name} {'not measured' if share is None else format_share(share)}"
         for name, share in shares.items()
         if share is None or np.isfinite(share)
     ]
     if cloud is None and nodata is None:
         told = []
-    place = [f"x {x}, y {y}", day.isoformat(), *([f"{chip_size} px"] if chip_size else [])]
-    return platform, "  ·  ".join(place), "  ·  ".join(told) or "not measured"
+    parts = (
+        [platform, shown],
+        [f"x {x}, y {y}", day and day.isoformat(), chip_size and f"{chip_size} px"],
+        told or ["not measured"],
+        [chipid],
+    )
+    lines = ("  ·  ".join(str(each) for each in part if each) for part in parts)
+    return tuple(line for line in lines if line)
 
 
-def _as_percent(share: float) -> str:
-    """Return whole percents; only shares of exactly 0 or 1 are shown as 0 % or 100 %."""
+def format_share(share: float) -> str:
+    """Return a share as whole percents; only exactly 0 or 1 is shown as 0 % or 100 %.
+
+    Example:
+        >>> format_share(0.25), format_share(0.001)
+        ('25 %', '< 1 %')
+    """
     if 0 < share < 0.005:
         return "< 1 %"
     if 0.995 < share < 1:
@@ -176,12 +218,13 @@ def draw_chip(picture: ChipPicture) -> Image.Image:
 
 
 def contact_sheet(
-    chips: Iterable[ChipPicture], *, columns: int = 6, title: str = "Chips"
+    chips: Iterable[ChipPicture | MissingChip], *, columns: int = 6, title: str = "Chips"
 ) -> Image.Image:
     """Return one picture of many chips, dark on light, in the order given.
 
     All chips are shown at the same width, whatever their size in pixels. Chips of a platform have
-    the same stretch, so that they can be compared. Nodata is a grey checkerboard.
+    the same stretch, so that they can be compared. Nodata is a grey checkerboard. Captions are
+    wrapped, so that none of an id is lost.
 
     Args:
         chips: The chips; platforms and sizes may be mixed.
@@ -193,98 +236,146 @@ def contact_sheet(
     """
     if columns < 1:
         raise UsageError(f"A contact sheet has at least 1 column, not {columns}.", columns=columns)
-    pictures = list(chips)
+    chips = list(chips)
+    pictures = [chip for chip in chips if isinstance(chip, ChipPicture)]
     stretches = {
-        platform: rgb_stretch([one for one in pictures if one.platform == platform])
-        for platform in {picture.platform for picture in pictures}
+        kind: rgb_stretch([one for one in pictures if one.stretched_with == kind])
+        for kind in {picture.stretched_with for picture in pictures}
     }
-    rows = [pictures[first : first + columns] for first in range(0, len(pictures), columns)]
-    layout = _Layout(min(columns, max(len(pictures), 3)), rows)
+    captions = [_wrap_captions(chip.captions) for chip in chips]
+    layout = _Layout(min(columns, max(len(chips), 3)), [len(lines) for lines in captions])
     sheet = Image.new("RGB", layout.size, PAPER)
     draw = ImageDraw.Draw(sheet)
-    _write_header(draw, title, pictures, layout.width - 2 * MARGIN)
-    for top, row in zip(layout.tops, rows, strict=True):
-        for place, picture in enumerate(row):
-            left = MARGIN + place * (TILE + GUTTER)
-            sheet.paste(_develop(picture, stretches[picture.platform]), (left, top))
-            draw.rectangle((left - 1, top - 1, left + TILE, top + TILE), outline=FRAME)
-            _write_captions(draw, picture.captions, left, top + TILE + 8)
+    _write_header(draw, title, chips, layout.width - 2 * MARGIN)
+    for number, (chip, lines) in enumerate(zip(chips, captions, strict=True)):
+        left, top = layout.place(number)
+        tile = (
+            _explain(chip.reason)
+            if isinstance(chip, MissingChip)
+            else _develop(chip, stretches[chip.stretched_with])
+        )
+        sheet.paste(tile, (left, top))
+        draw.rectangle((left - 1, top - 1, left + TILE, top + TILE), outline=FRAME)
+        _write_captions(draw, lines, left, top + TILE + 8)
     return sheet
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """The positions of rows on the sheet; a row is as high as its longest caption needs."""
+    """The positions of chips on the sheet; a row is as high as its longest caption needs."""
 
     columns: int
-    rows: Sequence[Sequence[ChipPicture]]
+    lines: Sequence[int]
+    """The number of caption lines of each chip."""
 
     @property
     def width(self) -> int:
         return 2 * MARGIN + self.columns * TILE + (self.columns - 1) * GUTTER
 
-    @property
-    def heights(self) -> list[int]:
-        lines = [max(len(picture.captions) for picture in row) for row in self.rows]
-        return [TILE + 8 + number * _line_height(_CAPTION_SIZE) for number in lines]
-
-    @property
+    @cached_property
     def tops(self) -> list[int]:
-        tops, top = [], MARGIN + _line_height(_TITLE_SIZE) + _line_height(_COUNT_SIZE) + GUTTER
-        for height in self.heights:
-            tops.append(top)
-            top += height + GUTTER
+        """The top of each row, and where the next one would be."""
+        tops = [MARGIN + _line_height(_TITLE_SIZE) + _line_height(_COUNT_SIZE) + GUTTER]
+        for first in range(0, len(self.lines), self.columns):
+            most = max(self.lines[first : first + self.columns])
+            tops.append(tops[-1] + TILE + 8 + most * _line_height(_CAPTION_SIZE) + GUTTER)
         return tops
 
     @property
     def size(self) -> tuple[int, int]:
-        header = MARGIN + _line_height(_TITLE_SIZE) + _line_height(_COUNT_SIZE)
-        body = sum(height + GUTTER for height in self.heights)
-        return self.width, header + body + MARGIN
+        return self.width, self.tops[-1] - GUTTER + MARGIN
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Return left and top of a chip."""
+        row, column = divmod(number, self.columns)
+        return MARGIN + column * (TILE + GUTTER), self.tops[row]
 
 
 def _line_height(size: int) -> int:
     return round(1.4 * size)
 
 
+@cache
 def _font(size: int) -> Any:
     return ImageFont.load_default(size=size)
 
 
 def _write_header(
-    draw: ImageDraw.ImageDraw, title: str, pictures: Sequence[ChipPicture], width: int
+    draw: ImageDraw.ImageDraw, title: str, chips: Sequence[ChipPicture | MissingChip], width: int
 ) -> None:
-    counts = Counter(picture.platform for picture in pictures)
+    counts = Counter(chip.platform for chip in chips)
     parts = [f"{number} {platform}".strip() for platform, number in counts.items()]
-    number = f"{len(pictures)} chip{'' if len(pictures) == 1 else 's'}"
+    number = f"{len(chips)} chip{'' if len(chips) == 1 else 's'}"
     line = f"{number}:  {',  '.join(parts)}" if any(counts) else number
-    text = _shorten(draw, title, _TITLE_SIZE, width)
-    draw.text((MARGIN, MARGIN - 6), text, INK, _font(_TITLE_SIZE))
+    missing = sum(isinstance(chip, MissingChip) for chip in chips)
+    line += f";  {missing} could not be cut" if missing else ""
+    draw.text((MARGIN, MARGIN - 6), _shorten(title, _TITLE_SIZE, width), INK, _font(_TITLE_SIZE))
     below = MARGIN - 4 + _line_height(_TITLE_SIZE)
-    draw.text(
-        (MARGIN, below), _shorten(draw, line, _COUNT_SIZE, width), FAINT_INK, _font(_COUNT_SIZE)
-    )
+    text = _shorten(line, _COUNT_SIZE, width)
+    draw.text((MARGIN, below), text, FAINT_INK, _font(_COUNT_SIZE))
+
+
+def _wrap_captions(captions: Sequence[str]) -> list[tuple[str, Any]]:
+    """Return the lines under a chip, and their colours."""
+    return [
+        (line, FAINT_INK if number else INK)
+        for number, caption in enumerate(captions)
+        for line in _wrap(caption, _CAPTION_SIZE, TILE)
+    ]
 
 
 def _write_captions(
-    draw: ImageDraw.ImageDraw, captions: Sequence[str], left: int, top: int
+    draw: ImageDraw.ImageDraw, lines: Sequence[tuple[str, Any]], left: int, top: int
 ) -> None:
-    for number, caption in enumerate(captions):
-        colour = INK if number == 0 else FAINT_INK
-        text = _shorten(draw, caption, _CAPTION_SIZE, TILE)
-        draw.text(
-            (left, top + number * _line_height(_CAPTION_SIZE)), text, colour, _font(_CAPTION_SIZE)
-        )
+    for number, (line, colour) in enumerate(lines):
+        place = left, top + number * _line_height(_CAPTION_SIZE)
+        draw.text(place, line, colour, _font(_CAPTION_SIZE))
 
 
-def _shorten(draw: ImageDraw.ImageDraw, text: str, size: int, width: int) -> str:
-    """Return the text, shortened with an ellipsis if it is wider than `width` pixels."""
-    font = _font(size)
-    if draw.textlength(text, font) <= width:
-        return text
-    while text and draw.textlength(text + "…", font) > width:
-        text = text[:-1]
-    return text.rstrip() + "…"
+def _is_wider(text: str, size: int, width: int) -> bool:
+    return bool(_font(size).getlength(text) > width)
+
+
+def _shorten(text: str, size: int, width: int) -> str:
+    """Return the text, without its middle if it is wider than `width` pixels."""
+    kept, shown = len(text), text
+    while kept and _is_wider(shown, size, width):
+        kept -= 1
+        shown = f"{text[: (kept + 1) // 2].rstrip()}…{text[len(text) - kept // 2 :].lstrip()}"
+    return shown
+
+
+def _wrap(text: str, size: int, width: int) -> list[str]:
+    """Return the text as lines of at most `width` pixels, broken between words or parts of ids."""
+    lines = [""]
+    for piece in re.findall(r"[\s/_-]?[^\s/_-]*", " ".join(text.split())):
+        if not _is_wider((lines[-1] + piece).strip(), size, width):
+            lines[-1] += piece
+            continue
+        lines.append("")
+        for letter in piece:  # a piece alone may be too wide
+            if _is_wider(lines[-1] + letter, size, width):
+                lines.append("")
+            lines[-1] += letter
+    return [line.strip(" ·") for line in lines if line.strip(" ·")]
+
+
+def _explain(reason: str) -> Image.Image:
+    """Return the tile of a chip that could not be cut, with the reason on it."""
+    tile = Image.new("RGB", (TILE, TILE), HOLE)
+    draw = ImageDraw.Draw(tile)
+    size = _CAPTION_SIZE - 1
+    room = (TILE - 2 * _HOLE_MARGIN) // _line_height(size)
+    lines = _wrap(reason, size, TILE - 2 * _HOLE_MARGIN)
+    if len(lines) > room:
+        lines = [
+            *lines[: room - 1],
+            _shorten(lines[room - 1] + " …", size, TILE - 2 * _HOLE_MARGIN),
+        ]
+    for number, line in enumerate(lines):
+        place = _HOLE_MARGIN, _HOLE_MARGIN + number * _line_height(size)
+        draw.text(place, line, INK, _font(size))
+    return tile
 
 
 def _develop(picture: ChipPicture, stretch: Stretch) -> Image.Image:

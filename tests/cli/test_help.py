@@ -25,7 +25,7 @@ PARAMETERS = [
 
 def test_commands_are_listed_in_the_order_of_use():
     assert list(COMMANDS) == [
-        "demo", "index", "merge", "remove", "info", "headers", "chip", "preview",
+        "demo", "index", "merge", "remove", "info", "list", "headers", "chip", "preview",
         "collect", "prechip", "stats",
     ]  # fmt: skip
 

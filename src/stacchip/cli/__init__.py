@@ -14,7 +14,9 @@ In reading order:
 - `progress`: how far a task is, as a bar, as lines, as JSON.
 - `options`: options that several commands share.
 - `output`: checks that a command can write its output, before it starts to work.
-- `summary`, `pictures`: what is in an index, as a table and as a contact sheet.
+- `summary`, `listing`: what is in an index, summed up and line by line.
+- `absent_chips`: what to say of chips that an index lacks.
+- `colours`, `pictures`: the bands of an item to show; chips as pictures.
 - `measured`: which chips statistics are of, and which they leave out.
 - `commands/`: the commands, and where to add one.
 

@@ -1,7 +1,9 @@
-"""Chips of an index as pictures: choosing chips, and their red, green and blue bands."""
+"""Chips of an index as pictures: choosing chips, and drawing them on a sheet."""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,86 +12,162 @@ import pyarrow.compute as pc
 
 from stacchip.chipper import Chipper
 from stacchip.cli import console
-from stacchip.errors import AssetNotFound
-from stacchip.items import find_band, read_assets
-from stacchip.preview import ChipPicture, contact_sheet, describe_chip
-from stacchip.sources import clouds_of, find_source
+from stacchip.cli.colours import find_shown_bands
+from stacchip.errors import StacchipError, forget_frames
+from stacchip.items import item_datetime
+from stacchip.preview import ChipPicture, MissingChip, contact_sheet, describe_chip
+from stacchip.runtime.whole_file import whole_file
+from stacchip.sources import clouds_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pystac
     from numpy.typing import NDArray
 
+    from stacchip.cli.colours import ShownBands
+    from stacchip.items.keys import ItemKey
     from stacchip.storage import Storage
-
-    Bands = list[tuple[str, int]]
 
 
 def choose_chips(table: pa.Table, number: int, seed: int = 0) -> pa.Table:
-    """Return at most `number` rows, an equal share of each source, in the order of the index."""
-    random = np.random.default_rng(seed)
-    platforms = np.asarray(table["platform"].to_pylist())
-    names = np.unique(platforms)
-    chosen: list[NDArray[np.int64]] = []
-    left = number
-    # sources with few chips come first, and leave the rest of their share to the others
-    for place, name in enumerate(sorted(names, key=lambda name: (platforms == name).sum())):
-        rows = np.flatnonzero(platforms == name)
-        share = min(len(rows), left // (len(names) - place))
-        chosen.append(random.choice(rows, share, replace=False))
-        left -= share
-    return table.take(pa.array(np.sort(np.concatenate(chosen)) if chosen else [], pa.int64()))
+    """Return at most `number` rows, in the order of the index.
 
-
-def rgb_bands(item: pystac.Item) -> Bands:
-    """Return the bands to show as red, green and blue, as (asset key, band from 0).
-
-    These are the bands that the item's source names, or else its bands called red, green and blue,
-    or else its first band three times.
-
-    Raises:
-        AssetNotFound: The item has no raster.
+    Each source gets an equal share of them, and within it each item. Those with few chips leave
+    the rest of their share to the others. Where an equal share is less than one, chance decides.
     """
-    infos = read_assets(item)
-    source = find_source(item)
-    names = (source.rgb if source else None) or ("red", "green", "blue")
-    found = [find_band(infos, name) for name in names]
-    bands = [band for band in found if band is not None]
-    if len(bands) == 3:
-        return bands
-    first = next((key for key, info in infos.items() if info.is_raster), None)
-    if first is None:
-        raise AssetNotFound(f"Item {item.id!r} has no raster to show.", item_id=item.id)
-    return [(first, 0)] * 3
+    random = np.random.default_rng(seed)
+    platforms, items = (_codes(table[name]) for name in ("platform", "item_id"))
+    chosen = [np.zeros(0, np.int64)]
+    for rows, share in _share_out(np.arange(len(table)), platforms, number, random):
+        for few, their_share in _share_out(rows, items[rows], share, random):
+            chosen.append(random.choice(few, their_share, replace=False))
+    return table.take(pa.array(np.sort(np.concatenate(chosen)), pa.int64()))
 
 
-def make_picture(chipper: Chipper, row: int) -> ChipPicture:
-    """Return a row's chip in true colour, with its shares of cloud and nodata."""
-    bands = rgb_bands(chipper.find_item(row))
-    chip = chipper.with_assets(dict.fromkeys(key for key, _ in bands)).cut_row(row)
-    places = [chip.find_band(key, band + 1) for key, band in bands]
-    names = ("cloud_cover_percentage", "nodata_percentage")
-    cloud, nodata = (chipper.rows.value(row, name) for name in names)
-    day = chipper.rows.value(row, "date") or chip.datetime.date()
-    valid = np.asarray(chip.valid[places].all(axis=0))
-    if _is_unmeasured(cloud, nodata, valid):
-        cloud = nodata = None
-    if cloud is None and clouds_of(chip.platform) == "not applicable":
-        cloud = np.nan
-    return ChipPicture(
-        rgb=chip.array[places],
-        valid=valid,
-        platform=chip.platform,
-        captions=describe_chip(
-            chip.platform,
-            chip.x,
-            chip.y,
+def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Return a number for each value, the same for the same text, in the order of the texts."""
+    names = pc.unique(column).sort()
+    codes: NDArray[np.int64] = pc.index_in(column, value_set=names).to_numpy().astype(np.int64)
+    return codes
+
+
+def _share_out(
+    rows: NDArray[np.int64], codes: NDArray[np.int64], number: int, random: np.random.Generator
+) -> list[tuple[NDArray[np.int64], int]]:
+    """Return the rows of each group, and how many of them to take so that groups are even."""
+    order = np.argsort(codes, kind="stable")
+    _, starts, counts = np.unique(codes[order], return_index=True, return_counts=True)
+    shares = np.zeros_like(counts)
+    left = min(number, len(rows))
+    while left:
+        open_groups = np.flatnonzero(shares < counts)
+        if left < len(open_groups):
+            shares[random.choice(open_groups, left, replace=False)] += 1
+            break
+        more = np.minimum(left // len(open_groups), (counts - shares)[open_groups])
+        shares[open_groups] += more
+        left -= int(more.sum())
+    ends = starts + counts
+    return [
+        (rows[order[start:end]], int(share))
+        for start, end, share in zip(starts, ends, shares, strict=True)
+        if share
+    ]
+
+
+class Pictures:
+    """The chips of an index as pictures; files stay open for further chips.
+
+    Args:
+        chipper: Cuts the chips. The assets that it names do not matter.
+    """
+
+    def __init__(self, chipper: Chipper) -> None:
+        self._chipper = chipper
+        self._shown: dict[ItemKey, ShownBands] = {}
+        self._cutters: dict[tuple[str, ...], Chipper] = {}
+        self._failed: dict[ItemKey, StacchipError] = {}
+        sizes = pc.unique(chipper.rows.table["chip_size"])
+        self._has_several_sizes = len(sizes) > 1
+
+    def draw(self, row: int) -> ChipPicture:
+        """Return a row's chip in true colour, with its shares of cloud and nodata.
+
+        Raises:
+            StacchipError: It cannot be cut.
+        """
+        item = self._chipper.rows.key(row).item
+        if item in self._failed:  # each attempt may take as long as the storage retries
+            raise self._failed[item]
+        try:
+            shown = self._shown.get(item) or self._choose_bands(row)
+            self._shown[item] = shown
+            cutter = self._cutter(shown.assets)
+            cutter.open(row)
+        except StacchipError as error:
+            forget_frames(error)
+            self._failed[item] = error
+            raise
+        chip = cutter.cut_row(row)
+        places = [chip.find_band(key, band + 1) for key, band in shown.bands]
+        valid = np.asarray(chip.valid[places].all(axis=0))
+        return ChipPicture(
+            rgb=chip.array[places],
+            valid=valid,
+            platform=chip.platform,
+            captions=self._describe(row, shown.note, valid),
+            shown=shown.note,
+        )
+
+    def draw_or_explain(self, row: int) -> ChipPicture | MissingChip:
+        """Return a row's chip, or why it cannot be cut."""
+        try:
+            return self.draw(row)
+        except StacchipError as error:
+            key = self._chipper.rows.key(row)
+            return MissingChip(str(error), self._describe(row), key.platform)
+
+    def _choose_bands(self, row: int) -> ShownBands:
+        def count_bands(key: str) -> int:
+            return self._cutter((key,)).open(row).placements[key].reader.count
+
+        return find_shown_bands(self._chipper.find_item(row), count_bands)
+
+    def _cutter(self, assets: tuple[str, ...]) -> Chipper:
+        if assets not in self._cutters:
+            self._cutters[assets] = self._chipper.with_assets(assets)
+        return self._cutters[assets]
+
+    def _describe(
+        self, row: int, shown: str = "", valid: NDArray[np.bool_] | None = None
+    ) -> tuple[str, ...]:
+        rows = self._chipper.rows
+        key = rows.key(row)
+        names = ("cloud_cover_percentage", "nodata_percentage")
+        cloud, nodata = (rows.value(row, name) for name in names)
+        if valid is not None and _is_unmeasured(cloud, nodata, valid):
+            cloud = nodata = None
+        if cloud is None and clouds_of(key.platform) == "not applicable":
+            cloud = np.nan
+        day = rows.value(row, "date")
+        if day is None and valid is not None:
+            day = item_datetime(self._chipper.find_item(row)).date()
+        return describe_chip(
+            key.platform,
+            key.x,
+            key.y,
             day,
             cloud=cloud,
             nodata=nodata,
-        ),
-    )
+            chip_size=key.chip_size if self._has_several_sizes else None,
+            chipid=rows.value(row, "chipid") or key.chipid,
+            shown=shown,
+        )
+
+
+def make_picture(chipper: Chipper, row: int) -> ChipPicture:
+    """Return a row's chip in true colour; see `Pictures.draw`."""
+    return Pictures(chipper).draw(row)
 
 
 def _is_unmeasured(cloud: float | None, nodata: float | None, valid: NDArray[np.bool_]) -> bool:
@@ -103,15 +181,38 @@ def _is_unmeasured(cloud: float | None, nodata: float | None, valid: NDArray[np.
     return is_padded and cloud == 0 and nodata == 0
 
 
-def draw_sheet(table: pa.Table, path: Path, storage: Storage, *, title: str) -> None:
-    """Draw a contact sheet of all rows of an index."""
-    chipper = Chipper(table, storage=storage)
-    pictures = []
-    with console.progress("Cutting", len(chipper)) as advance:
-        for row in range(len(chipper)):
-            pictures.append(make_picture(chipper, row))
+@dataclass(frozen=True)
+class Sheet:
+    """What became of the chips of a contact sheet.
+
+    Attributes:
+        pictures: Number of chips that it shows.
+        reasons: Why others could not be cut: a reason, and the number of its chips.
+    """
+
+    pictures: int
+    reasons: dict[str, int]
+
+
+def draw_sheet(table: pa.Table, path: Path, storage: Storage, *, title: str) -> Sheet:
+    """Draw a contact sheet of all rows of an index; a chip that cannot be cut leaves a hole.
+
+    Raises:
+        StacchipError: None of several chips can be cut. No file is written then.
+    """
+    pictures = Pictures(Chipper(table, storage=storage))
+    drawn: list[ChipPicture | MissingChip] = []
+    with console.progress("Cutting", table.num_rows) as advance:
+        for row in range(table.num_rows):
+            drawn.append(pictures.draw_or_explain(row))
             advance(table["chipid"][row].as_py())
-    contact_sheet(pictures, title=title).save(path)
+    reasons = Counter(each.reason for each in drawn if isinstance(each, MissingChip))
+    if drawn and reasons.total() == len(drawn):
+        reason, _ = reasons.most_common(1)[0]
+        raise StacchipError(f"None of {len(drawn)} chips could be cut. {reason}")
+    with whole_file(path) as part:
+        contact_sheet(drawn, title=title).save(part, "PNG")
+    return Sheet(len(drawn) - reasons.total(), dict(reasons))
 
 
 def count_by_platform(table: pa.Table) -> str:

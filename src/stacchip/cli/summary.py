@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -12,11 +12,17 @@ from rich.table import Table
 from stacchip.sources import clouds_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import date
 
     import pyarrow as pa
     from numpy.typing import NDArray
+
+COLUMNS = (
+    "platform", "item_id", "chip_size", "cloud_cover_percentage", "nodata_percentage", "bbox",
+    "date",
+)  # fmt: skip
+"""The columns of an index that its summary needs."""
 
 _BINS = 10
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -51,6 +57,11 @@ class ShareSummary:
     def numbers(self) -> str:
         """Return the tenths as numbers of chips."""
         return self._with_unmeasured(" ".join(map(str, self.tenths)))
+
+    def document(self) -> dict[str, Any]:
+        """Return the tenths for JSON; null if no chip was measured."""
+        tenths = self.tenths.tolist() if self.tenths.any() else None
+        return {"chips_by_tenth": tenths, "not_measured": self.unmeasured}
 
     def _with_unmeasured(self, measured: str) -> str:
         if not self.tenths.any():
@@ -98,8 +109,9 @@ class SourceSummary:
                 max(self.bounds[3], high[1]),
             )
         days = pc.min_max(chips["date"]).as_py()
-        first, last = self.dates or (days["min"], days["max"])
-        self.dates = (min(first, days["min"]), max(last, days["max"]))
+        if days["min"] is not None:
+            first, last = self.dates or (days["min"], days["max"])
+            self.dates = (min(first, days["min"]), max(last, days["max"]))
 
     def cells(self) -> tuple[str, ...]:
         """Return the summary as the cells of a row."""
@@ -113,6 +125,31 @@ class SourceSummary:
             f"{first} to {last}" if first != last else str(first),
             _bounds(self.bounds),
         )
+
+    def document(self) -> dict[str, Any]:
+        """Return the summary for JSON."""
+        return {
+            "chips": self.chips,
+            "items": len(self.items),
+            "chip_sizes": sorted(self.sizes),
+            "cloud": self.cloud.document(),
+            "nodata": self.nodata.document(),
+            "dates": self.dates and [day.isoformat() for day in self.dates],
+            "bbox": list(self.bounds) if np.isfinite(self.bounds).all() else None,
+        }
+
+
+def _all(sources: Collection[SourceSummary]) -> SourceSummary:
+    """Return the numbers of all sources together, without their shares."""
+    bounds = [source.bounds for source in sources] or [SourceSummary.bounds]
+    west, south, east, north = zip(*bounds, strict=True)
+    days = [day for source in sources for day in source.dates or ()]
+    return SourceSummary(
+        chips=sum(source.chips for source in sources),
+        sizes={size for source in sources for size in source.sizes},
+        bounds=(min(west), min(south), max(east), max(north)),
+        dates=(min(days), max(days)) if days else None,
+    )
 
 
 _COLUMNS = ("chips", "items", "size", "cloud 0..1", "nodata 0..1", "dates", "extent (degrees)")
@@ -134,6 +171,28 @@ class Summary:
             items = sum(len(source.items) for source in self.sources.values())
             table.add_row("[bold]all", f"[bold]{chips:,}", f"[bold]{items:,}")
         return table
+
+    def document(self) -> dict[str, Any]:
+        """Return the summary for JSON."""
+        whole = _all(self.sources.values()).document()
+        items = sum(len(source.items) for source in self.sources.values())
+        return {
+            "chips": whole["chips"],
+            "items": items,
+            "chip_sizes": whole["chip_sizes"],
+            "dates": whole["dates"],
+            "bbox": whole["bbox"],
+            "sources": {name: each.document() for name, each in sorted(self.sources.items())},
+        }
+
+    def narrow(self) -> str:
+        """Return the summary for a terminal without room for the table."""
+        blocks = []
+        for name, source in sorted(self.sources.items()):
+            cells = zip(_COLUMNS, source.cells(), strict=True)
+            lines = [f"  {column:16}  {cell}".rstrip() for column, cell in cells]
+            blocks.append("\n".join([name, *lines]))
+        return "\n\n".join(blocks)
 
     def text(self) -> str:
         """Return the summary as lines of `name: value`, for a log or another program."""

@@ -178,7 +178,7 @@ def find_band(assets: Mapping[str, AssetInfo], name: str) -> tuple[str, int] | N
             return asset.key, 0
     for asset in sorted(rasters, key=lambda asset: len(asset.bands)):
         for number, band in enumerate(asset.bands):
-            if name in (band.common_name, band.name):
+            if name.lower() in ((band.common_name or "").lower(), (band.name or "").lower()):
                 return asset.key, number
     usual = ("red", "green", "blue", "nir")
     if len(rasters) == 1 and not rasters[0].bands and name in usual:

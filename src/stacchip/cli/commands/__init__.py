@@ -2,7 +2,7 @@
 
 - `demo`: a sample archive to try everything on.
 - `indexes`: `index`, `merge`, `remove`; what `index` prints is in `index_output`.
-- `looking`: `info`.
+- `looking`: `info`, `list`.
 - `headers`: the headers of files that an index keeps.
 - `chips`: `chip`, `preview`.
 - `collect`: imagery of a source into a bucket; its options are in `collect_options`, what it prints

@@ -11,6 +11,8 @@ import typer
 
 from stacchip.chipper import Chipper
 from stacchip.cli import console, options
+from stacchip.cli.absent_chips import no_chip, nothing_found
+from stacchip.cli.listing import list_chips, print_lines
 from stacchip.cli.output import require_file
 from stacchip.cli.pictures import choose_chips, count_by_platform, draw_sheet, make_picture
 from stacchip.errors import ChipNotFound, UsageError
@@ -18,6 +20,7 @@ from stacchip.index import read_index
 from stacchip.preview import draw_chip
 from stacchip.raster.gdal.cog import write_cog
 from stacchip.raster.marking import mark_invalid
+from stacchip.runtime.whole_file import whole_file
 
 if TYPE_CHECKING:
     from stacchip.chipper import Chip
@@ -79,9 +82,7 @@ def chip(
         storage=storage,
     )
     if not rows.num_rows:
-        raise ChipNotFound(
-            f"{index} has no chip {chipid!r}. See what it has: {console.command('info', index)}"
-        )
+        raise no_chip(index, chipid, storage)
     try:
         row = chipper.rows.find(chipid=chipid, chip_size=chip_size, platform=platform)
     except ChipNotFound as error:
@@ -90,8 +91,10 @@ def chip(
             f"it has one with {_variants(chipper.rows)}."
         ) from error
     if suffix == ".png":
-        draw_chip(make_picture(chipper, row)).save(output)
-        console.say(f"{output}: {chipid} in true colour")
+        picture = make_picture(chipper, row)
+        with whole_file(output) as part:
+            draw_chip(picture).save(part, "PNG")
+        console.say(f"{output}: {chipid}: {picture.shown or 'true colour'}")
         return
     save = _save_arrays if suffix == ".npy" else _save_geotiff
     console.say(save(chipper, row, output))
@@ -150,13 +153,21 @@ def preview(
         int, typer.Option("-n", min=1, max=1000, help="Show at most this many chips.")
     ] = 24,
     seed: Annotated[int, typer.Option(help="Seed of the choice of chips.")] = 0,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Print the ids of the chips shown, in their order.")
+    ] = False,
+    allow_empty: options.AllowEmpty = False,
     endpoint: options.Endpoint = None,
     region: options.Region = None,
     skip_signature: options.SkipSignature = False,
     requester_pays: options.RequesterPays = False,
     identity: options.Identity = "etag",
 ) -> None:
-    """Draw a contact sheet of chips. It shows them in true colour, with cloud and nodata."""
+    """Draw a contact sheet of chips. It shows them in true colour, with cloud, nodata and id.
+
+    The choice is even over sources, and within each over its items. A chip that cannot be cut
+    leaves a hole with the reason in it.
+    """
     if output.suffix.lower() != ".png":
         raise UsageError(f"{output} must end in .png.")
     require_file(output)
@@ -176,13 +187,16 @@ def preview(
         storage=storage,
     )
     if not table.num_rows:
-        limited = {max_cloud, max_nodata, platform} != {None}
-        raise ChipNotFound(
-            f"No chip of {index} is within these limits (chips that were not measured are left out "
-            f"without --unmeasured keep). See: {console.command('info', index)}"
-            if limited
-            else f"{index} has no chips: there is nothing to show."
-        )
+        limits = {"--platform": platform, "--max-cloud": max_cloud, "--max-nodata": max_nodata}
+        error = nothing_found(index, limits, storage, unmeasured=cast("Unmeasured", unmeasured))
+        if not allow_empty:
+            raise error
+        console.note(f"{error} Nothing was drawn.")
+        return
     chosen = choose_chips(table, number, seed)
-    draw_sheet(chosen, output, storage, title=f"{index}: {count_by_platform(table)} chips")
+    drawn = draw_sheet(chosen, output, storage, title=f"{index}: {count_by_platform(table)} chips")
     console.say(f"{output}: {chosen.num_rows} of {table.num_rows:,} chips")
+    for reason, count in drawn.reasons.items():
+        console.note(f"{count} of {chosen.num_rows} chips could not be cut: {reason}")
+    if listed:
+        print_lines(list_chips([chosen]))

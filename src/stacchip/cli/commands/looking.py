@@ -1,28 +1,111 @@
-"""`stacchip info`: what is in an index."""
+"""`stacchip info` and `stacchip list`: what is in an index, for people and for other programs."""
 
 from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from stacchip.cli import console, options
-from stacchip.cli.summary import summarise
+from stacchip.cli.absent_chips import nothing_found
+from stacchip.cli.listing import CHIP_COLUMNS, ITEM_COLUMNS, list_chips, list_items, print_lines
+from stacchip.cli.summary import COLUMNS, summarise
 from stacchip.index import scan_index
+from stacchip.storage import redact
+
+if TYPE_CHECKING:
+    from stacchip.index import Unmeasured
 
 app = typer.Typer()
 
+_WIDEST = 1000
 
-@app.command(epilog=console.examples("stacchip info index"))
+
+@app.command(epilog=console.examples("stacchip info index", "stacchip info index --json"))
 def info(
     index: options.Index,
     *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document; null is not measured.")
+    ] = False,
     endpoint: options.Endpoint = None,
     region: options.Region = None,
     skip_signature: options.SkipSignature = False,
 ) -> None:
     """Summarise an index. Counts chips by source, cloud and nodata; shows extent and dates."""
     storage = options.make_storage(endpoint, region, skip_signature=skip_signature)
-    summary = summarise(scan_index(index, storage=storage))
-    if console.out.is_terminal:
-        console.out.print(summary.table())
-    else:
+    summary = summarise(scan_index(index, columns=COLUMNS, storage=storage))
+    if as_json:
+        console.say(json.dumps({"index": redact(index), **summary.document()}, indent=2))
+    elif not console.out.is_terminal:
         console.say(summary.text())
+    else:
+        whole = console.out.options.update(width=_WIDEST)
+        fits = console.out.measure(summary.table(), options=whole).maximum <= console.out.width
+        console.out.print(summary.table() if fits else summary.narrow())
+
+
+@app.command(
+    "list",
+    epilog=console.examples(
+        "stacchip list index",
+        "stacchip list index --chips --item m_4709963_se_14_1_20120731 --max-cloud 0.1",
+        "stacchip list index --chips --json --limit 100",
+    ),
+)
+def list_index(
+    index: options.Index,
+    *,
+    chips: Annotated[bool, typer.Option("--chips", help="List chips instead of items.")] = False,
+    platform: options.Platform = None,
+    item: Annotated[
+        list[str] | None, typer.Option("--item", help="Only chips of this item; repeatable.")
+    ] = None,
+    max_cloud: options.MaxCloud = None,
+    max_nodata: options.MaxNodata = None,
+    unmeasured: options.KeepUnmeasured = "drop",
+    limit: Annotated[int | None, typer.Option(min=1, help="List at most this many.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object on each line; null is not measured.")
+    ] = False,
+    allow_empty: options.AllowEmpty = False,
+    endpoint: options.Endpoint = None,
+    region: options.Region = None,
+    skip_signature: options.SkipSignature = False,
+) -> None:
+    """List the items of an index, or its chips. Filters count and list only what they leave.
+
+    Where the output is no terminal, tabs separate id, source, date, number of chips (of items
+    only), and the shares of cloud and nodata, 0..1. Those of an item are the means of its chips;
+    a share that was not measured is empty.
+    """
+    storage = options.make_storage(endpoint, region, skip_signature=skip_signature)
+    parts = scan_index(
+        index,
+        columns=CHIP_COLUMNS if chips else ITEM_COLUMNS,
+        platform=platform,
+        item_id=item or None,
+        max_cloud=max_cloud,
+        max_nodata=max_nodata,
+        unmeasured=cast("Unmeasured", unmeasured),
+        storage=storage,
+    )
+    lines = list_chips(parts) if chips else list_items(parts)
+    if print_lines(islice(lines, limit), as_json=as_json):
+        return
+    error = nothing_found(
+        index,
+        {
+            "--platform": platform,
+            "--item": item or None,
+            "--max-cloud": max_cloud,
+            "--max-nodata": max_nodata,
+        },
+        storage,
+        unmeasured=cast("Unmeasured", unmeasured),
+    )
+    if not allow_empty:
+        raise error
+    console.note(str(error))
