@@ -18,7 +18,7 @@ from affine import Affine
 from interrupts import heeding_interrupts
 from servers.range_server import Fault, RangeServer
 from stacchip.chipper import Chipper
-from stacchip.errors import AssetChanged, CorruptBlock, ObjectNotFound, UsageError
+from stacchip.errors import AssetChanged, AssetNotFound, CorruptBlock, ObjectNotFound, UsageError
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.storage import Storage, StorageOptions
 from stacchip.stream import ChipStream
@@ -135,6 +135,60 @@ def test_a_band_that_cannot_be_placed_costs_the_chips_of_its_item(tmp_path):
     assert stream.explain().unreadable_chips == 16
     with pytest.raises(UsageError, match=r"(?s)Item 'b', asset 'swir'.*rotated"):
         list(ChipStream(path))
+
+
+def an_item_without_its_band(tmp_path):
+    """An index of two items of sixteen chips; the second lacks a band."""
+    scenes = [
+        make_item(tmp_path / name, name, dict.fromkeys(bands, (10, 256)))
+        for name, bands in (("a", ("red", "nir")), ("b", ("red",)))
+    ]
+    return index_items([scene.item for scene in scenes], tmp_path / "index")
+
+
+def test_explain_raises_for_an_item_that_cannot_be_opened_unless_it_may_be_skipped(tmp_path):
+    path = an_item_without_its_band(tmp_path)
+    with pytest.raises(AssetNotFound, match="Item 'b' has no asset 'nir'"):
+        ChipStream(path, assets=["red", "nir"]).explain()
+    explained = ChipStream(path, assets=["red", "nir"], errors="skip").explain()
+    assert (explained.chips, explained.items, explained.unreadable_chips) == (16, 1, 16)
+    assert explained.unreadable_items == ("b",)
+    assert isinstance(explained.first_error, AssetNotFound)
+    assert "cannot read 16 more chips, of the items 'b'" in str(explained)
+    assert "Item 'b' has no asset 'nir'" in str(explained)
+
+
+def test_what_is_skipped_is_logged_once_for_an_item_and_epoch(tmp_path, caplog):
+    stream = ChipStream(an_item_without_its_band(tmp_path), assets=["red", "nir"], errors="skip")
+    for epoch in range(2):
+        caplog.clear()
+        stream.set_epoch(epoch)
+        assert sum(map(len, stream.batches(4))) == 16
+        first, total = (record.getMessage() for record in caplog.records)
+        assert first.startswith("Chips of item 'b' (asset 'nir') are skipped: Item 'b' has no")
+        assert total == "16 chips were skipped (16 of item 'b' (asset 'nir'): AssetNotFound)."
+    assert len(stream.report.reasons) == stream.report.skipped == 16
+
+
+def test_many_broken_blocks_of_an_asset_are_logged_once(tmp_path, caplog):
+    scene = make_item(tmp_path / "a", "a", {"red": (10, 256)})
+    stream = ChipStream(NoStatsChipIndexer(scene.item, 64), errors="skip")
+    break_block(scene, 0)
+    break_block(scene, 3)
+    assert len(list(stream)) == 8
+    assert sum("are skipped" in record.getMessage() for record in caplog.records) == 1
+    assert stream.report.causes == {("a", "red", "CorruptBlock"): 8}
+    assert "8 of item 'a' (asset 'red'): CorruptBlock" in caplog.records[-1].getMessage()
+
+
+def test_an_epoch_that_is_left_early_still_counts_what_it_skipped(tmp_path, caplog):
+    scene = make_item(tmp_path / "a", "a", {"red": (10, 256)})
+    stream = ChipStream(NoStatsChipIndexer(scene.item, 64), errors="skip")
+    break_block(scene, 0)
+    batches = stream.batches(1)
+    next(batches)
+    batches.close()
+    assert "4 chips were skipped" in caplog.records[-1].getMessage()
 
 
 class NoHeaders:

@@ -40,6 +40,20 @@ def test_the_counters_are_foretold(nested, server, order, memory_mb):
     assert foretold.distinct_blocks == BLOCKS
 
 
+def test_what_is_foretold_names_what_it_leaves_out(nested):
+    explained = ChipStream(nested).explain()
+    assert explained.items == 6
+    assert explained.opening_s > 0
+    decoding = explained.chips / explained.chips_per_s
+    assert explained.least_seconds == pytest.approx(explained.opening_s + decoding)
+    said = str(explained)
+    assert "864 chips of 6 items" in said
+    assert "to open the items, then at most about" in said
+    assert "leaves out the start of worker processes, the store's latency and bandwidth" in said
+    assert "each DataLoader worker has its own" in said
+    assert "cannot" not in said
+
+
 @pytest.mark.parametrize("memory_mb", [4, 8, 30])
 @pytest.mark.parametrize("order", ["blocks", "shuffle", "index"])
 def test_memory_stays_under_its_budget(nested, memory_mb, order):

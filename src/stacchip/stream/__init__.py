@@ -15,6 +15,7 @@ survey.py    opens one item of each kind, to learn how chips lie in blocks
 plan/        which chips come, in what order, and which blocks are in memory meanwhile
 read/        opens items, loads and decodes blocks ahead, and cuts chips out of them
 batch.py     chips of one kind in one array
+filling.py   cuts the chips of one pass into batches of their kinds
 shards.py    the part of an epoch that one process reads
 state.py     a place in an epoch, to be saved
 report.py    what was delivered and skipped
@@ -27,8 +28,9 @@ The order of a shuffle is decided in `plan/epoch_order.py` alone. It depends on 
 
 If a chip cannot be read, `read/loading.py` keeps the error of the block, `read/reading.py` adds
 item and asset when the chip is cut, and `ChipStream` raises it. With `errors="skip"` it leaves the
-chip out, logs a warning, and counts it in `report`. If an item cannot be opened, this happens to
-each of its chips. An error that no file or store explains (out of memory) always ends the stream.
+chip out and counts it in `report`; an epoch logs one warning for each cause (an item or asset, and
+a kind of error), and the count at its end. If an item cannot be opened, this happens to each of its
+chips. An error that no file or store explains (out of memory) always ends the stream.
 
 This folder imports from `chipper` and the folders before it; `plan` does not import `read`.
 """

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
-from stacchip.errors import StacchipError
+from stacchip.errors import StacchipError, forget_frames
 from stacchip.raster.fetch import plan_requests
 from stacchip.runtime.pools import core_count
 from stacchip.stream.plan.ledger import Ledger, Load
@@ -14,15 +14,17 @@ from stacchip.stream.read.decode_speed import decode_seconds
 from stacchip.stream.read.loading import address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from stacchip.errors import Errors
     from stacchip.stream.plan.ledger import LayerBlock
     from stacchip.stream.read.layers import Layer
     from stacchip.stream.read.reading import VisitPlans
 
 # seconds in which one core copies a byte of a chip out of its blocks (measured: 180 us for 11 bands
 # of 256 px in 16 bits, of which seven have twice the pixel size)
-_COPY_SECONDS = 1.3e-10
+_COPY_SECONDS: Final = 1.3e-10
+_MOST_NAMED: Final = 5
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,24 @@ class Explanation:
 
     Attributes:
         chips: Number of chips delivered.
-        unreadable_chips: Number of chips whose items cannot be opened.
+        unreadable_chips: Number of chips whose items cannot be opened (`errors="skip"`).
         requests: Number of ranges requested from stores, without retries. Files that GDAL reads
             take more.
         bytes: Total size of these ranges.
         blocks: Number of blocks decoded.
         distinct_blocks: Number of different blocks among them.
         decoded_bytes: Total size of the decoded pixels.
-        memory_bytes: The most that decoded blocks take at the same time.
-        chips_per_s: Approximate number of chips that this machine's cores decode and copy in a
-            second; a slow store may deliver fewer.
+        memory_bytes: The most that decoded blocks take at the same time in this process. Each
+            worker of a DataLoader has its own.
+        chips_per_s: An upper bound, once all runs: approximate number of chips that this machine's
+            cores decode and copy in a second. It leaves out the start of worker processes, the
+            opening of items, the store's latency and bandwidth, and files that GDAL reads. Where
+            epochs are short, these count for more than decoding.
         gdal_files: Files that GDAL reads, and the reason, by href.
+        items: Number of items whose chips are delivered.
+        opening_s: Seconds in which this call opened the items; those that were open took none.
+        unreadable_items: Ids of the items that cannot be opened.
+        first_error: Why the first of them cannot be opened.
     """
 
     chips: int
@@ -54,36 +63,83 @@ class Explanation:
     memory_bytes: int
     chips_per_s: float
     gdal_files: Mapping[str, str]
+    items: int = 0
+    opening_s: float = 0.0
+    unreadable_items: tuple[str, ...] = ()
+    first_error: StacchipError | None = None
 
     @property
     def repeat_factor(self) -> float:
         """Average number of times that a block is decoded: 1 if each is decoded once."""
         return self.blocks / self.distinct_blocks if self.distinct_blocks else 1.0
 
+    @property
+    def least_seconds(self) -> float:
+        """Approximate seconds that an epoch takes at least: to open the items and to decode."""
+        return self.opening_s + (self.chips / self.chips_per_s if self.chips_per_s else 0)
+
     def __str__(self) -> str:
-        return (
-            f"{self.chips} chips: {self.requests} requests, {self.bytes / 1e6:.0f} MB; "
-            f"{self.blocks} blocks decoded ({self.repeat_factor:.2f} times each), "
-            f"{self.decoded_bytes / 1e6:.0f} MB, {self.memory_bytes / 1e6:.0f} MB at once; "
-            f"about {self.chips_per_s:.0f} chips/s"
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield (
+            f"{self.chips:,} chips of {self.items:,} items: {self.requests:,} requests, "
+            f"{self.bytes / 1e6:.0f} MB"
+        )
+        yield (
+            f"decodes {self.blocks:,} blocks ({self.repeat_factor:.2f} times each), "
+            f"{self.decoded_bytes / 1e6:.0f} MB"
+        )
+        yield (
+            f"holds up to {self.memory_bytes / 1e6:.0f} MB of decoded blocks in this process; each "
+            "DataLoader worker has its own"
+        )
+        yield (
+            f"takes at least {self.least_seconds:.1f} s on this machine: {self.opening_s:.1f} s to "
+            f"open the items, then at most about {self.chips_per_s:,.0f} chips/s"
+        )
+        yield f"leaves out {', '.join(self._left_out())}"
+        yield from self._unreadable()
+
+    def _left_out(self) -> Iterator[str]:
+        yield "the start of worker processes"
+        yield "the store's latency and bandwidth"
+        if self.gdal_files:
+            yield f"the time in which GDAL reads {len(self.gdal_files):,} files"
+
+    def _unreadable(self) -> Iterator[str]:
+        if not self.unreadable_chips:
+            return
+        named = ", ".join(map(repr, self.unreadable_items[:_MOST_NAMED]))
+        more = f" and {len(self.unreadable_items) - _MOST_NAMED:,} more"
+        yield (
+            f"cannot read {self.unreadable_chips:,} more chips, of the items {named}"
+            f"{more if len(self.unreadable_items) > _MOST_NAMED else ''}; the first error: "
+            f"{self.first_error}"
         )
 
 
-def explain(plans: VisitPlans, memory_bytes: int, ahead_bytes: int) -> Explanation:
-    """Simulate the epoch chip by chip, and total its cost."""
+def explain(
+    plans: VisitPlans, memory_bytes: int, ahead_bytes: int, errors: Errors = "raise"
+) -> Explanation:
+    """Simulate the epoch chip by chip, and total its cost.
+
+    Raises:
+        StacchipError: An item cannot be opened, unless `errors="skip"`.
+    """
     visits = plans.visits
     ledger = Ledger(visits, plans, memory_bytes, ahead_bytes)
     times: Counter[LayerBlock] = Counter()
-    requests = fetched = decoded = unreadable = copied = 0
+    requests = fetched = decoded = 0
     seconds = 0.0
     gdal_files: dict[str, str] = {}
+    seen = _ItemsSeen(plans, errors)
     for position in range(len(visits.rows)):
         for step in ledger.advance(position):
             if not isinstance(step, Load):
                 continue
             found = plans.take(step)
-            lost, kept = _look_at_item(plans, step.visit)
-            unreadable, copied = unreadable + lost, copied + kept
+            seen.look_at(step.visit)
             times.update(found.keys())
             ranges = _ranges(found)
             requests += len(ranges)
@@ -95,11 +151,11 @@ def explain(plans: VisitPlans, memory_bytes: int, ahead_bytes: int) -> Explanati
                 reader = layer.placed.reader
                 if layer.header is None:
                     gdal_files[reader.href] = reader.why_unsupported or ""
-    seconds += copied * _COPY_SECONDS
-    chips = len(visits.rows) - unreadable
+    seconds += seen.chip_bytes * _COPY_SECONDS
+    chips = len(visits.rows) - seen.unreadable_chips
     return Explanation(
         chips=chips,
-        unreadable_chips=unreadable,
+        unreadable_chips=seen.unreadable_chips,
         requests=requests,
         bytes=fetched,
         blocks=times.total(),
@@ -108,6 +164,9 @@ def explain(plans: VisitPlans, memory_bytes: int, ahead_bytes: int) -> Explanati
         memory_bytes=ledger.peak_bytes,
         chips_per_s=chips * core_count() / seconds if seconds else 0.0,
         gdal_files=gdal_files,
+        items=len(seen.readable),
+        unreadable_items=tuple(seen.unreadable),
+        first_error=next(iter(seen.unreadable.values()), None),
     )
 
 
@@ -119,12 +178,44 @@ def _ranges(blocks: Mapping[LayerBlock, Layer]) -> list[int]:
     return [request.length for request in planned if request.length]
 
 
-def _look_at_item(plans: VisitPlans, visit: int) -> tuple[int, int]:
-    """Return the number of a visit's chips that cannot be read, and the others' bytes."""
-    rows = plans.visits.rows_of(visit)
-    try:
-        item = plans.open(int(rows[0]))
-    except StacchipError:
-        return len(rows), 0
-    size = plans.chips.window(int(rows[0])).height
-    return 0, len(rows) * len(item.bands) * size * size * item.dtype.itemsize
+@dataclass
+class _ItemsSeen:
+    """The items of the visits so far.
+
+    Attributes:
+        plans: Opens them.
+        errors: `"raise"` raises the error of an item that cannot be opened.
+        chip_bytes: Bytes of the chips that can be read.
+        unreadable_chips: Number of chips that cannot.
+        readable: Platform and id of the items that were opened.
+        unreadable: The errors of those that were not, by id.
+    """
+
+    plans: VisitPlans
+    errors: Errors
+    chip_bytes: int = 0
+    unreadable_chips: int = 0
+    readable: set[tuple[str, str]] = field(default_factory=set)
+    unreadable: dict[str, StacchipError] = field(default_factory=dict)
+
+    def look_at(self, visit: int) -> None:
+        """Count the chips of a visit.
+
+        Raises:
+            StacchipError: Their item cannot be opened, and `errors` is `"raise"`.
+        """
+        rows = self.plans.visits.rows_of(visit)
+        chips = self.plans.chips
+        group = chips.groups[chips.group[int(rows[0])]]
+        try:
+            item = self.plans.open(int(rows[0]))
+        except StacchipError as error:
+            if self.errors == "raise":
+                raise
+            forget_frames(error)
+            self.unreadable_chips += len(rows)
+            self.unreadable.setdefault(group.item_id, error)
+            return
+        self.readable.add((group.platform, group.item_id))
+        size = chips.window(int(rows[0])).height
+        self.chip_bytes += len(rows) * len(item.bands) * size * size * item.dtype.itemsize

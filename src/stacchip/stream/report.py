@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stacchip.errors import forget_frames
 
@@ -12,6 +13,32 @@ if TYPE_CHECKING:
 
 
 _MOST_REASONS: Final = 1000
+_MOST_NAMED: Final = 10
+
+
+class Cause(NamedTuple):
+    """What many chips may be skipped for: one kind of error at one item, or one asset of it.
+
+    Attributes:
+        item_id: Id of the item.
+        asset: Key of the asset; None if the whole item is at fault.
+        error: Name of the kind of error.
+    """
+
+    item_id: str
+    asset: str | None
+    error: str
+
+    @classmethod
+    def of(cls, error: StacchipError, item_id: str) -> Cause:
+        """Return the cause of an error that a chip of an item met."""
+        return cls(item_id, error.facts.get("asset"), type(error).__name__)
+
+    @property
+    def place(self) -> str:
+        """The item, and the asset if one is at fault, in words."""
+        item = f"item {self.item_id!r}"
+        return item if self.asset is None else f"{item} (asset {self.asset!r})"
 
 
 @dataclass(frozen=True)
@@ -37,6 +64,7 @@ class StreamReport:
         delivered: Number of chips delivered.
         skipped: Number of chips that could not be cut (`errors="skip"`).
         reasons: The first thousand of those, with their errors.
+        causes: Number of those by `Cause`.
         decoded_blocks: Number of blocks decoded.
         decoded_bytes: Total size of their pixels.
         peak_bytes: The most that decoded blocks took at the same time.
@@ -48,13 +76,30 @@ class StreamReport:
     decoded_blocks: int = 0
     decoded_bytes: int = 0
     peak_bytes: int = 0
+    causes: Counter[Cause] = field(default_factory=Counter)
 
-    def skip(self, chipid: str, row: int, error: StacchipError) -> None:
+    def skip(self, chipid: str, row: int, error: StacchipError, cause: Cause | None = None) -> None:
         """Count a chip that could not be cut, and keep the reason."""
         forget_frames(error)
         self.skipped += 1
+        self.causes[cause or Cause.of(error, str(error.facts.get("item_id")))] += 1
         if len(self.reasons) < _MOST_REASONS:
             self.reasons.append(Skipped(chipid, row, error))
+
+    def describe_skipped(self) -> str:
+        """Return how many chips were skipped, for which items and kinds of error, in words."""
+        named = [
+            f"{count:,} of {cause.place}: {cause.error}"
+            for cause, count in self.causes.most_common(_MOST_NAMED)
+        ]
+        more = len(self.causes) - len(named)
+        return (
+            f"{self.skipped:,} chips were skipped ({'; '.join(named)}"
+            f"{f'; and {more:,} causes more' if more else ''})."
+        )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({"causes": Counter(), **state})  # earlier versions had no causes
 
     def __str__(self) -> str:
         text = (

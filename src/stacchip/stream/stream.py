@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import logging
 from copy import copy
+from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from stacchip.chipper import Chipper
-from stacchip.errors import StacchipError, UsageError
+from stacchip.errors import UsageError
 from stacchip.runtime.memory import MemoryPool
-from stacchip.stream.batch import Building, ChipBatch, ChipKind, fit, require_fitting
 from stacchip.stream.explain import Explanation, explain
+from stacchip.stream.filling import Filling
 from stacchip.stream.plan.epoch_order import Order, Ordering
 from stacchip.stream.plan.visits import Visits, find_visits
 from stacchip.stream.plan.wanted_chips import WantedChips
 from stacchip.stream.read.loading import LoadedBlocks
 from stacchip.stream.read.open_items import Catalog
 from stacchip.stream.read.reading import Reading, VisitPlans
-from stacchip.stream.report import StreamReport
+from stacchip.stream.report import Cause, StreamReport
 from stacchip.stream.shards import Shard
 from stacchip.stream.state import StreamState
 from stacchip.stream.survey import Survey
@@ -31,10 +32,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.chipper import Chip
-    from stacchip.errors import Errors
-    from stacchip.stream.batch import Allocator
+    from stacchip.errors import Errors, StacchipError
+    from stacchip.stream.batch import Allocator, ChipBatch, ChipKind
     from stacchip.stream.plan.areas import Areas
-    from stacchip.stream.read.layers import ItemLayers
 
     Rows = NDArray[np.int64]
 
@@ -59,11 +59,12 @@ class ChipStream:
         epoch: Number of the epoch. Each has a different shuffle; see `set_epoch`.
         open_areas: Number of areas that a shuffle draws from at once, if memory allows. More areas
             mix better, and the first batch waits for half of them.
-        memory_bytes: Memory for decoded blocks. Batches come on top, and up to 200 MB of encoded
-            blocks.
+        memory_bytes: Memory for decoded blocks, in each process: every worker of a DataLoader has
+            its own. Batches come on top, and up to 200 MB of encoded blocks.
         shard: The part of the chips to deliver.
         errors: `"skip"` leaves out chips that cannot be cut, and keeps their number and the reasons
-            in `report`.
+            in `report`. An epoch logs each reason once for an item (or an asset of it), and at its
+            end the number of chips.
         dtype: Type of the pixels; by default the common type of a chip's bands.
         with_valid: Also deliver which pixels may be used.
         **options: Options of `Chipper`: `assets`, `resampling`, `mountpath`, `storage`, ...
@@ -149,15 +150,17 @@ class ChipStream:
     def explain(self) -> Explanation:
         """Return what this epoch will read: requests, bytes, blocks, memory, speed.
 
-        It opens every item of the shard. If the index keeps headers, that takes no request.
+        It opens every item of the shard. If the index keeps headers, that takes no request. With
+        `errors="skip"` it counts the chips of items that cannot be opened, and keeps the reason.
 
         Raises:
             StacchipError: An item cannot be opened, unless `errors="skip"`.
         """
         self._catalog.forget_failures()
-        visits = self._find_visits(self.rows())
-        plans = VisitPlans(visits, self._chips, self._catalog)
-        return explain(plans, self.memory_bytes, self._ahead_bytes)
+        waited_before = self._catalog.waited_s
+        plans = VisitPlans(self._find_visits(self.rows()), self._chips, self._catalog)
+        explained = explain(plans, self.memory_bytes, self._ahead_bytes, self.errors)
+        return replace(explained, opening_s=self._catalog.waited_s - waited_before)
 
     def groups_of_rows(self) -> Rows:
         """Return a number for each row of the index, equal for rows of one item and chip size."""
@@ -221,15 +224,16 @@ class ChipStream:
         """
         self._catalog.forget_failures()
         wanted = np.asarray(rows, np.int64)
-        building: dict[ChipKind, Building] = {}
-        reading = self._open_reading(wanted)
+        filling = self._open_filling(wanted, len(wanted), None)
+        full: list[ChipBatch] = []
         try:
             for number, row in enumerate(wanted.tolist()):
-                reading.advance(number)
-                self._add(reading, building, (len(wanted), None), row, number)
+                kind = filling.add(number, row, number)
+                if kind is not None:
+                    full.append(filling.finish(kind))
         finally:
-            reading.close()
-        return [each.finish(self._chips) for each in building.values() if len(each)]
+            filling.reading.close()
+        return [*full, *(filling.finish(kind) for kind in filling.kinds)]
 
     def _give_batches(
         self, size: int, common: ChipKind | None, *, drop_last: bool
@@ -237,78 +241,44 @@ class ChipStream:
         state = self._begin()
         sequence = self.rows()
         positions = state.remaining(len(sequence))
-        reading = self._open_reading(sequence[positions])
-        building: dict[ChipKind, Building] = {}
+        filling = self._open_filling(sequence[positions], size, common)
 
         def give(kind: ChipKind) -> ChipBatch:
-            batch = building.pop(kind).finish(self._chips)
-            held = [position for each in building.values() for position in each.positions]
+            batch = filling.finish(kind)
             drawn = max(state.next, int(positions[number]) + 1)
             # some of those held when the state was saved may not have been cut again yet
             waiting = positions[number + 1 :]
-            held += waiting[waiting < state.next].tolist()
+            held = filling.positions + waiting[waiting < state.next].tolist()
             self._state = state.at(drawn, held)
-            self._count(reading, len(batch))
+            self._count(filling.reading, len(batch))
             return batch
 
         try:
             for number, row in enumerate(sequence[positions].tolist()):
-                reading.advance(number)
-                kind = self._add(reading, building, (size, common), row, int(positions[number]))
-                if kind is not None and building[kind].is_full:
+                kind = filling.add(number, row, int(positions[number]))
+                if kind is not None:
                     yield give(kind)
-            for kind in list(building):
-                if (
-                    len(building[kind]) and not drop_last
-                ):  # all chips of a batch may have been skipped
-                    yield give(kind)
+            for kind in [] if drop_last else filling.kinds:
+                yield give(kind)
             self._state = state.at(len(sequence), [])
-            self._count(reading, 0)
+            self._count(filling.reading, 0)
         finally:
-            reading.close()
+            filling.reading.close()
+            self._sum_up_skipped()
 
-    def _add(
-        self,
-        reading: Reading,
-        building: dict[ChipKind, Building],
-        form: tuple[int, ChipKind | None],
-        row: int,
-        position: int,
-    ) -> ChipKind | None:
-        """Cut a chip into its batch and return its kind, or None if it was skipped."""
-        size, common = form
-        try:
-            item = reading.open(row)
-            own = self._kind_of(item, self._chips.key(row).chip_size)
-            kind = common or own
-            if own != kind:
-                require_fitting(own, kind, item.opened.item.id)
-            if kind not in building:
-                building[kind] = self._new_batch(kind, size)
-            out, valid = building[kind].slot()
-            if own == kind:
-                reading.cut(row, item, out, valid)
-            else:
-                alone, alone_valid = self._new_batch(own, 1).slot()
-                reading.cut(row, item, alone, alone_valid)
-                fit(own, kind, alone, out)
-                if valid is not None:
-                    fit(own, kind, alone_valid, valid)
-        except StacchipError as error:
-            if self.errors == "raise":
-                raise
-            self._skip(row, error)
-            return None
-        building[kind].add(position, row, item)
-        return kind
+    def _leave_out(self, row: int, error: StacchipError) -> None:
+        """Skip a chip that cannot be cut, or raise; each cause is logged once in a pass."""
+        if self.errors == "raise":
+            raise error
+        key = self._chips.key(row)
+        cause = Cause.of(error, key.item_id)
+        if cause not in self.report.causes:
+            _log.warning("Chips of %s are skipped: %s", cause.place, error)
+        self.report.skip(key.chipid, row, error, cause)
 
-    def _new_batch(self, kind: ChipKind, size: int) -> Building:
-        return Building(kind, size, self._pool, with_valid=self.with_valid)
-
-    def _skip(self, row: int, error: StacchipError) -> None:
-        chipid = self._chips.key(row).chipid
-        _log.warning("chip %s is skipped: %s", chipid, error)
-        self.report.skip(chipid, row, error)
+    def _sum_up_skipped(self) -> None:
+        if self.report.skipped:
+            _log.warning("%s", self.report.describe_skipped())
 
     def _count(self, reading: Reading, delivered: int) -> None:
         self.report.delivered += delivered
@@ -377,18 +347,24 @@ class ChipStream:
     def _find_visits(self, rows: Rows) -> Visits:
         return find_visits(rows, self.areas, self.memory_bytes)
 
-    def _open_reading(self, rows: Rows) -> Reading:
-        plans = VisitPlans(self._find_visits(rows), self._chips, self._catalog)
-        return Reading(
-            plans,
+    def _open_filling(self, rows: Rows, size: int, common: ChipKind | None) -> Filling:
+        reading = Reading(
+            VisitPlans(self._find_visits(rows), self._chips, self._catalog),
             LoadedBlocks(self._block_pool),
             memory_bytes=self.memory_bytes,
             ahead_bytes=self._ahead_bytes,
             edge=self.chipper.edge,
         )
-
-    def _kind_of(self, item: ItemLayers, chip_size: int) -> ChipKind:
-        return ChipKind(item.bands, chip_size, self.dtype or item.dtype)
+        return Filling(
+            reading,
+            self._chips,
+            self._pool,
+            size=size,
+            common=common,
+            dtype=self.dtype,
+            with_valid=self.with_valid,
+            on_error=self._leave_out,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "report": StreamReport()}

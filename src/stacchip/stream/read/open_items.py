@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ class Catalog:
     Args:
         chipper: Finds and opens them.
         chips: The chips whose items they are.
+
+    Attributes:
+        waited_s: Seconds that `get` has waited for items to open.
     """
 
     def __init__(self, chipper: Chipper, chips: WantedChips) -> None:
@@ -35,6 +39,7 @@ class Catalog:
         self._begin()
 
     def _begin(self) -> None:
+        self.waited_s = 0.0
         self._items: OpenItems[ItemLayers] = OpenItems(
             _OPEN_ITEMS, most_by_gdal=OPEN_GDAL_ITEMS, keep_failures=True
         )
@@ -57,7 +62,11 @@ class Catalog:
         Raises:
             StacchipError: It cannot be found or opened.
         """
-        return self._items.get(self._name(row), partial(self._open, row))
+        begin = time.perf_counter()
+        try:
+            return self._items.get(self._name(row), partial(self._open, row))
+        finally:
+            self.waited_s += time.perf_counter() - begin
 
     def forget_failures(self) -> None:
         """Let items that could not be opened be tried again."""
