@@ -7,7 +7,8 @@ chipper.py      what a user calls
 rows_to_cut.py  rows of any table that name chips, completed as far as cutting needs
 index_rows.py   the chip in each row (`ChipKey`), and the row that a caller means
 find_item.py    the row's item, the headers that the index keeps, and the grid of the chips
-open_item.py    the item's rasters, opened and placed on that grid, and read together
+open_item.py    the item's rasters, opened and read together
+placing.py      where each raster lies on that grid, and which are refused
 open_items.py   the cache of open items, for chippers and streams alike
 chip.py         the result: pixels, valid, place and time
 ```

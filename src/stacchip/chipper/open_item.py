@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stacchip.chipper.chip import Chip
+from stacchip.chipper.placing import Placing, confirm
 from stacchip.errors import (
     AssetNotFound,
     ChipNotFound,
-    GridMismatch,
-    UnsupportedRaster,
-    attribute,
 )
 from stacchip.grid.chip_grid import ChipGrid
-from stacchip.grid.crs import same_crs
-from stacchip.grid.geobox import describe_geobox, is_same_grid
 from stacchip.items import item_datetime, read_assets
 from stacchip.raster.fetch import NO_CACHES
-from stacchip.raster.nodata import as_sample
-from stacchip.raster.placement import Placement, locate
 from stacchip.raster.reader import FastReader, open_reader, read_valid_windows
 from stacchip.raster.validity import hide_fill
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.runtime.per_process import PerProcess
 from stacchip.runtime.workers import Workers
-from stacchip.sources import find_source
-from stacchip.sources.harmonize import find_adjustment
 from stacchip.storage import local_path
 
 if TYPE_CHECKING:
@@ -45,6 +37,7 @@ if TYPE_CHECKING:
     from stacchip.items import AssetInfo
     from stacchip.raster.cache import Caches
     from stacchip.raster.header import Header
+    from stacchip.raster.placement import Placement
     from stacchip.raster.reader import Reader
     from stacchip.raster.resample import Resampling
     from stacchip.sources import Harmonize
@@ -225,25 +218,11 @@ def open_item(
         readers = [open_asset(key) for key in keys]
     else:
         readers = map_concurrently(open_asset, keys, workers=_OPENERS.get())
-    grid = _confirm(grid, headers)
+    placing = Placing(item, infos, confirm(grid, headers), choice)
     placements = {
-        key: _place(item, infos[key], reader, grid, choice)
-        for key, reader in zip(keys, readers, strict=True)
+        key: placing.place(key, reader) for key, reader in zip(keys, readers, strict=True)
     }
     return OpenedItem(item, grid.geobox, placements)
-
-
-def _place(
-    item: pystac.Item, info: AssetInfo, reader: Reader, grid: RecordedGrid, choice: AssetChoice
-) -> Placement:
-    """Return the place of an asset's pixels on the chip grid, and what becomes of them."""
-    placed = _find_geobox(item, info, reader, grid.geobox)
-    _check(item, info, placed, grid)
-    nodata = _find_nodata(item, info, reader)
-    adjust = None
-    if choice.harmonize is not None:
-        adjust = find_adjustment(item, info.key, reader.count, reader.dtype, nodata)
-    return Placement(reader, placed, grid.geobox, nodata, choice.method(info.key), adjust)
 
 
 def _pin_version(href: str, header: Header, storage: Storage) -> Header:
@@ -254,100 +233,3 @@ def _pin_version(href: str, header: Header, storage: Storage) -> Header:
     there = storage.stat(href)
     storage.require_version(href, header.identity, there)
     return header.of_version(there)
-
-
-def _find_nodata(item: pystac.Item, info: AssetInfo, reader: Reader) -> float | None:
-    """Return the first nodata value, out of file, item and source, that the band can hold."""
-    for value in (reader.nodata, info.nodata):  # an item may claim -9999 for bytes
-        sample = as_sample(value, reader.dtype)
-        if sample is not None:
-            return sample
-    source = find_source(item)  # last: looking for plugins takes milliseconds
-    return None if source is None else as_sample(source.nodata, reader.dtype)
-
-
-def _find_geobox(item: pystac.Item, info: AssetInfo, reader: Reader, grid: GeoBox) -> GeoBox:
-    """Return a file's geobox: its own, else the item's, else the grid, if that fits the file.
-
-    Raises:
-        UnsupportedRaster: Its pixels lie on no grid.
-        GridMismatch: The file does not say where it lies, and contradicts item and grid.
-    """
-    try:
-        geobox = locate(reader, info.geobox, grid)
-    except UnsupportedRaster as error:
-        raise attribute(error, item.id, info.key) from error
-    if geobox is not None:
-        return geobox
-    raise GridMismatch(
-        f"The file of asset {info.key!r} of item {item.id!r} says no more of its place than "
-        f"{_describe_place(reader)}, and the chip grid is {describe_geobox(grid)}: it cannot be "
-        "placed. Give the file a CRS and a transform, or leave the asset out.",
-        item_id=item.id,
-        asset=info.key,
-        href=info.href,
-    )
-
-
-def _describe_place(reader: Reader) -> str:
-    """Return what a file says of its place without a whole geobox, for messages."""
-    crs = "no CRS" if reader.crs is None else reader.crs[:60]
-    numbers = None if reader.transform is None else list(reader.transform)[:6]
-    transform = "no transform" if numbers is None else f"transform {numbers}"
-    return f"{crs}, {tuple(reader.shape)} px (height, width), {transform}"
-
-
-def _confirm(grid: RecordedGrid, headers: Mapping[str, Header]) -> RecordedGrid:
-    """Return the grid as checked if the index keeps a header of the reference band that agrees."""
-    header = None if grid.reference is None else headers.get(grid.reference)
-    if grid.is_checked or header is None or header.geobox is None:
-        return grid
-    return replace(grid, is_checked=is_same_grid(header.geobox, grid.geobox))
-
-
-def _check(item: pystac.Item, info: AssetInfo, placed: GeoBox, grid: RecordedGrid) -> None:
-    """Refuse a file that contradicts the grid that the chips were indexed on.
-
-    If the reference band's file confirmed the grid, files of other bands are believed. If not, a
-    file of any band that the item puts on this grid may show that the grid is wrong.
-
-    Raises:
-        GridMismatch: It is in another CRS, or does not lie on the grid though the item says so.
-    """
-    is_reference = info.key == grid.reference
-    claims_grid = is_reference or (
-        not grid.is_checked
-        and info.geobox is not None
-        and info.has_own_grid
-        and is_same_grid(info.geobox, grid.geobox)
-    )
-    is_placed = not claims_grid or is_same_grid(placed, grid.geobox)
-    if is_placed and same_crs(placed.crs, grid.geobox.crs):
-        return
-    raise GridMismatch(
-        f"Asset {info.key!r} of item {item.id!r} does not lie on the grid of its index: the file "
-        f"says {describe_geobox(placed)}; the index says {describe_geobox(grid.geobox)}. "
-        f"{_advise(grid, is_reference=is_reference)}",
-        item_id=item.id,
-        asset=info.key,
-        href=info.href,
-    )
-
-
-def _advise(grid: RecordedGrid, *, is_reference: bool) -> str:
-    """Return what to do about a file that does not lie on the grid."""
-    if not grid.is_checked:
-        return (
-            "The index has the grid that the item states, which no file confirmed. Index the item "
-            "again and let its files decide: with their headers (the default of `stacchip index`), "
-            "or with --open-files (open_files=True)."
-        )
-    if is_reference:
-        return (
-            "When the item was indexed, the file had this grid: it was replaced since, or this is "
-            "another file. Index the item again, or read the file that was indexed."
-        )
-    return (
-        "Bands of another CRS cannot be cut with these chips: leave the asset out (assets=[...]), "
-        "or index the item once more with this band as reference=."
-    )
