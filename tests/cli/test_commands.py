@@ -301,7 +301,7 @@ def test_an_item_that_comes_again_is_dropped_and_counted(tmp_path: Path, capsys)
     item = str(make_scene(tmp_path / "scene", "scene").folder / "item.json")
     out = tmp_path / "index"
     assert run(["index", item, item, "-o", str(out)]) == 0
-    assert lines(capsys)[1] == ["1 items came again, and were dropped."]
+    assert lines(capsys)[1][:1] == ["1 items came again, and were dropped."]
     assert read_index(out).num_rows == 4
 
 
@@ -350,13 +350,18 @@ def test_files_that_lie_elsewhere_are_said_with_both_values(tmp_path: Path, caps
     assert run(["chip", index, "scene-1-0-0", "-o", str(tmp_path / "a.npy")]) == 0
 
 
-def test_an_index_without_chips_is_made_and_says_why(tmp_path: Path, capsys):
+def test_items_without_chips_fail_and_say_why(tmp_path: Path, capsys):
     item = str(make_scene(tmp_path / "scene").folder / "item.json")
-    assert run(["index", item, "-o", str(tmp_path / "index"), "--chip-size", "1024"]) == 0
+    command = ["index", item, "-o", str(tmp_path / "index"), "--chip-size", "1024", "--replace"]
+    assert run(command) == 1
     out, err = lines(capsys)
     assert "0 chips of 1 items" in out[0]
     assert "preview" not in out[1]
     assert any(line.startswith("  scene-1: ") and "--pad" in line for line in err)
+    assert "None of 1 items has a chip" in err[-1]
+    assert "chips of 1024 pixels with at most 50% nodata" in err[-1]
+    assert run([*command, "--allow-empty"]) == 0
+    assert "None of 1 items has a chip" in lines(capsys)[1][-1]
 
 
 def test_what_a_search_found_before_it_failed_is_indexed(tmp_path: Path, capsys):

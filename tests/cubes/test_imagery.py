@@ -93,5 +93,5 @@ def test_the_index_may_be_a_table_of_any_library(local):
     for index in (table, table.to_pandas(), table.drop_columns(["bbox", "chipid"])):
         chipper = Imagery(index, PLATFORM, bands=("blue",)).open(Storage())
         assert chipper.rows.table["chipid"].equals(named.rows.table["chipid"])
-    with pytest.raises(ChipNotFound, match="in a table is"):
+    with pytest.raises(ChipNotFound, match="in a table; it has chips of"):
         Imagery(table, "naip").open(Storage())

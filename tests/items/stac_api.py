@@ -40,12 +40,16 @@ class StacApi:
         self.headers: list[dict[str, str]] = []
         self.next_url: str | None = None
         self.repeats = False
+        self.collections: list[str] | None = None  # searches find items of these only
         api = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 if urlsplit(self.path).path == "/search":
                     api.answer(self, dict(parse_qsl(urlsplit(self.path).query)))
+                elif urlsplit(self.path).path == "/collections":
+                    listed = [{"id": name} for name in api.collections or ()]
+                    api.send(self, {"collections": listed, "links": []})
                 else:
                     api.send(self, api.landing_page())
 
@@ -95,9 +99,12 @@ class StacApi:
             self.send_trouble(handler, self.troubles.popleft())
             return
         start = 0 if self.repeats else int(body.get("token", 0))
-        page = self.records[start : start + self.page_size]
+        records = self.records
+        if self.collections is not None and body.get("collections"):
+            records = [each for each in records if each.get("collection") in body["collections"]]
+        page = records[start : start + self.page_size]
         links = []
-        if start + self.page_size < len(self.records):
+        if start + self.page_size < len(records):
             following = {"token": start + self.page_size}
             url = f"{self.next_url or self.url}/search"
             links.append(

@@ -13,6 +13,7 @@ In reading order:
 - `logs`: what is shown of the log.
 - `progress`: how far a task is, as a bar, as lines, as JSON.
 - `options`: options that several commands share.
+- `nothing`: what a command does if it finds nothing.
 - `output`: checks that a command can write its output, before it starts to work.
 - `summary`, `listing`: what is in an index, summed up and line by line.
 - `absent_chips`: what to say of chips that an index lacks.

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from stacchip.cli import console
 from stacchip.cubes.imagery import DEFAULT_MAX_NODATA
+from stacchip.cubes.left_out import describe_left_out, describe_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from stacchip.statistics import Part, PlatformStatistics, Sample
-
-_SHARES: Final = ("nodata", "cloud")
-_REASONS: Final = {
-    "chip_size": "of another size (--chip-size)",
-    "nodata_unmeasured": "whose nodata was not measured (--unmeasured keep takes them)",
-    "max_nodata": "with more nodata (--max-nodata)",
-    "cloud_unmeasured": "whose cloud was not measured (--unmeasured keep takes them)",
-    "max_cloud": "with more cloud (--max-cloud)",
-    "no_place": "beyond the edge of the Earth",
-    "max_chips": "not drawn (--max-chips)",
-}
 
 
 def tell_what_was_measured(statistics: PlatformStatistics, part: Part | None = None) -> None:
@@ -44,7 +34,7 @@ def describe(statistics: PlatformStatistics, part: Part | None = None) -> Iterat
         by = f" by job {part.job} of {part.jobs}" if part else ""
         yield _count(statistics.chips, sample, by)
         if sample.left_out:
-            yield f"left out: {', '.join(_left_out(sample))}"
+            yield f"left out: {', '.join(describe_left_out(sample.left_out))}"
         yield _limits(sample)
     for name, band in zip(statistics.platform.names, statistics.bands, strict=True):
         if band.nonfinite.total:
@@ -62,28 +52,15 @@ def _count(chips: int, sample: Sample, by: str) -> str:
     return f"{chips:,} of {sample.there:,} chips of {sample.place} measured{by}"
 
 
-def _left_out(sample: Sample) -> Iterator[str]:
-    for reason, count in sample.left_out.items():
-        yield f"{count:,} {_REASONS.get(reason, reason)}"
-
-
 def _limits(sample: Sample) -> str:
     is_of_cubes = sample.cubes_there is not None
     if sample.limits is None:
         return "the limits by which the chips of these cubes were chosen are not recorded"
-    said = [_limit(sample.limits, share) for share in _SHARES]
-    text = f"chips {'were cut' if is_of_cubes else 'are taken'} with {' and '.join(said)}"
-    has_limit = any(sample.limits[f"max_{share}"] is not None for share in _SHARES)
-    if has_limit and sample.limits["unmeasured"] == "keep":
-        text += ", or where that was not measured"
+    taken = "were cut" if is_of_cubes else "are taken"
+    text = f"chips {taken} with {describe_limits(sample.limits)}"
     if not is_of_cubes and sample.limits["max_nodata"] != DEFAULT_MAX_NODATA:
         text += (
             f"; stacchip prechip takes at most {DEFAULT_MAX_NODATA:.0%} nodata by default, as "
             f"--max-nodata {DEFAULT_MAX_NODATA} does"
         )
     return text
-
-
-def _limit(limits: dict[str, Any], share: str) -> str:
-    largest = limits[f"max_{share}"]
-    return f"any {share}" if largest is None else f"at most {100 * largest:.4g}% {share}"

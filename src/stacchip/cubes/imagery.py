@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.chipper import Chipper
+from stacchip.cubes.left_out import explain_nothing
 from stacchip.errors import ChipNotFound, UsageError
 from stacchip.index import Filters, Selection, Unmeasured, conform, read_index
 from stacchip.items.archive import Archive
@@ -97,11 +98,7 @@ class Imagery:
         # a chip wholly outside the Earth's edge has no pixels and no location
         table = table.filter(pc.is_valid(table["bbox"]))
         if not table.num_rows:
-            raise ChipNotFound(
-                f"No chip of platform {self.platform!r} in {self.index_name} is within these "
-                "limits; see: stacchip info. Chips whose share was not measured are left out "
-                '(unmeasured="keep", --unmeasured keep).'
-            )
+            raise ChipNotFound(explain_nothing(self, storage))
         sizes = pc.unique(table["chip_size"]).to_pylist()
         if len(sizes) > 1:
             raise UsageError(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.compute as pc
 
 from stacchip.index import Selection, conform, scan_index
+from stacchip.runtime.near_names import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,16 @@ _COLUMNS: Final = (
     *("platform", "chip_size", "bbox"),
     *("nodata_percentage", "cloud_cover_percentage"),
 )
+
+_REASONS: Final = {
+    "chip_size": "of another size (--chip-size)",
+    "nodata_unmeasured": "whose nodata was not measured (--unmeasured keep takes them)",
+    "max_nodata": "with more nodata (--max-nodata)",
+    "cloud_unmeasured": "whose cloud was not measured (--unmeasured keep takes them)",
+    "max_cloud": "with more cloud (--max-cloud)",
+    "no_place": "beyond the edge of the Earth",
+    "max_chips": "not drawn (--max-chips)",
+}
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,56 @@ def count_left_out(imagery: Imagery, storage: Storage) -> ChipCount:
             before, kept = kept.num_rows, kept.filter(condition)
             left_out[reason] += before - kept.num_rows
     return ChipCount(there, {reason: count for reason, count in left_out.items() if count})
+
+
+def explain_nothing(imagery: Imagery, storage: Storage) -> str:
+    """Return why no chip of an index is wanted: what was asked for, what there is, what fails."""
+    platform, name = imagery.platform, imagery.index_name
+    there: Counter[str] = Counter()
+    for rows in _parts(replace(imagery, platform=None), storage):  # type: ignore[arg-type]
+        there.update(rows["platform"].to_pylist())
+    if not there:
+        return f"The index {name} has no chips at all."
+    if platform not in there:
+        return (
+            f"There is no chip of platform {platform!r} in {name}; it has chips of "
+            f"{list_names(there, near=[platform], counts=there)}."
+        )
+    count = count_left_out(imagery, storage)
+    reasons = ", ".join(describe_left_out(count.left_out))
+    return (
+        f"No chip of platform {platform!r} in {name} is within these limits: of {count.there:,} "
+        f"chips, {reasons}."
+    )
+
+
+def describe_left_out(left_out: Mapping[str, int]) -> Iterator[str]:
+    """Yield how many chips each reason leaves out, and the option that would take them.
+
+    Example:
+        >>> list(describe_left_out({"max_nodata": 12}))
+        ['12 with more nodata (--max-nodata)']
+    """
+    for reason, number in left_out.items():
+        yield f"{number:,} {_REASONS.get(reason, reason)}"
+
+
+def describe_limits(limits: Mapping[str, Any]) -> str:
+    """Return the limits of `Imagery.limits` in words.
+
+    Example:
+        >>> describe_limits({"max_nodata": 0.05, "max_cloud": None, "unmeasured": "keep"})
+        'at most 5% nodata and any cloud, or where that was not measured'
+    """
+    said = []
+    for share in ("nodata", "cloud"):
+        largest = limits[f"max_{share}"]
+        said.append(f"any {share}" if largest is None else f"at most {100 * largest:.4g}% {share}")
+    text = " and ".join(said)
+    has_limit = any(limits[f"max_{share}"] is not None for share in ("nodata", "cloud"))
+    if has_limit and limits["unmeasured"] == "keep":
+        text += ", or where that was not measured"
+    return text
 
 
 def _parts(imagery: Imagery, storage: Storage) -> Iterable[pa.Table]:

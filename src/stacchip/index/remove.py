@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -24,7 +24,9 @@ from stacchip.index.files.layout import (
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.files.replacing import Replacement
 from stacchip.index.filters import Selection
+from stacchip.index.read import scan_index
 from stacchip.index.schema import SCHEMA, conform
+from stacchip.runtime.near_names import list_names
 from stacchip.storage import Storage, child_href, parent_href, redact
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def remove(
             for folder, chips, records in _folders(files)
         )
     if removed == 0:
-        _raise_not_found(href, platform, item_id)
+        _raise_not_found(href, platform, item_id, storage)
     _log.info("%s: %d chips removed", redact(href), removed)
     return removed
 
@@ -157,14 +159,23 @@ def _keep_records(href: str, chosen: pc.Expression, new: Replacement) -> bool:
     return True
 
 
-def _raise_not_found(href: str, platform: str | None, item_id: str | None) -> None:
+def _raise_not_found(
+    href: str, platform: str | None, item_id: str | None, storage: Storage
+) -> None:
+    there: Counter[str] = Counter()
+    wanted = "platform" if item_id is None else "item_id"
+    for rows in scan_index(href, columns=[wanted], storage=storage):
+        counted = pc.value_counts(rows[wanted])
+        there.update({str(each["values"]): each["counts"].as_py() for each in counted})
+    has = f"it has {list_names(there, near=[item_id or platform or ''], counts=there)}"
     if item_id is not None:
         of = f" of '{platform}'" if platform is not None else ""
         raise ItemNotFound(
             f"The index at {redact(href)} has no chip of item '{item_id}'{of}: "
-            "nothing was removed.",
+            f"nothing was removed; {has}.",
             item_id=item_id,
         )
     raise SourceNotFound(
-        f"The index at {redact(href)} has no chip of source '{platform}': nothing was removed."
+        f"The index at {redact(href)} has no chip of source '{platform}': nothing was removed; "
+        f"{has}."
     )

@@ -85,6 +85,17 @@ def search_items(
     return parse_items(records, errors=errors, origin=redact(api), api=api)
 
 
+def list_collections(api: str, *, options: StorageOptions | None = None) -> list[str]:
+    """Return the ids of the collections of a STAC API, at most 1,000.
+
+    Raises:
+        StorageError: The API cannot be reached, refuses, or does not list its collections.
+    """
+    from stacchip.items.api.client import StacApi  # slow, as below
+
+    return StacApi(api, options or StorageOptions()).list_collections()
+
+
 def _as_interval(datetime: Any) -> str | None:
     """Return a date or period as APIs take it, checked before any request."""
     if datetime is None:

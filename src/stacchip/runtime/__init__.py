@@ -9,6 +9,7 @@ In reading order:
 - `concurrently`: many calls at once, within one call of our own.
 - `memory`: reusable buffers.
 - `registry`: values by name, to which other packages add theirs by entry point.
+- `near_names`: lists of what exists, for messages about a name that does not.
 - `lazy_names`: names of a package that are loaded when they are first used.
 - `whole_file`: local files that appear whole or not at all, scratch folders, locks.
 

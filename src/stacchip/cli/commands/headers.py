@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stacchip.cli import console, options
-from stacchip.index import add_headers
+from stacchip.cli.nothing import nothing_may_be_found
+from stacchip.errors import NothingFound
+from stacchip.index import add_headers, read_records
 
 if TYPE_CHECKING:
     from stacchip.errors import StacchipError
@@ -35,6 +37,7 @@ def headers(
     skip_errors: Annotated[
         bool, typer.Option("--skip-errors", help="Leave out files that fail, and report them.")
     ] = False,
+    allow_empty: options.AllowEmpty = False,
     endpoint: options.Endpoint = None,
     region: options.Region = None,
     skip_signature: options.SkipSignature = False,
@@ -64,6 +67,10 @@ def headers(
     for error in failed:
         console.note(f"left out: {error}")
     if not read and not failed:
+        if not read_records(index, storage=storage):
+            with nothing_may_be_found(allowed=allow_empty):
+                raise NothingFound(f"{index} has no items, and so no files to read headers of.")
+            return
         console.say(f"{index} has the headers of all its files")
         console.say(f"To read them again: {console.command('headers', index, '--refresh')}")
         return

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stacchip.cli import console
+from stacchip.errors import NothingFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from stacchip.indexer import GridDifference, Indexed
 
@@ -15,19 +16,52 @@ if TYPE_CHECKING:
 _MOST_LINES = 20
 
 
-def print_indexed(made: Indexed, output: str) -> int:
-    """Print the result of `index_items`; return the exit code: 1 if anything was left out."""
+def print_indexed(made: Indexed, output: str, limits: str) -> None:
+    """Print the result of `index_items`.
+
+    Args:
+        made: The result.
+        output: Where the index is.
+        limits: Which chips were asked for.
+    """
     _print_notes(made)
     if not made.items:
-        found = "" if made.skipped or made.failure else ": no item was found"
-        console.note(f"No index was written to {output}{found}.")
-        return 1
+        if is_partial(made):
+            console.note(f"No index was written to {output}.")
+        return
     console.say(f"{made.chips:,} chips of {made.items:,} items in {output}")
     hints = [console.command("info", output)]
     if made.chips:
         hints.append(console.command("preview", output, "-o", "sheet.png"))
     console.say(f"Next: {', or '.join(hints)}")
-    return 1 if made.skipped or made.failure else 0
+    console.note(f"Indexed were {limits}.")
+
+
+def is_partial(made: Indexed) -> bool:
+    """Return True if anything failed, so that the index lacks it."""
+    return bool(made.skipped or made.failure)
+
+
+def require_chips(made: Indexed, output: str, limits: str, explain: Callable[[], str]) -> None:
+    """Check that there was something to index.
+
+    Args:
+        made: The result of `index_items`.
+        output: Where the index is.
+        limits: Which chips were asked for.
+        explain: Returns why there was no item.
+
+    Raises:
+        NothingFound: There was no item, or no item has a chip.
+    """
+    if made.chips or is_partial(made):  # what failed is reported, and may have been all there was
+        return
+    if not made.items:
+        raise NothingFound(f"No index was written to {output}. {explain()}")
+    raise NothingFound(
+        f"None of {made.items:,} items has a chip; asked for were {limits}. The reasons are above. "
+        f"The index at {output} lists the items only."
+    )
 
 
 def _print_notes(made: Indexed) -> None:

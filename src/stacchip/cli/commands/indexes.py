@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stacchip.cli import console, options
-from stacchip.cli.commands.index_output import print_indexed
+from stacchip.cli.commands.index_output import is_partial, print_indexed, require_chips
+from stacchip.cli.commands.index_search import Search
+from stacchip.cli.nothing import nothing_may_be_found
 from stacchip.cli.output import require_index
-from stacchip.errors import UsageError
+from stacchip.errors import NothingFound, UsageError
 from stacchip.index import merge_indexes, remove
 from stacchip.indexer import index_items
-from stacchip.items import search_items
+from stacchip.storage import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 app = typer.Typer()
 
@@ -92,6 +94,7 @@ def index(
         bool, typer.Option("--skip-errors", help="Leave out items that fail, and report them.")
     ] = False,
     replace: options.Replace = False,
+    allow_empty: options.AllowEmpty = False,
     endpoint: options.Endpoint = None,
     region: options.Region = None,
     skip_signature: options.SkipSignature = False,
@@ -110,15 +113,10 @@ def index(
         raise UsageError("Name items, or search a STAC API with --api: not both.")
     require_index(output, storage, replace=replace)
     found: Iterable[Any] = items or []
+    explain: Callable[[], str] = partial(_explain_no_items, items or [])
     if api:
-        found = search_items(
-            api,
-            collections=collection,
-            bbox=_parse_bbox(bbox),
-            datetime=datetime,
-            query=_parse_query(query),
-            max_items=max_items,
-        )
+        search = Search(api, collection, bbox, datetime, query, max_items)
+        found, explain = search.items(), search.explain_nothing
     with console.progress("Indexing", total=None) as advance:
         made = index_items(
             found,
@@ -133,34 +131,17 @@ def index(
             progress=advance,
             storage=storage,
         )
-    if code := print_indexed(made, output):
-        raise typer.Exit(code)
+    limits = f"chips of {chip_size} pixels with at most {100 * max_nodata:.4g}% nodata"
+    with nothing_may_be_found(allowed=allow_empty):
+        print_indexed(made, output, limits)
+        require_chips(made, output, limits, explain)
+    if is_partial(made):
+        raise typer.Exit(1)
 
 
-def _parse_bbox(text: str | None) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 4:
-        raise UsageError(f"--bbox is xmin,ymin,xmax,ymax in degrees, not {text!r}.")
-    return numbers
-
-
-def _parse_query(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        query = json.loads(text)
-    except ValueError:
-        query = None
-    if not isinstance(query, dict):
-        raise UsageError(
-            f'--query is a JSON object such as {{"eo:cloud_cover": {{"lt": 20}}}}, not {text!r}.'
-        )
-    return query
+def _explain_no_items(sources: list[str]) -> str:
+    verb = "hold" if len(sources) > 1 else "holds"
+    return f"{', '.join(map(redact, sources))} {verb} no item."
 
 
 @app.command(epilog=console.examples("stacchip merge sentinel-2/index landsat/index -o index"))
@@ -176,6 +157,7 @@ def merge(
         typer.Option("--drop-duplicates", help="Keep the first of chips that occur twice."),
     ] = False,
     replace: options.Replace = False,
+    allow_empty: options.AllowEmpty = False,
     endpoint: options.Endpoint = None,
     region: options.Region = None,
     skip_signature: options.SkipSignature = False,
@@ -189,6 +171,13 @@ def merge(
     merged = merge_indexes(
         indexes, output, duplicates="drop" if drop_duplicates else "error", storage=storage
     )
+    if not merged.chips:
+        with nothing_may_be_found(allowed=allow_empty):
+            raise NothingFound(
+                f"The indexes have no chips ({', '.join(map(redact, indexes))}), and neither has "
+                f"the one at {output}."
+            )
+        return
     dropped = f", {merged.dropped:,} duplicates dropped" if merged.dropped else ""
     console.say(
         f"{merged.chips:,} chips of {merged.items:,} items ({', '.join(merged.platforms)}) "
@@ -202,13 +191,14 @@ def remove_from(
     *,
     platform: Annotated[str | None, typer.Option(help="Source whose chips to remove.")] = None,
     item: Annotated[str | None, typer.Option(help="Id of the item whose chips to remove.")] = None,
+    allow_empty: options.AllowEmpty = False,
     endpoint: options.Endpoint = None,
     region: options.Region = None,
 ) -> None:
     """Remove a source or an item from an index. The files of other sources stay as they are."""
     if platform is None and item is None:
         raise UsageError("Say what to remove: --platform, --item, or both.")
-    removed = remove(
-        index, platform=platform, item_id=item, storage=options.make_storage(endpoint, region)
-    )
-    console.say(f"{removed:,} chips removed from {index}")
+    storage = options.make_storage(endpoint, region)
+    with nothing_may_be_found(allowed=allow_empty):
+        removed = remove(index, platform=platform, item_id=item, storage=storage)
+        console.say(f"{removed:,} chips removed from {index}")

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from stacchip.cli import console, options
+from stacchip.cli.nothing import nothing_may_be_found
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import DEFAULT_MAX_NODATA, Imagery
+from stacchip.cubes.left_out import describe_limits
 from stacchip.cubes.plan import CUBE_SIZE, CubePlan, LastCube, PlanSettings
 from stacchip.cubes.prechip import Prechip, PrechipReport
+from stacchip.errors import NothingFound
 
 if TYPE_CHECKING:
     from stacchip.index import Unmeasured
@@ -110,6 +113,7 @@ def prechip(
     memory: options.JobMemory = 1024,
     mixing_memory: Mixing = 1024,
     plan: Plan = False,
+    allow_empty: options.AllowEmpty = False,
     identity: options.Identity = "etag",
 ) -> None:
     """Cut the chips of an index into cubes. A cube is a file of 128 chips to train from.
@@ -139,12 +143,25 @@ def prechip(
     )
     if not plan:
         console.note(f"Writing to {options.both_readings(target)}")
-    cubes = run.plan()
-    if plan:
-        _print_plan(cubes)
-        return
-    for number in range(cubes.jobs) if job is None else [job]:
-        _print_report(run.run(number, cubes))
+    with nothing_may_be_found(allowed=allow_empty):
+        cubes = run.plan()
+        _require_cubes(cubes)
+        if plan:
+            _print_plan(cubes)
+        else:
+            for number in range(cubes.jobs) if job is None else [job]:
+                _print_report(run.run(number, cubes))
+        limits = describe_limits(run.imagery.limits)
+        console.note(f"{platform}: {len(cubes.table):,} chips are taken, with {limits}")
+
+
+def _require_cubes(plan: CubePlan) -> None:
+    if not plan.cubes:
+        raise NothingFound(
+            f"There are {len(plan.table):,} chips, too few for a cube of "
+            f"{plan.settings.cube_size:,}, and --last-cube drop leaves out a short one. "
+            "Choose --last-cube keep or a smaller --cube-size."
+        )
 
 
 def _print_plan(plan: CubePlan) -> None:

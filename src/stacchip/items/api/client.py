@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -50,6 +51,34 @@ class StacApi:
         self._io = BoundedApiIO(href, options, pace=pace)
         self._client: Client | None = None
 
+    def list_collections(self, most: int = 1000) -> list[str]:
+        """Return the ids of the API's collections, at most so many.
+
+        Raises:
+            StorageError: The API cannot be reached, refuses, or does not list its collections.
+        """
+        try:
+            link = self._open().get_single_link("data")
+            href = f"{self._href.rstrip('/')}/collections" if link is None else link.absolute_href
+            pages = self._io.get_pages(href)
+            ids = (str(each["id"]) for page in pages for each in page.get("collections") or ())
+            return list(islice(ids, most))
+        except StacchipError:
+            raise
+        except Exception as error:
+            # pystac-client, and records of any form, raise any error at all
+            raise self._not_an_api(error) from error
+
+    def _open(self) -> Client:
+        try:
+            self._client = self._client or Client.open(self._href, stac_io=self._io)
+        except StacchipError:
+            raise
+        except Exception as error:
+            # a page that is not a STAC API's makes pystac-client raise any error at all
+            raise self._not_an_api(error) from error
+        return self._client
+
     def search(self, **arguments: Any) -> Iterator[dict[str, Any]]:
         """Yield the JSON objects of the items that a search finds, page by page.
 
@@ -60,15 +89,9 @@ class StacApi:
             UsageError: An argument cannot be searched for.
             StorageError: The API cannot be reached, refuses, or does not answer as a STAC API.
         """
+        client = self._open()
         try:
-            self._client = self._client or Client.open(self._href, stac_io=self._io)
-        except StacchipError:
-            raise
-        except Exception as error:
-            # a page that is not a STAC API's makes pystac-client raise any error at all
-            raise self._not_an_api(error) from error
-        try:
-            search = self._client.search(**arguments, method=_method(self._client, arguments))
+            search = client.search(**arguments, method=_method(client, arguments))
         except StacchipError:
             raise
         except NotImplementedError as error:

@@ -1,0 +1,99 @@
+"""The search of `stacchip index`: its options as values, and what is said if it finds nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stacchip.errors import StacchipError, UsageError
+from stacchip.items import search_items
+from stacchip.items.search import list_collections
+from stacchip.runtime.near_names import list_names
+from stacchip.storage import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pystac
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search of a STAC API, as the options of a command line ask for it."""
+
+    api: str
+    collections: list[str] | None = None
+    bbox: str | None = None
+    datetime: str | None = None
+    query: str | None = None
+    max_items: int | None = None
+
+    def items(self) -> Iterator[pystac.Item]:
+        """Return the items that the search finds.
+
+        Raises:
+            UsageError: An option cannot be searched for.
+        """
+        return search_items(
+            self.api,
+            collections=self.collections,
+            bbox=_parse_bbox(self.bbox),
+            datetime=self.datetime,
+            query=_parse_query(self.query),
+            max_items=self.max_items,
+        )
+
+    def explain_nothing(self) -> str:
+        """Return what was asked for, and what the catalogue has, for a search without items."""
+        asked = ", ".join(f"{name} {value}" for name, value in self._asked())
+        return f"{redact(self.api)} has no item for {asked or 'this search'}. {self._what_exists()}"
+
+    def _asked(self) -> Iterator[tuple[str, str]]:
+        for collection in self.collections or ():
+            yield "--collection", collection
+        for name in ("bbox", "datetime", "query"):
+            value = getattr(self, name)
+            if value is not None:
+                yield f"--{name}", value
+
+    def _what_exists(self) -> str:
+        try:
+            there = list_collections(self.api)
+        except StacchipError as error:
+            return f"Its collections cannot be listed: {error}"
+        wanted = self.collections or []
+        missing = [name for name in wanted if name not in there]
+        if not there:
+            return "It lists no collection."
+        if missing or not wanted:
+            lacks = f"There is no collection {', '.join(map(repr, missing))}; " if missing else ""
+            return f"{lacks}{'it' if lacks else 'It'} has {list_names(there, near=missing)}."
+        which = "collections are" if len(wanted) > 1 else "collection is"
+        return f"The {which} there: widen the area, the period or the query."
+
+
+def _parse_bbox(text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4:
+        raise UsageError(f"--bbox is xmin,ymin,xmax,ymax in degrees, not {text!r}.")
+    return numbers
+
+
+def _parse_query(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        query = json.loads(text)
+    except ValueError:
+        query = None
+    if not isinstance(query, dict):
+        raise UsageError(
+            f'--query is a JSON object such as {{"eo:cloud_cover": {{"lt": 20}}}}, not {text!r}.'
+        )
+    return query

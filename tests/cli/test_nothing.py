@@ -1,0 +1,140 @@
+"""No command succeeds with nothing: it says what was asked and what exists, and exits with 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from items.stac_api import StacApi
+from scenes import make_scene
+from stacchip.cli import run
+from stacchip.index import SCHEMA, read_index, write_index
+from stacchip.indexer import NoStatsChipIndexer
+
+
+@pytest.fixture
+def said(capsys) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command; gives its exit code, output and errors."""
+
+    def run_it(*command: str) -> tuple[int, str, str]:
+        code = run(list(command))
+        return code, *capsys.readouterr()
+
+    return run_it
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> str:
+    scene = make_scene(tmp_path / "scene")
+    write_index(NoStatsChipIndexer(scene.item).create_index(), tmp_path / "index")
+    return str(tmp_path / "index")
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[StacApi]:
+    scene = make_scene(tmp_path / "found")
+    scene.item.make_asset_hrefs_absolute()
+    record = scene.item.to_dict() | {"links": [], "collection": "drone-images"}
+    with StacApi([record]) as api:
+        api.collections = ["landsat-c2-l2", "naip", "sentinel-1-rtc", "drone-images"]
+        yield api
+
+
+def test_a_mistyped_collection_is_named_and_the_closest_offered(catalogue, tmp_path, said):
+    out = str(tmp_path / "index")
+    search = ["index", "--api", catalogue.url, "--bbox", "1,2,3,4", "-o", out]
+    code, stdout, stderr = said(*search, "--collection", "drone-image")
+    assert (code, stdout) == (1, "")
+    line = stderr.splitlines()[-1]
+    assert "--collection drone-image, --bbox 1,2,3,4" in line
+    assert "There is no collection 'drone-image'; it has drone-images, " in line
+    assert "landsat-c2-l2" in line
+    assert "chips of" not in line, "the size of chips is not to blame"
+    assert not Path(out).exists()
+    code, stdout, stderr = said(*search, "--collection", "drone-image", "--allow-empty")
+    assert (code, stdout) == (0, "")
+    assert "There is no collection" in stderr
+    assert "info" not in stderr
+
+
+def test_a_search_that_finds_nothing_of_a_collection_that_exists_says_so(catalogue, tmp_path, said):
+    search = ["index", "--api", catalogue.url, "--datetime", "2019", "-o", str(tmp_path / "index")]
+    code, _, stderr = said(*search, "--collection", "naip")
+    assert code == 1
+    assert "--collection naip, --datetime 2019. The collection is there: widen" in stderr
+    code, stdout, _ = said(*search, "--collection", "drone-images")
+    assert code == 0
+    assert "1 items" in stdout
+
+
+def test_a_catalogue_that_does_not_list_its_collections_hides_no_result(tmp_path, said):
+    with StacApi([]) as api:
+        code, _, stderr = said("index", "--api", api.url, "-o", str(tmp_path / "index"))
+    assert code == 1
+    assert "has no item" in stderr
+    assert "It lists no collection." in stderr
+
+
+def test_a_file_without_items_is_named(tmp_path, said):
+    (tmp_path / "items.json").write_text("[]")
+    command = ["index", str(tmp_path / "items.json"), "-o", str(tmp_path / "index")]
+    code, _, stderr = said(*command)
+    assert code == 1
+    assert "items.json holds no item." in stderr
+    assert said(*command, "--allow-empty")[0] == 0
+
+
+def test_merging_indexes_without_chips_fails(tmp_path, said):
+    empty = str(tmp_path / "empty")
+    write_index(SCHEMA.empty_table(), empty)
+    merge = ["merge", empty, "-o", str(tmp_path / "merged")]
+    code, stdout, stderr = said(*merge)
+    assert (code, stdout) == (1, "")
+    assert "The indexes have no chips" in stderr
+    assert said(*merge, "--replace", "--allow-empty")[:2] == (0, "")
+
+
+def test_removing_what_is_not_there_names_what_is(index, said):
+    code, _, stderr = said("remove", index, "--platform", "unknowm")
+    assert code == 1
+    assert "it has unknown (" in stderr
+    code, _, stderr = said("remove", index, "--item", "scene-2")
+    assert code == 1
+    assert "it has scene-1 (" in stderr
+    assert said("remove", index, "--item", "scene-2", "--allow-empty")[:2] == (0, "")
+    assert len(read_index(index))
+
+
+def test_headers_of_no_item_are_not_all_there(tmp_path, said):
+    empty = str(tmp_path / "empty")
+    write_index(SCHEMA.empty_table(), empty)
+    code, stdout, stderr = said("headers", empty)
+    assert (code, stdout) == (1, "")
+    assert str(empty) in stderr
+
+
+@pytest.mark.parametrize("command", ["prechip", "stats"])
+def test_a_filter_that_leaves_nothing_is_taken_apart(index, command, tmp_path, said):
+    place = ["--target", f"{tmp_path}/cubes"] if command == "prechip" else []
+    asked = [command, "--index", index, *place, "--bands", "red", "--platform"]
+    count = len(read_index(index))
+    code, stdout, stderr = said(*asked, "unknowm")
+    assert (code, stdout) == (1, "")
+    assert f"of platform 'unknowm' in {index}; it has chips of unknown ({count:,})" in stderr
+    code, stdout, stderr = said(*asked, "unknown", "--chip-size", "999")
+    assert (code, stdout) == (1, "")
+    assert f"within these limits: of {count:,} chips, {count:,} of another size" in stderr
+    assert "--chip-size" in stderr
+    assert not (tmp_path / "cubes").exists()
+
+
+def test_prechip_may_find_nothing_if_that_is_allowed(index, tmp_path, said):
+    asked = ["prechip", "--index", index, "--bands", "red", "--platform", "unknown"]
+    target = ["--target", f"{tmp_path}/cubes", "--allow-empty"]
+    assert said(*asked, *target, "--max-cloud", "0")[0] == 0
+    few = [*asked, *target, "--unmeasured", "keep", "--last-cube", "drop"]
+    code, stdout, stderr = said(*few)
+    assert (code, stdout) == (0, "")
+    assert "too few for a cube of 128" in stderr
