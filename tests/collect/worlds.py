@@ -21,6 +21,7 @@ from rasterio.warp import transform_bounds
 from stacchip.collect.choice import random_years, row_generator
 from stacchip.collect.recipes.registry import get_recipe
 from stacchip.collect.sample import read_list
+from stacchip.grid.transform import compose
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -299,7 +300,7 @@ def modis_world(data: Path, folder: Path) -> World:
     snow = data / "modis/MOD10A2.A2022033.h09v05.061.2022042050729_Maximum_Snow_Extent.tif"
     with rasterio.open(snow) as dataset:
         classes = dataset.read(1)[::4, ::4]
-        crs, transform = dataset.crs, dataset.transform @ Affine.scale(4, 4)
+        crs, transform = dataset.crs, compose(dataset.transform, Affine.scale(4, 4))
     files = {}
     keys = get_recipe("modis").assets["modis-09A1-061"]
     for number, key in enumerate(keys):

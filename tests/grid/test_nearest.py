@@ -13,6 +13,7 @@ from stacchip.grid.chip_grid import ChipGrid
 from stacchip.grid.geobox import make_geobox
 from stacchip.grid.nearest import GridMap, grid_map, make_grid_map, nearest_pixels, seen_pixels
 from stacchip.grid.window import Window
+from turned import turned
 
 HEIGHT, WIDTH = 40, 48
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "float32", "float64", "complex64", "bool")
@@ -144,8 +145,8 @@ def test_a_cut_is_whole_if_the_raster_fills_the_chip(seed):
 
 
 def test_a_grid_of_the_same_pixels_maps_one_to_one_even_if_it_is_rotated():
-    turned = Affine.translation(6e5, 4e6) * Affine.rotation(20) * Affine.scale(10, -10)
-    grid = make_geobox(UTM, turned, (30, 40))
+    askew = turned((6e5, 4e6), 20, 10, -10)
+    grid = make_geobox(UTM, askew, (30, 40))
     cut = grid_map(grid, grid).cut(Window(8, 8, 8, 8))
     assert (cut.window, cut.is_whole) == (Window(8, 8, 8, 8), True)
     assert (cut.rows.repeat, cut.cols.repeat) == (1, 1)
@@ -239,7 +240,7 @@ def test_parts_that_no_chip_sees_are_not_needed():
 
 
 def test_a_raster_turned_against_the_grid_is_refused():
-    turned = Affine.translation(6e5, 4e6) * Affine.rotation(20) * Affine.scale(10, -10)
+    askew = turned((6e5, 4e6), 20, 10, -10)
     grid = ChipGrid(make_geobox(UTM, Affine(10, 0, 6e5, 0, -10, 4e6), (20, 30)), 10)
     with pytest.raises(GridMismatch, match="turned against the chip grid"):
-        seen_pixels(make_geobox(UTM, turned, (20, 30)), grid)
+        seen_pixels(make_geobox(UTM, askew, (20, 30)), grid)

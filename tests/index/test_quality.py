@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 from stacchip.errors import GridMismatch, UsageError
+from stacchip.grid.transform import compose, map_points
 from stacchip.index import ChipGrid, chip_shares, count_shares, nodata_shares
 from stacchip.raster import open_reader
 from stacchip.sources import SENTINEL_1, SENTINEL_2
 from stacchip.storage import Storage
+from turned import turned
 
 NODATA, CLOUD = 0, 9
 
@@ -66,10 +68,10 @@ def shares_one_by_one(pixels, qa, grid):
         "cloud": np.zeros((grid.y_size, grid.x_size)),
         "nodata": np.zeros((grid.y_size, grid.x_size)),
     }
-    to_qa = ~qa.affine * grid.transform
+    to_qa = compose(~qa.affine, grid.transform)
     for row in range(grid.y_size * size):
         for col in range(grid.x_size * size):
-            qa_col, qa_row = to_qa * (col + 0.5, row + 0.5)
+            qa_col, qa_row = map_points(to_qa, col + 0.5, row + 0.5)
             qa_col, qa_row = int(np.floor(qa_col + 1e-6)), int(np.floor(qa_row + 1e-6))
             value = NODATA
             inside = 0 <= qa_row < qa.shape[0] and 0 <= qa_col < qa.shape[1]
@@ -117,10 +119,10 @@ def test_shares_are_those_of_counting_every_pixel(
 
 
 def test_grids_that_are_turned_alike_correspond():
-    turned = Affine.translation(5e5, 4e6) * Affine.rotation(30) * Affine.scale(10, -10)
+    askew = turned((5e5, 4e6), 30, 10, -10)
     pixels = np.random.default_rng(0).choice(np.array([0, 4, 9], np.uint8), (30, 30))
-    grid = ChipGrid(GeoBox((60, 60), turned, "EPSG:32633"), 20)
-    qa = GeoBox((30, 30), turned * Affine.scale(2), "EPSG:32633")
+    grid = ChipGrid(GeoBox((60, 60), askew, "EPSG:32633"), 20)
+    qa = GeoBox((30, 30), compose(askew, Affine.scale(2)), "EPSG:32633")
     found = chip_shares(ArrayReader(pixels, qa), SENTINEL_2, grid)
     blocks = (pixels == CLOUD).reshape(3, 10, 3, 10)
     assert np.array_equal(found["cloud"], blocks.mean(axis=(1, 3)).astype(np.float32))
@@ -200,7 +202,7 @@ def test_another_crs_is_refused_and_both_are_named():
 
 def test_a_grid_turned_against_the_qa_band_is_refused():
     grid, reader = scene()
-    turned = reader.geobox.affine * Affine.rotation(10)
+    turned = compose(reader.geobox.affine, Affine.rotation(10))
     reader.geobox = GeoBox(reader.geobox.shape, turned, "EPSG:32633")
     with pytest.raises(GridMismatch, match="turned"):
         chip_shares(reader, SENTINEL_2, grid)

@@ -37,6 +37,7 @@ from stacchip.indexer import (
 )
 from stacchip.sources import MODIS, SENTINEL_2
 from stacchip.storage import Storage
+from turned import turned
 
 
 @pytest.fixture
@@ -469,11 +470,10 @@ def test_the_same_inputs_give_the_same_bytes(sentinel_2: Path, tmp_path: Path):
 
 def test_a_rotated_item_has_rotated_footprints(scene: Scene):
     import shapely
-    from affine import Affine
 
-    turned = Affine.translation(500000, 4200000) * Affine.rotation(20) * Affine.scale(10, -10)
-    write_band(scene.path("red"), 10, (600, 700), transform=turned)
-    scene.item.assets["red"].extra_fields["proj:transform"] = list(turned)[:6]
+    askew = turned((500000, 4200000), 20, 10, -10)
+    write_band(scene.path("red"), 10, (600, 700), transform=askew)
+    scene.item.assets["red"].extra_fields["proj:transform"] = list(askew)[:6]
     indexer = NoStatsChipIndexer(scene.item, reference="red")
     footprint = indexer.get_chip_bbox(0, 0)
     assert footprint.area < 0.7 * shapely.box(*footprint.bounds).area

@@ -29,6 +29,7 @@ from stacchip.errors import (
 )
 from stacchip.raster import Window, open_reader, read_header
 from stacchip.storage import Storage, StorageOptions
+from turned import turned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +126,7 @@ def test_scale_and_offset_of_each_band(write_tiff: Callable[..., str], storage: 
         Affine(10, 0, 600000, 0, -10, 4000000),
         Affine(10, 0, 600000, 0, 10, 4000000),  # south-up
         Affine(444.8, 0, 6e5, 0, -453.6, 4e6),
-        Affine.translation(6e5, 4e6) * Affine.rotation(20) * Affine.scale(10, -10),
+        turned((6e5, 4e6), 20, 10, -10),
         Affine(0.25, 0, -180, 0, -0.25, 90),
     ],
 )

@@ -15,6 +15,7 @@ from stacchip.grid.geobox import crop_geobox, make_geobox
 from stacchip.grid.window import Window
 from stacchip.raster.placement import Placement
 from stacchip.raster.resample import resample
+from turned import turned
 
 GRID = make_geobox("EPSG:32629", Affine(10, 0, 6e5, 0, -10, 4e6), (60, 80))
 COARSE = make_geobox("EPSG:32629", Affine(20, 0, 6e5, 0, -20, 4e6), (30, 40))
@@ -133,8 +134,8 @@ def test_another_crs_is_refused():
 
 
 def test_a_rotated_raster_is_refused_unless_it_is_the_grid():
-    turned = Affine.translation(6e5, 4e6) * Affine.rotation(20) * Affine.scale(10, -10)
-    rotated = make_geobox("EPSG:32629", turned, (60, 80))
+    askew = turned((6e5, 4e6), 20, 10, -10)
+    rotated = make_geobox("EPSG:32629", askew, (60, 80))
     with pytest.raises(UsageError, match="rotated"):
         placement(rotated).request(WINDOWS[0])
     own = Placement(placement(GRID).reader, rotated, crop_geobox(rotated, WINDOWS[0]), 7, "nearest")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from stacchip.grid.transform import map_points
 from stacchip.index.centres import find_known_centres
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _locations(batch: ChipBatch) -> NDArray[np.float64]:
 def _project(geobox: GeoBox) -> tuple[float, float]:
     """Return longitude and latitude of the centre of a chip that has no bounds in the index."""
     height, width = geobox.shape
-    x, y = geobox.affine * (width / 2, height / 2)
+    x, y = map_points(geobox.affine, width / 2, height / 2)
     crs: Any = geobox.crs  # a chip's geobox always has one
     longitude, latitude = crs.transformer_to_crs("OGC:CRS84")(np.array([x]), np.array([y]))
     return float(longitude[0]), float(latitude[0])

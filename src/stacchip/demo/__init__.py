@@ -17,9 +17,9 @@ Files in reading order:
 - stac.py: items, collections and the files beside the imagery.
 - landscape/: the country itself; its introduction lists its files.
 
-The folder imports numpy, shapely, Pillow, odc-geo, and from stacchip only `raster` (to write COGs)
-and `errors`. To add a sensor, write a module that ends in a `SENSOR`, as naip.py does, and append
-it to `SENSORS` in archive.py.
+The folder imports numpy, shapely, Pillow, odc-geo, and from stacchip only `raster` (to write COGs),
+`grid` and `errors`. To add a sensor, write a module that ends in a `SENSOR`, as naip.py does, and
+append it to `SENSORS` in archive.py.
 """
 
 from stacchip.demo.archive import write_archive

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyproj
 import shapely
 from affine import Affine
-from odc.geo import geom
 from odc.geo.geobox import GeoBox
+
+from stacchip.grid.crs import lonlat_transformer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,8 +71,8 @@ def locate(polygon: BaseGeometry, crs: str) -> tuple[dict[str, Any], list[float]
     """
     corners = shapely.get_coordinates(polygon) * [1, -1] + [EAST_M, NORTH_M]
     ring = shapely.orient_polygons(shapely.Polygon(corners))
-    projected = geom.Geometry(shapely.segmentize(ring, ring.length / 40), crs)
-    degrees = projected.to_crs("OGC:CRS84").geom
-    coordinates = np.round(shapely.get_coordinates(degrees), 7).tolist()
-    bbox = [round(float(edge), 7) for edge in degrees.bounds]
-    return {"type": "Polygon", "coordinates": [coordinates]}, bbox
+    metres = shapely.get_coordinates(shapely.segmentize(ring, ring.length / 40))
+    to_lonlat = lonlat_transformer(pyproj.CRS(crs).to_wkt())
+    degrees = np.round(np.column_stack(to_lonlat.transform(*metres.T)), 7)
+    bbox = [*degrees.min(axis=0).tolist(), *degrees.max(axis=0).tolist()]
+    return {"type": "Polygon", "coordinates": [degrees.tolist()]}, bbox

@@ -4,6 +4,7 @@ Read the files in this order:
 
 - `window`: rectangles of whole pixels.
 - `crs`: parses, compares and names CRSs. Nothing else in stacchip compares two of them.
+- `transform`: products of affine transforms, which affine 2 and 3 write differently.
 - `geobox`: grids of pixels (CRS, transform, shape). They are odc-geo's, with our additions, such as
   the form in which an index keeps one with an item.
 - `chip_grid`: the chips of a reference band: their number, windows, boxes and footprints.

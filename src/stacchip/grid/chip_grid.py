@@ -15,6 +15,7 @@ from affine import Affine
 from stacchip.errors import ChipOutOfRange, UsageError
 from stacchip.grid.footprints import Footprints, make_footprints, pixels_at
 from stacchip.grid.geobox import GeoBox, crs_name
+from stacchip.grid.transform import compose, map_points
 from stacchip.grid.window import Window
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class ChipGrid:
         UsageError: The chip size is not positive, `edge` is unknown, or the geobox has no CRS.
 
     Example:
-        >>> from odc.geo.geobox import GeoBox
-        >>> geobox = GeoBox.from_bbox((500000, 0, 510000, 6000), "EPSG:32633", resolution=10)
+        >>> from stacchip.grid.geobox import make_geobox
+        >>> geobox = make_geobox("EPSG:32633", Affine(10, 0, 5e5, 0, -10, 6000), (600, 1000))
         >>> grid = ChipGrid(geobox, 256)
         >>> grid.x_size, grid.y_size, grid.size
         (3, 2, 6)
@@ -128,7 +129,7 @@ class ChipGrid:
             ChipOutOfRange: The grid has no such chip.
         """
         window = self.window(x, y)
-        transform = self.transform * Affine.translation(window.col, window.row)
+        transform = compose(self.transform, Affine.translation(window.col, window.row))
         return GeoBox(window.shape, transform, self.geobox.crs)
 
     def bbox(self, x: int, y: int) -> tuple[float, float, float, float]:
@@ -139,7 +140,7 @@ class ChipGrid:
         """
         window = self.window(x, y)
         corners = [
-            self.transform * (col, row)
+            map_points(self.transform, col, row)
             for col in (window.col, window.col_stop)
             for row in (window.row, window.row_stop)
         ]
@@ -160,8 +161,8 @@ class ChipGrid:
         """Return (column, row) of a longitude and latitude; inf if the projection lacks it.
 
         Example:
-            >>> from odc.geo.geobox import GeoBox
-            >>> geobox = GeoBox.from_bbox((500000, 0, 510000, 6000), "EPSG:32633", resolution=10)
+            >>> from stacchip.grid.geobox import make_geobox
+            >>> geobox = make_geobox("EPSG:32633", Affine(10, 0, 5e5, 0, -10, 6000), (600, 1000))
             >>> [round(number, 3) for number in ChipGrid(geobox).pixel_at(15, 0)]
             [0.0, 600.0]
         """

@@ -18,6 +18,7 @@ import shapely
 
 from stacchip.grid.antimeridian import fold_ring, unroll
 from stacchip.grid.crs import lonlat_transformer
+from stacchip.grid.transform import map_points
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +122,7 @@ class _Projection:
     def lonlat(self, col: Any, row: Any) -> Floats:
         """Return longitude and latitude of pixels, on a last axis; inf if a pixel has none."""
         col, row = np.asarray(col, np.float64), np.asarray(row, np.float64)
-        lon, lat = self.to_lonlat.transform(*(self.transform * (col, row)))
+        lon, lat = self.to_lonlat.transform(*map_points(self.transform, col, row))
         if self.is_geographic:
             # grids may go a pixel past a pole, and count longitude from 0 to 360
             lon = np.where(np.abs(lon) > 180, (lon + 180) % 360 - 180, lon)
@@ -138,8 +139,7 @@ class _Projection:
         """Return (column, row) of a longitude and latitude; inf if the projection lacks it."""
         x, y = self.to_lonlat.transform(lon, lat, direction="INVERSE")
         with np.errstate(invalid="ignore"):
-            col, row = ~self.transform * (np.asarray(x), np.asarray(y))
-        return col, row
+            return map_points(~self.transform, np.asarray(x), np.asarray(y))
 
     def distance_px(self, lon: Floats, lat: Floats, col: Floats, row: Floats) -> Floats:
         """Return the distance of a longitude and latitude from a pixel position, in pixels."""

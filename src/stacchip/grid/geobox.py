@@ -17,6 +17,7 @@ from odc.geo.geobox import GeoBox
 
 from stacchip.errors import UsageError
 from stacchip.grid.crs import horizontal_crs, name_crs, same_crs
+from stacchip.grid.transform import compose, map_points
 from stacchip.grid.window import Window
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def pixel_size_m(geobox: GeoBox) -> float:
     unit = geobox.crs.proj.axis_info[0].unit_conversion_factor
     if not geobox.crs.geographic:
         return side * float(unit)
-    _, latitude = geobox.affine * (geobox.shape[1] / 2, geobox.shape[0] / 2)
+    _, latitude = map_points(geobox.affine, geobox.shape[1] / 2, geobox.shape[0] / 2)
     return side * float(unit) * _EARTH_RADIUS_M * math.sqrt(abs(math.cos(latitude * unit)))
 
 
@@ -99,7 +100,7 @@ def is_axis_aligned(geobox: GeoBox) -> bool:
     """Return whether rows run along x and columns along y: neither rotated nor sheared.
 
     Example:
-        >>> turned = Affine.rotation(20) * Affine.scale(10, -10)
+        >>> turned = compose(Affine.rotation(20), Affine.scale(10, -10))
         >>> is_axis_aligned(make_geobox("EPSG:32629", turned, (256, 256)))
         False
     """
@@ -117,9 +118,8 @@ def crop_geobox(geobox: GeoBox, window: Window) -> GeoBox:
         >>> crop_geobox(geobox, Window(1, 2, 8, 4)).affine.xoff
         600020.0
     """
-    return GeoBox(
-        window.shape, geobox.affine * Affine.translation(window.col, window.row), geobox.crs
-    )
+    corner = Affine.translation(window.col, window.row)
+    return GeoBox(window.shape, compose(geobox.affine, corner), geobox.crs)
 
 
 def is_same_grid(one: GeoBox, other: GeoBox) -> bool:
@@ -132,10 +132,10 @@ def is_same_grid(one: GeoBox, other: GeoBox) -> bool:
     """
     if tuple(one.shape) != tuple(other.shape) or not same_crs(one.crs, other.crs):
         return False
-    between = ~one.affine * other.affine
+    between = compose(~one.affine, other.affine)
     height, width = one.shape
     corners = ((0, 0), (width, 0), (0, height), (width, height))
-    return all(math.dist(between * corner, corner) < _SAME_PIXEL for corner in corners)
+    return all(math.dist(map_points(between, *corner), corner) < _SAME_PIXEL for corner in corners)
 
 
 def agrees_with(
@@ -182,9 +182,9 @@ def covering_window(source: GeoBox, target: GeoBox, *, margin: int = 0) -> Windo
         UsageError: The geoboxes differ in CRS, or one of them is rotated.
     """
     require_comparable(source, target)
-    to_source = ~source.affine * target.affine
+    to_source = compose(~source.affine, target.affine)
     height, width = target.shape
-    (x0, y0), (x1, y1) = to_source * (0, 0), to_source * (width, height)
+    (x0, y0), (x1, y1) = map_points(to_source, 0, 0), map_points(to_source, width, height)
     top, stop = _cover(y0, y1, margin)
     left, right = _cover(x0, x1, margin)
     return Window(top, left, max(1, stop - top), max(1, right - left)).clip(source.shape.yx)
@@ -234,7 +234,7 @@ def record_grid(item: Mapping[str, Any], grid: RecordedGrid) -> dict[str, Any]:
     """Return a copy of an item, as a dictionary, that keeps the grid of its chips.
 
     Example:
-        >>> geobox = GeoBox.from_bbox((0, 0, 2560, 2560), "EPSG:32629", resolution=10)
+        >>> geobox = make_geobox("EPSG:32629", Affine(10, 0, 0, 0, -10, 2560), (256, 256))
         >>> item = record_grid({"id": "a"}, RecordedGrid(geobox, "red"))
         >>> read_grid(item) == RecordedGrid(geobox, "red")
         True

@@ -25,6 +25,7 @@ from stacchip.grid.geobox import (
     is_same_grid,
     require_comparable,
 )
+from stacchip.grid.transform import compose
 from stacchip.grid.window import Window
 
 if TYPE_CHECKING:
@@ -325,7 +326,7 @@ def seen_pixels(raster: GeoBox, grid: ChipGrid) -> SeenPixels:
         GridMismatch: The raster is rotated relative to the grid.
     """
     # In pixels of the grid: there, a raster with the grid's rotation is axis-aligned.
-    straight = GeoBox(raster.shape, ~grid.transform * raster.affine, grid.geobox.crs)
+    straight = GeoBox(raster.shape, compose(~grid.transform, raster.affine), grid.geobox.crs)
     if not is_axis_aligned(straight):
         raise GridMismatch(
             f"The QA band's transform {tuple(raster.affine)[:6]} is turned against the chip grid's "

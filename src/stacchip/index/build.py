@@ -65,9 +65,10 @@ def build_table(
 
     Example:
         >>> from datetime import datetime, timezone
-        >>> from odc.geo.geobox import GeoBox
+        >>> from affine import Affine
         >>> from stacchip.grid.chip_grid import ChipGrid
-        >>> geobox = GeoBox.from_bbox((500000, 0, 505120, 2560), "EPSG:32633", resolution=10)
+        >>> from stacchip.grid.geobox import make_geobox
+        >>> geobox = make_geobox("EPSG:32633", Affine(10, 0, 5e5, 0, -10, 2560), (256, 512))
         >>> item = {"type": "Feature", "id": "a", "assets": {}}
         >>> taken = datetime(2024, 5, 1, 10, 30, tzinfo=timezone.utc)
         >>> table = build_table(item, ChipGrid(geobox, 256), platform="mine", datetime=taken)

@@ -157,9 +157,10 @@ def count_shares(flags: Flags, grid: ChipGrid) -> Shares:
         UsageError: The flags do not have the reference band's shape.
 
     Example:
-        >>> from odc.geo.geobox import GeoBox
+        >>> from affine import Affine
         >>> from stacchip.grid.chip_grid import ChipGrid
-        >>> grid = ChipGrid(GeoBox.from_bbox((0, 0, 4, 4), "EPSG:3857", resolution=1), 2)
+        >>> from stacchip.grid.geobox import make_geobox
+        >>> grid = ChipGrid(make_geobox("EPSG:3857", Affine(1, 0, 0, 0, -1, 4), (4, 4)), 2)
         >>> count_shares({"nodata": np.eye(4, dtype=bool)}, grid)["nodata"]
         array([[0.5, 0. ],
                [0. , 0.5]], dtype=float32)

@@ -21,9 +21,10 @@ def explain_no_chips(grid: ChipGrid, shares: Mapping[str, Any], max_nodata: floa
         max_nodata: The largest share of nodata that a chip may have, 0..1.
 
     Example:
-        >>> from odc.geo.geobox import GeoBox
+        >>> from affine import Affine
         >>> from stacchip.grid.chip_grid import ChipGrid
-        >>> geobox = GeoBox.from_bbox((0, 0, 200, 100), "EPSG:32633", resolution=1)
+        >>> from stacchip.grid.geobox import make_geobox
+        >>> geobox = make_geobox("EPSG:32633", Affine(1, 0, 0, 0, -1, 100), (100, 200))
         >>> explain_no_chips(ChipGrid(geobox, 256), {}, 0.5)
         'its 100 x 200 pixels are fewer than a chip of 256 x 256: edge="pad" (--pad) fills them up'
         >>> explain_no_chips(ChipGrid(geobox, 100), {"nodata": np.array([[0.75, 1]])}, 0.5)

@@ -16,6 +16,7 @@ from pyproj import CRS
 from stacchip.errors import InvalidMetadata, ItemError, MissingMetadata
 from stacchip.grid.geobox import make_geobox
 from stacchip.items import read_assets, read_geobox
+from turned import turned
 
 UTM = "EPSG:32629"
 # 200 x 100 px of 10 m
@@ -403,7 +404,7 @@ def test_bbox_gives_the_transform_and_the_shape_back(
 def test_turned_grids_agree_with_their_own_bbox(
     height: int, width: int, pixel: float, angle: float, left: float, top: float
 ) -> None:
-    transform = Affine.translation(left, top) @ Affine.rotation(angle) @ Affine.scale(pixel, -pixel)
+    transform = turned((left, top), angle, pixel, -pixel)
     box = tuple(make_geobox(UTM, transform, (height, width)).boundingbox)
     assume(transform.c != 0)
 

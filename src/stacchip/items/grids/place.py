@@ -25,6 +25,7 @@ from affine import Affine
 from stacchip.errors import UsageError
 from stacchip.grid.crs import lonlat_transformer
 from stacchip.grid.geobox import GeoBox, make_geobox
+from stacchip.grid.transform import map_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -279,8 +280,8 @@ def _bounds_of_grid(grid: GeoBox) -> _Bounds | None:
     height, width = grid.shape
     steps = np.linspace(0, 1, _LATTICE)
     col, row = (each.ravel() for each in np.meshgrid(steps * width, steps * height))
-    to_crs: Any = grid.affine
-    x, y = to_crs * (col, row)
+    to_crs = grid.affine
+    x, y = map_points(to_crs, col, row)
     if grid.crs is None:
         return None
     try:
@@ -300,7 +301,7 @@ def _bounds_of_grid(grid: GeoBox) -> _Bounds | None:
         unit_m = grid.crs.proj.axis_info[0].unit_conversion_factor
         pixel_m = math.sqrt(abs(to_crs.determinant)) * unit_m
         with np.errstate(invalid="ignore"):
-            back_col, back_row = ~to_crs * (back[0], back[1])
+            back_col, back_row = map_points(~to_crs, back[0], back[1])
             known &= np.hypot(back_col - col, back_row - row) < max(1, _BACK_M / pixel_m)
     if not known.any():
         return None
@@ -319,7 +320,7 @@ def _holds(grid: GeoBox, project: Any, pole: float) -> bool:
     x, y = project.transform(0.0, pole, direction="INVERSE")
     if not (math.isfinite(x) and math.isfinite(y)):
         return False
-    col, row = ~grid.affine * (x, y)
+    col, row = map_points(~grid.affine, x, y)
     return bool(0 <= col <= grid.shape.x and 0 <= row <= grid.shape.y)
 
 

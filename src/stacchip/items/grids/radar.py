@@ -33,8 +33,10 @@ def describe_stretched(item: pystac.Item, grid: GeoBox) -> str | None:
     Example:
         >>> from datetime import datetime
         >>> import pystac
-        >>> from odc.geo.geobox import GeoBox
-        >>> grid = GeoBox.from_bbox((1.5, 44.5, 5.2, 46.5), "EPSG:4326", shape=(16676, 26144))
+        >>> from affine import Affine
+        >>> from stacchip.grid.geobox import make_geobox
+        >>> pixel = Affine(3.7 / 26144, 0, 1.5, 0, -2 / 16676, 46.5)
+        >>> grid = make_geobox("EPSG:4326", pixel, (16676, 26144))
         >>> properties = {"product:type": "IW_GRDH_1S"}
         >>> item = pystac.Item("a", None, None, datetime(2024, 5, 1), properties)
         >>> describe_stretched(item, grid)

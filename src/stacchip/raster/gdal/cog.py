@@ -72,8 +72,9 @@ def write_cog(
     Example:
         >>> import tempfile
         >>> import numpy as np
-        >>> from odc.geo.geobox import GeoBox
-        >>> geobox = GeoBox.from_bbox((0, 0, 640, 320), "EPSG:32631", resolution=10)
+        >>> from affine import Affine
+        >>> from stacchip.grid.geobox import make_geobox
+        >>> geobox = make_geobox("EPSG:32631", Affine(10, 0, 0, 0, -10, 320), (32, 64))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_cog(Path(folder, "a.tif"), np.ones((32, 64), np.uint16), geobox, 0).name
         'a.tif'
