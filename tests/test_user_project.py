@@ -12,7 +12,7 @@ import pytest
 from scenes import make_scene
 
 # What a user of every part of the library would test. It imports at the top what a project imports.
-PROJECT = '''
+PROJECT = """
 import pytest
 
 from stacchip import (
@@ -77,7 +77,7 @@ def test_the_command_line(index, tmp_path, capsys):
     assert run(["preview", f"{index}", "-o", f"{tmp_path}/sheet.png"]) == 0
     for name in ("chip.tif", "chip.png", "chip.npy"):
         assert run(["chip", f"{index}", "one-0-0", "-o", f"{tmp_path / name}"]) == 0
-'''
+"""
 
 
 def test_no_warning_comes_from_our_lines(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ open_item.py    the item's rasters, opened and read together
 placing.py      where each raster lies on that grid, and which are refused
 open_items.py   the cache of open items, for chippers and streams alike
 chip.py         the result: pixels, valid, place and time
+data_array.py   the result for xarray
 ```
 
 A block that is sparse, missing or broken is handled in `stacchip.raster`; here the error gets its

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from stacchip.errors import UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from stacchip.grid.geobox import GeoBox
@@ -55,23 +56,15 @@ class Chip:
 
         The coordinates are pixel centres in the chip's CRS; the CRS is a `spatial_ref` coordinate
         (CF conventions), which rioxarray and odc-geo read. Needs the extra `xarray`.
-        """
-        from odc.geo.xr import xr_coords  # imports xarray, which is an extra
-        from xarray import DataArray  # an extra
 
-        coords = xr_coords(self.geobox, dims=("y", "x"))
-        return DataArray(
-            self.array,
-            dims=("band", "y", "x"),
-            coords={
-                **coords,
-                "band": list(self.bands),
-                "valid": (("band", "y", "x"), self.valid),
-                "time": np.datetime64(self.datetime.replace(tzinfo=None), "ns"),
-            },
-            name=self.chipid,
-            attrs={"item_id": self.item_id, "platform": self.platform},
-        )
+        Raises:
+            UsageError: xarray is not installed.
+        """
+        try:
+            from stacchip.chipper.data_array import to_data_array  # imports xarray, an extra
+        except ImportError as error:
+            raise UsageError("Arrays of xarray: pip install 'stacchip[xarray]'.") from error
+        return to_data_array(self)
 
     def find_band(self, asset: str, number: int = 1) -> int:
         """Return the position in the array of an asset's band; bands count from 1."""
