@@ -30,6 +30,7 @@ from stacchip.items.archive import DEFAULT_CHIP_SIZE, Archive
 from stacchip.items.keys import ItemKey, by_key, match_keys
 from stacchip.items.mount import Mount
 from stacchip.raster.fetch import NO_CACHES
+from stacchip.runtime.names import names_of
 from stacchip.sources.harmonize import require_harmonize
 from stacchip.storage import Storage
 
@@ -76,7 +77,7 @@ class Chipper:
             `{mountpath}/{path of its href}`, as a mounted bucket has them, or at
             `{mountpath}/{platform}/{item_id}/{file name}`; the first that is there is read. By
             default the files are where the items say.
-        assets: Keys of the assets to cut, in this order; by default every raster.
+        assets: Keys of the assets to cut, in this order, or one key; by default every raster.
         asset_blacklist: Keys of assets to leave out.
         bucket: The archive of an item that was collected: a bucket's name, an address, or a local
             path with a slash; see `stacchip.items.Archive.named`.
@@ -113,8 +114,8 @@ class Chipper:
         self,
         index: Any = None,
         mountpath: str | os.PathLike[str] | None = None,
-        assets: Sequence[str] | None = None,
-        asset_blacklist: Iterable[str] | None = None,
+        assets: str | Sequence[str] | None = None,
+        asset_blacklist: str | Iterable[str] | None = None,
         *,
         bucket: str | os.PathLike[str] | None = None,
         platform: str | pa.StringScalar | None = None,
@@ -135,8 +136,8 @@ class Chipper:
         self.caches = caches
         require_harmonize(harmonize)
         self.choice = AssetChoice(
-            None if assets is None else tuple(assets),
-            frozenset(asset_blacklist or ()),
+            None if assets is None else names_of(assets, "assets"),
+            frozenset(names_of(asset_blacklist or (), "asset_blacklist")),
             resampling,
             harmonize,
         )
@@ -328,10 +329,10 @@ class Chipper:
         """
         return self._find(self.rows.position(row)).item
 
-    def with_assets(self, assets: Iterable[str]) -> Chipper:
+    def with_assets(self, assets: str | Iterable[str]) -> Chipper:
         """Return a chipper of the same rows that cuts other assets."""
         other = copy(self)
-        other.choice = replace(self.choice, assets=tuple(assets))
+        other.choice = replace(self.choice, assets=names_of(assets, "assets"))
         return other
 
     def _cut_arrays(self, row: int) -> Arrays:

@@ -18,6 +18,7 @@ import pystac
 from stacchip.errors import UsageError
 from stacchip.items import item_datetime
 from stacchip.items.dates import Period
+from stacchip.runtime.names import names_of
 
 T = TypeVar("T")
 
@@ -135,9 +136,9 @@ def sample_by_share(
 # -- rules on one item -----------------------------------------------------------------------------
 
 
-def has_assets(keys: Iterable[str]) -> Accept:
+def has_assets(keys: str | Iterable[str]) -> Accept:
     """Return a rule that takes only items with all of these assets."""
-    wanted = tuple(keys)
+    wanted = names_of(keys, "keys")
 
     def accept(item: pystac.Item) -> str | None:
         missing = [key for key in wanted if key not in item.assets]

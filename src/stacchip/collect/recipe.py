@@ -18,6 +18,7 @@ import pystac
 from stacchip.collect.choice import Chosen
 from stacchip.collect.sample import Row
 from stacchip.errors import UsageError
+from stacchip.runtime.names import names_of
 
 if TYPE_CHECKING:
     import shapely
@@ -175,8 +176,8 @@ class Recipe:
     def asset_keys(self, collection: str, choices: Choices) -> tuple[str, ...]:
         """Return the keys of the assets that an item of this collection must have."""
         if choices.bands is not None:
-            return choices.bands
-        return self.assets.get(collection, self.assets.get("", ()))
+            return names_of(choices.bands, "bands")
+        return names_of(self.assets.get(collection, self.assets.get("", ())), "assets")
 
     def asset_keys_of(self, item: pystac.Item, choices: Choices) -> tuple[str, ...]:
         """Return the keys of the assets to take of an item."""

@@ -22,6 +22,7 @@ from stacchip.items import load_items, parse_item, read_assets
 from stacchip.items.keys import by_key
 from stacchip.raster import Header, read_header
 from stacchip.runtime.concurrently import map_concurrently
+from stacchip.runtime.names import names_of
 from stacchip.storage import Storage
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 def gather_headers(
     items: Any,
-    assets: Sequence[str] | None = None,
+    assets: str | Sequence[str] | None = None,
     *,
     storage: Storage | None = None,
     errors: Errors = "raise",
@@ -72,6 +73,7 @@ def gather_headers(
         StorageError: A file could not be read.
     """
     storage = storage or Storage()
+    assets = None if assets is None else names_of(assets, "assets")
     loaded = by_key(load_items(items, storage=storage))
     places = [
         place for key, item in loaded.items() for place in _places_of(key, item, assets, storage)
@@ -82,7 +84,7 @@ def gather_headers(
 
 def add_headers(
     path: str | os.PathLike[str],
-    assets: Sequence[str] | None = None,
+    assets: str | Sequence[str] | None = None,
     *,
     refresh: bool = False,
     storage: Storage | None = None,
@@ -109,6 +111,7 @@ def add_headers(
         StorageError: A file could not be read; the index stays as it was.
     """
     storage = storage or Storage()
+    assets = None if assets is None else names_of(assets, "assets")
     records = read_records(path, storage=storage)
     rasters = [
         list(_places_of(each.key, parse_item(each.item, base=each.item_href), assets, storage))

@@ -11,6 +11,7 @@ from stacchip.grid.crs import same_crs
 from stacchip.grid.geobox import pixel_size_m
 from stacchip.items.assets import AssetInfo, read_assets
 from stacchip.items.file_grids import find_differences, place_by_files
+from stacchip.runtime.names import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ def reference_asset(
     item: pystac.Item,
     assets: Mapping[str, AssetInfo] | None = None,
     *,
-    names: Sequence[str] | None = None,
+    names: str | Sequence[str] | None = None,
     source: Source | None = None,
     files: Mapping[str, FileGrid] | None = None,
 ) -> AssetInfo:
@@ -86,7 +87,7 @@ def reference_candidates(
     item: pystac.Item,
     assets: Mapping[str, AssetInfo] | None = None,
     *,
-    names: Sequence[str] | None = None,
+    names: str | Sequence[str] | None = None,
     source: Source | None = None,
 ) -> list[AssetInfo]:
     """Return the assets that may carry the chip grid, the best first.
@@ -119,7 +120,7 @@ def reference_candidates(
     if names is None:
         chosen = [asset for asset in assets.values() if asset.is_raster]
     else:
-        chosen = [_named(item, assets, name) for name in names]
+        chosen = [_named(item, assets, name) for name in names_of(names, "names")]
     if not chosen:
         reasons = "; ".join(f"{a.key}: {a.why_left_out}" for a in list(assets.values())[:6])
         raise MissingMetadata(
@@ -149,7 +150,7 @@ def best_candidates(
     item: pystac.Item,
     assets: Mapping[str, AssetInfo] | None = None,
     *,
-    names: Sequence[str] | None = None,
+    names: str | Sequence[str] | None = None,
     source: Source | None = None,
 ) -> list[AssetInfo]:
     """Return the candidates of the best kind: bands of data, else renderings, else QA bands.

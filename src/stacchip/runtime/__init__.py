@@ -10,6 +10,7 @@ In reading order:
 - `memory`: reusable buffers.
 - `registry`: values by name, to which other packages add theirs by entry point.
 - `near_names`: lists of what exists, for messages about a name that does not.
+- `names`: names that a caller gives: several, or one as a plain string.
 - `lazy_names`: names of a package that are loaded when they are first used.
 - `whole_file`: local files that appear whole or not at all, scratch folders, locks.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
 from stacchip.errors import SourceError
+from stacchip.runtime.names import names_of
 from stacchip.sources.classify import Classes, Classify, classify_nothing
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class Source:
     is_complete: bool = False
 
     def __post_init__(self) -> None:
+        for names in ("collections", "qa_assets", "bands"):
+            object.__setattr__(self, names, names_of(getattr(self, names), names))
         if not self.name or "/" in self.name or "\\" in self.name or self.name.startswith("."):
             raise SourceError(
                 f"{self.name!r} cannot name a source: it names a folder in a bucket, too. "

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stacchip.errors import AssetNotFound, SourceNotFound, UsageError
+from stacchip.runtime.names import names_of
 from stacchip.sources import get_source
 
 if TYPE_CHECKING:
@@ -171,14 +172,14 @@ PLATFORMS: dict[str, PlatformBands] = {
 """The known platforms, by name."""
 
 
-def get_platform(platform: str, bands: Sequence[str] | None = None) -> PlatformBands:
+def get_platform(platform: str, bands: str | Sequence[str] | None = None) -> PlatformBands:
     """Return the bands of a platform's training chips.
 
     Args:
         platform: Name of a source, as in the index.
-        bands: The bands wanted, in this order: names of the platform's bands, keys of assets, or
-            `asset:number` (from 1) for assets of several bands. Needed for platforms that are not
-            in `PLATFORMS`.
+        bands: The bands wanted, in this order, or one: names of the platform's bands, keys of
+            assets, or `asset:number` (from 1) for assets of several bands. Needed for platforms
+            that are not in `PLATFORMS`.
 
     Raises:
         UsageError: The platform is not known and `bands` is not given, or a band is named twice.
@@ -197,6 +198,7 @@ def get_platform(platform: str, bands: Sequence[str] | None = None) -> PlatformB
                 f"Known are: {', '.join(PLATFORMS)}."
             )
         return known
+    bands = names_of(bands, "bands")
     if not bands or len(set(bands)) < len(bands):
         raise UsageError(
             f"Name each band once, and at least one; not: {', '.join(bands) or 'none'}."
