@@ -263,8 +263,25 @@ def test_floats_have_merged_moments_and_a_sketch(local, expected):
 def test_no_cubes_and_no_chips_are_errors(local, tmp_path):
     with pytest.raises(ChipNotFound, match="no cubes"):
         cube_statistics(str(tmp_path), PLATFORM, Storage())
-    with pytest.raises(ChipNotFound, match="limits"):
+    with pytest.raises(
+        ChipNotFound, match=f"no chip of platform 'naip' .* has chips of {PLATFORM}"
+    ):
         index_statistics(Imagery(local.index, "naip"), Storage())
+
+
+def test_limits_that_leave_nothing_say_what_they_left_out(local):
+    table = with_shares(local.index, "nodata_percentage", [0.5] * 100 + [None] * 200)
+    with pytest.raises(ChipNotFound) as refused:
+        index_statistics(Imagery(table, PLATFORM, data=local.data), Storage())
+    assert "of 300 chips, 200 whose nodata was not measured" in str(refused.value)
+    assert "100 with more nodata (--max-nodata)" in str(refused.value)
+    with pytest.raises(ChipNotFound, match=r"300 of another size .*--chip-size"):
+        index_statistics(Imagery(local.index, PLATFORM, chip_size=99), Storage())
+
+
+def test_a_platform_without_cubes_is_told_which_have_some(cubes):
+    with pytest.raises(ChipNotFound, match=f"that have cubes there: naip, {PLATFORM}"):
+        cube_statistics(cubes, "linz", Storage())
 
 
 @pytest.mark.parametrize("threads", [1, 3, 16])
@@ -399,6 +416,16 @@ def test_a_place_without_cubes_is_an_error_that_says_what_is_there(tmp_path, run
     code, out, err = run_local("--cubes", str(tmp_path))
     assert (code, out) == (1, "")
     assert ("it holds more, notes.txt" if there else "nothing is there") in err
+
+
+def test_nothing_may_be_there_if_that_is_allowed(tmp_path, run_local):
+    output = tmp_path / "metadata.yaml"
+    options = ("--cubes", str(tmp_path), "--allow-empty", "-o", str(output))
+    for more in ((), ("--platform", "naip")):
+        code, out, err = run_local(*options, *more)
+        assert (code, out) == (0, "")
+        assert "There are no cubes at" in err
+    assert not output.exists()
 
 
 def test_an_index_without_chips_is_an_error(local, tmp_path, run_local):

@@ -50,6 +50,7 @@ def test_what_is_foretold_names_what_it_leaves_out(nested):
     assert "864 chips of 6 items" in said
     assert "to open the items, then at most about" in said
     assert "leaves out the start of worker processes, the store's latency and bandwidth" in said
+    assert "a short epoch is mostly these" in said
     assert "each DataLoader worker has its own" in said
     assert "cannot" not in said
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # of 256 px in 16 bits, of which seven have twice the pixel size)
 _COPY_SECONDS: Final = 1.3e-10
 _MOST_NAMED: Final = 5
+_SHORT_S: Final = 10  # an epoch in which the start of workers, some seconds, is much
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Explanation:
             worker of a DataLoader has its own.
         chips_per_s: An upper bound, once all runs: approximate number of chips that this machine's
             cores decode and copy in a second. It leaves out the start of worker processes, the
-            opening of items, the store's latency and bandwidth, and files that GDAL reads. Where
-            epochs are short, these count for more than decoding.
+            opening of items, the store's latency and bandwidth, files that GDAL reads, and the
+            training itself. A short epoch is mostly these.
         gdal_files: Files that GDAL reads, and the reason, by href.
         items: Number of items whose chips are delivered.
         opening_s: Seconds in which this call opened the items; those that were open took none.
@@ -95,17 +96,16 @@ class Explanation:
             "DataLoader worker has its own"
         )
         yield (
-            f"takes at least {self.least_seconds:.1f} s on this machine: {self.opening_s:.1f} s to "
-            f"open the items, then at most about {self.chips_per_s:,.0f} chips/s"
+            f"takes at least {_in_seconds(self.least_seconds)} on this machine: "
+            f"{_in_seconds(self.opening_s)} to open the items, then at most about "
+            f"{self.chips_per_s:,.0f} chips/s"
         )
-        yield f"leaves out {', '.join(self._left_out())}"
-        yield from self._unreadable()
-
-    def _left_out(self) -> Iterator[str]:
-        yield "the start of worker processes"
-        yield "the store's latency and bandwidth"
+        left_out = ["the start of worker processes", "the store's latency and bandwidth"]
         if self.gdal_files:
-            yield f"the time in which GDAL reads {len(self.gdal_files):,} files"
+            left_out.append(f"the time in which GDAL reads {len(self.gdal_files):,} files")
+        short = ": a short epoch is mostly these" if self.least_seconds < _SHORT_S else ""
+        yield f"leaves out {', '.join(left_out)} and the training itself{short}"
+        yield from self._unreadable()
 
     def _unreadable(self) -> Iterator[str]:
         if not self.unreadable_chips:
@@ -168,6 +168,10 @@ def explain(
         unreadable_items=tuple(seen.unreadable),
         first_error=next(iter(seen.unreadable.values()), None),
     )
+
+
+def _in_seconds(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
 
 
 def _ranges(blocks: Mapping[LayerBlock, Layer]) -> list[int]:

@@ -12,6 +12,7 @@ import typer
 
 from stacchip.cli import console, options
 from stacchip.cli.measured import tell_what_was_measured
+from stacchip.cli.nothing import nothing_may_be_found
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import Imagery
 from stacchip.errors import UsageError
@@ -196,6 +197,7 @@ def stats(
     seed: options.JobSeed = 0,
     memory: options.JobMemory = 1024,
     identity: options.Identity = "etag",
+    allow_empty: options.AllowEmpty = False,
 ) -> None:
     """Report statistics of each band as YAML. They leave out nodata.
 
@@ -214,16 +216,19 @@ def stats(
         cast("Unmeasured", unmeasured), chip_size, cast("Harmonize | None", harmonize), max_cubes,
         max_chips, dtype, seed, pool_size, memory << 20, storage,
     )  # fmt: skip
-    platforms = options.parse_names(platform) or list_platforms(storage, index=index, cubes=cubes)
-    measured = (run.measure(name, Shard(job or 0, jobs)) for name in platforms)
-    if jobs == 1 or output is None:
-        _report(list(measured), ranks, output, storage)
-        return
-    folder = StatisticsFolder(output, storage)
-    part = Part(job or 0, jobs, tuple(platforms))
-    for each in measured:
-        console.say(f"{folder.write(each, part)}: {each.chips} chips")
-        tell_what_was_measured(each, part)
+    with nothing_may_be_found(allowed=allow_empty):
+        platforms = options.parse_names(platform) or list_platforms(
+            storage, index=index, cubes=cubes
+        )
+        measured = (run.measure(name, Shard(job or 0, jobs)) for name in platforms)
+        if jobs == 1 or output is None:
+            _report(list(measured), ranks, output, storage)
+            return
+        folder = StatisticsFolder(output, storage)
+        part = Part(job or 0, jobs, tuple(platforms))
+        for each in measured:
+            console.say(f"{folder.write(each, part)}: {each.chips} chips")
+            tell_what_was_measured(each, part)
 
 
 def _check(

@@ -56,7 +56,9 @@ def find_cubes(folder: CubeFolder, storage: Storage, form: str | None = None) ->
         if found:
             there[reader] = tuple(sorted(found))
     if not there:
-        raise ChipNotFound(f"There are no cubes at {redact(folder.href)}.")
+        others = find_platforms(folder.root, storage)
+        known = f" Platforms that have cubes there: {', '.join(others)}." if others else ""
+        raise ChipNotFound(f"There are no cubes at {redact(folder.href)}.{known}")
     if len(there) > 1:
         raise UsageError(
             f"{redact(folder.href)} has cubes as "
