@@ -55,7 +55,7 @@ def train(index: Path) -> None:
         begin, chips, loss_sum = time.perf_counter(), 0, 0.0
         for batch in loader:
             predicted = network(batch["pixels"] / 10_000)
-            loss = nn.functional.cross_entropy(predicted, batch["label"][:, 0].long())
+            loss = nn.functional.cross_entropy(predicted, batch["label"][:, 0])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

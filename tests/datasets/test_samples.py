@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -11,8 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from odc.geo.geobox import GeoBox
-
-from stacchip.errors import UsageError
 
 torch = pytest.importorskip("torch", reason="PyTorch is absent: make torch")
 
@@ -27,11 +24,12 @@ BOXES = [(10.0, 20.0, 11.0, 22.0), (179.5, -1.0, -179.7, 1.0), (179.8, 0.0, -179
 class Batch:
     """The parts of a `ChipBatch` that samples are made of; every pixel is distinct."""
 
-    bands: tuple[str, ...] = ("red", "classes:1", "classes:2")
+    bands: tuple[str, ...] = ("red", "nir", "swir")
     dtype: str = "float32"
     columns: dict = field(default_factory=dict)
     has_bbox: bool = True
     has_valid: bool = True
+    apart: Batch | None = None
 
     def __post_init__(self) -> None:
         shape = (3, len(self.bands), 4, 4)
@@ -43,7 +41,7 @@ class Batch:
         self.keys = [SimpleNamespace(item_id=f"item-{n}", platform="naip") for n in range(3)]
         boxes = [dict(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)) for box in BOXES]
         columns = {**({"bbox": boxes} if self.has_bbox else {}), **self.columns}
-        self.table = pa.table(columns or {"chipid": self.chipids})
+        self.table = self.index = pa.table(columns or {"chipid": self.chipids})
 
     def __len__(self) -> int:
         return 3
@@ -58,6 +56,13 @@ class Batch:
 
 def sum_of(chip) -> float:
     return chip.array.sum()
+
+
+def test_the_label_is_that_of_each_chip():
+    classes = Batch(dtype="int64")
+    sample = to_tensors(Batch(apart=classes), Label(asset="classes"))
+    np.testing.assert_array_equal(sample["label"], classes.array)
+    np.testing.assert_array_equal(sample["label_valid"], classes.valid)
 
 
 def test_a_sample_holds_the_memory_of_its_batch():
@@ -90,7 +95,9 @@ def test_a_chip_without_bounds_has_the_middle_of_its_geobox():
 
 def test_what_the_stream_leaves_out_is_not_in_the_sample():
     assert "valid" not in to_tensors(Batch(has_valid=False), None)
-    sample = to_tensors(Batch(has_valid=False), Label(asset="classes"))
+    without = Batch(has_valid=False, apart=Batch(has_valid=False))
+    sample = to_tensors(without, Label(asset="classes"))
+    assert "label" in sample
     assert {"valid", "label_valid"}.isdisjoint(sample)
 
 
@@ -102,55 +109,3 @@ def test_a_batch_is_split_into_its_chips():
         assert set(chip) == set(sample)
         assert chip["pixels"].shape == (3, 4, 4)
         assert chip["label"] == sample["label"][number]
-
-
-# --- labels
-
-
-def test_a_function_labels_each_chip():
-    batch = Batch()
-    labels = Label(function=sum_of).of(batch)
-    assert labels.tolist() == batch.array.sum(axis=(1, 2, 3)).tolist()
-
-
-def test_a_column_of_numbers_is_a_tensor_and_any_other_is_a_list():
-    columns = {"share": [0.5, 0.25, 0.0], "crop": ["oat", "rye", "oat"], "gap": [1, None, 3]}
-    batch = Batch(columns=columns)
-    assert Label(column="share").of(batch).tolist() == [0.5, 0.25, 0.0]
-    assert Label(column="crop").of(batch) == ["oat", "rye", "oat"]
-    assert Label(column="gap").of(batch) == [1, None, 3]
-
-
-@pytest.mark.parametrize(
-    ("dtype", "expected"),
-    [("uint8", torch.uint8), ("uint16", torch.int64), ("int16", torch.int64),
-     ("float32", torch.float32)],
-)  # fmt: skip
-def test_the_bands_of_an_asset_become_the_label(dtype, expected):
-    batch = Batch(dtype=dtype)
-    sample = to_tensors(batch, Label(asset="classes"))
-    assert sample["label"].dtype == expected
-    np.testing.assert_array_equal(sample["label"], batch.array[:, 1:])
-    np.testing.assert_array_equal(sample["label_valid"], batch.valid[:, 1:])
-    np.testing.assert_array_equal(sample["pixels"], batch.array[:, :1])
-    np.testing.assert_array_equal(sample["valid"], batch.valid[:, :1])
-
-
-def test_an_asset_of_another_name_is_not_taken_for_the_label():
-    with pytest.raises(UsageError, match="'class' is not among the bands red, classes:1"):
-        Label(asset="class").of(Batch())
-
-
-@pytest.mark.parametrize(
-    "options", [{}, {"column": "a", "asset": "b"}, {"function": sum_of, "column": "a"}]
-)
-def test_a_label_has_one_source(options):
-    with pytest.raises(UsageError, match="exactly one"):
-        Label(**options)
-
-
-@pytest.mark.parametrize(
-    "label", [Label(function=sum_of), Label(column="share"), Label(asset="classes")]
-)
-def test_a_label_reaches_worker_processes(label):
-    assert pickle.loads(pickle.dumps(label)) == label

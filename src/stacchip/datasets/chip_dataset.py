@@ -29,7 +29,8 @@ class ChipDataset(Dataset[Sample]):
         index: A `Chipper`, or anything that a `Chipper` can be made from.
         transform: Called with each sample; the dataset gives what it returns.
         label: Gives a sample its label.
-        dtype: Type of the pixels; None for that of the files.
+        dtype: Type of the pixels; None for that of the files. float32 is the default, because
+            PyTorch lacks most operations on uint16, the type of most imagery.
         **options: Options of `ChipStream` and `Chipper`: `assets`, `memory_bytes`, `storage`, ...
 
     Raises:
@@ -57,6 +58,7 @@ class ChipDataset(Dataset[Sample]):
                 "ChipStreamDataset(ChipStream(index, errors='skip'))."
             )
         self.stream = ChipStream(index, order="index", dtype=dtype, **options)
+        self.stream.cut_apart(None if label is None else label.apart)
         self.transform = transform
         self.label = label
 

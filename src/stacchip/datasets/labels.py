@@ -1,20 +1,38 @@
-"""Labels: what a model learns to predict from a chip."""
+"""Labels: what a model learns to predict from a chip.
+
+The type of a label depends on its source, not on the batch or on the type of the pixels:
+
+| values | label |
+|---|---|
+| whole numbers of any width, and booleans | int64 |
+| other numbers of any width | float32 |
+| anything else: text, dates, lists | a list of Python values |
+
+A column is judged as a whole. If it holds numbers with a fraction, a null becomes NaN. If it holds
+whole numbers, a null has no value that a loss would take for a gap, so the column is refused.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from stacchip.errors import UsageError
+from stacchip.stream.batch import Apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from stacchip.chipper import Chip
     from stacchip.stream import ChipBatch
+
+_MOST: Final = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -22,10 +40,11 @@ class Label:
     """The source of labels: exactly one of a function, a column and an asset.
 
     Args:
-        function: Returns the label of a `Chip`: a number or an array, of one shape for all chips.
-            It must be picklable to reach worker processes, so define it in a module.
+        function: Returns the label of a `Chip`: a number or an array, of one type and shape for all
+            chips. It must be picklable to reach worker processes, so define it in a module.
         column: Name of a column of the index, or of the table that the stream was made from.
-        asset: Key of a raster asset. It is cut like a band, and taken out of the pixels.
+        asset: Key of a raster asset. It is cut like a band, but kept out of the pixels: their
+            `dtype` does not touch it, and whole numbers stay exact.
 
     Raises:
         UsageError: None of them was given, or several.
@@ -44,48 +63,105 @@ class Label:
         if len(given) != 1:
             raise UsageError("Give a Label exactly one of function=, column= and asset=.")
 
+    @property
+    def apart(self) -> Apart | None:
+        """The label's asset, which a stream cuts in a type of its own; None for other labels."""
+        return None if self.asset is None else Apart(self.asset, choose_type)
+
     def of(self, batch: ChipBatch) -> Any:
-        """Return the labels of a batch: a tensor, or a list if a value is not a number.
+        """Return the labels of a batch: a tensor of int64 or float32, or a list.
 
         Raises:
-            UsageError: There is no such column or asset.
+            UsageError: There is no such column; or its values, or those of the function, are of
+                several types.
         """
         if self.function is not None:
-            return torch.as_tensor(np.stack([np.asarray(self.function(chip)) for chip in batch]))
+            return _from_function(batch, self.function)
         if self.column is not None:
-            return _column(batch, self.column)
-        bands = self.bands(batch.bands)
-        pixels = batch.array[:, bands]
-        if pixels.dtype.kind in "ui" and pixels.dtype.itemsize > 1:
-            pixels = pixels.astype(
-                np.int64
-            )  # torch supports few operations on wider unsigned integers
-        return torch.from_numpy(np.ascontiguousarray(pixels))
+            return _from_column(batch, self.column)
+        cut: Any = batch.apart  # the dataset told the stream to cut the asset apart
+        return _to_tensor(cut.array, self.asset)
 
-    def bands(self, names: tuple[str, ...]) -> list[int]:
-        """Return the places of the label's bands among the bands of a chip.
 
-        Raises:
-            UsageError: The label's asset is not among them.
-        """
-        if self.asset is None:
-            return []
-        found = [number for number, name in enumerate(names) if name.split(":")[0] == self.asset]
-        if not found:
+def choose_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of the array that holds an asset's labels.
+
+    It holds all values of the file. uint64 becomes int64 later, when the values are known to fit.
+
+    Example:
+        >>> [choose_type(np.dtype(name)).name for name in ("uint8", "int32", "float64")]
+        ['int64', 'int64', 'float32']
+    """
+    if dtype.kind == "f":
+        return np.dtype(np.float32)
+    is_whole = dtype.kind in "bi" or (dtype.kind == "u" and dtype.itemsize < 8)
+    return np.dtype(np.int64) if is_whole else dtype
+
+
+def _to_tensor(values: NDArray[Any], source: Any) -> torch.Tensor:
+    """Return numbers as int64 or float32.
+
+    Raises:
+        UsageError: A number does not fit into int64.
+    """
+    if values.dtype == np.uint64:
+        if values.size and values.max() > _MOST:
             raise UsageError(
-                f"The label's asset {self.asset!r} is not among the bands {', '.join(names)}: "
-                "name it in assets=[...]."
+                f"A label of {source} is {values.max()}, which int64 cannot hold: "
+                "number the classes anew, from 0."
             )
-        return found
+        values = values.astype(np.int64)
+    return torch.from_numpy(np.ascontiguousarray(values, choose_type(values.dtype)))
 
 
-def _column(batch: ChipBatch, name: str) -> Any:
-    if name not in batch.table.column_names:
+def _from_function(batch: ChipBatch, function: Callable[[Chip], Any]) -> Any:
+    values = [function(chip) for chip in batch]
+    arrays = [np.asarray(value) for value in values]
+    name = getattr(function, "__name__", repr(function))
+    kinds = {_name_kind(array) for array in arrays}
+    if len(kinds) > 1 or "nothing" in kinds:
+        examples = {_name_kind(array): chip for array, chip in zip(arrays, batch, strict=True)}
+        said = " and ".join(f"{kind} for chip {chip.chipid}" for kind, chip in examples.items())
+        raise UsageError(
+            f"The label function {name} returns {said}: return values of one type for all chips. "
+            "float(...) makes one of whole numbers and fractions, and nan stands for no value."
+        )
+    if kinds == {"other values"}:
+        return values
+    shapes = {array.shape for array in arrays}
+    if len(shapes) > 1:
+        raise UsageError(
+            f"The label function {name} returns arrays of several shapes, "
+            f"{' and '.join(map(str, sorted(shapes)))}: return one shape for all chips."
+        )
+    return _to_tensor(np.stack(arrays), f"the function {name}")
+
+
+def _name_kind(value: NDArray[Any]) -> str:
+    if value.dtype == object and value.shape == () and value.item() is None:
+        return "nothing"
+    names = {"b": "whole numbers", "i": "whole numbers", "u": "whole numbers", "f": "fractions"}
+    return names.get(value.dtype.kind, "other values")
+
+
+def _from_column(batch: ChipBatch, name: str) -> Any:
+    if name not in batch.index.column_names:
         raise UsageError(
             f"The label's column {name!r} is not in the index; it has: "
-            f"{', '.join(batch.table.column_names)}."
+            f"{', '.join(batch.index.column_names)}."
         )
-    values = batch.table[name].to_pylist()
-    if any(value is None or not isinstance(value, int | float) for value in values):
-        return values
-    return torch.tensor(values)
+    values, kind = batch.table[name], batch.index[name].type
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _to_tensor(values.cast(pa.float64()).to_numpy(), name)
+    if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+        return values.to_pylist()
+    nulls = batch.index[name].null_count
+    if nulls:
+        raise UsageError(
+            f"The label's column {name!r} holds whole numbers, and {nulls} of its "
+            f"{len(batch.index)} rows hold none. Leave those rows out, fill them with a class of "
+            "their own (such as the ignore_index of the loss), or cast the column to float: a null "
+            "is NaN then."
+        )
+    # a copy, because nobody may write to memory of Arrow
+    return _to_tensor(values.to_numpy().copy(), name)

@@ -34,11 +34,9 @@ def to_tensors(batch: ChipBatch, label: Label | None) -> Sample:
         xmax, ymax in the chip's CRS. The lists `chipid`, `item_id`, `platform` and `crs`. With a
         label, `label`; and `label_valid` if it comes from an asset.
     """
-    pixels = torch.from_numpy(batch.array)
-    valid = None if batch.valid is None else torch.from_numpy(batch.valid)
     boxes = [batch.geobox(number).boundingbox for number in range(len(batch))]
     sample: Sample = {
-        "pixels": pixels,
+        "pixels": torch.from_numpy(batch.array),
         "row": torch.from_numpy(batch.rows),
         "time": torch.tensor(
             [moment.timestamp() for moment in batch.datetimes], dtype=torch.float64
@@ -50,17 +48,12 @@ def to_tensors(batch: ChipBatch, label: Label | None) -> Sample:
         "platform": [key.platform for key in batch.keys],
         "crs": [str(box.crs) for box in boxes],
     }
-    if valid is not None:
-        sample["valid"] = valid
+    if batch.valid is not None:
+        sample["valid"] = torch.from_numpy(batch.valid)
     if label is not None:
         sample["label"] = label.of(batch)
-        own = set(label.bands(batch.bands))
-        if own:
-            kept = [number for number in range(len(batch.bands)) if number not in own]
-            sample["pixels"] = pixels[:, kept]
-            if valid is not None:
-                sample["label_valid"] = valid[:, sorted(own)]
-                sample["valid"] = valid[:, kept]
+    if batch.apart is not None and batch.apart.valid is not None:
+        sample["label_valid"] = torch.from_numpy(batch.apart.valid)
     return sample
 
 

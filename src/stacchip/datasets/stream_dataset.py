@@ -183,6 +183,7 @@ class ChipStreamDataset(IterableDataset[Sample]):
         own = self.stream.shard
         shard = Shard(own.rank, own.world_size, number, workers, own.uneven)
         stream = self.stream.with_shard(shard)
+        stream.cut_apart(None if self.label is None else self.label.apart)
         start = self._find_start()
         stream.set_epoch(start.epoch)
         if start.states and start.workers != workers:

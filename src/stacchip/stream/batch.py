@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from stacchip.errors import UsageError
 from stacchip.items import item_datetime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     import pyarrow as pa
@@ -39,6 +39,40 @@ class ChipKind(NamedTuple):
     dtype: np.dtype[Any]
 
 
+class Apart(NamedTuple):
+    """An asset whose bands are cut into an array of their own, in a type of their own.
+
+    Attributes:
+        asset: Key of the asset.
+        type_of: Returns the type of the array for that of the file's pixels.
+    """
+
+    asset: str
+    type_of: Callable[[np.dtype[Any]], np.dtype[Any]]
+
+
+Kinds: TypeAlias = tuple[ChipKind, ...]
+"""The kind of a chip's pixels, and that of an asset that is cut apart, if one is."""
+
+
+def find_kinds(
+    item: ItemLayers, chip_size: int, dtype: np.dtype[Any] | None, apart: Apart | None
+) -> Kinds:
+    """Return the kinds of an item's chips.
+
+    Args:
+        item: The item.
+        chip_size: Pixels a side.
+        dtype: Type of the pixels; None for the common type of their bands.
+        apart: The asset that is cut apart, if one is.
+    """
+    pixels, *rest = item.parts(None if apart is None else apart.asset)
+    kinds = [ChipKind(pixels.bands, chip_size, dtype or pixels.dtype)]
+    if apart is not None:
+        kinds += [ChipKind(part.bands, chip_size, apart.type_of(part.dtype)) for part in rest]
+    return tuple(kinds)
+
+
 @dataclass(frozen=True, eq=False)
 class ChipBatch:
     """Several chips.
@@ -49,6 +83,7 @@ class ChipBatch:
         bands: The name of each band.
         rows: Each chip's row in the index.
         keys: Each chip's key: platform, item, size, x and y.
+        apart: The same chips, of the asset that the stream cuts apart; None if it cuts none.
     """
 
     array: NDArray[Any]
@@ -58,6 +93,7 @@ class ChipBatch:
     keys: tuple[ChipKey, ...]
     _items: tuple[ItemLayers, ...]
     _chips: WantedChips
+    apart: ChipBatch | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -89,7 +125,12 @@ class ChipBatch:
     @cached_property
     def table(self) -> pa.Table:
         """The chips' rows of the index."""
-        return self._chips.rows.table.take(self.rows)
+        return self.index.take(self.rows)
+
+    @property
+    def index(self) -> pa.Table:
+        """All rows of the index that the stream was made from."""
+        return self._chips.rows.table
 
 
 class Allocator(Protocol):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stacchip.errors import StacchipError
-from stacchip.stream.batch import Building, ChipBatch, ChipKind, fit, require_fitting
+from stacchip.stream.batch import Building, find_kinds, fit, require_fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from stacchip.stream.batch import Allocator
+    from stacchip.stream.batch import Allocator, Apart, ChipBatch, ChipKind, Kinds
     from stacchip.stream.plan.wanted_chips import WantedChips
     from stacchip.stream.read.layers import ItemLayers
     from stacchip.stream.read.reading import Reading
@@ -27,8 +28,9 @@ class Filling:
         chips: The chips.
         pool: Provides the memory of batches.
         size: Chips in a batch.
-        common: The kind that all chips are put into; None to give each kind batches of its own.
+        common: The kinds that all chips are put into; None to give each kind batches of its own.
         dtype: Type of the pixels; None for the common type of a chip's bands.
+        apart: The asset that is cut into an array of its own, if one is.
         with_valid: Also fill arrays that say which pixels are valid.
         on_error: Called with the row of a chip that cannot be cut, and the error; it may raise.
     """
@@ -40,8 +42,9 @@ class Filling:
         pool: Allocator,
         *,
         size: int,
-        common: ChipKind | None,
+        common: Kinds | None,
         dtype: np.dtype[Any] | None,
+        apart: Apart | None,
         with_valid: bool,
         on_error: Callable[[int, StacchipError], None],
     ) -> None:
@@ -51,21 +54,22 @@ class Filling:
         self._size = size
         self._common = common
         self._dtype = dtype
+        self._apart = apart
         self._with_valid = with_valid
         self._on_error = on_error
-        self._building: dict[ChipKind, Building] = {}
+        self._building: dict[Kinds, tuple[Building, ...]] = {}
 
     @property
-    def kinds(self) -> list[ChipKind]:
+    def kinds(self) -> list[Kinds]:
         """The kinds of batches that hold chips; all chips of a batch may have been skipped."""
-        return [kind for kind, batch in self._building.items() if len(batch)]
+        return [kinds for kinds, (pixels, *_) in self._building.items() if len(pixels)]
 
     @property
     def positions(self) -> list[int]:
         """The positions of the chips in all batches."""
-        return [position for each in self._building.values() for position in each.positions]
+        return [place for pixels, *_ in self._building.values() for place in pixels.positions]
 
-    def add(self, number: int, row: int, position: int) -> ChipKind | None:
+    def add(self, number: int, row: int, position: int) -> Kinds | None:
         """Cut a chip into the batch of its kind.
 
         Args:
@@ -74,40 +78,48 @@ class Filling:
             position: Its position in the epoch.
 
         Returns:
-            The kind of the batch if that is full now, else None.
+            The kinds of the batch if that is full now, else None.
         """
         self.reading.advance(number)
         try:
             item = self.reading.open(row)
-            kind = self._cut(row, item)
+            kinds = self._cut(row, item)
         except StacchipError as error:
             self._on_error(row, error)
             return None
-        self._building[kind].add(position, row, item)
-        return kind if self._building[kind].is_full else None
+        for batch in self._building[kinds]:
+            batch.add(position, row, item)
+        return kinds if self._building[kinds][0].is_full else None
 
-    def _cut(self, row: int, item: ItemLayers) -> ChipKind:
-        """Cut a chip into the next slot of its batch, and return the batch's kind."""
-        own = ChipKind(item.bands, self._chips.key(row).chip_size, self._dtype or item.dtype)
-        kind = self._common or own
-        if own != kind:
-            require_fitting(own, kind, item.opened.item.id)
-        if kind not in self._building:
-            self._building[kind] = self._begin(kind, self._size)
-        out, valid = self._building[kind].slot()
-        if own == kind:
+    def _cut(self, row: int, item: ItemLayers) -> Kinds:
+        """Cut a chip into the next slot of its batch, and return the batch's kinds."""
+        own = find_kinds(item, self._chips.key(row).chip_size, self._dtype, self._apart)
+        kinds = self._common or own
+        for one, kind in zip(own, kinds, strict=True):
+            if one != kind:
+                require_fitting(one, kind, item.opened.item.id)
+        if kinds not in self._building:
+            self._building[kinds] = tuple(self._begin(kind, self._size) for kind in kinds)
+        parts = item.parts(None if self._apart is None else self._apart.asset)
+        for part, one, batch in zip(parts, own, self._building[kinds], strict=True):
+            self._cut_part(row, part, one, batch)
+        return kinds
+
+    def _cut_part(self, row: int, item: ItemLayers, own: ChipKind, batch: Building) -> None:
+        out, valid = batch.slot()
+        if own == batch.kind:
             self.reading.cut(row, item, out, valid)
-            return kind
+            return
         alone, alone_valid = self._begin(own, 1).slot()
         self.reading.cut(row, item, alone, alone_valid)
-        fit(own, kind, alone, out)
+        fit(own, batch.kind, alone, out)
         if valid is not None:
-            fit(own, kind, alone_valid, valid)
-        return kind
+            fit(own, batch.kind, alone_valid, valid)
 
     def _begin(self, kind: ChipKind, size: int) -> Building:
         return Building(kind, size, self._pool, with_valid=self._with_valid)
 
-    def finish(self, kind: ChipKind) -> ChipBatch:
-        """Return the batch of a kind, full or not; the next chip of the kind begins another."""
-        return self._building.pop(kind).finish(self._chips)
+    def finish(self, kinds: Kinds) -> ChipBatch:
+        """Return the batch of some kinds, full or not; their next chip begins another."""
+        pixels, *rest = (each.finish(self._chips) for each in self._building.pop(kinds))
+        return replace(pixels, apart=rest[0]) if rest else pixels

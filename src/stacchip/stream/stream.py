@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from stacchip.chipper import Chip
     from stacchip.errors import Errors, StacchipError
-    from stacchip.stream.batch import Allocator, ChipBatch, ChipKind
+    from stacchip.stream.batch import Allocator, Apart, ChipBatch, Kinds
     from stacchip.stream.plan.areas import Areas
 
     Rows = NDArray[np.int64]
@@ -79,6 +79,8 @@ class ChipStream:
         >>> len(stream)
         5
     """
+
+    _apart: Apart | None = None
 
     def __init__(
         self,
@@ -182,6 +184,20 @@ class ChipStream:
         """Allocate further batches from this memory."""
         self._pool = pool
 
+    def cut_apart(self, apart: Apart | None) -> None:
+        """Cut an asset into an array of its own, `ChipBatch.apart`, as a label wants it.
+
+        Raises:
+            UsageError: The stream's `assets` lack it.
+        """
+        chosen = self.chipper.choice.assets
+        if apart is not None and chosen is not None and apart.asset not in chosen:
+            raise UsageError(
+                f"The label's asset {apart.asset!r} is not among the assets "
+                f"{', '.join(chosen)}: name it in assets=[...]."
+            )
+        self._apart = apart
+
     # --- chips
 
     def __iter__(self) -> Iterator[Chip]:
@@ -213,7 +229,9 @@ class ChipStream:
         if mixed not in ("group", "pad"):
             raise UsageError(f"mixed is 'group' or 'pad', not {mixed!r}.")
         self._catalog.forget_failures()
-        common = self._survey.find_common_kind(self.dtype) if mixed == "pad" else None
+        common = None
+        if mixed == "pad":
+            common = self._survey.find_common_kinds(self.dtype, self._apart)
         return self._give_batches(size, common, drop_last=drop_last)
 
     def take(self, rows: Sequence[int]) -> list[ChipBatch]:
@@ -236,14 +254,14 @@ class ChipStream:
         return [*full, *(filling.finish(kind) for kind in filling.kinds)]
 
     def _give_batches(
-        self, size: int, common: ChipKind | None, *, drop_last: bool
+        self, size: int, common: Kinds | None, *, drop_last: bool
     ) -> Iterator[ChipBatch]:
         state = self._begin()
         sequence = self.rows()
         positions = state.remaining(len(sequence))
         filling = self._open_filling(sequence[positions], size, common)
 
-        def give(kind: ChipKind) -> ChipBatch:
+        def give(kind: Kinds) -> ChipBatch:
             batch = filling.finish(kind)
             drawn = max(state.next, int(positions[number]) + 1)
             # some of those held when the state was saved may not have been cut again yet
@@ -347,7 +365,7 @@ class ChipStream:
     def _find_visits(self, rows: Rows) -> Visits:
         return find_visits(rows, self.areas, self.memory_bytes)
 
-    def _open_filling(self, rows: Rows, size: int, common: ChipKind | None) -> Filling:
+    def _open_filling(self, rows: Rows, size: int, common: Kinds | None) -> Filling:
         reading = Reading(
             VisitPlans(self._find_visits(rows), self._chips, self._catalog),
             LoadedBlocks(self._block_pool),
@@ -362,6 +380,7 @@ class ChipStream:
             size=size,
             common=common,
             dtype=self.dtype,
+            apart=self._apart,
             with_valid=self.with_valid,
             on_error=self._leave_out,
         )

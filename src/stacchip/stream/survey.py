@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from stacchip.errors import AssetChanged, ObjectNotFound, StacchipError, StorageError
-from stacchip.stream.batch import ChipKind
+from stacchip.stream.batch import ChipKind, find_kinds
 from stacchip.stream.plan.areas import Areas, AreaShape, find_areas, find_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stacchip.errors import Errors
+    from stacchip.stream.batch import Apart, Kinds
     from stacchip.stream.plan.wanted_chips import WantedChips
     from stacchip.stream.read.layers import ItemLayers
     from stacchip.stream.read.open_items import Catalog
@@ -67,17 +70,17 @@ class Survey:
                 shapes[platform, chip_size] = find_shape(item.layers, chip_size, self.memory_bytes)
         return shapes
 
-    def find_common_kind(self, dtype: np.dtype[Any] | None) -> ChipKind:
-        """Return the kind that chips of all kinds fit into, judging by the first items."""
+    def find_common_kinds(self, dtype: np.dtype[Any] | None, apart: Apart | None) -> Kinds | None:
+        """Return the kinds that chips of all kinds fit into, judging by the first items.
+
+        They are None if no item can be opened.
+        """
         kinds = [
-            ChipKind(item.bands, chip_size, dtype or item.dtype)
+            find_kinds(item, chip_size, dtype, apart)
             for (_, chip_size), item in self._first_items().items()
             if item is not None
         ]
-        bands = tuple(dict.fromkeys(band for kind in kinds for band in kind.bands))
-        size = max((kind.chip_size for kind in kinds), default=1)
-        common = np.result_type(*(kind.dtype for kind in kinds)) if kinds else np.dtype(np.uint8)
-        return ChipKind(bands, size, dtype or common)
+        return tuple(_find_common(part) for part in zip(*kinds, strict=True)) or None
 
     def _first_items(self) -> dict[tuple[str, int], ItemLayers | None]:
         """Return the first item of each platform and chip size that can be opened.
@@ -102,6 +105,12 @@ class Survey:
                     raise
                 found[name] = None
         return found
+
+
+def _find_common(kinds: Sequence[ChipKind]) -> ChipKind:
+    bands = tuple(dict.fromkeys(band for kind in kinds for band in kind.bands))
+    size = max(kind.chip_size for kind in kinds)
+    return ChipKind(bands, size, np.result_type(*(kind.dtype for kind in kinds)))
 
 
 def _may_pass(error: StacchipError) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stacchip.chipper.chip import name_bands
-from stacchip.errors import StacchipError, attribute
+from stacchip.errors import StacchipError, UsageError, attribute
 from stacchip.grid.window import Window
 from stacchip.raster.blocks import Block, block_window, blocks_of
 from stacchip.raster.nodata import as_sample
@@ -167,6 +167,44 @@ class ItemLayers:
     layers: tuple[Layer, ...]
     bands: tuple[str, ...]
     dtype: np.dtype[Any]
+
+    def parts(self, apart: str | None) -> tuple[ItemLayers, ...]:
+        """Return the layers in parts: all but those of an asset, and those of the asset.
+
+        Args:
+            apart: The asset; None for a single part with all layers.
+
+        Raises:
+            UsageError: The item's chips have no such asset.
+        """
+        if apart is None:
+            return (self,)
+        if apart not in self._parts:
+            own = [layer for layer in self.layers if layer.asset == apart]
+            if not own:
+                raise UsageError(
+                    f"The label's asset {apart!r} is not among the bands {', '.join(self.bands)} "
+                    f"of item {self.opened.item.id!r}: name it in assets=[...].",
+                    item_id=self.opened.item.id,
+                )
+            others = [layer for layer in self.layers if layer.asset != apart]
+            self._parts[apart] = (self._of(others), self._of(own))
+        return self._parts[apart]
+
+    def _of(self, layers: Sequence[Layer]) -> ItemLayers:
+        """Return some of the layers, with their bands numbered from 0."""
+        moved: list[Layer] = []
+        names: list[str] = []
+        for layer in layers:
+            own = self.bands[layer.bands]
+            moved.append(replace(layer, bands=slice(len(names), len(names) + len(own))))
+            names += own
+        dtypes = [layer.dtype for layer in layers] or [np.dtype(np.uint8)]
+        return ItemLayers(self.opened, tuple(moved), tuple(names), np.result_type(*dtypes))
+
+    @cached_property
+    def _parts(self) -> dict[str, tuple[ItemLayers, ...]]:
+        return {}
 
     @property
     def is_read_by_gdal(self) -> bool:
