@@ -133,6 +133,7 @@ def test_relay_delays_every_request_and_changes_nothing(tmp_path):
         assert relayed.count().to_client > 3 * len(CONTENT)
 
 
+@pytest.mark.servers
 def test_relay_delays_again_what_a_client_holds_back_for_an_answer(seaweed):
     # boto3 sends a body after `100 Continue`: far away that is two ways to the server
     boto3 = pytest.importorskip("boto3")
@@ -166,7 +167,7 @@ def run_benchmarks(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "benchmarks.run", *arguments],
         cwd=REPOSITORY,
-        env={**os.environ, "COLUMNS": "200", **environment},
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=True,
@@ -178,8 +179,13 @@ def test_every_benchmark_is_listed():
     assert {"index", "random-chip", "merge", "prechip", "processor"} <= set(names)
 
 
-def test_a_benchmark_without_its_servers_is_left_out_and_says_why(tmp_path):
-    said = run_benchmarks("processor", "--dry-run", STACCHIP_PGSTAC_VENV=str(tmp_path / "nowhere"))
+@pytest.mark.parametrize("columns", [40, 200])
+def test_a_benchmark_without_its_servers_is_left_out_and_says_why(tmp_path, columns):
+    nowhere = str(tmp_path / "nowhere")
+    said = run_benchmarks(
+        "processor", "--dry-run", STACCHIP_PGSTAC_VENV=nowhere, COLUMNS=str(columns)
+    )
+    said = " ".join(said.split())  # however the terminal folds it
     assert "left out: all of it: no pgstac here" in said
     assert "make servers" in said
 
