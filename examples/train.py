@@ -3,8 +3,8 @@
     python examples/train.py [folder]
 
 The script writes the demo archive (generated imagery) to `folder`, or to a temporary folder, and
-indexes its Sentinel-2-like scene. The network learns to predict the classes of the scene
-classification from four bands.
+indexes its Sentinel-2-like scene; an archive that is in the folder already is used. The network
+learns to predict the classes of the scene classification from four bands.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ EPOCHS = 2
 
 def prepare(folder: Path) -> Path:
     """Index the archive's Sentinel-2-like scene, and return the folder of the index."""
-    paths = write_archive(folder / "archive", small=True)
+    archive = folder / "archive"
+    paths = sorted(archive.glob("*/*/stac_item.json")) or write_archive(archive, small=True)
     items = [item for path in paths for item in load_items(path)]
     scenes = [item for item in items if "scl" in item.assets]
     index_items(scenes, folder / "index", chip_size=CHIP_SIZE)

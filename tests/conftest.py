@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import logging
 import multiprocessing
@@ -50,13 +51,23 @@ def _fresh_logging() -> None:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `stacchip demo --small` leaves: archive, indexes, index, chips.png. Do not change it.
 
-    What it says is in `said.txt` beside the folder.
+    What it says is in `said.txt` beside the folder. It takes seconds: the first of several pytest
+    workers makes it, and the others wait for it.
     """
     from stacchip.cli import run
 
-    folder = tmp_path_factory.mktemp("demo") / "a demo"
-    with (folder.parent / "said.txt").open("w") as said, contextlib.redirect_stdout(said):
-        assert run(["demo", str(folder), "--small"]) == 0
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder = root / "demo" / "a demo"
+    made, said = folder.parent / "made", folder.parent / "said.txt"
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            with said.open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+                assert run(["demo", str(folder), "--small"]) == 0
+            made.touch()
     return folder
 
 

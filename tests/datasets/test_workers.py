@@ -34,7 +34,7 @@ def stream_of(path: str, **options) -> ChipStream:
 
 @pytest.mark.parametrize(
     ("context", "workers"),
-    [("spawn", 2), ("forkserver", 2), ("forkserver", 4), ("fork", 2), ("fork", 4), (None, 0)],
+    [("spawn", 1), ("forkserver", 2), ("fork", 4), (None, 0)],
 )
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from stacchip.demo.landscape import CELL_M, CELLS, EXTENT_M, Landscape, make_landscape
+from stacchip.demo.landscape import CELL_M, CELLS, EXTENT_M, Landscape
 from stacchip.demo.landscape.relief import accumulate_area, drain, link_pits, sample
 from stacchip.demo.landscape.spectra import BUILT, COVERS, WATER
 from stacchip.demo.landscape.surface import look
@@ -106,15 +106,6 @@ def test_parcels_do_not_overlap(landscape: Landscape) -> None:
     first, second = shapely.STRtree(outlines).query(outlines, predicate="overlaps")
     shared = shapely.area(shapely.intersection(outlines[first], outlines[second]))
     assert shared.max(initial=0) < 1.0
-
-
-def test_the_same_seed_gives_the_same_landscape(landscape: Landscape) -> None:
-    again = make_landscape(0)
-    np.testing.assert_array_equal(again.ground.height, landscape.ground.height)
-    np.testing.assert_array_equal(again.land_use.use, landscape.land_use.use)
-    assert shapely.equals_exact(
-        again.land_use.parcels.outlines, landscape.land_use.parcels.outlines
-    ).all()
 
 
 def test_views_of_different_resolution_see_the_same_land(landscape: Landscape) -> None:

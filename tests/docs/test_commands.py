@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,15 @@ def test_the_options_in_a_table_exist(page: str):
     assert named <= set().union(*OPTIONS.values())
 
 
+def variables_in(path: Path) -> set[str]:
+    return set(re.findall(r"\bSTACCHIP_[A-Z_]+", path.read_text(encoding="utf-8")))
+
+
+@cache
+def variables_of_the_source() -> set[str]:
+    return set().union(*map(variables_in, (ROOT / "src").rglob("*.py")))
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_environment_variables_of_a_page_are_read(page: str):
-    source = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
-    named = set(re.findall(r"\bSTACCHIP_[A-Z_]+", (ROOT / page).read_text()))
-    assert named <= set(re.findall(r"\bSTACCHIP_[A-Z_]+", source))
+    assert variables_in(ROOT / page) <= variables_of_the_source()

@@ -14,7 +14,7 @@ from raster.pixels import as_rasterio, assert_reads_like_rasterio, distinct, sam
 from stacchip.raster import Header, Window, open_reader, read_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from stacchip.storage import Storage
 
@@ -28,9 +28,15 @@ INTERLEAVES = [(1, "pixel"), (3, "pixel"), (3, "band")]
 ORDERS = ["LITTLE", "BIG"]
 
 
-def orders_of(dtype: str) -> list[str]:
-    """The byte orders that make a difference to the pixels."""
-    return ORDERS if np.dtype(dtype).itemsize > 1 else ORDERS[:1]
+def forms(dtype: str, turn: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield numbers of bands with options: each two of bands, layouts and byte orders meet.
+
+    Each three of them meet in an even and an odd turn.
+    """
+    for i, (bands, interleave) in enumerate(INTERLEAVES):
+        for j, layout in enumerate(LAYOUTS):
+            order = ORDERS[(i + j + turn) % 2 if np.dtype(dtype).itemsize > 1 else 0]
+            yield bands, {"interleave": interleave, "endianness": order, **layout}
 
 
 INTEGERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
@@ -49,31 +55,19 @@ CODECS = [
 def test_compressed(
     dtype: str, codec: str, predictor: int, write_tiff: Callable[..., str], storage: Storage
 ) -> None:
-    for i, (bands, interleave) in enumerate(INTERLEAVES):
+    for number, (bands, options) in enumerate(forms(dtype, predictor)):
         array = distinct(dtype, (bands, *SHAPE))
-        for j, layout in enumerate(LAYOUTS):
-            for order in orders_of(dtype):
-                options = {"compress": codec, "predictor": predictor, "endianness": order}
-                path = write_tiff(
-                    array, f"{i}{j}{order}.tif", interleave=interleave, **layout, **options
-                )
-                assert_reads_like_rasterio(path, storage, windows=1)
+        path = write_tiff(array, f"{number}.tif", compress=codec, predictor=predictor, **options)
+        assert_reads_like_rasterio(path, storage, windows=1)
 
 
 @pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS, "complex64", "complex128"])
 def test_uncompressed(dtype: str, write_tiff: Callable[..., str], storage: Storage) -> None:
-    for i, (bands, interleave) in enumerate(INTERLEAVES):
+    for number, (bands, options) in enumerate(forms(dtype, np.dtype(dtype).itemsize // 2)):
         array = distinct(dtype, (bands, *SHAPE))
-        for j, layout in enumerate(LAYOUTS):
-            for order in orders_of(dtype):
-                path = write_tiff(
-                    array,
-                    f"{i}{j}{order}.tif",
-                    interleave=interleave,
-                    endianness=order,
-                    **layout,
-                )
-                assert_reads_like_rasterio(path, storage, windows=1)
+        assert_reads_like_rasterio(
+            write_tiff(array, f"{number}.tif", **options), storage, windows=1
+        )
 
 
 @pytest.mark.parametrize("bits", [1, 3, 7, 9, 12, 15, 17, 24, 31])
@@ -81,22 +75,12 @@ def test_samples_that_are_no_whole_bytes(
     bits: int, write_tiff: Callable[..., str], storage: Storage
 ) -> None:
     dtype = "uint8" if bits < 8 else "uint16" if bits < 16 else "uint32"
-    for i, (bands, interleave) in enumerate(INTERLEAVES):
+    for number, (bands, options) in enumerate(forms("uint16", bits)):
         array = distinct(dtype, (bands, *SHAPE), bits)
-        for j, layout in enumerate(LAYOUTS):
-            for order in ORDERS:
-                for codec in ("none", "deflate"):
-                    path = write_tiff(
-                        array,
-                        f"{i}{j}{order}{codec}.tif",
-                        interleave=interleave,
-                        endianness=order,
-                        compress=codec,
-                        nbits=bits,
-                        **layout,
-                    )
-                    assert_reads_like_rasterio(path, storage, windows=1)
-                    assert same_bits(open_reader(path, storage).read(Window(0, 0, *SHAPE)), array)
+        for codec in ("none", "deflate"):
+            path = write_tiff(array, f"{number}{codec}.tif", nbits=bits, compress=codec, **options)
+            assert_reads_like_rasterio(path, storage, windows=1)
+            assert same_bits(open_reader(path, storage).read(Window(0, 0, *SHAPE)), array)
 
 
 @pytest.mark.parametrize("predictor", [1, 2, 3])
