@@ -24,6 +24,7 @@ StacchipError
 ├── StorageError (OSError)                bytes could not be read or written
 │   ├── ObjectNotFound (FileNotFoundError)  there is nothing at that address
 │   ├── AccessDenied (PermissionError)      credentials are missing or were refused
+│   ├── DiskFull                            there is no space to write to
 │   ├── StorageTimeout (TimeoutError)       the time limit passed
 │   └── AssetChanged                        the file is not the version that was read before
 └── UnexpectedError (RuntimeError)        something else failed; its `__cause__` says what
@@ -184,6 +185,10 @@ class ObjectNotFound(StorageError, FileNotFoundError):
 
 class AccessDenied(StorageError, PermissionError):
     """Credentials are missing or were refused: `href`, `status`."""
+
+
+class DiskFull(StorageError):
+    """A disk has no space left, or a quota is used up; `href` is what was being written."""
 
 
 class StorageTimeout(StorageError, TimeoutError):

@@ -39,7 +39,7 @@ def test_a_line_tells_of_bytes_and_other_counts(capsys):
         advance("20HNJ", size_bytes=500_000, items=1)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Collecting: 1/2 rows, 4 items, 2.5 MB (")
-    assert line.endswith(" left: 20HNJ")
+    assert line.endswith(": 20HNJ")
 
 
 def test_stages_outside_a_terminal_are_a_line_each(capsys):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from stacchip.errors import DiskFull
 from stacchip.runtime.whole_file import (
     is_unfinished,
     locked_file,
@@ -201,3 +204,20 @@ def test_a_folder_is_looked_through_once_in_each_process(tmp_path: Path) -> None
     with whole_file(tmp_path / "b") as part:
         part.write_text("")
     assert left.exists()
+
+
+def test_a_full_disk_is_named_and_leaves_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("before")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def write() -> None:
+        with whole_file(target) as part:
+            part.write_text("half")
+            raise full
+
+    with pytest.raises(DiskFull, match=re.escape(f"{full.strerror}: {target}")) as caught:
+        write()
+    assert caught.value.href == str(target)
+    assert target.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [target]

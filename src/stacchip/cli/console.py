@@ -19,7 +19,7 @@ import typer
 
 from stacchip.cli import logs
 from stacchip.cli.everywhere import make_command_line
-from stacchip.cli.lines import ReaderGoneError, err, note, out, say
+from stacchip.cli.lines import ReaderGoneError, err, note, out, say, silence
 from stacchip.cli.progress import format_size, progress, stages, style
 from stacchip.errors import StacchipError, UsageError
 
@@ -95,8 +95,7 @@ def _run(line: Callable[..., Any], name: str, arguments: list[str] | None) -> in
     except UsageError as error:
         return _fail(name, str(error), 2)
     except ReaderGoneError:
-        # nothing more may be written, not even what is left in the buffer when Python exits
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         return 0
     except (StacchipError, OSError) as error:
         return _fail(name, str(error), 1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from typing import TextIO
 
 from rich.console import Console
+
+from stacchip.runtime.full_disk import naming_full_disk
 
 _WRITING = threading.Lock()
 
@@ -40,3 +43,14 @@ def _write_line(stream: TextIO, text: str) -> None:
             stream.flush()
         except BrokenPipeError as error:
             raise ReaderGoneError from error
+        except OSError:
+            if stream is sys.stderr:
+                return  # a log that cannot be written stops no work
+            silence(sys.stdout)
+            with naming_full_disk("standard output"):
+                raise
+
+
+def silence(stream: TextIO) -> None:
+    """Let nothing more be written, not even what is left in the buffer when Python exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

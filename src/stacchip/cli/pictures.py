@@ -202,7 +202,7 @@ def draw_sheet(table: pa.Table, path: Path, storage: Storage, *, title: str) -> 
     """
     pictures = Pictures(Chipper(table, storage=storage))
     drawn: list[ChipPicture | MissingChip] = []
-    with console.progress("Cutting", table.num_rows) as advance:
+    with console.progress("Cutting", table.num_rows, "chips") as advance:
         for row in range(table.num_rows):
             drawn.append(pictures.draw_or_explain(row))
             advance(table["chipid"][row].as_py())

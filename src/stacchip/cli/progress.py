@@ -115,7 +115,7 @@ class Meter:
             parts.append(f"{format_size(self.size_bytes)} ({speed}/s)")
         elif self.rate:
             parts.append(f"{self.rate:.3g}/s")
-        if self.eta_s:
+        if self.eta_s and round(self.eta_s):
             parts.append(f"{timedelta(seconds=round(self.eta_s))} left")
         return parts
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stacchip.errors import AccessDenied, ObjectNotFound, StorageError
+from stacchip.errors import AccessDenied, DiskFull, ObjectNotFound, StorageError
 from stacchip.raster.gdal import convert_to_cog
 from stacchip.runtime.whole_file import scratch_folder
 from stacchip.storage import redact
@@ -102,6 +102,6 @@ def _persist(step: Callable[[], None], href: str, target: str) -> None:
 
     def may_repeat(error: StorageError) -> bool:
         source_is_gone = isinstance(error, ObjectNotFound) and error.href != redact(target)
-        return not isinstance(error, AccessDenied) and not source_is_gone
+        return not isinstance(error, AccessDenied | DiskFull) and not source_is_gone
 
     repeat_step(step, href, may_repeat=may_repeat)

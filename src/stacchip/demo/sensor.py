@@ -17,6 +17,7 @@ from stacchip.demo.stac import (
     write_thumbnail,
 )
 from stacchip.raster.gdal.cog import write_cog
+from stacchip.runtime.full_disk import naming_full_disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +106,8 @@ def write_scene(
 ) -> Path:
     """Write a sensor's files below `root`, and return the path of their item."""
     folder = root / sensor.collection / sensor.item_id
-    folder.mkdir(parents=True, exist_ok=True)
+    with naming_full_disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     progress(sensor.name, 0, len(sensor.files))
     view = sensor.choose_view(landscape, small)
     several_grids = len({file.gsd for file in sensor.files.values()}) > 1

@@ -10,6 +10,7 @@ import shapely
 from PIL import Image
 
 from stacchip.demo.frame import locate, outline
+from stacchip.runtime.whole_file import whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +126,8 @@ def _describe_collection(sensor: Sensor, bbox: list[float]) -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> Path:
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with whole_file(path) as part:
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return path
 
 
@@ -149,7 +151,9 @@ def write_thumbnail(
     """
     black, white = shown
     shares = (np.stack(rgb, axis=-1) - np.float32(black)) / np.float32(white - black)
-    Image.fromarray((255 * np.clip(shares, 0, 1) ** (1 / 1.5)).astype(np.uint8)).save(path)
+    picture = Image.fromarray((255 * np.clip(shares, 0, 1) ** (1 / 1.5)).astype(np.uint8))
+    with whole_file(path) as part:
+        picture.save(part, "PNG")
     return {
         "href": f"./{path.name}",
         "type": "image/png",
@@ -162,7 +166,8 @@ def write_metadata(path: Path, sensor: Sensor) -> dict[str, Any]:
     """Write a file of metadata that is not a raster, as products have, and return its asset."""
     media_type, text = _METADATA[path.suffix]
     content = text.format(sensor.item_id, sensor.properties["datetime"], GENERATED)
-    path.write_text(content, encoding="utf-8")
+    with whole_file(path) as part:
+        part.write_text(content, encoding="utf-8")
     return {
         "href": f"./{path.name}",
         "type": media_type,

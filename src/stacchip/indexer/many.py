@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stacchip.errors import DuplicateChips, StacchipError, UsageError, unexpected
+from stacchip.errors import DiskFull, DuplicateChips, StacchipError, UsageError, unexpected
 from stacchip.grid.geobox import pixel_size_m
 from stacchip.index import merge_indexes, read_index, write_index
 from stacchip.index.files.layout import is_file
@@ -25,6 +24,7 @@ from stacchip.indexer.unmeasured import UnmeasuredChipIndexer
 from stacchip.items import best_candidates
 from stacchip.items.keys import ItemKey
 from stacchip.items.record import Unreadable
+from stacchip.runtime.whole_file import temporary_folder
 from stacchip.storage import Storage, local_path, redact
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ def index_items(
         return kind(item, chip_size, max_nodata, edge=edge, storage=storage, **options)
 
     intake, tally = Intake(items, storage, strict=errors == "raise"), Tally()
-    with tempfile.TemporaryDirectory(prefix="stacchip-index-") as folder:
+    with temporary_folder("stacchip-index-") as place:
+        folder = str(place)
         work = _Work(folder, make, storage, headers=headers, keep_headers=not is_file(path))
         # closing ends the threads that write into the folder before the folder is removed
         with closing(_index_each(intake, work)) as outcomes:
@@ -170,6 +171,8 @@ class _Work:
         """Index an item as the given one of the run; whatever fails costs this item only."""
         try:
             return self._index(number, item)
+        except DiskFull:  # no fault of the item, and the others would fail too
+            raise
         except StacchipError as error:
             return Outcome(item.id, error=error)
         except Exception as error:  # noqa: BLE001 - libraries and indexers raise any error at all

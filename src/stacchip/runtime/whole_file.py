@@ -17,16 +17,25 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from stacchip.runtime.full_disk import naming_full_disk
 from stacchip.runtime.per_process import PerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-__all__ = ["is_unfinished", "locked_file", "move_whole", "scratch_folder", "whole_file"]
+__all__ = [
+    "is_unfinished",
+    "locked_file",
+    "move_whole",
+    "scratch_folder",
+    "temporary_folder",
+    "whole_file",
+]
 
 # GDAL adds endings of its own, such as ".ovr.tmp"
 _UNFINISHED: Final = re.compile(r"\.stacchip-[0-9a-f]{16}\.part")
@@ -49,7 +58,8 @@ def is_unfinished(name: str) -> bool:
 def whole_file(target: Path, *, sync: bool = False) -> Iterator[Path]:
     """Yield a path to write to; the file takes the name `target` if the block succeeds.
 
-    If the block fails, the file is deleted and `target` stays as it was. The folder must exist.
+    If the block fails, the file is deleted and `target` stays as it was. The folder must exist. On
+    a full disk, `DiskFull` names `target`.
 
     Args:
         target: The final path.
@@ -69,19 +79,21 @@ def whole_file(target: Path, *, sync: bool = False) -> Iterator[Path]:
     _clear_unfinished(target.parent)
     part = target.with_name(f".stacchip-{secrets.token_hex(8)}.part")
     try:
-        yield part
-        if sync:
-            move_whole(part, target)
-        else:
-            part.replace(target)
+        with naming_full_disk(target):
+            yield part
+            if sync:
+                move_whole(part, target)
+            else:
+                part.replace(target)
     finally:
         part.unlink(missing_ok=True)
 
 
 def move_whole(file: Path, target: Path) -> None:
     """Rename a finished file of the same file system; its bytes reach the disk before its name."""
-    _sync(file)
-    file.replace(target)
+    with naming_full_disk(target):
+        _sync(file)
+        file.replace(target)
     with contextlib.suppress(OSError):  # not every file system can sync a folder
         _sync(target.parent)
 
@@ -138,6 +150,12 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
         (True, [])
     """
     _clear_scratch(parent, prefix)
+    with naming_full_disk(parent), _make_scratch(parent, prefix) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def _make_scratch(parent: Path, prefix: str) -> Iterator[Path]:
     while True:
         folder = parent / f"{prefix}{secrets.token_hex(8)}"
         place = folder.with_name(f"{folder.name}{_LOCK_SUFFIX}")
@@ -160,3 +178,19 @@ def _clear_scratch(parent: Path, prefix: str) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: it is in use
             shutil.rmtree(place.with_suffix(""), ignore_errors=True)
             place.unlink()
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """Make a folder in `TMPDIR` that lasts as long as the block; `DiskFull` names it.
+
+    Example:
+        >>> with temporary_folder("index-") as folder:
+        ...     folder.is_dir()
+        True
+    """
+    with (
+        naming_full_disk(f"{tempfile.gettempdir()} (TMPDIR)"),
+        tempfile.TemporaryDirectory(prefix=prefix) as folder,
+    ):
+        yield Path(folder)

@@ -76,7 +76,7 @@ def test_a_shape_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
 
 def test_what_gdal_refuses_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(
-        RasterError, match=r"1 uint8 bands into .*WEBP.* choose another compression"
+        RasterError, match=r"1 uint8 bands into .*WEBP.* Choose another compression"
     ):
         write_cog(tmp_path / "a.tif", np.ones(GEOBOX.shape, np.uint8), GEOBOX, compress="webp")
     assert not list(tmp_path.iterdir())

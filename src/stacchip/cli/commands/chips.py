@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -104,8 +105,11 @@ def _save_arrays(chipper: Chipper, row: int, output: Path) -> str:
     """Write a chip's pixels, and beside them which are valid; return what was written."""
     cut = chipper.cut_row(row)
     beside = output.with_suffix(f".valid{output.suffix}")
-    np.save(output, cut.array)
-    np.save(beside, cut.valid)
+    for path, array in ((output, cut.array), (beside, cut.valid)):
+        content = io.BytesIO()  # np.save into a file does not say why it fails
+        np.save(content, array)
+        with whole_file(path) as part:
+            part.write_bytes(content.getbuffer())
     return f"{output}: {_describe(cut, cut.array.dtype)}; {beside}: where they are valid"
 
 

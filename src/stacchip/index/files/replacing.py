@@ -19,10 +19,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
@@ -43,12 +41,15 @@ from stacchip.index.files.layout import (
 )
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.schema import SCHEMA
-from stacchip.runtime.whole_file import move_whole, scratch_folder
+from stacchip.runtime.full_disk import naming_full_disk
+from stacchip.runtime.whole_file import move_whole, scratch_folder, temporary_folder
 from stacchip.storage import child_href, local_path, parent_href, redact
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
 
     from stacchip.storage import Storage
 
@@ -144,8 +145,18 @@ class Replacement:
         self.stage = self._stack.enter_context(_staging(self.folder))
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._stack.__exit__(kind, error, trace)
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
         self._chips.clear()
         self.__dict__.pop("records", None)  # they were written to the stage
 
@@ -306,11 +317,12 @@ def _staging(href: str) -> Iterator[Path]:
         raise UsageError(f"{redact(href)} cannot be written to: give a folder or an object store.")
     target = local_path(href)
     if target is None:
-        with tempfile.TemporaryDirectory(prefix="stacchip-") as folder:
-            yield Path(folder)
+        with temporary_folder("stacchip-") as folder:
+            yield folder
         return
     is_new = not target.exists()
-    target.mkdir(parents=True, exist_ok=True)
+    with naming_full_disk(target):
+        target.mkdir(parents=True, exist_ok=True)
     try:
         with scratch_folder(target, _STAGE_PREFIX) as stage:
             yield stage

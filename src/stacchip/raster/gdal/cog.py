@@ -67,7 +67,8 @@ def write_cog(
 
     Raises:
         UsageError: The array and the geobox differ in shape.
-        RasterError: GDAL cannot write it: the disk is full, the compression does not fit the type.
+        RasterError: GDAL cannot write it: the compression does not fit the type.
+        DiskFull: There is no space for it.
 
     Example:
         >>> import tempfile
@@ -120,7 +121,9 @@ def write_array(
     names: tuple[str, ...] | None = None,
     mask: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Write an array (band, y, x) to a file.
+    """Write an array (band, y, x) to a file, by way of memory.
+
+    On a full disk, GDAL may leave half a file and report no error, so it does not write itself.
 
     Args:
         path: The file to write; a failure may leave a part of it.
@@ -132,25 +135,28 @@ def write_array(
         mask: True where pixels are valid, (y, x).
 
     Raises:
-        RasterError: GDAL cannot write it: the disk is full, the compression does not fit the type.
+        RasterError: GDAL cannot write it: the compression does not fit the type.
+        OSError: The file cannot be written.
     """
     import rasterio  # half a second, and most callers only read
     from rasterio._err import CPLE_BaseError  # this one escapes when a COG is closed
     from rasterio.enums import ColorInterp  # half a second, as above
 
-    try:
-        with gdal_environment(), rasterio.open(path, "w", **profile) as dataset:
-            if colours is not None:
-                dataset.colorinterp = [ColorInterp[name] for name in colours]
-            if names is not None:
-                dataset.descriptions = names
-            if tags:
-                dataset.update_tags(**tags)
-            dataset.write(bands)
-            if mask is not None:
-                dataset.write_mask(mask)
-    except (rasterio.errors.RasterioError, CPLE_BaseError) as error:
-        raise RasterError(
-            f"GDAL could not write a COG of {bands.shape[0]} {bands.dtype} bands into "
-            f"{path.parent}: {error}. Free space on the disk, or choose another compression."
-        ) from error
+    with gdal_environment(), rasterio.MemoryFile(ext=".tif") as memory:
+        try:
+            with rasterio.open(memory.name, "w", **profile) as dataset:
+                if colours is not None:
+                    dataset.colorinterp = [ColorInterp[name] for name in colours]
+                if names is not None:
+                    dataset.descriptions = names
+                if tags:
+                    dataset.update_tags(**tags)
+                dataset.write(bands)
+                if mask is not None:
+                    dataset.write_mask(mask)
+        except (rasterio.errors.RasterioError, CPLE_BaseError) as error:
+            raise RasterError(
+                f"GDAL could not write a COG of {bands.shape[0]} {bands.dtype} bands into "
+                f"{path.parent}: {error}. Choose another compression."
+            ) from error
+        path.write_bytes(memory.getbuffer())

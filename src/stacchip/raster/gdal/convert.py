@@ -19,6 +19,7 @@ from stacchip.raster.gdal.cog import BLOCK
 from stacchip.raster.gdal.describe import location_of
 from stacchip.raster.gdal.environment import gdal_environment
 from stacchip.raster.location import refuse_no_grid, why_no_grid
+from stacchip.runtime.full_disk import find_full_disk
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STRIP = 8 * BLOCK  # rows of a work window: 8 blocks high keeps memory to a few megapixels a band
+
+
+_LEAST_ROOM = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: 
         href: The name of the file in errors.
 
     Raises:
+        DiskFull: There is no space for it.
         NotARaster: GDAL cannot read the file, or it has no bands or no grid.
         UnsupportedRaster: Its pixels lie on no grid.
         UsageError: It has fewer bands than `band_count`.
@@ -77,7 +82,12 @@ def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: 
             with _view(dataset, conversion) as view:
                 _write_plain(view, plain, bands)
             copy(str(plain), str(target), driver="COG", **_cog_options(dataset.dtypes[0]))
+        if full := find_full_disk(target, _LEAST_ROOM):  # GDAL may write half a file in silence
+            raise full
     except RasterioError as error:
+        written = plain.stat().st_size if plain.exists() else 0
+        if full := find_full_disk(target, max(written, source.stat().st_size)):
+            raise full from error
         raise NotARaster(
             f"{redact(href) or source.name} cannot be converted: {error}", href=redact(href)
         ) from error

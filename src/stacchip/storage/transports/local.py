@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from stacchip.errors import AccessDenied, ObjectNotFound, StorageError
+from stacchip.runtime.full_disk import naming_full_disk
 from stacchip.runtime.whole_file import is_unfinished, whole_file
 from stacchip.storage.identity import Blob, Entry, Identity, file_tag
 
@@ -122,7 +123,8 @@ def _refuse_folder(path: str, facts: os.stat_result) -> None:
 def _translated(path: str) -> Iterator[None]:
     """Turn errors of the operating system into ours, with path and remedy."""
     try:
-        yield
+        with naming_full_disk(path):
+            yield
     except StorageError:
         raise
     except (FileNotFoundError, NotADirectoryError) as error:
