@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from stacchip.runtime.per_process import PerProcess
 from stacchip.runtime.task_name import in_this_task
+from stacchip.storage.href import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,10 @@ def host_of(href: str, options: StorageOptions) -> str:
         >>> host_of("s3://bucket/a.tif", StorageOptions())
         's3://bucket'
     """
-    parts = urlsplit(href)
+    try:
+        parts = urlsplit(href)
+    except ValueError:  # brackets that hold no IPv6 address: the request fails with its own error
+        return redact(href)
     if parts.scheme in {"http", "https"}:
         return parts.netloc.rpartition("@")[2]
     if options.endpoint:
