@@ -33,6 +33,7 @@ HOLE = (250, 236, 228)
 
 _TITLE_SIZE, _COUNT_SIZE, _CAPTION_SIZE = 26, 16, 14
 _HOLE_MARGIN = 12
+_PIECES = re.compile(r"-\d+-\d+$|[\s/_-]?[^\s/_-]*")  # the x and y of a chip's id stay together
 
 
 @dataclass(frozen=True)
@@ -249,11 +250,10 @@ def contact_sheet(
     _write_header(draw, title, chips, layout.width - 2 * MARGIN)
     for number, (chip, lines) in enumerate(zip(chips, captions, strict=True)):
         left, top = layout.place(number)
-        tile = (
-            _explain(chip.reason)
-            if isinstance(chip, MissingChip)
-            else _develop(chip, stretches[chip.stretched_with])
-        )
+        if isinstance(chip, MissingChip):
+            tile = _explain(chip.reason)
+        else:
+            tile = _develop(chip, stretches[chip.stretched_with])
         sheet.paste(tile, (left, top))
         draw.rectangle((left - 1, top - 1, left + TILE, top + TILE), outline=FRAME)
         _write_captions(draw, lines, left, top + TILE + 8)
@@ -332,14 +332,10 @@ def _write_captions(
         draw.text(place, line, colour, _font(_CAPTION_SIZE))
 
 
-def _is_wider(text: str, size: int, width: int) -> bool:
-    return bool(_font(size).getlength(text) > width)
-
-
 def _shorten(text: str, size: int, width: int) -> str:
     """Return the text, without its middle if it is wider than `width` pixels."""
     kept, shown = len(text), text
-    while kept and _is_wider(shown, size, width):
+    while kept and _font(size).getlength(shown) > width:
         kept -= 1
         shown = f"{text[: (kept + 1) // 2].rstrip()}…{text[len(text) - kept // 2 :].lstrip()}"
     return shown
@@ -348,13 +344,13 @@ def _shorten(text: str, size: int, width: int) -> str:
 def _wrap(text: str, size: int, width: int) -> list[str]:
     """Return the text as lines of at most `width` pixels, broken between words or parts of ids."""
     lines = [""]
-    for piece in re.findall(r"[\s/_-]?[^\s/_-]*", " ".join(text.split())):
-        if not _is_wider((lines[-1] + piece).strip(), size, width):
+    for piece in _PIECES.findall(" ".join(text.split())):
+        if _font(size).getlength((lines[-1] + piece).strip()) <= width:
             lines[-1] += piece
             continue
         lines.append("")
         for letter in piece:  # a piece alone may be too wide
-            if _is_wider(lines[-1] + letter, size, width):
+            if _font(size).getlength(lines[-1] + letter) > width:
                 lines.append("")
             lines[-1] += letter
     return [line.strip(" ·") for line in lines if line.strip(" ·")]

@@ -100,6 +100,7 @@ MODIS = Source(
     classes={"nodata": (3,), "cloud": (2,)},
     classify=classify_low_bits,
     bands=tuple(f"sur_refl_b{band:02d}" for band in range(1, 8)),
+    rgb=("sur_refl_b01", "sur_refl_b04", "sur_refl_b03"),
     nodata=-28672,
     adapt=with_state,
 )

@@ -53,7 +53,8 @@ class Source:
         classify: `(pixels, classes, nodata) -> {share: bool array}`; must be pure. Its pixels are
             a strip of any height of the QA band (its first band), in native byte order.
         bands: Keys of the bands, in their order of use, without the QA band.
-        rgb: The common names of red, green and blue, for pictures; None if there are none.
+        rgb: The names (common names, or keys) of red, green and blue, for pictures; None if there
+            are none.
         nodata: Nodata value if neither the file nor the item has one. It holds for the bands and
             the QA band: leave it None if that number means something in the QA band.
         adapt: Fits the source to one item if sensors of one collection differ (Landsat MSS has no

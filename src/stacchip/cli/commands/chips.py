@@ -17,11 +17,12 @@ from stacchip.cli.listing import list_chips, print_lines
 from stacchip.cli.output import require_file
 from stacchip.cli.pictures import choose_chips, count_by_platform, draw_sheet, make_picture
 from stacchip.errors import ChipNotFound, UsageError
-from stacchip.index import read_index
+from stacchip.index import SCHEMA, read_index
 from stacchip.preview import draw_chip
 from stacchip.raster.gdal.cog import write_cog
 from stacchip.raster.marking import mark_invalid
 from stacchip.runtime.whole_file import whole_file
+from stacchip.storage import redact
 
 if TYPE_CHECKING:
     from stacchip.chipper import Chip
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_LONGEST_NAME = 40
 _SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 
 
@@ -184,6 +186,7 @@ def preview(
     )
     table = read_index(
         index,
+        columns=[name for name in SCHEMA.names if name != "geometry"],  # half of an index
         max_cloud=max_cloud,
         max_nodata=max_nodata,
         unmeasured=cast("Unmeasured", unmeasured),
@@ -198,9 +201,16 @@ def preview(
         console.note(f"{error} Nothing was drawn.")
         return
     chosen = choose_chips(table, number, seed)
-    drawn = draw_sheet(chosen, output, storage, title=f"{index}: {count_by_platform(table)} chips")
+    title = f"{_short_name(index)}: {count_by_platform(table)} chips"
+    drawn = draw_sheet(chosen, output, storage, title=title)
     console.say(f"{output}: {chosen.num_rows} of {table.num_rows:,} chips")
     for reason, count in drawn.reasons.items():
         console.note(f"{count} of {chosen.num_rows} chips could not be cut: {reason}")
     if listed:
         print_lines(list_chips([chosen]))
+
+
+def _short_name(index: str) -> str:
+    """Return an index's address for a title: only the end of a long one."""
+    whole = redact(index).rstrip("/")
+    return whole if len(whole) <= _LONGEST_NAME else f"…/{whole.rpartition('/')[2]}"
