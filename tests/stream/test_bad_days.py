@@ -170,6 +170,20 @@ def test_what_is_skipped_is_logged_once_for_an_item_and_epoch(tmp_path, caplog):
     assert len(stream.report.reasons) == stream.report.skipped == 16
 
 
+def test_what_is_logged_of_skipped_chips_holds_no_secret(tmp_path, caplog):
+    scene = make_item(tmp_path / "a", "a", {"red": (10, 256)})
+    table = NoStatsChipIndexer(scene.item, 64).create_index().replace_schema_metadata()
+    with RangeServer(tmp_path) as server:
+        item = behind(scene, server)
+        item.assets["red"].href += "?X-Amz-Signature=secret"
+        server.always("a/red.tif", Fault(status=404))
+        stream = ChipStream(Chipper(table, items=[item]), errors="skip")
+        assert list(stream) == []
+    assert stream.report.skipped == 16
+    assert "a/red.tif" in caplog.text
+    assert "secret" not in caplog.text
+
+
 def test_many_broken_blocks_of_an_asset_are_logged_once(tmp_path, caplog):
     scene = make_item(tmp_path / "a", "a", {"red": (10, 256)})
     stream = ChipStream(NoStatsChipIndexer(scene.item, 64), errors="skip")
