@@ -45,11 +45,13 @@ def read_band(path: Path, x: int, y: int, size: int = 256) -> np.ndarray:
 
 def warp_to_chip(path: Path, chip, method: Resampling = Resampling.nearest) -> np.ndarray:
     """What GDAL's warper makes of a band on the chip's grid."""
+    # centres that fall between two pixels take exact positions; rasterio has them from 1.5 on
+    exact = {"tolerance": 0} if method == Resampling.nearest else {}
     out = np.zeros(chip.geobox.shape, chip.array.dtype)
     with rasterio.open(path) as dataset:
         reproject(
             rasterio.band(dataset, 1), out, dst_crs=dataset.crs, dst_nodata=0,
-            dst_transform=chip.geobox.affine, resampling=method, tolerance=0,
+            dst_transform=chip.geobox.affine, resampling=method, **exact,
         )  # fmt: skip
     return out
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.tables import TAKEN, make_grid, make_item, make_table
@@ -39,6 +39,7 @@ def test_the_schema_is_the_documented_one(table):
     assert table.schema.metadata[b"geo"] == SCHEMA.metadata[b"geo"]
 
 
+@settings(deadline=None)
 @given(
     limit=st.floats(0, 1, width=32),
     shares=st.lists(st.floats(0, 1, width=32), min_size=6, max_size=6),

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from stacchip.storage import Storage
 
+# GDAL reads half floats as such from 3.11 on, and widened them before (its release notes, GTiff)
+_GDAL = tuple(int(number) for number in rasterio.__gdal_version__.split(".")[:2])
+HALF_FLOAT = "float16" if _GDAL >= (3, 11) else "float32"
+
 
 def distinct(dtype: str, shape: tuple[int, int, int], bits: int | None = None) -> NDArray[Any]:
     """Pixels (band, y, x) as different as the dtype allows, of all signs and magnitudes."""

@@ -10,7 +10,7 @@ import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from raster.pixels import as_rasterio, assert_reads_like_rasterio, distinct, same_bits
+from raster.pixels import HALF_FLOAT, as_rasterio, assert_reads_like_rasterio, distinct, same_bits
 from stacchip.raster import Header, Window, open_reader, read_header
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def test_samples_that_are_no_whole_bytes(
 
 @pytest.mark.parametrize("predictor", [1, 2, 3])
 @pytest.mark.parametrize("order", ORDERS)
-def test_half_floats_become_float32(
+def test_half_floats_have_the_type_that_gdal_gives_them(
     predictor: int, order: str, write_tiff: Callable[..., str], storage: Storage
 ) -> None:
     array = distinct("float16", (3, *SHAPE)).astype("float32")
@@ -101,7 +101,7 @@ def test_half_floats_become_float32(
             **LAYOUTS[0],
         )
         assert_reads_like_rasterio(path, storage)
-        assert open_reader(path, storage).dtype == "float32"
+        assert open_reader(path, storage).dtype == HALF_FLOAT
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,17 @@ for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"):
     delattr(socket, name)
 for name in ("posix_fadvise", "POSIX_FADV_WILLNEED", "sched_getaffinity"):
     delattr(os, name)
+if hasattr(os, "process_cpu_count"):  # Python 3.13 counts all processors where there is no affinity
+    os.process_cpu_count = os.cpu_count
 """
 IMPORT_ALL = """
-import importlib, pkgutil
+import importlib.util, pkgutil
 import stacchip
+has_torch = importlib.util.find_spec("torch") is not None
 for module in pkgutil.walk_packages(stacchip.__path__, "stacchip."):
-    if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
+    if module.name.endswith("__main__") or (".datasets." in module.name and not has_torch):
+        continue
+    importlib.import_module(module.name)
 """
 READ = """
 from stacchip.storage import Storage

@@ -12,7 +12,7 @@ from stacchip.grid.geobox import covering_window, require_comparable
 from stacchip.grid.nearest import make_grid_map
 from stacchip.grid.window import Window
 from stacchip.raster.gdal import warp
-from stacchip.raster.nodata import find_values
+from stacchip.raster.nodata import as_sample, find_values
 from stacchip.raster.validity import valid_pixels
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Resampling = Literal["nearest", "bilinear", "cubic", "average", "mode", "min", "max"]
 # how far beyond a target pixel's edge a method looks, in pixels of the coarser of the two grids
+_GDAL_INTEGERS: Final = frozenset({"uint8", "int16", "uint16", "int32", "uint32"})
 _REACH: Final[dict[str, int]] = {
     "nearest": 0, "bilinear": 1, "cubic": 2, "average": 1, "mode": 1, "min": 1, "max": 1,
 }  # fmt: skip
@@ -110,11 +111,46 @@ def resample(
             cut.fill(pixels[:, *cut.window.slices], out)
             cut.fill(valid[None, *cut.window.slices], out_valid[None])
         return out, out_valid
-    hidden = ~(find_values(pixels, nodata) & valid)
-    warped = warp(np.where(hidden, np.nan, pixels.astype(np.float64)), source, target, method)
-    is_empty = np.isnan(warped)
-    found = _as_dtype(np.where(is_empty, fill, warped), pixels.dtype)
-    return found, np.asarray((~is_empty).any(axis=0))
+    hidden = as_sample(nodata, pixels.dtype)
+    if pixels.dtype.name in _GDAL_INTEGERS and (hidden is not None or valid.all()):
+        valid = valid & valid_pixels(pixels, nodata)
+        return _warp_integers(pixels, valid, source, target, method=method, nodata=hidden)
+    has_value = find_values(pixels, nodata) & valid
+    return _warp_floats(pixels, has_value, source, target, method=method, fill=fill)
+
+
+def _warp_integers(
+    pixels: NDArray[Any],
+    valid: NDArray[np.bool_],
+    source: GeoBox,
+    target: GeoBox,
+    *,
+    method: Resampling,
+    nodata: float | None,
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Warp integers as such; without `nodata`, all must be valid."""
+    shown = pixels if nodata is None else np.where(valid, pixels, pixels.dtype.type(nodata))
+    found = warp(shown, source, target, method, nodata)
+    # GDAL has moved values that came out as nodata, but not in all of its versions
+    reached = ~np.isnan(warp(np.where(valid, 0.0, np.nan)[None], source, target, method, np.nan)[0])
+    return np.where(reached, found, found.dtype.type(nodata or 0)), reached
+
+
+def _warp_floats(
+    pixels: NDArray[Any],
+    has_value: NDArray[np.bool_],
+    source: GeoBox,
+    target: GeoBox,
+    *,
+    method: Resampling,
+    fill: float,
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Warp floats, and what GDAL cannot warp otherwise: integers without a value for no data."""
+    floats = pixels.dtype if pixels.dtype.name in ("float32", "float64") else np.dtype("float64")
+    shown = np.where(has_value, pixels, np.nan).astype(floats, copy=False)
+    found = warp(shown, source, target, method, np.nan)
+    is_empty = np.isnan(found)
+    return _as_dtype(np.where(is_empty, fill, found), pixels.dtype), (~is_empty).any(axis=0)
 
 
 def _as_dtype(pixels: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:

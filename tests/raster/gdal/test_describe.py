@@ -11,6 +11,7 @@ import rasterio
 from affine import Affine
 from rasterio.crs import CRS
 
+from raster.pixels import HALF_FLOAT
 from stacchip.grid.crs import name_crs, same_crs
 from stacchip.raster import read_header
 from stacchip.raster.gdal import ImageTags, describe_image
@@ -35,7 +36,7 @@ class Dataset:
     ("bits", "sample_format", "dtype"),
     [
         (8, 1, "uint8"), (16, 1, "uint16"), (32, 1, "uint32"), (64, 1, "uint64"), (8, 2, "int8"),
-        (16, 2, "int16"), (32, 2, "int32"), (64, 2, "int64"), (16, 3, "float32"),
+        (16, 2, "int16"), (32, 2, "int32"), (64, 2, "int64"), (16, 3, HALF_FLOAT),
         (32, 3, "float32"), (64, 3, "float64"), (32, 5, "complex64"), (64, 6, "complex64"),
         (128, 6, "complex128"), (1, 1, "uint8"), (12, 1, "uint16"),
     ],

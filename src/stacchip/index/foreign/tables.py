@@ -16,8 +16,8 @@ from stacchip.errors import UsageError
 __all__ = ["as_table", "is_table"]
 
 # What else hands over a whole table: GeoDataFrames, whose stream fails at the geometry, and
-# DuckDB's relations of earlier versions.
-_METHODS: Final = ("to_arrow", "fetch_arrow_table")
+# DuckDB's relations, which warn of their older method.
+_METHODS: Final = ("to_arrow", "to_arrow_table", "fetch_arrow_table")
 _STREAMS: Final = ("__arrow_c_stream__", "__arrow_c_array__")
 # the index of a DataFrame that has no name
 _PANDAS_INDEX: Final = re.compile(r"__index_level_\d+__")

@@ -100,7 +100,8 @@ def write_cog(
         "compress": compress,
         "overview_resampling": overviews,
     }
-    if compress.lower() in {"deflate", "lzw", "zstd"} and bands.dtype.kind != "c":
+    has_predictor = bands.dtype.kind != "c" and bands.dtype != "float16"
+    if compress.lower() in {"deflate", "lzw", "zstd"} and has_predictor:
         profile["predictor"] = "YES"
     if compress.lower() != "lzw":
         profile["level"] = level

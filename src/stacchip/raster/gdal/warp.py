@@ -9,31 +9,38 @@ import numpy as np
 from stacchip.raster.gdal.environment import gdal_environment
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from numpy.typing import NDArray
 
     from stacchip.grid.geobox import GeoBox
 
 
 def warp(
-    pixels: NDArray[np.float64],
+    pixels: NDArray[Any],
     source: GeoBox,
     target: GeoBox,
     method: str,
-) -> NDArray[np.float64]:
-    """Warp pixels (band, y, x) of `source` onto `target`; NaN means no data, on both sides.
+    nodata: float | None = np.nan,
+) -> NDArray[Any]:
+    """Warp pixels (band, y, x) of `source` onto `target`, in their own type.
+
+    GDAL computes each type in a way of its own, and a new version may round one of them otherwise.
 
     Args:
-        pixels: Array (band, y, x) of float64.
+        pixels: Array (band, y, x).
         source: The grid of `pixels`.
         target: The grid of the result.
         method: One of rasterio's `Resampling` names.
+        nodata: The value of pixels to leave out, and of those that get none; a pixel is left out
+            if all its bands have it. None to leave nothing out; what lies outside gets 0.
     """
     from rasterio.enums import Resampling
     from rasterio.warp import reproject
 
     # the grids share a CRS, whatever it is, and GDAL demands one
     crs = "EPSG:3857" if source.crs is None else source.crs.to_wkt()
-    out = np.full((len(pixels), *target.shape.yx), np.nan)
+    out = np.full((len(pixels), *target.shape.yx), nodata or 0, pixels.dtype)
     with gdal_environment():
         reproject(
             pixels,
@@ -42,8 +49,8 @@ def warp(
             dst_transform=target.affine,
             src_crs=crs,
             dst_crs=crs,
-            src_nodata=np.nan,
-            dst_nodata=np.nan,
+            src_nodata=nodata,
+            dst_nodata=nodata,
             resampling=Resampling[method],
         )
     return out
