@@ -9,6 +9,7 @@ In reading order:
 - `scripts`: the console scripts that run one command.
 - `console`: runs a command line; every command goes through it, and prints through it.
 - `everywhere`: the options that every command has: `--verbose`, `--progress`, `--version`.
+- `interrupts`: Ctrl-C ends a command within seconds.
 - `lines`: lines on standard output and standard error.
 - `logs`: what is shown of the log.
 - `progress`: how far a task is, as a bar, as lines, as JSON.
@@ -31,10 +32,13 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
+from stacchip.cli.interrupts import INTERRUPTED, is_told, prompt_interrupts
+
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command line and exit with its code."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    with prompt_interrupts("stacchip"):
+        sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: list[str]) -> int:
@@ -48,5 +52,6 @@ def run(arguments: list[str]) -> int:
 
             return console.run_app(app, "stacchip", arguments or ["--help"])
     except KeyboardInterrupt:
+        is_told.set()
         sys.stderr.write("stacchip: interrupted\n")
-        return 130
+        return INTERRUPTED

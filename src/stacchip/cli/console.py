@@ -19,6 +19,7 @@ import typer
 
 from stacchip.cli import logs
 from stacchip.cli.everywhere import make_command_line
+from stacchip.cli.interrupts import INTERRUPTED, is_told
 from stacchip.cli.lines import ReaderGoneError, err, note, out, say, silence
 from stacchip.cli.progress import format_size, progress, stages, style
 from stacchip.errors import StacchipError, UsageError
@@ -45,7 +46,6 @@ __all__ = [
 CommandLineError: Any = typer.BadParameter.__bases__[0]
 """A mistake in a command line: its report points to the help of the command."""
 
-_INTERRUPTED = 130  # typer's exit code for Ctrl-C, and a shell's for a process that SIGINT ended
 _TABLE_COLUMNS = 100
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -91,7 +91,7 @@ def _run(line: Callable[..., Any], name: str, arguments: list[str] | None) -> in
         called = name if error.ctx is None else error.ctx.command_path
         return _fail(name, f"{error.format_message()} See: {called} --help", 2)
     except typer.Abort:
-        code = _INTERRUPTED
+        code = INTERRUPTED
     except UsageError as error:
         return _fail(name, str(error), 2)
     except ReaderGoneError:
@@ -99,7 +99,8 @@ def _run(line: Callable[..., Any], name: str, arguments: list[str] | None) -> in
         return 0
     except (StacchipError, OSError) as error:
         return _fail(name, str(error), 1)
-    if code == _INTERRUPTED:
+    if code == INTERRUPTED:  # typer's own exit code for Ctrl-C too
+        is_told.set()
         return _fail(name, "interrupted", code)
     return code if isinstance(code, int) else 0
 

@@ -10,24 +10,30 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from stacchip.cli.interrupts import INTERRUPTED, is_told, prompt_interrupts
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Command = Callable[..., Any]
 
-INTERRUPTED = 130
-
 
 def _run(script: str, load: Callable[[], Command]) -> NoReturn:
     """Load a command, run it with the arguments of the process, and exit with its code."""
+    with prompt_interrupts(script):
+        sys.exit(_try(script, load))
+
+
+def _try(script: str, load: Callable[[], Command]) -> int:
     try:
         from stacchip.cli import console, logs
 
         with logs.shown_logs():  # imports may warn too
-            sys.exit(console.run_command(load(), script))
+            return console.run_command(load(), script)
     except KeyboardInterrupt:
+        is_told.set()
         sys.stderr.write(f"{script}: interrupted\n")
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
 
 
 def _collect(source: str) -> NoReturn:
