@@ -85,6 +85,8 @@ def _cases(lab: Lab, other: Path) -> list[tuple[str, int, Question, Question]]:
             ours[which].ask, "chips", path=paths[which], chips=chips)),
         case("an epoch, blocks", 5, lambda which: epoch(which, "blocks")),
         case("an epoch, shuffle", 5, lambda which: epoch(which, "shuffle")),
+        case("an epoch, DataLoader", 5, lambda which: partial(
+            streams[which].ask, "loader_epoch", path=paths[which], number=0)),
     ]  # fmt: skip
 
 

@@ -180,6 +180,14 @@ def test_the_type_of_the_pixels_does_not_touch_an_assets_label(labelled, dtype):
         np.testing.assert_array_equal(sample["pixels"], expected.astype(dtype or expected.dtype))
 
 
+def test_a_dataset_in_an_older_pickle_cuts_its_label_apart(labelled):
+    dataset = ChipDataset(labelled, label=Label(asset="classes"))
+    expected = dataset[3]["label"]
+    del dataset.stream._apart
+    again = pickle.loads(pickle.dumps(dataset))
+    assert torch.equal(again[3]["label"], expected)
+
+
 def test_batches_of_several_types_have_labels_of_one(labelled):
     label = Label(asset="classes")
     for mixed in ("group", "pad"):

@@ -58,9 +58,16 @@ class ChipDataset(Dataset[Sample]):
                 "ChipStreamDataset(ChipStream(index, errors='skip'))."
             )
         self.stream = ChipStream(index, order="index", dtype=dtype, **options)
-        self.stream.cut_apart(None if label is None else label.apart)
         self.transform = transform
         self.label = label
+        self._cut_label_apart()
+
+    def _cut_label_apart(self) -> None:
+        self.stream.cut_apart(None if self.label is None else self.label.apart)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._cut_label_apart()  # streams in older pickles do not know that they should
 
     def __len__(self) -> int:
         return len(self.stream)
