@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pystac
@@ -10,6 +12,7 @@ import pytest
 
 from stacchip.cli.colours import find_shown_bands
 from stacchip.errors import GridMismatch
+from stacchip.items import parse_item
 
 
 def make_item(
@@ -120,3 +123,27 @@ def test_a_picture_on_another_grid_is_passed_over():
 
     found = find_shown_bands(make_item({"visual": {}, "swir": {}}), count_bands)
     assert found.note == "band swir"
+
+
+def test_names_of_colours_may_have_a_prefix():
+    keys = ("sr_blue", "sr_red", "sr_green", "infra_red")
+    assert shown(make_item({key: {} for key in keys}))[0] == "sr_red:1 sr_green:1 sr_blue:1"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("landsat/odc-stac__ga_ls8c_ard_3-1-0_088080_2020-05-25_final.stac-item", "nbart_red"),
+        ("landsat/landsat__LC08_L2SP_047027_20201204_20210313_02_T1_SR_stac", "SR_B4.TIF"),
+        ("landsat/landsat__LT05_L2SP_010067_19860424_20200918_02_T2_SR_stac", "red"),
+        ("modis/modis__MOD09A1.A2022033.h19v10.061", "sur_refl_b01"),
+        ("naip/planetary-computer-tasks__naip1", "image"),
+        ("sentinel2/pystac__item", "B04"),
+        ("sentinel2/pystac__raster-sentinel2-example", "B04"),
+    ],
+)
+def test_items_of_catalogues_are_shown_in_colour(shared_data: Path, path: str, expected: str):
+    item = parse_item(json.loads((shared_data / "items" / f"{path}.json").read_text()))
+    found = find_shown_bands(item, lambda _: 1)
+    assert found.bands[0] == (expected, 0)
+    assert len(set(found.bands)) == 3

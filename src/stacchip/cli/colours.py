@@ -101,8 +101,14 @@ def _renderings(item: pystac.Item, infos: Mapping[str, AssetInfo]) -> dict[str, 
 
 
 def _by_name(infos: Mapping[str, AssetInfo], source: Source | None) -> ShownBands | None:
-    """Return the bands that are called red, green and blue."""
-    for names in (source.rgb if source else None, _RGB):
+    """Return the bands that are called red, green, blue, perhaps after a prefix (`nbart_red`)."""
+    prefixes = {
+        name[: -len("red")]: None
+        for name, _ in _names_of_bands(infos.values())
+        if name.lower().endswith(("_red", "-red"))
+    }
+    prefixed = [tuple(f"{prefix}{colour}" for colour in _RGB) for prefix in prefixes]
+    for names in (source.rgb if source else None, _RGB, *prefixed):
         found = [find_band(infos, name) for name in names or ()]
         bands = tuple(band for band in found if band is not None)
         # the order of NAIP is only a guess for a file that nothing describes

@@ -192,6 +192,11 @@ class Summary:
             cells = zip(_COLUMNS, source.cells(), strict=True)
             lines = [f"  {column:16}  {cell}".rstrip() for column, cell in cells]
             blocks.append("\n".join([name, *lines]))
+        if len(blocks) > 1:
+            whole = self.document()
+            blocks.append(
+                f"all\n  {'chips':16}  {whole['chips']:,}\n  {'items':16}  {whole['items']:,}"
+            )
         return "\n\n".join(blocks)
 
     def text(self) -> str:

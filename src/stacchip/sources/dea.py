@@ -33,6 +33,7 @@ DEA_LANDSAT = Source(
         *("nbart_coastal_aerosol", "nbart_blue", "nbart_green", "nbart_red", "nbart_nir"),
         *("nbart_swir_1", "nbart_swir_2", "nbart_panchromatic"),
     ),
+    rgb=("nbart_red", "nbart_green", "nbart_blue"),
     nodata=-999,
 )
 """Digital Earth Australia's Landsat surface reflectance, with shares from Fmask.
