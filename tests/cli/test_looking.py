@@ -11,7 +11,8 @@ import pytest
 
 from scenes import make_scene
 from stacchip.cli import run
-from stacchip.cli.listing import print_lines
+from stacchip.cli.listing import lay_out, print_lines
+from stacchip.cli.summary import summarise
 from stacchip.index import SCHEMA, read_index, write_index
 from stacchip.indexer import NoStatsChipIndexer
 
@@ -121,3 +122,55 @@ def test_an_unknown_chip_is_answered_with_near_ones(index: str, tmp_path: Path, 
     assert "--item two" in beyond
     assert "close to it: three" in said("thre-0-0")
     assert "That is the id of an item" in said("three")
+
+
+ITEMS = [
+    {
+        "item": "LC09_L2SP_DEMO_20240926_02_T1", "platform": "landsat-c2l2-sr",
+        "date": "2024-09-26", "chips": 1234, "cloud": 0.1093, "nodata": 0.001,
+    },
+    {
+        "item": "S1A", "platform": "sentinel-1-rtc", "date": "2024-04-16", "chips": 1,
+        "cloud": None, "nodata": None,
+    },
+]  # fmt: skip
+
+
+def test_a_wide_terminal_shows_a_table():
+    assert lay_out(ITEMS, 200, with_header=True) == [
+        (
+            "item                           platform         date        chips           cloud  "
+            "      nodata"
+        ),
+        (
+            "LC09_L2SP_DEMO_20240926_02_T1  landsat-c2l2-sr  2024-09-26  1,234            11 %  "
+            "       < 1 %"
+        ),
+        (
+            "S1A                            sentinel-1-rtc   2024-04-16      1  does not apply  "
+            "not measured"
+        ),
+    ]
+    assert len(lay_out(ITEMS, 200, with_header=False)) == 2
+
+
+def test_a_narrow_terminal_shows_whole_ids_on_lines_of_their_own():
+    assert lay_out(ITEMS, 60, with_header=True) == [
+        "LC09_L2SP_DEMO_20240926_02_T1",
+        "  landsat-c2l2-sr  2024-09-26  1,234 chips  cloud 11 %",
+        "  nodata < 1 %",
+        "S1A",
+        "  sentinel-1-rtc  2024-04-16  1 chip  cloud does not apply",
+        "  nodata not measured",
+    ]
+
+
+def test_a_narrow_summary_counts_each_source_and_all(index: str):
+    said = summarise([read_index(index)]).narrow()
+    blocks = [block.split() for block in said.split("\n\n")]
+    assert [block[:5] for block in blocks] == [
+        ["drone", "chips", "18", "items", "2"],
+        ["sentinel-1-rtc", "chips", "9", "items", "1"],
+        ["all", "chips", "27", "items", "3"],
+    ]
+    assert max(map(len, said.splitlines())) <= 60

@@ -141,7 +141,7 @@ def print_lines(lines: Iterable[Line], *, as_json: bool = False) -> int:
         if as_json:
             texts = [json.dumps(line) for line in page]
         elif console.out.is_terminal:
-            texts = _table(page, console.out.width, with_header=not printed)
+            texts = lay_out(page, console.out.width, with_header=not printed)
         else:
             texts = ["\t".join(_plain(line[name]) for name in _names(line)) for line in page]
         console.say("\n".join(texts))
@@ -171,8 +171,14 @@ def _plain(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _table(page: Sequence[Line], width: int, *, with_header: bool) -> list[str]:
-    """Return lines with aligned columns, or on a narrow terminal two lines for each."""
+def lay_out(page: Sequence[Line], width: int, *, with_header: bool) -> list[str]:
+    """Return rows with aligned columns, or without room for them, each id above its facts.
+
+    Args:
+        page: What is listed, as `list_items` and `list_chips` yield it.
+        width: Columns of the terminal.
+        with_header: Whether the first row names the columns.
+    """
     names = _names(page[0])
     cells = [[_for_people(line, name) for name in names] for line in page]
     header = [names] if with_header else []

@@ -80,7 +80,7 @@ def chip(
     rows = read_index(index, where=pc.field("chipid") == chipid, storage=storage)
     chipper = Chipper(
         rows,
-        assets=assets.split(",") if assets else None,
+        assets=options.parse_names(assets),
         harmonize=cast("Harmonize | None", harmonize),
         storage=storage,
     )
