@@ -77,7 +77,7 @@ def test_a_reader_that_leaves_is_no_failure():
     process.stderr.close()
 
 
-@pytest.mark.parametrize(("columns", "style"), [(60, None), (99, None), (100, "rich")])
+@pytest.mark.parametrize(("columns", "style"), [(60, None), (119, None), (120, "rich")])
 def test_tables_are_for_terminals_with_room(columns, style, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))
     assert console.help_style() == style

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import pytest
+import typer
 from typer.main import get_command
 
 from stacchip.cli.app import app
@@ -59,12 +61,18 @@ def test_a_command_is_summed_up_in_a_line(name):
     assert summary.endswith(".")
 
 
-PAGES = ("", "index", "collect", "stats")
+SCRIPTS = {f"stacchip-{recipe.name}": make_command(recipe) for recipe in RECIPES}
+PAGES = ("", *COMMANDS, *SCRIPTS)
 PROGRAM = f"""
-from stacchip.cli import run
+from stacchip.cli import console, run
+from stacchip.cli.commands.collect_source import make_command
+from stacchip.collect.recipes import RECIPES
 
-for page in {PAGES}:
+for page in {("", *COMMANDS)}:
     assert run([*page.split(), "--help"]) == 0
+    print("\\f", end="")
+for recipe in RECIPES:
+    assert console.run_command(make_command(recipe), recipe.name, ["--help"]) == 0
     print("\\f", end="")
 """
 
@@ -85,15 +93,30 @@ def help_pages(columns: int) -> dict[str, str]:
     return dict(zip(PAGES, done.stdout.split("\f")[:-1], strict=True))
 
 
-@pytest.mark.parametrize("columns", [60, 80, 200])
-@pytest.mark.parametrize("name", ["collect", "stats"])
+def parameters_of(page: str) -> list[Any]:
+    if page in COMMANDS:
+        return COMMANDS[page].params
+    app = typer.Typer(add_completion=False)
+    app.command()(SCRIPTS[page])
+    return [each for each in get_command(app).params if not each.hidden]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+@pytest.mark.parametrize("name", [*COMMANDS, *SCRIPTS])
 def test_no_name_is_cut_off_however_narrow_the_terminal(name, columns):
-    text = help_pages(columns)[name]
+    page = help_pages(columns)[name]
+    text = page.partition("Example")[0]  # whose lines are whole, to be copied
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= columns
-    for parameter in COMMANDS[name].params:
-        for option in (*parameter.opts, *parameter.secondary_opts):
-            assert option in text
+    words = set(re.split(r"[\s,/\[\];|│]+", text))
+    for parameter in parameters_of(name):
+        variables = parameter.envvar or []
+        names = [*parameter.opts, *parameter.secondary_opts]
+        names += [variables] if isinstance(variables, str) else variables
+        for each in names:
+            assert each in words or not each.startswith(("-", "STACCHIP", "AWS"))
+    cut = re.search(r"(^|\s)--?[a-z-]*-\s*│?$", text, re.MULTILINE)
+    assert cut is None, "a name that is mentioned is whole, too"
 
 
 @pytest.mark.parametrize("columns", [60, 200])

@@ -19,6 +19,7 @@ import typer
 
 from stacchip.cli import logs
 from stacchip.cli.everywhere import make_command_line
+from stacchip.cli.hints import spellings
 from stacchip.cli.interrupts import INTERRUPTED, is_told
 from stacchip.cli.lines import ReaderGoneError, err, note, out, say, silence
 from stacchip.cli.progress import format_size, progress, stages, style
@@ -46,7 +47,7 @@ __all__ = [
 CommandLineError: Any = typer.BadParameter.__bases__[0]
 """A mistake in a command line: its report points to the help of the command."""
 
-_TABLE_COLUMNS = 100
+_TABLE_COLUMNS = 120
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
@@ -77,11 +78,13 @@ def run_app(app: typer.Typer, name: str, arguments: list[str] | None = None) -> 
         arguments: The command line; that of the process by default.
     """
     chosen = style.set("auto")  # until --progress says otherwise
+    spelled = spellings.set(None)  # until a command is known
     try:
         with logs.shown_logs():
             return _run(make_command_line(app), name, arguments)
     finally:
         style.reset(chosen)
+        spellings.reset(spelled)
 
 
 def _run(line: Callable[..., Any], name: str, arguments: list[str] | None) -> int:

@@ -9,6 +9,8 @@ import typer
 from typer.main import get_command
 
 from stacchip.cli import lines, logs, progress
+from stacchip.cli.help_pages import keep_names_whole
+from stacchip.cli.hints import learn_options
 
 
 def _show_more(value: bool) -> None:
@@ -75,4 +77,7 @@ def make_command_line(app: typer.Typer) -> Any:
     line: Any = get_command(app)
     for each in (line, *getattr(line, "commands", {}).values()):
         each.params = [*each.params, *options]
+        learn_options(each)
+        if each.rich_markup_mode is None:
+            keep_names_whole(each)
     return line

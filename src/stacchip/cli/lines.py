@@ -9,6 +9,7 @@ from typing import TextIO
 
 from rich.console import Console
 
+from stacchip.cli.hints import spell_options
 from stacchip.runtime.full_disk import naming_full_disk
 
 _WRITING = threading.Lock()
@@ -33,7 +34,7 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Print a line beside the result, on standard error."""
-    _write_line(sys.stderr, text)
+    _write_line(sys.stderr, spell_options(text))
 
 
 def _write_line(stream: TextIO, text: str) -> None:

@@ -1,0 +1,100 @@
+"""Advice of the library, in the words of the command line: options in place of Python arguments.
+
+The library's errors name arguments (`assets=[...]`), which is right for those who call it. A person
+who typed a command reads the same error with the options of that command (`--assets`).
+"""
+
+from __future__ import annotations
+
+import re
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_OTHER_NAMES: Final = {
+    "assets": ("bands",),
+    "bands": ("assets",),
+    "writers": ("pool_size",),
+    "duplicates": ("drop_duplicates",),
+    "item_id": ("item",),
+}
+"""Parameters of commands that are called otherwise in the library."""
+
+_VARIABLES: Final = {
+    "skip_signature": "AWS_SKIP_SIGNATURE=true",
+    "requester_pays": "AWS_REQUEST_PAYER=requester",
+    "endpoint": "AWS_ENDPOINT_URL",
+    "region": "AWS_REGION",
+}
+"""What stands for a setting of stores in commands that have no option for it."""
+
+_VALUE: Final = r"""(?:\[[^\]]*\]|\.\.\.|True|False|None|\d+|'[^']*'|"[^"]*")?"""
+_ARGUMENT: Final = re.compile(
+    rf"(?<![\w?&:/.\-=])(?:(?P<wrapped>StorageOptions\()(?P<inner>[a-z_]+)=(?P<value>{_VALUE})\)"
+    rf"|(?P<name>[a-z_]+)=(?P<plain>{_VALUE})(?![\w=]))"
+)
+# a message may give both spellings already: (bands=, --bands), raise max_nodata (--max-nodata)
+_BOTH: Final = re.compile(
+    rf"\(?\b[a-z_]+={_VALUE},(?: or)? (?P<listed>--[a-z-]+)(?P<end>\)?)"
+    rf"|\b[a-z_]+(?:={_VALUE})? \((?P<beside>--[a-z-]+)\)"
+    rf"|(?P<before>--[a-z-]+) \([a-z_]+={_VALUE}\)"
+)
+
+spellings: ContextVar[Mapping[str, Any] | None] = ContextVar("spellings", default=None)
+"""The parameters of the command that runs, by their names in Python; None before it is known."""
+
+
+def learn_options(command: Any) -> None:
+    """Let a command of typer, once it is invoked, decide how advice is spelled.
+
+    Args:
+        command: The command, as typer runs it.
+    """
+    invoke = command.invoke
+
+    def invoke_known(ctx: Any) -> Any:
+        spellings.set({each.name: each for each in command.params})
+        return invoke(ctx)
+
+    command.invoke = invoke_known
+
+
+def spell_options(text: str) -> str:
+    """Return a text in which options of the command that runs stand for Python arguments.
+
+    Arguments that the command has no option for stay as they are.
+
+    Example:
+        >>> spell_options("Pass assets=[...] to choose others.")  # no command runs
+        'Pass assets=[...] to choose others.'
+    """
+    known = spellings.get()
+    if known is None:
+        return text
+    text = _BOTH.sub(_keep_option, text)
+    return _ARGUMENT.sub(lambda found: _as_option(found, known), text)
+
+
+def _keep_option(found: re.Match[str]) -> str:
+    option = found["listed"] or found["beside"] or found["before"]
+    opened = found[0].startswith("(")
+    return f"{'(' * opened}{option}{found['end'] or ''}"
+
+
+def _as_option(found: re.Match[str], known: Mapping[str, Any]) -> str:
+    name, value = found["inner"] or found["name"], found["value"] or found["plain"] or ""
+    if name == "edge" and "pad" in known and "pad" in value:
+        return "--pad"
+    parameter = next(
+        (known[each] for each in (name, *_OTHER_NAMES.get(name, ())) if each in known), None
+    )
+    if parameter is None or not parameter.opts[0].startswith("-"):
+        return _VARIABLES.get(name, found[0])
+    if value == "False":
+        return str((parameter.secondary_opts or parameter.opts)[0])
+    option = str(max(parameter.opts, key=len))
+    is_flag = bool(getattr(parameter, "is_flag", False))
+    shown = value.strip("'\"")
+    return f"{option} {shown}" if shown and shown[0].isalnum() and not is_flag else option
