@@ -20,7 +20,7 @@ from scenes import make_scene, write_band
 from stacchip.chipper import Chipper
 from stacchip.cli import run
 from stacchip.cli.output import require_folder
-from stacchip.errors import AccessDenied
+from stacchip.errors import UsageError
 from stacchip.index import SCHEMA, read_index, read_records, write_index
 from stacchip.indexer import NoStatsChipIndexer
 
@@ -293,7 +293,7 @@ def test_a_missing_folder_is_reported_before_any_work(command: list[str], tmp_pa
 def test_a_place_without_write_access_is_reported(tmp_path: Path, monkeypatch):
     # the system's answer is given here, since it refuses nothing to tests that run as root
     monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK)
-    with pytest.raises(AccessDenied, match=r"access to .* was refused\. Check its permissions"):
+    with pytest.raises(UsageError, match=r"access to .* was refused\. Check its permissions"):
         require_folder(tmp_path)
 
 

@@ -130,7 +130,7 @@ def test_how_strictly_versions_are_compared_is_an_option_and_a_variable(
     os.utime(scene.path("red"), ns=(1, 1))
     cut = ["chip", index, "scene-1-0-0", "-o", str(picture), "--assets", "red"]
     assert run(cut) == 1
-    assert "identity='size'" in capsys.readouterr().err
+    assert "compare sizes: --identity size." in capsys.readouterr().err
     assert run([*cut, "--identity", "size"]) == 0
     monkeypatch.setenv("STACCHIP_IDENTITY", "none")
     assert run(cut) == 0

@@ -55,6 +55,8 @@ def said(message: str, capsys) -> str:
         ("requester-pays bucket requester_pays=True.",
          "requester-pays bucket AWS_REQUEST_PAYER=requester."),
         ("check StorageOptions(endpoint=...).", "check AWS_ENDPOINT_URL."),
+        ("StorageOptions(chip_size=4), or --chip-size 4.", "--chip-size 4."),
+        ("4 of another size (--chip-size).", "4 of another size (--chip-size)."),
         ("Pass bands=red.", "Pass bands=red."),  # no value of Python's
         ("https://h/a?assets=[...] is", "https://h/a?assets=[...] is"),
         ("raise StorageOptions(max_attempts=...).", "raise StorageOptions(max_attempts=...)."),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -138,3 +141,74 @@ def test_prechip_may_find_nothing_if_that_is_allowed(index, tmp_path, said):
     code, stdout, stderr = said(*few)
     assert (code, stdout) == (0, "")
     assert "too few for a cube of 128" in stderr
+
+
+# -- where nothing is, and where nothing can be written --------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        (["stats", "--cubes", "cubes"], "./cubes is a folder; for a bucket, write s3://cubes."),
+        (["info", "cubes"], "For a bucket, write s3://cubes."),
+        (["merge", "cubes", "-o", "index"], "For a bucket, write s3://cubes."),
+    ],
+)
+def test_where_nothing_is_the_other_reading_of_the_name_is_offered(
+    command, hint, tmp_path, monkeypatch, said
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, stderr = said(*command)
+    assert code == 1
+    assert hint in stderr
+    (tmp_path / "cubes").mkdir()
+    assert hint not in said(*command)[2], "the folder is there, and was meant"
+
+
+def test_what_a_variable_names_is_no_bucket_if_the_store_has_none(monkeypatch, said):
+    with HTTPServer(("127.0.0.1", 0), NoBucket) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+        monkeypatch.setenv("STACCHIP_CHIP_BUCKET", "cubes")
+        code, stdout, stderr = said("prechip", "--index", "no-such-index", "--platform", "naip")
+        server.shutdown()
+    assert (code, stdout) == (2, "")
+    assert "s3://cubes cannot be written to: the bucket is not there" in stderr
+    assert "s3://cubes is a bucket; for a folder, write ./cubes." in stderr
+    assert "no-such-index" not in stderr, "the place is looked at first"
+
+
+class NoBucket(BaseHTTPRequestHandler):
+    """A store without any bucket."""
+
+    def do_PUT(self) -> None:
+        body = b"<Error><Code>NoSuchBucket</Code></Error>"
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["prechip", "--index", "no-such-index", "--platform", "naip", "--target"],
+        ["stats", "--index", "no-such-index", "--jobs", "2", "--job", "0", "-o"],
+        ["stats", "--index", "no-such-index", "-o"],
+        ["index", "no-such-item.json", "-o"],
+        ["merge", "no-such-index", "-o"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_place_that_cannot_be_written_is_found_first(command, tmp_path, said):
+    (tmp_path / "file").touch()
+    code, stdout, stderr = said(*command, f"{tmp_path}/file/out")
+    assert (code, stdout) == (2, "")
+    assert "file is a file, not a folder" in stderr
+    assert "no-such" not in stderr

@@ -41,6 +41,7 @@ _BOTH: Final = re.compile(
     rf"|\b[a-z_]+(?:={_VALUE})? \((?P<beside>--[a-z-]+)\)"
     rf"|(?P<before>--[a-z-]+) \([a-z_]+={_VALUE}\)"
 )
+_TWICE: Final = re.compile(r"(--[a-z-]+(?: \w+)?),? or \1(?![\w-])")
 
 spellings: ContextVar[Mapping[str, Any] | None] = ContextVar("spellings", default=None)
 """The parameters of the command that runs, by their names in Python; None before it is known."""
@@ -74,11 +75,15 @@ def spell_options(text: str) -> str:
     if known is None:
         return text
     text = _BOTH.sub(_keep_option, text)
-    return _ARGUMENT.sub(lambda found: _as_option(found, known), text)
+    text = _ARGUMENT.sub(lambda found: _as_option(found, known), text)
+    return _TWICE.sub(r"\1", text)
 
 
 def _keep_option(found: re.Match[str]) -> str:
     option = found["listed"] or found["beside"] or found["before"]
+    word = found[0].partition(" ")[0]
+    if found["beside"] and "=" not in word and word.replace("_", "-") != option.strip("-"):
+        return found[0]  # a word of the sentence: of another size (--chip-size)
     opened = found[0].startswith("(")
     return f"{'(' * opened}{option}{found['end'] or ''}"
 

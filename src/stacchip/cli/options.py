@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from stacchip.errors import UsageError
+from stacchip.errors import StacchipError, UsageError
 from stacchip.items.archive import Archive, other_reading
-from stacchip.storage import Storage, StorageOptions, is_remote, redact
+from stacchip.storage import Storage, StorageOptions, is_remote, local_path, redact
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from stacchip.items.archive import BareName
     from stacchip.storage.identity import Strictness
 
@@ -119,6 +122,35 @@ def both_readings(place: str) -> str:
         return redact(place)
     kind = "bucket" if is_remote(other) else "folder"
     return f"{redact(place)} (for a {kind}: {other})"
+
+
+@contextmanager
+def other_reading_offered(*places: str | None) -> Iterator[None]:
+    """Let an error say what else the name of a place could mean, if nothing is at that place.
+
+    Args:
+        *places: Values of options whose callback is `read_place`.
+
+    Raises:
+        StacchipError: The error of the work, with the other reading in its message.
+    """
+    try:
+        yield
+    except StacchipError as error:
+        for place in places:
+            other = getattr(place, "other", None)
+            if place is not None and other is not None and _is_absent(place, error):
+                kind, wanted = ("bucket", "folder")[:: -1 if is_remote(other) else 1]
+                error.message += f" {place} is a {kind}; for a {wanted}, write {other}."
+        raise
+
+
+def _is_absent(place: str, error: StacchipError) -> bool:
+    path = local_path(place)
+    if path is not None:
+        return not path.exists()
+    # a bucket of that name may be someone else's
+    return getattr(error, "status", None) in (301, 400, 403, 404)
 
 
 # -- any command -----------------------------------------------------------------------------------

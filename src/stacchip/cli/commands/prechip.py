@@ -11,6 +11,7 @@ import typer
 
 from stacchip.cli import console, options
 from stacchip.cli.nothing import nothing_may_be_found
+from stacchip.cli.output import require_place
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import DEFAULT_MAX_NODATA, Imagery
 from stacchip.cubes.left_out import describe_limits
@@ -143,7 +144,9 @@ def prechip(
     )
     if not plan:
         console.note(f"Writing to {options.both_readings(target)}")
-    with nothing_may_be_found(allowed=allow_empty):
+    with options.other_reading_offered(target, data), nothing_may_be_found(allowed=allow_empty):
+        if not plan:
+            require_place(run.target, run.storage, is_file=False)
         cubes = run.plan()
         _require_cubes(cubes)
         if plan:

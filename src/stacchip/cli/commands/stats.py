@@ -13,6 +13,7 @@ import typer
 from stacchip.cli import console, options
 from stacchip.cli.measured import tell_what_was_measured
 from stacchip.cli.nothing import nothing_may_be_found
+from stacchip.cli.output import require_place
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import Imagery
 from stacchip.errors import UsageError
@@ -216,7 +217,9 @@ def stats(
         cast("Unmeasured", unmeasured), chip_size, cast("Harmonize | None", harmonize), max_cubes,
         max_chips, dtype, seed, pool_size, memory << 20, storage,
     )  # fmt: skip
-    with nothing_may_be_found(allowed=allow_empty):
+    if output is not None:
+        require_place(output, storage, is_file=jobs == 1)
+    with options.other_reading_offered(cubes, data), nothing_may_be_found(allowed=allow_empty):
         platforms = options.parse_names(platform) or list_platforms(
             storage, index=index, cubes=cubes
         )

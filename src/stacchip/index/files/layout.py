@@ -149,9 +149,12 @@ def find_files(href: str, storage: Storage) -> IndexFiles:
 
 
 def _no_index(href: str, reason: str) -> ObjectNotFound:
+    local = local_path(href)
+    is_bare = local is not None and "/" not in href and not local.exists()
+    other = f" For a bucket, write s3://{href}." if is_bare else ""
     return ObjectNotFound(
         f"There is no index at {redact(href)}: {reason}. Give the folder or parquet file that an "
-        "index was written to.",
+        f"index was written to.{other}",
         href=redact(href),
     )
 
