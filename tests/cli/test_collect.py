@@ -12,9 +12,11 @@ import shapely
 from collect.survey import ITEM_ID, SURVEY, Survey
 from stacchip.cli import run
 from stacchip.cli.commands.collect_output import format_size, print_item, print_row, print_summary
-from stacchip.collect.recipes import list_recipes
+from stacchip.collect.job import Job
+from stacchip.collect.recipes import get_recipe, list_recipes
 from stacchip.collect.report import ItemReport, RowReport, RunReport
 from stacchip.collect.sample import Row
+from stacchip.collect.settings import Settings
 
 VARIABLES = (
     "STACCHIP_BUCKET", "STACCHIP_MGRS_SOURCE", "STACCHIP_SAMPLE_SOURCE", "STACCHIP_CATALOGUE",
@@ -54,23 +56,29 @@ def collect_linz(survey, capsys):
 def test_a_run_prints_each_item_and_row_and_a_summary(collect_linz, survey):
     code, out, err = collect_linz("--rows", "0")
     assert code == 0
-    assert err == []
-    item, row, summary = out
+    assert err == [f"Writing to {survey / 'archive'}"]
+    item, row, summary, choices = out
     assert item.startswith(f"  row 0: {ITEM_ID}: 1 files (")
     assert row.startswith(f"row 0 ({SURVEY}): 1 items, 0 of them there already; 1 files (")
     assert summary.startswith("1 rows, 1 items, 1 files (")
-    assert summary.endswith(" written; 0 rows failed")
+    assert summary.endswith(" written, 1 chips indexed, 0 items there already; 0 rows failed")
+    assert choices == (
+        f"in {survey / 'archive'}: files converted; --seed 0 --chip-size 256 --share 50% "
+        "--minimum 10 --maximum 2000 --resolution 0.3 --band-count 3"
+    )
     _, out, _ = collect_linz("--rows", "0")
-    assert len(out) == 2, "of an item that was there nothing is said but in the row's line"
+    assert len(out) == 3, "of an item that was there nothing is said but in the row's line"
     assert "1 of them there already; 0 files (0 B)" in out[0]
 
 
 def test_a_row_that_fails_is_an_error_and_the_others_are_collected(collect_linz, survey):
     code, out, err = collect_linz()
     assert code == 1
-    assert out[-1].endswith("1 rows failed")
-    (line,) = err
+    assert out[-2].endswith("1 rows failed")
+    assert "ObjectNotFound" not in "".join(out), "each failure is told once, at the end"
+    _, line, again = err
     assert line.startswith("row 1 (otago/nowhere_2018_0.3m/rgb/2193) failed: ObjectNotFound: ")
+    assert again.startswith("Run the failed rows again: ")
     assert (survey / "archive" / "linz" / ITEM_ID / "stac_item.json").exists()
 
 
@@ -91,7 +99,7 @@ def test_a_dry_run_prints_fields_between_tabs_and_writes_nothing(collect_linz, s
 
 
 def test_a_dry_run_of_links_says_so(collect_linz):
-    _, out, _ = collect_linz("--rows", "0", "--dry-run", "--assets", "link")
+    _, out, _ = collect_linz("--rows", "0", "--dry-run", "--files", "link")
     assert out[-1].endswith("would be linked where they are; nothing written")
 
 
@@ -109,7 +117,7 @@ def test_a_dry_run_notes_what_is_there(collect_linz):
 
 
 def test_linked_files_stay_where_they_are(collect_linz, survey):
-    code, _, _ = collect_linz("--rows", "0", "--assets", "link")
+    code, _, _ = collect_linz("--rows", "0", "--files", "link")
     assert code == 0
     item = json.loads((survey / "archive" / "linz" / ITEM_ID / "stac_item.json").read_text())
     assert item["assets"]["visual"]["href"] == str(survey / "imagery" / SURVEY / "CE17.tiff")
@@ -133,10 +141,13 @@ def test_variables_stand_in_for_options_and_an_option_wins(survey, monkeypatch, 
     ("options", "words"),
     [
         (["winter"], "There is no source 'winter'. There are: sentinel-2, landsat, naip, "),
-        (["linz", "--assets", "move"], "--assets is copy or link, not 'move'."),
+        (["linz", "--files", "move"], "--files is copy or link, not 'move'."),
+        (["linz", "--assets", "link"], "For files to be linked give --files link."),
+        (["linz", "--bands", "copy"], "For files to be copied give --files copy."),
         (["linz", "--years", "often"], "--years is FIRST:LAST, such as 2018:2023, not 'often'."),
-        (["linz", "--years", "2018:2020"], "linz has no choice of years; it has: band_count, "),
-        (["naip", "--max-cloud", "5"], "naip has no choice of max_cloud; it has: bands, "),
+        (["linz", "--years", "2018:2020"], "linz has no --years; it has: --seed, "),
+        (["naip", "--max-cloud", "5%"], "naip has no --max-cloud; it has: --seed, "),
+        (["sentinel-2", "--max-cloud", "20"], "write 20% or 0.2. See: stacchip collect --help"),
         (["naip"], "naip needs a sample layer: --sample, STACCHIP_MGRS_SOURCE or "),
         (["linz", "--bands", ","], "Separate names with commas: red,green; not ','."),
         (["linz", "--rows", "9999"], "'9999' is not among them."),
@@ -183,24 +194,38 @@ def test_an_item_that_was_there_has_no_line_of_its_own(capsys):
     )
 
 
-def test_a_row_has_its_notes_and_errors_below_it(capsys):
+def test_a_row_has_its_notes_below_it_and_counts_its_errors(capsys):
     print_row(RowReport(3, "31UDQ", (NEW, THERE), ("2020 Q1: no item.",), ("c: OSError: no",)))
     first, *below = capsys.readouterr().out.splitlines()
     assert first == (
         "row 3 (31UDQ): 2 items, 1 of them there already; 2 files (1.5 MB) in 1.2 s and 16 chips "
-        "in 0.5 s"
+        "in 0.5 s; 1 failed"
     )
-    assert below == ["  2020 Q1: no item.", "  failed: c: OSError: no"]
+    assert below == ["  2020 Q1: no item."]
 
 
-def test_a_summary_adds_up_and_repeats_errors_on_standard_error(capsys):
-    rows = (RowReport(0, "x", (NEW, THERE)), RowReport(1, "y", (NEW,), errors=("one", "two")))
+def test_a_summary_adds_up_and_tells_the_choices(capsys):
+    notes = ("2020 Q1: no item.",)
+    rows = (RowReport(0, "x", (NEW, THERE), notes), RowReport(1, "y", (NEW,), errors=("one",)))
     report = RunReport(rows)
     assert (report.items, report.files_written, report.bytes_written) == (3, 4, 3_000_000)
-    print_summary(report)
+    recipe = get_recipe("sentinel-2")
+    wanted = {"bands": ("red", "nir"), "max_cloud": 12.5}
+    job = Job(recipe, recipe.with_choices(wanted), Settings("s3://archive", "link"))
+    print_summary(job, report)
     out, err = capsys.readouterr()
-    assert out == "2 rows, 3 items, 4 files (3 MB) written; 1 rows failed\n"
-    assert err == "row 1 (y) failed: one\nrow 1 (y) failed: two\n"
+    assert out.splitlines() == [
+        (
+            "2 rows, 3 items, 4 files (3 MB) written, 32 chips indexed, 1 items there already; "
+            "1 notes of what the catalogue lacks; 1 rows failed"
+        ),
+        (
+            "in s3://archive: files linked where they are; --seed 0 --chip-size 256 --years "
+            "2018:2023 --year-count 2 --per-period 1 --max-cloud 12.5% --max-nodata 20% "
+            "--assets red,nir"
+        ),
+    ]
+    assert err == ""
 
 
 @pytest.mark.parametrize(

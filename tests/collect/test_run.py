@@ -11,7 +11,9 @@ import sys
 import time
 
 import dask
+import numpy as np
 import pytest
+import rasterio
 from distributed import Client
 
 from collect.worlds import linz_world, naip_world, sentinel_2_world
@@ -21,6 +23,7 @@ from servers.pgstac import free_port
 from stacchip.chipper import Chipper
 from stacchip.collect.run import local_cluster
 from stacchip.storage import Storage, StorageOptions
+from stacchip.storage.writable import PROBE
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
@@ -132,7 +135,7 @@ def test_a_worker_that_dies_costs_its_rows_retry_only(outside, surveys, cluster)
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     until = time.monotonic() + 60
-    while outside.proxy.count("PUT", "/archive/dask-killed/") < 4:
+    while outside.proxy.count("PUT", "/archive/dask-killed/") < 5:
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -164,8 +167,10 @@ def test_a_bad_row_does_not_end_the_run(outside, surveys, dask):
     assert done.returncode == 1
     assert "6 rows, 17 items" in done.stdout
     assert "1 rows failed" in done.stdout
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert done.stderr.startswith(f"row 2 ({SURVEYS[2]}) failed: ")
+    first, failure, again = done.stderr.strip().splitlines()
+    assert first == f"Writing to {bucket}"
+    assert failure.startswith(f"row 2 ({SURVEYS[2]}) failed: ")
+    assert again.endswith("--rows 2")
     assert "survey-2_2020_0.3m_BX24_500_025022" in done.stderr
     assert len(items_of(outside, bucket)) == 17
     told = re.findall(r"^  row \d: (\S+): 1 files .* and 2 chips", done.stdout, re.MULTILINE)
@@ -249,7 +254,7 @@ def test_linked_imagery_is_indexed_where_it_lies(outside, shared_data):
     outside.load(world)
     layer = outside.sample("linked", n=[0], geometry=everywhere(tuple(world.items[0]["bbox"]), 1))
     outside.run(
-        "naip", "--assets", "link", "--rows", "0",
+        "naip", "--files", "link", "--rows", "0",
         STACCHIP_SAMPLE_SOURCE=str(layer), STACCHIP_BUCKET="s3://archive/linked",
     )  # fmt: skip
     root = "s3://archive/linked"
@@ -278,8 +283,9 @@ def test_a_second_run_reads_nothing_from_the_source(outside, surveys):
     done = collect_linz(outside, surveys, "s3://archive/again", "--rows", "0")
     assert "3 of them there already; 0 files" in done.stdout
     requests = outside.proxy.requests()
-    assert not [r for r in requests if r.path.endswith(".tiff") and r.method == "GET"]
-    assert not [r for r in requests if r.method == "PUT"]
+    sources = [r for r in requests if r.path.startswith("/nz-imagery/") and r.method == "GET"]
+    assert not [r for r in sources if r.path.endswith(".tiff")]
+    assert [r.path.rpartition("/")[2] for r in requests if r.method == "PUT"] == [PROBE]
 
 
 def test_other_choices_make_the_archive_anew(outside, surveys):
@@ -298,8 +304,8 @@ def test_other_choices_make_the_archive_anew(outside, surveys):
     ("options", "words"),
     [
         (("--rows", "99"), "rows 0 to 5"),
-        (("--rows", "0", "--max-cloud", "5"), "has no choice of max_cloud"),
-        (("--rows", "0", "--assets", "move"), "copy or link"),
+        (("--rows", "0", "--max-cloud", "5%"), "has no --max-cloud"),
+        (("--rows", "0", "--files", "move"), "copy or link"),
         (("--rows", "0", "--years", "often"), "FIRST:LAST"),
     ],
 )
@@ -322,3 +328,24 @@ def test_a_local_folder_takes_an_archive_too(outside, surveys, tmp_path):
     assert not [
         path for path in (tmp_path / "archive").iterdir() if path.name not in {"linz", "index"}
     ]
+
+
+@pytest.mark.parametrize("dask", [(), ("--dask", "local")], ids=["threads", "dask"])
+def test_a_relative_folder_is_filled_and_moved(outside, surveys, tmp_path, dask):
+    done = subprocess.run(
+        outside.command(
+            "collect", "linz", "--sample", str(surveys), "--bucket", "./archive", "--rows", "0,3:5",
+            *dask,
+        ),
+        env=outside.environment(STACCHIP_CATALOGUE="s3://nz-imagery/"),
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "archive").rename(tmp_path / "moved")
+    folders = sorted((tmp_path / "moved/linz").iterdir())
+    assert len(folders) == 9
+    for folder in folders:
+        chip = Chipper(tmp_path / "moved/index/linz" / folder.name).cut_row(0)
+        with rasterio.open(next(folder.glob("*.tiff"))) as dataset:
+            window = rasterio.windows.Window(chip.x * 256, chip.y * 256, 256, 256)
+            np.testing.assert_array_equal(chip.array, dataset.read(window=window))

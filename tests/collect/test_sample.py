@@ -8,7 +8,7 @@ import geopandas
 import pytest
 import shapely
 
-from stacchip.collect.sample import Row, read_layer, read_list, select_rows
+from stacchip.collect.sample import Row, join_rows, read_layer, read_list, select_rows
 from stacchip.errors import UsageError
 from stacchip.storage import Storage
 
@@ -92,3 +92,43 @@ def test_a_layer_is_not_a_list(tmp_path):
     layer.write_bytes(b"fgb\x03fgb\x00\xe4\xff")
     with pytest.raises(UsageError, match="STACCHIP_MGRS_SOURCE"):
         read_list(str(layer), default="modis_tiles.txt", storage=Storage())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "numbers"),
+    [
+        ("7", [7]), ("3:9", range(3, 9)), (":", range(20)), ("3,7,12:15", [3, 7, 12, 13, 14]),
+        ("15, 2 ,15", [2, 15]), ("18:,:2,1", [0, 1, 18, 19]),
+    ],
+)  # fmt: skip
+def test_rows_are_numbers_ranges_and_lists_of_these(wanted, numbers):
+    rows = [Row(number, "") for number in range(20)]
+    assert [row.number for row in select_rows(rows, wanted)] == list(numbers)
+
+
+@pytest.mark.parametrize(
+    "wanted", ["", " ", ",", "1,", "1;2", "a", "1:b", "20", "3:99", "-1", "5:5"]
+)
+def test_what_names_no_rows_is_refused(wanted):
+    rows = [Row(number, "") for number in range(20)]
+    with pytest.raises(UsageError):
+        select_rows(rows, wanted)
+
+
+@pytest.mark.parametrize("numbers", [[], [5], [0, 1], [0, 1, 2], [9, 3, 4, 5, 1, 19, 18]])
+def test_rows_that_are_written_down_are_read_again(numbers):
+    rows = [Row(number, "") for number in range(20)]
+    text = join_rows(numbers)
+    if not numbers:
+        assert text == ""
+        return
+    assert [row.number for row in select_rows(rows, text)] == sorted(numbers)
+
+
+def test_a_row_is_named_after_its_tile(tmp_path):
+    path = tmp_path / "tiles.gpkg"
+    points = [shapely.Point(0, 0), shapely.Point(1, 1)]
+    geopandas.GeoDataFrame(
+        {"Name": ["29RKH", None], "n": [1, 2]}, geometry=points, crs="EPSG:4326"
+    ).to_file(path)
+    assert [row.title for row in read_layer(str(path))] == ["row 0 (29RKH)", "row 1"]

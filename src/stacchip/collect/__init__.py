@@ -17,6 +17,7 @@ In reading order:
 - `stored_item`: the item as the archive keeps it.
 - `proof`: a chip cut from what was stored, before an item counts as done.
 - `run`: many rows, in threads or on a Dask cluster.
+- `empty_run`: why a run found nothing, and what the catalogue has.
 - `report`: what became of items, rows and the run.
 
 This folder imports from `indexer` and the folders before it. It neither prints nor reads

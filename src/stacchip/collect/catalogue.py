@@ -78,6 +78,19 @@ class OnlineCatalogue:
         _log.debug("%s: %d items of %s", redact(self.href), len(records), collection)
         return list(parse_items(records, errors="skip", origin=redact(self.href), api=self.href))
 
+    def collection_names(self) -> list[str]:
+        """Return the ids of an API's collections, sorted; none if it does not list them.
+
+        Static files have no such list.
+        """
+        if not self.href.startswith(("http://", "https://")):
+            return []
+        try:
+            return sorted(self._api.list_collections())
+        except StorageError as error:
+            _log.info("%s does not list its collections: %s", redact(self.href), error)
+            return []
+
     @cached_property
     def _api(self) -> StacApi:
         """The API; its landing page is read once."""

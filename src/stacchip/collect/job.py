@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from stacchip.collect.choice import Chosen, row_generator
 from stacchip.collect.files import Placer
 from stacchip.collect.proof import cut_one_chip
-from stacchip.collect.report import ItemReport, PlannedFile, RowReport, describe_error
+from stacchip.collect.report import ItemReport, PlannedFile, RowPlan, RowReport, describe_error
 from stacchip.collect.stored_item import CHOICES, make_stored_item, stored_href, to_bytes
 from stacchip.errors import AssetChanged, ObjectNotFound, StacchipError, StorageError
 from stacchip.index.files.layout import MANIFEST, RECORDS
@@ -28,14 +28,16 @@ from stacchip.items.archive import ITEM_NAME
 from stacchip.items.keys import ItemKey, add_item
 from stacchip.runtime.task_name import in_this_task, named_task
 from stacchip.sources import find_source
+from stacchip.storage.writable import require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import pystac
 
+    from stacchip.collect.catalogue import OnlineCatalogue
     from stacchip.collect.files import FilesOfItem
-    from stacchip.collect.recipe import Choices, Recipe
+    from stacchip.collect.recipe import Catalogue, Choices, Recipe
     from stacchip.collect.sample import Row
     from stacchip.collect.settings import Settings
     from stacchip.items.archive import ItemPlace
@@ -71,15 +73,35 @@ class Job:
     def _placer(self) -> Placer:
         return Placer(self.recipe, self.choices, self.settings, self.storage)
 
-    def choose(self, row: Row) -> Chosen:
+    def open_catalogue(self) -> OnlineCatalogue:
+        """Return the catalogue to search."""
+        return self.settings.open_catalogue(self.recipe, self.storage)
+
+    def require_target(self) -> None:
+        """Check that the archive can be written to.
+
+        Raises:
+            UsageError: It cannot: its bucket is not there, or refuses.
+        """
+        require_writable(self.settings.archive.href, self.storage)
+
+    def choose(
+        self, row: Row, *, catalogue: Catalogue | None = None, choices: Choices | None = None
+    ) -> Chosen:
         """Choose the items of a row, each once.
+
+        Args:
+            row: The row.
+            catalogue: A catalogue to search in place of the job's.
+            choices: Choices to make in place of the job's.
 
         Raises:
             UsageError: Two different items have one place in the archive.
         """
-        catalogue = self.settings.open_catalogue(self.recipe, self.storage)
-        dice = row_generator(self.choices.seed, row.number)
-        chosen = self.recipe.choose(row, self.choices, catalogue, dice, self.recipe)
+        catalogue = catalogue or self.open_catalogue()
+        choices = choices or self.choices
+        dice = row_generator(choices.seed, row.number)
+        chosen = self.recipe.choose(row, choices, catalogue, dice, self.recipe)
         items: dict[ItemKey, pystac.Item] = {}
         for item in chosen.items:
             add_item(items, ItemKey(self.platform(item), item.id), item)
@@ -295,7 +317,12 @@ class Job:
     # -- dry run -----------------------------------------------------------------------------------
 
     def plan(self, row: Row) -> tuple[list[PlannedFile], tuple[str, ...]]:
-        """Return the files of a row that a run would bring, and the notes. Writes nothing.
+        """Return the files of a row that a run would bring, and the notes: see `plan_row`."""
+        planned = self.plan_row(row)
+        return list(planned.files), planned.notes
+
+    def plan_row(self, row: Row) -> RowPlan:
+        """Return what a run would bring of a row. Writes nothing.
 
         Leaves out items that are there already as they would be made now.
 
@@ -303,14 +330,15 @@ class Job:
             StacchipError: The catalogue cannot be searched, or an item cannot be archived.
         """
         choice = self.choose(row)
-        planned, notes = [], list(choice.notes)
+        planned, notes, there = [], list(choice.notes), 0
         for item in choice.items:
             place = self._place_of(item)
             is_there = self._is_complete(item, place, self._list_present(place))
             if is_there and not self.settings.write_again:
                 notes.append(f"{item.id} is there already")
+                there += 1
                 continue
             for key in self._asset_keys(item):
                 original = self._placer.look(item, key)
                 planned.append(PlannedFile(item.id, key, original.href, original.size_bytes))
-        return planned, tuple(notes)
+        return RowPlan(tuple(planned), tuple(notes), there)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from stacchip.collect.sample import row_title
+
 
 @dataclass(frozen=True)
 class ItemReport:
@@ -47,6 +49,16 @@ class RowReport:
     notes: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """Its number and name."""
+        return row_title(self.number, self.name)
+
+    @property
+    def there(self) -> int:
+        """The number of items that were there already."""
+        return sum(item.chips is None for item in self.items)
+
 
 @dataclass(frozen=True)
 class RunReport:
@@ -69,6 +81,21 @@ class RunReport:
         return sum(len(row.items) for row in self.rows)
 
     @property
+    def there(self) -> int:
+        """The number of these items that were there already."""
+        return sum(row.there for row in self.rows)
+
+    @property
+    def chips(self) -> int:
+        """The number of chips that were indexed."""
+        return sum(item.chips or 0 for row in self.rows for item in row.items)
+
+    @property
+    def notes(self) -> int:
+        """The number of things that were wanted and are not in the catalogue."""
+        return sum(len(row.notes) for row in self.rows)
+
+    @property
     def files_written(self) -> int:
         """The number of files that were copied or converted."""
         return sum(item.files_written for row in self.rows for item in row.items)
@@ -87,6 +114,21 @@ class PlannedFile:
     asset: str
     href: str
     size_bytes: int | None
+
+
+@dataclass(frozen=True)
+class RowPlan:
+    """What a run would bring of a row.
+
+    Attributes:
+        files: The files that it would copy.
+        notes: What is there already, or is not in the catalogue.
+        there: The number of items that are there already.
+    """
+
+    files: tuple[PlannedFile, ...]
+    notes: tuple[str, ...]
+    there: int
 
 
 def describe_error(error: BaseException) -> str:

@@ -43,6 +43,9 @@ def collect(
         on_row: Called when a row ends, in the order in which rows end.
         on_item: Called when an item is in the archive, from several threads. Not called with Dask,
             whose workers report on whole rows.
+
+    Raises:
+        UsageError: The archive cannot be written to; no catalogue was searched.
     """
     outcomes = _in_threads(job, rows, on_item) if dask is None else _on_dask(job, rows, dask)
     reports = []
@@ -56,6 +59,7 @@ def _in_threads(
     job: Job, rows: Sequence[Row], on_item: Callable[[Row, ItemReport], None]
 ) -> Iterator[RowReport]:
     """Run several rows at once, or several items of a single row."""
+    job.require_target()
     workers = job.settings.workers
     if len(rows) == 1:
         yield job.run(rows[0], workers=workers, on_item=partial(on_item, rows[0]))
@@ -109,6 +113,8 @@ def local_cluster(workers: int) -> Iterator[Any]:
 
 def _gather(distributed: Any, client: Any, job: Job, rows: Sequence[Row]) -> Iterator[RowReport]:
     """Yield the rows' reports as they come; a row that no worker survives is reported as failed."""
+    # the workers may write where this process may not
+    client.submit(job.require_target, pure=False).result()
     by_key = {}
     for row in rows:
         future = client.submit(job.run, row, pure=False, retries=RETRIES)

@@ -14,9 +14,24 @@ import shapely
 from stacchip.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from stacchip.storage import Storage
+
+
+TILE_COLUMNS = ("grid:code", "grid_code", "mgrs", "mgrs_tile", "tile", "name")
+"""Columns of a layer that may name a row's tile; the case of their names does not matter."""
+
+
+def row_title(number: int, name: str) -> str:
+    """Return a row's number and name, as reports and logs show them.
+
+    Example:
+        >>> row_title(7, "29RKH"), row_title(8, "row 8")
+        ('row 7 (29RKH)', 'row 8')
+    """
+    numbered = f"row {number}"
+    return numbered if name == numbered else f"{numbered} ({name})"
 
 
 @dataclass(frozen=True)
@@ -37,14 +52,8 @@ class Row:
 
     @property
     def title(self) -> str:
-        """The row's number and name, as reports and logs show them.
-
-        Example:
-            >>> Row(7, "29RKH").title, Row(8, "row 8").title
-            ('row 7 (29RKH)', 'row 8')
-        """
-        numbered = f"row {self.number}"
-        return numbered if self.name == numbered else f"{numbered} ({self.name})"
+        """The row's number and name, as reports and logs show them."""
+        return row_title(self.number, self.name)
 
     def require_geometry(self) -> shapely.Geometry:
         """Return the row's geometry.
@@ -62,21 +71,27 @@ class Row:
         Raises:
             UsageError: The row has text in none of them.
         """
-        lower = {key.lower(): value for key, value in self.attributes.items()}
-        for column in columns:
-            value = lower.get(column.lower())
-            if isinstance(value, str) and value:
-                return value
+        value = _first_text(self.attributes, columns)
+        if value is not None:
+            return value
         raise UsageError(
             f"Row {self.number} has none of the columns {', '.join(columns)}; "
             f"it has: {', '.join(self.attributes) or 'none'}."
         )
 
 
+def _first_text(attributes: Mapping[str, Any], columns: Sequence[str]) -> str | None:
+    """Return the first text in these columns, or None."""
+    lower = {key.lower(): value for key, value in attributes.items()}
+    values = (lower.get(column.lower()) for column in columns)
+    return next((value for value in values if isinstance(value, str) and value), None)
+
+
 def read_layer(path: str) -> list[Row]:
     """Read the rows of a vector layer that geopandas opens (FlatGeobuf, GeoPackage, ...).
 
-    Geometries are transformed to longitude and latitude.
+    Geometries are transformed to longitude and latitude. A row is named after its tile if the
+    layer names tiles.
 
     Raises:
         UsageError: The file is not a layer, has no CRS, or geopandas is not installed.
@@ -103,7 +118,7 @@ def read_layer(path: str) -> list[Row]:
     columns = [name for name in frame.columns if name != frame.geometry.name]
     records = frame[columns].to_dict("records")
     return [
-        Row(number, f"row {number}", geometry, record)
+        Row(number, _first_text(record, TILE_COLUMNS) or f"row {number}", geometry, record)
         for number, (geometry, record) in enumerate(zip(frame.geometry, records, strict=True))
     ]
 
@@ -159,25 +174,72 @@ def _read_text(path: str, storage: Storage) -> str:
 
 
 def select_rows(rows: Sequence[Row], wanted: str | None) -> list[Row]:
-    """Return the rows `A:B` (B excluded; either may be left out), the one row `A`, or all for None.
+    """Return some rows, in their order, each once.
+
+    Args:
+        rows: The rows.
+        wanted: The number of a row, a range `A:B` (B excluded; either may be left out), or several
+            of these between commas; None for all rows.
 
     Raises:
-        UsageError: `wanted` is neither, or names rows that do not exist.
+        UsageError: `wanted` is none of these, or names rows that do not exist.
 
     Example:
-        >>> [row.number for row in select_rows([Row(n, "") for n in range(5)], "1:3")]
+        >>> rows = [Row(n, "") for n in range(9)]
+        >>> [row.number for row in select_rows(rows, "1:3")]
         [1, 2]
+        >>> [row.number for row in select_rows(rows, "7,1,4:6")]
+        [1, 4, 5, 7]
     """
     if wanted is None:
         return list(rows)
-    first, colon, last = wanted.partition(":")
-    if not wanted:
-        raise UsageError("Rows are A:B or a number; the value is empty.")
+    if not wanted.strip():
+        raise UsageError("Rows are numbers and ranges A:B, such as 3,7,12:15; the value is empty.")
+    numbers: set[int] = set()
+    for part in wanted.split(","):
+        numbers.update(_parse_range(part.strip(), len(rows), wanted))
+    return [rows[number] for number in sorted(numbers)]
+
+
+def _parse_range(part: str, count: int, wanted: str) -> range:
+    first, colon, last = part.partition(":")
     try:
-        start = int(first) if first else 0
-        stop = (int(last) if last else len(rows)) if colon else start + 1
+        start = int(first) if first or not colon else 0
+        stop = (int(last) if last else count) if colon else start + 1
     except ValueError as error:
-        raise UsageError(f"Rows are A:B or a number, not {wanted!r}.") from error
-    if not 0 <= start < stop <= len(rows):
-        raise UsageError(f"There are rows 0 to {len(rows) - 1}; {wanted!r} is not among them.")
-    return list(rows[start:stop])
+        raise UsageError(
+            f"Rows are numbers and ranges A:B, such as 3,7,12:15, not {wanted!r}."
+        ) from error
+    if not 0 <= start < stop <= count:
+        raise UsageError(f"There are rows 0 to {count - 1}; {part!r} is not among them.")
+    return range(start, stop)
+
+
+def join_rows(numbers: Iterable[int]) -> str:
+    """Return rows as `select_rows` takes them.
+
+    Example:
+        >>> join_rows([7, 3, 12, 13, 14, 20, 21])
+        '3,7,12:15,20,21'
+    """
+    parts: list[range] = []
+    for number in sorted(set(numbers)):
+        if parts and parts[-1].stop == number:
+            parts[-1] = range(parts[-1].start, number + 1)
+        else:
+            parts.append(range(number, number + 1))
+    texts = (
+        [f"{part.start}:{part.stop}"] if len(part) > 2 else [str(number) for number in part]
+        for part in parts
+    )
+    return ",".join(text for several in texts for text in several)
+
+
+def parse_rows_file(text: str) -> str:
+    r"""Return the rows in a file, which may be on several lines, as `select_rows` takes them.
+
+    Example:
+        >>> parse_rows_file("3,7 # the north\n12:15\n")
+        '3,7,12:15'
+    """
+    return ",".join(parse_lines(text))

@@ -79,7 +79,7 @@ class Mount:
         """Return an item with the hrefs of its files below this mount.
 
         An asset without a file here gets the last of its places. If the item was collected without
-        its files (`stacchip collect --assets link`), it keeps its href.
+        its files (`stacchip collect --files link`), it keeps its href.
 
         Args:
             item: The item.

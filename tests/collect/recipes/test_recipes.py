@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import re
 from typing import get_args
@@ -27,8 +28,11 @@ S2_BANDS = sentinel2.RECIPE.assets["sentinel-2-l2a"]
 @pytest.mark.parametrize("module", RECIPES)
 def test_a_command_has_the_choices_of_its_source_only(module):
     options = options_of(module.RECIPE, collect)
-    names = {each.name for each in options if not get_args(each.annotation)[1].hidden}
-    assert {"bucket", "rows", "seed", "chip_size", "bands"} <= names
+    told = [each for each in options if each.name != "context"]
+    names = {each.name for each in told if not get_args(each.annotation)[1].hidden}
+    assert {"bucket", "rows", "seed", "chip_size", "assets"} <= names
+    names = {"bands" if name == "assets" else name for name in names}
+    options = [*options, inspect.Parameter("bands", inspect.Parameter.KEYWORD_ONLY)]
     choices = {option.name for option in dataclasses.fields(Choices)}
     assert names & choices == module.RECIPE.choice_names
     assert ("store_copies" in names) != module.RECIPE.converts

@@ -55,6 +55,10 @@ def test_options_are_listed_with_their_defaults(recipe):
     for name in recipe.choice_names - ALWAYS:
         value = choices[name]
         text = ":".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
+        if name in {"max_cloud", "max_nodata"}:  # recipes have a percentage, options a share
+            text = f"{value:g}%"
+        elif name == "share":
+            text = f"{value:.0%}"
         expected[name.replace("_", "-")] = text
     assert listed == expected
 
@@ -92,5 +96,5 @@ def test_the_options_of_all_sources_are_those_of_the_command():
     contents = (PAGES / "README.md").read_text()
     listed = set(re.findall(r"^\| `--([a-z-]+)`", contents, re.MULTILINE))
     own = {name for recipe in RECIPES for name in recipe.choice_names} - ALWAYS
-    parameters = set(inspect.signature(collect).parameters) - own - {"source"}
+    parameters = set(inspect.signature(collect).parameters) - own - {"source", "context"}
     assert listed == {name.replace("_", "-") for name in parameters}

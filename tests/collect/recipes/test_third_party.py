@@ -138,7 +138,7 @@ def test_a_broken_package_is_named_and_does_not_stop_our_sources(tmp_path):
     assert "Entry point 'spring' = 'spring_survey:MISSPELT'" in wanted.stderr
     assert len(wanted.stderr.splitlines()) == 1
     ours = run(tmp_path, "collect naip --bucket b --share 1", "--help", program=SEVERAL)
-    assert "naip has no choice of share" in ours.stderr
+    assert "naip has no --share" in ours.stderr
     assert ours.stdout.splitlines()[-1] == "exit code 0"
 
 

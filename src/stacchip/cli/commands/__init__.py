@@ -7,7 +7,8 @@
 - `headers`: the headers of files that an index keeps.
 - `chips`: `chip`, `preview`.
 - `collect`: imagery of a source into a bucket; its options are in `collect_options`, what it prints
-  in `collect_output`, and the command behind the script of one source in `collect_source`.
+  in `collect_output`, how to run failed rows again in `collect_again`, and the command behind the
+  script of one source in `collect_source`.
 - `prechip`: cubes of chips.
 - `stats`: statistics of bands.
 

@@ -13,49 +13,77 @@ import typer
 from typer.core import TyperCommand
 
 from stacchip.cli import console, logs
-from stacchip.cli.commands import collect_options as options  # noqa: TC001 - typer reads it
-from stacchip.cli.commands.collect_output import print_item, print_plan, print_row, print_summary
-from stacchip.cli.options import parse_names
+from stacchip.cli.commands import collect_options as options
+from stacchip.cli.commands.collect_again import read_rows_option, tell_failed
+from stacchip.cli.commands.collect_options import useless_options
+from stacchip.cli.commands.collect_output import (
+    print_item,
+    print_plan,
+    print_row,
+    print_summary,
+    show_progress,
+)
+from stacchip.cli.options import AllowEmpty, both_readings, parse_names
+from stacchip.cli.output import require_file
+from stacchip.collect.empty_run import explain_nothing
 from stacchip.collect.job import Job
 from stacchip.collect.recipes import RECIPES, get_recipe, list_recipes
 from stacchip.collect.run import collect as collect_rows
 from stacchip.collect.sample import Row, read_layer, read_list, select_rows
 from stacchip.collect.settings import AssetMode, Settings
-from stacchip.errors import StacchipError, UsageError
+from stacchip.errors import NothingFound, StacchipError, UsageError
 from stacchip.items.archive import Archive
+from stacchip.storage import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from stacchip.collect.report import ItemReport, RowReport, RunReport
+
+_WORDS = "stacchip.words"
+_DONE = {"copy": "copied", "link": "linked"}
+
 
 class CollectCommand(TyperCommand):
-    """`collect`, whose help names the sources of installed packages too.
+    """`collect`, whose help names the sources of installed packages, or has one source's options.
 
     They are looked up only when help is shown, so that a broken package stops no other command.
     """
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Parse a command line, whose help may be about the source in it."""
+        ctx.meta[_WORDS] = list(args)
+        return super().parse_args(ctx, args)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help with the names of all sources."""
+        """Write the help with the names of all sources, or with the options of the one named."""
         try:
             recipes = list_recipes()
         except StacchipError as error:  # a broken package does not hide our own sources
             recipes = RECIPES
             console.note(f"stacchip: {error}")
+        named = [recipe for recipe in recipes if recipe.name in ctx.meta.get(_WORDS, ())]
+        useless = useless_options(named[0]) if named else set()
         names = ", ".join(recipe.name for recipe in recipes)
         for parameter in self.params:
             if parameter.name == "source":
                 cast("Any", parameter).help = f"Name of the source: {names}."
+            elif parameter.name in useless:
+                cast("Any", parameter).hidden = True
         super().format_help(ctx, formatter)
 
 
 def collect(
+    context: typer.Context,
     source: options.SourceName,
     *,
     bucket: options.Bucket,
     sample: options.Sample = None,
     rows: options.Rows = None,
     dry_run: options.DryRun = False,
-    assets: options.Assets = "copy",
+    failed: options.Failed = None,
+    allow_empty: AllowEmpty = False,
+    files: options.Files = "copy",
     dask: options.Dask = None,
     workers: options.Workers = 4,
     catalogue: options.Catalogue = None,
@@ -77,7 +105,7 @@ def collect(
     crs: options.Crs = None,
     resolution: options.Resolution = None,
     band_count: options.BandCount = None,
-    bands: options.Bands = None,
+    assets: options.Assets = None,
 ) -> None:
     """Collect a source's imagery in a bucket. Files are copied or converted, items indexed.
 
@@ -91,10 +119,11 @@ def collect(
         "maximum": maximum, "crs": crs, "resolution": resolution, "band_count": band_count,
     }  # fmt: skip
     recipe = get_recipe(source)
-    wanted |= {"years": _parse_years(years), "bands": parse_names(bands)}
+    wanted |= {"years": _parse_years(years), "bands": _parse_assets(assets)}
+    wanted |= {name: _percent(wanted[name]) for name in ("max_cloud", "max_nodata")}
     settings = Settings(
         root=collect_root(bucket),
-        assets=_parse_mode(assets),
+        assets=_parse_mode(files),
         workers=workers,
         catalogue=catalogue,
         endpoint=endpoint,
@@ -103,16 +132,50 @@ def collect(
         write_again=write_again,
         store_copies=store_copies,
     )
-    job = Job(recipe, recipe.with_choices(wanted), settings)
-    selected = select_rows(_read_rows(job, sample), rows)
-    if not (print_plan(job, selected) if dry_run else _run(job, selected, dask)):
+    job = Job(recipe, options.choose(recipe, wanted), settings)
+    wanted_rows = read_rows_option(rows, job.storage)
+    if failed is not None:
+        _require_list(failed)
+    selected = select_rows(_read_rows(job, sample), wanted_rows)
+    if dry_run:
+        planned, is_whole = print_plan(job, selected)
+        found = planned > 0
+    else:
+        console.note(f"Writing to {both_readings(bucket)}")
+        report = _run(job, selected, dask)
+        tell_failed(context, report.failed, failed, job.storage)
+        found, is_whole = report.items > 0, not report.failed
+    if not is_whole:
         raise typer.Exit(1)
+    if not found:
+        _say_nothing(job, selected, allow_empty=allow_empty)
 
 
-def _parse_mode(assets: str) -> AssetMode:
-    if assets not in {"copy", "link"}:
-        raise UsageError(f"--assets is copy or link, not {assets!r}.")
-    return cast("AssetMode", assets)
+def _parse_mode(files: str) -> AssetMode:
+    if files not in {"copy", "link"}:
+        raise UsageError(f"--files is copy or link, not {files!r}.")
+    return cast("AssetMode", files)
+
+
+def _parse_assets(assets: str | None) -> tuple[str, ...] | None:
+    if assets in {"copy", "link"}:
+        raise UsageError(
+            f"--assets names asset keys, such as red,nir. For files to be {_DONE[assets]} give "
+            f"--files {assets}."
+        )
+    return parse_names(assets)
+
+
+def _percent(share: float | None) -> float | None:
+    """Return a share as the percentage that a recipe takes, without the noise of the product."""
+    return None if share is None else round(100 * share, 9)
+
+
+def _require_list(href: str) -> None:
+    """Check that a list of rows can be written, if it is a local file."""
+    path = local_path(href)
+    if path is not None:
+        require_file(path)
 
 
 def collect_root(bucket: str) -> str:
@@ -150,8 +213,33 @@ def _read_rows(job: Job, sample: str | None) -> Sequence[Row]:
     return read_layer(sample)
 
 
-def _run(job: Job, rows: Sequence[Row], dask: str | None) -> bool:
-    """Run a job and print its progress; return True if every row succeeded."""
-    report = collect_rows(job, rows, dask=dask, on_row=print_row, on_item=print_item)
-    print_summary(report)
-    return not report.failed
+def _run(job: Job, rows: Sequence[Row], dask: str | None) -> RunReport:
+    """Run a job, show its progress, and print what became of it."""
+    with show_progress(len(rows)) as advance:
+
+        def end_row(row: RowReport) -> None:
+            print_row(row)
+            written = sum(item.bytes_written for item in row.items) if dask else 0
+            items = len(row.items) if dask else row.there
+            advance(row.title, items=items, size_bytes=written)
+
+        def end_item(row: Row, item: ItemReport) -> None:
+            print_item(row, item)
+            if item.chips is not None:
+                advance(amount=0, items=1, size_bytes=item.bytes_written)
+
+        report = collect_rows(job, rows, dask=dask, on_row=end_row, on_item=end_item)
+    print_summary(job, report)
+    return report
+
+
+def _say_nothing(job: Job, rows: Sequence[Row], *, allow_empty: bool) -> None:
+    """Refuse a run that found nothing, unless that is allowed.
+
+    Raises:
+        NothingFound: It is not.
+    """
+    reason = explain_nothing(job, rows)
+    if not allow_empty:
+        raise NothingFound(f"{reason} (Where that is no mistake, give --allow-empty.)")
+    console.note(reason)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from stacchip.cli import console
-from stacchip.cli.options import read_place
+from stacchip.cli.options import read_place, share_option
 from stacchip.collect.recipe import Choices
 from stacchip.collect.recipes import get_recipe
 from stacchip.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from stacchip.collect.recipe import Recipe
@@ -56,7 +56,8 @@ Rows = Annotated[
     str | None,
     typer.Option(
         "--rows", envvar="AWS_BATCH_JOB_ARRAY_INDEX",
-        help="Rows A to B, B excluded (A:B), or the number of one row.",
+        help="Rows to work on: numbers and ranges A:B (B excluded) between commas, such as "
+        "3,7,12:15, or @FILE for those in a file.",
     ),
 ]  # fmt: skip
 DryRun = Annotated[
@@ -65,10 +66,17 @@ DryRun = Annotated[
         "--dry-run", help="Print what would be copied, with sizes if known, and write nothing."
     ),
 ]
-Assets = Annotated[
+Failed = Annotated[
+    str | None,
+    typer.Option(
+        "--failed", metavar="FILE",
+        help="Write the rows that failed to this file, for --rows @FILE; it is empty if none did.",
+    ),
+]  # fmt: skip
+Files = Annotated[
     str,
     typer.Option(
-        "--assets", help="Copy files into the bucket (copy), or index them where they are (link)."
+        "--files", help="Copy files into the bucket (copy), or index them where they are (link)."
     ),
 ]
 WriteAgain = Annotated[
@@ -152,15 +160,15 @@ PerPeriod = Annotated[
 ]
 MaxCloud = Annotated[
     float | None,
-    typer.Option("--max-cloud", min=0, max=100, help="Largest percentage of cloud in an item."),
+    share_option("--max-cloud", what="Largest share of cloud in an item"),
 ]
 MaxNodata = Annotated[
     float | None,
-    typer.Option("--max-nodata", min=0, max=100, help="Largest percentage of nodata in an item."),
+    share_option("--max-nodata", what="Largest share of nodata in an item"),
 ]
 Share = Annotated[
     float | None,
-    typer.Option("--share", min=0, max=1, help="Share of a survey's items to take, 0..1."),
+    share_option("--share", what="Share of a survey's items to take"),
 ]
 Minimum = Annotated[
     int | None, typer.Option("--minimum", min=0, help="Take at least this many items of a survey.")
@@ -179,12 +187,16 @@ BandCount = Annotated[
     int | None,
     typer.Option("--band-count", min=1, help="Keep this many bands of each file, from the first."),
 ]
-Bands = Annotated[
+Assets = Annotated[
     str | None,
     typer.Option(
-        "--bands", envvar="STACCHIP_BANDS", help="Asset keys to take in place of the source's own."
+        "--assets", "--bands", envvar="STACCHIP_BANDS",
+        help="Asset keys to take in place of the source's own, such as red,nir.",
     ),
-]
+]  # fmt: skip
+
+OPTION_OF = {"bands": "assets"}
+"""The parameter of each choice that has another name."""
 
 
 def options_of(recipe: Recipe, command: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -193,15 +205,48 @@ def options_of(recipe: Recipe, command: Callable[..., Any]) -> list[inspect.Para
     Hidden options can still be given. A choice that the source does not have is refused, even if it
     comes from a variable of the environment.
     """
-    useless = {field.name for field in dataclasses.fields(Choices)} - recipe.choice_names
-    if recipe.converts:
-        useless.add("store_copies")
+    useless = useless_options(recipe)
     every = inspect.signature(command, eval_str=True).parameters
     return [
         _hide(option) if name in useless else option
         for name, option in every.items()
         if name != "source"
     ]
+
+
+def useless_options(recipe: Recipe) -> set[str]:
+    """Return the parameters of `collect` that a source has no use for."""
+    useless = {field.name for field in dataclasses.fields(Choices)} - recipe.choice_names
+    if recipe.converts:
+        useless.add("store_copies")
+    return useless
+
+
+def choose(recipe: Recipe, wanted: Mapping[str, Any]) -> Choices:
+    """Return the choices of a command line, with the source's defaults.
+
+    Raises:
+        UsageError: An option does not exist for this source.
+    """
+    given = [name for name, value in wanted.items() if value is not None]
+    unknown = [name for name in given if name not in recipe.choice_names]
+    if unknown:
+        has = [option_name(name) for name in wanted if name in recipe.choice_names]
+        raise UsageError(
+            f"{recipe.name} has no {' or '.join(map(option_name, unknown))}; "
+            f"it has: {', '.join(has)}."
+        )
+    return recipe.with_choices(wanted)
+
+
+def option_name(choice: str) -> str:
+    """Return the option of a choice.
+
+    Example:
+        >>> option_name("max_cloud"), option_name("bands")
+        ('--max-cloud', '--assets')
+    """
+    return f"--{OPTION_OF.get(choice, choice).replace('_', '-')}"
 
 
 def _hide(option: inspect.Parameter) -> inspect.Parameter:

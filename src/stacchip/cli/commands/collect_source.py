@@ -25,8 +25,8 @@ def make_command(recipe: Recipe) -> Callable[..., None]:
     def command(**options: Any) -> None:
         if not options["rows"]:
             raise UsageError(
-                "Which row? Set AWS_BATCH_JOB_ARRAY_INDEX, or give --rows (a number, A:B, or : for "
-                "all of them)."
+                "Which row? Set AWS_BATCH_JOB_ARRAY_INDEX, or give --rows (numbers and ranges such "
+                "as 3,7,12:15, or : for all of them)."
             )
         collect(source=recipe.name, **options)
 

@@ -25,6 +25,7 @@ from stacchip.collect.choice import (
     random_years,
 )
 from stacchip.collect.recipe import BucketAccess, Catalogue, Choices, Recipe, bucket_href
+from stacchip.collect.sample import TILE_COLUMNS
 from stacchip.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 COLLECTION = "sentinel-2-l2a"
 TILE = re.compile(r"(?:MGRS-)?T?(0?[1-9]|[1-5]\d|60)([C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])")
-TILE_COLUMNS = ("grid:code", "grid_code", "mgrs", "mgrs_tile", "tile", "name")
 
 
 def tile_codes(row: Row) -> tuple[str, ...]:
