@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pytest
+import shapely
 from odc.geo.geobox import GeoBox
 
 torch = pytest.importorskip("torch", reason="PyTorch is absent: make torch")
@@ -84,6 +85,19 @@ def test_times_are_seconds_and_bounds_are_in_the_chips_crs():
 def test_a_chip_across_the_antimeridian_has_its_middle_there():
     locations = to_tensors(Batch(), None)["location"].tolist()
     assert locations == [[10.5, 21.0], pytest.approx([179.9, 0.0]), pytest.approx([-179.6, 0.5])]
+
+
+def test_a_chip_around_the_globe_has_the_centre_of_its_footprint_or_of_its_geobox():
+    around = {"xmin": -180.0, "ymin": 0.0, "xmax": 180.0, "ymax": 1.0}
+    parts = shapely.MultiPolygon([shapely.box(179.5, 0, 180, 1), shapely.box(-180, 0, -179.7, 1)])
+    columns = {"bbox": [around, around, None], "geometry": [shapely.to_wkb(parts), None, None]}
+    locations = to_tensors(Batch(columns=columns), None)["location"]
+    assert locations.dtype == torch.float64
+    assert locations[0].tolist() == pytest.approx([179.9, 0.5])
+    for number in (1, 2):
+        metres_east = 20 + 40 * number
+        expected = [3 + metres_east / 111_320, 20 / 110_574]
+        assert locations[number].tolist() == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_chip_without_bounds_has_the_middle_of_its_geobox():
