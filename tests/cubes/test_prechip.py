@@ -254,7 +254,7 @@ def test_what_is_wrong_is_one_line_and_an_exit_code(store, remote):
     assert run_command(unset).returncode == 2
     denied = environment(store, remote, AWS_SECRET_ACCESS_KEY="wrong-secret-of-mine")
     refused = run_command(denied)
-    assert refused.returncode == 1
+    assert refused.returncode == 2, "AWS Batch tries it again in vain if it is another code"
     assert "wrong-secret-of-mine" not in refused.stderr + refused.stdout
 
 

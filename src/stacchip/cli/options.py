@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -13,7 +15,7 @@ from stacchip.items.archive import Archive, other_reading
 from stacchip.storage import Storage, StorageOptions, is_remote, local_path, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from stacchip.items.archive import BareName
     from stacchip.storage.identity import Strictness
@@ -149,8 +151,8 @@ def _is_absent(place: str, error: StacchipError) -> bool:
     path = local_path(place)
     if path is not None:
         return not path.exists()
-    # a bucket of that name may be someone else's
-    return getattr(error, "status", None) in (301, 400, 403, 404)
+    refused = getattr(error, "status", None) in (301, 400, 403, 404)  # it may be someone else's
+    return refused and str(getattr(error, "href", "")).startswith(place)
 
 
 # -- any command -----------------------------------------------------------------------------------
@@ -209,6 +211,46 @@ Identity = Annotated[
         rich_help_panel="Storage",
     ),
 ]  # fmt: skip
+
+_STORAGE_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "endpoint": (Endpoint, None),
+    "region": (Region, None),
+    "skip_signature": (SkipSignature, False),
+    "requester_pays": (RequesterPays, False),
+    "identity": (Identity, "etag"),
+}
+
+
+def with_storage(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator of commands that need stores: it adds options, and makes a storage.
+
+    The command takes the result as its argument `storage`.
+
+    Args:
+        *names: The options that the command has: `endpoint`, `region`, `skip_signature`,
+            `requester_pays`, `identity`; all of them by default.
+    """
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in _STORAGE_OPTIONS.items()
+        if name in (names or _STORAGE_OPTIONS)
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def reach_and_run(**options: Any) -> None:
+            storage = make_storage(**{each.name: options.pop(each.name) for each in added})
+            command(**options, storage=storage)
+
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        shown = [*(each for each in own if each.name != "storage"), *added]
+        # typer makes the options from these
+        reach_and_run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+        reach_and_run.__annotations__ = {each.name: each.annotation for each in shown}
+        return reach_and_run
+
+    return decorate
+
 
 Harmonize = Annotated[
     str | None,
@@ -274,6 +316,8 @@ def make_storage(
     deadline_s: float = StorageOptions.deadline_s,
 ) -> Storage:
     """Return storage with the options of a command line; `AWS_*` variables fill in the rest.
+
+    `with_storage` calls it for a command.
 
     Raises:
         UsageError: An option has an impossible value.

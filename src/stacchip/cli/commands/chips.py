@@ -22,7 +22,7 @@ from stacchip.preview import draw_chip
 from stacchip.raster.gdal.cog import write_cog
 from stacchip.raster.marking import mark_invalid
 from stacchip.runtime.whole_file import whole_file
-from stacchip.storage import redact
+from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
     from stacchip.chipper import Chip
@@ -39,6 +39,7 @@ _SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 @app.command(
     epilog=console.examples("stacchip chip index S2A_29SMC_20240503_0_L2A-12-30 -o chip.tif")
 )
+@options.with_storage()
 def chip(
     index: options.Index,
     chipid: Annotated[str, typer.Argument(help="The chip's id, as in the index.")],
@@ -55,11 +56,7 @@ def chip(
     chip_size: options.ChipSize = None,
     platform: options.Platform = None,
     harmonize: options.Harmonize = None,
-    endpoint: options.Endpoint = None,
-    region: options.Region = None,
-    skip_signature: options.SkipSignature = False,
-    requester_pays: options.RequesterPays = False,
-    identity: options.Identity = "etag",
+    storage: Storage,
 ) -> None:
     """Cut one chip out of the original files.
 
@@ -70,13 +67,6 @@ def chip(
     if suffix not in _SUFFIXES:
         raise UsageError(f"{output} must end in one of {', '.join(_SUFFIXES)}.")
     require_file(output)
-    storage = options.make_storage(
-        endpoint,
-        region,
-        skip_signature=skip_signature,
-        requester_pays=requester_pays,
-        identity=identity,
-    )
     rows = read_index(index, where=pc.field("chipid") == chipid, storage=storage)
     chipper = Chipper(
         rows,
@@ -147,6 +137,7 @@ def _as_options(platform: str | None, chip_size: int | None) -> str:
         "stacchip preview index -o sheet.png --max-cloud 0.1 --max-nodata 0 -n 24"
     )
 )
+@options.with_storage()
 def preview(
     index: options.Index,
     *,
@@ -163,11 +154,7 @@ def preview(
         bool, typer.Option("--list", help="Print the ids of the chips shown, in their order.")
     ] = False,
     allow_empty: options.AllowEmpty = False,
-    endpoint: options.Endpoint = None,
-    region: options.Region = None,
-    skip_signature: options.SkipSignature = False,
-    requester_pays: options.RequesterPays = False,
-    identity: options.Identity = "etag",
+    storage: Storage,
 ) -> None:
     """Draw a contact sheet of chips. It shows them in true colour, with cloud, nodata and id.
 
@@ -177,13 +164,6 @@ def preview(
     if output.suffix.lower() != ".png":
         raise UsageError(f"{output} must end in .png.")
     require_file(output)
-    storage = options.make_storage(
-        endpoint,
-        region,
-        skip_signature=skip_signature,
-        requester_pays=requester_pays,
-        identity=identity,
-    )
     table = read_index(
         index,
         columns=[name for name in SCHEMA.names if name != "geometry"],  # half of an index

@@ -10,6 +10,7 @@ from stacchip.cli import console, options
 from stacchip.cli.nothing import nothing_may_be_found
 from stacchip.errors import NothingFound
 from stacchip.index import add_headers, read_records
+from stacchip.storage import Storage  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:
     from stacchip.errors import StacchipError
@@ -22,6 +23,7 @@ app = typer.Typer()
         "stacchip headers index", "stacchip headers index --refresh --assets red,nir"
     )
 )
+@options.with_storage()
 def headers(
     index: Annotated[str, typer.Argument(help="Folder of the index.")],
     *,
@@ -38,24 +40,13 @@ def headers(
         bool, typer.Option("--skip-errors", help="Leave out files that fail, and report them.")
     ] = False,
     allow_empty: options.AllowEmpty = False,
-    endpoint: options.Endpoint = None,
-    region: options.Region = None,
-    skip_signature: options.SkipSignature = False,
-    requester_pays: options.RequesterPays = False,
-    identity: options.Identity = "etag",
+    storage: Storage,
 ) -> None:
     """Read the headers of the files of an index.
 
     They say where the pixels lie, and which version of a file was indexed. With them, the first
     pixels of a chip take one round trip.
     """
-    storage = options.make_storage(
-        endpoint,
-        region,
-        skip_signature=skip_signature,
-        requester_pays=requester_pays,
-        identity=identity,
-    )
     failed: list[StacchipError] = []
     read = add_headers(
         index,

@@ -15,7 +15,7 @@ from stacchip.cli.output import require_index
 from stacchip.errors import NothingFound, UsageError
 from stacchip.index import merge_indexes, remove
 from stacchip.indexer import index_items
-from stacchip.storage import redact
+from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,6 +31,7 @@ app = typer.Typer()
         "--max-items 4 -o index --skip-signature",
     )
 )
+@options.with_storage()
 def index(
     items: Annotated[
         list[str] | None,
@@ -95,20 +96,9 @@ def index(
     ] = False,
     replace: options.Replace = False,
     allow_empty: options.AllowEmpty = False,
-    endpoint: options.Endpoint = None,
-    region: options.Region = None,
-    skip_signature: options.SkipSignature = False,
-    requester_pays: options.RequesterPays = False,
-    identity: options.Identity = "etag",
+    storage: Storage,
 ) -> None:
     """Index the chips of STAC items."""
-    storage = options.make_storage(
-        endpoint,
-        region,
-        skip_signature=skip_signature,
-        requester_pays=requester_pays,
-        identity=identity,
-    )
     if bool(items) == bool(api):
         raise UsageError("Name items, or search a STAC API with --api: not both.")
     require_index(output, storage, replace=replace)
@@ -145,6 +135,7 @@ def _explain_no_items(sources: list[str]) -> str:
 
 
 @app.command(epilog=console.examples("stacchip merge sentinel-2/index landsat/index -o index"))
+@options.with_storage("endpoint", "region", "skip_signature", "requester_pays")
 def merge(
     indexes: Annotated[
         list[str],
@@ -158,15 +149,9 @@ def merge(
     ] = False,
     replace: options.Replace = False,
     allow_empty: options.AllowEmpty = False,
-    endpoint: options.Endpoint = None,
-    region: options.Region = None,
-    skip_signature: options.SkipSignature = False,
-    requester_pays: options.RequesterPays = False,
+    storage: Storage,
 ) -> None:
     """Merge indexes into one. Their sources and chip sizes may differ."""
-    storage = options.make_storage(
-        endpoint, region, skip_signature=skip_signature, requester_pays=requester_pays
-    )
     require_index(output, storage, replace=replace)
     merged = merge_indexes(
         indexes, output, duplicates="drop" if drop_duplicates else "error", storage=storage
@@ -186,19 +171,18 @@ def merge(
 
 
 @app.command("remove", epilog=console.examples("stacchip remove index --platform naip"))
+@options.with_storage("endpoint", "region")
 def remove_from(
     index: Annotated[str, typer.Argument(help="Folder of the index.")],
     *,
     platform: Annotated[str | None, typer.Option(help="Source whose chips to remove.")] = None,
     item: Annotated[str | None, typer.Option(help="Id of the item whose chips to remove.")] = None,
     allow_empty: options.AllowEmpty = False,
-    endpoint: options.Endpoint = None,
-    region: options.Region = None,
+    storage: Storage,
 ) -> None:
     """Remove a source or an item from an index. The files of other sources stay as they are."""
     if platform is None and item is None:
         raise UsageError("Say what to remove: --platform, --item, or both.")
-    storage = options.make_storage(endpoint, region)
     with nothing_may_be_found(allowed=allow_empty):
         removed = remove(index, platform=platform, item_id=item, storage=storage)
         console.say(f"{removed:,} chips removed from {index}")

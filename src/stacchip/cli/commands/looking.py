@@ -13,7 +13,7 @@ from stacchip.cli.absent_chips import nothing_found
 from stacchip.cli.listing import CHIP_COLUMNS, ITEM_COLUMNS, list_chips, list_items, print_lines
 from stacchip.cli.summary import COLUMNS, summarise
 from stacchip.index import scan_index
-from stacchip.storage import redact
+from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
     from stacchip.index import Unmeasured
@@ -24,18 +24,16 @@ _WIDEST = 1000
 
 
 @app.command(epilog=console.examples("stacchip info index", "stacchip info index --json"))
+@options.with_storage("endpoint", "region", "skip_signature")
 def info(
     index: options.Index,
     *,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document; null is not measured.")
     ] = False,
-    endpoint: options.Endpoint = None,
-    region: options.Region = None,
-    skip_signature: options.SkipSignature = False,
+    storage: Storage,
 ) -> None:
     """Summarise an index. Counts chips by source, cloud and nodata; shows extent and dates."""
-    storage = options.make_storage(endpoint, region, skip_signature=skip_signature)
     summary = summarise(scan_index(index, columns=COLUMNS, storage=storage))
     if as_json:
         console.say(json.dumps({"index": redact(index), **summary.document()}, indent=2))
@@ -55,6 +53,7 @@ def info(
         "stacchip list index --chips --json --limit 100",
     ),
 )
+@options.with_storage("endpoint", "region", "skip_signature")
 def list_index(
     index: options.Index,
     *,
@@ -71,9 +70,7 @@ def list_index(
         bool, typer.Option("--json", help="Print a JSON object on each line; null is not measured.")
     ] = False,
     allow_empty: options.AllowEmpty = False,
-    endpoint: options.Endpoint = None,
-    region: options.Region = None,
-    skip_signature: options.SkipSignature = False,
+    storage: Storage,
 ) -> None:
     """List the items of an index, or its chips. Filters count and list only what they leave.
 
@@ -81,7 +78,6 @@ def list_index(
     only), and the shares of cloud and nodata, 0..1. Those of an item are the means of its chips;
     a share that was not measured is empty.
     """
-    storage = options.make_storage(endpoint, region, skip_signature=skip_signature)
     parts = scan_index(
         index,
         columns=CHIP_COLUMNS if chips else ITEM_COLUMNS,
