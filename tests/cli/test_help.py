@@ -15,9 +15,10 @@ from typer.main import get_command
 
 from stacchip.cli.app import app
 from stacchip.cli.commands.collect_source import make_command
+from stacchip.cli.everywhere import make_command_line
 from stacchip.collect.recipes import RECIPES
 
-COMMANDS = get_command(app).commands
+COMMANDS = make_command_line(app).commands
 PARAMETERS = [
     pytest.param(parameter, id=f"{name}-{parameter.name}")
     for name, command in COMMANDS.items()

@@ -38,8 +38,24 @@ def test_a_line_tells_of_bytes_and_other_counts(capsys):
         advance(amount=0, size_bytes=2_000_000, items=3)
         advance("20HNJ", size_bytes=500_000, items=1)
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("Collecting: 1/2 rows, 4 items, 2.5 MB (")
+    assert line.startswith("Collecting: 1/2 rows, 4 items, 2.5 MB, ")
     assert line.endswith(": 20HNJ")
+
+
+def test_without_a_total_lines_become_rarer(capsys):
+    with console.progress("Indexing", None) as advance:
+        for _ in range(100):
+            advance()
+    done = [line.split()[1] for line in capsys.readouterr().err.splitlines()]
+    assert done == ["10", "20", "40", "80"]
+
+
+def test_steps_of_several_units_are_lines_too(capsys):
+    with console.progress("Measuring", 100, "chips") as advance:
+        for _ in range(7):
+            advance(amount=16)
+    done = [line.split()[1] for line in capsys.readouterr().err.splitlines()]
+    assert done == ["16/100", "32/100", "48/100", "64/100", "80/100", "96/100", "112/100"]
 
 
 def test_stages_outside_a_terminal_are_a_line_each(capsys):

@@ -106,18 +106,30 @@ class Meter:
             return None
         return max(0, self.total - self.done) / self.rate
 
-    def describe(self) -> list[str]:
-        """Return what is done, in parts that can be left out from the last to the first."""
-        parts = [f"{self.done}{f'/{self.total}' if self.total else ''} {self.unit}".rstrip()]
-        parts += [f"{count} {name}" for name, count in self.counts.items()]
+    def describe(self, room: int | None = None) -> str:
+        """Return what is done, how fast, and what is left.
+
+        Args:
+            room: The most characters to use: less important parts are left out. The count stays.
+        """
+        done = f"{self.done}{f'/{self.total}' if self.total else ''} {self.unit}".rstrip()
+        size = format_size(self.size_bytes) if self.size_bytes else ""
+        left = (
+            f"{timedelta(seconds=round(self.eta_s or 0.0))} left"
+            if round(self.eta_s or 0.0)
+            else ""
+        )
+        counts = [f"{count} {name}" for name, count in self.counts.items()]
+        parts = [done, *counts, size, self._describe_speed(), left]
+        for part in (*counts, self._describe_speed(), size, left):
+            if room is not None and len(", ".join(filter(None, parts))) > room:
+                parts[parts.index(part)] = ""
+        return ", ".join(filter(None, parts))
+
+    def _describe_speed(self) -> str:
         if self.size_bytes:
-            speed = format_size(self.size_bytes / max(self.elapsed_s, 1e-3))
-            parts.append(f"{format_size(self.size_bytes)} ({speed}/s)")
-        elif self.rate:
-            parts.append(f"{self.rate:.3g}/s")
-        if self.eta_s and round(self.eta_s):
-            parts.append(f"{timedelta(seconds=round(self.eta_s))} left")
-        return parts
+            return f"{format_size(self.size_bytes / max(self.elapsed_s, 1e-3))}/s"
+        return f"{self.rate:.3g}/s" if self.rate else ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the object of a JSON line."""
@@ -179,17 +191,20 @@ def _show_nothing(_meter: Meter) -> Iterator[None]:
 
 @contextmanager
 def _show_lines(meter: Meter) -> Iterator[None]:
-    """Write a line for each tenth of a task, or once a minute: this keeps a log short."""
-    step = max(1, (meter.total or 100) // 10)
-    shown_s, shown = 0.0, 0
+    """Write a line for each tenth of a task, or once a minute: this keeps a log short.
+
+    Without a total, a line comes after 10 units, 20, 40, and so on.
+    """
+    shown_s, due = 0.0, max(1, (meter.total or 100) // 10)
 
     def show(meter: Meter) -> None:
-        nonlocal shown_s, shown
+        nonlocal shown_s, due
         is_late = meter.elapsed_s - shown_s >= _LINE_EVERY_S
-        is_due = meter.done != shown and (meter.done % step == 0 or meter.done == meter.total)
-        if is_due or is_late:
-            shown_s, shown = meter.elapsed_s, meter.done
-            lines.note(f"{meter.task}: {', '.join(meter.describe())}: {meter.last}".rstrip(": "))
+        is_last = meter.done == meter.total
+        if meter.done >= due or is_last or is_late:
+            step = max(1, meter.total // 10) if meter.total else meter.done
+            shown_s, due = meter.elapsed_s, meter.done - meter.done % step + step
+            lines.note(f"{meter.task}: {meter.describe()}: {meter.last}".rstrip(": "))
 
     with meter.shown_by(show):
         yield
@@ -271,27 +286,25 @@ def draw_line(meter: Meter, width: int, marks: str = "#-") -> str:
         >>> draw_line(meter, 27)
         'Cutting ##------ 1/4 chips'
     """
-    parts = meter.describe()
-    text = f"{meter.task} {parts[0]}"
-    least, most = _BAR_WIDTHS
-    room = width - least - 2  # the bar, and the space after it
-    for part in parts[1:]:
-        if len(text) + 2 + len(part) > room:
-            break
-        text += f", {part}"
-    bar = _draw_bar(meter, min(most, max(least, width - 1 - len(text) - 1)), marks)
-    line = f"{meter.task} {bar}{text.removeprefix(meter.task)}" if bar else text
-    rest = width - 1 - len(line) - 2
-    if meter.last and rest >= least:
-        line += f"  {meter.last if len(meter.last) <= rest else meter.last[: rest - 1] + '…'}"
-    return line[: width - 1]
+    least, most = _BAR_WIDTHS if meter.total else (0, 0)
+    name = f"{meter.task} "
+    room = width - 1 - len(name)  # a full last column makes some terminals fold the line
+    text = meter.describe(room - least - 1)
+    last = f"  {meter.last}" if meter.last else ""
+    free = room - len(text)
+    bar = max(least, min(most, free - len(last) - 1))
+    line = f"{name}{_draw_bar(meter, bar, marks)}{text}"
+    rest = width - 1 - len(line)
+    if len(last) > rest >= least + 2:
+        last = f"{last[: rest - 1]}…"
+    return f"{line}{last if len(last) <= rest else ''}"[: width - 1]
 
 
 def _draw_bar(meter: Meter, width: int, marks: str) -> str:
     if not meter.total:
         return ""
     filled = round(width * min(1.0, meter.done / meter.total))
-    return marks[0] * filled + marks[1] * (width - filled)
+    return f"{marks[0] * filled}{marks[1] * (width - filled)} "
 
 
 def format_size(size_bytes: float) -> str:

@@ -26,7 +26,7 @@ from stacchip.storage.s3.orphaned_uploads import abort_orphans
 from stacchip.stream import ChipStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from concurrent.futures import Future
 
     from numpy.typing import NDArray
@@ -95,12 +95,19 @@ class Prechip:
         """
         return get_form(self.form).open_sink(self.folder, self.storage, plan.cube_set)
 
-    def run(self, job: int, plan: CubePlan | None = None) -> PrechipReport:
+    def run(
+        self,
+        job: int,
+        plan: CubePlan | None = None,
+        *,
+        on_cube: Callable[[int, int], None] = lambda *_: None,
+    ) -> PrechipReport:
         """Make the cubes of a job.
 
         Args:
             job: Number of the job, from 0. A job beyond the last has nothing to do.
             plan: The answer of `plan()`, if you have it; it saves opening the index again.
+            on_cube: Called with the chips and the bytes of each cube that is written.
 
         Raises:
             UsageError: The cubes that are there come from another index or other settings.
@@ -119,7 +126,10 @@ class Prechip:
         rows = plan.rows(job) if len(complete) < len(numbers) else {}
         rows = {number: each for number, each in rows.items() if number not in complete}
         self._abort_orphans([sink.cube_href(number) for number in rows])
-        written = sum(_write_all(sink, self._cut(plan, rows), self.writers)) if rows else 0
+        written = 0
+        for chips, size_bytes in _write_all(sink, self._cut(plan, rows), self.writers):
+            written += size_bytes
+            on_cube(chips, size_bytes)
         return PrechipReport(
             job=job,
             jobs=plan.jobs,
@@ -138,6 +148,8 @@ class Prechip:
 
     def _cut(self, plan: CubePlan, rows: Mapping[int, NDArray[np.int64]]) -> Iterator[Cube]:
         """Cut the chips of these rows, and yield their cubes in this order."""
+        if not rows:
+            return
         table = plan.table.take(pa.array(np.concatenate(list(rows.values()))))
         stream = ChipStream(
             self.imagery.chipper_of(table, self.storage),
@@ -145,7 +157,7 @@ class Prechip:
             memory_bytes=self.memory_bytes,
             dtype=np.float32,
         )
-        return fill_cubes(
+        yield from fill_cubes(
             stream.batches(self.settings.cube_size),
             {number: len(each) for number, each in rows.items()},
             table,
@@ -176,17 +188,21 @@ class PrechipReport:
     seconds: float
 
 
-def _write_all(sink: CubeSink, cubes: Iterator[Cube], writers: int) -> Iterator[int]:
-    """Write each cube while the next one is cut, and yield the bytes written.
+def _write_all(sink: CubeSink, cubes: Iterator[Cube], writers: int) -> Iterator[tuple[int, int]]:
+    """Write each cube while the next one is cut, and yield its chips and the bytes written.
 
     At most `writers` are under way. If one fails, wait for the others and raise the error.
     The threads are this call's own, unlike those of `stacchip.runtime.concurrently`: writing a cube
     encodes it, which keeps a core busy, and may itself wait for those threads.
     """
-    under_way: set[Future[int]] = set()
+
+    def write(cube: Cube) -> tuple[int, int]:
+        return cube.table.num_rows, sink.write(cube)
+
+    under_way: set[Future[tuple[int, int]]] = set()
     with ThreadPoolExecutor(writers, thread_name_prefix="stacchip-cube") as pool:
         for cube in cubes:
-            under_way.add(pool.submit(sink.write, cube))
+            under_way.add(pool.submit(write, cube))
             del cube
             while len(under_way) >= writers:
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)

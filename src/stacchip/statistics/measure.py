@@ -28,7 +28,7 @@ from stacchip.storage import redact
 from stacchip.stream import ChipStream, Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -65,6 +65,7 @@ def index_statistics(
     dtype: str | None = None,
     threads: int = 2,
     memory_bytes: int = 1 << 30,
+    on_chips: Callable[[int, int | None], None] = lambda *_: None,
 ) -> PlatformStatistics:
     """Return the statistics of the chips of an index; every block is decoded once.
 
@@ -81,6 +82,8 @@ def index_statistics(
         dtype: Type of the pixels; by default that of the files.
         threads: Number of bands that are counted at the same time.
         memory_bytes: Limit for decoded blocks.
+        on_chips: Called with the number of chips that were just counted, and that of all; None if
+            a shard does not know it.
 
     Raises:
         ChipNotFound: No chip of the index is within the limits.
@@ -89,7 +92,9 @@ def index_statistics(
     platform = imagery.platform_bands
     chipper = _draw(imagery, storage, max_chips, seed)
     stream = ChipStream(chipper, shard=shard, dtype=dtype, memory_bytes=memory_bytes)
-    statistics = _count(platform, _read_chips(stream, platform), dtype, threads)
+    chips = _read_chips(stream, platform)
+    total = len(chipper) if shard is None or shard == Shard() else None
+    statistics = _count(platform, _each(chips, total, on_chips), dtype, threads)
     statistics.sample = _sample_of_index(imagery, storage, len(chipper))
     settings = stream.state_dict()["settings"]
     statistics.measured = {
@@ -133,6 +138,15 @@ def _read_chips(stream: ChipStream, platform: PlatformBands) -> Iterator[_Chips]
         yield batch.array[:, places], valid
 
 
+def _each(
+    parts: Iterable[_Chips], total: int | None, on_chips: Callable[[int, int | None], None]
+) -> Iterator[_Chips]:
+    """Yield parts, and tell of each once it has been counted."""
+    for part in parts:
+        yield part
+        on_chips(len(part[0]), total)
+
+
 def _count(
     platform: PlatformBands, chips: Iterable[_Chips], dtype: Any, threads: int
 ) -> PlatformStatistics:
@@ -160,6 +174,7 @@ def cube_statistics(
     bands: tuple[str, ...] | None = None,
     dtype: str | None = None,
     threads: int = 2,
+    on_chips: Callable[[int, int | None], None] = lambda *_: None,
 ) -> PlatformStatistics:
     """Return the statistics of the cubes of a platform, in any form.
 
@@ -181,6 +196,7 @@ def cube_statistics(
             8 and 16 bits have exact percentiles.
         threads: Number of cubes that are read ahead, and of bands that are counted at the same
             time.
+        on_chips: Called with the number of chips of a cube that was just counted, and None.
 
     Raises:
         ChipNotFound: There are no cubes.
@@ -197,7 +213,7 @@ def cube_statistics(
     def read(number: int) -> _Chips:
         return _read_cube(cubes.reader, number, known)
 
-    chips = stream_concurrently(read, numbers, ahead=threads)
+    chips = _each(stream_concurrently(read, numbers, ahead=threads), None, on_chips)
     statistics = _count(known, chips, dtype or known.dtype or "float32", threads)
     statistics.measured = {
         "cubes": redact(folder.href),

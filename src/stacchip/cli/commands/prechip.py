@@ -20,6 +20,8 @@ from stacchip.cubes.prechip import Prechip, PrechipReport
 from stacchip.errors import NothingFound
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stacchip.index import Unmeasured
     from stacchip.sources import Harmonize
 
@@ -152,10 +154,21 @@ def prechip(
         if plan:
             _print_plan(cubes)
         else:
-            for number in range(cubes.jobs) if job is None else [job]:
-                _print_report(run.run(number, cubes))
+            _run(run, cubes, range(cubes.jobs) if job is None else [job])
         limits = describe_limits(run.imagery.limits)
         console.note(f"{platform}: {len(cubes.table):,} chips are taken, with {limits}")
+
+
+def _run(run: Prechip, cubes: CubePlan, jobs: Sequence[int]) -> None:
+    """Do jobs, and print what became of each."""
+    total = sum(len(cubes.numbers(job)) for job in jobs)
+    with console.progress("Cutting", total, "cubes") as advance:
+        for job in jobs:
+            report = run.run(
+                job, cubes, on_cube=lambda chips, size: advance("", 1, size, chips=chips)
+            )
+            advance(amount=report.cubes_there)
+            _print_report(report)
 
 
 def _require_cubes(plan: CubePlan) -> None:

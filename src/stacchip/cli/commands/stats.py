@@ -33,6 +33,8 @@ from stacchip.statistics.measure import (
 from stacchip.stream import Shard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stacchip.index import Unmeasured
     from stacchip.sources import Harmonize
     from stacchip.storage import Storage
@@ -138,6 +140,17 @@ class _Run:
 
     def measure(self, platform: str, shard: Shard) -> PlatformStatistics:
         """Return the statistics of one job's share of a platform."""
+        with console.progress(f"Measuring {platform}", None, "chips") as advance:
+
+            def count(chips: int, total: int | None) -> None:
+                advance.total = total
+                advance(amount=chips)
+
+            return self._measure(platform, shard, count)
+
+    def _measure(
+        self, platform: str, shard: Shard, on_chips: Callable[[int, int | None], None]
+    ) -> PlatformStatistics:
         if self.cubes is not None:
             return cube_statistics(
                 self.cubes,
@@ -149,6 +162,7 @@ class _Run:
                 bands=self.bands,
                 dtype=self.dtype,
                 threads=self.threads,
+                on_chips=on_chips,
             )
         imagery = Imagery(
             index=self.index or "",
@@ -170,6 +184,7 @@ class _Run:
             dtype=self.dtype,
             threads=self.threads,
             memory_bytes=self.memory_bytes,
+            on_chips=on_chips,
         )
 
 
