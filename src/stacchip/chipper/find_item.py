@@ -229,7 +229,7 @@ class ItemFinder:
             try:
                 return FoundItem(self._load(key, item_href))
             except ObjectNotFound as error:
-                reason = f"nothing is at its item_href ({error})"
+                reason = _why_absent(item_href, error)
             except StorageError as error:  # the store may have it, and answer later
                 raise attribute(error, key.item_id) from error
         if self._archive is not None:
@@ -320,6 +320,15 @@ class ItemFinder:
             "Pass it: Chipper(index, items=[item]).",
             item_id=key.item_id,
         )
+
+
+def _why_absent(item_href: str, error: ObjectNotFound) -> str:
+    if item_href.startswith(("./", "../")):
+        return (
+            f"its item_href {redact(item_href)} is relative to the file of its index, which these "
+            "rows do not tell (read them with read_index, or pass the archive as mountpath=)"
+        )
+    return f"nothing is at its item_href ({error})"
 
 
 def _without_href(table: pa.Table) -> set[ItemKey]:

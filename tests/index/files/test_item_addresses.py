@@ -14,6 +14,7 @@ import pytest
 
 from scenes import make_scene
 from stacchip.chipper import Chipper
+from stacchip.errors import ItemNotFound
 from stacchip.index import (
     merge_indexes,
     read_index,
@@ -172,3 +173,12 @@ def test_an_archive_that_was_copied_into_a_bucket_names_its_items_there():
 def test_a_path_of_another_tool_is_left_alone():
     rows = pa.table({"item_href": ["items/a.json", "/data/a.json"]})
     assert read_addresses(rows, "/index/chips.parquet") is rows
+
+
+def test_rows_that_another_tool_read_tell_what_is_lacking(archive):
+    write_index(index_of(archive, "scene-1"), place_of("scene-1"))
+    rows = pq.read_table(archive / "index/unknown/scene-1/chips.parquet").to_pandas()
+    stranger = rows.assign(item_id="scene-3")  # this process remembers the items it indexed
+    with pytest.raises(ItemNotFound, match=r"is relative to the file of its index.*mountpath="):
+        Chipper(stranger)[0]
+    assert Chipper(rows, mountpath=archive, assets=["red"])[0][2]["red"].shape == (1, 256, 256)
