@@ -107,6 +107,11 @@ def test_a_run_that_finds_nothing_fails_unless_that_is_allowed(survey, capsys):
     assert "has no item that fits" in capsys.readouterr().err
 
 
+def test_choices_that_leave_no_item_are_told_apart_from_an_empty_collection(survey, capsys):
+    assert run(["collect", "linz", *LINZ, "--rows", "3", "--minimum", "0", "--maximum", "0"]) == 1
+    assert "share, minimum and maximum leave none of 1 items" in capsys.readouterr().err
+
+
 def test_a_row_without_items_is_a_note_in_a_run_that_finds_others(survey, capsys):
     empty = survey / "imagery" / ABSENT.format(0)
     empty.mkdir(parents=True)

@@ -106,7 +106,8 @@ def _ask_again(job: Job, row: Row) -> list[str]:
     catalogue = job.open_catalogue()
     witness = Witness(catalogue)
     chosen = job.choose(row, catalogue=witness)
-    said = [f"{row.title} asked for {witness.asked or 'its own items'}{_limits(job.choices)}."]
+    asked = witness.asked or "the items of its collection"
+    said = [f"{row.title} asked for {asked}{_limits(job.choices)}."]
     names = catalogue.collection_names()
     absent = [name for name in witness.periods if names and name not in names]
     if absent:

@@ -48,7 +48,14 @@ def choose(
         maximum=choices.need("maximum"),
         dice=dice,
     )
-    notes = [] if drawn else [f"{row.name}: the collection links to no item; skipped."]
+    notes = []
+    if not drawn:
+        reason = (
+            f"share, minimum and maximum leave none of {len(hrefs)} items"
+            if hrefs
+            else "the collection links to no item"
+        )
+        notes = [f"{row.name}: {reason}; skipped."]
     items = []
     accept = has_assets(recipe.asset_keys("", choices))
     for href in drawn:
