@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +148,7 @@ def test_a_sheet_without_any_chip_is_a_failure_and_writes_nothing(tmp_path: Path
         scene.path("red").unlink()
     assert run(["preview", index, "-o", str(tmp_path / "sheet.png")]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
-    assert "None of 8 chips could be cut" in said
+    assert "Each of 8 chips could not be cut" in said
     assert "red.tif" in said
     assert not (tmp_path / "sheet.png").exists()
 
@@ -166,10 +169,42 @@ def test_an_item_that_fails_is_tried_once(tmp_path: Path):
     tries = []
     for number in (1, rows.num_rows):
         before = Counting.tries
-        with pytest.raises(StacchipError, match="None of"):
+        with pytest.raises(StacchipError, match="could not be cut"):
             draw_sheet(rows.slice(0, number), tmp_path / "a.png", Counting(), title="")
         tries.append(Counting.tries - before)
     assert tries[0] == tries[1] > 0
+
+
+class _WaitsForAnother(BaseHTTPRequestHandler):
+    """Answers 404, but the first requests only once there are two of them."""
+
+    together = threading.Barrier(2, timeout=5)
+
+    def do_GET(self) -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self.together.wait()
+        self.send_error(404)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_items_are_read_at_the_same_time_so_that_waits_do_not_add_up(tmp_path: Path, capsys):
+    _, scenes = write_scenes(tmp_path, "one", "two")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _WaitsForAnother) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for scene in scenes:
+            scene.item.assets["red"].href = f"http://127.0.0.1:{server.server_port}/a.tif"
+        tables = [NoStatsChipIndexer(scene.item).create_index() for scene in scenes]
+        items = [scene.item for scene in scenes]
+        write_index(pa.concat_tables(tables), tmp_path / "far", items=items)
+        sheet = str(tmp_path / "sheet.png")
+        assert run(["preview", str(tmp_path / "far"), "-o", sheet, "-n", "2"]) == 1
+        server.shutdown()
+    assert "could not be cut" in capsys.readouterr().err
+    assert not _WaitsForAnother.together.broken
 
 
 def write_picture(scene: Scene, key: str, count: int, **options: object) -> None:

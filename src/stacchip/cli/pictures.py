@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from stacchip.cli.colours import ShownBands
     from stacchip.items.keys import ItemKey
     from stacchip.storage import Storage
+
+
+_AT_ONCE: Final = 8  # items
 
 
 def choose_chips(table: pa.Table, number: int, seed: int = 0) -> pa.Table:
@@ -134,8 +138,8 @@ class Pictures:
         return find_shown_bands(self._chipper.find_item(row), count_bands)
 
     def _cutter(self, assets: tuple[str, ...]) -> Chipper:
-        if assets not in self._cutters:
-            self._cutters[assets] = self._chipper.with_assets(assets)
+        if assets not in self._cutters:  # two threads may find so, and share the first one's
+            self._cutters.setdefault(assets, self._chipper.with_assets(assets))
         return self._cutters[assets]
 
     def _describe(
@@ -200,19 +204,41 @@ def draw_sheet(table: pa.Table, path: Path, storage: Storage, *, title: str) -> 
     Raises:
         StacchipError: None of several chips can be cut. No file is written then.
     """
-    pictures = Pictures(Chipper(table, storage=storage))
-    drawn: list[ChipPicture | MissingChip] = []
-    with console.progress("Cutting", table.num_rows, "chips") as advance:
-        for row in range(table.num_rows):
-            drawn.append(pictures.draw_or_explain(row))
-            advance(table["chipid"][row].as_py())
+    drawn = _draw_all(Pictures(Chipper(table, storage=storage)), table)
     reasons = Counter(each.reason for each in drawn if isinstance(each, MissingChip))
     if drawn and reasons.total() == len(drawn):
         reason, _ = reasons.most_common(1)[0]
-        raise StacchipError(f"None of {len(drawn)} chips could be cut. {reason}")
+        what = "The only chip" if len(drawn) == 1 else f"Each of {len(drawn)} chips"
+        raise StacchipError(f"{what} could not be cut. {reason}")
     with whole_file(path) as part:
         contact_sheet(drawn, title=title).save(part, "PNG")
     return Sheet(len(drawn) - reasons.total(), dict(reasons))
+
+
+def _draw_all(pictures: Pictures, table: pa.Table) -> list[ChipPicture | MissingChip]:
+    """Return the pictures of all rows; several items are read at the same time.
+
+    A store that does not answer is waited for minutes, which must not add up.
+    """
+    numbers = _codes(table["platform"]) * (table.num_rows + 1) + _codes(table["item_id"])
+    chipids = table["chipid"].to_pylist()
+    drawn: dict[int, ChipPicture | MissingChip] = {}
+
+    def draw_item(number: int) -> None:
+        for row in np.flatnonzero(numbers == number).tolist():
+            drawn[row] = pictures.draw_or_explain(row)
+            advance(chipids[row])
+
+    pool = ThreadPoolExecutor(_AT_ONCE, "stacchip-picture")
+    with console.progress("Cutting", table.num_rows, "chips") as advance:
+        try:
+            for done in [
+                pool.submit(draw_item, number) for number in dict.fromkeys(numbers.tolist())
+            ]:
+                done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return [drawn[row] for row in range(table.num_rows)]
 
 
 def count_by_platform(table: pa.Table) -> str:
