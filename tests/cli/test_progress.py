@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
 
-from stacchip.cli import console, progress
+from stacchip.cli import console, progress, run
 from stacchip.errors import UsageError
 
 
@@ -147,3 +148,20 @@ def test_a_bar_is_drawn_below_what_is_printed_meanwhile(monkeypatch, capsys):
     assert "2/2 items" in screen.getvalue()
     assert "a note\n" in screen.getvalue()
     assert capsys.readouterr().out == "a result\n", "what is piped is not drawn"
+
+
+@pytest.mark.parametrize("command", ["merge", "headers", "prechip", "stats"])
+def test_commands_show_their_progress(command, demo, tmp_path, capsys):
+    index = tmp_path / "index"
+    shutil.copytree(demo / "index", index)
+    words = {
+        "merge": ["merge", str(index), "-o", str(tmp_path / "merged")],
+        "headers": ["headers", str(index), "--refresh"],
+        "prechip": ["prechip", "--index", str(index), "--platform", "naip", "--target",
+                    str(tmp_path / "cubes"), "--cube-size", "8"],
+        "stats": ["stats", "--index", str(index), "--platform", "naip", "--max-chips", "8"],
+    }[command]  # fmt: skip
+    assert run([*words, "--progress", "json"]) == 0
+    err = capsys.readouterr().err.splitlines()
+    last = [json.loads(line) for line in err if line.startswith("{")][-1]
+    assert last["done"] == last["total"] > 0

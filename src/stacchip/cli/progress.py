@@ -74,6 +74,11 @@ class Meter:
                 self.counts[name] = self.counts.get(name, 0) + count
             self._show(self)
 
+    def step(self, last: str, total: int | None) -> None:
+        """Count one thing that is done of a total that is known only now."""
+        self.total = total
+        self(last)
+
     def reach(self, last: str, done: int, total: int) -> None:
         """Note how far a task is that counts by itself."""
         with self._lock:

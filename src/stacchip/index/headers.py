@@ -90,6 +90,7 @@ def add_headers(
     storage: Storage | None = None,
     errors: Errors = "raise",
     on_error: Callable[[StacchipError], None] | None = None,
+    progress: Callable[[str, int], None] | None = None,
 ) -> int:
     """Add headers to an index that lacks them; `stacchip headers` does it, too.
 
@@ -100,6 +101,8 @@ def add_headers(
         storage: How to reach the files and the index.
         errors: As in `gather_headers`.
         on_error: As in `gather_headers`.
+        progress: Called with the item of each file that was read and the number of all files, from
+            several threads.
 
     Returns:
         The number of headers read.
@@ -122,7 +125,7 @@ def add_headers(
     for record, there in zip(records, rasters, strict=True):
         known: Collection[str] = () if refresh else record.headers
         places += [place for place in there if place.asset not in known]
-    headers = _read_all(places, storage, on_error or _way_with(errors))
+    headers = _read_all(places, storage, on_error or _way_with(errors), progress)
     if headers:
         write_headers(path, headers, storage=storage)
     for record in records:
@@ -196,8 +199,19 @@ def _way_with(errors: Errors) -> Callable[[StacchipError], None]:
 
 
 def _read_all(
-    places: Iterable[_Place], storage: Storage, on_error: Callable[[StacchipError], None]
+    rasters: Iterable[_Place],
+    storage: Storage,
+    on_error: Callable[[StacchipError], None],
+    progress: Callable[[str, int], None] | None = None,
 ) -> Headers:
+    places = list(rasters)
+
+    def read_one(place: _Place) -> Header | StacchipError | None:
+        header = read(place)
+        if progress is not None:
+            progress(place.key.item_id, len(places))
+        return header
+
     def read(place: _Place) -> Header | StacchipError | None:
         try:
             return read_header(storage, place.href)
@@ -209,9 +223,8 @@ def _read_all(
             return named
         return None
 
-    places = list(places)
     headers: Headers = {}
-    for place, header in zip(places, map_concurrently(read, places), strict=True):
+    for place, header in zip(places, map_concurrently(read_one, places), strict=True):
         if isinstance(header, StacchipError):
             on_error(header)
         elif header is not None:

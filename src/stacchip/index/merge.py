@@ -31,7 +31,7 @@ from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -94,6 +94,7 @@ def merge_indexes(
     *,
     duplicates: Duplicates = "error",
     storage: Storage | None = None,
+    progress: Callable[[str, int], None] | None = None,
 ) -> Merged:
     """Merge indexes of any sources and chip sizes into one folder, sorted by place and time.
 
@@ -109,6 +110,7 @@ def merge_indexes(
         duplicates: What to do with rows of the same key (`stacchip.index.KEY`): `"drop"` keeps the
             first, in the order of the inputs; `"error"` raises.
         storage: How to reach all of them.
+        progress: Called with the address of each file that is read and the number of all files.
 
     Returns:
         Counts of what was merged.
@@ -134,8 +136,12 @@ def merge_indexes(
         collected = _Collected(spill, new.records)
         for href, table in _read_records(records, storage):
             collected.records.add(table, redact(href))
+        read: set[str] = set()
         for part, items, href in _read_chips(chips, storage):
             collected.add(part, items, redact(href))
+            if progress is not None and href not in read:
+                read.add(href)
+                progress(redact(href), len(chips))
         return _write(collected, new, duplicates, files=len(chips))
 
 

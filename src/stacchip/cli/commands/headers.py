@@ -48,13 +48,15 @@ def headers(
     pixels of a chip take one round trip.
     """
     failed: list[StacchipError] = []
-    read = add_headers(
-        index,
-        options.parse_names(assets),
-        refresh=refresh,
-        storage=storage,
-        on_error=failed.append if skip_errors else None,
-    )
+    with console.progress("Reading", None, "files") as advance:
+        read = add_headers(
+            index,
+            options.parse_names(assets),
+            refresh=refresh,
+            storage=storage,
+            on_error=failed.append if skip_errors else None,
+            progress=advance.step,
+        )
     for error in failed:
         console.note(f"left out: {error}")
     if not read and not failed:

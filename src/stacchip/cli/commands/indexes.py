@@ -153,9 +153,14 @@ def merge(
 ) -> None:
     """Merge indexes into one. Their sources and chip sizes may differ."""
     require_index(output, storage, replace=replace)
-    merged = merge_indexes(
-        indexes, output, duplicates="drop" if drop_duplicates else "error", storage=storage
-    )
+    with console.progress("Merging", None, "files") as advance:
+        merged = merge_indexes(
+            indexes,
+            output,
+            duplicates="drop" if drop_duplicates else "error",
+            storage=storage,
+            progress=advance.step,
+        )
     if not merged.chips:
         with nothing_may_be_found(allowed=allow_empty):
             raise NothingFound(
