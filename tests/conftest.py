@@ -1,4 +1,4 @@
-"""What every test may use: the real imagery, and a rule that CI skips nothing."""
+"""What every test may use, what it may not see, and a rule that CI skips nothing."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from servers.seaweedfs import SeaweedFS
+from shield import shield
 
 if TYPE_CHECKING:
     from servers.outside import Outside
 
+shield()
 SHARED_DATA = Path(
     os.environ.get("STACCHIP_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -49,8 +50,8 @@ def running_program(tmp_path: Path, life: timedelta) -> str:
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "count").write_text("0")
     ends = (datetime.now(UTC) + life).isoformat()
-    command = f'"{sys.executable}" {tmp_path}/program.py {tmp_path}/count {ends}'
-    return f"credential_process = {command}\n"
+    command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path / "count"), ends]
+    return f"credential_process = {shlex.join(command)}\n"
 
 
 def test_a_profile_that_holds_keys_needs_no_boto3(tmp_path: Path) -> None:
