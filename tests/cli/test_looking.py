@@ -174,3 +174,14 @@ def test_a_narrow_summary_counts_each_source_and_all(index: str):
         ["all", "chips", "27", "items", "3"],
     ]
     assert max(map(len, said.splitlines())) <= 60
+
+
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE", "GITHUB_ACTIONS"])
+def test_who_wants_colours_gets_the_same_lines(index: str, capsys, monkeypatch, variable):
+    """CI sets them, and a pipe still goes to a program."""
+    plain = printed(capsys, "list", index)
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    assert printed(capsys, "list", index) == plain
+    assert run(["index", str(Path(index).parent / "one" / "item.json"), "-o", f"{index}-2"]) == 0
+    assert "\x1b" not in "".join(capsys.readouterr())

@@ -14,8 +14,20 @@ from stacchip.runtime.full_disk import naming_full_disk
 
 _WRITING = threading.Lock()
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    """A console that is a terminal if it is one, whatever FORCE_COLOR or TTY_COMPATIBLE say.
+
+    They ask for colours, and CI often sets them; a bar or folded lines spoil a log or a pipe.
+    """
+
+    @property
+    def is_terminal(self) -> bool:
+        return not self.file.closed and self.file.isatty()
+
+
+out = _Console(highlight=False, soft_wrap=True)
+err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class ReaderGoneError(Exception):
