@@ -86,9 +86,9 @@ def help_pages(columns: int) -> dict[str, str]:
     """
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        env={"COLUMNS": str(columns), "PYTHONPATH": ":".join(sys.path)},
+        env={"COLUMNS": str(columns), "PYTHONPATH": ":".join(sys.path), "PYTHONUTF8": "1"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     return dict(zip(PAGES, done.stdout.split("\f")[:-1], strict=True))
