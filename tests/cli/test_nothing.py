@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from items.stac_api import StacApi
+from items.stac_api import StacApi, Trouble
 from scenes import make_scene
 from stacchip.cli import run
 from stacchip.index import SCHEMA, read_index, write_index
@@ -66,10 +66,20 @@ def test_a_search_that_finds_nothing_of_a_collection_that_exists_says_so(catalog
     search = ["index", "--api", catalogue.url, "--datetime", "2019", "-o", str(tmp_path / "index")]
     code, _, stderr = said(*search, "--collection", "naip")
     assert code == 1
-    assert "--collection naip, --datetime 2019. The collection is there: widen" in stderr
+    assert "--collection naip, --datetime 2019. The collection is there; " in stderr
     code, stdout, _ = said(*search, "--collection", "drone-images")
     assert code == 0
     assert "1 items" in stdout
+
+
+def test_a_catalogue_that_refuses_a_collection_it_lacks_is_asked_what_it_has(
+    catalogue, tmp_path, said
+):
+    catalogue.troubles.append(Trouble(status=404))
+    search = ["index", "--api", catalogue.url, "-o", str(tmp_path / "index")]
+    code, _, stderr = said(*search, "--collection", "drone-image")
+    assert code == 1
+    assert "There is no collection 'drone-image'; it has drone-images" in stderr
 
 
 def test_a_catalogue_that_does_not_list_its_collections_hides_no_result(tmp_path, said):
@@ -119,8 +129,9 @@ def test_headers_of_no_item_are_not_all_there(tmp_path, said):
 
 
 @pytest.mark.parametrize("command", ["prechip", "stats"])
-def test_a_filter_that_leaves_nothing_is_taken_apart(index, command, tmp_path, said):
-    place = ["--target", f"{tmp_path}/cubes"] if command == "prechip" else []
+def test_a_filter_that_leaves_nothing_is_taken_apart(index, command, tmp_path, monkeypatch, said):
+    monkeypatch.chdir(tmp_path)
+    place = ["--target", "cubes"] if command == "prechip" else []
     asked = [command, "--index", index, *place, "--bands", "red", "--platform"]
     count = len(read_index(index))
     code, stdout, stderr = said(*asked, "unknowm")
@@ -130,6 +141,7 @@ def test_a_filter_that_leaves_nothing_is_taken_apart(index, command, tmp_path, s
     assert (code, stdout) == (1, "")
     assert f"within these limits: of {count:,} chips, {count:,} of another size" in stderr
     assert "--chip-size" in stderr
+    assert "for a bucket, write" not in stderr, "a target need not be there"
     assert not (tmp_path / "cubes").exists()
 
 

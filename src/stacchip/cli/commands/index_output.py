@@ -34,7 +34,7 @@ def print_indexed(made: Indexed, output: str, limits: str) -> None:
     if made.chips:
         hints.append(console.command("preview", output, "-o", "sheet.png"))
     console.say(f"Next: {', or '.join(hints)}")
-    console.note(f"Indexed were {limits}.")
+    console.note(f"It has {limits} (--chip-size, --max-nodata).")
 
 
 def is_partial(made: Indexed) -> bool:

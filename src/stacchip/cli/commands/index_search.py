@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from stacchip.errors import StacchipError, UsageError
+from stacchip.errors import StacchipError, StorageError, UsageError
 from stacchip.items import search_items
 from stacchip.items.search import list_collections
 from stacchip.runtime.near_names import list_names
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pystac
+
+_REFUSED: Final = (400, 404, 422)
+"""What some APIs answer to a search of a collection that they do not have."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Search:
         Raises:
             UsageError: An option cannot be searched for.
         """
-        return search_items(
+        found = search_items(
             self.api,
             collections=self.collections,
             bbox=_parse_bbox(self.bbox),
@@ -43,6 +46,16 @@ class Search:
             query=_parse_query(self.query),
             max_items=self.max_items,
         )
+        return self._explained(found)
+
+    def _explained(self, found: Iterator[pystac.Item]) -> Iterator[pystac.Item]:
+        """Yield items; if the API refuses a search of a collection it lacks, say what it has."""
+        try:
+            yield from found
+        except StorageError as error:
+            if self.collections and error.status in _REFUSED:
+                error.message += f" {self._what_exists()}"
+            raise
 
     def explain_nothing(self) -> str:
         """Return what was asked for, and what the catalogue has, for a search without items."""
@@ -70,7 +83,7 @@ class Search:
             lacks = f"There is no collection {', '.join(map(repr, missing))}; " if missing else ""
             return f"{lacks}{'it' if lacks else 'It'} has {list_names(there, near=missing)}."
         which = "collections are" if len(wanted) > 1 else "collection is"
-        return f"The {which} there: widen the area, the period or the query."
+        return f"The {which} there; the area, the period or the query may be too narrow."
 
 
 def _parse_bbox(text: str | None) -> list[float] | None:

@@ -146,9 +146,9 @@ def prechip(
     )
     if not plan:
         console.note(f"Writing to {options.both_readings(target)}")
-    with options.other_reading_offered(target, data), nothing_may_be_found(allowed=allow_empty):
-        if not plan:
+        with options.other_reading_offered(target):
             require_place(run.target, run.storage, is_file=False)
+    with options.other_reading_offered(data), nothing_may_be_found(allowed=allow_empty):
         cubes = run.plan()
         _require_cubes(cubes)
         if plan:
