@@ -93,7 +93,7 @@ def put_survey(home: Path) -> list[str]:
     links = [{"rel": "item", "href": "./item.json"}]
     (scene.folder / "collection.json").write_text(json.dumps({"links": links}))
     (home / "rows.txt").write_text("here\n")
-    return ["--sample", "rows.txt", "--catalogue", f"{home}/survey/", "--assets", "link"]
+    return ["--sample", "rows.txt", "--catalogue", f"{home}/survey/", "--files", "link"]
 
 
 @each_spelling
