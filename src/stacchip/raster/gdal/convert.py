@@ -68,6 +68,7 @@ def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: 
         UsageError: It has fewer bands than `band_count`.
     """
     import rasterio  # half a second, and only conversions need it
+    from rasterio._err import CPLE_BaseError  # this one escapes when a COG is closed
     from rasterio.errors import RasterioError
     from rasterio.shutil import copy
 
@@ -84,7 +85,7 @@ def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: 
             copy(str(plain), str(target), driver="COG", **_cog_options(dataset.dtypes[0]))
         if full := find_full_disk(target, _LEAST_ROOM):  # GDAL may write half a file in silence
             raise full
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:
         written = plain.stat().st_size if plain.exists() else 0
         if full := find_full_disk(target, max(written, source.stat().st_size)):
             raise full from error
