@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 STRIP = 8 * BLOCK  # rows of a work window: 8 blocks high keeps memory to a few megapixels a band
 
 
-_LEAST_ROOM = 64 << 10
-
-
 @dataclass(frozen=True)
 class Conversion:
     """The changes to a file; a field that is `None` changes nothing.
@@ -83,8 +80,7 @@ def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: 
             with _view(dataset, conversion) as view:
                 _write_plain(view, plain, bands)
             copy(str(plain), str(target), driver="COG", **_cog_options(dataset.dtypes[0]))
-        if full := find_full_disk(target, _LEAST_ROOM):  # GDAL may write half a file in silence
-            raise full
+            _read_last_block(target)
     except (RasterioError, CPLE_BaseError) as error:
         written = plain.stat().st_size if plain.exists() else 0
         if full := find_full_disk(target, max(written, source.stat().st_size)):
@@ -94,6 +90,15 @@ def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: 
         ) from error
     finally:
         plain.unlink(missing_ok=True)
+
+
+def _read_last_block(path: Path) -> None:
+    """Raise GDAL's error if the end of a file is missing: on a full disk GDAL may not say so."""
+    import rasterio
+    from rasterio.windows import Window
+
+    with rasterio.open(path) as written:
+        written.read(window=Window(written.width - 1, written.height - 1, 1, 1))
 
 
 def _kept_bands(dataset: Any, conversion: Conversion, href: str) -> list[int]:
