@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime
+from multiprocessing import get_context
 
 import pystac
 import pytest
 
+from collect.survey import SURVEY, Survey
 from stacchip.collect.choice import Chosen
 from stacchip.collect.job import Job
 from stacchip.collect.recipes.linz import RECIPE
@@ -42,3 +45,21 @@ def test_items_of_their_own_places_are_chosen_each_once(tmp_path, collections, p
     job = job_of(tmp_path, *collections, platform=platform)
     chosen = job.choose(Row(0, "a row")).items
     assert [item.collection_id for item in chosen] == list(dict.fromkeys(collections))
+
+
+@pytest.mark.parametrize("copies", ["threads", "processes"])
+def test_rows_that_share_an_item_bring_it_once(copies, tmp_path):
+    survey = Survey(tmp_path / "nz-imagery")
+    survey.photograph(10)
+    settings = Settings(str(tmp_path / "archive"), catalogue=str(tmp_path / "nz-imagery"))
+    job = Job(RECIPE, RECIPE.choices, settings)
+    rows = [Row(number, SURVEY) for number in range(4)]
+    if copies == "threads":
+        with ThreadPoolExecutor(4) as pool:
+            reports = list(pool.map(job.run, rows))
+    else:
+        with ProcessPoolExecutor(2, mp_context=get_context("forkserver")) as pool:
+            reports = list(pool.map(job.run, rows))
+    assert [report.errors for report in reports] == [()] * 4
+    assert sum(item.files_written for report in reports for item in report.items) == 1
+    assert sum(report.there for report in reports) == 3

@@ -16,6 +16,7 @@ from stacchip.errors import DiskFull
 from stacchip.runtime.whole_file import (
     is_unfinished,
     locked_file,
+    locked_folder,
     move_whole,
     scratch_folder,
     whole_file,
@@ -221,3 +222,25 @@ def test_a_full_disk_is_named_and_leaves_what_was_there(tmp_path: Path) -> None:
     assert caught.value.href == str(target)
     assert target.read_text() == "before"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_is_held_by_one_at_a_time_and_goes_if_it_stays_empty(tmp_path: Path) -> None:
+    folder = tmp_path / "naip" / "item"
+    inside = threading.Lock()
+
+    def hold() -> None:
+        with locked_folder(folder):
+            assert inside.acquire(blocking=False), "two hold the folder"
+            time.sleep(0.005)
+            inside.release()
+
+    threads = [threading.Thread(target=hold) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert not inside.locked()
+    assert names(folder.parent) == []
+    with locked_folder(folder):
+        (folder / "a.tif").touch()
+    assert names(folder) == ["a.tif"]

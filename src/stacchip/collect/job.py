@@ -10,8 +10,10 @@ import json
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from stacchip.collect.choice import Chosen, row_generator
@@ -26,12 +28,15 @@ from stacchip.indexer import Indexer
 from stacchip.items import parse_item, platform_name
 from stacchip.items.archive import ITEM_NAME
 from stacchip.items.keys import ItemKey, add_item
+from stacchip.runtime.per_process import PerProcess
 from stacchip.runtime.task_name import in_this_task, named_task
+from stacchip.runtime.whole_file import locked_folder
 from stacchip.sources import find_source
+from stacchip.storage.href import local_path
 from stacchip.storage.writable import require_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import pystac
 
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from stacchip.storage import Storage
 
 _log = logging.getLogger(__name__)
+_locks: PerProcess[dict[str, Lock]] = PerProcess(dict)
 
 
 @dataclass(frozen=True)
@@ -159,12 +165,17 @@ class Job:
         """Bring one item into the archive: its files, then the item, then its index.
 
         At last a chip is cut from what was written, also of an item that was there already. If that
-        one cannot be read, it is brought anew.
+        one cannot be read, it is brought anew. Rows near each other share items: the first one
+        brings such an item, and the others wait for it.
 
         Raises:
             StacchipError: Anything that kept it out, or keeps it from being read.
         """
         place = self._place_of(item)
+        with _alone_at(place.folder):
+            return self._bring(item, place)
+
+    def _bring(self, item: pystac.Item, place: ItemPlace) -> ItemReport:
         present = self._list_present(place)
         if not self.settings.write_again and self._is_complete(item, place, present):
             if self._is_readable(place):
@@ -342,3 +353,16 @@ class Job:
                 original = self._placer.look(item, key)
                 planned.append(PlannedFile(item.id, key, original.href, original.size_bytes))
         return RowPlan(tuple(planned), tuple(notes), there)
+
+
+@contextmanager
+def _alone_at(folder: str) -> Iterator[None]:
+    """Wait until nobody else brings the item of this folder, and hold it meanwhile.
+
+    Threads of this process wait for each other at any place. In a folder of this machine processes
+    do too (Dask's workers, say): a file that is written again there is another version, even if it
+    has the same bytes, and an index of the first version would be of no use.
+    """
+    path = local_path(folder)
+    with _locks.get().setdefault(folder, Lock()), locked_folder(path) if path else nullcontext():
+        yield

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "is_unfinished",
     "locked_file",
+    "locked_folder",
     "move_whole",
     "scratch_folder",
     "temporary_folder",
@@ -128,6 +129,48 @@ def locked_file(path: Path) -> Iterator[BinaryIO]:
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Wait until no other thread or process of this machine holds a folder, then hold it.
+
+    The folder is made if it does not exist. If it is empty at the end, it goes again. Where folders
+    cannot be locked (some network file systems), nobody waits.
+
+    Example:
+        >>> with locked_folder(Path(tempfile.gettempdir()) / "an" / "item"):
+        ...     (Path(tempfile.gettempdir()) / "an" / "item").is_dir()
+        True
+    """
+    while True:
+        with naming_full_disk(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue  # the holder left it empty
+        try:
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not _is_at(descriptor, folder):
+                continue
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()  # refused unless it is empty
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Return True if an open file or folder still has this path."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager
