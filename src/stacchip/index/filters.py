@@ -121,7 +121,7 @@ class Selection:
             )
         if self.bbox is None:
             return self.geometry
-        box = _to_polygon(self.bbox)
+        box = _to_geometry(self.bbox)
         return box if self.geometry is None else shapely.intersection(box, self.geometry)
 
     @cached_property
@@ -256,8 +256,8 @@ def _is_unmeasured(column: str) -> pc.Expression:
     return _is_null(column) if exempt is None else _is_null(column) & ~exempt
 
 
-def _to_polygon(bbox: Sequence[float]) -> shapely.Geometry:
-    """Return a bbox as a polygon, or as two if it crosses the antimeridian."""
+def _to_geometry(bbox: Sequence[float]) -> shapely.Geometry:
+    """Return a bbox as a geometry, of two parts if it crosses the antimeridian."""
     try:
         west, south, east, north = (float(side) for side in bbox)
     except (TypeError, ValueError) as error:
@@ -269,11 +269,20 @@ def _to_polygon(bbox: Sequence[float]) -> shapely.Geometry:
             f"bbox must be xmin, ymin, xmax, ymax in degrees of longitude and latitude, "
             f"not {bbox!r}."
         )
-    if west <= east:
-        return shapely.box(west, south, east, north)
-    return shapely.union(
-        shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)
-    )
+    sides = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
+    return shapely.union_all([_to_box(left, south, right, north) for left, right in sides])
+
+
+def _to_box(west: float, south: float, east: float, north: float) -> shapely.Geometry:
+    """Return a box; one without width or height is a line or a point.
+
+    As a polygon such a box would be invalid: a union loses it, and a prepared one meets nothing.
+    """
+    if (west, south) == (east, north):
+        return shapely.Point(west, south)
+    if west == east or south == north:
+        return shapely.LineString([(west, south), (east, north)])
+    return shapely.box(west, south, east, north)
 
 
 def _boxes(bbox: pa.ChunkedArray) -> NDArray[np.object_]:
