@@ -81,6 +81,8 @@ def write_cog(
         'a.tif'
     """
     bands = array[None] if array.ndim == 2 else array
+    if bands.dtype == "float16":  # which GDAL knows from 3.11 on, but its COG driver does not
+        bands = bands.astype("float32")
     if bands.ndim != 3 or bands.shape[1:] != tuple(geobox.shape):
         raise UsageError(
             f"An array of shape {array.shape} does not fit a geobox of shape "
@@ -100,8 +102,7 @@ def write_cog(
         "compress": compress,
         "overview_resampling": overviews,
     }
-    has_predictor = bands.dtype.kind != "c" and bands.dtype != "float16"
-    if compress.lower() in {"deflate", "lzw", "zstd"} and has_predictor:
+    if compress.lower() in {"deflate", "lzw", "zstd"} and bands.dtype.kind != "c":
         profile["predictor"] = "YES"
     if compress.lower() != "lzw":
         profile["level"] = level
