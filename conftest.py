@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pystac
@@ -14,8 +15,8 @@ collect_ignore = ["tests/typed/front_door.py"] + (  # it is for type checkers: n
     []
     if find_spec("torch")
     else [
-        f"src/stacchip/datasets/{name}.py"
-        for name in ("chip_dataset", "labels", "samples", "shared_memory", "stream_dataset")
+        f"src/stacchip/datasets/{path.name}"
+        for path in (Path(__file__).parent / "src/stacchip/datasets").glob("[!_]*.py")
     ]
 )
 

@@ -51,6 +51,7 @@ def encode_week(datetime: pa.ChunkedArray) -> NDArray[np.float32]:
 
     Example:
         >>> from datetime import UTC, datetime
+        >>> import pyarrow as pa
         >>> start = pa.chunked_array([[datetime(2024, 3, 25, tzinfo=UTC)]])  # of week 13 of 52
         >>> encode_week(start).tolist()[0][0]
         1.0
@@ -64,6 +65,7 @@ def encode_hour(datetime: pa.ChunkedArray) -> NDArray[np.float32]:
 
     Example:
         >>> from datetime import UTC, datetime
+        >>> import pyarrow as pa
         >>> early = pa.chunked_array([[datetime(2024, 5, 1, 6, 59, tzinfo=UTC)]])
         >>> encode_hour(early).round(6).tolist()
         [[1.0, 0.0]]
