@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-servers check lint format bench lock servers torch clean
+.PHONY: help demo test test-servers test-python test-extras check lint format bench lock servers torch clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -28,6 +28,14 @@ test: .venv/ready ## run the tests; some need real imagery in ../shared/data or 
 
 test-servers: .venv/ready ## run the tests on real servers: SeaweedFS, and those that `make servers` installs
 	$(BIN)/python -m pytest -m servers
+
+# `make test-python PYTHON=python3.13 DEPS=lowest TESTS="tests/grid tests/raster"`
+DEPS ?= newest
+test-python: ## run the plain tests on PYTHON with DEPS=newest, lowest or locked, in an environment of .venvs/
+	@bash tests/on_python.sh $(PYTHON) $(DEPS) $(TESTS)
+
+test-extras: ## try each extra of the built wheel in an empty environment; EXTRAS="dask torch" tries these
+	@bash tests/extras/run.sh $(PYTHON) $(EXTRAS)
 
 check: lint test ## check format, lint, types and import layers, and run the tests
 
@@ -55,5 +63,5 @@ lock: ## renew requirements.lock from pyproject.toml: every version and hash, no
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra dask --extra xarray --extra processors --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock
 
-clean: ## remove .venv and the files of the demo and the benchmarks
-	rm -rf .venv demo benchmarks/data benchmarks/.venvs
+clean: ## remove .venv, .venvs and the files of the demo and the benchmarks
+	rm -rf .venv .venvs demo benchmarks/data benchmarks/.venvs
