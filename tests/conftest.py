@@ -109,10 +109,26 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def skipped_in_ci(config: pytest.Config) -> list[pytest.TestReport]:
+    """In CI everything is there that a test needs: skipped tests fail the run."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    is_ci = os.environ.get("CI", "").lower() in ("true", "1")
+    return reporter.stats.get("skipped", []) if reporter and is_ci else []
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """In CI a skipped test is a failed run: everything it needs is there."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped", []) if reporter else []
-    if skipped and os.environ.get("CI") == "true" and exitstatus == pytest.ExitCode.OK:
+    if exitstatus == pytest.ExitCode.OK and skipped_in_ci(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say why a run without a failed test fails."""
+    skipped = skipped_in_ci(config)
+    reasons = {report.longrepr[2]: report.nodeid for report in skipped}
+    if skipped:
+        terminalreporter.section("skipped, which fails a run in CI", red=True)
+        for reason, test in reasons.items():
+            terminalreporter.line(f"{reason} ({test})")
