@@ -51,6 +51,12 @@ def test_without_a_total_lines_become_rarer(capsys):
     assert done == ["10", "20", "40", "80"]
 
 
+def test_a_task_of_nothing_has_progress_too(capsys):
+    with console.progress("Cutting", 0, "cubes") as advance:
+        advance(amount=0)
+    assert capsys.readouterr().err.startswith("Cutting: 0 cubes")
+
+
 def test_steps_of_several_units_are_lines_too(capsys):
     with console.progress("Measuring", 100, "chips") as advance:
         for _ in range(7):

@@ -207,7 +207,7 @@ def _show_lines(meter: Meter) -> Iterator[None]:
         is_late = meter.elapsed_s - shown_s >= _LINE_EVERY_S
         is_last = meter.done == meter.total
         if meter.done >= due or is_last or is_late:
-            step = max(1, meter.total // 10) if meter.total else meter.done
+            step = max(1, meter.total // 10 if meter.total else meter.done)
             shown_s, due = meter.elapsed_s, meter.done - meter.done % step + step
             lines.note(f"{meter.task}: {meter.describe()}: {meter.last}".rstrip(": "))
 
