@@ -101,7 +101,7 @@ def _save_arrays(chipper: Chipper, row: int, output: Path) -> str:
         content = io.BytesIO()  # np.save into a file does not say why it fails
         np.save(content, array)
         with whole_file(path) as part:
-            part.write_bytes(content.getbuffer())
+            part.write_bytes(content.getvalue())
     return f"{output}: {_describe(cut, cut.array.dtype)}; {beside}: where they are valid"
 
 

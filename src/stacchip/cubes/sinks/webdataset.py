@@ -78,7 +78,7 @@ class WebDatasetSink:
                     _add(archive, f"{key}.{name}.npy", npy_bytes(array[place]))
                 facts["datetime"] = facts["datetime"].isoformat()
                 _add(archive, f"{key}.json", json.dumps(facts, sort_keys=True).encode())
-        data = file.getbuffer()
+        data = file.getvalue()
         self._storage.write(self.cube_href(cube.number), data)
         return len(data)
 
