@@ -139,7 +139,8 @@ def test_a_filter_that_leaves_nothing_is_taken_apart(index, command, tmp_path, m
     assert f"of platform 'unknowm' in {index}; it has chips of unknown ({count:,})" in stderr
     code, stdout, stderr = said(*asked, "unknown", "--chip-size", "999")
     assert (code, stdout) == (1, "")
-    assert f"within these limits: of {count:,} chips, {count:,} of another size" in stderr
+    assert f"of {count:,} chips, {count:,} of another size (--chip-size)" in stderr
+    assert "within these limits (" in stderr
     assert "--chip-size" in stderr
     assert "for a bucket, write" not in stderr, "a target need not be there"
     assert not (tmp_path / "cubes").exists()

@@ -20,6 +20,7 @@ import zarr
 from cubes.cube_world import DATES, ITEMS, PER_ITEM, PLATFORM, World, item_chips, make_world
 from servers.nginx import Nginx
 from servers.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFS
+from stacchip.cli import run as run_stacchip
 from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import PlanSettings
 from stacchip.cubes.prechip import Prechip
@@ -386,3 +387,12 @@ def test_a_broken_file_fails_the_job_and_the_cubes_before_it_stay(local, tmp_pat
 def test_a_platforms_name_cannot_leave_its_folder(local, tmp_path, platform):
     with pytest.raises(InvalidMetadata):
         Prechip(Imagery(local.index, platform, bands=("a",)), str(tmp_path))
+
+
+def test_the_command_says_which_chips_it_takes_and_leaves_out(local, tmp_path, capsys):
+    asked = ["prechip", "--index", local.index, "--platform", PLATFORM, "--target", str(tmp_path)]
+    assert run_stacchip([*asked, "--plan", "--last-cube", "drop", "--max-nodata", "100%"]) == 0
+    said = capsys.readouterr().err
+    taken = f"{PLATFORM}: 256 of 300 chips are taken, with at most 100% nodata and any cloud"
+    assert taken in said
+    assert f"{PLATFORM}: left out: 44 of a short last cube (--last-cube keep takes them)" in said

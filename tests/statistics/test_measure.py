@@ -275,6 +275,7 @@ def test_limits_that_leave_nothing_say_what_they_left_out(local):
         index_statistics(Imagery(table, PLATFORM, data=local.data), Storage())
     assert "of 300 chips, 200 whose nodata was not measured" in str(refused.value)
     assert "100 with more nodata (--max-nodata)" in str(refused.value)
+    assert "within these limits (at most 5% nodata and any cloud):" in str(refused.value)
     with pytest.raises(ChipNotFound, match=r"300 of another size .*--chip-size"):
         index_statistics(Imagery(local.index, PLATFORM, chip_size=99), Storage())
 
@@ -361,7 +362,9 @@ def test_the_command_says_what_it_left_out_and_assumed(local, cubes, run_local):
     assert (of_index[0], of_cubes[0]) == (0, 0)
     assert f"7 of 300 chips of {local.index} measured" in of_index[2]
     assert "left out: 293 not drawn (--max-chips)" in of_index[2]
-    assert "any nodata and any cloud; stacchip prechip takes at most 5% nodata" in of_index[2]
+    assert "chips are taken with any nodata and any cloud\n" in of_index[2]
+    assert of_index[2].count("stacchip prechip takes chips with at most 5% nodata") == 1
+    assert "stacchip prechip" not in of_cubes[2]
     assert "128 chips measured, in 1 of 3 cubes at" in of_cubes[2]
     assert "were cut with at most 5% nodata and any cloud" in of_cubes[2]
 

@@ -9,7 +9,7 @@ from stacchip.cubes.imagery import DEFAULT_MAX_NODATA
 from stacchip.cubes.left_out import describe_left_out, describe_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from stacchip.statistics import Part, PlatformStatistics, Sample
 
@@ -25,14 +25,27 @@ def tell_what_was_measured(statistics: PlatformStatistics, part: Part | None = N
         console.note(f"{statistics.platform.platform}: {line}")
 
 
+def tell_other_default(statistics: Iterable[PlatformStatistics]) -> None:
+    """Print a note, once, if `stacchip prechip` would take other chips of an index by default."""
+    samples = [each.sample for each in statistics]
+    if any(
+        sample and sample.limits and sample.cubes_there is None
+        and sample.limits["max_nodata"] != DEFAULT_MAX_NODATA
+        for sample in samples
+    ):  # fmt: skip
+        console.note(
+            f"stacchip prechip takes chips with at most {DEFAULT_MAX_NODATA:.0%} nodata by "
+            f"default: measure those with --max-nodata {DEFAULT_MAX_NODATA:.0%}"
+        )
+
+
 def describe(statistics: PlatformStatistics, part: Part | None = None) -> Iterator[str]:
     """Yield a line for each fact about what was measured."""
     sample = statistics.sample
     if sample is None:
         yield f"{statistics.chips:,} chips; which chips were left out is not recorded"
     else:
-        by = f" by job {part.job} of {part.jobs}" if part else ""
-        yield _count(statistics.chips, sample, by)
+        yield _count(statistics.chips, sample, part)
         if sample.left_out:
             yield f"left out: {', '.join(describe_left_out(sample.left_out))}"
         yield _limits(sample)
@@ -43,10 +56,12 @@ def describe(statistics: PlatformStatistics, part: Part | None = None) -> Iterat
             yield f"{name}: no pixel can be used, so its numbers are null"
 
 
-def _count(chips: int, sample: Sample, by: str) -> str:
+def _count(chips: int, sample: Sample, part: Part | None) -> str:
+    by = f" by job {part.job} of {part.jobs}" if part else ""
     if sample.cubes_there is not None:
+        share = "; all jobs measure" if part else ", in"
         return (
-            f"{chips:,} chips measured{by}, in {sample.cubes_measured:,} of "
+            f"{chips:,} chips measured{by}{share} {sample.cubes_measured:,} of "
             f"{sample.cubes_there:,} cubes at {sample.place}"
         )
     return f"{chips:,} of {sample.there:,} chips of {sample.place} measured{by}"
@@ -57,10 +72,4 @@ def _limits(sample: Sample) -> str:
     if sample.limits is None:
         return "the limits by which the chips of these cubes were chosen are not recorded"
     taken = "were cut" if is_of_cubes else "are taken"
-    text = f"chips {taken} with {describe_limits(sample.limits)}"
-    if not is_of_cubes and sample.limits["max_nodata"] != DEFAULT_MAX_NODATA:
-        text += (
-            f"; stacchip prechip takes at most {DEFAULT_MAX_NODATA:.0%} nodata by default, as "
-            f"--max-nodata {DEFAULT_MAX_NODATA} does"
-        )
-    return text
+    return f"chips {taken} with {describe_limits(sample.limits)}"

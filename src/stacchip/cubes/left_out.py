@@ -89,8 +89,8 @@ def explain_nothing(imagery: Imagery, storage: Storage) -> str:
     count = count_left_out(imagery, storage)
     reasons = ", ".join(describe_left_out(count.left_out))
     return (
-        f"No chip of platform {platform!r} in {name} is within these limits: of {count.there:,} "
-        f"chips, {reasons}."
+        f"No chip of platform {platform!r} in {name} is within these limits "
+        f"({describe_limits(imagery.limits)}): of {count.there:,} chips, {reasons}."
     )
 
 

@@ -14,7 +14,7 @@ from stacchip.cli.nothing import nothing_may_be_found
 from stacchip.cli.output import require_place
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import DEFAULT_MAX_NODATA, Imagery
-from stacchip.cubes.left_out import describe_limits
+from stacchip.cubes.left_out import count_left_out, describe_left_out, describe_limits
 from stacchip.cubes.plan import CUBE_SIZE, CubePlan, LastCube, PlanSettings
 from stacchip.cubes.prechip import Prechip, PrechipReport
 from stacchip.errors import NothingFound
@@ -155,8 +155,7 @@ def prechip(
             _print_plan(cubes)
         else:
             _run(run, cubes, range(cubes.jobs) if job is None else [job])
-        limits = describe_limits(run.imagery.limits)
-        console.note(f"{platform}: {len(cubes.table):,} chips are taken, with {limits}")
+        _tell_what_is_taken(run, cubes)
 
 
 def _run(run: Prechip, cubes: CubePlan, jobs: Sequence[int]) -> None:
@@ -178,6 +177,19 @@ def _require_cubes(plan: CubePlan) -> None:
             f"{plan.settings.cube_size:,}, and --last-cube drop leaves out a short one. "
             "Choose --last-cube keep or a smaller --cube-size."
         )
+
+
+def _tell_what_is_taken(run: Prechip, plan: CubePlan) -> None:
+    """Print which chips all jobs together take, and how many they leave out for which limit."""
+    count = count_left_out(run.imagery, run.storage)
+    left_out = list(describe_left_out(count.left_out))
+    if short := len(plan.table) - plan.chips:
+        left_out.append(f"{short:,} of a short last cube (--last-cube keep takes them)")
+    limits = describe_limits(run.imagery.limits)
+    platform = run.imagery.platform
+    console.note(f"{platform}: {plan.chips:,} of {count.there:,} chips are taken, with {limits}")
+    if left_out:
+        console.note(f"{platform}: left out: {', '.join(left_out)}")
 
 
 def _print_plan(plan: CubePlan) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from stacchip.cli import console, options
-from stacchip.cli.measured import tell_what_was_measured
+from stacchip.cli.measured import tell_other_default, tell_what_was_measured
 from stacchip.cli.nothing import nothing_may_be_found
 from stacchip.cli.output import require_place
 from stacchip.collect.settings import DEADLINE_S
@@ -244,9 +244,12 @@ def stats(
             return
         folder = StatisticsFolder(output, storage)
         part = Part(job or 0, jobs, tuple(platforms))
+        parts = []
         for each in measured:
             console.say(f"{folder.write(each, part)}: {each.chips} chips")
             tell_what_was_measured(each, part)
+            parts.append(each)
+        tell_other_default(parts)
 
 
 def _check(
@@ -279,3 +282,4 @@ def _report(
         console.say(f"{output}: {', '.join(report)}")
     for each in statistics:
         tell_what_was_measured(each)
+    tell_other_default(statistics)
