@@ -92,15 +92,15 @@ def test_a_dry_run_prints_fields_between_tabs_and_writes_nothing(collect_linz, s
     assert href == str(file)
     assert size == format_size(file.stat().st_size)
     assert out[1] == (
-        f"1 rows: files of {size}, and 0 of unknown size, would be copied or converted; "
-        "nothing written"
+        f"1 rows: files of {size}, and 0 of unknown size, would be copied or converted to "
+        f"{survey / 'archive'}; nothing written"
     )
     assert not (survey / "archive").exists()
 
 
-def test_a_dry_run_of_links_says_so(collect_linz):
+def test_a_dry_run_of_links_says_so(collect_linz, survey):
     _, out, _ = collect_linz("--rows", "0", "--dry-run", "--files", "link")
-    assert out[-1].endswith("would be linked where they are; nothing written")
+    assert out[-1].endswith(f"would be linked from {survey / 'archive'}; nothing written")
 
 
 def test_a_dry_run_goes_on_after_a_row_that_cannot_be_planned(collect_linz):
@@ -199,7 +199,7 @@ def test_a_row_has_its_notes_below_it_and_counts_its_errors(capsys):
     first, *below = capsys.readouterr().out.splitlines()
     assert first == (
         "row 3 (31UDQ): 2 items, 1 of them there already; 2 files (1.5 MB) in 1.2 s and 16 chips "
-        "in 0.5 s; 1 failed"
+        "in 0.5 s of work; 1 failed"
     )
     assert below == ["  2020 Q1: no item."]
 

@@ -114,6 +114,7 @@ def _ask_again(job: Job, row: Row) -> list[str]:
         there = ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
         said.append(f"The catalogue has no collection {', '.join(absent)}; it has: {there}.")
         return said
+    are_notes_the_reason = witness.offered > 0
     is_limited = any(getattr(job.choices, name) is not None for name in LIMITED)
     if witness.offered == 0 and is_limited:
         witness = Witness(catalogue)
@@ -121,7 +122,7 @@ def _ask_again(job: Job, row: Row) -> list[str]:
         said.append(f"Without these limits it offers {witness.offered} items.")
     else:
         said.append(f"It offers {witness.offered} items.")
-    said += [note for note in chosen.notes[:1] if witness.offered]
+    said += chosen.notes[:1] if are_notes_the_reason else ()
     return said
 
 

@@ -85,7 +85,7 @@ def tell_failed(
     for report in reports:
         for error in report.errors:
             console.note(f"{report.title} failed: {error}")
-    if keep is not None:
-        storage.write(keep, f"{rows}\n".encode() if rows else b"")
     if reports:
         console.note(f"Run the failed rows again: {command_line(context, rows)}")
+    if keep is not None:  # last, since the disk may be full
+        storage.write(keep, f"{rows}\n".encode() if rows else b"")

@@ -54,7 +54,7 @@ def print_row(row: RowReport) -> None:
     console.say(
         f"{row.title}: {len(row.items)} items, {row.there} of them there already; "
         f"{written} files ({format_size(size)}) in {files_s:.1f} s and {chips} chips in "
-        f"{index_s:.1f} s{failed}"
+        f"{index_s:.1f} s of work{failed}"  # the items' times, several at once, added up
     )
     for note in row.notes:
         console.say(f"  {note}")
@@ -120,9 +120,10 @@ def print_plan(job: Job, rows: Sequence[Row]) -> tuple[int, bool]:
             unknown += file.size_bytes is None
         for note in plan.notes:
             console.say(f"{row.number}\t{note}")
-    done = "copied or converted" if job.settings.assets == "copy" else "linked where they are"
+    done = "copied or converted to" if job.settings.assets == "copy" else "linked from"
+    target = redact(job.settings.archive.href)
     console.say(
         f"{len(rows)} rows: files of {format_size(total)}, and {unknown} of unknown size, would be "
-        f"{done}; nothing written"
+        f"{done} {target}; nothing written"
     )
     return found, failed == 0
