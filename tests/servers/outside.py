@@ -85,19 +85,25 @@ class Outside:
         }
 
     def command(self, name: str, *options: str) -> list[str]:
-        """Return the command line of a source's console script, or of `stacchip collect`."""
+        """Return the command line of a console script, or of a command of `stacchip`."""
         call, words = f"from stacchip.cli.scripts import {name} as script; script()", options
-        if name == "collect":
+        if name in {"collect", "merge"}:
             call, words = "from stacchip.cli import main; main()", (name, *options)
         return [sys.executable, "-W", "ignore", "-c", call, *words]
 
     def run(
-        self, name: str, *options: str, check: bool = True, **environment: str
+        self,
+        name: str,
+        *options: str,
+        check: bool = True,
+        cwd: Path | None = None,
+        **environment: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a source's console script to its end."""
+        """Run a command to its end."""
         done = subprocess.run(
             self.command(name, *options),
             env=self.environment(**environment),
+            cwd=cwd,
             capture_output=True,
             text=True,
             check=False,
