@@ -156,7 +156,12 @@ def relay(upstream: str, delay_s: float) -> Iterator[Relay]:
 
 def _relay_forever(upstream: tuple[str, int], delay_s: float) -> None:
     counts = Counts()
-    signal.signal(signal.SIGUSR1, lambda *_: print(json.dumps(asdict(counts)), flush=True))
+
+    def tell(*_: object) -> None:
+        # unbuffered: a reader may ask again before `print` returns, which then fails
+        os.write(sys.stdout.fileno(), f"{json.dumps(asdict(counts))}\n".encode())
+
+    signal.signal(signal.SIGUSR1, tell)
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
         print("http://{}:{}".format(*listener.getsockname()), flush=True)
         while True:
