@@ -106,7 +106,17 @@ def test_merging_indexes_without_chips_fails(tmp_path, said):
     code, stdout, stderr = said(*merge)
     assert (code, stdout) == (1, "")
     assert "The indexes have no chips" in stderr
-    assert said(*merge, "--replace", "--allow-empty")[:2] == (0, "")
+    assert not (tmp_path / "merged").exists()
+    assert said(*merge, "--allow-empty")[:2] == (0, "")
+    assert len(read_index(tmp_path / "merged")) == 0
+
+
+def test_merging_nothing_does_not_replace_an_index(index, tmp_path, said):
+    empty = str(tmp_path / "empty")
+    write_index(SCHEMA.empty_table(), empty)
+    before = len(read_index(index))
+    assert said("merge", empty, "-o", index, "--replace")[0] == 1
+    assert len(read_index(index)) == before > 0
 
 
 def test_removing_what_is_not_there_names_what_is(index, said):

@@ -20,7 +20,11 @@ def _show_more(value: bool) -> None:
 
 def _show_version(value: bool) -> None:
     if value:
-        lines.say(f"stacchip {importlib.metadata.version('stacchip')}")
+        try:
+            version = importlib.metadata.version("stacchip")
+        except importlib.metadata.PackageNotFoundError:
+            version = "of an unknown version: it runs from its source, and is not installed"
+        lines.say(f"stacchip {version}")
         raise typer.Exit
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip.errors import DuplicateChips, InvalidMetadata, UsageError
+from stacchip.errors import DuplicateChips, InvalidMetadata, NothingFound, UsageError
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.item_order import order_items
 from stacchip.index.files.item_records import ItemRecord, RecordFile, to_table
@@ -93,6 +93,7 @@ def merge_indexes(
     out: str | os.PathLike[str],
     *,
     duplicates: Duplicates = "error",
+    allow_empty: bool = True,
     storage: Storage | None = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> Merged:
@@ -109,6 +110,7 @@ def merge_indexes(
             inputs.
         duplicates: What to do with rows of the same key (`stacchip.index.KEY`): `"drop"` keeps the
             first, in the order of the inputs; `"error"` raises.
+        allow_empty: False to raise if the inputs have no chips, and leave `out` as it is.
         storage: How to reach all of them.
         progress: Called with the address of each file that is read and the number of all files.
 
@@ -120,6 +122,7 @@ def merge_indexes(
         InvalidMetadata: Two inputs have different items of one id and source, or rows with one of
             these have several dates.
         IndexFormatError: An input is not an index.
+        NothingFound: The inputs have no chips, and `allow_empty` is False.
         ObjectNotFound: Nothing is at one of the paths.
         UsageError: There is nothing to merge, `out` is a file or holds other parquet files, or
             `duplicates` is unknown.
@@ -142,6 +145,11 @@ def merge_indexes(
             if progress is not None and href not in read:
                 read.add(href)
                 progress(redact(href), len(chips))
+        if not collected.parts and not allow_empty:
+            raise NothingFound(
+                f"The indexes have no chips: {', '.join(redact(each.href) for each in chips)}. "
+                f"Nothing was written to {redact(new.href)}."
+            )
         return _write(collected, new, duplicates, files=len(chips))
 
 

@@ -12,7 +12,7 @@ from stacchip.cli.commands.index_output import is_partial, print_indexed, requir
 from stacchip.cli.commands.index_search import Search
 from stacchip.cli.nothing import nothing_may_be_found
 from stacchip.cli.output import require_index
-from stacchip.errors import NothingFound, UsageError
+from stacchip.errors import UsageError
 from stacchip.index import merge_indexes, remove
 from stacchip.indexer import index_items
 from stacchip.storage import Storage, redact
@@ -158,15 +158,12 @@ def merge(
             indexes,
             output,
             duplicates="drop" if drop_duplicates else "error",
+            allow_empty=allow_empty,
             storage=storage,
             progress=advance.step,
         )
     if not merged.chips:
-        with nothing_may_be_found(allowed=allow_empty):
-            raise NothingFound(
-                f"The indexes have no chips ({', '.join(map(redact, indexes))}), and neither has "
-                f"the one at {output}."
-            )
+        console.note(f"The indexes have no chips, and neither has the one at {output}.")
         return
     dropped = f", {merged.dropped:,} duplicates dropped" if merged.dropped else ""
     console.say(
