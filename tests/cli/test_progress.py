@@ -65,6 +65,15 @@ def test_steps_of_several_units_are_lines_too(capsys):
     assert done == ["16/100", "32/100", "48/100", "64/100", "80/100", "96/100", "112/100"]
 
 
+def test_a_step_of_nothing_at_the_end_is_no_line(capsys):
+    with console.progress("Cutting", 2, "cubes") as advance:
+        advance()
+        advance()
+        advance(amount=0)
+    done = [line.split()[1].strip(",") for line in capsys.readouterr().err.splitlines()]
+    assert done == ["1/2", "2/2"]
+
+
 def test_stages_outside_a_terminal_are_a_line_each(capsys):
     with console.stages("Drawing") as report:
         for done in range(5):

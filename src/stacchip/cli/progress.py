@@ -200,15 +200,16 @@ def _show_lines(meter: Meter) -> Iterator[None]:
 
     Without a total, a line comes after 10 units, 20, 40, and so on.
     """
-    shown_s, due = 0.0, max(1, (meter.total or 100) // 10)
+    shown_s, shown, due = 0.0, -1, max(1, (meter.total or 100) // 10)
 
     def show(meter: Meter) -> None:
-        nonlocal shown_s, due
+        nonlocal shown_s, shown, due
         is_late = meter.elapsed_s - shown_s >= _LINE_EVERY_S
-        is_last = meter.done == meter.total
+        is_last = meter.done == meter.total != shown
         if meter.done >= due or is_last or is_late:
             step = max(1, meter.total // 10 if meter.total else meter.done)
-            shown_s, due = meter.elapsed_s, meter.done - meter.done % step + step
+            shown_s, shown = meter.elapsed_s, meter.done
+            due = meter.done - meter.done % step + step
             lines.note(f"{meter.task}: {meter.describe()}: {meter.last}".rstrip(": "))
 
     with meter.shown_by(show):
