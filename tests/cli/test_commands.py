@@ -228,8 +228,8 @@ def test_preview_shows_only_what_is_within_the_limits(index: str, tmp_path: Path
         (["remove", "no-such-index"], 2, "Say what to remove"),
         (["preview", "x", "-o", "sheet.jpg"], 2, "must end in .png"),
         (["chip", "x", "id", "-o", "chip.jpg"], 2, "must end in one of"),
-        (["chip", "x", "id", "-o", "s3://bucket/chip.tif"], 2, "is not a local folder"),
-        (["demo", "s3://bucket/demo"], 2, "is not a local folder"),
+        (["chip", "x", "id", "-o", "s3://bucket/chip.tif"], 2, "s3://bucket is not a local folder"),
+        (["demo", "s3://bucket/demo"], 2, "s3://bucket/demo is not a local folder"),
     ],
 )
 def test_an_error_is_one_line(

@@ -23,7 +23,8 @@ def require_folder(folder: Path) -> None:
             store.
     """
     if any(part.endswith(":") for part in folder.parts[:1]):  # what a path makes of "s3://bucket"
-        raise UsageError(f"{folder} is not a local folder: write to one, and copy from there.")
+        name = folder.as_posix().replace(":/", "://", 1)
+        raise UsageError(f"{name} is not a local folder: write to one, and copy from there.")
     require_writable(folder, Storage())
 
 
