@@ -316,6 +316,18 @@ def test_misuse_is_one_clear_line_and_exit_code_2(outside, surveys, options, wor
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_workers_that_cannot_write_are_one_line_and_exit_code_2(outside, surveys, tmp_path):
+    (tmp_path / "file").touch()
+    done = collect_linz(
+        outside, surveys, str(tmp_path / "file/archive"), "--dask", "local", "--workers", "1",
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    place, refusal = done.stderr.splitlines()
+    assert place.startswith("Writing to ")
+    assert f"{tmp_path / 'file'} is a file" in refusal
+
+
 def test_a_job_without_a_row_is_misused(outside):
     done = outside.run("modis", check=False, STACCHIP_BUCKET="s3://archive/misuse")
     assert done.returncode == 2

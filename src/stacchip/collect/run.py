@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stacchip.collect.report import RowReport, RunReport, describe_error
-from stacchip.errors import UsageError
+from stacchip.errors import StacchipError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -111,10 +111,20 @@ def local_cluster(workers: int) -> Iterator[Any]:
         yield cluster
 
 
+def _why_refused(job: Job) -> StacchipError | None:
+    """Return why the archive cannot be written to; Dask would log what is raised, traceback too."""
+    try:
+        job.require_target()
+    except StacchipError as error:
+        return error
+    return None
+
+
 def _gather(distributed: Any, client: Any, job: Job, rows: Sequence[Row]) -> Iterator[RowReport]:
     """Yield the rows' reports as they come; a row that no worker survives is reported as failed."""
     # the workers may write where this process may not
-    client.submit(job.require_target, pure=False).result()
+    if refusal := client.submit(_why_refused, job, pure=False).result():
+        raise refusal
     by_key = {}
     for row in rows:
         future = client.submit(job.run, row, pure=False, retries=RETRIES)
