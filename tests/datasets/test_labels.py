@@ -11,7 +11,7 @@ import pytest
 import rasterio
 
 from stacchip.chipper import Chipper
-from stacchip.errors import UsageError
+from stacchip.errors import AssetNotFound, UsageError
 from stacchip.index import concat_indexes, read_index
 from stacchip.stream import ChipStream
 from stream.conftest import index_items, make_item
@@ -210,6 +210,23 @@ def test_a_label_whose_asset_is_not_read_is_refused(labelled):
         ChipDataset(labelled, label=Label(asset="class"))[0]
     with pytest.raises(UsageError, match="'classes' is not among the assets red"):
         ChipDataset(labelled, assets=["red"], label=Label(asset="classes"))
+
+
+def test_a_label_whose_asset_no_item_has_is_refused_even_if_errors_are_skipped(labelled):
+    stream = ChipStream(labelled, errors="skip")
+    dataset = ChipStreamDataset(stream, batch_size=4, label=Label(asset="clases"))
+    with pytest.raises(AssetNotFound, match="'clases'; they have: classes, red"):
+        next(iter(dataset))
+
+
+def test_items_that_lack_the_asset_of_a_label_are_skipped(labelled, tmp_path):
+    scene = make_item(tmp_path / "bare", "bare", {"red": (10, 128)})
+    scene.item.properties["platform"] = "sentinel-2"
+    rows = concat_indexes([labelled, read_index(index_items([scene.item], tmp_path / "index"))])
+    stream = ChipStream(rows, errors="skip")
+    samples = list(ChipStreamDataset(stream, label=Label(asset="classes")))
+    assert len(samples) == 20
+    assert {sample["platform"] for sample in samples} == {"landsat-8", "naip"}
 
 
 # --- labels themselves

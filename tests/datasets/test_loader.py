@@ -149,6 +149,61 @@ def test_the_length_holds_for_several_kinds(several_kinds, order, drop_last):
         assert len(loader) == sum(1 for _ in loader)
 
 
+def index_of(folder, *items) -> pa.Table:
+    """Put items in one index; each is (id, platform, pixels a side, options of its files)."""
+    made = []
+    for name, platform, side, options in items:
+        made.append(make_item(folder / name, name, {"red": (10, side)}, **options).item)
+        made[-1].properties["platform"] = platform
+    return read_index(index_items(made, folder / "index"))
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 20])
+def test_platforms_whose_chips_are_alike_share_batches_in_the_length(
+    tmp_path, batch_size, drop_last
+):
+    rows = index_of(tmp_path, ("a", "landsat-8", 128, {}), ("b", "landsat-9", 192, {}))
+    dataset = ChipStreamDataset(ChipStream(rows), batch_size=batch_size, drop_last=drop_last)
+    assert len(dataset) == (13 // batch_size if drop_last else -(-13 // batch_size))
+    loader = DataLoader(dataset, batch_size=None)
+    assert len(loader) == sum(1 for _ in loader)
+
+
+@pytest.mark.parametrize("dtype", [None, "float32"])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_items_of_a_platform_that_differ_in_type_are_of_two_kinds(tmp_path, dtype, drop_last):
+    narrow = {"dtype": "uint8"}
+    rows = index_of(tmp_path, ("a", "naip", 128, {}), ("b", "naip", 192, narrow))
+    dataset = ChipStreamDataset(ChipStream(rows, dtype=dtype), batch_size=5, drop_last=drop_last)
+    kinds = [13] if dtype else [4, 9]
+    assert len(dataset) == sum(n // 5 if drop_last else -(-n // 5) for n in kinds)
+    loader = DataLoader(dataset, batch_size=None)
+    assert len(loader) == sum(1 for _ in loader)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_the_length_is_a_bound_for_items_that_nobody_looked_at(tmp_path, drop_last):
+    """70 items of one chip: two of those that are looked at differ from the others."""
+    options = [{"dtype": "uint8"} if n % 35 == 1 else {} for n in range(70)]
+    rows = index_of(tmp_path, *((f"i{n}", "naip", 64, each) for n, each in enumerate(options)))
+    stream = ChipStream(rows)
+    assert not stream.count_kinds().is_exact
+    dataset = ChipStreamDataset(stream, batch_size=8, drop_last=drop_last)
+    loader = DataLoader(dataset, batch_size=None)
+    assert 0 <= len(loader) - sum(1 for _ in loader) <= 1
+
+
+def test_an_item_that_cannot_be_opened_counts_as_one_of_its_platform(tmp_path):
+    rows = index_of(tmp_path, ("a", "naip", 128, {}), ("b", "naip", 128, {}))
+    rows = rows.set_column(
+        rows.column_names.index("item_id"), "item_id", pa.array(["a"] * 4 + ["c"] * 4)
+    )
+    stream = ChipStream(rows, errors="skip")
+    assert stream.count_kinds() == ((8,), True)
+    assert len(ChipStreamDataset(stream, batch_size=3)) == 3
+
+
 def test_workers_give_no_more_batches_of_several_kinds_than_the_length(several_kinds):
     stream = ChipStream(several_kinds, order="shuffle")
     dataset = ChipStreamDataset(stream, batch_size=8)

@@ -9,7 +9,12 @@ if TYPE_CHECKING:
 
 
 def count_batches(
-    shares: Sequence[int], kinds: Sequence[int], size: int, *, drop_last: bool = False
+    shares: Sequence[int],
+    kinds: Sequence[int],
+    size: int,
+    *,
+    drop_last: bool = False,
+    is_exact: bool = True,
 ) -> int:
     """Return the number of batches that several processes make, each of its own chips.
 
@@ -22,6 +27,7 @@ def count_batches(
         kinds: Number of chips of each kind, of all loaders. A batch holds chips of one kind.
         size: Chips in a batch.
         drop_last: Batches that are not full are left out.
+        is_exact: False if `kinds` lacks chips, which may be of any of them.
 
     Example:
         >>> count_batches([10, 10], [20], 8)
@@ -31,11 +37,12 @@ def count_batches(
         >>> count_batches([20], [17, 3], 8)
         4
     """
-    if list(shares) == [sum(kinds)]:
-        return sum(_divide(count, size, drop_last=drop_last) for count in kinds)
+    if is_exact and (len(kinds) == 1 or list(shares) == [sum(kinds)]):
+        counts = shares if len(kinds) == 1 else kinds
+        return sum(_divide(count, size, drop_last=drop_last) for count in counts)
     if drop_last:
         return sum(share // size for share in shares)
-    return sum(_most_batches(share, len(kinds), size) for share in shares)
+    return sum(_most_batches(share, max(1, len(kinds)), size) for share in shares)
 
 
 def _divide(count: int, size: int, *, drop_last: bool) -> int:

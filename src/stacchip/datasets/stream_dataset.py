@@ -15,7 +15,7 @@ from stacchip.datasets.loader import find_measuring_loader, is_batched_again
 from stacchip.datasets.samples import Sample, split, to_tensors
 from stacchip.datasets.shared_memory import SharedMemory, lend_when_pickled
 from stacchip.errors import UsageError
-from stacchip.stream import Shard
+from stacchip.stream import KindCount, Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -121,22 +121,28 @@ class ChipStreamDataset(IterableDataset[Sample]):
     def __len__(self) -> int:
         """Return the number of batches (or chips) that the rank gets in a whole epoch.
 
-        `len(loader)` counts what its workers give together. The count opens no file: it takes the
-        items of a platform for alike. It is exact, with three exceptions. `errors="skip"` may leave
-        out more. With several kinds of chips in several processes (`mixed="group"`), it is the most
-        that an epoch can have. A loaded state leaves less than a whole epoch.
+        `len(loader)` counts what its workers give together. To find the kinds of chips, the first
+        count opens up to 64 items (and one of each platform and chip size), which takes no request
+        if the index keeps headers. The length is exact, with four exceptions. `errors="skip"` may
+        leave out more. With several kinds of chips in several processes (`mixed="group"`), it is
+        the most that an epoch can have. So it is with more than 64 items, if those of a platform
+        and chip size differ in bands or type. A loaded state leaves less than a whole epoch.
         """
         loader, is_direct = find_measuring_loader()
         workers = max(1, 0 if loader is None else loader.num_workers)
-        own, chips = self.stream.shard, self.stream.chips_by_kind()
-        total = sum(chips.values())
+        own, total = self.stream.shard, len(self.stream.groups_of_rows())
         shares = [
             Shard(own.rank, own.world_size, worker, workers, own.uneven).size(total)
             for worker in range(workers)
         ]
         if self.batch_size is not None:
-            kinds = list(chips.values()) if self.mixed == "group" else [total]
-            return count_batches(shares, kinds, self.batch_size, drop_last=self.drop_last)
+            kinds = KindCount((total,), is_exact=True)
+            if self.mixed == "group":
+                kinds = self.stream.count_kinds(None if self.label is None else self.label.apart)
+            return count_batches(
+                shares, kinds.chips, self.batch_size,
+                drop_last=self.drop_last, is_exact=kinds.is_exact,
+            )  # fmt: skip
         if loader is None or loader.batch_size is None or not is_direct:
             return sum(shares)
         # the loader will divide this by the size of its batches, which each worker makes by itself

@@ -41,12 +41,14 @@ from stacchip.stream.mixing import Mixing, measure_mixing
 from stacchip.stream.report import Skipped, StreamReport
 from stacchip.stream.shards import Shard
 from stacchip.stream.stream import ChipStream
+from stacchip.stream.survey import KindCount
 
 __all__ = [
     "ChipBatch",
     "ChipKind",
     "ChipStream",
     "Explanation",
+    "KindCount",
     "Mixing",
     "Shard",
     "Skipped",

@@ -24,7 +24,7 @@ from stacchip.stream.read.reading import Reading, VisitPlans
 from stacchip.stream.report import Cause, StreamReport
 from stacchip.stream.shards import Shard
 from stacchip.stream.state import StreamState
-from stacchip.stream.survey import Survey
+from stacchip.stream.survey import KindCount, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -152,8 +152,10 @@ class ChipStream:
     def explain(self) -> Explanation:
         """Return what this epoch will read: requests, bytes, blocks, memory, speed.
 
-        It opens every item of the shard. If the index keeps headers, that takes no request. With
-        `errors="skip"` it counts the chips of items that cannot be opened, and keeps the reason.
+        It opens every item of the shard. An item whose headers the index keeps is opened from the
+        index, without a request: that a file is gone or has changed is noticed only when it is
+        read. With `errors="skip"` it counts the chips of items that cannot be opened, and keeps the
+        reason.
 
         Raises:
             StacchipError: An item cannot be opened, unless `errors="skip"`.
@@ -171,6 +173,17 @@ class ChipStream:
     def chips_by_kind(self) -> dict[tuple[str, int], int]:
         """Return the number of chips, over all shards, of each platform and chip size."""
         return self._chips.by_kind
+
+    def count_kinds(self, apart: Apart | None = None) -> KindCount:
+        """Return how many chips, over all shards, are of each kind: bands, chip size and type.
+
+        Chips of one kind share batches, whatever their platforms. Up to 64 items are opened, and
+        one of each platform and chip size; see `stacchip.stream.survey`.
+
+        Args:
+            apart: An asset that is cut into an array of its own, as `cut_apart` has it.
+        """
+        return self._survey.count_kinds(self.dtype, apart)
 
     def with_shard(self, shard: Shard) -> ChipStream:
         """Return a stream that delivers another shard of the same chips, with the same memory."""
@@ -223,6 +236,7 @@ class ChipStream:
 
         Raises:
             StacchipError: A chip cannot be cut, unless `errors="skip"`.
+            AssetNotFound: No item has the asset that is cut apart.
         """
         if size < 1:
             raise UsageError(f"A batch holds at least one chip, not {size}.")
@@ -272,6 +286,8 @@ class ChipStream:
             return batch
 
         try:
+            if self._apart is not None and self.errors == "skip":
+                self._survey.require_asset(self._apart.asset)
             for number, row in enumerate(sequence[positions].tolist()):
                 kind = filling.add(number, row, int(positions[number]))
                 if kind is not None:

@@ -27,6 +27,11 @@ class Group:
     item_id: str
     chip_size: int
 
+    @property
+    def name(self) -> tuple[str, int]:
+        """Platform and chip size, by which a survey looks at items."""
+        return self.platform, self.chip_size
+
 
 @dataclass(frozen=True, eq=False)
 class WantedChips:

@@ -15,6 +15,7 @@ from stacchip.grid.window import Window
 from stacchip.raster.blocks import Block, block_window, blocks_of
 from stacchip.raster.nodata import as_sample
 from stacchip.raster.reader import FastReader
+from stacchip.runtime.near_names import list_names
 from stacchip.stream.plan.ledger import MASK, PIXELS, LayerBlock
 
 if TYPE_CHECKING:
@@ -182,8 +183,9 @@ class ItemLayers:
         if apart not in self._parts:
             own = [layer for layer in self.layers if layer.asset == apart]
             if not own:
+                names = list_names(self.bands, near=[apart])
                 raise UsageError(
-                    f"The label's asset {apart!r} is not among the bands {', '.join(self.bands)} "
+                    f"The label's asset {apart!r} is not among the bands {names} "
                     f"of item {self.opened.item.id!r}: name it in assets=[...].",
                     item_id=self.opened.item.id,
                 )
