@@ -84,6 +84,13 @@ def test_nodata_is_measured_where_the_file_says_what_it_is(tmp_path: Path, optio
     assert shown == FIRST_ROWS
 
 
+def test_a_file_that_is_read_whole_is_named_in_the_log(tmp_path: Path, caplog):
+    path = write(tmp_path / "image.tif", nodata=0)
+    with caplog.at_level(logging.INFO, "stacchip"):
+        measured(make_item(path))
+    assert f"asset 'image' is read whole, to measure its nodata: {path}" in caplog.messages
+
+
 def test_one_band_with_a_value_makes_a_pixel_valid(tmp_path: Path):
     path = write(tmp_path / "image.tif", nodata=0, count=2)
     with rasterio.open(path, "r+") as dataset:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stacchip.index import count_shares, nodata_shares
 from stacchip.raster.nodata import as_sample
+from stacchip.storage import redact
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +46,8 @@ def measure_nodata(
     """
     nodata = _find_nodata(reader, reference, source)
     if nodata is not None or reader.validity != "all":
-        _log.info("asset %r is read whole, to measure its nodata", reference.key)
+        file = redact(reader.href)
+        _log.info("asset %r is read whole, to measure its nodata: %s", reference.key, file)
         return nodata_shares(reader, grid, geobox=reference.geobox, nodata=nodata)["nodata"]
     if source is not None and source.is_complete:
         return count_shares({}, grid)["nodata"]
