@@ -11,7 +11,7 @@ import pytest
 from collect.survey import ITEM_ID, SURVEY, Survey
 from stacchip.cli import run
 from stacchip.cli.commands.collect_source import make_command
-from stacchip.cli.console import run_command
+from stacchip.cli.terminal.console import run_command
 from stacchip.collect.recipes import get_recipe
 from stacchip.index import read_index
 from storage.small_store import SmallStore

@@ -11,8 +11,8 @@ import pytest
 
 from scenes import make_scene
 from stacchip.cli import run
-from stacchip.cli.listing import lay_out, print_lines
-from stacchip.cli.summary import summarise
+from stacchip.cli.index_views.listing import lay_out, print_lines
+from stacchip.cli.index_views.summary import summarise
 from stacchip.index import SCHEMA, read_index, write_index
 from stacchip.indexer import NoStatsChipIndexer
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from typer.main import get_command
 
-from stacchip.cli import console
 from stacchip.cli.app import app
 from stacchip.cli.options import with_storage
+from stacchip.cli.terminal import console
 from stacchip.storage import Storage
 
 ALL = ["endpoint", "region", "skip_signature", "requester_pays", "identity"]

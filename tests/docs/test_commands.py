@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stacchip.cli.app import app
-from stacchip.cli.everywhere import make_command_line
+from stacchip.cli.terminal.common_options import make_command_line
 
 ROOT = Path(__file__).parents[2]
 PAGES = [

@@ -14,9 +14,10 @@ import typer
 from cubes.cube_world import PLATFORM, World, make_world
 from scenes import make_scene
 from stacchip.chipper import Chipper
-from stacchip.cli import console, run
+from stacchip.cli import run
 from stacchip.cli.commands.collect import collect_root
 from stacchip.cli.options import both_readings, read_place
+from stacchip.cli.terminal import console
 from stacchip.cubes.prechip import Imagery, Prechip
 from stacchip.errors import UsageError
 from stacchip.index import read_index

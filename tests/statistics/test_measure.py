@@ -18,8 +18,8 @@ import yaml
 from cubes.cube_world import ITEMS, PLATFORM, World, item_chips, make_world
 from scenes import make_scene, write_band
 from servers.seaweedfs import SeaweedFS
-from stacchip.cli import console
 from stacchip.cli.commands.stats import stats
+from stacchip.cli.terminal import console
 from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import PlanSettings
 from stacchip.cubes.prechip import Prechip

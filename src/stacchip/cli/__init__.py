@@ -7,21 +7,11 @@ In reading order:
 
 - `app`: the commands, put together.
 - `scripts`: the console scripts that run one command.
-- `console`: runs a command line; every command goes through it, and prints through it.
-- `everywhere`: the options that every command has: `--verbose`, `--progress`, `--version`.
-- `interrupts`: Ctrl-C ends a command within seconds.
-- `help_pages`: help whose names are whole on any terminal.
-- `hints`: advice of the library with options in place of Python arguments.
-- `lines`: lines on standard output and standard error.
-- `logs`: what is shown of the log.
-- `progress`: how far a task is, as a bar, as lines, as JSON.
+- `terminal/`: runs a command line, and prints: lines, progress, logs, help.
 - `options`: options that several commands share.
-- `nothing`: what a command does if it finds nothing.
+- `allow_empty`: what a command does if it finds nothing.
 - `output`: checks that a command can write its output, before it starts to work.
-- `summary`, `listing`: what is in an index, summed up and line by line.
-- `absent_chips`: what to say of chips that an index lacks.
-- `colours`, `pictures`: the bands of an item to show; chips as pictures.
-- `measured`: which chips statistics are of, and which they leave out.
+- `index_views/`: an index summed up, line by line, and as pictures.
 - `commands/`: the commands, and where to add one.
 
 This is the only folder that prints, and the only one that reads environment variables of ours. (One
@@ -34,7 +24,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from stacchip.cli.interrupts import INTERRUPTED, is_told, prompt_interrupts
+from stacchip.cli.terminal.interrupts import INTERRUPTED, is_told, prompt_interrupts
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -47,7 +37,7 @@ def run(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
     try:
         # these imports take a second, and an interrupt meanwhile must be caught here
-        from stacchip.cli import console, logs
+        from stacchip.cli.terminal import console, logs
 
         with logs.shown_logs():  # imports may warn too
             from stacchip.cli.app import app

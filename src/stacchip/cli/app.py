@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from stacchip.cli import console
 from stacchip.cli.commands import chips, demo, headers, indexes, looking
 from stacchip.cli.commands.collect import CollectCommand, collect
 from stacchip.cli.commands.prechip import prechip
 from stacchip.cli.commands.stats import stats
+from stacchip.cli.terminal import console
 
 app = typer.Typer(
     name="stacchip",

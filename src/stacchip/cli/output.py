@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from stacchip.cli import console
+from stacchip.cli.terminal import console
 from stacchip.errors import StacchipError, UsageError
 from stacchip.index.files.layout import find_files, is_file
 from stacchip.storage import Storage, parent_href

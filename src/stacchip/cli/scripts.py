@@ -10,7 +10,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from stacchip.cli.interrupts import INTERRUPTED, is_told, prompt_interrupts
+from stacchip.cli.terminal.interrupts import INTERRUPTED, is_told, prompt_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ def _run(script: str, load: Callable[[], Command]) -> NoReturn:
 
 def _try(script: str, load: Callable[[], Command]) -> int:
     try:
-        from stacchip.cli import console, logs
+        from stacchip.cli.terminal import console, logs
 
         with logs.shown_logs():  # imports may warn too
             return console.run_command(load(), script)

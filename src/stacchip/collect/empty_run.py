@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
-class Witness:
+class CountingCatalogue:
     """A catalogue that notes what it is asked for, and how much it offers.
 
     Attributes:
@@ -104,24 +104,24 @@ def explain_nothing(job: Job, rows: Sequence[Row]) -> str:
 
 def _ask_again(job: Job, row: Row) -> list[str]:
     catalogue = job.open_catalogue()
-    witness = Witness(catalogue)
-    chosen = job.choose(row, catalogue=witness)
-    asked = witness.asked or "the items of its collection"
+    counting = CountingCatalogue(catalogue)
+    chosen = job.choose(row, catalogue=counting)
+    asked = counting.asked or "the items of its collection"
     said = [f"{row.title} asked for {asked}{_limits(job.choices)}."]
     names = catalogue.collection_names()
-    absent = [name for name in witness.periods if names and name not in names]
+    absent = [name for name in counting.periods if names and name not in names]
     if absent:
         there = ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
         said.append(f"The catalogue has no collection {', '.join(absent)}; it has: {there}.")
         return said
-    are_notes_the_reason = witness.offered > 0
+    are_notes_the_reason = counting.offered > 0
     is_limited = any(getattr(job.choices, name) is not None for name in LIMITED)
-    if witness.offered == 0 and is_limited:
-        witness = Witness(catalogue)
-        job.choose(row, catalogue=witness, choices=_without_limits(job.choices))
-        said.append(f"Without these limits it offers {witness.offered} items.")
+    if counting.offered == 0 and is_limited:
+        counting = CountingCatalogue(catalogue)
+        job.choose(row, catalogue=counting, choices=_without_limits(job.choices))
+        said.append(f"Without these limits it offers {counting.offered} items.")
     else:
-        said.append(f"It offers {witness.offered} items.")
+        said.append(f"It offers {counting.offered} items.")
     said += chosen.notes[:1] if are_notes_the_reason else ()
     return said
 

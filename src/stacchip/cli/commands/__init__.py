@@ -10,7 +10,7 @@
   in `collect_output`, how to run failed rows again in `collect_again`, and the command behind the
   script of one source in `collect_source`.
 - `prechip`: cubes of chips.
-- `stats`: statistics of bands.
+- `stats`: statistics of bands; which chips they are of is told in `stats_notes`.
 
 A command is a function whose parameters are typer's options. It calls the library, prints its
 results with `console.say`, and raises errors for `console.run_app` to report. To add one, write the

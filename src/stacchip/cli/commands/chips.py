@@ -11,11 +11,17 @@ import pyarrow.compute as pc
 import typer
 
 from stacchip.chipper import Chipper
-from stacchip.cli import console, options
-from stacchip.cli.absent_chips import no_chip, nothing_found
-from stacchip.cli.listing import list_chips, print_lines
+from stacchip.cli import options
+from stacchip.cli.index_views.absent_chips import no_chip, nothing_found
+from stacchip.cli.index_views.listing import list_chips, print_lines
+from stacchip.cli.index_views.pictures import (
+    choose_chips,
+    count_by_platform,
+    draw_sheet,
+    make_picture,
+)
 from stacchip.cli.output import require_file
-from stacchip.cli.pictures import choose_chips, count_by_platform, draw_sheet, make_picture
+from stacchip.cli.terminal import console
 from stacchip.errors import ChipNotFound, UsageError
 from stacchip.index import SCHEMA, read_index
 from stacchip.preview import draw_chip

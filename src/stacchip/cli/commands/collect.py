@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 from typer.core import TyperCommand
 
-from stacchip.cli import console, logs
 from stacchip.cli.commands import collect_options as options
 from stacchip.cli.commands.collect_again import read_rows_option, tell_failed
 from stacchip.cli.commands.collect_options import useless_options
@@ -25,6 +24,7 @@ from stacchip.cli.commands.collect_output import (
 )
 from stacchip.cli.options import AllowEmpty, both_readings, parse_names
 from stacchip.cli.output import require_file
+from stacchip.cli.terminal import console, logs
 from stacchip.collect.empty_run import explain_nothing
 from stacchip.collect.job import Job
 from stacchip.collect.recipes import RECIPES, get_recipe, list_recipes

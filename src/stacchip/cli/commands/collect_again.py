@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from stacchip.cli import console
+from stacchip.cli.terminal import console
 from stacchip.collect.sample import join_rows, parse_rows_file
 from stacchip.errors import StacchipError, UsageError
 from stacchip.storage import redact

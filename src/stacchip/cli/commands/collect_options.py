@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from stacchip.cli import console
 from stacchip.cli.options import read_place, share_option
+from stacchip.cli.terminal import console
 from stacchip.collect.recipe import Choices
 from stacchip.collect.recipes import get_recipe
 from stacchip.errors import UsageError

@@ -6,9 +6,9 @@ import dataclasses
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from stacchip.cli import console, progress
 from stacchip.cli.commands.collect_options import option_name
-from stacchip.cli.progress import Meter, format_size
+from stacchip.cli.terminal import console, progress
+from stacchip.cli.terminal.progress import Meter, format_size
 from stacchip.collect.recipe import Choices
 from stacchip.collect.report import ItemReport, RowReport, RunReport, describe_error
 from stacchip.errors import StacchipError

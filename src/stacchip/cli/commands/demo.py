@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from stacchip.chipper import Chipper
-from stacchip.cli import console
+from stacchip.cli.index_views.pictures import choose_chips, count_by_platform, draw_sheet
 from stacchip.cli.output import require_folder
-from stacchip.cli.pictures import choose_chips, count_by_platform, draw_sheet
+from stacchip.cli.terminal import console
 from stacchip.demo import write_archive
 from stacchip.index import merge_indexes, read_index, write_index
 from stacchip.index.headers import gather_headers

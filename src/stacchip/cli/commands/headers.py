@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stacchip.cli import console, options
-from stacchip.cli.nothing import nothing_may_be_found
+from stacchip.cli import options
+from stacchip.cli.allow_empty import nothing_may_be_found
+from stacchip.cli.terminal import console
 from stacchip.errors import NothingFound
 from stacchip.index import add_headers, read_records
 from stacchip.storage import Storage  # noqa: TC001 - typer reads it

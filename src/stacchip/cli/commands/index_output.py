@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stacchip.cli import console
+from stacchip.cli.terminal import console
 from stacchip.errors import NothingFound
 
 if TYPE_CHECKING:

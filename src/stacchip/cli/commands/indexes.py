@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stacchip.cli import console, options
+from stacchip.cli import options
+from stacchip.cli.allow_empty import nothing_may_be_found
 from stacchip.cli.commands.index_output import is_partial, print_indexed, require_chips
 from stacchip.cli.commands.index_search import Search
-from stacchip.cli.nothing import nothing_may_be_found
 from stacchip.cli.output import require_index
+from stacchip.cli.terminal import console
 from stacchip.errors import UsageError
 from stacchip.index import merge_indexes, remove
 from stacchip.indexer import index_items

@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from stacchip.cli import console, options
-from stacchip.cli.absent_chips import nothing_found
-from stacchip.cli.listing import CHIP_COLUMNS, ITEM_COLUMNS, list_chips, list_items, print_lines
-from stacchip.cli.summary import COLUMNS, summarise
+from stacchip.cli import options
+from stacchip.cli.index_views.absent_chips import nothing_found
+from stacchip.cli.index_views.listing import (
+    CHIP_COLUMNS,
+    ITEM_COLUMNS,
+    list_chips,
+    list_items,
+    print_lines,
+)
+from stacchip.cli.index_views.summary import COLUMNS, summarise
+from stacchip.cli.terminal import console
 from stacchip.index import scan_index
 from stacchip.storage import Storage, redact
 

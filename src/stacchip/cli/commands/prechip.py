@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from stacchip.cli import console, options
-from stacchip.cli.nothing import nothing_may_be_found
+from stacchip.cli import options
+from stacchip.cli.allow_empty import nothing_may_be_found
 from stacchip.cli.output import require_place
+from stacchip.cli.terminal import console
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import DEFAULT_MAX_NODATA, Imagery
 from stacchip.cubes.left_out import count_left_out, describe_left_out, describe_limits

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from stacchip.cli import console, options
-from stacchip.cli.measured import tell_other_default, tell_what_was_measured
-from stacchip.cli.nothing import nothing_may_be_found
+from stacchip.cli import options
+from stacchip.cli.allow_empty import nothing_may_be_found
+from stacchip.cli.commands.stats_notes import tell_other_default, tell_what_was_measured
 from stacchip.cli.output import require_place
+from stacchip.cli.terminal import console
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import Imagery
 from stacchip.errors import UsageError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stacchip.cli import console
+from stacchip.cli.terminal import console
 from stacchip.cubes.imagery import DEFAULT_MAX_NODATA
 from stacchip.cubes.left_out import describe_left_out, describe_limits
 

@@ -152,7 +152,7 @@ def _all(sources: Collection[SourceSummary]) -> SourceSummary:
     )
 
 
-_COLUMNS = ("chips", "items", "size", "cloud 0..1", "nodata 0..1", "dates", "extent (degrees)")
+_HEADINGS = ("chips", "items", "size", "cloud 0..1", "nodata 0..1", "dates", "extent (degrees)")
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class Summary:
 
     def table(self) -> Table:
         """Return the summary as a table for a terminal."""
-        table = Table("source", *_COLUMNS, box=None, header_style="bold", pad_edge=False)
+        table = Table("source", *_HEADINGS, box=None, header_style="bold", pad_edge=False)
         for name, source in sorted(self.sources.items()):
             table.add_row(name, *source.cells())
         if len(self.sources) > 1:
@@ -189,7 +189,7 @@ class Summary:
         """Return the summary for a terminal without room for the table."""
         blocks = []
         for name, source in sorted(self.sources.items()):
-            cells = zip(_COLUMNS, source.cells(), strict=True)
+            cells = zip(_HEADINGS, source.cells(), strict=True)
             lines = [f"  {column:16}  {cell}".rstrip() for column, cell in cells]
             blocks.append("\n".join([name, *lines]))
         if len(blocks) > 1:
@@ -206,7 +206,7 @@ class Summary:
             lines.append(f"source: {name}")
             lines += [
                 f"  {column}: {cell}"
-                for column, cell in zip(_COLUMNS, source.cells(), strict=True)
+                for column, cell in zip(_HEADINGS, source.cells(), strict=True)
                 if "0..1" not in column
             ]
             lines.append(f"  chips by cloud, tenths from 0 to 1: {source.cloud.numbers()}")

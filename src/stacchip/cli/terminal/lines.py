@@ -9,7 +9,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from stacchip.cli.hints import spell_options
+from stacchip.cli.terminal.hints import spell_options
 from stacchip.runtime.full_disk import naming_full_disk
 
 _WRITING = threading.Lock()

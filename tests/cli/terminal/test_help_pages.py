@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from stacchip.cli.app import app
 from stacchip.cli.commands.collect_source import make_command
-from stacchip.cli.everywhere import make_command_line
+from stacchip.cli.terminal.common_options import make_command_line
 from stacchip.collect.recipes import RECIPES
 
 COMMANDS = make_command_line(app).commands
@@ -65,7 +65,8 @@ def test_a_command_is_summed_up_in_a_line(name):
 SCRIPTS = {f"stacchip-{recipe.name}": make_command(recipe) for recipe in RECIPES}
 PAGES = ("", *COMMANDS, *SCRIPTS)
 PROGRAM = f"""
-from stacchip.cli import console, run
+from stacchip.cli import run
+from stacchip.cli.terminal import console
 from stacchip.cli.commands.collect_source import make_command
 from stacchip.collect.recipes import RECIPES
 

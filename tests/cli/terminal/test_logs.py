@@ -10,7 +10,7 @@ import warnings
 
 import pytest
 
-from stacchip.cli import console, logs
+from stacchip.cli.terminal import console, logs
 from stacchip.runtime.task_name import named_task
 
 OURS = logging.getLogger("stacchip.somewhere")
@@ -115,7 +115,7 @@ def test_a_message_whose_reader_has_left_does_no_harm():
     program = "\n".join(
         [
             "import logging, os, sys",
-            "from stacchip.cli import console",
+            "from stacchip.cli.terminal import console",
             "def talk():",
             "    sys.stdin.read()",
             "    for _ in range(3):",

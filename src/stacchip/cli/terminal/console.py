@@ -17,12 +17,12 @@ from typing import Any, Literal
 
 import typer
 
-from stacchip.cli import logs
-from stacchip.cli.everywhere import make_command_line
-from stacchip.cli.hints import spellings
-from stacchip.cli.interrupts import INTERRUPTED, is_told
-from stacchip.cli.lines import ReaderGoneError, err, note, out, say, silence
-from stacchip.cli.progress import format_size, progress, stages, style
+from stacchip.cli.terminal import logs
+from stacchip.cli.terminal.common_options import make_command_line
+from stacchip.cli.terminal.hints import spellings
+from stacchip.cli.terminal.interrupts import INTERRUPTED, is_told
+from stacchip.cli.terminal.lines import ReaderGoneError, err, note, out, say, silence
+from stacchip.cli.terminal.progress import format_size, progress, stages, style
 from stacchip.errors import StacchipError, UsageError
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from stacchip.cli import console
+from stacchip.cli.terminal import console
 from stacchip.errors import ChipNotFound, ItemNotFound, NothingFound, SourceNotFound
 
 if TYPE_CHECKING:

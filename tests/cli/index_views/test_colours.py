@@ -10,7 +10,7 @@ from typing import Any
 import pystac
 import pytest
 
-from stacchip.cli.colours import find_shown_bands
+from stacchip.cli.index_views.colours import find_shown_bands
 from stacchip.errors import GridMismatch
 from stacchip.items import parse_item
 

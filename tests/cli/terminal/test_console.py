@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from stacchip.cli import console
+from stacchip.cli.terminal import console
 from stacchip.errors import ObjectNotFound, StacchipError, UsageError
 
 LINES = ["a\tb\tc", "s3://bucket/:ok:/urn:o:1", "[red]x[/red]", "word " * 100]
@@ -60,7 +60,7 @@ def test_a_reader_that_leaves_is_no_failure():
     program = "\n".join(
         [
             "import sys, typer",
-            "from stacchip.cli import console",
+            "from stacchip.cli.terminal import console",
             "def talk():",
             "    for _ in range(100_000):",
             "        console.say('a line of the result')",

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from rich import progress as rich_progress
 from rich.text import Text
 
-from stacchip.cli import lines
+from stacchip.cli.terminal import lines
 from stacchip.errors import UsageError
 
 Style = Literal["auto", "bar", "lines", "json", "none"]

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from stacchip.cli import lines, logs, progress
-from stacchip.cli.help_pages import keep_names_whole
-from stacchip.cli.hints import learn_options
+from stacchip.cli.terminal import lines, logs, progress
+from stacchip.cli.terminal.help_pages import keep_names_whole
+from stacchip.cli.terminal.hints import learn_options
 
 
 def _show_more(value: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip.cli import console
+from stacchip.cli.terminal import console
 from stacchip.index import SHARE_COLUMNS
 from stacchip.preview import format_share
 from stacchip.sources import clouds_of

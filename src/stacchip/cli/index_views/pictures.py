@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.chipper import Chipper
-from stacchip.cli import console
-from stacchip.cli.colours import find_shown_bands
+from stacchip.cli.index_views.colours import find_shown_bands
+from stacchip.cli.terminal import console
 from stacchip.errors import StacchipError, forget_frames
 from stacchip.items import item_datetime
 from stacchip.preview import ChipPicture, MissingChip, contact_sheet, describe_chip
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stacchip.cli.colours import ShownBands
+    from stacchip.cli.index_views.colours import ShownBands
     from stacchip.items.keys import ItemKey
     from stacchip.storage import Storage
 

@@ -9,8 +9,9 @@ import typer
 
 from scenes import make_scene
 from stacchip.chipper import Chipper
-from stacchip.cli import console, run
-from stacchip.cli.hints import spell_options
+from stacchip.cli import run
+from stacchip.cli.terminal import console
+from stacchip.cli.terminal.hints import spell_options
 from stacchip.errors import AssetNotFound, UsageError
 from stacchip.index import write_index
 from stacchip.indexer import NoStatsChipIndexer

@@ -8,9 +8,10 @@ import logging
 import pytest
 import typer
 
-from stacchip.cli import console, run
+from stacchip.cli import run
 from stacchip.cli.app import app
-from stacchip.cli.everywhere import make_command_line
+from stacchip.cli.terminal import console
+from stacchip.cli.terminal.common_options import make_command_line
 
 LINE = make_command_line(app)
 COMMON = ["-v", "--verbose", "--progress", "--version"]

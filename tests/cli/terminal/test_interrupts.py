@@ -14,8 +14,8 @@ from interrupts import heeding_interrupts
 PROGRAM = """
 import sys, time
 from concurrent.futures import ThreadPoolExecutor
-from stacchip.cli import console
-from stacchip.cli.interrupts import prompt_interrupts
+from stacchip.cli.terminal import console
+from stacchip.cli.terminal.interrupts import prompt_interrupts
 
 def work():
     with ThreadPoolExecutor(2) as pool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow.compute as pc
 
-from stacchip.cli import console
+from stacchip.cli.terminal import console
 from stacchip.errors import ChipNotFound, NothingFound
 from stacchip.index import SHARE_COLUMNS, Selection, scan_index
 from stacchip.storage import redact

@@ -16,7 +16,7 @@ from PIL import Image
 from scenes import Scene, make_scene, write_band
 from stacchip.chipper import Chipper
 from stacchip.cli import run
-from stacchip.cli.pictures import choose_chips, draw_sheet, make_picture
+from stacchip.cli.index_views.pictures import choose_chips, draw_sheet, make_picture
 from stacchip.errors import StacchipError
 from stacchip.index import read_index, write_index
 from stacchip.indexer import (

@@ -11,7 +11,8 @@ from datetime import datetime
 
 import pytest
 
-from stacchip.cli import console, progress, run
+from stacchip.cli import run
+from stacchip.cli.terminal import console, progress
 from stacchip.errors import UsageError
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from stacchip.cli import lines
+from stacchip.cli.terminal import lines
 from stacchip.runtime.task_name import current_task
 
 _OURS = "stacchip"
