@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
 import rasterio
@@ -11,6 +9,7 @@ import yaml
 
 from collect.worlds import naip_world
 from servers.outside import everywhere
+from stacchip.cli import run as run_stacchip
 from stacchip.cubes.sinks import CubeFolder, find_cubes
 from stacchip.index import read_index
 
@@ -20,14 +19,23 @@ CHIP = 256
 
 
 @pytest.mark.parametrize("bucket", ["./archive", "end-to-end"], ids=["folder", "bucket"])
-def test_what_is_collected_becomes_cubes_and_statistics(outside, shared_data, tmp_path, bucket):
+def test_what_is_collected_becomes_cubes_and_statistics(
+    outside, shared_data, tmp_path, bucket, monkeypatch, capsys
+):
+    for name, value in outside.store.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        assert run_stacchip(list(words)) == 0
+        return capsys.readouterr().err
+
     world = naip_world(shared_data)
     outside.load(world)
     places = everywhere(tuple(world.items[0]["bbox"]))
     layer = outside.sample("naip-to-training", n=list(range(5)), geometry=places)
-    run = partial(outside.run, cwd=tmp_path)
-
-    done = run("collect", "naip", "--bucket", bucket, "--sample", str(layer), "--rows", "2:4,0")
+    rows = ("--sample", str(layer), "--rows", "2:4,0")
+    done = outside.run("collect", "naip", "--bucket", bucket, *rows, cwd=tmp_path)
     assert "3 rows, " in done.stdout
     assert "; 0 rows failed" in done.stdout, "rows that share items wait for each other"
     assert " 2 files " in done.stdout.splitlines()[-2], "each file is fetched once"
@@ -42,8 +50,8 @@ def test_what_is_collected_becomes_cubes_and_statistics(outside, shared_data, tm
 
     run("merge", f"{root}/index", "-o", f"{root}/merged")
     index = ("--index", f"{root}/merged", "--platform", "naip")
-    done = run("prechip", *index, "--target", f"{root}/cubes")
-    assert "naip: 12 of 12 chips are taken, with at most 5% nodata" in done.stderr
+    said = run("prechip", *index, "--target", f"{root}/cubes")
+    assert "naip: 12 of 12 chips are taken, with at most 5% nodata" in said
     run("stats", *index, "--max-nodata", "5%", "-o", "index.yaml")
     run("stats", "--cubes", f"{root}/cubes", "-o", "cubes.yaml")
     of_index, of_cubes = (

@@ -85,9 +85,9 @@ class Outside:
         }
 
     def command(self, name: str, *options: str) -> list[str]:
-        """Return the command line of a console script, or of a command of `stacchip`."""
+        """Return the command line of a source's console script, or of `stacchip collect`."""
         call, words = f"from stacchip.cli.scripts import {name} as script; script()", options
-        if name in {"collect", "merge"}:
+        if name == "collect":
             call, words = "from stacchip.cli import main; main()", (name, *options)
         return [sys.executable, "-W", "ignore", "-c", call, *words]
 
