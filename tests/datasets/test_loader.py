@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pyarrow as pa
 import pytest
 
@@ -109,7 +111,7 @@ def test_the_length_is_what_comes(one_kind, rank, batch_size, drop_last):
         rows = len(stream.rows())
         size = batch_size or 1
         assert len(dataset) == (rows // size if drop_last else -(-rows // size))
-    assert len(DataLoader(dataset, batch_size=None)) == sum(1 for _ in dataset)
+        assert len(DataLoader(dataset, batch_size=None)) == sum(1 for _ in dataset)
 
 
 @pytest.mark.parametrize("drop_last", [False, True])
@@ -127,9 +129,18 @@ def test_the_length_of_a_loader_counts_what_its_workers_give(one_kind, own, of_l
     if own:
         assert sum(1 for _ in loader) == expected
     assert len(dataset) == (144 if own is None else 14 if drop_last else 15)
-    assert len(DataLoader(dataset, batch_size=of_loader, drop_last=loader.drop_last)) in (
-        144, 14, 15,
-    )  # fmt: skip
+    alone = DataLoader(dataset, batch_size=of_loader, drop_last=loader.drop_last)
+    assert len(alone) == (144 if own is of_loader is None else 14 if drop_last else 15)
+
+
+@pytest.mark.parametrize("ask", [len, iter, lambda each: len(DataLoader(each, batch_size=None))])
+def test_a_dataset_that_looks_who_asks_keeps_nothing_of_the_caller(one_kind, ask):
+    dataset = ChipStreamDataset(ChipStream(one_kind), batch_size=10)
+    batch = torch.zeros(1)
+    freed = weakref.ref(batch)
+    ask(dataset)
+    del batch
+    assert freed() is None
 
 
 def test_a_wrapping_dataset_passes_the_length_on(one_kind):

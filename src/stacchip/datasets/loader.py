@@ -3,6 +3,10 @@
 PyTorch tells a dataset neither: it asks for the length and for the iterator without a word about
 the loader. So the functions here look at who called. If that is no `DataLoader` but a wrapping
 dataset, or a loop of the user, they find nothing.
+
+They look at the name of a frame's function before its local variables: until Python 3.13, a frame
+whose `f_locals` was read keeps its objects alive, even after the caller's `del`. The methods named
+here end before that matters; a training loop does not.
 """
 
 from __future__ import annotations
@@ -24,8 +28,8 @@ def find_measuring_loader() -> tuple[DataLoader[Any] | None, bool]:
     frame = _caller_of_dataset()
     is_direct = True
     while frame is not None:
-        asker = frame.f_locals.get("self")
-        if isinstance(asker, DataLoader) and frame.f_code.co_name == "__len__":
+        asker = frame.f_locals.get("self") if frame.f_code.co_name == "__len__" else None
+        if isinstance(asker, DataLoader):
             return asker, is_direct
         is_direct = False
         frame = frame.f_back
@@ -38,8 +42,9 @@ def is_batched_again() -> bool:
     A `collate_fn` of the user's own may want that. Call it from a dataset's `__iter__`.
     """
     frame = _caller_of_dataset()
-    # a `_IterableDatasetFetcher`, in the parent or in a worker
-    fetcher = None if frame is None else frame.f_locals.get("self")
+    if frame is None or frame.f_code.co_name != "__init__":
+        return False
+    fetcher = frame.f_locals.get("self")  # a `_IterableDatasetFetcher`, in the parent or a worker
     collate = getattr(fetcher, "collate_fn", None)
     return collate is default_collate and bool(getattr(fetcher, "auto_collation", False))
 
