@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import subprocess
 import sys
+import time
 import warnings
+from collections.abc import Iterator
 
 import pytest
 
@@ -34,7 +37,21 @@ def test_a_message_is_one_line_with_its_time_and_level(options, levels, capsys):
     assert found[-1]["text"] == f"trying {'y' * 300} again"
 
 
-def test_times_are_in_utc(monkeypatch):
+@pytest.fixture
+def far_east() -> Iterator[None]:
+    """Set the time zone of this process to twelve hours ahead of UTC."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "EAST-12"
+    time.tzset()
+    yield
+    os.environ.pop("TZ")
+    os.environ.update({"TZ": before} if before is not None else {})
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_east")
+def test_times_are_in_utc():
+    assert time.localtime(86400).tm_hour == 12
     record = logging.makeLogRecord({"name": "stacchip", "levelname": "INFO", "created": 86400.0})
     assert logs.LogFormatter().format(record).startswith("1970-01-02T00:00:00Z INFO")
 
