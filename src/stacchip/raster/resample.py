@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from stacchip.grid.geobox import GeoBox
 
 Resampling = Literal["nearest", "bilinear", "cubic", "average", "mode", "min", "max"]
-# how far beyond a target pixel's edge a method looks, in pixels of the coarser of the two grids
+# GDAL warps these as integers, whatever its version. Its 64-bit integers and signed bytes are newer
+# (3.5 and 3.7) than the oldest GDAL of a supported rasterio, so they are warped as floats.
 _GDAL_INTEGERS: Final = frozenset({"uint8", "int16", "uint16", "int32", "uint32"})
+# how far beyond a target pixel's edge a method looks, in pixels of the coarser of the two grids
 _REACH: Final[dict[str, int]] = {
     "nearest": 0, "bilinear": 1, "cubic": 2, "average": 1, "mode": 1, "min": 1, "max": 1,
 }  # fmt: skip
