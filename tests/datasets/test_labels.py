@@ -84,6 +84,40 @@ def test_whole_numbers_that_int64_cannot_hold_are_refused():
             labels()
 
 
+def test_whole_numbers_of_several_widths_stay_exact_in_one_batch():
+    large = 2**53 + 1  # a float64, and so a float32, would round it
+    for values in (
+        (np.uint64(large), -5),
+        (np.array([large, 1], np.uint64), np.array([-1, large], np.int64)),
+        (torch.tensor(large), np.uint64(7), True),
+    ):
+        labels = labels_of_function(*values)
+        assert labels.dtype == torch.int64
+        assert labels.tolist() == [np.asarray(value).tolist() for value in values]
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_a_function_may_return_tensors_of_any_float_type_and_with_gradients(kind):
+    labels = labels_of_function(
+        torch.tensor([0.5, 2], dtype=kind), torch.tensor([1.0, -3], dtype=kind, requires_grad=True)
+    )
+    assert labels.dtype == torch.float32
+    assert not labels.requires_grad
+    assert labels.tolist() == [[0.5, 2], [1, -3]]
+
+
+def test_lists_in_lists_that_make_no_array_stay_lists():
+    assert labels_of_function([[1], [1, 2]], [[3, 4], []]) == [[[1], [1, 2]], [[3, 4], []]]
+    assert labels_of_function([], ["oat"], []) == [[], ["oat"], []]
+    assert labels_of_function([], []) == [[], []]
+
+
+def test_an_array_may_be_empty_for_all_chips():
+    boxes = np.zeros((0, 4), np.int32)
+    labels = labels_of_function(boxes, boxes)
+    assert (labels.shape, labels.dtype) == ((2, 0, 4), torch.int64)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -91,7 +125,16 @@ def test_whole_numbers_that_int64_cannot_hold_are_refused():
         ((1.0, None), "fractions for chip chip-0 and nothing for chip chip-1"),
         ((None, None), "nothing for chip chip-1"),
         (("oat", 1), "other values for chip chip-0 and whole numbers for chip chip-1"),
-        ((np.zeros(2), np.zeros(3)), "several shapes"),
+        (
+            (np.zeros((2, 1)), np.zeros((3, 1))),
+            r"arrays of several shapes, \(2, 1\) for chip chip-0",
+        ),
+        (
+            ([], [1, 2]),
+            r"lists of different lengths, \(0,\) for chip chip-0 and \(2,\) for chip chip-1",
+        ),
+        (([1, 2], [0.5], []), "whole numbers for chip chip-0 and fractions for chip chip-1"),
+        (([[1], [1, 2]], [1, 2]), "other values for chip chip-0 and whole numbers"),
     ],
 )
 def test_a_function_returns_one_type_for_all_chips(values, message):
@@ -128,6 +171,17 @@ def test_any_other_column_is_a_list_in_every_batch(rows):
         assert labels_of_column(pa.array(values), rows) == values[rows]
     encoded = pa.array(["oat", None, "rye", "oat"]).dictionary_encode()
     assert labels_of_column(encoded, rows) == ["oat", None, "rye", "oat"][rows]
+
+
+def test_a_dictionary_encoded_column_is_as_the_column_that_it_encodes():
+    encoded = pa.array([7, 7, 2**40], pa.int64()).dictionary_encode()
+    labels = labels_of_column(encoded, slice(1, 3))
+    assert labels.dtype == torch.int64
+    assert labels.tolist() == [7, 2**40]
+    fractions = pa.array([0.5, None, 2]).dictionary_encode()
+    np.testing.assert_array_equal(labels_of_column(fractions), [0.5, np.nan, 2])
+    with pytest.raises(UsageError, match="1 of its 2 rows"):
+        labels_of_column(pa.array([1, None]).dictionary_encode())
 
 
 def test_a_column_that_is_not_there_is_named():

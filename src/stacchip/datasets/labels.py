@@ -8,6 +8,9 @@ The type of a label depends on its source, not on the batch or on the type of th
 | other numbers of any width | float32 |
 | anything else: text, dates, lists | a list of Python values |
 
+A function may also return tensors, of any float type and also ones that require gradients. Lists of
+numbers must have one length for all chips.
+
 A column is judged as a whole. If it holds numbers with a fraction, a null becomes NaN. If it holds
 whole numbers, a null has no value that a loss would take for a gap, so the column is refused.
 """
@@ -25,7 +28,7 @@ from stacchip.errors import UsageError
 from stacchip.stream.batch import Apart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from stacchip.stream import ChipBatch
 
 _MOST: Final = np.iinfo(np.int64).max
+_EMPTY: Final = "an empty list"
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,8 @@ class Label:
     """The source of labels: exactly one of a function, a column and an asset.
 
     Args:
-        function: Returns the label of a `Chip`: a number or an array, of one type and shape for all
-            chips. It must be picklable to reach worker processes, so define it in a module.
+        function: Returns the label of a `Chip`: a number, array or tensor, of one type and shape
+            for all chips. It must be picklable to reach worker processes, so define it in a module.
         column: Name of a column of the index, or of the table that the stream was made from.
         asset: Key of a raster asset. It is cut like a band, but kept out of the pixels: their
             `dtype` does not touch it, and whole numbers stay exact.
@@ -99,6 +103,15 @@ def choose_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _to_tensor(values: NDArray[Any], source: Any) -> torch.Tensor:
+    """Return numbers as a tensor of int64 or float32.
+
+    Raises:
+        UsageError: A number does not fit into int64.
+    """
+    return torch.from_numpy(np.ascontiguousarray(_to_numbers(values, source)))
+
+
+def _to_numbers(values: NDArray[Any], source: Any) -> NDArray[Any]:
     """Return numbers as int64 or float32.
 
     Raises:
@@ -111,33 +124,59 @@ def _to_tensor(values: NDArray[Any], source: Any) -> torch.Tensor:
                 "number the classes anew, from 0."
             )
         values = values.astype(np.int64)
-    return torch.from_numpy(np.ascontiguousarray(values, choose_type(values.dtype)))
+    return values.astype(choose_type(values.dtype), copy=False)
 
 
 def _from_function(batch: ChipBatch, function: Callable[[Chip], Any]) -> Any:
     values = [function(chip) for chip in batch]
-    arrays = [np.asarray(value) for value in values]
+    arrays = [_as_array(value) for value in values]
     name = getattr(function, "__name__", repr(function))
-    kinds = {_name_kind(array) for array in arrays}
+    examples = {_name_kind(array): chip for array, chip in zip(arrays, batch, strict=True)}
+    kinds = examples.keys() - {_EMPTY}
     if len(kinds) > 1 or "nothing" in kinds:
-        examples = {_name_kind(array): chip for array, chip in zip(arrays, batch, strict=True)}
-        said = " and ".join(f"{kind} for chip {chip.chipid}" for kind, chip in examples.items())
+        examples.pop(_EMPTY, None)
         raise UsageError(
-            f"The label function {name} returns {said}: return values of one type for all chips. "
-            "float(...) makes one of whole numbers and fractions, and nan stands for no value."
+            f"The label function {name} returns {_say(examples)}: return values of one type for "
+            "all chips. float(...) makes one of whole numbers and fractions, and nan stands for no "
+            "value."
         )
-    if kinds == {"other values"}:
+    if kinds <= {"other values"}:
         return values
-    shapes = {array.shape for array in arrays}
+    shapes = {array.shape: chip for array, chip in zip(arrays, batch, strict=True)}
     if len(shapes) > 1:
+        are_lists = {len(each) for each in shapes} == {1}
+        what = "lists of different lengths" if are_lists else "arrays of several shapes"
         raise UsageError(
-            f"The label function {name} returns arrays of several shapes, "
-            f"{' and '.join(map(str, sorted(shapes)))}: return one shape for all chips."
+            f"The label function {name} returns {what}, {_say(shapes)}: return one shape for all "
+            "chips."
         )
-    return _to_tensor(np.stack(arrays), f"the function {name}")
+    # each is converted by itself: numpy would stack int64 and uint64 as float64
+    source = f"the function {name}"
+    return torch.from_numpy(np.stack([_to_numbers(array, source) for array in arrays]))
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    """Return a label as an array; one of objects if numpy can make no other of it."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().resolve_conj().resolve_neg()
+        value = value.float() if value.dtype == torch.bfloat16 else value  # which numpy lacks
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError):  # such as lists of several lengths in a list
+        array = np.empty((), object)
+        array[()] = value
+    if isinstance(value, list | tuple) and not array.size:
+        return array.astype(object)  # numpy would call it float64, but it has no values
+    return array
+
+
+def _say(examples: Mapping[Any, Chip]) -> str:
+    return " and ".join(f"{what} for chip {chip.chipid}" for what, chip in examples.items())
 
 
 def _name_kind(value: NDArray[Any]) -> str:
+    if value.dtype == object and not value.size:
+        return _EMPTY
     if value.dtype == object and value.shape == () and value.item() is None:
         return "nothing"
     names = {"b": "whole numbers", "i": "whole numbers", "u": "whole numbers", "f": "fractions"}
@@ -150,12 +189,15 @@ def _from_column(batch: ChipBatch, name: str) -> Any:
             f"The label's column {name!r} is not in the index; it has: "
             f"{', '.join(batch.index.column_names)}."
         )
-    values, kind = batch.table[name], batch.index[name].type
+    index, values = batch.index[name], batch.table[name]
+    if pa.types.is_dictionary(index.type):  # a way to store values, which are what counts
+        index, values = (column.cast(index.type.value_type) for column in (index, values))
+    kind = index.type
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _to_tensor(values.cast(pa.float64()).to_numpy(), name)
     if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
         return values.to_pylist()
-    nulls = batch.index[name].null_count
+    nulls = index.null_count
     if nulls:
         raise UsageError(
             f"The label's column {name!r} holds whole numbers, and {nulls} of its "
