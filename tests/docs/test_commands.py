@@ -7,16 +7,16 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from stacchip.cli.app import app
-from stacchip.cli.terminal.common_options import make_command_line
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
     "README.md",
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
 ]
-COMMANDS = make_command_line(app).commands
+COMMANDS = get_command(app).commands
 OPTIONS = {
     name: {word for option in command.params for word in (*option.opts, *option.secondary_opts)}
     for name, command in COMMANDS.items()

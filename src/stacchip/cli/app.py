@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import typer
-
 from stacchip.cli.commands import chips, demo, headers, indexes, looking
 from stacchip.cli.commands.collect import CollectCommand, collect
 from stacchip.cli.commands.prechip import prechip
 from stacchip.cli.commands.stats import stats
-from stacchip.cli.terminal import console
+from stacchip.cli.terminal.command_line import CommandLine
 
-app = typer.Typer(
+app = CommandLine(
     name="stacchip",
     help="Index the chips of satellite and aerial imagery, and cut them out of the original files.",
-    add_completion=False,
-    rich_markup_mode=console.help_style(),
-    pretty_exceptions_enable=False,
-    context_settings=console.HELP_OPTIONS,
 )
-batch = typer.Typer()
+batch = CommandLine()
 batch.command(cls=CollectCommand)(collect)
 batch.command()(prechip)
 batch.command()(stats)

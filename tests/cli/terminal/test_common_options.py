@@ -6,14 +6,14 @@ import importlib.metadata
 import logging
 
 import pytest
-import typer
+from typer.main import get_command
 
 from stacchip.cli import run
 from stacchip.cli.app import app
 from stacchip.cli.terminal import console
-from stacchip.cli.terminal.common_options import make_command_line
+from stacchip.cli.terminal.command_line import CommandLine
 
-LINE = make_command_line(app)
+LINE = get_command(app)
 COMMON = ["-v", "--verbose", "--progress", "--version"]
 
 
@@ -26,7 +26,7 @@ def test_every_command_has_them(name):
 
 @pytest.mark.parametrize("words", [["-v", "work"], ["work", "-v"], ["-v", "work", "--verbose"]])
 def test_verbose_works_in_both_places(words, capsys):
-    commands = typer.Typer()
+    commands = CommandLine()
 
     @commands.command()
     def work() -> None:
@@ -53,7 +53,7 @@ def test_a_style_of_progress_that_does_not_exist_is_misuse(capsys):
 
 @pytest.mark.parametrize("words", [["--progress", "json", "work"], ["work", "--progress", "json"]])
 def test_progress_is_chosen_in_both_places(words, capsys):
-    commands = typer.Typer()
+    commands = CommandLine()
 
     @commands.command()
     def work() -> None:

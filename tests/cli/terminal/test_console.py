@@ -77,12 +77,6 @@ def test_a_reader_that_leaves_is_no_failure():
     process.stderr.close()
 
 
-@pytest.mark.parametrize(("columns", "style"), [(60, None), (119, None), (120, "rich")])
-def test_tables_are_for_terminals_with_room(columns, style, monkeypatch):
-    monkeypatch.setenv("COLUMNS", str(columns))
-    assert console.help_style() == style
-
-
 def test_what_to_run_next_is_quoted_for_a_shell():
     assert console.command("info", "it's here") == """stacchip info 'it'"'"'s here'"""
 

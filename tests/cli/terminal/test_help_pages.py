@@ -10,20 +10,26 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-import typer
 from typer.main import get_command
 
 from stacchip.cli.app import app
 from stacchip.cli.commands.collect_source import make_command
-from stacchip.cli.terminal.common_options import make_command_line
+from stacchip.cli.terminal.command_line import CommandLine
+from stacchip.cli.terminal.help_pages import help_style
 from stacchip.collect.recipes import RECIPES
 
-COMMANDS = make_command_line(app).commands
+COMMANDS = get_command(app).commands
 PARAMETERS = [
     pytest.param(parameter, id=f"{name}-{parameter.name}")
     for name, command in COMMANDS.items()
     for parameter in command.params
 ]
+
+
+@pytest.mark.parametrize(("columns", "style"), [(60, None), (119, None), (120, "rich")])
+def test_tables_are_for_terminals_with_room(columns, style, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert help_style() == style
 
 
 def test_commands_are_listed_in_the_order_of_use():
@@ -98,7 +104,7 @@ def help_pages(columns: int) -> dict[str, str]:
 def parameters_of(page: str) -> list[Any]:
     if page in COMMANDS:
         return COMMANDS[page].params
-    app = typer.Typer(add_completion=False)
+    app = CommandLine()
     app.command()(SCRIPTS[page])
     return [each for each in get_command(app).params if not each.hidden]
 

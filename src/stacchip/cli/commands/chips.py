@@ -22,6 +22,7 @@ from stacchip.cli.index_views.pictures import (
 )
 from stacchip.cli.output import require_file
 from stacchip.cli.terminal import console
+from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.errors import ChipNotFound, UsageError
 from stacchip.index import SCHEMA, read_index
 from stacchip.preview import draw_chip
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from stacchip.index import Unmeasured
     from stacchip.sources import Harmonize
 
-app = typer.Typer()
+app = CommandLine()
 
 _LONGEST_NAME = 40
 _SUFFIXES = (".png", ".tif", ".tiff", ".npy")

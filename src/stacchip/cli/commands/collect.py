@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
-from typer.core import TyperCommand
 
 from stacchip.cli.commands import collect_options as options
 from stacchip.cli.commands.collect_again import read_rows_option, tell_failed
@@ -25,6 +24,7 @@ from stacchip.cli.commands.collect_output import (
 from stacchip.cli.options import AllowEmpty, both_readings, parse_names
 from stacchip.cli.output import require_file
 from stacchip.cli.terminal import console, logs
+from stacchip.cli.terminal.command_line import Command
 from stacchip.collect.empty_run import explain_nothing
 from stacchip.collect.job import Job
 from stacchip.collect.recipes import RECIPES, get_recipe, list_recipes
@@ -44,7 +44,7 @@ _WORDS = "stacchip.words"
 _DONE = {"copy": "copied", "link": "linked"}
 
 
-class CollectCommand(TyperCommand):
+class CollectCommand(Command):
     """`collect`, whose help names the sources of installed packages, or has one source's options.
 
     They are looked up only when help is shown, so that a broken package stops no other command.

@@ -12,13 +12,14 @@ from stacchip.chipper import Chipper
 from stacchip.cli.index_views.pictures import choose_chips, count_by_platform, draw_sheet
 from stacchip.cli.output import require_folder
 from stacchip.cli.terminal import console
+from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.demo import write_archive
 from stacchip.index import merge_indexes, read_index, write_index
 from stacchip.index.headers import gather_headers
 from stacchip.indexer import Indexer
 from stacchip.storage import Storage
 
-app = typer.Typer()
+app = CommandLine()
 
 _MAX_CLOUD, _MAX_NODATA = 0.1, 0.0
 _CLEAREST = ("-o", "sheet.png", "--max-cloud", "0.05", "-n", "12")

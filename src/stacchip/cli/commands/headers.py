@@ -9,6 +9,7 @@ import typer
 from stacchip.cli import options
 from stacchip.cli.allow_empty import nothing_may_be_found
 from stacchip.cli.terminal import console
+from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.errors import NothingFound
 from stacchip.index import add_headers, read_records
 from stacchip.storage import Storage  # noqa: TC001 - typer reads it
@@ -16,7 +17,7 @@ from stacchip.storage import Storage  # noqa: TC001 - typer reads it
 if TYPE_CHECKING:
     from stacchip.errors import StacchipError
 
-app = typer.Typer()
+app = CommandLine()
 
 
 @app.command(

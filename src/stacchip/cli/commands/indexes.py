@@ -13,6 +13,7 @@ from stacchip.cli.commands.index_output import is_partial, print_indexed, requir
 from stacchip.cli.commands.index_search import Search
 from stacchip.cli.output import require_index
 from stacchip.cli.terminal import console
+from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.errors import UsageError
 from stacchip.index import merge_indexes, remove
 from stacchip.indexer import index_items
@@ -21,7 +22,7 @@ from stacchip.storage import Storage, redact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-app = typer.Typer()
+app = CommandLine()
 
 
 @app.command(

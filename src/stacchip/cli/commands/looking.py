@@ -19,13 +19,14 @@ from stacchip.cli.index_views.listing import (
 )
 from stacchip.cli.index_views.summary import COLUMNS, summarise
 from stacchip.cli.terminal import console
+from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.index import scan_index
 from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
     from stacchip.index import Unmeasured
 
-app = typer.Typer()
+app = CommandLine()
 
 _WIDEST = 1000
 

@@ -3,6 +3,7 @@
 In reading order:
 
 - `console`: runs a command line; every command goes through it, and prints through it.
+- `command_line`: the classes of commands: what every one of them has.
 - `common_options`: the options that every command has: `--verbose`, `--progress`, `--version`.
 - `interrupts`: Ctrl-C ends a command within seconds.
 - `help_pages`: help whose names are whole on any terminal.

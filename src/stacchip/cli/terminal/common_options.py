@@ -9,8 +9,6 @@ import typer
 from typer.main import get_command
 
 from stacchip.cli.terminal import lines, logs, progress
-from stacchip.cli.terminal.help_pages import keep_names_whole
-from stacchip.cli.terminal.hints import learn_options
 
 
 def _show_more(value: bool) -> None:
@@ -66,22 +64,13 @@ def _declare(
     """Declare the options; each does its work by its callback."""
 
 
-def make_command_line(app: typer.Typer) -> Any:
-    """Return the commands of an app as typer runs them, each with the options that all have.
+def common_options() -> list[Any]:
+    """Return the options that every command has, as typer keeps them.
 
     Example:
-        >>> from stacchip.cli.app import app
-        >>> line = make_command_line(app)
-        >>> [option.name for option in line.commands["info"].params][-3:]
+        >>> [option.name for option in common_options()]
         ['verbose', 'progress', 'version']
     """
     declared = typer.Typer(add_completion=False)
     declared.command()(_declare)
-    options = get_command(declared).params
-    line: Any = get_command(app)
-    for each in (line, *getattr(line, "commands", {}).values()):
-        each.params = [*each.params, *options]
-        learn_options(each)
-        if each.rich_markup_mode is None:
-            keep_names_whole(each)
-    return line
+    return list(get_command(declared).params)

@@ -13,12 +13,14 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import typer
+from typer.main import get_command
 
 from stacchip.cli.terminal import logs
-from stacchip.cli.terminal.common_options import make_command_line
+from stacchip.cli.terminal.command_line import CommandLine
+from stacchip.cli.terminal.help_pages import help_style
 from stacchip.cli.terminal.hints import spellings
 from stacchip.cli.terminal.interrupts import INTERRUPTED, is_told
 from stacchip.cli.terminal.lines import ReaderGoneError, err, note, out, say, silence
@@ -26,13 +28,11 @@ from stacchip.cli.terminal.progress import format_size, progress, stages, style
 from stacchip.errors import StacchipError, UsageError
 
 __all__ = [
-    "HELP_OPTIONS",
     "CommandLineError",
     "command",
     "err",
     "examples",
     "format_size",
-    "help_style",
     "note",
     "out",
     "program",
@@ -47,10 +47,6 @@ __all__ = [
 CommandLineError: Any = typer.BadParameter.__bases__[0]
 """A mistake in a command line: its report points to the help of the command."""
 
-_TABLE_COLUMNS = 120
-
-HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
-
 
 def run_command(command: Callable[..., Any], name: str, arguments: list[str] | None = None) -> int:
     """Run a single command as a program of its own; return the exit code, as `run_app` does.
@@ -60,10 +56,8 @@ def run_command(command: Callable[..., Any], name: str, arguments: list[str] | N
         name: The name of the program.
         arguments: The command line; that of the process by default.
     """
-    app = typer.Typer(
-        add_completion=False, rich_markup_mode=help_style(), pretty_exceptions_enable=False
-    )
-    app.command(context_settings=HELP_OPTIONS)(command)
+    app = CommandLine()
+    app.command()(command)
     return run_app(app, name, arguments)
 
 
@@ -81,7 +75,7 @@ def run_app(app: typer.Typer, name: str, arguments: list[str] | None = None) -> 
     spelled = spellings.set(None)  # until a command is known
     try:
         with logs.shown_logs():
-            return _run(make_command_line(app), name, arguments)
+            return _run(get_command(app), name, arguments)
     finally:
         style.reset(chosen)
         spellings.reset(spelled)
@@ -111,14 +105,6 @@ def _run(line: Callable[..., Any], name: str, arguments: list[str] | None) -> in
 def _fail(name: str, message: str, code: int) -> int:
     note(f"{name}: {' '.join(message.split())}")
     return code
-
-
-def help_style() -> Literal["rich"] | None:
-    """Return typer's style of help pages: tables on a wide terminal, plain text on a narrow one.
-
-    Without enough room, tables cut off the names of options and variables.
-    """
-    return "rich" if shutil.get_terminal_size().columns >= _TABLE_COLUMNS else None
 
 
 def examples(*lines: str) -> str:

@@ -47,21 +47,6 @@ spellings: ContextVar[Mapping[str, Any] | None] = ContextVar("spellings", defaul
 """The parameters of the command that runs, by their names in Python; None before it is known."""
 
 
-def learn_options(command: Any) -> None:
-    """Let a command of typer, once it is invoked, decide how advice is spelled.
-
-    Args:
-        command: The command, as typer runs it.
-    """
-    invoke = command.invoke
-
-    def invoke_known(ctx: Any) -> Any:
-        spellings.set({each.name: each for each in command.params})
-        return invoke(ctx)
-
-    command.invoke = invoke_known
-
-
 def spell_options(text: str) -> str:
     """Return a text in which options of the command that runs stand for Python arguments.
 
