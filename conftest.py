@@ -10,8 +10,9 @@ from typing import Any
 import pystac
 import pytest
 
-# without the extra `torch`, the modules that need it cannot be imported for their examples
-collect_ignore = ["tests/typed/front_door.py"] + (  # it is for type checkers: nothing runs it
+# one is for type checkers, the others are programs that run in environments of their own; without
+# the extra `torch`, the modules that need it cannot be imported for their examples
+collect_ignore = ["tests/typed/front_door.py", "tests/extras"] + (
     []
     if find_spec("torch")
     else [

@@ -139,8 +139,9 @@ def locked_folder(folder: Path) -> Iterator[None]:
     cannot be locked (some network file systems), nobody waits.
 
     Example:
-        >>> with locked_folder(Path(tempfile.gettempdir()) / "an" / "item"):
-        ...     (Path(tempfile.gettempdir()) / "an" / "item").is_dir()
+        >>> folder = Path(tempfile.mkdtemp()) / "an" / "item"
+        >>> with locked_folder(folder):
+        ...     folder.is_dir()
         True
     """
     while True:
