@@ -15,7 +15,7 @@ from stacchip import index_items, load_items
 
 def require_only(*modules: str) -> None:
     """Fail unless this is an environment without other extras, and the wheel is what is used."""
-    # xarray is not among them: odc-geo brings it
+    # xarray is not among them: odc-geo installs it
     extras = {"torch", "dask", "distributed", "geopandas", "datasketches", "isal", "zarr"}
     there = {name for name in extras if find_spec(name) is not None}
     assert there == set(modules), f"an environment of its own has {modules}, not {there}"

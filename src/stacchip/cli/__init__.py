@@ -24,7 +24,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from stacchip.cli.terminal.interrupts import INTERRUPTED, is_told, prompt_interrupts
+from stacchip.cli.terminal.interrupts import INTERRUPTED, prompt_interrupts, was_reported
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -44,6 +44,6 @@ def run(arguments: list[str]) -> int:
 
             return console.run_app(app, "stacchip", arguments or ["--help"])
     except KeyboardInterrupt:
-        is_told.set()
+        was_reported.set()
         sys.stderr.write("stacchip: interrupted\n")
         return INTERRUPTED

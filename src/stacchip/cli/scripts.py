@@ -10,7 +10,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from stacchip.cli.terminal.interrupts import INTERRUPTED, is_told, prompt_interrupts
+from stacchip.cli.terminal.interrupts import INTERRUPTED, prompt_interrupts, was_reported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def _try(script: str, load: Callable[[], Command]) -> int:
         with logs.shown_logs():  # imports may warn too
             return console.run_command(load(), script)
     except KeyboardInterrupt:
-        is_told.set()
+        was_reported.set()
         sys.stderr.write(f"{script}: interrupted\n")
         return INTERRUPTED
 

@@ -1,7 +1,7 @@
 """From catalogues to an archive: imagery, items and indexes of many sources in one bucket.
 
 A run works through the rows of a sample. For each row it searches a catalogue, chooses items, and
-brings each item into the archive: first its files, then the item, then its index. Every object
+stores each item in the archive: first its files, then the item, then its index. Every object
 appears whole or not at all, so a run that was killed is simply started again.
 
 In reading order:
@@ -12,7 +12,7 @@ In reading order:
 - `catalogue`: a STAC API or a static catalogue, searched.
 - `choice`: the rules that choose items.
 - `settings`: what a run needs to know besides the choices: where to write, how to reach stores.
-- `job`: one row from start to end; `Job.archive` brings in one item. Start here.
+- `job`: one row from start to end; `Job.archive` stores one item. Start here.
 - `files`: the files of one item; `transfer`: one file, copied or converted.
 - `stored_item`: the item as the archive keeps it.
 - `proof`: a chip cut from what was stored, before an item counts as done.

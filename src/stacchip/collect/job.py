@@ -164,9 +164,9 @@ class Job:
     def archive(self, item: pystac.Item) -> ItemReport:
         """Bring one item into the archive: its files, then the item, then its index.
 
-        At last a chip is cut from what was written, also of an item that was there already. If that
-        one cannot be read, it is brought anew. Rows near each other share items: the first one
-        brings such an item, and the others wait for it.
+        Finally, a chip is cut from what was written, also of an item that was there already. If
+        that one cannot be read, its files are fetched again. Rows near each other share items: the
+        first row fetches such an item, and the others wait for it.
 
         Raises:
             StacchipError: Anything that kept it out, or keeps it from being read.
@@ -357,7 +357,7 @@ class Job:
 
 @contextmanager
 def _alone_at(folder: str) -> Iterator[None]:
-    """Wait until nobody else brings the item of this folder, and hold it meanwhile.
+    """Wait until nobody else archives the item of this folder, and hold it meanwhile.
 
     Threads of this process wait for each other at any place. In a folder of this machine processes
     do too (Dask's workers, say): a file that is written again there is another version, even if it

@@ -22,7 +22,7 @@ def require_writable(href: str | os.PathLike[str], storage: Storage) -> None:
     """Check that objects can be written below a folder or bucket.
 
     To a store, an empty object is written and deleted. A job that is killed in between, or that may
-    not delete, leaves it: no reader minds. On disk nothing is written; the folder need not exist.
+    not delete, leaves it: it does no harm. On disk nothing is written; the folder need not exist.
 
     Args:
         href: A local folder, or the address of a bucket or of a folder in it.

@@ -43,7 +43,7 @@ class Explanation:
         decoded_bytes: Total size of the decoded pixels.
         memory_bytes: The most that decoded blocks take at the same time in this process. Each
             worker of a DataLoader has its own.
-        chips_per_s: An upper bound, once all runs: approximate number of chips that this machine's
+        chips_per_s: An upper bound, once everything is running: about how many chips this machine's
             cores decode and copy in a second. It leaves out the start of worker processes, the
             opening of items, the store's latency and bandwidth, files that GDAL reads, and the
             training itself. A short epoch is mostly these.

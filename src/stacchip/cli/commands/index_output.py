@@ -59,7 +59,7 @@ def require_chips(made: Indexed, output: str, limits: str, explain: Callable[[],
     if not made.items:
         raise NothingFound(f"No index was written to {output}. {explain()}")
     raise NothingFound(
-        f"None of {made.items:,} items has a chip; asked for were {limits}. The reasons are above. "
+        f"None of {made.items:,} items has a chip; you asked for {limits}. The reasons are above. "
         f"The index at {output} lists the items only."
     )
 

@@ -22,7 +22,7 @@ from stacchip.cli.terminal import logs
 from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.cli.terminal.help_pages import help_style
 from stacchip.cli.terminal.hints import spellings
-from stacchip.cli.terminal.interrupts import INTERRUPTED, is_told
+from stacchip.cli.terminal.interrupts import INTERRUPTED, was_reported
 from stacchip.cli.terminal.lines import ReaderGoneError, err, note, out, say, silence
 from stacchip.cli.terminal.progress import format_size, progress, stages, style
 from stacchip.errors import StacchipError, UsageError
@@ -97,7 +97,7 @@ def _run(line: Callable[..., Any], name: str, arguments: list[str] | None) -> in
     except (StacchipError, OSError) as error:
         return _fail(name, str(error), 1)
     if code == INTERRUPTED:  # typer's own exit code for Ctrl-C too
-        is_told.set()
+        was_reported.set()
         return _fail(name, "interrupted", code)
     return code if isinstance(code, int) else 0
 

@@ -19,7 +19,7 @@ INTERRUPTED = 130
 """The exit code of a process that Ctrl-C ended."""
 _GRACE_S = 3.0
 
-is_told = threading.Event()
+was_reported = threading.Event()
 """Set once the line that says so is printed."""
 
 
@@ -53,6 +53,6 @@ def prompt_interrupts(program: str, grace_s: float = _GRACE_S) -> Iterator[None]
 
 def _end(program: str, wait_s: float = 0.0) -> None:
     time.sleep(wait_s)
-    if not is_told.is_set():
+    if not was_reported.is_set():
         sys.stderr.write(f"{program}: interrupted\n")
     os._exit(INTERRUPTED)

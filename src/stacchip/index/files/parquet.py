@@ -179,7 +179,7 @@ def open_parquet(
         fragment.ensure_complete_metadata()
         inside = fragment.physical_schema.names if told else ()
         told = {name: value for name, value in (told or {}).items() if name not in inside}
-        if told:  # pyarrow gives all rows what is told, and skips files that it rules out
+        if told:  # pyarrow gives these values to all rows, and skips files that they rule out
             fragment = make(reduce(and_, (_is(name, value) for name, value in told.items())))
             fragment.ensure_complete_metadata()
     except StacchipError:

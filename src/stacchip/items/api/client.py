@@ -52,7 +52,7 @@ class StacApi:
         self._client: Client | None = None
 
     def list_collections(self, most: int = 1000) -> list[str]:
-        """Return the ids of the API's collections, at most so many.
+        """Return the ids of the API's collections, `most` of them at the most.
 
         Raises:
             StorageError: The API cannot be reached, refuses, or does not list its collections.

@@ -28,7 +28,7 @@ def abort_orphans(
 ) -> int:
     """Abort the unfinished uploads of objects below a folder.
 
-    A job calls this before it first brings a file to the folder. (A job that only links files does
+    A job calls this before it first writes a file to the folder. (A job that only links files does
     not.) An upload of another job that works on the same item is aborted too: that job notices, and
     finds or writes the object again.
 
