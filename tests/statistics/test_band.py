@@ -123,3 +123,44 @@ def test_states_of_earlier_versions_merge_unless_infinity_is_in_them():
     state["moments"] = np.array([-np.inf, np.nan, -np.inf, 3])
     with pytest.raises(UsageError, match="not finite"):
         from_state(np.dtype("float32"), state)
+
+
+def test_values_too_large_for_a_deviation_keep_count_and_extremes_and_merge():
+    """-1.797e308 is GDAL's usual nodata value of float64, which some files do not declare."""
+    values = np.array([-1.7976931348623157e308, 2, 4, -1.7976931348623157e308])
+    statistics = new_statistics("float64")
+    statistics.add(values)
+    other = new_statistics("float64")
+    other.add(np.array([7.0]))
+    again = from_state(np.dtype("float64"), statistics.to_state())
+    other.merge(again)
+    assert again.moments.is_beyond_float64
+    assert other.moments.is_beyond_float64
+    assert (other.moments.count, other.nonfinite) == (5, NonFinite())
+    assert other.percentile([0, 100]) == [values.min(), 7]
+    from_state(np.dtype("float64"), other.to_state())
+
+
+def test_a_deviation_may_overflow_where_a_mean_does_not():
+    statistics = new_statistics("float64")
+    statistics.add(np.array([1e200, 3e200]))
+    assert statistics.moments.mean == 2e200
+    assert statistics.moments.is_beyond_float64
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"), [("uint16", -3.5), ("int32", 0.5), ("int32", 3e9), ("uint32", -1)]
+)
+def test_a_value_that_the_type_cannot_hold_is_named(dtype, value):
+    statistics = new_statistics(dtype)
+    statistics.add(np.array([3, 4], np.float64))
+    with pytest.raises(UsageError, match=f"not of type {dtype}, such as {value}"):
+        statistics.add(np.array([[1, value]]))
+    assert statistics.moments.count == 2
+
+
+def test_floats_of_another_width_are_rounded_to_the_type():
+    statistics = new_statistics("float32")
+    statistics.add(np.array([0.1, 1e300]))
+    assert statistics.nonfinite == NonFinite(positive=1)
+    assert statistics.moments.mean == np.float32(0.1)

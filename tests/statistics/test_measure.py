@@ -399,6 +399,45 @@ def test_an_infinite_pixel_is_counted_apart(tmp_path, run_local):
     assert "red: valid pixels left out because they are not finite: 1 inf, 1 -inf" in err
 
 
+def test_values_too_large_for_a_mean_are_told_with_their_extremes(tmp_path, run_local):
+    scene = make_scene(tmp_path / "scene")
+    write_band(scene.path("red"), 10, (600, 700), dtype="float64", nodata=None, predictor=1)
+    pixels = np.random.default_rng(0).normal(-12, 3, (600, 700))
+    pixels[:3] = -1.7976931348623157e308
+    with rasterio.open(scene.path("red"), "r+") as file:
+        file.write(pixels, 1)
+    index, parts = str(tmp_path / "index"), str(tmp_path / "parts")
+    write_index(NoStatsChipIndexer(scene.item, 100).create_index(), index, items=[scene.item])
+    for job in range(2):
+        options = ["--bands", "red", "--jobs", "2", "--job", str(job), "--output", parts]
+        code, _, err = run_local("--index", index, *options)
+        assert code == 0, err
+    code, out, err = run_local("--merge", parts, "--percentiles", "0,50,100")
+    assert code == 0, err
+    bands = yaml.safe_load(out)["unknown"]["bands"]
+    assert (bands["mean"], bands["std"], bands["count"]) == (
+        {"red": None},
+        {"red": None},
+        {"red": 420_000},
+    )
+    assert bands["min"] == {"red": -1.7976931348623157e308}
+    assert -13 < bands["percentiles"]["red"][50] < -11
+    assert "red: values from -1.798e+308 to" in " ".join(err.split())
+
+
+def test_pixels_that_the_type_cannot_hold_are_refused(tmp_path):
+    pixels = np.arange(420_000, dtype=np.float32).reshape(600, 700) % 60_000
+    pixels[0, :5] = -9999  # nodata need not fit
+    index = make_radar(tmp_path, pixels)
+    imagery = Imagery(index, "unknown", bands=("red",), max_nodata=None)
+    statistics = index_statistics(imagery, Storage(), dtype="uint16")
+    assert statistics.bands[0].moments.count == 420_000 - 5
+    with rasterio.open(tmp_path / "scene" / "red.tif", "r+") as file:
+        file.write(pixels - 3, 1)
+    with pytest.raises(UsageError, match="not of type uint16, such as -"):
+        index_statistics(imagery, Storage(), dtype="uint16")
+
+
 def test_a_band_without_a_finite_pixel_has_no_numbers(tmp_path, run_local):
     index = make_radar(tmp_path, np.full((600, 700), -np.inf, np.float32))
     code, out, err = run_local("--index", index, "--bands", "red", "--percentiles", "0,50,100")

@@ -130,16 +130,7 @@ class CountedBand:
         Raises:
             UsageError: A value is not one of the type.
         """
-        if values.dtype != self.dtype:
-            with np.errstate(invalid="ignore"):  # values beyond the type: the comparison finds them
-                whole = values.astype(self.dtype)
-            if not np.array_equal(whole, values):
-                raise UsageError(
-                    f"Some values are not of type {self.dtype}: give their type (dtype=, --dtype), "
-                    "such as float32."
-                )
-            values = whole
-        self.histogram = self.histogram.add(values)
+        self.histogram = self.histogram.add(_as_type(values, self.dtype))
 
     def merge(self, other: BandStatistics) -> None:
         """Add the statistics of other values of the same band."""
@@ -180,11 +171,18 @@ class SketchedBand:
         return self.sketch.rank_error
 
     def add(self, values: NDArray[Any]) -> None:
-        """Add values; none of them is nodata. Those that are not finite are counted apart."""
+        """Add values; none of them is nodata. Those that are not finite are counted apart.
+
+        Raises:
+            UsageError: A finite value is not one of the type, an integer.
+        """
+        if self.dtype.kind == "f":
+            values = _as_type(values, self.dtype)
         finite = np.isfinite(values)
         if not finite.all():
             self.nonfinite += NonFinite.of(values)
             values = values[finite]
+        values = _as_type(values, self.dtype)
         self.moments = self.moments.merge(Moments.of(values))
         self.sketch.add(values)
 
@@ -223,7 +221,8 @@ class SketchedBand:
             UsageError: An earlier version counted values that are not finite.
         """
         moments = Moments(int(state["count"]), *(float(value) for value in state["moments"]))
-        if not math.isfinite(moments.mean):
+        # ours are not finite only if the values are too large for them
+        if "nonfinite" not in state and not math.isfinite(moments.mean):
             raise UsageError(
                 "An earlier version counted pixels that are not finite (infinite or NaN) among the "
                 "others."
@@ -256,6 +255,27 @@ def from_state(dtype: np.dtype[Any], state: State) -> CountedBand | SketchedBand
     """Return the statistics that `to_state` described."""
     kind = CountedBand if "histogram" in state else SketchedBand
     return kind.from_state(dtype, state)
+
+
+def _as_type(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return values in a type: floats are rounded to it, and integers must be values of it.
+
+    Raises:
+        UsageError: A value is not a value of this integer type.
+    """
+    if values.dtype == dtype:
+        return values
+    with np.errstate(invalid="ignore", over="ignore"):  # the comparison finds values beyond it
+        converted = values.astype(dtype)
+    if dtype.kind == "f" or np.can_cast(values.dtype, dtype):
+        return converted
+    wrong = converted != values
+    if wrong.any():
+        raise UsageError(
+            f"Some values are not of type {dtype}, such as {values[wrong].flat[0]}: give their "
+            "type (dtype=, --dtype), such as float32."
+        )
+    return converted
 
 
 def _same(other: Any, kind: type[Kind], ours: BandStatistics) -> Kind:

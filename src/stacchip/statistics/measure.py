@@ -79,7 +79,8 @@ def index_statistics(
         shard: The part of the chips to measure. The shards together have every chip once.
         max_chips: Number of chips to draw at random; None to measure all.
         seed: Seed of the draw.
-        dtype: Type of the pixels; by default that of the files.
+        dtype: Type in which the pixels are counted; by default that of the files. An integer type
+            must hold every valid pixel as it is.
         threads: Number of bands that are counted at the same time.
         memory_bytes: Limit for decoded blocks.
         on_chips: Called with the number of chips that were just counted, and that of all; None if
@@ -88,10 +89,12 @@ def index_statistics(
     Raises:
         ChipNotFound: No chip of the index is within the limits.
         AssetNotFound: An item lacks an asset or a band.
+        UsageError: A valid pixel is not a value of `dtype`.
     """
     platform = imagery.platform_bands
     chipper = _draw(imagery, storage, max_chips, seed)
-    stream = ChipStream(chipper, shard=shard, dtype=dtype, memory_bytes=memory_bytes)
+    # in the files' own type: a conversion by the stream would not say which values do not fit
+    stream = ChipStream(chipper, shard=shard, memory_bytes=memory_bytes)
     chips = _read_chips(stream, platform)
     total = len(chipper) if shard is None or shard == Shard() else None
     statistics = _count(platform, _each(chips, total, on_chips), dtype, threads)

@@ -55,11 +55,12 @@ class Moments:
     @classmethod
     def _of_part(cls, values: NDArray[Any]) -> Self:
         exact = values.astype(np.float64)
-        mean = float(exact.mean())
-        exact -= mean
-        # the mean is rounded: its remainder is taken out of the deviation
-        rest = float(exact.sum())
-        deviation = float(np.dot(exact, exact)) - rest * rest / len(exact)
+        with np.errstate(over="ignore", invalid="ignore"):  # see `is_beyond_float64`
+            mean = float(exact.mean())
+            exact -= mean
+            # the mean is rounded: its remainder is taken out of the deviation
+            rest = float(exact.sum())
+            deviation = float(np.dot(exact, exact)) - rest * rest / len(exact)
         return cls(
             len(exact),
             mean + rest / len(exact),
@@ -82,6 +83,16 @@ class Moments:
             min(self.minimum, other.minimum),
             max(self.maximum, other.maximum),
         )
+
+    @property
+    def is_beyond_float64(self) -> bool:
+        """True if the values are so large that their mean or deviation is no number of float64.
+
+        Example:
+            >>> Moments.of(np.array([-1.7e308, 1.0])).is_beyond_float64
+            True
+        """
+        return not (math.isfinite(self.mean) and math.isfinite(self.deviation))
 
     @property
     def std(self) -> float:

@@ -28,7 +28,8 @@ def make_report(
 ) -> dict[str, Any]:
     """Return statistics by the name of the platform, as plain values for YAML.
 
-    The numbers of a band without usable pixels are None, which YAML writes as null.
+    The numbers of a band without usable pixels are None, which YAML writes as null. So are mean and
+    deviation of values that are too large for float64 to hold them.
 
     Raises:
         UsageError: A percentile is not in 0..100.
@@ -73,7 +74,7 @@ def _describe(statistics: PlatformStatistics, percentiles: Sequence[float]) -> d
 
 
 def _number(known: Moments, value: float) -> float | None:
-    return value if known.count else None
+    return value if known.count and math.isfinite(value) else None
 
 
 def _percentiles(found: Sequence[float], percentiles: Sequence[float]) -> dict[float, float | None]:

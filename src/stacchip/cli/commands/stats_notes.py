@@ -52,7 +52,15 @@ def describe(statistics: PlatformStatistics, part: Part | None = None) -> Iterat
     for name, band in zip(statistics.platform.names, statistics.bands, strict=True):
         if band.nonfinite.total:
             yield f"{name}: valid pixels left out because they are not finite: {band.nonfinite}"
-        if statistics.chips and not band.moments.count:
+        moments = band.moments
+        if moments.is_beyond_float64:
+            yield (
+                f"{name}: values from {moments.minimum:.4g} to {moments.maximum:.4g} are too large "
+                "for a mean and a deviation in float64, which are null. Is one of them a nodata "
+                "value that the files do not declare? Declare it in the files or items, and "
+                "measure again"
+            )
+        if statistics.chips and not moments.count:
             yield f"{name}: no pixel can be used, so its numbers are null"
 
 
