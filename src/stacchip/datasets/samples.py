@@ -31,8 +31,13 @@ def to_tensors(batch: ChipBatch, label: Label | None) -> Sample:
         The tensors `pixels` (chip, band, y, x); `valid`, of the same shape, unless the stream
         leaves it out; `row` (chip); `time` (chip), UTC seconds since 1970 in float64; `location`
         (chip, 2), longitude and latitude of the centre in degrees; `bbox` (chip, 4), xmin, ymin,
-        xmax, ymax in the chip's CRS. The lists `chipid`, `item_id`, `platform` and `crs`. With a
-        label, `label`; and `label_valid` if it comes from an asset.
+        xmax, ymax in the chip's CRS. The centre is the middle of the chip's bounds in the index, in
+        longitude and latitude. Near a pole, or where the world's edge cuts the footprint, that is
+        not the chip's middle pixel. Of a footprint that holds a pole it is the centroid, as seen
+        from above. A row without bounds gets the place of its middle pixel.
+
+        The lists `chipid`, `item_id`, `platform` and `crs`. With a label, `label`; and
+        `label_valid` if it comes from an asset.
     """
     boxes = [batch.geobox(number).boundingbox for number in range(len(batch))]
     sample: Sample = {
