@@ -12,6 +12,7 @@ from stacchip.storage import (
     local_path,
     parent_href,
     redact,
+    redact_text,
     unsign,
 )
 from stacchip.storage.href import Location, parse_href
@@ -180,3 +181,21 @@ def test_azure_containers_are_no_userinfo() -> None:
 
 def test_a_location_shows_no_secret() -> None:
     assert SECRET not in repr(parse_href(f"https://u:{SECRET}@h/a?sig={SECRET}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("got 'https://h/a?sig=SECRET', not b", "got 'https://h/a', not b"),
+        ("(https://u:SECRET@h/a?v=1).", "(https://h/a?v=1)."),
+        ("https://h/a?token=SECRET: gone.", "https://h/a: gone."),
+        ("https://h/a?v=1: gone; s3://b/c?d, too", "https://h/a?v=1: gone; s3://b/c?d, too"),
+        ('{"a": "https://h/a?sig=SECRET&x=1", "b": 1}', '{"a": "https://h/a", "b": 1}'),
+        ("/vsicurl/https://h/a.fgb?sig=SECRET not found", "/vsicurl/https://h/a.fgb not found"),
+        ("/vsicurl?url=https%3A%2F%2Fh%2Fa%3Fsig%3DSECRET is", "/vsicurl?url=https://h/a is"),
+        ("what?key=1 and a//b?key=2", "what?key=1 and a//b?key=2"),
+        ("x" * 100_000 + "://h?sig=SECRET", "x" * 100_000 + "://h"),
+    ],
+)
+def test_a_text_is_shown_without_the_secrets_of_its_addresses(text: str, shown: str) -> None:
+    assert redact_text(text) == shown

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from stacchip.cli.terminal import console
 from stacchip.errors import StacchipError, UsageError
 from stacchip.index.files.layout import find_files, is_file
-from stacchip.storage import Storage, parent_href
+from stacchip.storage import Storage, parent_href, redact
 from stacchip.storage.writable import require_writable
 
 if TYPE_CHECKING:
@@ -68,12 +68,14 @@ def require_index(href: str, storage: Storage, *, replace: bool) -> None:
             cannot be written to.
     """
     if href.startswith(("http://", "https://")):
-        raise UsageError(f"{href} cannot be written to: name a folder, or an address in a store.")
+        raise UsageError(
+            f"{redact(href)} cannot be written to: name a folder, or an address in a store."
+        )
     require_place(href, storage, is_file=is_file(href))
     if not replace and _is_index(href, storage):
         raise UsageError(
-            f"There is an index at {href} already. Replace it with --replace, or write to another "
-            f"place and merge the two: {console.command('merge', 'A', 'B', '-o', 'C')}"
+            f"There is an index at {redact(href)} already. Replace it with --replace, or write to "
+            f"another place and merge the two: {console.command('merge', 'A', 'B', '-o', 'C')}"
         )
 
 

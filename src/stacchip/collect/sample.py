@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
 
 import shapely
 
 from stacchip.errors import UsageError
+from stacchip.storage import redact, redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -96,24 +98,12 @@ def read_layer(path: str) -> list[Row]:
     Raises:
         UsageError: The file is not a layer, has no CRS, or geopandas is not installed.
     """
-    try:
-        import geopandas  # an extra: only sample layers need it
-    except ImportError as error:
-        raise UsageError(
-            "Sample layers need geopandas: pip install 'stacchip[processors]'."
-        ) from error
-    is_parquet = path.endswith((".parquet", ".geoparquet"))
-    try:
-        frame = (geopandas.read_parquet if is_parquet else geopandas.read_file)(path)
-    except Exception as error:  # every format's driver has its own errors
-        raise UsageError(
-            f"{path} cannot be read as a layer of places: {' '.join(str(error).split())}. Name one "
-            "with --sample (STACCHIP_MGRS_SOURCE or STACCHIP_SAMPLE_SOURCE)."
-        ) from error
+    frame = _open_layer(path)
+    shown = redact(path)
     if not hasattr(frame, "geometry"):
-        raise UsageError(f"{path} is a table without geometries, not a layer of places.")
+        raise UsageError(f"{shown} is a table without geometries, not a layer of places.")
     if frame.crs is None:
-        raise UsageError(f"The layer {path} has no CRS: its place on Earth is unknown.")
+        raise UsageError(f"The layer {shown} has no CRS: its place on Earth is unknown.")
     frame = frame.to_crs("OGC:CRS84").reset_index(drop=True)
     columns = [name for name in frame.columns if name != frame.geometry.name]
     records = frame[columns].to_dict("records")
@@ -121,6 +111,27 @@ def read_layer(path: str) -> list[Row]:
         Row(number, _first_text(record, TILE_COLUMNS) or f"row {number}", geometry, record)
         for number, (geometry, record) in enumerate(zip(frame.geometry, records, strict=True))
     ]
+
+
+def _open_layer(path: str) -> Any:
+    try:
+        import geopandas  # an extra: only sample layers need it
+    except ImportError as error:
+        raise UsageError(
+            "Sample layers need geopandas: pip install 'stacchip[processors]'."
+        ) from error
+    is_parquet = path.partition("?")[0].endswith((".parquet", ".geoparquet"))
+    try:
+        return (geopandas.read_parquet if is_parquet else geopandas.read_file)(path)
+    except Exception as error:  # noqa: BLE001 - every format's driver has its own errors
+        reason = redact_text(" ".join(str(error).split()))
+        if isinstance(error, HTTPError):
+            error.close()  # it holds a connection
+    # not chained, since the driver's error may have a signature in its text
+    raise UsageError(
+        f"{redact(path)} cannot be read as a layer of places: {reason}. Name one "
+        "with --sample (STACCHIP_MGRS_SOURCE or STACCHIP_SAMPLE_SOURCE)."
+    )
 
 
 def parse_lines(text: str) -> list[str]:
@@ -155,7 +166,7 @@ def read_list(path: str | None, *, default: str, storage: Storage | None = None)
         folder = resources.files(package) if package else resources.files(__package__) / "data"
         text = (folder / name).read_text(encoding="utf-8")
     elif storage is None:
-        raise UsageError(f"Reading {path} needs a storage: pass storage=.")
+        raise UsageError(f"Reading {redact(path)} needs a storage: pass storage=.")
     else:
         text = _read_text(path, storage)
     return [Row(number, line) for number, line in enumerate(parse_lines(text))]
@@ -167,7 +178,8 @@ def _read_text(path: str, storage: Storage) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"{path} is not a text file with a name on each line: it begins with {data[:16]!r}. "
+            f"{redact(path)} is not a text file with a name on each line: it begins with "
+            f"{data[:16]!r}. "
             "This source has its own list. To use yours, name a text file with --sample; if "
             "STACCHIP_MGRS_SOURCE or STACCHIP_SAMPLE_SOURCE is meant for another source, unset it."
         ) from error

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from stacchip.cubes.sinks.form import CubeSet
 from stacchip.errors import ObjectNotFound, UsageError
+from stacchip.storage import redact
 from stacchip.stream import ChipStream, Shard
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ class CubePlan:
         if differing:
             name = differing[0]
             raise UsageError(
-                f"The cubes at {folder.href} were made in another way: {name} was "
+                f"The cubes at {redact(folder.href)} were made in another way: {name} was "
                 f"{theirs.get(name)!r} and is {ours[name]!r}. Some chips would be in two cubes. "
                 "Use the same index and options, or another target."
             )

@@ -23,7 +23,8 @@ In reading order:
 
 It imports `stacchip.errors` and `stacchip.runtime`, and knows no imagery.
 
-Secrets are removed in one place, `href.redact`, before an href reaches an error, a log or a `repr`;
+Secrets are removed in one place, `href.redact`, before an href reaches an error, a log or a `repr`
+(`href.redact_text` finds the hrefs in a text of another library);
 `href.unsign` does so for hrefs that are stored. Errors of obstore, urllib3 and boto3 are translated
 and not chained, since their texts may hold keys. Options hide their keys in their `repr`.
 
@@ -43,6 +44,7 @@ from stacchip.storage.href import (
     local_path,
     parent_href,
     redact,
+    redact_text,
     unsign,
 )
 from stacchip.storage.identity import Blob, Entry, Identity
@@ -61,5 +63,6 @@ __all__ = [
     "local_path",
     "parent_href",
     "redact",
+    "redact_text",
     "unsign",
 ]

@@ -24,6 +24,12 @@ AZURE_SCHEMES = ("abfs", "abfss", "wasb", "wasbs", "az", "azure")
 AZURE_HOST = ".core.windows.net"
 VSI_PREFIXES = {"/vsis3/": "s3://", "/vsigs/": "gs://", "/vsiaz/": "az://", "/vsiadls/": "az://"}
 
+# An address in a text; in a query of another one it is escaped (/vsicurl?url=https%3A%2F%2Fhost).
+_ADDRESS = re.compile(
+    r"""(?P<address>[a-z][a-z0-9+.-]{0,30}(://|%3A%2F%2F)[^\s'"<>]*?)(?P<end>[.,:;!)\]}]*)"""
+    r"""(?=[\s'"<>]|$)""",
+    re.IGNORECASE,
+)
 # Query parameters that grant access, or belong to a scheme that does: AWS (SigV4 and the older
 # SigV2), Google, CloudFront, and the tokens and keys of smaller services.
 SECRET_PARAMETER = re.compile(
@@ -247,6 +253,23 @@ def redact(href: str) -> str:
     if mark and _is_secret(query + "&" + fragment):
         return body
     return body + mark + query + hash_mark + fragment
+
+
+def redact_text(text: str) -> str:
+    """Return a text, such as a message of another library, with each address in it redacted.
+
+    Example:
+        >>> redact_text("'https://example.com/a.fgb?sig=abc' is absent, s3://b/a.fgb too.")
+        "'https://example.com/a.fgb' is absent, s3://b/a.fgb too."
+    """
+    return _ADDRESS.sub(_redact_found, text)
+
+
+def _redact_found(found: re.Match[str]) -> str:
+    address = found["address"]
+    whole = address if SCHEME.match(address) else unquote(address)
+    shown = redact(whole)
+    return found[0] if shown == whole else shown + found["end"]
 
 
 def unsign(href: str) -> str:

@@ -87,7 +87,7 @@ def chip(
         row = chipper.rows.find(chipid=chipid, chip_size=chip_size, platform=platform)
     except ChipNotFound as error:
         raise ChipNotFound(
-            f"{index} has no chip {chipid!r} with {_as_options(platform, chip_size)}; "
+            f"{redact(index)} has no chip {chipid!r} with {_as_options(platform, chip_size)}; "
             f"it has one with {_variants(chipper.rows)}."
         ) from error
     if suffix == ".png":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stacchip.cli.terminal import console
 from stacchip.collect.sample import join_rows, parse_rows_file
 from stacchip.errors import StacchipError, UsageError
-from stacchip.storage import redact
+from stacchip.storage import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,9 +30,13 @@ def read_rows_option(value: str | None, storage: Storage) -> str | None:
     try:
         rows = parse_rows_file(storage.read(value[1:], limit_bytes=1 << 20).decode())
     except (StacchipError, UnicodeDecodeError) as error:
-        raise UsageError(f"--rows {value} names no list of rows: {error}") from error
+        raise UsageError(
+            f"--rows @{redact_text(value[1:])} names no list of rows: {error}"
+        ) from error
     if not rows:
-        raise UsageError(f"--rows {value}: the file names no rows, so there are none to run.")
+        raise UsageError(
+            f"--rows @{redact_text(value[1:])}: the file names no rows, so there are none to run."
+        )
     return rows
 
 
@@ -62,11 +66,11 @@ def _words_of(parameter: Any, value: Any) -> list[str]:
     if value is None:
         return []
     if parameter.param_type_name == "argument":
-        return [str(value)]
+        return [redact_text(str(value))]
     if isinstance(value, bool):
         names = parameter.opts if value else parameter.secondary_opts
         return [str(name) for name in names[:1]]
-    return [str(parameter.opts[0]), redact(str(value))]
+    return [str(parameter.opts[0]), redact_text(str(value))]
 
 
 def tell_failed(

@@ -12,7 +12,7 @@ from stacchip.cli.terminal import console
 from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.errors import NothingFound
 from stacchip.index import add_headers, read_records
-from stacchip.storage import Storage  # noqa: TC001 - typer reads it
+from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
     from stacchip.errors import StacchipError
@@ -49,6 +49,7 @@ def headers(
     They say where the pixels lie, and which version of a file was indexed. With them, the first
     pixels of a chip take one round trip.
     """
+    shown = redact(index)
     failed: list[StacchipError] = []
     with console.progress("Reading", None, "files") as advance:
         read = add_headers(
@@ -64,13 +65,13 @@ def headers(
     if not read and not failed:
         if not read_records(index, storage=storage):
             with nothing_may_be_found(allowed=allow_empty):
-                raise NothingFound(f"{index} has no items, and so no files to read headers of.")
+                raise NothingFound(f"{shown} has no items, and so no files to read headers of.")
             return
-        console.say(f"{index} has the headers of all its files")
+        console.say(f"{shown} has the headers of all its files")
         console.say(f"To read them again: {console.command('headers', index, '--refresh')}")
         return
     left_out = f", {len(failed):,} files left out" if failed else ""
-    console.say(f"{read:,} headers read for {index}{left_out}")
+    console.say(f"{read:,} headers read for {shown}{left_out}")
     if refresh and read:
         console.note(
             "The grids and the shares of cloud and nodata are as before. If pixels have changed, "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stacchip.cli.terminal import console
 from stacchip.errors import NothingFound
+from stacchip.storage import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,9 +28,9 @@ def print_indexed(made: Indexed, output: str, limits: str) -> None:
     _print_notes(made)
     if not made.items:
         if is_partial(made):
-            console.note(f"No index was written to {output}.")
+            console.note(f"No index was written to {redact(output)}.")
         return
-    console.say(f"{made.chips:,} chips of {made.items:,} items in {output}")
+    console.say(f"{made.chips:,} chips of {made.items:,} items in {redact(output)}")
     hints = [console.command("info", output)]
     if made.chips:
         hints.append(console.command("preview", output, "-o", "sheet.png"))
@@ -57,10 +58,10 @@ def require_chips(made: Indexed, output: str, limits: str, explain: Callable[[],
     if made.chips or is_partial(made):  # what failed is reported, and may have been all there was
         return
     if not made.items:
-        raise NothingFound(f"No index was written to {output}. {explain()}")
+        raise NothingFound(f"No index was written to {redact(output)}. {explain()}")
     raise NothingFound(
         f"None of {made.items:,} items has a chip; you asked for {limits}. The reasons are above. "
-        f"The index at {output} lists the items only."
+        f"The index at {redact(output)} lists the items only."
     )
 
 

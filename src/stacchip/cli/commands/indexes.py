@@ -165,12 +165,12 @@ def merge(
             progress=advance.step,
         )
     if not merged.chips:
-        console.note(f"The indexes have no chips, and neither has the one at {output}.")
+        console.note(f"The indexes have no chips, and neither has the one at {redact(output)}.")
         return
     dropped = f", {merged.dropped:,} duplicates dropped" if merged.dropped else ""
     console.say(
         f"{merged.chips:,} chips of {merged.items:,} items ({', '.join(merged.platforms)}) "
-        f"in {output}{dropped}\nNext: {console.command('info', output)}"
+        f"in {redact(output)}{dropped}\nNext: {console.command('info', output)}"
     )
 
 
@@ -189,4 +189,4 @@ def remove_from(
         raise UsageError("Say what to remove: --platform, --item, or both.")
     with nothing_may_be_found(allowed=allow_empty):
         removed = remove(index, platform=platform, item_id=item, storage=storage)
-        console.say(f"{removed:,} chips removed from {index}")
+        console.say(f"{removed:,} chips removed from {redact(index)}")

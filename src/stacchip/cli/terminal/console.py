@@ -26,6 +26,7 @@ from stacchip.cli.terminal.interrupts import INTERRUPTED, was_reported
 from stacchip.cli.terminal.lines import ReaderGoneError, err, note, out, say, silence
 from stacchip.cli.terminal.progress import format_size, progress, stages, style
 from stacchip.errors import StacchipError, UsageError
+from stacchip.storage import redact_text
 
 __all__ = [
     "CommandLineError",
@@ -125,8 +126,12 @@ def program() -> str:
 def command(*arguments: str | Path) -> str:
     """Return a command line of this program for a shell: what to run next, or instead.
 
+    Addresses in it are redacted: whoever runs it adds the signature again.
+
     Example:
         >>> command("info", "my index")
         "stacchip info 'my index'"
+        >>> command("info", "https://example.com/index.parquet?sig=abc")
+        'stacchip info https://example.com/index.parquet'
     """
-    return shlex.join([program(), *map(str, arguments)])
+    return shlex.join([program(), *(redact_text(str(argument)) for argument in arguments)])

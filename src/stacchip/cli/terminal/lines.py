@@ -1,4 +1,7 @@
-"""Lines on standard output and standard error, whole even if several threads write them."""
+"""Lines on standard output and standard error, whole even if several threads write them.
+
+No line shows a signature or a password of an address.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from rich.console import Console
 
 from stacchip.cli.terminal.hints import spell_options
 from stacchip.runtime.full_disk import naming_full_disk
+from stacchip.storage import redact_text
 
 _WRITING = threading.Lock()
 
@@ -50,9 +54,10 @@ def note(text: str) -> None:
 
 
 def _write_line(stream: TextIO, text: str) -> None:
+    line = f"{redact_text(text)}\n"
     with _WRITING:  # threads report items at the same time
         try:
-            stream.write(f"{text}\n")
+            stream.write(line)
             stream.flush()
         except BrokenPipeError as error:
             raise ReaderGoneError from error
