@@ -205,6 +205,20 @@ class UnexpectedError(StacchipError, RuntimeError):
     item_id: str | None = None
 
 
+def is_lasting(error: StacchipError) -> bool:
+    """Return True if the same attempt fails again later, and in any other process.
+
+    Most errors of a store may pass: it answers again, or another process has the credentials. A
+    file that is gone or replaced, and whatever is wrong with its content, stays so.
+
+    Example:
+        >>> is_lasting(ObjectNotFound("gone")), is_lasting(StorageTimeout("no answer"))
+        (True, False)
+    """
+    is_settled = isinstance(error, ObjectNotFound | AssetChanged)
+    return is_settled or not isinstance(error, StorageError)
+
+
 _SECRET_PLACES = re.compile(r"(?<=://)[^/\s@]*@|\?[^\s'\"]+")
 
 

@@ -80,14 +80,14 @@ def test_the_index_of_an_item_has_the_grid_of_its_archived_file(survey, tmp_path
 def test_a_plan_leaves_out_what_is_there(survey, tmp_path):
     settings = Settings(str(tmp_path / "archive"), catalogue=str(tmp_path / "nz-imagery"))
     job = Job(RECIPE, RECIPE.choices, settings)
-    planned, _ = job.plan(Row(0, SURVEY))
-    assert [file.item_id for file in planned] == [ITEM_ID]
+    planned = job.plan_row(Row(0, SURVEY))
+    assert [file.item_id for file in planned.files] == [ITEM_ID]
     assert not job.run(Row(0, SURVEY)).errors
-    planned, notes = job.plan(Row(0, SURVEY))
-    assert not planned
-    assert f"{ITEM_ID} is there already" in notes
+    planned = job.plan_row(Row(0, SURVEY))
+    assert not planned.files
+    assert f"{ITEM_ID} is there already" in planned.notes
     again = Job(RECIPE, RECIPE.choices, dataclasses.replace(settings, write_again=True))
-    assert len(again.plan(Row(0, SURVEY))[0]) == 1
+    assert len(again.plan_row(Row(0, SURVEY)).files) == 1
 
 
 def test_the_command_has_it_as_an_option(survey, tmp_path, capsys):

@@ -21,7 +21,7 @@ from stacchip.collect.files import Placer
 from stacchip.collect.proof import cut_one_chip
 from stacchip.collect.report import ItemReport, PlannedFile, RowPlan, RowReport, describe_error
 from stacchip.collect.stored_item import CHOICES, make_stored_item, stored_href, to_bytes
-from stacchip.errors import AssetChanged, ObjectNotFound, StacchipError, StorageError
+from stacchip.errors import ObjectNotFound, StacchipError, is_lasting
 from stacchip.index.files.layout import MANIFEST, RECORDS
 from stacchip.index.write import write_index
 from stacchip.indexer import Indexer
@@ -256,12 +256,9 @@ class Job:
         """
         try:
             cut_one_chip(place, self.storage)
-        except (ObjectNotFound, AssetChanged) as error:
-            _log.warning("%s is written again: %s", place.item_id, error)
-            return False
-        except StorageError:
-            raise
         except StacchipError as error:
+            if not is_lasting(error):
+                raise
             _log.warning("%s is written again: %s", place.item_id, error)
             return False
         return True
@@ -326,11 +323,6 @@ class Job:
         )
 
     # -- dry run -----------------------------------------------------------------------------------
-
-    def plan(self, row: Row) -> tuple[list[PlannedFile], tuple[str, ...]]:
-        """Return the files of a row that a run would bring, and the notes: see `plan_row`."""
-        planned = self.plan_row(row)
-        return list(planned.files), planned.notes
 
     def plan_row(self, row: Row) -> RowPlan:
         """Return what a run would bring of a row. Writes nothing.

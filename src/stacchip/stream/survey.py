@@ -15,14 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from stacchip.errors import (
-    AssetChanged,
-    AssetNotFound,
-    ObjectNotFound,
-    StacchipError,
-    StorageError,
-    UsageError,
-)
+from stacchip.errors import AssetNotFound, StacchipError, UsageError, is_lasting
 from stacchip.runtime.near_names import list_names
 from stacchip.stream.batch import ChipKind, find_kinds
 from stacchip.stream.plan.areas import Areas, AreaShape, find_areas, find_shape
@@ -197,7 +190,7 @@ class Survey:
             try:
                 found[name] = self.catalog.get(row)
             except StacchipError as error:
-                if self.errors == "raise" or _may_pass(error):
+                if self.errors == "raise" or not is_lasting(error):
                     raise
                 found[name] = None
         return found
@@ -207,9 +200,3 @@ def _find_common(kinds: Sequence[ChipKind]) -> ChipKind:
     bands = tuple(dict.fromkeys(band for kind in kinds for band in kind.bands))
     size = max(kind.chip_size for kind in kinds)
     return ChipKind(bands, size, np.result_type(*(kind.dtype for kind in kinds)))
-
-
-def _may_pass(error: StacchipError) -> bool:
-    """Return True if the error may not occur in another process, or later."""
-    is_lasting = isinstance(error, ObjectNotFound | AssetChanged)
-    return isinstance(error, StorageError) and not is_lasting
