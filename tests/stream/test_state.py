@@ -14,6 +14,7 @@ from stacchip.errors import StorageError, UsageError
 from stacchip.runtime.memory import MemoryPool
 from stacchip.stream import ChipKind, Shard, StreamReport
 from stacchip.stream.batch import Building, fit, require_fitting
+from stacchip.stream.report import Cause
 from stacchip.stream.state import StreamState
 
 PARTS = st.integers(1, 9)
@@ -68,7 +69,8 @@ def test_a_state_of_other_settings_is_refused(settings):
 def test_a_report_keeps_a_thousand_reasons_and_counts_all():
     report = StreamReport(delivered=2)
     for row in range(1200):
-        report.skip(f"a-{row}-0", row, StorageError(f"no answer {row}"))
+        error = StorageError(f"no answer {row}")
+        report.skip(f"a-{row}-0", row, error, Cause.of(error, "a"))
     assert (report.skipped, len(report.reasons)) == (1200, 1000)
     assert report.reasons[-1].chipid == "a-999-0"
     assert str(report).endswith("1200 skipped, the first: no answer 0")

@@ -24,7 +24,7 @@ class Sample:
 
     Example:
         >>> sample = Sample("s3://bucket/index", 10, {"max_nodata": 2, "nodata_unmeasured": 1})
-        >>> sample.chosen
+        >>> sample.there - sum(sample.left_out.values())  # chips that all jobs together measure
         7
     """
 
@@ -34,8 +34,3 @@ class Sample:
     limits: dict[str, Any] | None = None
     cubes_measured: int | None = None
     cubes_there: int | None = None
-
-    @property
-    def chosen(self) -> int | None:
-        """Number of chips that all jobs together measure; None if it is not known."""
-        return None if self.there is None else self.there - sum(self.left_out.values())

@@ -78,11 +78,11 @@ class StreamReport:
     peak_bytes: int = 0
     causes: Counter[Cause] = field(default_factory=Counter)
 
-    def skip(self, chipid: str, row: int, error: StacchipError, cause: Cause | None = None) -> None:
+    def skip(self, chipid: str, row: int, error: StacchipError, cause: Cause) -> None:
         """Count a chip that could not be cut, and keep the reason."""
         forget_frames(error)
         self.skipped += 1
-        self.causes[cause or Cause.of(error, str(error.facts.get("item_id")))] += 1
+        self.causes[cause] += 1
         if len(self.reasons) < _MOST_REASONS:
             self.reasons.append(Skipped(chipid, row, error))
 
