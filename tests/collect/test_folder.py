@@ -13,37 +13,21 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import rasterio
-import shapely
 
 from collect.memory_catalogue import MemoryCatalogue
-from collect.worlds import (
-    SURVEY,
-    World,
-    landsat_world,
-    linz_world,
-    modis_world,
-    naip_world,
-    sentinel_1_world,
-    sentinel_2_world,
-)
-from servers.outside import everywhere
+from collect.survey import SURVEY as ONE_SHEET
+from collect.survey import Survey
+from collect.worlds import WORLDS, World
 from stacchip.chipper import Chipper
 from stacchip.collect.job import Job
 from stacchip.collect.recipe import Recipe
 from stacchip.collect.recipes.registry import get_recipe
 from stacchip.collect.sample import Row
 from stacchip.collect.settings import Settings
+from stacchip.errors import AssetChanged
 from stacchip.index import merge_indexes, read_index
 from stacchip.items import load_items, parse_item
-
-MAKE_WORLD = {
-    "sentinel-2": lambda data, _: sentinel_2_world(data),
-    "landsat": lambda data, _: landsat_world(data),
-    "naip": lambda data, _: naip_world(data),
-    "linz": lambda data, folder: linz_world(data, folder, sheets=1),
-    "sentinel-1": sentinel_1_world,
-    "modis": modis_world,
-}
+from stacchip.storage import Storage, StorageOptions
 
 
 def source_path(href: str) -> str:
@@ -80,15 +64,9 @@ def local_recipe(name: str, world: World, folder: Path) -> Recipe:
     return dataclasses.replace(recipe, choose=choose, find_hrefs=find_hrefs)
 
 
-def row_of(name: str, world: World) -> Row:
-    if name in {"linz", "modis"}:
-        return Row(world.row, SURVEY if name == "linz" else "h09v05")
-    bounds = tuple(world.items[0].get("bbox") or (-11.9, 24.4, -10.9, 25.2))
-    if name == "landsat":
-        bounds = (-75.6, 0.9, -74.6, 2.0)
-    whole = shapely.box(*bounds)
-    geometry = whole if name == "sentinel-1" else everywhere(bounds, 1)[0]
-    return Row(world.row, f"row {world.row}", geometry, {"name": "29RKH"})
+def row_of(world: World) -> Row:
+    name = world.listed or f"row {world.row}"
+    return Row(world.row, name, world.area, {"name": "29RKH"})
 
 
 def check_chip(index: Any, record: dict[str, Any], folder: Path) -> None:
@@ -107,17 +85,17 @@ def check_chip(index: Any, record: dict[str, Any], folder: Path) -> None:
     assert compared
 
 
-@pytest.mark.parametrize("name", MAKE_WORLD)
+@pytest.mark.parametrize("name", WORLDS)
 def test_a_relative_folder_is_filled_and_can_be_moved(name, shared_data, tmp_path, monkeypatch):
     (tmp_path / "world").mkdir()
-    world = MAKE_WORLD[name](shared_data, tmp_path / "world")
+    world = WORLDS[name](shared_data, tmp_path / "world")
     source = tmp_path / "source"
     put_down(world, source)
     monkeypatch.chdir(tmp_path)
     recipe = local_recipe(name, world, source)
     catalogue = source / "nz-imagery" if name == "linz" else source
     job = Job(recipe, recipe.choices, Settings("./archive", catalogue=str(catalogue)))
-    report = job.run(row_of(name, world))
+    report = job.run(row_of(world))
     assert report.errors == ()
     (item,) = report.items
     assert item.chips > 0
@@ -168,3 +146,22 @@ def test_a_worker_in_another_folder_writes_to_the_same_archive(tmp_path, monkeyp
     (tmp_path / "worker").mkdir()
     monkeypatch.chdir(tmp_path / "worker")
     assert pickle.loads(sent).settings.archive.href == str(tmp_path / "archive")
+
+
+def test_a_copy_without_the_times_of_its_files_is_read_when_sizes_are_to_tell(tmp_path):
+    """The time alone tells a file that was replaced by one of the same size."""
+    survey = Survey(tmp_path / "nz-imagery")
+    survey.photograph(10)
+    recipe = get_recipe("linz")
+    settings = Settings(str(tmp_path / "archive"), catalogue=str(tmp_path / "nz-imagery"))
+    assert not Job(recipe, recipe.choices, settings).run(Row(0, ONE_SHEET)).errors
+    shutil.copytree(tmp_path / "archive", tmp_path / "copy", copy_function=shutil.copyfile)
+    (index,) = (tmp_path / "copy").glob("index/linz/*")
+    with pytest.raises(AssetChanged, match="--identity size"):
+        Chipper(index).cut_row(0)
+    by_size = Storage(options=StorageOptions(identity="size"))
+    assert (Chipper(index, storage=by_size).cut_row(0).array == 10).all()
+    (file,) = (tmp_path / "copy").glob("linz/*/*.tiff")
+    file.write_bytes(file.read_bytes() + b"\0")
+    with pytest.raises(AssetChanged):
+        Chipper(index, storage=by_size).cut_row(0)

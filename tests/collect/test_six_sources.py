@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pystac
 import pytest
 import rasterio
-import shapely
 
 from collect.worlds import (
     SURVEY,
@@ -21,7 +20,6 @@ from collect.worlds import (
     sentinel_1_world,
     sentinel_2_world,
 )
-from servers.outside import everywhere
 from stacchip.chipper import Chipper
 from stacchip.collect.recipes.registry import get_recipe
 
@@ -102,9 +100,7 @@ def pixels_at(content, record, key, x, y, size, scale):
 def test_sentinel_2(outside, shared_data):
     world = sentinel_2_world(shared_data)
     outside.load(world)
-    layer = outside.sample(
-        "mgrs", name=["30UXB", "29RKH", "1LAC"], geometry=everywhere((-11.9, 24.4, -10.9, 25.2), 3)
-    )
+    layer = outside.sample("mgrs", name=["30UXB", "29RKH", "1LAC"], geometry=[world.area] * 3)
     done = outside.run(
         "sentinel_2",
         STACCHIP_MGRS_SOURCE=str(layer),
@@ -142,7 +138,7 @@ def test_sentinel_2(outside, shared_data):
 def test_landsat(outside, shared_data):
     world = landsat_world(shared_data)
     outside.load(world)
-    layer = outside.sample("landsat", n=[0, 1, 2], geometry=everywhere((-75.6, 0.9, -74.6, 2.0), 3))
+    layer = outside.sample("landsat", n=[0, 1, 2], geometry=[world.area] * 3)
     done = outside.run(
         "landsat",
         STACCHIP_SAMPLE_SOURCE=str(layer),
@@ -179,8 +175,7 @@ def test_landsat(outside, shared_data):
 def test_naip(outside, shared_data):
     world = naip_world(shared_data)
     outside.load(world)
-    bounds = tuple(world.items[0]["bbox"])
-    layer = outside.sample("naip", n=list(range(5)), geometry=everywhere(bounds))
+    layer = outside.sample("naip", n=list(range(5)), geometry=[world.area] * 5)
     done = outside.run(
         "naip",
         STACCHIP_SAMPLE_SOURCE=str(layer),
@@ -244,8 +239,7 @@ def test_sentinel_1(outside, shared_data, tmp_path):
     world = sentinel_1_world(shared_data, tmp_path)
     outside.load(world)
     outside.proxy.set(sas_life_s=62)  # renewed a minute before it expires, so every two seconds
-    bounds = tuple(world.items[0]["bbox"])
-    layer = outside.sample("sentinel-1", n=[0], geometry=[shapely.box(*bounds)])
+    layer = outside.sample("sentinel-1", n=[0], geometry=[world.area])
     done = outside.run(
         "sentinel_1",
         STACCHIP_SAMPLE_SOURCE=str(layer),

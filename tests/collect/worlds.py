@@ -18,12 +18,14 @@ import shapely
 from affine import Affine
 from rasterio.warp import transform_bounds
 
+from servers.outside import everywhere
 from stacchip.collect.choice import random_years, row_generator
 from stacchip.collect.recipes.registry import get_recipe
 from stacchip.collect.sample import read_list
 from stacchip.grid.transform import compose
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PC = "http://{account}.blob.core.windows.net"
@@ -38,6 +40,8 @@ class World:
         items: Items for the STAC API.
         objects: Files by `bucket/key`.
         row: The row to work on.
+        listed: Its name, if the source's rows are a list.
+        area: What it covers, if the source's rows are a sample layer.
         expected: Ids of the items that should be in the archive, in order of time.
         platform: Their folders, by id.
     """
@@ -46,6 +50,8 @@ class World:
     items: list[dict[str, Any]] = field(default_factory=list)
     objects: dict[str, Path | bytes] = field(default_factory=dict)
     row: int = 0
+    listed: str = ""
+    area: shapely.Geometry | None = None
     expected: list[str] = field(default_factory=list)
     platform: dict[str, str] = field(default_factory=dict)
 
@@ -72,7 +78,8 @@ def sentinel_2_world(data: Path, scenes: dict[str, Path] | None = None) -> World
     """Return two years of a tile, with the real scene, decimated, or the files of `scenes`."""
     folder = data / "sentinel2/S2A_29RKH_20200219_0_L2A"
     text = (folder / "S2A_29RKH_20200219_0_L2A.local.json").read_text()
-    world = World([collection("sentinel-2-l2a")], row=1)
+    area = everywhere((-11.9, 24.4, -10.9, 25.2), 1)[0]
+    world = World([collection("sentinel-2-l2a")], row=1, area=area)
     keys = get_recipe("sentinel-2").assets["sentinel-2-l2a"]
     for year in years_of("sentinel-2", world.row, 2):
         for month in (2, 5, 8, 11):
@@ -120,7 +127,8 @@ def landsat_world(data: Path) -> World:
     folder = data / "landsat/LC08_L2SP_008059_20191201"
     record = json.loads((folder / f"{scene}.local.json").read_text())
     recipe = get_recipe("landsat")
-    world = World([collection(name) for name in recipe.collections], row=2)
+    area = everywhere((-75.6, 0.9, -74.6, 2.0), 1)[0]
+    world = World([collection(name) for name in recipe.collections], row=2, area=area)
     years = years_of("landsat", world.row, 2)
     for level, year in zip(recipe.collections, years, strict=True):
         for month in (1, 4, 7, 10):
@@ -187,6 +195,7 @@ def naip_world(data: Path) -> World:
         world.items.append(item)
         world.expected.append(item["id"])
         world.platform[item["id"]] = "naip"
+    world.area = everywhere(tuple(world.items[0]["bbox"]), 1)[0]
     return world
 
 
@@ -199,7 +208,8 @@ SHEETS = 22
 def linz_world(data: Path, folder: Path, survey: str = SURVEY, sheets: int = SHEETS) -> World:
     """Return a survey of 22 different sheets, 11 of them to be taken."""
     rows = read_list(None, default="linz_prefixes.txt")
-    world = World(row=next((row.number for row in rows if row.name == survey), 0))
+    number = next((row.number for row in rows if row.name == survey), 0)
+    world = World(row=number, listed=survey)
     template = json.loads((data / "items/linz/argo-tasks__BD31.json").read_text())
     with rasterio.open(data / "linz/input_aerial.tif") as dataset:
         pixels, profile = dataset.read(), dataset.profile
@@ -284,6 +294,7 @@ def sentinel_1_world(data: Path, folder: Path) -> World:
             world.items.append(item)
             world.expected.append(item["id"])
             world.platform[item["id"]] = "sentinel-1-rtc"
+    world.area = shapely.box(*bounds)
     return world
 
 
@@ -296,6 +307,7 @@ def modis_world(data: Path, folder: Path) -> World:
     world = World(
         [collection("modis-09A1-061")],
         row=next(row.number for row in rows if row.name == "h09v05"),
+        listed="h09v05",
     )
     snow = data / "modis/MOD10A2.A2022033.h09v05.061.2022042050729_Maximum_Snow_Extent.tif"
     with rasterio.open(snow) as dataset:
@@ -349,6 +361,17 @@ def modis_world(data: Path, folder: Path) -> World:
                 world.expected.append(item["id"])
                 world.platform[item["id"]] = "modis"
     return world
+
+
+WORLDS: dict[str, Callable[[Path, Path], World]] = {
+    "sentinel-2": lambda data, _: sentinel_2_world(data),
+    "landsat": lambda data, _: landsat_world(data),
+    "naip": lambda data, _: naip_world(data),
+    "linz": lambda data, folder: linz_world(data, folder, sheets=1),
+    "sentinel-1": sentinel_1_world,
+    "modis": modis_world,
+}
+"""What makes each source's world, of real imagery and with files of its own in a folder."""
 
 
 def read_first(path: Path) -> dict[str, Any]:
