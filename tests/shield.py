@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 PREFIXES = (
@@ -29,9 +30,23 @@ def shield() -> None:
         if name.upper().startswith(PREFIXES) and name not in OURS:
             del os.environ[name]
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.environ["AWS_CONFIG_FILE"] = os.devnull
+    _lead_to_tested_code()
     folder = tempfile.gettempdir()
     if len(os.fsencode(folder)) > LONGEST_FOLDER:
         _shorten(folder)
+
+
+def _lead_to_tested_code() -> None:
+    """Let processes that a test starts import the stacchip that the test imports.
+
+    The interpreter may have another one installed, such as another checkout.
+    """
+    spec = find_spec("stacchip")
+    assert spec is not None
+    assert spec.origin is not None
+    code = str(Path(spec.origin).absolute().parents[1])
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([code, *paths]))
 
 
 def _shorten(folder: str) -> None:

@@ -120,7 +120,8 @@ def remote(store, tmp_path_factory) -> World:
 
 
 def environment(store: SeaweedFS, world: World, **more: str) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    names = ("PATH", "HOME", "LANG", "PYTHONPATH")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     return {
         **kept,
         **store.environment,

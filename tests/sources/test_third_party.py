@@ -5,6 +5,7 @@ Each test runs in a process of its own: what is registered stays so.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -53,7 +54,7 @@ print(source.name, source.qa_asset(item), shares["cloud"].tolist())
 def run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
-        env={"PYTHONPATH": str(folder), "PATH": ""},
+        env={"PYTHONPATH": f"{folder}{os.pathsep}{os.environ['PYTHONPATH']}", "PATH": ""},
         capture_output=True,
         text=True,
         timeout=120,
