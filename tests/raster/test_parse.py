@@ -203,7 +203,7 @@ def assert_refused(path: str, storage: Storage) -> None:
     try:
         with pytest.raises(NotARaster, match=r"a\.tif"):
             open_reader(path, storage).read(read_something)
-        assert time.perf_counter() - start_s < 3
+        assert time.perf_counter() - start_s < 10
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()
@@ -351,7 +351,7 @@ def test_a_header_changed_at_random_gives_pixels_or_an_error_of_ours(
             reader.read(Window(0, 0, min(height, 90), min(width, 70)))
         except RasterError:
             pass
-        assert time.perf_counter() - start_s < 5
+        assert time.perf_counter() - start_s < 15
         broken.unlink()
 
 

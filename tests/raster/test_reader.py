@@ -308,7 +308,7 @@ def test_an_interrupt_ends_a_read_that_waits(pixels: np.ndarray, tmp_path: Path)
         start_s = time.perf_counter()
         with pytest.raises(KeyboardInterrupt):
             reader.read(Window(0, 0, 300, 250))
-        assert time.perf_counter() - start_s < 3
+        assert time.perf_counter() - start_s < 10
         server.always("/raster.tif", None)
         assert reader.read(Window(0, 0, 9, 9)).any()
 

@@ -13,12 +13,12 @@ from stacchip.runtime.pools import REQUESTERS
 
 def test_results_come_in_order_and_calls_overlap() -> None:
     def wait(i: int) -> int:
-        time.sleep(0.1 - i * 0.004)
+        time.sleep(0.4 - i * 0.016)
         return i
 
     start = time.monotonic()
     assert map_concurrently(wait, range(20)) == list(range(20))
-    assert time.monotonic() - start < 1.0  # 1.2 s one after the other
+    assert time.monotonic() - start < 4  # 5 s one after the other
 
 
 def test_an_error_is_raised_and_calls_that_have_not_begun_are_dropped() -> None:
@@ -28,7 +28,7 @@ def test_an_error_is_raised_and_calls_that_have_not_begun_are_dropped() -> None:
     def fail_last(i: int) -> None:
         if i == REQUESTERS * 3:
             raise KeyError(i)
-        gate.wait(5)
+        gate.wait(30)
         done.append(i)
 
     with pytest.raises(KeyError):

@@ -86,7 +86,7 @@ def test_a_forked_child_of_an_object_stores_reader_fails_at_once_with_the_remedy
     (server.root / "bucket").mkdir()
     (server.root / "a.bin").rename(server.root / "bucket" / "a.bin")
     for seconds, told in run(tmp_path, "fork", server.url(), "s3://bucket/a.bin"):
-        assert seconds < 1
+        assert seconds < 10  # not after the 30 s that nothing comes
         assert told.startswith("StorageError")
         assert "multiprocessing_context='forkserver'" in told
 

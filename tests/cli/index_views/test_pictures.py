@@ -178,7 +178,7 @@ def test_an_item_that_fails_is_tried_once(tmp_path: Path):
 class _WaitsForAnother(BaseHTTPRequestHandler):
     """Answers 404, but the first requests only once there are two of them."""
 
-    together = threading.Barrier(2, timeout=5)
+    together = threading.Barrier(2, timeout=30)
 
     def do_GET(self) -> None:
         with contextlib.suppress(threading.BrokenBarrierError):

@@ -47,7 +47,7 @@ def test_the_deadline_ends_every_wait(server: RangeServer, fault: Fault) -> None
     start = time.monotonic()
     with pytest.raises((urllib3.exceptions.HTTPError, OSError)):
         ask(server.url("a.bin"), within_s=0.5, timeout_s=60)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
 
 
 def test_silence_ends_sooner_than_the_deadline(server: RangeServer) -> None:
@@ -55,7 +55,7 @@ def test_silence_ends_sooner_than_the_deadline(server: RangeServer) -> None:
     start = time.monotonic()
     with pytest.raises((urllib3.exceptions.HTTPError, OSError)):
         ask(server.url("a.bin"), within_s=60, timeout_s=0.3)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
 
 
 def test_no_request_begins_after_its_deadline(server: RangeServer) -> None:
