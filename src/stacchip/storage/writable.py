@@ -72,16 +72,21 @@ def _require_folder(folder: Path) -> None:
         UsageError: It cannot.
     """
     folder = folder.absolute()
-    nearest = next(part for part in (folder, *folder.parents) if os.access(part, os.F_OK))
+    nearest = next(part for part in (folder, *folder.parents) if _allows(part, os.F_OK))
     if not nearest.is_dir():
         raise UsageError(
             f"{folder} cannot be written to: {nearest} is a file, not a folder. "
             "Choose another place.",
             href=str(folder),
         )
-    if not os.access(nearest, os.W_OK | os.X_OK):
+    if not _allows(nearest, os.W_OK | os.X_OK):
         raise UsageError(
             f"{folder} cannot be written to: access to {nearest} was refused. "
             "Check its permissions, or choose another place.",
             href=str(folder),
         )
+
+
+def _allows(path: Path, mode: int) -> bool:
+    """Whether the user as whom files are opened has this access: not the one who started us."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)

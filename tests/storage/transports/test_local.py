@@ -21,6 +21,7 @@ from stacchip.errors import (
 )
 from stacchip.storage import Identity, Storage, StorageOptions
 from stacchip.storage.transports import local
+from storage.users import without_privileges
 
 
 def test_what_is_written_is_read_whole_and_in_ranges(tmp_path: Path) -> None:
@@ -240,14 +241,9 @@ def test_a_file_that_may_not_be_read_is_an_error_with_the_remedy(tmp_path: Path)
     file = tmp_path / "a.bin"
     file.write_bytes(b"secret")
     file.chmod(0)
-    storage, user = Storage(), os.geteuid()
-    if user == 0:  # root may read anything: be another user for a moment
-        os.seteuid(65534)
-    try:
-        with pytest.raises(AccessDenied, match="permissions"):
-            storage.read(file)
-    finally:
-        os.seteuid(user)
+    storage = Storage()
+    with without_privileges(), pytest.raises(AccessDenied, match="permissions"):
+        storage.read(file)
 
 
 def test_two_writers_of_one_file_leave_one_of_the_two(tmp_path: Path) -> None:
