@@ -9,14 +9,12 @@ from typing import Annotated
 
 import numpy as np
 import pytest
-import typer
 
 from cubes.cube_world import PLATFORM, World, make_world
 from scenes import make_scene
 from stacchip.chipper import Chipper
 from stacchip.cli import run
-from stacchip.cli.commands.collect import collect_root
-from stacchip.cli.options import both_readings, read_place
+from stacchip.cli.options import Place, both_readings, place_option
 from stacchip.cli.terminal import console
 from stacchip.cubes.prechip import Imagery, Prechip
 from stacchip.errors import UsageError
@@ -111,7 +109,7 @@ def test_collect_writes_to_a_folder(home, spelled, capsys):
 def test_a_bare_name_is_a_bucket_only_where_the_name_of_the_option_says_so(home, exists):
     if exists:
         (home / "cubes").mkdir()  # whatever lies in the working directory
-    assert collect_root("cubes") == "s3://cubes"
+    assert Archive.named("cubes").href == "s3://cubes"
     imagery = Imagery("index", PLATFORM, data="cubes")
     assert imagery.data == "./cubes"
     assert Prechip(imagery, "cubes").folder.root == "./cubes"
@@ -164,11 +162,13 @@ def test_what_an_option_means_depends_on_its_name_or_its_variables(
 ):
     def command(
         *,
-        to: Annotated[str | None, typer.Option(envvar="OUR_BUCKET", callback=read_place)] = None,
-        at: Annotated[str | None, typer.Option(envvar="OUR_FOLDER", callback=read_place)] = None,
-        bucket: Annotated[str | None, typer.Option(envvar="PLACE", callback=read_place)] = None,
+        to: Annotated[Place | None, place_option("--to", envvar="OUR_BUCKET", help="")] = None,
+        at: Annotated[Place | None, place_option("--at", envvar="OUR_FOLDER", help="")] = None,
+        bucket: Annotated[Place | None, place_option("--bucket", envvar="PLACE", help="")] = None,
     ) -> None:
-        console.say(both_readings(to or at or bucket or ""))
+        place = to or at or bucket
+        assert place is not None
+        console.say(both_readings(place))
 
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

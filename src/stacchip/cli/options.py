@@ -6,6 +6,7 @@ import functools
 import inspect
 import math
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -77,16 +78,38 @@ def _max_share(what: str, envvar: str | None = None) -> Any:
     return share_option(f"--max-{what}", what=f"Largest share of {what} in a chip", envvar=envvar)
 
 
-class Place(str):
-    """Address or path of a place that a command line names, by the rule of `Archive.named`."""
+@dataclass(frozen=True)
+class Place:
+    """A bucket or folder that a command line names, by the rule of `Archive.named`.
 
-    __slots__ = ("other",)
-    other: str | None
-    """The other place that the user may have meant, as they would write it."""
+    Attributes:
+        href: Its address or path.
+        other: The other place that the user may have meant, as they would write it.
+    """
+
+    href: str
+    other: str | None = None
+
+    def __str__(self) -> str:
+        """Return the address or path, as a command line gives it."""
+        return self.href
 
 
-def read_place(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> str | None:
-    """Return the place that an option names. This is a callback for options of buckets and folders.
+def place_option(*names: str, envvar: str, help: str) -> Any:  # noqa: A002 - typer's name
+    """Return an option that takes a bucket or a folder; the command gets a `Place`.
+
+    Args:
+        *names: Names of the option.
+        envvar: A variable of the environment that sets it, too.
+        help: What the place is for.
+    """
+    return typer.Option(
+        *names, envvar=envvar, parser=str, metavar="TEXT", callback=_read_place, help=help
+    )
+
+
+def _read_place(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> Place | None:
+    """Return the place that an option names.
 
     A bare name is a bucket if the option's name says so, or if it comes from an environment
     variable whose name says so; elsewhere it is a folder.
@@ -102,36 +125,30 @@ def read_place(ctx: typer.Context, param: typer.CallbackParam, value: str | None
         names += f" {param.envvar}"
     bare: BareName = "bucket" if "bucket" in names.lower() else "folder"
     try:
-        place = Place(Archive.named(value, bare=bare).href)
+        return Place(Archive.named(value, bare=bare).href, other_reading(value, bare=bare))
     except UsageError as error:
         raise typer.BadParameter(str(error)) from error
-    place.other = other_reading(value, bare=bare)
-    return place
 
 
-def both_readings(place: str) -> str:
+def both_readings(place: Place) -> str:
     """Return a place for a message, with the other place that the user may have meant by its name.
 
-    Args:
-        place: The value of an option whose callback is `read_place`, or any address or path.
-
     Example:
-        >>> both_readings("./cubes")
-        './cubes'
+        >>> both_readings(Place("./cubes")), both_readings(Place("./cubes", "s3://cubes"))
+        ('./cubes', './cubes (for a bucket: s3://cubes)')
     """
-    other = getattr(place, "other", None)
-    if other is None:
-        return redact(place)
-    kind = "bucket" if is_remote(other) else "folder"
-    return f"{redact(place)} (for a {kind}: {other})"
+    if place.other is None:
+        return redact(place.href)
+    kind = "bucket" if is_remote(place.other) else "folder"
+    return f"{redact(place.href)} (for a {kind}: {place.other})"
 
 
 @contextmanager
-def other_reading_offered(*places: str | None) -> Iterator[None]:
+def other_reading_offered(*places: Place | None) -> Iterator[None]:
     """Let an error say what else the name of a place could mean, if nothing is at that place.
 
     Args:
-        *places: Values of options whose callback is `read_place`.
+        *places: The places that the work reads or writes; None is no place.
 
     Raises:
         StacchipError: The error of the work, with the other reading in its message.
@@ -140,19 +157,20 @@ def other_reading_offered(*places: str | None) -> Iterator[None]:
         yield
     except StacchipError as error:
         for place in places:
-            other = getattr(place, "other", None)
-            if place is not None and other is not None and _is_absent(place, error):
-                kind, wanted = ("bucket", "folder")[:: -1 if is_remote(other) else 1]
-                error.message += f" {place} is a {kind}; for a {wanted}, write {other}."
+            if place is not None and place.other is not None and _is_absent(place.href, error):
+                kind, wanted = ("bucket", "folder")[:: -1 if is_remote(place.other) else 1]
+                error.message += (
+                    f" {redact(place.href)} is a {kind}; for a {wanted}, write {place.other}."
+                )
         raise
 
 
-def _is_absent(place: str, error: StacchipError) -> bool:
-    path = local_path(place)
+def _is_absent(href: str, error: StacchipError) -> bool:
+    path = local_path(href)
     if path is not None:
         return not path.exists()
     refused = getattr(error, "status", None) in (301, 400, 403, 404)  # it may be someone else's
-    return refused and str(getattr(error, "href", "")).startswith(place)
+    return refused and str(getattr(error, "href", "")).startswith(href)
 
 
 # -- any command -----------------------------------------------------------------------------------
@@ -266,9 +284,9 @@ JOB_INDEX: Any = typer.Option("--index", envvar="STACCHIP_INDEXPATH", help=_INDE
 """Of some commands, a required `str`; of others, `str | None`."""
 
 JobData = Annotated[
-    str | None,
-    typer.Option(
-        "--data", envvar="STACCHIP_DATA_BUCKET", callback=read_place,
+    Place | None,
+    place_option(
+        "--data", envvar="STACCHIP_DATA_BUCKET",
         help="Folder of the imagery, or s3://bucket, if it has moved from where the items say. "
         "(In the variable, a bare name is a bucket.)",
     ),

@@ -151,7 +151,6 @@ class Archive:
         text = os.fspath(name) if isinstance(name, str | os.PathLike) else ""
         if not isinstance(text, str) or not text or re.search(r"[\x00-\x1f\x7f]", text):
             raise UsageError(f"{name!r} names neither a bucket nor a folder.")
-        text = str.__str__(text)
         if SCHEME.match(text):
             _require_address(text)
             return cls(text)

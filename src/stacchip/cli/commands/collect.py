@@ -32,7 +32,6 @@ from stacchip.collect.run import collect as collect_rows
 from stacchip.collect.sample import Row, read_layer, read_list, select_rows
 from stacchip.collect.settings import AssetMode, Settings
 from stacchip.errors import NothingFound, StacchipError, UsageError
-from stacchip.items.archive import Archive
 from stacchip.storage import local_path
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def collect(
     wanted |= {"years": _parse_years(years), "bands": _parse_assets(assets)}
     wanted |= {name: _percent(wanted[name]) for name in ("max_cloud", "max_nodata")}
     settings = Settings(
-        root=collect_root(bucket),
+        root=bucket.href.rstrip("/"),
         assets=_parse_mode(files),
         workers=workers,
         catalogue=catalogue,
@@ -176,18 +175,6 @@ def _require_list(href: str) -> None:
     path = local_path(href)
     if path is not None:
         require_file(path)
-
-
-def collect_root(bucket: str) -> str:
-    """Return the address of the archive, by the one rule of `Archive.named`.
-
-    Example:
-        >>> collect_root("my-bucket"), collect_root("./archive"), collect_root("data/archive")
-        ('s3://my-bucket', './archive', 'data/archive')
-    """
-    if not bucket:
-        raise UsageError("--bucket (STACCHIP_BUCKET) names no bucket and no folder.")
-    return Archive.named(bucket).href.rstrip("/")
 
 
 def _parse_years(years: str | None) -> tuple[int, int] | None:

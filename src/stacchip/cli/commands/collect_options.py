@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from stacchip.cli.options import read_place, share_option
+from stacchip.cli.options import Place, place_option, share_option
 from stacchip.cli.terminal import console
 from stacchip.collect.recipe import Choices
 from stacchip.collect.recipes import get_recipe
@@ -38,9 +38,9 @@ SourceName = Annotated[str, typer.Argument(help="Name of the source.", callback=
 # -- what to do, and where -------------------------------------------------------------------------
 
 Bucket = Annotated[
-    str,
-    typer.Option(
-        "--bucket", envvar="STACCHIP_BUCKET", callback=read_place,
+    Place,
+    place_option(
+        "--bucket", envvar="STACCHIP_BUCKET",
         help="Where to write: a bucket's name, s3://bucket/prefix, or a folder with a slash, such "
         "as ./archive.",
     ),

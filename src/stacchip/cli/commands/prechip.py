@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 Index = Annotated[str, options.JOB_INDEX]
 Target = Annotated[
-    str,
-    typer.Option(
-        "--target", "-o", envvar="STACCHIP_CHIP_BUCKET", callback=options.read_place,
+    options.Place,
+    options.place_option(
+        "--target", "-o", envvar="STACCHIP_CHIP_BUCKET",
         help="Where to write cubes: a folder, or s3://bucket/prefix. (In the variable, a bare name "
         "is a bucket.)",
     ),
@@ -128,7 +128,7 @@ def prechip(
         imagery=Imagery(
             index=index,
             platform=platform,
-            data=data,
+            data=data.href if data else None,
             bands=options.parse_names(bands),
             max_nodata=max_nodata,
             max_cloud=max_cloud,
@@ -136,7 +136,7 @@ def prechip(
             chip_size=chip_size,
             harmonize=cast("Harmonize | None", harmonize),
         ),
-        target=target,
+        target=target.href,
         settings=PlanSettings(
             seed, cube_size, cubes_per_job, cast("LastCube", last_cube), mixing_memory << 20
         ),

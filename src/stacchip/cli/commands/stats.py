@@ -44,9 +44,9 @@ _PERCENTILES = ",".join(map(str, PERCENTILES))
 
 Index = Annotated[str | None, options.JOB_INDEX]
 Cubes = Annotated[
-    str | None,
-    typer.Option(
-        "--cubes", envvar="STACCHIP_CHIP_BUCKET", callback=options.read_place,
+    options.Place | None,
+    options.place_option(
+        "--cubes", envvar="STACCHIP_CHIP_BUCKET",
         help="Measure the cubes in this folder, or s3://bucket. (In the variable, a bare name is a "
         "bucket.)",
     ),
@@ -229,7 +229,8 @@ def stats(
     if cubes is not None and harmonize is not None:
         raise UsageError("--harmonize is for chips of an index: cubes keep the values they have.")
     run = _Run(
-        index, cubes, form, data, options.parse_names(bands), max_nodata, max_cloud,
+        index, cubes.href if cubes else None, form, data.href if data else None,
+        options.parse_names(bands), max_nodata, max_cloud,
         cast("Unmeasured", unmeasured), chip_size, cast("Harmonize | None", harmonize), max_cubes,
         max_chips, dtype, seed, pool_size, memory << 20, storage,
     )  # fmt: skip
@@ -237,7 +238,7 @@ def stats(
         require_place(output, storage, is_file=jobs == 1)
     with options.other_reading_offered(cubes, data), nothing_may_be_found(allowed=allow_empty):
         platforms = options.parse_names(platform) or list_platforms(
-            storage, index=index, cubes=cubes
+            storage, index=index, cubes=run.cubes
         )
         measured = (run.measure(name, Shard(job or 0, jobs)) for name in platforms)
         if jobs == 1 or output is None:
@@ -254,7 +255,7 @@ def stats(
 
 
 def _check(
-    index: str | None, cubes: str | None, job: int | None, jobs: int, output: str | None
+    index: str | None, cubes: options.Place | None, job: int | None, jobs: int, output: str | None
 ) -> None:
     if (index is None) == (cubes is None):
         raise UsageError("Say what to measure: --index or --cubes, and not both.")
