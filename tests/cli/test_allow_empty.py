@@ -166,6 +166,30 @@ def test_prechip_may_find_nothing_if_that_is_allowed(index, tmp_path, said):
     assert "too few for a cube of 128" in stderr
 
 
+EMPTY = {
+    "headers": ["headers", "{empty}"],
+    "list": ["list", "{index}", "--platform", "naip"],
+    "merge": ["merge", "{empty}", "-o", "{out}"],
+    "prechip": ["prechip", "--index", "{index}", "--platform", "naip", "--target", "{out}"],
+    "preview": ["preview", "{index}", "--platform", "naip", "-o", "{out}.png"],
+    "remove": ["remove", "{index}", "--platform", "naip"],
+    "stats": ["stats", "--index", "{index}", "--platform", "naip", "--bands", "red"],
+}
+
+
+@pytest.mark.parametrize("command", EMPTY)
+def test_what_finds_nothing_names_the_option_that_allows_it(command, index, tmp_path, said):
+    empty = str(tmp_path / "empty")
+    write_index(SCHEMA.empty_table(), empty)
+    words = [word.format(index=index, empty=empty, out=tmp_path / "out") for word in EMPTY[command]]
+    code, stdout, stderr = said(*words)
+    assert (code, stdout) == (1, "")
+    assert stderr.rstrip().endswith("(If that is no mistake, give --allow-empty.)")
+    code, stdout, stderr = said(*words, "--allow-empty")
+    assert (code, stdout) == (0, "")
+    assert "If that is no mistake" not in stderr
+
+
 # -- where nothing is, and where nothing can be written --------------------------------------------
 
 

@@ -100,7 +100,7 @@ def test_a_run_that_finds_nothing_fails_unless_that_is_allowed(survey, capsys):
         f"stacchip: {survey / 'imagery'} has no item that fits any of the 1 rows."
     )
     assert "row 3 (otago/dunedin_2018_0.3m/rgb/2193)" in line
-    assert line.endswith("(Where that is no mistake, give --allow-empty.)")
+    assert line.endswith("(If that is no mistake, give --allow-empty.)")
     assert run(["collect", "linz", *LINZ, "--rows", "3", "--dry-run"]) == 1
     capsys.readouterr()
     assert run(["collect", "linz", *LINZ, "--rows", "3", "--allow-empty"]) == 0

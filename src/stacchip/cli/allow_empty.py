@@ -22,12 +22,14 @@ def nothing_may_be_found(*, allowed: bool) -> Iterator[None]:
         allowed: The value of `--allow-empty`.
 
     Raises:
-        NothingFound: Nothing was found, and that is not allowed. The error may also be one of what
-            was asked for: `ChipNotFound`, `ItemNotFound`, `SourceNotFound`.
+        NothingFound: Nothing was found, and that is not allowed; the message names the option. The
+            error may also be one of what was asked for: `ChipNotFound`, `ItemNotFound`,
+            `SourceNotFound`.
     """
     try:
         yield
     except _NOTHING as error:
         if not allowed:
+            error.message += " (If that is no mistake, give --allow-empty.)"
             raise
         console.note(f"{error} (--allow-empty)")

@@ -12,6 +12,7 @@ import typer
 
 from stacchip.chipper import Chipper
 from stacchip.cli import options
+from stacchip.cli.allow_empty import nothing_may_be_found
 from stacchip.cli.index_views.absent_chips import no_chip, nothing_found
 from stacchip.cli.index_views.listing import list_chips, print_lines
 from stacchip.cli.index_views.pictures import (
@@ -182,10 +183,8 @@ def preview(
     )
     if not table.num_rows:
         limits = {"--platform": platform, "--max-cloud": max_cloud, "--max-nodata": max_nodata}
-        error = nothing_found(index, limits, storage, unmeasured=cast("Unmeasured", unmeasured))
-        if not allow_empty:
-            raise error
-        console.note(f"{error} Nothing was drawn.")
+        with nothing_may_be_found(allowed=allow_empty):
+            raise nothing_found(index, limits, storage, unmeasured=cast("Unmeasured", unmeasured))
         return
     chosen = choose_chips(table, number, seed)
     title = f"{_short_name(index)}: {count_by_platform(table)} chips"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
+from stacchip.cli.allow_empty import nothing_may_be_found
 from stacchip.cli.commands import collect_options as options
 from stacchip.cli.commands.collect_again import read_rows_option, tell_failed
 from stacchip.cli.commands.collect_options import useless_options
@@ -147,7 +148,8 @@ def collect(
     if not is_whole:
         raise typer.Exit(1)
     if not found:
-        _say_nothing(job, selected, allow_empty=allow_empty)
+        with nothing_may_be_found(allowed=allow_empty):
+            raise NothingFound(explain_nothing(job, selected))
 
 
 def _parse_mode(files: str) -> AssetMode:
@@ -218,15 +220,3 @@ def _run(job: Job, rows: Sequence[Row], dask: str | None) -> RunReport:
         report = collect_rows(job, rows, dask=dask, on_row=end_row, on_item=end_item)
     print_summary(job, report)
     return report
-
-
-def _say_nothing(job: Job, rows: Sequence[Row], *, allow_empty: bool) -> None:
-    """Refuse a run that found nothing, unless that is allowed.
-
-    Raises:
-        NothingFound: It is not.
-    """
-    reason = explain_nothing(job, rows)
-    if not allow_empty:
-        raise NothingFound(f"{reason} (Where that is no mistake, give --allow-empty.)")
-    console.note(reason)

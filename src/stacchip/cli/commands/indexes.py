@@ -155,7 +155,10 @@ def merge(
 ) -> None:
     """Merge indexes into one. Their sources and chip sizes may differ."""
     require_index(output, storage, replace=replace)
-    with console.progress("Merging", None, "files") as advance:
+    with (
+        nothing_may_be_found(allowed=allow_empty),
+        console.progress("Merging", None, "files") as advance,
+    ):
         merged = merge_indexes(
             indexes,
             output,

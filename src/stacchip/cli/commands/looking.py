@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from stacchip.cli import options
+from stacchip.cli.allow_empty import nothing_may_be_found
 from stacchip.cli.index_views.absent_chips import nothing_found
 from stacchip.cli.index_views.listing import (
     CHIP_COLUMNS,
@@ -99,17 +100,11 @@ def list_index(
     lines = list_chips(parts) if chips else list_items(parts)
     if print_lines(islice(lines, limit), as_json=as_json):
         return
-    error = nothing_found(
-        index,
-        {
-            "--platform": platform,
-            "--item": item or None,
-            "--max-cloud": max_cloud,
-            "--max-nodata": max_nodata,
-        },
-        storage,
-        unmeasured=cast("Unmeasured", unmeasured),
-    )
-    if not allow_empty:
-        raise error
-    console.note(str(error))
+    limits = {
+        "--platform": platform,
+        "--item": item or None,
+        "--max-cloud": max_cloud,
+        "--max-nodata": max_nodata,
+    }
+    with nothing_may_be_found(allowed=allow_empty):
+        raise nothing_found(index, limits, storage, unmeasured=cast("Unmeasured", unmeasured))
