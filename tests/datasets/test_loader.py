@@ -7,10 +7,12 @@ import weakref
 import pyarrow as pa
 import pytest
 
+from servers.range_server import RangeServer
 from stacchip.errors import UsageError
-from stacchip.index import concat_indexes, read_index
+from stacchip.index import concat_indexes, read_index, write_index
+from stacchip.indexer import NoStatsChipIndexer
 from stacchip.stream import ChipStream, Shard
-from stream.conftest import index_items, make_item
+from stream.conftest import behind, index_items, make_item
 
 from .conftest import end_workers
 
@@ -203,6 +205,26 @@ def test_the_length_is_a_bound_for_items_that_nobody_looked_at(tmp_path, drop_la
     dataset = ChipStreamDataset(stream, batch_size=8, drop_last=drop_last)
     loader = DataLoader(dataset, batch_size=None)
     assert 0 <= len(loader) - sum(1 for _ in loader) <= 1
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_the_length_sends_no_request(tmp_path, drop_last):
+    """A process that has used a store cannot fork workers, so its length must not use one."""
+    with RangeServer(tmp_path) as server:
+        tables, items = [], []
+        for name, platform in (("a", "landsat-8"), ("b", "landsat-9")):
+            scene = make_item(tmp_path / name, name, {"red": (10, 128)})
+            scene.item.properties["platform"] = platform
+            items.append(behind(scene, server))
+            tables.append(NoStatsChipIndexer(items[-1], 64).create_index())
+        write_index(concat_indexes(tables), tmp_path / "index", items=items)  # without headers
+        server.reset_counters()
+        stream = ChipStream(tmp_path / "index")
+        dataset = ChipStreamDataset(stream, batch_size=3, drop_last=drop_last)
+        loader = DataLoader(dataset, batch_size=None)
+        length = len(loader)
+        assert server.requests == 0
+        assert 0 <= length - sum(1 for _ in loader) <= 1
 
 
 def test_an_item_that_cannot_be_opened_counts_as_one_of_its_platform(tmp_path):

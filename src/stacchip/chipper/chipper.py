@@ -25,14 +25,14 @@ from stacchip.index.foreign.tables import as_table, is_table
 from stacchip.index.origins import fill_from_indexes
 from stacchip.index.read import read_item_index, read_rows
 from stacchip.indexer import ChipIndexer, NoStatsChipIndexer
-from stacchip.items import item_href, load_items, parse_item
+from stacchip.items import item_href, load_items, parse_item, read_assets
 from stacchip.items.archive import DEFAULT_CHIP_SIZE, Archive
 from stacchip.items.keys import ItemKey, by_key, match_keys
 from stacchip.items.mount import Mount
 from stacchip.raster.fetch import NO_CACHES
 from stacchip.runtime.names import names_of
 from stacchip.sources.harmonize import require_harmonize
-from stacchip.storage import Storage
+from stacchip.storage import Storage, is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -364,6 +364,23 @@ class Chipper:
         found, key = self._find(row), self.rows.key(row)
         grid = found.find_grid(key, self.rows.value(row, "bbox"), self.storage)
         return open_item(found, grid, self.choice, self.storage, caches=self.caches)
+
+    def opens_without_store(self, row: int) -> bool:
+        """True if `open` needs no remote store: the item is at hand, and so are headers or files.
+
+        Raises:
+            StacchipError: The item cannot be found, or lacks an asset.
+        """
+        key, href = self.rows.key(row), self.rows.value(row, "item_href")
+        places = [] if self._mount is None else [self._mount.href]
+        if not self._finder.is_at_hand(key.item):
+            places.append(href or "")
+        if any(map(is_remote, places)):
+            return False
+        found = self._find(row)
+        infos = read_assets(found.item, self.storage)
+        keys = self.choice.keys(found.item, infos)
+        return not any(is_remote(infos[key].href) for key in keys if key not in found.headers)
 
     def _find(self, row: int) -> FoundItem:
         key = self.rows.key(row)

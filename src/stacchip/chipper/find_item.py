@@ -247,6 +247,10 @@ class ItemFinder:
             item_id=key.item_id,
         )
 
+    def is_at_hand(self, key: ItemKey) -> bool:
+        """True if the item of a key is found without its `item_href`."""
+        return key in self._given or key in self._embedded or self._find_record(key) is not None
+
     def _with_given(self, key: ItemKey, kept: FoundItem | None) -> FoundItem:
         """Return the item that the caller gave, with the headers of the one that the index keeps.
 

@@ -122,11 +122,12 @@ class ChipStreamDataset(IterableDataset[Sample]):
         """Return the number of batches (or chips) that the rank gets in a whole epoch.
 
         `len(loader)` counts what its workers give together. To find the kinds of chips, the first
-        count opens up to 64 items (and one of each platform and chip size), which takes no request
-        if the index keeps headers. The length is exact, with four exceptions. `errors="skip"` may
-        leave out more. With several kinds of chips in several processes (`mixed="group"`), it is
-        the most that an epoch can have. So it is with more than 64 items, if those of a platform
-        and chip size differ in bands or type. A loaded state leaves less than a whole epoch.
+        count opens up to 64 items (and one of each platform and chip size), if their headers are in
+        the index or their files are local: it opens no remote file. The length is exact, with four
+        exceptions. `errors="skip"` may leave out more. With several kinds of chips in several
+        processes (`mixed="group"`), it is the most that an epoch can have. So it is if the headers
+        of several platforms are unknown; or, with more than 64 items, if those of a platform and
+        chip size differ in bands or type. A loaded state leaves less than a whole epoch.
         """
         loader, is_direct = find_measuring_loader()
         workers = max(1, 0 if loader is None else loader.num_workers)

@@ -178,7 +178,7 @@ class ChipStream:
         """Return how many chips, over all shards, are of each kind: bands, chip size and type.
 
         Chips of one kind share batches, whatever their platforms. Up to 64 items are opened, and
-        one of each platform and chip size; see `stacchip.stream.survey`.
+        one of each platform and chip size, if that needs no remote store.
 
         Args:
             apart: An asset that is cut into an array of its own, as `cut_apart` has it.

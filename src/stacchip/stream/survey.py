@@ -105,6 +105,10 @@ class Survey:
         If there are up to 64 items, all are opened. Of more, 64 are, which lie evenly among the
         others: if those of a platform and chip size are of one kind, so are all of them. An item
         that cannot be opened, whose chips do not come, counts as one of those.
+
+        An item that only a remote store could open is not opened: a process that has used a store
+        cannot fork workers. If none of a platform and chip size is opened, its chips are taken for
+        a kind of their own, which may be one of the others.
         """
         if len(self.chips.groups) <= 1:
             return KindCount((len(self.chips),), is_exact=True)
@@ -115,20 +119,26 @@ class Survey:
     def _count_kinds(self, dtype: np.dtype[Any] | None, apart: Apart | None) -> KindCount:
         groups = self.chips.groups
         found: dict[int, Kinds] = {}
-        for number, item in self._some_items():
+        for number, item in self._some_items(at_hand=True):
             with contextlib.suppress(UsageError):  # it lacks the asset that is cut apart
                 found[number] = find_kinds(item, groups[number].chip_size, dtype, apart)
         seen: dict[tuple[str, int], set[Kinds]] = {}
         for number, kinds in found.items():
             seen.setdefault(groups[number].name, set()).add(kinds)
-        counts: Counter[Kinds] = Counter()
+        counts: Counter[Any] = Counter()
+        is_exact = True
         in_group = np.bincount(self.chips.group, minlength=len(groups)).tolist()
         for number, (group, count) in enumerate(zip(groups, in_group, strict=True)):
             if number in found:
                 counts[found[number]] += count
             elif len(alike := seen.get(group.name, set())) == 1:
                 counts[next(iter(alike))] += count
-        return KindCount(tuple(counts.values()), sum(counts.values()) == len(self.chips))
+            elif alike:  # of any of these
+                is_exact = False
+            else:
+                counts[group.name] += count
+        known = all(group.name in seen for group in groups) or len(counts) == 1
+        return KindCount(tuple(counts.values()), is_exact and known)
 
     @cached_property
     def _counted(self) -> dict[tuple[np.dtype[Any] | None, Apart | None], KindCount]:
@@ -141,7 +151,7 @@ class Survey:
             AssetNotFound: None has it; the error names those that they have.
         """
         there: dict[str, None] = {}
-        for _, item in self._some_items():
+        for _, item in self._some_items(at_hand=False):
             there |= dict.fromkeys(layer.asset for layer in item.layers)
             if asset in there:
                 return
@@ -152,10 +162,13 @@ class Survey:
                 asset=asset,
             )
 
-    def _some_items(self) -> Iterator[tuple[int, ItemLayers]]:
+    def _some_items(self, *, at_hand: bool) -> Iterator[tuple[int, ItemLayers]]:
         """Yield items that can be opened, with the number of a group of each.
 
         They are 64, evenly among all, and the first of each platform and chip size.
+
+        Args:
+            at_hand: Leave out those that only a remote store could open.
         """
         _, first_rows = np.unique(self.chips.group, return_index=True)
         count = min(len(first_rows), _ITEMS_TO_COUNT)
@@ -166,10 +179,18 @@ class Survey:
         numbers = sorted(chosen | set(first_of_name.values()))
         for begin in range(0, len(numbers), _ITEMS_TO_ASK):  # opened together
             some = numbers[begin : begin + _ITEMS_TO_ASK]
+            if at_hand:
+                some = [each for each in some if self._is_at_hand(int(first_rows[each]))]
             self.catalog.prepare(first_rows[some].tolist())
             for number in some:
                 with contextlib.suppress(StacchipError):
                     yield number, self.catalog.get(int(first_rows[number]))
+
+    def _is_at_hand(self, row: int) -> bool:
+        try:
+            return self.catalog.needs_no_store(row)
+        except StacchipError:
+            return False
 
     def _first_items(self) -> dict[tuple[str, int], ItemLayers | None]:
         """Return the first item of each platform and chip size that can be opened.

@@ -68,6 +68,14 @@ class Catalog:
         finally:
             self.waited_s += time.perf_counter() - begin
 
+    def needs_no_store(self, row: int) -> bool:
+        """True if the item of a row's chip is opened without a remote store.
+
+        Raises:
+            StacchipError: It cannot be found.
+        """
+        return self._chipper.opens_without_store(row)
+
     def forget_failures(self) -> None:
         """Let items that could not be opened be tried again."""
         self._items.forget_failures()
