@@ -142,12 +142,12 @@ def test_headers_of_no_item_are_not_all_there(tmp_path, said):
 def test_a_filter_that_leaves_nothing_is_taken_apart(index, command, tmp_path, monkeypatch, said):
     monkeypatch.chdir(tmp_path)
     place = ["--target", "cubes"] if command == "prechip" else []
-    asked = [command, "--index", index, *place, "--bands", "red", "--platform"]
+    asked = [command, "--index", index, *place, "--platform"]
     count = len(read_index(index))
     code, stdout, stderr = said(*asked, "unknowm")
     assert (code, stdout) == (1, "")
     assert f"of platform 'unknowm' in {index}; it has chips of unknown ({count:,})" in stderr
-    code, stdout, stderr = said(*asked, "unknown", "--chip-size", "999")
+    code, stdout, stderr = said(*asked, "unknown", "--chip-size", "999", "--bands", "red")
     assert (code, stdout) == (1, "")
     assert f"of {count:,} chips, {count:,} of another size (--chip-size)" in stderr
     assert "within these limits (" in stderr

@@ -165,6 +165,22 @@ def test_misuse_is_one_line_and_exit_code_2(store, remote):
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), (variables, done.stderr)
 
 
+@pytest.mark.parametrize("ranks", ["half", "101", "50,-1", "nan"])
+def test_percentiles_are_checked_before_anything_is_read(ranks, tmp_path, run_local):
+    code, out, err = run_local("--index", f"{tmp_path}/absent", "--percentiles", ranks)
+    assert (code, out) == (2, "")
+    assert repr(ranks) in err
+
+
+def test_parts_that_are_not_there_are_no_mistake_if_that_is_allowed(tmp_path, run_local):
+    (tmp_path / "parts").mkdir()
+    code, _, err = run_local("--merge", f"{tmp_path}/parts")
+    assert code == 1
+    assert "no statistics to merge" in err
+    code, out, _ = run_local("--merge", f"{tmp_path}/parts", "--allow-empty")
+    assert (code, out) == (0, "")
+
+
 def test_shards_of_an_index_have_every_chip_once(local, expected):
     imagery = Imagery(local.index, PLATFORM)
     parts = [index_statistics(imagery, Storage(), shard=Shard(rank, 4)) for rank in range(4)]

@@ -91,8 +91,8 @@ def index_statistics(
         AssetNotFound: An item lacks an asset or a band.
         UsageError: A valid pixel is not a value of `dtype`.
     """
-    platform = imagery.platform_bands
     chipper = _draw(imagery, storage, max_chips, seed)
+    platform = imagery.platform_bands  # after it: the index may lack the platform, which is told
     # in the files' own type: a conversion by the stream would not say which values do not fit
     stream = ChipStream(chipper, shard=shard, memory_bytes=memory_bytes)
     chips = _read_chips(stream, platform)

@@ -223,7 +223,8 @@ def stats(
     storage = options.make_storage(identity=identity, deadline_s=DEADLINE_S)
     ranks = _parse_percentiles(percentiles)
     if merge is not None:
-        _report(StatisticsFolder(merge, storage).merge(), ranks, output, storage)
+        with nothing_may_be_found(allowed=allow_empty):
+            _report(StatisticsFolder(merge, storage).merge(), ranks, output, storage)
         return
     _check(index, cubes, job, jobs, output)
     if cubes is not None and harmonize is not None:
@@ -267,9 +268,12 @@ def _check(
 
 def _parse_percentiles(text: str) -> list[float]:
     try:
-        return [float(part) for part in text.split(",")]
+        ranks = [float(part) for part in text.split(",")]
     except ValueError as error:
         raise UsageError(f"Percentiles are numbers: 1,50,99; not {text!r}.") from error
+    if not all(0 <= rank <= 100 for rank in ranks):
+        raise UsageError(f"Percentiles are numbers from 0 to 100: 1,50,99; not {text!r}.")
+    return ranks
 
 
 def _report(
