@@ -68,6 +68,34 @@ def test_an_argument_is_shown_as_the_option_of_the_command(message, shown, capsy
     assert said(message, capsys) == shown
 
 
+@pytest.mark.parametrize("name", ["chip_size=256", "seed=5", "assets=True", "a stats=False"])
+@pytest.mark.parametrize(
+    "command", ["info {}", "stats --index {}", "prechip --index {} --target o --platform p"]
+)
+def test_a_path_that_looks_like_advice_stays_as_it_is(name, command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run([word.format(name) for word in command.split()]) == 1
+    assert f"There is no index at {name}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["There is no index at chip_size=256: nothing", "Item 'assets=True' has no asset 'stats=False'",
+     "chip_size=256/chips.parquet is broken"],
+)  # fmt: skip
+def test_a_name_that_looks_like_advice_stays_as_it_is(message, capsys):
+    assert said(message, capsys) == message
+
+
+def test_progress_is_not_spelled(capsys):
+    def work(*, seed: int | None = None) -> None:
+        with console.progress("Reading", 1) as advance:
+            advance("Give seed=5")
+
+    assert console.run_command(work, "here", []) == 0
+    assert "Give seed=5" in capsys.readouterr().err
+
+
 def test_outside_a_command_nothing_is_changed():
     assert spell_options("Pass assets=[...].") == "Pass assets=[...]."
 

@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from stacchip.cli.terminal.common_options import common_options
 from stacchip.cli.terminal.help_pages import help_style, lay_out
-from stacchip.cli.terminal.hints import spellings
+from stacchip.cli.terminal.hints import Spelling, spellings
 
 if TYPE_CHECKING:
     _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -30,7 +30,7 @@ class _Common:
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; advice is spelled with its options from now on."""
-        spellings.set({each.name: each for each in self.params})
+        spellings.set(Spelling.of(self.params, ctx.params))
         typers: Any = super()
         return typers.invoke(ctx)
 

@@ -1,8 +1,8 @@
 """Running a command line, and what a person sees of it.
 
 Results go to standard output; progress, notes, logs and errors go to standard error, so that output
-can be piped. An error is one line. Commands print through this module: it offers `say` and `note`
-of `lines`, and `progress` and `stages` of `progress`.
+can be piped. An error is one line. Commands print through this module: it offers `say` of
+`lines`, `progress` and `stages` of `progress`, and a `note` that may quote the library.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from stacchip.cli.terminal import logs
+from stacchip.cli.terminal import lines, logs
 from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.cli.terminal.help_pages import help_style
-from stacchip.cli.terminal.hints import spellings
+from stacchip.cli.terminal.hints import spell_options, spellings
 from stacchip.cli.terminal.interrupts import INTERRUPTED, was_reported
-from stacchip.cli.terminal.lines import ReaderGoneError, err, note, out, say, silence
+from stacchip.cli.terminal.lines import ReaderGoneError, err, out, say, silence
 from stacchip.cli.terminal.progress import format_size, progress, stages, style
 from stacchip.errors import StacchipError, UsageError
 from stacchip.storage import redact_text
@@ -101,6 +101,11 @@ def _run(line: Callable[..., Any], name: str, arguments: list[str] | None) -> in
         was_reported.set()
         return _fail(name, "interrupted", code)
     return code if isinstance(code, int) else 0
+
+
+def note(text: str) -> None:
+    """Print a line beside the result, on standard error; advice of the library names options."""
+    lines.note(spell_options(text))
 
 
 def _fail(name: str, message: str, code: int) -> int:

@@ -12,7 +12,6 @@ from typing import TextIO
 
 from rich.console import Console
 
-from stacchip.cli.terminal.hints import spell_options
 from stacchip.runtime.full_disk import naming_full_disk
 from stacchip.storage import redact_text
 
@@ -49,8 +48,8 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a line beside the result, on standard error."""
-    _write_line(sys.stderr, spell_options(text))
+    """Print a line beside the result, on standard error, whole and unchanged."""
+    _write_line(sys.stderr, text)
 
 
 def _write_line(stream: TextIO, text: str) -> None:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stacchip.cli.terminal import lines
+from stacchip.cli.terminal.hints import spell_options
 from stacchip.runtime.task_name import current_task
 
 _OURS = "stacchip"
@@ -86,7 +87,8 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
         try:
-            lines.note(fold(self.format(record), lines.terminal_width()))
+            line = spell_options(self.format(record))
+            lines.note(fold(line, lines.terminal_width()))
         except lines.ReaderGoneError:
             pass  # the next line of the result ends the program
         except Exception:  # noqa: BLE001 - as all handlers do
