@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import signal
 import socket
@@ -23,6 +22,7 @@ from stacchip.cli.output import require_folder
 from stacchip.errors import UsageError
 from stacchip.index import SCHEMA, read_index, read_records, write_index
 from stacchip.indexer import NoStatsChipIndexer
+from users import without_privileges
 
 
 @pytest.fixture
@@ -290,11 +290,12 @@ def test_a_missing_folder_is_reported_before_any_work(command: list[str], tmp_pa
     assert "is a folder" in lines(capsys)[1][0]
 
 
-def test_a_place_without_write_access_is_reported(tmp_path: Path, monkeypatch):
-    # the system's answer is given here, since it refuses nothing to tests that run as root
-    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK)
-    with pytest.raises(UsageError, match=r"access to .* was refused\. Check its permissions"):
+def test_a_place_without_write_access_is_reported(tmp_path: Path):
+    tmp_path.chmod(0o555)
+    refused = r"access to .* was refused\. Check its permissions"
+    with without_privileges(), pytest.raises(UsageError, match=refused):
         require_folder(tmp_path)
+    tmp_path.chmod(0o755)
 
 
 def test_an_item_that_comes_again_is_dropped_and_counted(tmp_path: Path, capsys):

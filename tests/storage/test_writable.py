@@ -10,7 +10,7 @@ from stacchip.errors import StorageError, UsageError
 from stacchip.storage import Storage
 from stacchip.storage.writable import PROBE, require_writable
 from storage.small_store import SmallStore
-from storage.users import without_privileges
+from users import without_privileges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from stacchip.errors import (
 )
 from stacchip.storage import Identity, Storage, StorageOptions
 from stacchip.storage.transports import local
-from storage.users import without_privileges
+from users import without_privileges
 
 
 def test_what_is_written_is_read_whole_and_in_ranges(tmp_path: Path) -> None:
