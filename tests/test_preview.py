@@ -106,7 +106,7 @@ def test_text_is_wrapped_before_separators_and_none_of_it_is_lost() -> None:
     assert "".join(lines) == chipid
     assert all(line[0] in "_-" for line in lines[1:])
     assert "".join(preview._wrap("W" * 99, 14, 60)) == "W" * 99
-    assert preview._wrap("cloud 3 %  ·  nodata 25 %", 14, 80) == ["cloud 3 %", "nodata 25 %"]
+    assert preview._wrap("cloud 3%  ·  nodata 25%", 14, 80) == ["cloud 3%", "nodata 25%"]
 
 
 def test_a_long_title_keeps_its_ends() -> None:
@@ -272,9 +272,9 @@ def test_shares_are_told_as_whole_percents_but_never_as_nothing() -> None:
     def told(cloud: float, nodata: float) -> str:
         return describe_chip("p", 0, 0, date(2024, 1, 2), cloud=cloud, nodata=nodata)[2]
 
-    assert told(0.0, 1.0) == "cloud 0 %  ·  nodata 100 %"
-    assert told(1 / 65536, 65535 / 65536) == "cloud < 1 %  ·  nodata > 99 %"
-    assert told(float("nan"), 0.5) == "nodata 50 %"
+    assert told(0.0, 1.0) == "cloud 0%  ·  nodata 100%"
+    assert told(1 / 65536, 65535 / 65536) == "cloud < 1%  ·  nodata > 99%"
+    assert told(float("nan"), 0.5) == "nodata 50%"
 
 
 def test_what_cannot_be_shown_is_an_error() -> None:

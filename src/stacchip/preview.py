@@ -171,11 +171,11 @@ def describe_chip(
     Example:
         >>> from datetime import date
         >>> describe_chip("naip", 3, 4, date(2023, 6, 18), cloud=float("nan"), nodata=0.0)
-        ('naip', 'x 3, y 4  ·  2023-06-18', 'nodata 0 %')
+        ('naip', 'x 3, y 4  ·  2023-06-18', 'nodata 0%')
         >>> describe_chip("landsat", 0, 1, date(2024, 9, 26), cloud=0.031, nodata=0.25)[2]
-        'cloud 3 %  ·  nodata 25 %'
+        'cloud 3%  ·  nodata 25%'
         >>> describe_chip("mine", 0, 1, date(2024, 9, 26), cloud=None, nodata=0.5)[2]
-        'cloud not measured  ·  nodata 50 %'
+        'cloud not measured  ·  nodata 50%'
         >>> describe_chip("mine", 0, 1, None, cloud=None, nodata=None, chipid="a-0-1", shown="vv")
         ('mine  ·  vv', 'x 0, y 1', 'not measured', 'a-0-1')
     """
@@ -198,17 +198,17 @@ def describe_chip(
 
 
 def format_share(share: float) -> str:
-    """Return a share as whole percents; only exactly 0 or 1 is shown as 0 % or 100 %.
+    """Return a share as whole percents; only exactly 0 or 1 is shown as 0% or 100%.
 
     Example:
         >>> format_share(0.25), format_share(0.001)
-        ('25 %', '< 1 %')
+        ('25%', '< 1%')
     """
     if 0 < share < 0.005:
-        return "< 1 %"
+        return "< 1%"
     if 0.995 < share < 1:
-        return "> 99 %"
-    return f"{100 * share:.0f} %"
+        return "> 99%"
+    return f"{100 * share:.0f}%"
 
 
 def draw_chip(picture: ChipPicture) -> Image.Image:

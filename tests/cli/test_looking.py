@@ -143,8 +143,8 @@ def test_a_wide_terminal_shows_a_table():
             "      nodata"
         ),
         (
-            "LC09_L2SP_DEMO_20240926_02_T1  landsat-c2l2-sr  2024-09-26  1,234            11 %  "
-            "       < 1 %"
+            "LC09_L2SP_DEMO_20240926_02_T1  landsat-c2l2-sr  2024-09-26  1,234             11%  "
+            "        < 1%"
         ),
         (
             "S1A                            sentinel-1-rtc   2024-04-16      1  does not apply  "
@@ -157,8 +157,8 @@ def test_a_wide_terminal_shows_a_table():
 def test_a_narrow_terminal_shows_whole_ids_on_lines_of_their_own():
     assert lay_out(ITEMS, 60, with_header=True) == [
         "LC09_L2SP_DEMO_20240926_02_T1",
-        "  landsat-c2l2-sr  2024-09-26  1,234 chips  cloud 11 %",
-        "  nodata < 1 %",
+        "  landsat-c2l2-sr  2024-09-26  1,234 chips  cloud 11%",
+        "  nodata < 1%",
         "S1A",
         "  sentinel-1-rtc  2024-04-16  1 chip  cloud does not apply",
         "  nodata not measured",

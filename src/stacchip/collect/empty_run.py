@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from stacchip.errors import StacchipError
+from stacchip.runtime.percent import format_percent
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _without_limits(choices: Choices) -> Choices:
 def _limits(choices: Choices) -> str:
     """Return the limits of cloud and nodata in words."""
     limits = [
-        f"at most {getattr(choices, name):g}% {what}"
+        f"at most {format_percent(getattr(choices, name) / 100)} {what}"
         for name, what in LIMITED.items()
         if getattr(choices, name) is not None
     ]

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from stacchip.index import Selection, conform, scan_index
 from stacchip.runtime.near_names import list_names
+from stacchip.runtime.percent import format_percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -115,7 +116,9 @@ def describe_limits(limits: Mapping[str, Any]) -> str:
     said = []
     for share in ("nodata", "cloud"):
         largest = limits[f"max_{share}"]
-        said.append(f"any {share}" if largest is None else f"at most {100 * largest:.4g}% {share}")
+        said.append(
+            f"any {share}" if largest is None else f"at most {format_percent(largest)} {share}"
+        )
     text = " and ".join(said)
     has_limit = any(limits[f"max_{share}"] is not None for share in ("nodata", "cloud"))
     if has_limit and limits["unmeasured"] == "keep":

@@ -9,6 +9,7 @@ In reading order:
 - `concurrently`: many calls at once, within one call of our own.
 - `memory`: reusable buffers.
 - `registry`: values by name, to which other packages add theirs by entry point.
+- `percent`: shares as percentages, for messages.
 - `near_names`: lists of what exists, for messages about a name that does not.
 - `names`: names that a caller gives: several, or one as a plain string.
 - `lazy_names`: names of a package that are loaded when they are first used.

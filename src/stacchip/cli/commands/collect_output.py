@@ -12,6 +12,7 @@ from stacchip.cli.terminal.progress import Meter, format_size
 from stacchip.collect.recipe import Choices
 from stacchip.collect.report import ItemReport, RowReport, RunReport, describe_error
 from stacchip.errors import StacchipError
+from stacchip.runtime.percent import format_percent
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def describe_choices(job: Job) -> str:
             continue
         text = str(value)
         if choice.name in {"max_cloud", "max_nodata", "share"}:
-            text = f"{100 * value if choice.name == 'share' else value:g}%"
+            text = format_percent(value if choice.name == "share" else value / 100)
         elif choice.name in {"years", "bands"}:
             text = (":" if choice.name == "years" else ",").join(map(str, value))
         words += [option_name(choice.name), text]

@@ -17,6 +17,7 @@ from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.errors import UsageError
 from stacchip.index import merge_indexes, remove
 from stacchip.indexer import index_items
+from stacchip.runtime.percent import format_percent
 from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def index(
             progress=advance,
             storage=storage,
         )
-    limits = f"chips of {chip_size} pixels with at most {100 * max_nodata:.4g}% nodata"
+    limits = f"chips of {chip_size} pixels with at most {format_percent(max_nodata)} nodata"
     with nothing_may_be_found(allowed=allow_empty):
         print_indexed(made, output, limits)
         require_chips(made, output, limits, explain)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from stacchip.cli.terminal import console
 from stacchip.cubes.imagery import DEFAULT_MAX_NODATA
 from stacchip.cubes.left_out import describe_left_out, describe_limits
+from stacchip.runtime.percent import format_percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,9 +34,10 @@ def tell_other_default(statistics: Iterable[PlatformStatistics]) -> None:
         and sample.limits["max_nodata"] != DEFAULT_MAX_NODATA
         for sample in samples
     ):  # fmt: skip
+        largest = format_percent(DEFAULT_MAX_NODATA)
         console.note(
-            f"stacchip prechip takes chips with at most {DEFAULT_MAX_NODATA:.0%} nodata by "
-            f"default: measure those with --max-nodata {DEFAULT_MAX_NODATA:.0%}"
+            f"stacchip prechip takes chips with at most {largest} nodata by default: measure those "
+            f"with --max-nodata {largest}"
         )
 
 
