@@ -272,8 +272,12 @@ def _unpack_bits(
     rows = np.frombuffer(raw, np.uint8).reshape(shape[0], -1)
     if bits == 1:
         return np.unpackbits(rows, axis=1, count=shape[1] * shape[2]).reshape(shape)
-    if bits == 24 and byteorder == ">":
-        rows = rows.reshape(-1, 3)[:, ::-1]  # libtiff swaps the bytes of these alone
+    if bits == 24:  # imagecodecs up to 2026.1 unpacks these wrongly
+        whole = np.zeros((shape[0] * shape[1] * shape[2], 4), np.uint8)
+        triples = rows.reshape(-1, 3)
+        # libtiff swaps the bytes of these alone
+        whole[:, 1:] = triples[:, ::-1] if byteorder == ">" else triples
+        return whole.view(">u4").astype(np.uint32).reshape(shape)
     name = "u1" if bits < 8 else "u2" if bits < 16 else "u4"
     samples = imagecodecs.packints_decode(rows.tobytes(), name, bits, runlen=shape[1] * shape[2])
     return np.asarray(samples).reshape(shape)
