@@ -18,7 +18,8 @@ import yaml
 from cubes.cube_world import ITEMS, PLATFORM, World, item_chips, make_world
 from scenes import make_scene, write_band
 from servers.seaweedfs import SeaweedFS
-from stacchip.cli.commands.stats import stats
+from stacchip.cli.commands.stats import stats as stats_command
+from stacchip.cli.options import Place
 from stacchip.cli.terminal import console
 from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import PlanSettings
@@ -55,6 +56,12 @@ def expected() -> dict[str, np.ndarray]:
     chips = np.concatenate([item_chips(number) for number in range(ITEMS)])
     bands = {name: chips[:, number].ravel() for number, name in enumerate(BANDS)}
     return {name: values[values != 0].astype(np.float64) for name, values in bands.items()}
+
+
+def stats(**options) -> None:
+    """Run the command; the command line makes places of the folders that it names."""
+    places = {name: Place(options[name]) for name in ("cubes", "data") if name in options}
+    stats_command(**options | places)
 
 
 def check_report(known: dict, expected: dict[str, np.ndarray]) -> None:
@@ -105,7 +112,7 @@ def run_local(capsys) -> Callable[..., tuple[int, str, str]]:
 
     def run(*options: str) -> tuple[int, str, str]:
         capsys.readouterr()  # what was said before is not this command's
-        code = console.run_command(stats, "stacchip-stats", list(options))
+        code = console.run_command(stats_command, "stacchip-stats", list(options))
         return code, *capsys.readouterr()
 
     return run
