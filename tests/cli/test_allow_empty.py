@@ -147,6 +147,7 @@ def test_a_filter_that_leaves_nothing_is_taken_apart(index, command, tmp_path, m
     code, stdout, stderr = said(*asked, "unknowm")
     assert (code, stdout) == (1, "")
     assert f"of platform 'unknowm' in {index}; it has chips of unknown ({count:,})" in stderr
+    assert "WARNING" not in stderr, "one fact is one message"
     code, stdout, stderr = said(*asked, "unknown", "--chip-size", "999", "--bands", "red")
     assert (code, stdout) == (1, "")
     assert f"of {count:,} chips, {count:,} of another size (--chip-size)" in stderr

@@ -85,6 +85,10 @@ def test_nothing_to_list_is_a_failure_unless_it_is_allowed(index: str, tmp_path:
     assert run(["list", index, "--platform", "drone", "--item", "three"]) == 1
     said = capsys.readouterr().err
     assert "Of its 27 chips, --platform drone leaves 18, --item three leaves 9" in said
+    assert run(["list", index, "--platform", "drones"]) == 1
+    said = capsys.readouterr().err
+    assert "--platform drones leaves 0. It has --platform drone (18), " in said
+    assert len(said.splitlines()) == 1, "one fact is one message"
     assert run(["list", index, "--platform", "nobody", "--allow-empty"]) == 0
     empty = str(tmp_path / "empty")
     write_index(SCHEMA.empty_table(), empty)

@@ -321,7 +321,7 @@ class ItemFinder:
         raise ItemNotFound(
             f"Item {key.item_id!r} of platform {key.platform!r} is not at its item_href "
             f"{redact(item_href)}, or is one of several with that id there. "
-            "Pass it: Chipper(index, items=[item]).",
+            "In Python, pass it: Chipper(index, items=[item]).",
             item_id=key.item_id,
         )
 

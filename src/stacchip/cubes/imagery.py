@@ -119,7 +119,7 @@ class Imagery:
             "unmeasured": self.unmeasured,
         }
         if self.has_path:
-            return read_index(self.index, storage=storage, **limits)
+            return read_index(self.index, storage=storage, explains_nothing=True, **limits)
         return Selection.of(limits).apply(conform(self.index))
 
     def chipper_of(self, table: pa.Table, storage: Storage) -> Chipper:

@@ -129,8 +129,13 @@ def describe_limits(limits: Mapping[str, Any]) -> str:
 def _parts(imagery: Imagery, storage: Storage) -> Iterable[pa.Table]:
     """Return the platform's rows in parts."""
     if imagery.has_path:
-        names = list(_COLUMNS)
-        return scan_index(imagery.index, columns=names, storage=storage, platform=imagery.platform)
+        return scan_index(
+            imagery.index,
+            columns=list(_COLUMNS),
+            storage=storage,
+            explains_nothing=True,
+            platform=imagery.platform,
+        )
     return [Selection(platform=imagery.platform).apply(conform(imagery.index))]
 
 

@@ -39,6 +39,7 @@ def read_index(
     *,
     columns: Sequence[str] | None = None,
     storage: Storage | None = None,
+    explains_nothing: bool = False,
     **filters: Unpack[Filters],
 ) -> pa.Table:
     """Read the chips of an index, all or those chosen.
@@ -51,6 +52,8 @@ def read_index(
         path: Folder or parquet file of an index: local, `s3://`, `http(s)://`, ...
         columns: Names of the columns wanted; all by default.
         storage: How to reach it.
+        explains_nothing: True if the caller itself says why no chip was found; a platform or item
+            that the index lacks is then logged only if other chips were found.
         **filters: The chips wanted; see `Selection`.
 
     Returns:
@@ -85,7 +88,8 @@ def read_index(
     selection.report_left_out(left_out)
     wanted = NamesWanted(selection)
     wanted.see(table)
-    _report_absent(wanted, path, storage)
+    if table.num_rows or not explains_nothing:
+        _report_absent(wanted, path, storage)
     return table
 
 
@@ -112,6 +116,7 @@ def scan_index(
     *,
     columns: Sequence[str] | None = None,
     storage: Storage | None = None,
+    explains_nothing: bool = False,
     **filters: Unpack[Filters],
 ) -> Iterator[pa.Table]:
     """Yield the chosen chips of an index in parts, for indexes that do not fit into memory.
@@ -129,16 +134,18 @@ def scan_index(
     storage = storage or Storage()
     selection = Selection.of(filters)
     names = _column_names(columns)
-    left_out = 0
+    left_out = found = 0
     wanted = NamesWanted(selection)
     for chips in _open_files(find_files(index_href(path), storage), storage):
         for part in chips.scan(names, selection):
             if part.num_rows:
                 wanted.see(part)
+                found += part.num_rows
                 yield part
         left_out += _count_left_out(chips, selection)
     selection.report_left_out(left_out)
-    _report_absent(wanted, path, storage)
+    if found or not explains_nothing:
+        _report_absent(wanted, path, storage)
 
 
 def read_records(

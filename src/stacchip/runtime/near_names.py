@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _MOST: Final = 10
 _SIMILAR: Final = 0.5
+_MOST_COMPARED: Final = 20_000  # which takes half a second
 
 
 def list_names(
@@ -31,7 +32,7 @@ def list_names(
     there = sorted(set(names))
     alike = [
         name
-        for wanted in near
+        for wanted in (near if len(there) <= _MOST_COMPARED else ())
         for name in difflib.get_close_matches(wanted, there, n=3, cutoff=_SIMILAR)
     ]
     ordered = list(dict.fromkeys([*alike, *there]))

@@ -147,8 +147,9 @@ def fetch_remedy(href: str) -> str:
         return "What was saved is not the file: fetch it again."
     if scheme == "http":
         return (
-            "The server may want a log-in: pass StorageOptions(headers={'Authorization': ...}), or "
-            "Storage(sign=...) if its addresses must be signed."
+            "The server may want a log-in: in Python, pass "
+            "StorageOptions(headers={'Authorization': ...}), or Storage(sign=...) if its addresses "
+            "must be signed."
         )
     return "Something else than a store may answer there: check StorageOptions(endpoint=...)."
 

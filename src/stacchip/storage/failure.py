@@ -176,11 +176,11 @@ def _remedy_on_the_web(href: str) -> str:
     if redact(href) != href:
         return (
             "The signature or the password in its address was refused: it may have expired. "
-            "Renew it, or pass Storage(sign=...) to sign addresses when they are read."
+            "Renew it, or in Python pass Storage(sign=...) to sign addresses when they are read."
         )
     remedy = (
-        "The signatures of items' addresses are left out on purpose, since they expire: pass "
-        "Storage(sign=...) to sign addresses when they are read, or "
+        "The signatures of items' addresses are left out on purpose, since they expire: in "
+        "Python, pass Storage(sign=...) to sign addresses when they are read, or "
         "StorageOptions(headers={'Authorization': ...}) to log in."
     )
     if (urlsplit(href).hostname or "").endswith(".amazonaws.com"):

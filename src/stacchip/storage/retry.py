@@ -172,7 +172,7 @@ class _Policy:
         if not self.is_late(state):
             raise StorageError(
                 f"{self.shown}: {tries} attempts failed, the last with {failure.reason}. "
-                "Try later, or raise StorageOptions(max_attempts=...).",
+                "Try later, or in Python raise StorageOptions(max_attempts=...).",
                 href=self.shown,
                 status=failure.status,
             )

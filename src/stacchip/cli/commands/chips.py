@@ -180,6 +180,7 @@ def preview(
         unmeasured=cast("Unmeasured", unmeasured),
         platform=platform,
         storage=storage,
+        explains_nothing=True,
     )
     if not table.num_rows:
         limits = {"--platform": platform, "--max-cloud": max_cloud, "--max-nodata": max_nodata}

@@ -96,6 +96,7 @@ def list_index(
         max_nodata=max_nodata,
         unmeasured=cast("Unmeasured", unmeasured),
         storage=storage,
+        explains_nothing=True,
     )
     lines = list_chips(parts) if chips else list_items(parts)
     if print_lines(islice(lines, limit), as_json=as_json):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 from stacchip.cli.terminal import console
 from stacchip.errors import ChipNotFound, NothingFound
 from stacchip.index import SHARE_COLUMNS, Selection, scan_index
+from stacchip.runtime.near_names import list_names
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ def nothing_found(
     asked = {option: limit for option, limit in limits.items() if limit is not None}
     each = [{_FILTERS[option]: limit} for option, limit in asked.items()]
     chosen = [Selection(**filters, unmeasured=unmeasured) for filters in each]
-    total, left = _count(index, chosen, storage)
+    total, left, there = _count(index, chosen, storage)
     if not total or not asked:
         return NothingFound(f"{redact(index)} has no chips: there is nothing to show.")
     said = [
@@ -105,15 +107,35 @@ def nothing_found(
     is_share = unmeasured == "drop" and {"--max-cloud", "--max-nodata"} & set(asked)
     return NothingFound(
         f"No chip of {redact(index)} is within these limits{unknown if is_share else ''}. Of its "
-        f"{total:,} chips, {', '.join(said)}. See: {console.command('list', index)}"
+        f"{total:,} chips, {', '.join(said)}.{_say_names(asked, left, there)} "
+        f"See: {console.command('list', index)}"
     )
 
 
-def _count(index: str, chosen: Sequence[Selection], storage: Storage) -> tuple[int, list[int]]:
-    """Return the number of all chips, and that of each selection by itself."""
+def _say_names(
+    asked: Mapping[str, Any], left: Sequence[int], there: Mapping[str, Counter[str]]
+) -> str:
+    """Return the names that the index has, beside those that it lacks, as sentences."""
+    said = ""
+    for (option, wanted), number in zip(asked.items(), left, strict=True):
+        names = there.get(_FILTERS[option])
+        if names is not None and not number:
+            near = [wanted] if isinstance(wanted, str) else wanted
+            said += f" It has {option} {list_names(names, near=near, counts=names)}."
+    return said
+
+
+def _count(
+    index: str, chosen: Sequence[Selection], storage: Storage
+) -> tuple[int, list[int], dict[str, Counter[str]]]:
+    """Return the number of all chips, of each selection's own, and of each platform and item."""
     total, counts = 0, [0] * len(chosen)
+    there: dict[str, Counter[str]] = {"platform": Counter(), "item_id": Counter()}
     for part in scan_index(index, columns=_COUNTED, storage=storage):
         total += part.num_rows
         for number, selection in enumerate(chosen):
             counts[number] += part.filter(selection.expression).num_rows
-    return total, counts
+        for column, names in there.items():
+            for pair in pc.value_counts(part[column]).to_pylist():
+                names[pair["values"]] += pair["counts"]
+    return total, counts, there

@@ -142,8 +142,8 @@ def _failure_of(error: StorageError, href: str) -> StorageError:
     shown = redact(href)
     return type(error)(
         f"{shown} cannot be read: Planetary Computer gave no token to sign its address. {error} "
-        "Without a token, Storage(sign=None) reads public files, and Storage(sign=...) signs "
-        "by a function of yours.",
+        "Without a token, in Python, Storage(sign=None) reads public files, and Storage(sign=...) "
+        "signs by a function of yours.",
         href=shown,
         status=error.status,
     )
