@@ -181,3 +181,11 @@ def test_commands_show_their_progress(command, demo, tmp_path, capsys):
     err = capsys.readouterr().err.splitlines()
     last = [json.loads(line) for line in err if line.startswith("{")][-1]
     assert last["done"] == last["total"] > 0
+
+
+def test_a_narrow_line_can_be_drawn_at_any_moment():
+    meter = progress.Meter("Cutting", 400, "chips")
+    for _ in range(300):
+        meter(items=1)  # the speed differs each time that it is asked for
+        for width in (12, 27, 40):
+            assert len(progress.draw_line(meter, width)) < width

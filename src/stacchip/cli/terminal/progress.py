@@ -102,14 +102,14 @@ class Meter:
     @property
     def rate(self) -> float | None:
         """Units per second so far; None before the first."""
-        return self.done / max(self.elapsed_s, 1e-3) if self.done else None
+        done = self.done
+        return done / max(self.elapsed_s, 1e-3) if done else None
 
     @property
     def eta_s(self) -> float | None:
         """Seconds that the rest will take at this rate; None if that is not known."""
-        if self.total is None or not self.rate:
-            return None
-        return max(0, self.total - self.done) / self.rate
+        total, rate = self.total, self.rate
+        return None if total is None or not rate else max(0, total - self.done) / rate
 
     def describe(self, room: int | None = None) -> str:
         """Return what is done, how fast, and what is left.
@@ -119,14 +119,12 @@ class Meter:
         """
         done = f"{self.done}{f'/{self.total}' if self.total else ''} {self.unit}".rstrip()
         size = format_size(self.size_bytes) if self.size_bytes else ""
-        left = (
-            f"{timedelta(seconds=round(self.eta_s or 0.0))} left"
-            if round(self.eta_s or 0.0)
-            else ""
-        )
-        counts = [f"{count} {name}" for name, count in self.counts.items()]
-        parts = [done, *counts, size, self._describe_speed(), left]
-        for part in (*counts, self._describe_speed(), size, left):
+        # told once: between two questions time passes, and another thread may count
+        speed, left_s = self._describe_speed(), round(self.eta_s or 0.0)
+        left = f"{timedelta(seconds=left_s)} left" if left_s else ""
+        counts = [f"{count} {name}" for name, count in list(self.counts.items())]
+        parts = [done, *counts, size, speed, left]
+        for part in (*counts, speed, size, left):
             if room is not None and len(", ".join(filter(None, parts))) > room:
                 parts[parts.index(part)] = ""
         return ", ".join(filter(None, parts))
@@ -134,7 +132,8 @@ class Meter:
     def _describe_speed(self) -> str:
         if self.size_bytes:
             return f"{format_size(self.size_bytes / max(self.elapsed_s, 1e-3))}/s"
-        return f"{self.rate:.3g}/s" if self.rate else ""
+        rate = self.rate
+        return f"{rate:.3g}/s" if rate else ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the object of a JSON line."""
