@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from stacchip.storage.options import StorageOptions
 
 LONGEST_CONNECT_S = 10.0
-MOST_HOSTS = 100
+# of each, up to 32 connections stay open: a process often may open 1,024 files
+MOST_HOSTS = 16
 POOLED = range(
     256 * 1024, 8 * 1024 * 1024
 )  # malloc is quick with smaller ones, and larger ones are rare
