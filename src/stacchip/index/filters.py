@@ -122,7 +122,10 @@ class Selection:
         if self.bbox is None:
             return self.geometry
         box = _to_geometry(self.bbox)
-        return box if self.geometry is None else shapely.intersection(box, self.geometry)
+        if self.geometry is None:
+            return box
+        # part by part: GEOS intersects no collection of a line and a polygon
+        return shapely.union_all(shapely.intersection(shapely.get_parts(box), self.geometry))
 
     @cached_property
     def expression(self) -> pc.Expression | None:
