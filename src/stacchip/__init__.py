@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from stacchip.items import load_items, search_items
     from stacchip.raster.cache import Caches
     from stacchip.sources import Source, find_source, register_source
-    from stacchip.storage import Storage, StorageOptions
+    from stacchip.storage import Limits, Storage, StorageOptions
     from stacchip.stream import ChipStream, Shard
 
     __version__: str
@@ -73,6 +73,7 @@ __all__ = [
     "Chipper",
     "Indexed",
     "Indexer",
+    "Limits",
     "NoStatsChipIndexer",
     "Shard",
     "Source",
@@ -106,7 +107,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is load
             "items": ["load_items", "search_items"],
             "raster.cache": ["Caches"],
             "sources": ["Source", "find_source", "register_source"],
-            "storage": ["Storage", "StorageOptions"],
+            "storage": ["Limits", "Storage", "StorageOptions"],
             "stream": ["ChipStream", "Shard"],
         },
     )

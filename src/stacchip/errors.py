@@ -27,6 +27,8 @@ StacchipError
 │   ├── DiskFull                            there is no space to write to
 │   ├── StorageTimeout (TimeoutError)       the time limit passed
 │   └── AssetChanged                        the file is not the version that was read before
+├── LimitExceeded (ValueError)            something from outside asks for more than a limit allows
+├── NotAllowed (PermissionError)          something from outside names what it may not reach
 └── UnexpectedError (RuntimeError)        something else failed; its `__cause__` says what
 ```
 
@@ -197,6 +199,27 @@ class StorageTimeout(StorageError, TimeoutError):
 
 class AssetChanged(StorageError):
     """The file is not the version that was read before: `href`, `expected`, `found`."""
+
+
+class LimitExceeded(StacchipError, ValueError):
+    """A file, an answer or an item asks for more than a limit allows: `limit`, `href`, `item_id`.
+
+    `limit` is the name of a field of `stacchip.storage.Limits`, which can raise it.
+    """
+
+    limit: str | None = None
+    href: str | None = None
+    item_id: str | None = None
+
+
+class NotAllowed(StacchipError, PermissionError):
+    """A file or an item from outside names what only this machine can reach: `href`, `item_id`.
+
+    `StorageOptions(allow_local=True)` allows it.
+    """
+
+    href: str | None = None
+    item_id: str | None = None
 
 
 class UnexpectedError(StacchipError, RuntimeError):

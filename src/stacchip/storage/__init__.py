@@ -10,6 +10,7 @@ In reading order:
 
 - `storage`: `Storage`, the verbs for every kind of place.
 - `href`, `identity`, `options`: an address, a version of an object, and how to reach it.
+- `limits`: the most that a file, an answer or an item from outside may make us hold.
 - `aws_profile`: the keys of AWS profiles.
 - `requester`: chooses options, signs, counts; everything remote passes through it.
 - `retry`, `failure`: whether to try again, and the error to raise. The docstring of `retry` lists
@@ -48,6 +49,7 @@ from stacchip.storage.href import (
     unsign,
 )
 from stacchip.storage.identity import Blob, Entry, Identity
+from stacchip.storage.limits import Limits
 from stacchip.storage.options import StorageOptions
 from stacchip.storage.storage import Storage
 
@@ -55,6 +57,7 @@ __all__ = [
     "Blob",
     "Entry",
     "Identity",
+    "Limits",
     "Storage",
     "StorageOptions",
     "child_href",

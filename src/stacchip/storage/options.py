@@ -10,6 +10,7 @@ from typing import get_args
 from stacchip.errors import UsageError
 from stacchip.storage.aws_profile import Keys, ask_boto3, find_profile
 from stacchip.storage.identity import Strictness
+from stacchip.storage.limits import DEFAULT_LIMITS, Limits
 
 SECRET_FIELDS = frozenset({"access_key_id", "secret_access_key", "session_token", "headers"})
 TRUE_WORDS = frozenset({"1", "true", "yes", "on", "requester"})
@@ -46,6 +47,9 @@ class StorageOptions:
         account: Azure account, for addresses that name none.
         alternate: Name of the alternate address at which to read an asset whose own address these
             options are for, such as "s3", if its item gives one (Alternate Assets extension).
+        limits: The most that one file, answer or item of the place may make stacchip hold.
+        allow_local: Let items and files of the place name what only this machine can reach: local
+            files, and loopback and link-local addresses.
 
     Example:
         >>> StorageOptions(region="us-west-2", headers={"Authorization": "Bearer abc"})
@@ -67,6 +71,8 @@ class StorageOptions:
     identity: Strictness = "etag"
     account: str | None = None
     alternate: str | None = None
+    limits: Limits = DEFAULT_LIMITS
+    allow_local: bool = False
 
     def __post_init__(self) -> None:
         for name in ("timeout_s", "deadline_s", "max_attempts", "max_connections"):

@@ -1,0 +1,73 @@
+"""Limits on what a file, an answer or an item from outside may make stacchip hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+from stacchip.errors import LimitExceeded, UsageError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that one thing from outside may make stacchip hold in memory.
+
+    What a file, a server or a catalogue says of itself is a claim until it is checked. A sound file
+    of imagery stays far below these limits; one that exceeds a limit raises an error that names the
+    limit. Raise it for the place that needs it: `StorageOptions(limits=Limits(block_bytes=2**30))`.
+
+    Attributes:
+        block_bytes: One block of a file, decoded. A 1024 px block of 8-byte samples takes 8 MiB;
+            files that keep a whole scene in one compressed strip need more.
+        chip_bytes: The pixels of one asset in one window, decoded.
+        file_bytes: A file that can only be read whole: imagery that GDAL reads from a remote
+            store, and answers of servers that do not report a size.
+        document_bytes: One JSON document, such as an item or a page of a search, decompressed.
+        document_depth: How deep lists and objects of a JSON document may nest.
+        assets: The assets of one item.
+        chips: The chips of one item.
+
+    Example:
+        >>> Limits(chips=4_000_000)
+        Limits(chips=4000000)
+    """
+
+    block_bytes: int = 256 << 20
+    chip_bytes: int = 512 << 20
+    file_bytes: int = 512 << 20
+    document_bytes: int = 64 << 20
+    document_depth: int = 100
+    assets: int = 10_000
+    chips: int = 2_000_000
+
+    def __repr__(self) -> str:
+        changed = [f for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"Limits({', '.join(f'{f.name}={getattr(self, f.name)}' for f in changed)})"
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            if getattr(self, each.name) <= 0:
+                raise UsageError(f"Limits.{each.name} must be more than 0.")
+
+    def exceeded(self, name: str, what: str, *, href: str | None = None) -> LimitExceeded:
+        """Return the error for something that is above a limit.
+
+        Args:
+            name: The limit, as a field of this class.
+            what: What asks for how much, as the subject of the message: "Block 3 takes 9 GB".
+            href: The file, without its secrets.
+
+        Example:
+            >>> str(Limits(assets=10).exceeded("assets", "Item 'a' has 11 assets"))[:53]
+            "Item 'a' has 11 assets, and the limit 'assets' is 10."
+        """
+        value = getattr(self, name)
+        return LimitExceeded(
+            f"{what}, and the limit {name!r} is {value}. If you trust its origin, raise the limit: "
+            f"StorageOptions(limits=Limits({name}=...)), or --limit {name}=... of the command.",
+            limit=name,
+            href=href,
+        )
+
+
+DEFAULT_LIMITS: Final = Limits()
