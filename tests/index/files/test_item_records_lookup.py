@@ -73,3 +73,12 @@ def test_a_single_file_has_no_records_and_need_not_stay(tmp_path: Path) -> None:
     lookup = RecordLookup(path, Storage())
     path.unlink()
     assert lookup.find("sentinel-2-l2a", "first") is None
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="counts open files in /dev/fd")
+def test_an_index_of_many_files_does_not_keep_them_open(folders: Path) -> None:
+    record = read_records(folders)[3]
+    before = len(list(Path("/dev/fd").iterdir()))
+    lookup = RecordLookup(folders, Storage())
+    assert lookup.find(record.platform, record.item_id) is not None
+    assert len(list(Path("/dev/fd").iterdir())) < before + 40

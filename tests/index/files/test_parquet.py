@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -131,3 +132,17 @@ def test_what_is_there_in_place_of_an_index_is_named(tmp_path, content, expected
             with pytest.raises(IndexFormatError, match=expected) as caught:
                 open_parquet(href, Storage())
             assert caught.value.href == href
+
+
+def test_an_open_file_stays_as_it_was_when_another_takes_its_name(tmp_path: Path) -> None:
+    rows = concat_indexes(make_tables(8))
+    path, other = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    pq.write_table(rows, path, row_group_size=20)
+    file = open_parquet(str(path), Storage())
+    pq.write_table(rows.slice(5, 7), other)
+    other.replace(path)
+    where = pc.field("item_id") == "item-003"
+    assert file.read() == rows
+    assert pa.concat_tables(file.scan()) == rows
+    assert file.count(where) == rows.filter(where).num_rows
+    assert open_parquet(str(path), Storage()).rows == 7

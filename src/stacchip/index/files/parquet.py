@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from stacchip.errors import IndexFormatError, StacchipError
@@ -38,7 +37,10 @@ _FORMAT: Final = ds.ParquetFileFormat()
 
 @dataclass(frozen=True)
 class ParquetFile:
-    """A parquet file, local or remote; only the parts that are needed are read.
+    """One version of a parquet file, local or remote; only the parts that are needed are read.
+
+    A local file stays open, so that its pages are read even if another has taken its name. If a
+    remote file is replaced, a read of another part raises `AssetChanged`.
 
     Attributes:
         href: Its address.
@@ -201,8 +203,9 @@ def _find_maker(
     local = local_path(href)
     if local is not None:
         storage.stat(href)  # raises if there is no file
-        files = pafs.LocalFileSystem()
-        return lambda same: _FORMAT.make_fragment(str(local), files, same), None
+        # opened once: by its path, pyarrow opens it again for the pages, which may be another file
+        file = pa.OSFile(str(local), "rb")
+        return lambda same: _FORMAT.make_fragment(file, None, same), None
     if 0 <= size_bytes <= _SMALL_BYTES:
         content = storage.read(href)
         return lambda same: _FORMAT.make_fragment(pa.BufferReader(content), None, same), None
