@@ -11,6 +11,7 @@ In reading order:
 - `storage`: `Storage`, the verbs for every kind of place.
 - `href`, `identity`, `options`: an address, a version of an object, and how to reach it.
 - `limits`: the most that a file, an answer or an item from outside may make us hold.
+- `local_hosts`: hosts that only this machine can reach, however an address spells them.
 - `aws_profile`: the keys of AWS profiles.
 - `requester`: chooses options, signs, counts; everything remote passes through it.
 - `retry`, `failure`: whether to try again, and the error to raise. The docstring of `retry` lists
