@@ -9,6 +9,7 @@ In reading order:
 - `scripts`: the console scripts that run one command.
 - `terminal/`: runs a command line, and prints: lines, progress, logs, help.
 - `options`: options that several commands share.
+- `trust`: options that say how far to trust what comes from outside.
 - `allow_empty`: what a command does if it finds nothing.
 - `output`: checks that a command can write its output, before it starts to work.
 - `index_views/`: an index summed up, line by line, and as pictures.

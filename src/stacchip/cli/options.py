@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from stacchip.cli.trust import AllowLocal, LimitList, parse_limits
 from stacchip.errors import StacchipError, UsageError
 from stacchip.items.archive import Archive, other_reading
 from stacchip.storage import Storage, StorageOptions, is_remote, local_path, redact
@@ -236,7 +237,10 @@ _STORAGE_OPTIONS: dict[str, tuple[Any, Any]] = {
     "skip_signature": (SkipSignature, False),
     "requester_pays": (RequesterPays, False),
     "identity": (Identity, "etag"),
+    "limits": (LimitList, None),
+    "allow_local": (AllowLocal, False),
 }
+_ALWAYS = {"limits", "allow_local"}
 
 
 def with_storage(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -246,12 +250,12 @@ def with_storage(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
 
     Args:
         *names: The options that the command has: `endpoint`, `region`, `skip_signature`,
-            `requester_pays`, `identity`; all of them by default.
+            `requester_pays`, `identity`; all of them by default. Those of trust are always there.
     """
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
         for name, (kind, default) in _STORAGE_OPTIONS.items()
-        if name in (names or _STORAGE_OPTIONS)
+        if name in _ALWAYS or name in (names or _STORAGE_OPTIONS)
     ]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -331,6 +335,8 @@ def make_storage(
     skip_signature: bool = False,
     requester_pays: bool = False,
     identity: str = "etag",
+    limits: str | None = None,
+    allow_local: bool = False,
     deadline_s: float = StorageOptions.deadline_s,
 ) -> Storage:
     """Return storage with the options of a command line; `AWS_*` variables fill in the rest.
@@ -348,6 +354,8 @@ def make_storage(
             requester_pays=requester_pays or None,
             identity=cast("Strictness", identity),
             deadline_s=deadline_s,
+            limits=parse_limits(limits),
+            allow_local=allow_local,
         )
     )
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from stacchip.collect.catalogue import OnlineCatalogue
 from stacchip.items.api.pace import pace_of
 from stacchip.items.archive import Archive
-from stacchip.storage import Storage, StorageOptions, local_path
+from stacchip.storage import Limits, Storage, StorageOptions, local_path
+from stacchip.storage.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from stacchip.collect.recipe import BucketAccess, Recipe
@@ -38,6 +39,9 @@ class Settings:
         write_again: True to write again what is already there.
         store_copies: True to let a store that holds both source and archive copy by itself, if it
             can.
+        limits: The most that one file or item may make us hold.
+        allow_local: True to let items of a remote catalogue name files and addresses of this
+            machine.
     """
 
     root: str
@@ -49,6 +53,8 @@ class Settings:
     requests_per_second: float | None = None
     write_again: bool = False
     store_copies: bool = True
+    limits: Limits = DEFAULT_LIMITS
+    allow_local: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", _absolute(self.root))
@@ -62,15 +68,22 @@ class Settings:
 
     def open_storage(self, recipe: Recipe) -> Storage:
         """Return storage with the options of the source's and the archive's buckets."""
-        source = StorageOptions(deadline_s=DEADLINE_S, endpoint=self.source_endpoint)
-        target = StorageOptions(deadline_s=DEADLINE_S, endpoint=self.endpoint)
+        source = dataclasses.replace(self._options, endpoint=self.source_endpoint)
+        target = dataclasses.replace(self._options, endpoint=self.endpoint)
         overrides = {bucket.prefix: self._bucket_options(bucket) for bucket in recipe.buckets}
         overrides[f"{self.root.rstrip('/')}/"] = target
         return Storage(options=source, overrides=overrides)
 
+    @property
+    def _options(self) -> StorageOptions:
+        """What holds for every place."""
+        return StorageOptions(
+            deadline_s=DEADLINE_S, limits=self.limits, allow_local=self.allow_local
+        )
+
     def _bucket_options(self, bucket: BucketAccess) -> StorageOptions:
-        options = StorageOptions(
-            deadline_s=DEADLINE_S,
+        options = dataclasses.replace(
+            self._options,
             endpoint=self.source_endpoint,
             region=bucket.region,
             requester_pays=bucket.requester_pays,
@@ -85,7 +98,7 @@ class Settings:
         return OnlineCatalogue(
             href,
             storage=storage,
-            options=StorageOptions(deadline_s=DEADLINE_S),
+            options=self._options,
             pace=pace_of(href, self.requests_per_second),
         )
 

@@ -63,8 +63,8 @@ class Limits:
         """
         value = getattr(self, name)
         return LimitExceeded(
-            f"{what}, and the limit {name!r} is {value}. If you trust its origin, raise the limit: "
-            f"StorageOptions(limits=Limits({name}=...)), or --limit {name}=... of the command.",
+            f"{what}, and the limit {name!r} is {value}. If you trust its origin, raise it: "
+            f"StorageOptions(limits=Limits({name}=...)).",
             limit=name,
             href=href,
         )

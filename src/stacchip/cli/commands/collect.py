@@ -26,6 +26,7 @@ from stacchip.cli.options import AllowEmpty, both_readings, parse_names
 from stacchip.cli.output import require_file
 from stacchip.cli.terminal import console, logs
 from stacchip.cli.terminal.command_line import Command
+from stacchip.cli.trust import AllowLocal, LimitList, parse_limits
 from stacchip.collect.empty_run import explain_nothing
 from stacchip.collect.job import Job
 from stacchip.collect.recipes import RECIPES, get_recipe, list_recipes
@@ -92,6 +93,8 @@ def collect(
     rate: options.Rate = None,
     write_again: options.WriteAgain = False,
     store_copies: options.StoreCopies = True,
+    limits: LimitList = None,
+    allow_local: AllowLocal = False,
     seed: options.Seed = None,
     chip_size: options.ChipSize = None,
     years: options.Years = None,
@@ -131,6 +134,8 @@ def collect(
         requests_per_second=rate,
         write_again=write_again,
         store_copies=store_copies,
+        limits=parse_limits(limits),
+        allow_local=allow_local,
     )
     job = Job(recipe, options.choose(recipe, wanted), settings)
     wanted_rows = read_rows_option(rows, job.storage)

@@ -13,6 +13,7 @@ from stacchip.cli import options
 from stacchip.cli.allow_empty import nothing_may_be_found
 from stacchip.cli.output import require_place
 from stacchip.cli.terminal import console
+from stacchip.cli.trust import AllowLocal, LimitList  # noqa: TC001 - typer reads them
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import DEFAULT_MAX_NODATA, Imagery
 from stacchip.cubes.left_out import count_left_out, describe_left_out, describe_limits
@@ -119,6 +120,8 @@ def prechip(
     plan: Plan = False,
     allow_empty: options.AllowEmpty = False,
     identity: options.Identity = "etag",
+    limits: LimitList = None,
+    allow_local: AllowLocal = False,
 ) -> None:
     """Cut the chips of an index into cubes. A cube is a file of 128 chips to train from.
 
@@ -143,7 +146,9 @@ def prechip(
         form=form,
         writers=pool_size,
         memory_bytes=memory << 20,
-        storage=options.make_storage(identity=identity, deadline_s=DEADLINE_S),
+        storage=options.make_storage(
+            identity=identity, limits=limits, allow_local=allow_local, deadline_s=DEADLINE_S
+        ),
     )
     if not plan:
         console.note(f"Writing to {options.both_readings(target)}")

@@ -15,6 +15,7 @@ from stacchip.cli.allow_empty import nothing_may_be_found
 from stacchip.cli.commands.stats_notes import tell_other_default, tell_what_was_measured
 from stacchip.cli.output import require_place
 from stacchip.cli.terminal import console
+from stacchip.cli.trust import AllowLocal, LimitList  # noqa: TC001 - typer reads them
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import Imagery
 from stacchip.errors import UsageError
@@ -214,13 +215,17 @@ def stats(
     seed: options.JobSeed = 0,
     memory: options.JobMemory = 1024,
     identity: options.Identity = "etag",
+    limits: LimitList = None,
+    allow_local: AllowLocal = False,
     allow_empty: options.AllowEmpty = False,
 ) -> None:
     """Report statistics of each band as YAML. They leave out nodata.
 
     Give --index or --cubes. Several jobs leave their parts in a folder; --merge reports on those.
     """
-    storage = options.make_storage(identity=identity, deadline_s=DEADLINE_S)
+    storage = options.make_storage(
+        identity=identity, limits=limits, allow_local=allow_local, deadline_s=DEADLINE_S
+    )
     ranks = _parse_percentiles(percentiles)
     if merge is not None:
         with nothing_may_be_found(allowed=allow_empty):

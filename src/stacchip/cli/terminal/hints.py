@@ -31,6 +31,7 @@ _VARIABLES: Final = {
 }
 """What stands for a setting of stores in commands that have no option for it."""
 
+_LIMIT: Final = re.compile(r"StorageOptions\(limits=Limits\((?P<limit>[a-z_]+)=[\d.]+\)\)")
 _VALUE: Final = r"""(?:\[[^\]]*\]|\.\.\.|True|False|None|\d+|'[^']*'|"[^"]*")?"""
 _ARGUMENT: Final = re.compile(
     rf"""(?<![\w?&:/.\-='"])(?:(?P<wrapped>StorageOptions\()(?P<inner>[a-z_]+)=(?P<value>{_VALUE})\)"""
@@ -91,6 +92,7 @@ def spell_options(text: str) -> str:
     kept = sorted(spelling.typed, key=len, reverse=True)
     for number, word in enumerate(kept):
         text = text.replace(word, f"\0{number}\0")
+    text = _LIMIT.sub(r"--limits \g<limit>=SIZE", text) if "limits" in spelling.known else text
     text = _BOTH.sub(_keep_option, text)
     text = _ARGUMENT.sub(lambda found: _as_option(found, spelling.known), text)
     text = _TWICE.sub(r"\1", text)
