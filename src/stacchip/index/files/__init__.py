@@ -6,6 +6,7 @@ The files, in reading order:
 layout                which files an index is made of, and where they lie
 paths                 the columns that folders' names tell
 replacing             how new files are written, and the order in which they take their places
+damage                the error for a damaged file: its name, and what to do
 parquet               how parquet files are read in parts, near or far
 item_addresses        where an index says that its items are: relative in an archive in a folder
 chips_file            a file of chips as rows of an index, whatever tool wrote it

@@ -248,4 +248,5 @@ def _open_writer(path: Path) -> pq.ParquetWriter:
         compression="zstd",
         use_dictionary=["platform"],
         write_statistics=["platform", "item_id"],
+        write_page_checksum=True,
     )

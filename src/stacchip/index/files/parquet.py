@@ -13,6 +13,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from stacchip.errors import IndexFormatError, StacchipError
+from stacchip.index.files.damage import naming_damage
 from stacchip.index.files.item_addresses import read_addresses
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
 from stacchip.runtime.concurrently import stream_concurrently
@@ -32,7 +33,9 @@ __all__ = ["ParquetFile", "open_parquet"]
 # A round trip costs as much as a megabyte: smaller remote files are fetched whole.
 _SMALL_BYTES: Final = 1 << 20
 _GROUPS_AHEAD: Final = 8
-_FORMAT: Final = ds.ParquetFileFormat()
+_FORMAT: Final = ds.ParquetFileFormat(
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,9 @@ class ParquetFile:
             parts = list(self.scan(columns, where))
             return pa.concat_tables(parts) if parts else self._nothing(columns)
         names = self._names(columns)
-        table = self._choose(where).to_table(schema=self._schema, columns=names, filter=where)
-        return read_addresses(table, self.href)
+        with naming_damage(self.href):
+            table = self._choose(where).to_table(schema=self._schema, columns=names, filter=where)
+            return read_addresses(table, self.href)
 
     def scan(
         self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
@@ -90,11 +94,14 @@ class ParquetFile:
             where: The condition; row groups whose statistics rule it out are not read.
         """
         names = self._names(columns)
-        chosen = self._choose(where)
+        with naming_damage(self.href):
+            chosen = self._choose(where)
         if self.remote is None:
             for group in chosen.split_by_row_group():
-                table = group.to_table(schema=self._schema, columns=names, filter=where)
-                yield read_addresses(table, self.href)
+                with naming_damage(self.href):
+                    table = group.to_table(schema=self._schema, columns=names, filter=where)
+                    part = read_addresses(table, self.href)
+                yield part
             return
         remote, metadata, schema = self.remote, self.fragment.metadata, self._schema
         # pyarrow does not say which columns an expression names, but its text holds them all
@@ -103,7 +110,16 @@ class ParquetFile:
         needed = [name for name in inside if name in names or name in said]
 
         def load(group: int) -> pa.Table:
-            file = pq.ParquetFile(remote.reopen(), metadata=metadata, pre_buffer=True)
+            with naming_damage(self.href):
+                return load_group(group)
+
+        def load_group(group: int) -> pa.Table:
+            file = pq.ParquetFile(
+                remote.reopen(),
+                metadata=metadata,
+                pre_buffer=True,
+                page_checksum_verification=True,
+            )
             table = file.read_row_group(group, columns=needed, use_threads=False)
             for added in schema:
                 if added.name not in inside:
@@ -118,7 +134,8 @@ class ParquetFile:
     def count(self, where: pc.Expression) -> int:
         """Return how many rows satisfy a condition."""
         if self.remote is None:
-            return int(self.fragment.scanner(schema=self._schema, filter=where).count_rows())
+            with naming_damage(self.href):
+                return int(self.fragment.scanner(schema=self._schema, filter=where).count_rows())
         return sum(part.num_rows for part in self.scan([self.schema.names[0]], where))
 
     def extremes(self, column: str) -> set[str]:

@@ -215,6 +215,7 @@ class Replacement:
             compression="zstd",
             use_dictionary=_REPEATING,
             write_statistics=_MEASURED,
+            write_page_checksum=True,
         )
         return ChipsWriter(file, self.folder)
 
