@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-servers test-python test-extras check lint format bench lock servers torch clean
+.PHONY: help demo test test-servers test-python test-extras fuzz check lint format bench lock servers torch clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,6 +36,12 @@ test-python: ## run the plain tests on PYTHON with DEPS=newest, lowest or locked
 
 test-extras: ## try each extra of the built wheel in an empty environment; EXTRAS="dask torch" tries these
 	@bash tests/extras/run.sh $(PYTHON) $(EXTRAS)
+
+# The faults that it finds are kept in fuzz-faults/. SEED is the clock's by default, and is said.
+SECONDS ?= 3600
+fuzz: .venv/ready ## try mutants of files for an hour; SECONDS=60 SEED=1 KINDS="tiff" for less
+	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
+	  $(foreach kind,$(KINDS),--kind $(kind))
 
 check: lint test ## check format, lint, types and import layers, and run the tests
 
