@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stacchip import Indexer, NoStatsChipIndexer, index_items, load_items, read_index
-from stacchip.errors import InvalidMetadata, StacchipError, UnexpectedError
+from stacchip.errors import InvalidMetadata, LimitExceeded, StacchipError, UnexpectedError
+from stacchip.storage import Limits, Storage, StorageOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,12 +132,55 @@ def test_an_href_that_leads_nowhere_is_an_error_of_ours(kind, href, shared_data)
         kind(record, open_files=True).create_index()
 
 
-@pytest.mark.parametrize("shape", [[10**9, 10**9], [2**63, 2**63], [256, 10**15]])
-def test_a_grid_that_no_memory_holds_is_refused_before_it_is_made(shape, shared_data):
+@pytest.mark.parametrize(
+    ("shape", "error"),
+    [
+        ([10**6, 10**6], LimitExceeded),
+        ([10**9, 10**9], LimitExceeded),
+        ([2**31 - 1, 256], LimitExceeded),
+        ([256, 10**15], InvalidMetadata),
+        ([2**63, 2**63], InvalidMetadata),
+        ([1e308, 1e308], InvalidMetadata),
+        ([10**400, 1], InvalidMetadata),
+        ([-256, 256], InvalidMetadata),
+        ([256.5, 256], InvalidMetadata),
+        ([float("nan"), 256], InvalidMetadata),
+        (["many", "few"], InvalidMetadata),
+    ],
+)
+def test_a_grid_that_no_memory_holds_is_refused_before_it_is_made(shape, error, shared_data):
     record = read_record(shared_data / "items" / NAMES[3])
     record["properties"] |= {"proj:shape": shape, "proj:bbox": None, "proj:centroid": None}
     record |= {"geometry": None, "bbox": None}
     for asset in record["assets"].values():
         asset.pop("proj:shape", None)
-    with pytest.raises(InvalidMetadata, match="no memory"):
-        NoStatsChipIndexer(record).create_index()
+    with pytest.raises(error) as caught:
+        NoStatsChipIndexer(record, 32).create_index()
+    assert caught.value.item_id == record["id"]
+
+
+def test_the_limit_of_chips_is_that_of_the_storage(shared_data):
+    record = read_record(shared_data / "items" / NAMES[0])
+    few = Storage(options=StorageOptions(limits=Limits(chips=10)))
+    with pytest.raises(LimitExceeded, match="'chips' is 10"):
+        NoStatsChipIndexer(record, storage=few).create_index()
+    assert NoStatsChipIndexer(record, 4096, storage=few).create_index().num_rows <= 10
+
+
+def test_an_item_above_a_limit_costs_a_batch_no_other(shared_data, tmp_path):
+    good = read_record(shared_data / "items" / NAMES[3])
+    large = put(good, ("id",), "large")
+    large["assets"] = {f"a{number}": {"href": "a.tif"} for number in range(11)}
+    deep = put(good, ("id",), "deep")
+    for _ in range(300):
+        deep["properties"] = {"inner": deep["properties"]}
+    storage = Storage(options=StorageOptions(limits=Limits(assets=10)))
+    done = index_items(
+        [large, deep, good], tmp_path / "i", stats=False, headers=False, errors="skip",
+        storage=storage,
+    )  # fmt: skip
+    assert done.items == 1
+    assert [(name, type(error)) for name, error in done.skipped] == [
+        ("large", LimitExceeded),
+        ("deep", LimitExceeded),
+    ]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stacchip.errors import InvalidMetadata, ItemError, MissingMetadata
+from stacchip.errors import InvalidMetadata, ItemError, LimitExceeded, MissingMetadata
 from stacchip.items import item_href, parse_item, read_assets
 
 SIGNED = "https://account.blob.core.windows.net/c/B04.tif?sv=2024&se=2025&sr=c&sig=abc"
@@ -133,7 +133,7 @@ def test_a_record_nested_without_end_is_refused() -> None:
     for _ in range(20_000):
         deep = {"inner": deep}
 
-    with pytest.raises(InvalidMetadata, match="nested too deeply"):
+    with pytest.raises(LimitExceeded, match="more than 100 deep"):
         parse_item(record(properties={"datetime": "2020-02-19T11:04:56Z", "deep": deep}))
 
 

@@ -76,7 +76,10 @@ class OnlineCatalogue:
                 href=redact(self.href),
             )
         _log.debug("%s: %d items of %s", redact(self.href), len(records), collection)
-        return list(parse_items(records, errors="skip", origin=redact(self.href), api=self.href))
+        limits, origin = self.options.limits, redact(self.href)
+        return list(
+            parse_items(records, errors="skip", origin=origin, api=self.href, limits=limits)
+        )
 
     def collection_names(self) -> list[str]:
         """Return the ids of an API's collections, sorted; none if it does not list them.

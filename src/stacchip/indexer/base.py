@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from stacchip.errors import InvalidMetadata, MissingMetadata, UsageError
+from stacchip.errors import MissingMetadata, UsageError, attribute
 from stacchip.grid.chip_grid import require_grid
 from stacchip.grid.crs import same_crs
 from stacchip.grid.geobox import GeoBox
@@ -57,8 +57,6 @@ if TYPE_CHECKING:
     Stats: TypeAlias = tuple[float | None, float | None]
 
 _log = logging.getLogger(__name__)
-
-_MOST_CHIPS = 1 << 25  # their table takes some 10 GB
 
 
 class ChipIndexer:
@@ -216,19 +214,19 @@ class ChipIndexer:
         Raises:
             MissingMetadata: The item does not say where its pixels lie, nor does a file.
             InvalidMetadata: The item contradicts itself.
+            LimitExceeded: The grid has more chips than the limit.
         """
         geobox = self._find_geobox()
         if self._shape is not None:
             geobox = GeoBox(self._shape, geobox.affine, geobox.crs)
         grid = ChipGrid(geobox, self.chip_size, self.edge)
-        if grid.size > _MOST_CHIPS:
-            raise InvalidMetadata(
-                f"Item {self.item.id!r} makes {grid.size:.3g} chips of {self.chip_size} px from "
-                f"{grid.shape[0]} x {grid.shape[1]} pixels, which no memory holds. Mend its "
-                "proj:shape, or choose larger chips.",
-                item_id=self.item.id,
-                field="proj:shape",
+        limits = self.storage.options_for(item_href(self.item) or "").limits
+        if grid.size > limits.chips:
+            what = (
+                f"It makes {grid.size:.3g} chips of {self.chip_size} px from "
+                f"{grid.shape[0]} x {grid.shape[1]} pixels"
             )
+            raise attribute(limits.exceeded("chips", what), self.item.id)
         return grid
 
     def _find_geobox(self) -> GeoBox:

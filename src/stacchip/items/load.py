@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,20 +12,20 @@ import pystac
 
 from stacchip.errors import Errors, InvalidMetadata, StacchipError, UsageError
 from stacchip.items.copies import unsign_item
+from stacchip.items.documents import parse_document
 from stacchip.items.geoparquet import read_rows
-from stacchip.items.record import FoundItems, Unreadable, try_record
+from stacchip.items.record import FoundItems, Unreadable, require_few_assets, try_record
 from stacchip.storage import Storage, join_href, local_path, redact
-from stacchip.storage.content import show_start
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from stacchip.storage import Limits
 
 ItemSource = (
     pystac.Item | pystac.ItemCollection | Mapping[str, Any] | str | os.PathLike[str] | Iterable[Any]
 )
 
-# a page of a catalogue is a few megabytes; anything larger than this is not a list of items
-_LIMIT_BYTES = 1 << 30
 _PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 _PARQUET_MAGIC = b"PAR1"
 _Found = pystac.Item | Unreadable
@@ -54,6 +53,7 @@ def load_items(
         UsageError: `source` holds no items.
         MissingMetadata: An item lacks a field.
         InvalidMetadata: An item is wrong, or a file is not JSON.
+        LimitExceeded: An item or a file is above a limit of its place.
         StorageError: A file cannot be read.
 
     Example:
@@ -83,6 +83,7 @@ class _Loader:
     def open(self, source: Any) -> Iterator[_Found]:
         """Return the items of a source; refuse one that holds none now, not at the first item."""
         if isinstance(source, pystac.Item):
+            require_few_assets(source.id, source.assets, self._limits(None))
             return iter((unsign_item(source),))
         if isinstance(source, FoundItems):
             return source.found
@@ -103,6 +104,10 @@ class _Loader:
             "dict, a path, a URL, or a list of these."
         )
 
+    def _limits(self, href: str | None) -> Limits:
+        """Return the limits of what is at an address, or is given by the caller."""
+        return self._storage.options_for(href or "").limits
+
     def _read_href(self, href: str, *, is_linked: bool = False) -> Iterator[_Found]:
         """Yield the items of a file, which is opened at the first item."""
         path = local_path(href)
@@ -112,18 +117,19 @@ class _Loader:
         if suffix in _PARQUET_SUFFIXES:
             yield from self._read_parquet(href)
             return
-        data = self._storage.read(href, limit_bytes=_LIMIT_BYTES)
+        limits = self._limits(href)
+        data = self._storage.read(href, limit_bytes=limits.document_bytes)
         if data[:4] == _PARQUET_MAGIC:
             yield from self._read_parquet(href)
             return
-        yield from self._read_object(_parse_json(data, href), href, is_linked=is_linked)
+        yield from self._read_object(parse_document(data, href, limits), href, is_linked=is_linked)
 
     def _read_object(
         self, record: Any, href: str | None, *, is_linked: bool = False
     ) -> Iterator[_Found]:
         """Return the items of a JSON value: an item, a FeatureCollection, a list or a catalogue."""
         if isinstance(record, list):
-            return _read_records(record, href)
+            return self._read_records(record, href)
         kind = record.get("type") if isinstance(record, Mapping) else None
         if kind == "FeatureCollection":
             features = record.get("features")
@@ -132,7 +138,7 @@ class _Loader:
                     f"{_name(href)} is a FeatureCollection without a list of features.",
                     field="features",
                 )
-            return _read_records(features, href)
+            return self._read_records(features, href)
         if kind in ("Collection", "Catalog") or (kind is None and _has_links_only(record)):
             if is_linked:  # following it could lead in a circle
                 raise InvalidMetadata(
@@ -141,7 +147,7 @@ class _Loader:
                     field="type",
                 )
             return self._follow(record, href)
-        return iter((try_record(record, href=href),))
+        return iter((try_record(record, href=href, limits=self._limits(href)),))
 
     def _follow(self, record: Mapping[str, Any], href: str | None) -> Iterator[_Found]:
         """Return the items that a STAC Collection or Catalog links to, but not its children's."""
@@ -168,24 +174,27 @@ class _Loader:
 
         with self._storage.open(href) as file, _arrow_errors(_name(href)):
             for batch in pq.ParquetFile(file).iter_batches(batch_size=1000):
-                yield from _read_table(pa.Table.from_batches([batch]), href)
+                yield from self._read_table(pa.Table.from_batches([batch]), href)
 
     def _read_stream(self, stream: Any) -> Iterator[_Found]:
         import pyarrow as pa  # slow to import, seldom used
 
         with _arrow_errors(type(stream).__name__):
             table = pa.table(stream)
-        yield from _read_table(table, None)
+        yield from self._read_table(table, None)
 
+    def _read_records(self, records: Iterable[Any], href: str | None) -> Iterator[_Found]:
+        limits = self._limits(href)
+        return (try_record(record, base=href, limits=limits) for record in records)
 
-def _read_records(records: Iterable[Any], href: str | None) -> Iterator[_Found]:
-    return (try_record(record, base=href) for record in records)
-
-
-def _read_table(table: pa.Table, href: str | None) -> Iterator[_Found]:
-    """Yield the items of an Arrow table in the form of stac-geoparquet."""
-    for row in read_rows(table, _name(href)):
-        yield row if isinstance(row, Unreadable) else try_record(row, base=href)
+    def _read_table(self, table: pa.Table, href: str | None) -> Iterator[_Found]:
+        """Yield the items of an Arrow table in the form of stac-geoparquet."""
+        limits = self._limits(href)
+        for row in read_rows(table, _name(href)):
+            if isinstance(row, Unreadable):
+                yield row
+            else:
+                yield try_record(row, base=href, limits=limits)
 
 
 @contextmanager
@@ -210,18 +219,6 @@ def _linked_hrefs(record: Mapping[str, Any], rel: str) -> list[str]:
         for link in (links if isinstance(links, list) else ())
         if isinstance(link, Mapping) and link.get("rel") == rel
     ]
-
-
-def _parse_json(data: bytes, href: str) -> Any:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise InvalidMetadata(
-            f"{_name(href)} is not JSON ({error}); it begins with {show_start(data)!r}. "
-            "Pass an item, a FeatureCollection or a stac-geoparquet file.",
-            field="type",
-            href=redact(href),
-        ) from error
 
 
 def _has_links_only(record: Any) -> bool:

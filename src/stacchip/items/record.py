@@ -11,19 +11,28 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pystac
 
-from stacchip.errors import InvalidMetadata, ItemError, MissingMetadata
+from stacchip.errors import (
+    InvalidMetadata,
+    LimitExceeded,
+    MissingMetadata,
+    StacchipError,
+    attribute,
+)
 from stacchip.items.copies import (
     unsign_hrefs,
     unsign_item,  # noqa: F401 - pickles of 0.x name it here
 )
 from stacchip.items.dates import parse_datetime
+from stacchip.items.documents import require_depth
 from stacchip.items.naming import address_in_api, is_absolute
 from stacchip.storage import is_remote, join_href
+from stacchip.storage.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-    from stacchip.errors import Errors, StacchipError
+    from stacchip.errors import Errors
+    from stacchip.storage import Limits
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +48,11 @@ _OF_ASSETS: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 def parse_item(
-    record: Mapping[str, Any], *, href: str | None = None, base: str | None = None
+    record: Mapping[str, Any],
+    *,
+    href: str | None = None,
+    base: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> pystac.Item:
     """Return a pystac item from its JSON object, of STAC 0.7.0 to 1.1.0; the object is not changed.
 
@@ -54,10 +67,12 @@ def parse_item(
             there was: relative hrefs in a file are relative to the file.
         base: Address of the file of a collection of records. It becomes the item's self href if the
             item has no absolute self link of its own; a path on the host of `base` is made one.
+        limits: The most that the record may hold.
 
     Raises:
         MissingMetadata: `id`, `stac_version`, `geometry`, `properties` or every date is absent.
         InvalidMetadata: A field is wrong; the error names it.
+        LimitExceeded: It has too many assets, or nests too deeply.
 
     Example:
         >>> item = parse_item({"type": "Feature", "stac_version": "1.0.0", "id": "a",
@@ -66,7 +81,8 @@ def parse_item(
         >>> item.datetime.isoformat()
         '2020-02-19T11:04:56+00:00'
     """
-    copy = _check(_unsign(record))
+    _require_depth(record, limits)
+    copy = _check(unsign_hrefs(record), limits)
     _make_own_address_absolute(copy, href or base)
     _make_paths_absolute(copy, href)
     aside = _set_epsg_aside(copy)
@@ -103,12 +119,12 @@ class Unreadable:
     error: StacchipError
 
 
-def try_record(record: Any, **places: str | None) -> pystac.Item | Unreadable:
-    """Return `parse_item(record, **places)`, or why it cannot be read."""
+def try_record(record: Any, **options: Any) -> pystac.Item | Unreadable:
+    """Return `parse_item(record, **options)`, or why it cannot be read."""
     try:
-        return parse_item(record, **places)
-    except ItemError as error:
-        return Unreadable(str(error.item_id or "an item without an id"), error)
+        return parse_item(record, **options)
+    except StacchipError as error:
+        return Unreadable(str(error.facts.get("item_id") or "an item without an id"), error)
 
 
 class FoundItems(Iterator[pystac.Item]):
@@ -151,7 +167,12 @@ class FoundItems(Iterator[pystac.Item]):
 
 
 def parse_items(
-    records: Iterable[Any], *, errors: Errors, origin: str, api: str | None = None
+    records: Iterable[Any],
+    *,
+    errors: Errors,
+    origin: str,
+    api: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[pystac.Item]:
     """Return an iterator over the items of JSON objects: `parse_item` of each.
 
@@ -160,24 +181,16 @@ def parse_items(
         errors: As in `load_items`.
         origin: Where they come from, for the log.
         api: The API that found them: a self link that is a path is one on its host.
+        limits: As in `parse_item`.
     """
     tried = (
-        try_record(record, base=None if api is None else address_in_api(record, api))
+        try_record(record, base=None if api is None else address_in_api(record, api), limits=limits)
         for record in records
     )
     return FoundItems(tried, errors, origin)
 
 
-def _unsign(record: Any) -> Any:
-    try:
-        return unsign_hrefs(record)
-    except RecursionError as error:
-        raise InvalidMetadata(
-            "A STAC item is nested too deeply to be read. Mend the record.", field="type"
-        ) from error
-
-
-def _check(record: Mapping[str, Any]) -> dict[str, Any]:
+def _check(record: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     """Return a copy of a record, after checking that it has what every item must have."""
     if not isinstance(record, Mapping):
         raise InvalidMetadata(
@@ -210,12 +223,33 @@ def _check(record: Mapping[str, Any]) -> dict[str, Any]:
             copy[field] = kind_()  # absent and null mean the same
         if not isinstance(copy[field], kind_):
             _refuse(item_id, field, copy[field], f"it must be {name}")
+    require_few_assets(item_id, copy["assets"], limits)
     _check_members(item_id, copy)
     # copied only as deep as it is changed below; pystac copies the rest when it migrates
     copy["properties"] = dict(copy["properties"])
     copy["links"] = [dict(link) for link in copy["links"] if link["href"]]
     copy["assets"] = {key: dict(asset) for key, asset in copy["assets"].items()}
     return copy
+
+
+def _require_depth(record: Any, limits: Limits) -> None:
+    """Refuse a record that nests too deeply; the error names its item."""
+    try:
+        require_depth(record, "It", limits)
+    except LimitExceeded as error:
+        item_id = record.get("id") if isinstance(record, Mapping) else None
+        raise attribute(error, str(item_id)[:80]) from None
+
+
+def require_few_assets(item_id: str, assets: Collection[str], limits: Limits) -> None:
+    """Refuse an item with more assets than the limit, which would take minutes to read.
+
+    Raises:
+        LimitExceeded: It has more.
+    """
+    if len(assets) > limits.assets:
+        error = limits.exceeded("assets", f"It has {len(assets):,} assets")
+        raise attribute(error, item_id)
 
 
 def _check_names(record: Mapping[str, Any]) -> None:

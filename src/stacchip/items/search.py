@@ -81,8 +81,9 @@ def search_items(
         "max_items": max_items,
         "limit": page_size,
     }
-    records = _search(api, arguments, options or StorageOptions())
-    return parse_items(records, errors=errors, origin=redact(api), api=api)
+    options = options or StorageOptions()
+    records = _search(api, arguments, options)
+    return parse_items(records, errors=errors, origin=redact(api), api=api, limits=options.limits)
 
 
 def list_collections(api: str, *, options: StorageOptions | None = None) -> list[str]:

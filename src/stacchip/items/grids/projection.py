@@ -42,6 +42,8 @@ _log = logging.getLogger(__name__)
 _CRS_FIELDS: Final = ("proj:code", "proj:epsg", "proj:wkt2", "proj:projjson")
 # how far proj:bbox may lie off the grid, in pixels: catalogues round it, or use pixel centres
 _TOLERANCE = 1.0
+# sides of rasters, and numbers of chips in an index, have 31 bits
+_LONGEST_SIDE: Final = 2**31 - 1
 
 
 def read_geobox(
@@ -268,8 +270,11 @@ def _read_shape(fields: _Fields) -> tuple[Shape | None, int]:
     numbers, level = _read_numbers(fields, "proj:shape", (2,))
     if numbers is None:
         return None, level
-    if any(number < 1 or number != int(number) for number in numbers):
-        fields.refuse("proj:shape", f"proj:shape is {list(numbers)}, and must be two whole numbers")
+    if any(not 1 <= number <= _LONGEST_SIDE or number != int(number) for number in numbers):
+        fields.refuse(
+            "proj:shape",
+            f"proj:shape is {list(numbers)}, and must be two whole numbers of pixels below 2^31",
+        )
     return (int(numbers[0]), int(numbers[1])), level
 
 
@@ -367,6 +372,8 @@ def _shape_from_bbox(transform: Affine, bbox: Box) -> Shape | None:
         return None
     left, right = sorted(((bbox[0] - c) / a, (bbox[2] - c) / a))
     top, bottom = sorted(((bbox[3] - f) / e, (bbox[1] - f) / e))
+    if not max(abs(left), abs(top), right, bottom) < _LONGEST_SIDE:
+        return None
     shape = round(bottom), round(right)
     error = max(abs(left), abs(top), abs(bottom - shape[0]), abs(right - shape[1]))
     return shape if error < 0.01 and min(shape) > 0 else None

@@ -1,0 +1,101 @@
+"""JSON from outside, within limits of size, depth and number (`stacchip.storage.Limits`).
+
+A few megabytes of JSON may become gigabytes of lists, and what nests deeply cannot be copied or
+written later on. So a document is measured before it is parsed, and a record before it is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from stacchip.errors import InvalidMetadata
+from stacchip.storage import redact
+from stacchip.storage.content import show_start
+
+if TYPE_CHECKING:
+    from stacchip.errors import LimitExceeded
+    from stacchip.storage import Limits
+
+# Memory of a list or object, and of a place in one. Coordinates take 11 times their text.
+_CONTAINER_BYTES: Final = 72
+_PLACE_BYTES: Final = 32
+_GROWTH: Final = 12
+
+
+def parse_document(data: bytes, href: str, limits: Limits) -> Any:
+    """Return the value of a JSON document.
+
+    Args:
+        data: The document.
+        href: Its address, for errors.
+        limits: Those of its place.
+
+    Raises:
+        InvalidMetadata: It is not JSON.
+        LimitExceeded: It would take far more memory than its text may, or nests too deeply.
+
+    Example:
+        >>> from stacchip.storage import Limits
+        >>> parse_document(b'{"id": "a"}', "item.json", Limits())
+        {'id': 'a'}
+    """
+    shown = redact(href)
+    containers = data.count(b"[") + data.count(b"{")
+    grown = containers * _CONTAINER_BYTES + data.count(b",") * _PLACE_BYTES
+    if max(len(data), grown / _GROWTH) > limits.document_bytes:
+        what = f"{shown} has {len(data):,} bytes, which take {grown:,} bytes of lists and numbers"
+        raise limits.exceeded("document_bytes", what, href=shown)
+    try:
+        value = json.loads(data)
+    except RecursionError as error:
+        raise _too_deep(shown, limits) from error
+    except ValueError as error:
+        raise InvalidMetadata(
+            f"{shown} is not JSON ({error}); it begins with {show_start(data)!r}. "
+            "Pass an item, a FeatureCollection or a stac-geoparquet file.",
+            field="type",
+            href=shown,
+        ) from error
+    require_depth(value, shown, limits)
+    return value
+
+
+def require_depth(value: Any, what: str, limits: Limits) -> None:
+    """Refuse a value of lists and objects that nest too deeply to be copied and written.
+
+    Args:
+        value: The value.
+        what: What it is, as the subject of a sentence.
+        limits: Those of its place.
+
+    Raises:
+        LimitExceeded: It nests too deeply, or holds itself.
+
+    Example:
+        >>> from stacchip.storage import Limits
+        >>> require_depth([[[]]], "The list", Limits(document_depth=2))
+        Traceback (most recent call last):
+        stacchip.errors.LimitExceeded: The list nests more than 2 deep, and the limit ...
+    """
+    level = [value]
+    for _ in range(limits.document_depth):  # level by level, since recursion would end first
+        inner: dict[int, Any] = {}  # each once: what is shared would count again at every level
+        for each in level:
+            parts = each.values() if isinstance(each, Mapping) else each
+            if isinstance(each, _NESTING):
+                inner |= {id(part): part for part in parts if type(part) not in _SCALARS}
+        if not inner:
+            return
+        level = list(inner.values())
+    raise _too_deep(what, limits)
+
+
+_NESTING: Final = (Mapping, list, tuple)
+# most values are of these types; looking for a Mapping costs ten times as much
+_SCALARS: Final = frozenset((int, float, bool, str, type(None)))
+
+
+def _too_deep(what: str, limits: Limits) -> LimitExceeded:
+    return limits.exceeded("document_depth", f"{what} nests more than {limits.document_depth} deep")

@@ -1,0 +1,70 @@
+"""JSON documents within limits of size, growth and depth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stacchip.errors import InvalidMetadata, LimitExceeded, StacchipError
+from stacchip.items import load_items
+from stacchip.items.documents import parse_document, require_depth
+from stacchip.storage import Limits, Storage, StorageOptions
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" * 200_000 + b"]" * 200_000,
+        b"[" * 101 + b"]" * 101,
+        b'{"a":' * 101 + b"1" + b"}" * 101,
+        b'{"a":' * 100_000,
+    ],
+)
+def test_a_document_that_nests_too_deeply_is_refused(data: bytes) -> None:
+    with pytest.raises(LimitExceeded, match=r"a\.json nests more than 100 deep") as caught:
+        parse_document(data, "a.json", Limits())
+    assert caught.value.limit == "document_depth"
+
+
+def test_a_document_may_nest_as_deep_as_the_limit() -> None:
+    assert parse_document(b"[" * 100 + b"]" * 100, "a.json", Limits())
+
+
+@pytest.mark.parametrize("part", [b"[],", b"{},", b'{"a":0},', b"1,"])
+def test_a_document_whose_values_would_fill_the_memory_is_refused(part: bytes) -> None:
+    limits = Limits(document_bytes=1 << 20)
+    with pytest.raises(LimitExceeded, match="document_bytes"):
+        parse_document(b"[" + part * ((2 << 20) // len(part)) + b"0]", "a.json", limits)
+    with pytest.raises(LimitExceeded, match="document_bytes"):
+        parse_document(b"[" + b"[]," * 300_000 + b"0]", "a.json", limits)
+
+
+def test_coordinates_may_fill_a_document_to_the_limit() -> None:
+    data = b"[" + b"[-9.125,38.25]," * 69_000 + b"0]"
+    assert len(parse_document(data, "a.json", Limits(document_bytes=1 << 20))) == 69_001
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"\x00", b"II*\x00", b"NaN]", b"\x80["])
+def test_what_is_no_json_is_refused_with_its_address_but_no_key(data: bytes) -> None:
+    with pytest.raises(InvalidMetadata, match="is not JSON") as caught:
+        parse_document(data, "https://example.com/a.json?sig=abc", Limits())
+    assert "abc" not in str(caught.value)
+
+
+def test_a_value_that_holds_itself_is_refused_at_once() -> None:
+    inside: dict[str, Any] = {}
+    inside |= {str(number): inside for number in range(50)}
+    with pytest.raises(LimitExceeded):
+        require_depth(inside, "The item", Limits())
+    with pytest.raises(StacchipError):
+        list(load_items([inside]))
+
+
+def test_a_file_of_items_above_the_limit_is_refused(tmp_path) -> None:
+    path = tmp_path / "items.json"
+    path.write_text("[" + " " * 2000 + "]")
+    storage = Storage(options=StorageOptions(limits=Limits(document_bytes=1000)))
+    with pytest.raises(StacchipError, match="1000"):
+        list(load_items(path, storage=storage))
+    assert list(load_items(path)) == []
