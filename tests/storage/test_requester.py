@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from servers.range_server import Fault
-from stacchip.errors import AccessDenied
+from servers.range_server import Fault, RangeServer
+from stacchip.errors import AccessDenied, UsageError
 from stacchip.storage import Storage, StorageOptions
 from stacchip.storage.href import parse_href
 from stacchip.storage.requester import Counters, Requester
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from servers.range_server import RangeServer
 
 
 def named(name: str) -> StorageOptions:
@@ -141,3 +141,114 @@ def test_a_child_forked_while_others_count_goes_on_counting(tmp_path: Path) -> N
     finally:
         done.set()
         thread.join()
+
+
+# -- headers of `Storage(options=...)` are for one server
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[RangeServer]:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.bin").write_bytes(b"0123")
+    with RangeServer(tmp_path / "elsewhere") as running:
+        yield running
+
+
+def mine(**fields: Any) -> Storage:
+    return Storage(options=StorageOptions(headers={"X-Key": "mine"}, **fields))
+
+
+def keys_seen(server: RangeServer) -> set[str | None]:
+    return {request.headers.get("x-key") for request in server.log}
+
+
+def test_headers_go_to_the_server_that_is_asked_first(
+    server: RangeServer, elsewhere: RangeServer
+) -> None:
+    storage = mine()
+    storage.read_range(server.url("a.bin"), 0, 4)
+    for each in (storage, pickle.loads(pickle.dumps(storage))):
+        each.read(elsewhere.url("a.bin"))
+        each.read_range(server.url("a.bin"), 0, 4)
+        assert each.options_for(server.url("x")).headers
+        assert not each.options_for(elsewhere.url("x")).headers
+    assert keys_seen(server) == {"mine"}
+    assert keys_seen(elsewhere) == {None}
+
+
+def test_headers_go_to_the_server_that_is_named_first(
+    server: RangeServer, elsewhere: RangeServer
+) -> None:
+    storage = mine()
+    storage.name_server(server.url("catalogue.json"))
+    storage.name_server(elsewhere.url("a.bin"))
+    storage.read(elsewhere.url("a.bin"))
+    storage.read_range(server.url("a.bin"), 0, 4)
+    assert (keys_seen(server), keys_seen(elsewhere)) == ({"mine"}, {None})
+
+
+@pytest.mark.parametrize("named", [None, "/data/item.json", "item.json"])
+def test_headers_go_to_no_server_that_items_of_this_machine_name(
+    server: RangeServer, named: str | None
+) -> None:
+    storage = mine()
+    storage.name_server(named)
+    storage.read_range(server.url("a.bin"), 0, 4)
+    assert keys_seen(server) == {None}
+
+
+def test_headers_go_to_the_endpoint_alone(server: RangeServer, elsewhere: RangeServer) -> None:
+    storage = mine(endpoint=server.url(), region="us-east-1", skip_signature=True)
+    storage.read(elsewhere.url("a.bin"))
+    storage.exists("s3://bucket/a.bin")
+    assert (keys_seen(server), keys_seen(elsewhere)) == ({"mine"}, {None})
+
+
+def test_headers_of_overrides_go_where_they_say_and_do_not_name_a_server(
+    server: RangeServer, elsewhere: RangeServer
+) -> None:
+    other = StorageOptions(headers={"X-Key": "other"})
+    storage = Storage(
+        options=StorageOptions(headers={"X-Key": "mine"}), overrides={elsewhere.url(""): other}
+    )
+    storage.read(elsewhere.url("a.bin"))
+    storage.read_range(server.url("a.bin"), 0, 4)
+    assert (keys_seen(server), keys_seen(elsewhere)) == ({"mine"}, {"other"})
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_says_that_headers_were_kept_back_and_how_to_send_them(
+    server: RangeServer, elsewhere: RangeServer, status: int
+) -> None:
+    storage = mine()
+    storage.read_range(server.url("a.bin"), 0, 4)
+    elsewhere.always("/a.bin", Fault(status=status))
+    remedy = f"overrides={{'{elsewhere.url('')}': StorageOptions(headers="
+    with pytest.raises(AccessDenied, match=re.escape(remedy)) as caught:
+        storage.read(elsewhere.url("a.bin"))
+    assert server.url().rstrip("/") in str(caught.value)
+    assert caught.value.status == status
+    server.always("/a.bin", Fault(status=status))
+    with pytest.raises(AccessDenied) as caught:
+        storage.read(server.url("a.bin"))
+    assert "not sent" not in str(caught.value)
+
+
+def test_a_server_written_as_a_user_of_another_is_refused(
+    server: RangeServer, elsewhere: RangeServer
+) -> None:
+    override = Storage(overrides={server.url().rstrip("/"): StorageOptions(headers={"X-Key": "a"})})
+    named = mine()
+    named.name_server(server.url())
+    for storage in (override, named):
+        for user in (f"127.0.0.1:{server.port}", "127.0.0.1"):
+            with pytest.raises(UsageError, match="before an '@'"):
+                storage.read(f"http://{user}@127.0.0.1:{elsewhere.port}/a.bin")
+    assert not elsewhere.log
+
+
+def test_headers_for_every_server_are_refused() -> None:
+    with pytest.raises(UsageError, match="names no server"):
+        Storage(overrides={"https://": StorageOptions(headers={"X-Key": "a"})})
+    every = Storage(overrides={"https://": named("web")})
+    assert every.options_for("https://example.com/a").region == "web"

@@ -197,6 +197,7 @@ class Chipper:
         if isinstance(index, str | os.PathLike):
             table = read_rows(index, storage=self.storage)
         elif is_table(index):
+            self.storage.name_server(None)  # what its metadata name is not what the caller named
             table = fill_from_indexes(as_table(index), self.storage)
         else:
             raise UsageError(

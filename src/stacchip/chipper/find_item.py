@@ -314,6 +314,7 @@ class ItemFinder:
 
     def _load(self, key: ItemKey, item_href: str) -> pystac.Item:
         """Return the item of this key at an address, which may hold several, also of one id."""
+        self._storage.name_server(None)  # an index may be another's: its rows name no server
         items = load_items(item_href, storage=self._storage)
         found = pick_item((item for item in items if item.id == key.item_id), *key)
         if found is not None:

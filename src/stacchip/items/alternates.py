@@ -76,6 +76,7 @@ def choose_href(asset: pystac.Asset, href: str, storage: Storage, base: str | No
 
     if "://" not in href:  # a copy on this machine
         return href
+    storage.name_server(None)  # whoever wrote the item may not name it
     options = storage.options_for(href)
     if options.alternate is not None:
         return find(options.alternate) or href

@@ -92,6 +92,7 @@ class _Loader:
                 f"{source!r} is not a list of items. Pass catalog.get_items(recursive=True)."
             )
         if isinstance(source, str | os.PathLike):
+            self._storage.name_server(source)
             return self._read_href(os.fspath(source))
         if isinstance(source, Mapping):
             return self._read_object(source, None)

@@ -14,9 +14,11 @@ In reading order:
 - `local_hosts`: hosts that only this machine can reach, however an address spells them.
 - `aws_profile`: the keys of AWS profiles.
 - `requester`: chooses options, signs, counts; everything remote passes through it.
+- `origin`: the server that an address names, to which its credentials are bound.
 - `retry`, `failure`: whether to try again, and the error to raise. The docstring of `retry` lists
   everything that stacchip tries again.
 - `contact`: what the log says of hosts that do not answer.
+- `foreign_logs`: what urllib3 and botocore log of our requests, without secrets.
 - `content`: what came in place of a file, such as a web page.
 - `ranges`, `copying`, `remote_file`: join ranges, copy in parts, read an object as a file.
 - `writable`: whether a place can be written to, before the work whose result goes there.

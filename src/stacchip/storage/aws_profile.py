@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from stacchip.errors import AccessDenied
 from stacchip.runtime.per_process import PerProcess
+from stacchip.storage.foreign_logs import keep_secrets_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,6 +111,7 @@ def _open_session(profile: Profile, env: Mapping[str, str]) -> Any:
     kept = _CREDENTIALS.get()
     if key not in kept:
         session = botocore.session.Session(profile=profile.name)
+        keep_secrets_out()
         for name, path in zip(("credentials_file", "config_file"), files, strict=True):
             session.set_config_variable(name, str(path))
         kept.setdefault(key, session.get_credentials())  # two threads may both make them

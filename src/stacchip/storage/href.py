@@ -306,16 +306,28 @@ def _name(part: str) -> str:
     return unquote(part.partition("=")[0])
 
 
-def _strip_userinfo(href: str) -> str:
-    """Drop `user:password@` from an authority; Azure's `container@account` is an address."""
+def split_userinfo(href: str) -> tuple[str, str | None]:
+    """Return an href without `user:password@`, and these two as they are written, if it has them.
+
+    Azure's `container@account` is an address.
+
+    Example:
+        >>> split_userinfo("https://user:pw@example.com/a@b")
+        ('https://example.com/a@b', 'user:pw')
+    """
     match = SCHEME.search(href)
     if match is None:
-        return href
+        return href, None
     start = match.end()
+    # a backslash ends it as a slash does: so urllib3 reads it
     stop = min(
-        (href.find(mark, start) for mark in "/?#" if mark in href[start:]), default=len(href)
+        (href.find(mark, start) for mark in "/?#\\" if mark in href[start:]), default=len(href)
     )
     userinfo, at, host = href[start:stop].rpartition("@")
     if not at or (match[1].lower() in AZURE_SCHEMES and not re.search(r"[:@]", userinfo)):
-        return href
-    return href[:start] + host + href[stop:]
+        return href, None
+    return href[:start] + host + href[stop:], userinfo
+
+
+def _strip_userinfo(href: str) -> str:
+    return split_userinfo(href)[0]

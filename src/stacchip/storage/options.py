@@ -34,7 +34,10 @@ class StorageOptions:
         session_token: S3 token of temporary keys.
         skip_signature: Read a public bucket without credentials.
         requester_pays: Agree to pay for requests (S3).
-        headers: Headers of every request, such as `{"Authorization": "Bearer ..."}`.
+        headers: Headers such as `{"Authorization": "Bearer ..."}`. They go to one server, whose
+            scheme, host and port must agree: that of the prefix in `overrides`; in
+            `Storage(options=...)` that of `endpoint`, or of the first address that you name.
+            They never follow a redirect to another server.
         timeout_s: How long a server may be silent before an attempt counts as failed.
         deadline_s: The time limit for all attempts of one request together.
         max_attempts: The most attempts of one request; answers with a Retry-After do not count.

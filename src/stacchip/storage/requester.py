@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from stacchip.errors import AccessDenied
+from stacchip.errors import AccessDenied, UsageError
 from stacchip.runtime.per_process import PerProcess
-from stacchip.storage.href import Location, parse_href
+from stacchip.storage.href import Location, redact
+from stacchip.storage.origin import Origin, origin_of, parse_prefix, user_of, web_origin
 from stacchip.storage.retry import persist
 from stacchip.storage.transports import object_clients, objects, planetary_computer
 
@@ -27,8 +28,10 @@ class Requester:
     """Sends the requests of one `Storage`, and repeats them until they succeed or finally fail.
 
     Args:
-        options: Used if no override applies.
-        overrides: Options for hrefs that begin with a prefix; the longest prefix wins.
+        options: Used if no override applies. Their headers go to one server: that of their
+            endpoint, else the first one that is named (`name_server`), else the first that is
+            asked. Other servers are named by items, and get the options without the headers.
+        overrides: Options for places at or below a prefix; the longest prefix wins.
         sign: See `Storage`.
     """
 
@@ -40,21 +43,84 @@ class Requester:
         self.counters = Counters()
         # the longest first, so that the first match is the longest
         self._prefixes = sorted(
-            ((_parse_prefix(p), o) for p, o in overrides.items()), key=lambda p: -len(p[0])
+            overrides.items(), key=lambda pair: -len(parse_prefix(pair[0]).path)
         )
+        _refuse_headers_for_all(self._prefixes)
+        # the server of the headers, once it is known; a dict, since threads may name it at once
+        self._home: dict[str, Origin | None] = {}
+        if options.headers and options.endpoint:
+            self._home["server"] = web_origin(options.endpoint)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({"_home": {}, **state})  # pickles of earlier versions have none
 
     def options_for(self, location: Location) -> StorageOptions:
         """Return the options for a place, without those from the environment."""
-        if self._prefixes:
-            href = location.href
-            for prefix, options in self._prefixes:
-                if href.startswith(prefix):
-                    return options
-        return self.options
+        found = self._override_for(location)
+        if found is not None:
+            return found
+        if not self.options.headers or self._server_of(location) in self._home.values():
+            return self.options
+        return self._plain_options if self._home else self.options
+
+    def _override_for(self, location: Location) -> StorageOptions | None:
+        if not self._prefixes:
+            return None
+        place = parse_prefix(location.href)
+        return next((o for prefix, o in self._prefixes if parse_prefix(prefix).covers(place)), None)
+
+    @property
+    def _plain_options(self) -> StorageOptions:
+        return replace(self.options, headers={})
+
+    def _server_of(self, location: Location) -> Origin | None:
+        return origin_of(location, self.options.endpoint)
+
+    def name_server(self, location: Location | None) -> None:
+        """Say which server the headers of the options are for, unless that is known already.
+
+        Args:
+            location: A place there; None, or a local file, if they are for none.
+        """
+        if self.options.headers and not self._home:
+            server = None if location is None else self._server_of(location)
+            self._home.setdefault("server", server)
+
+    def _options_to_ask(self, location: Location) -> StorageOptions:
+        if self.options.headers and not self._home and self._override_for(location) is None:
+            self.name_server(location)
+        if location.scheme == "http" and (user := user_of(location.key)):
+            self._refuse_disguise(location, user)
+        return self.options_for(location)
+
+    def _refuse_disguise(self, location: Location, user: str) -> None:
+        """Refuse `http://good.org@evil.org/`, if good.org is a server that options are for."""
+        servers = [parse_prefix(prefix).origin for prefix, _ in self._prefixes]
+        servers.extend(self._home.values())
+        if any(server is not None and server.host == user for server in servers):
+            place, shown = web_origin(location.key), redact(location.href)
+            raise UsageError(
+                f"{shown} is written with {user!r} before an '@', like the server of that name, "
+                f"but it is on {place}. Write the address without it."
+            )
+
+    def _explain(self, error: AccessDenied, location: Location) -> AccessDenied:
+        """Return the error of a refusal, which says so if headers were kept back."""
+        if not self.options.headers or self.options_for(location) != self._plain_options:
+            return error
+        home = self._home.get("server")
+        other = f"they are for {home} alone" if home else "no server was named that they are for"
+        server = self._server_of(location)
+        return type(error)(
+            f"{error} The headers of Storage(options=...) were not sent to it: {other}. If they "
+            f"are for {server} too, pass Storage(overrides={{'{server}/': StorageOptions("
+            "headers=...)}).",
+            **error.facts,
+        )
 
     def ask_web(self, location: Location, request: Callable[[str, StorageOptions, float], T]) -> T:
         """Send a request to a web server, signed if necessary, until it succeeds."""
-        options = self.options_for(location)
+        options = self._options_to_ask(location)
 
         def attempt(until_s: float) -> T:
             url = self._sign(location.key, options)
@@ -67,7 +133,11 @@ class Requester:
             self.counters.add(1)
             return request(planetary_computer.SIGNER.sign(location.key, options), options, until_s)
 
-        return persist(attempt, location.key, options)
+        try:
+            return persist(attempt, location.key, options)
+        except AccessDenied as error:
+            denied = error
+        raise self._explain(denied, location)
 
     def _sign(self, url: str, options: StorageOptions) -> str:
         if self.sign == "auto":
@@ -81,7 +151,7 @@ class Requester:
         mode: object_clients.Mode = "read",
     ) -> T:
         """Send a request to an object store until it succeeds."""
-        options = self.options_for(location)
+        options = self._options_to_ask(location)
         if location.scheme == "s3":
             options = options.with_environment().with_profile_keys()
 
@@ -102,10 +172,14 @@ class Requester:
         return persist(attempt, location.href, limits)
 
 
-def _parse_prefix(prefix: str) -> str:
-    """Return a prefix in canonical form; one that names a folder keeps its final "/"."""
-    href = parse_href(prefix).href
-    return f"{href}/" if prefix.endswith("/") and not href.endswith("/") else href
+def _refuse_headers_for_all(prefixes: list[tuple[str, StorageOptions]]) -> None:
+    """Refuse headers for every server of a scheme: a server that an item names would get them."""
+    for prefix, options in prefixes:
+        if options.headers and not parse_prefix(prefix).names_a_server:
+            raise UsageError(
+                f"overrides has headers for {redact(prefix)!r}, which names no server. Write the "
+                "server that they are for, such as 'https://example.com/'."
+            )
 
 
 class Counters:

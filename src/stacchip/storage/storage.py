@@ -33,9 +33,16 @@ class Storage:
     It holds no connection: connections belong to the process and are shared. It is cheap to make,
     can be pickled, and serves many threads at once.
 
+    Credentials go only where they belong. The headers of an override go to the server (scheme, host
+    and port) or the bucket of its prefix. The headers of `options` go to one server: that of their
+    `endpoint`, else that of the first address that you name, be it to a function (`load_items`,
+    `Chipper`, `read_index`, ...) or to a verb of the storage. An item's files elsewhere are read
+    without them; if they need headers, pass `overrides`.
+
     Args:
         options: Credentials, endpoint, time limits.
-        overrides: Options for hrefs that begin with a prefix; the longest prefix wins.
+        overrides: Options for what lies at or below a prefix, such as `https://example.com/data/`
+            or `s3://bucket/`; the longest prefix wins.
         sign: "auto" signs Planetary Computer's hrefs when they are read; None signs nothing; a
             function turns each web address into the one to request.
 
@@ -79,6 +86,17 @@ class Storage:
     def options_for(self, href: Href) -> StorageOptions:
         """Return the options that apply to an href, without those from the environment."""
         return self._requester.options_for(parse_href(os.fspath(href)))
+
+    def name_server(self, href: Href | None) -> None:
+        """Say which server the headers of `options` are for, unless that is known already.
+
+        Functions call this with the address that their user gave, before they follow others.
+
+        Args:
+            href: An address on that server. None, or a local path, says that all addresses that
+                follow come from items: the headers are then sent to none of them.
+        """
+        self._requester.name_server(None if href is None else parse_href(os.fspath(href)))
 
     # -- reading -----------------------------------------------------------------------------
 

@@ -137,6 +137,7 @@ def find_files(href: str, storage: Storage) -> IndexFiles:
         ObjectNotFound: Nothing is there, or no parquet file.
         IndexFormatError: A file is missing: the index is being written, or a writer was killed.
     """
+    storage.name_server(href)
     if is_file(href):
         if local_path(href) is not None and not storage.exists(href):
             raise _no_index(href, "there is no such file")

@@ -71,6 +71,7 @@ class ItemLookup:
         return self._load(platform, item_id, item_href)
 
     def _load_anew(self, platform: str | None, item_id: str, item_href: str) -> pystac.Item:
+        self._storage.name_server(None)  # rows may be another's: they name no server
         items = load_items(item_href, storage=self._storage)
         found = pick_item((item for item in items if item.id == item_id), platform, item_id)
         if found is not None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import time
+from copy import copy
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin
 
 import requests
 import urllib3
@@ -22,9 +23,14 @@ from pystac_client.stac_api_io import StacApiIO
 from stacchip.errors import StacchipError, StorageError, UsageError
 from stacchip.items.api.pages import BrokenPages, Circles, PageRequest, next_request
 from stacchip.storage import StorageOptions, redact
+from stacchip.storage.content import show_start
 from stacchip.storage.failure import TransientError, failure_of_status
+from stacchip.storage.foreign_logs import hide_secrets, keep_secrets_out
+from stacchip.storage.href import split_userinfo
+from stacchip.storage.origin import web_origin
 from stacchip.storage.retry import persist
 from stacchip.storage.transports import web
+from stacchip.storage.transports.web_connection import basic_authorization
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,12 +48,13 @@ class StacApi:
 
     Args:
         href: URL of the landing page.
-        options: Time limits, attempts, and headers for the API's own host.
+        options: Time limits, attempts, and headers. These, and the password of the address, go to
+            the API's own server alone: its scheme, host and port.
         pace: Limits the requests per second; None for no limit.
     """
 
     def __init__(self, href: str, options: StorageOptions, pace: Pace | None = None) -> None:
-        self._href = href
+        self._href = split_userinfo(href)[0]  # pystac-client would show the password
         self._io = BoundedApiIO(href, options, pace=pace)
         self._client: Client | None = None
 
@@ -65,19 +72,22 @@ class StacApi:
             return list(islice(ids, most))
         except StacchipError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # pystac-client, and records of any form, raise any error at all
-            raise self._not_an_api(error) from error
+            failure = self._not_an_api(error)
+        raise failure
 
     def _open(self) -> Client:
         try:
             self._client = self._client or Client.open(self._href, stac_io=self._io)
         except StacchipError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # a page that is not a STAC API's makes pystac-client raise any error at all
-            raise self._not_an_api(error) from error
-        return self._client
+            failure = self._not_an_api(error)
+        else:
+            return self._client
+        raise failure
 
     def search(self, **arguments: Any) -> Iterator[dict[str, Any]]:
         """Yield the JSON objects of the items that a search finds, page by page.
@@ -89,34 +99,43 @@ class StacApi:
             UsageError: An argument cannot be searched for.
             StorageError: The API cannot be reached, refuses, or does not answer as a STAC API.
         """
-        client = self._open()
-        try:
-            search = client.search(**arguments, method=_method(client, arguments))
-        except StacchipError:
-            raise
-        except NotImplementedError as error:
-            raise self._not_an_api(error) from error
-        except Exception as error:
-            # pystac-client checks arguments before it sends a request, and raises plain Exception
-            raise UsageError(
-                f"This cannot be searched for: {error}. Mend the arguments."
-            ) from error
-        records = search.items_as_dicts()
+        records = self._start(self._open(), arguments)
         while True:
             try:
                 record = next(records, _END)
             except StacchipError:
                 raise
-            except Exception as error:  # as above
-                raise self._not_an_api(error) from error
-            if record is _END:
-                return
-            yield record
+            except Exception as error:  # noqa: BLE001 - as above
+                failure = self._not_an_api(error)
+            else:
+                if record is _END:
+                    return
+                yield record
+                continue
+            raise failure
+
+    def _start(self, client: Client, arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Return the items of a search, which is sent when the first is needed."""
+        failure: StacchipError
+        try:
+            search = client.search(**arguments, method=_method(client, arguments))
+        except StacchipError:
+            raise
+        except NotImplementedError as error:
+            failure = self._not_an_api(error)
+        except Exception as error:  # noqa: BLE001
+            # pystac-client checks arguments before it sends a request, and raises plain Exception
+            text = hide_secrets(str(error))
+            failure = UsageError(f"This cannot be searched for: {text}. Mend the arguments.")
+        else:
+            records: Iterator[dict[str, Any]] = search.items_as_dicts()
+            return records
+        raise failure
 
     def _not_an_api(self, error: Exception) -> StorageError:
         return StorageError(
             f"{redact(self._href)} does not answer as a STAC API with item search does: "
-            # an error's text may hold a signed address
+            # an error's text may hold a signed address, so that it is not chained either
             f"{type(error).__name__}. Check the address; it is that of the landing page.",
             href=redact(self._href),
         )
@@ -150,10 +169,14 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         largest_page_bytes: int = LARGEST_PAGE_BYTES,
     ) -> None:
         super().__init__(max_retries=None)
+        keep_secrets_out()
+        address, userinfo = split_userinfo(api)
         self._pace = pace
         self._largest_page_bytes = largest_page_bytes
-        self._host = urlsplit(api).netloc
+        self._server = web_origin(address)
         self._options = options
+        # for no other server that a page may link to or lead to
+        self._credentials = {**options.headers, **basic_authorization(userinfo)}
 
     def request(
         self,
@@ -163,17 +186,41 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         parameters: dict[str, Any] | None = None,
     ) -> str:
         """Return the text of an answer; requests are repeated as `StorageOptions` say."""
-        method = (method or "GET").upper()
-        sent = dict(headers or {})
-        if urlsplit(href).netloc == self._host:
-            # our credentials are not for another host that a page may link to
-            sent.update(self._options.headers)
-        body: dict[str, Any] = {"json": parameters} if method == "POST" else {"params": parameters}
-        prepared = self.session.prepare_request(
-            requests.Request(method, href, headers=sent, **body)
+        request = requests.Request(
+            (method or "GET").upper(), split_userinfo(href)[0], headers=dict(headers or {})
         )
+        if request.method == "POST":
+            request.json = parameters
+        else:
+            request.params = parameters or {}
         return persist(
-            lambda until_s: self._attempt(prepared, until_s), str(prepared.url), self._options
+            lambda until_s: self._attempt(request, until_s), str(request.url), self._options
+        )
+
+    def _prepare(self, request: requests.Request) -> requests.PreparedRequest:
+        """Return a request as it is sent: with our credentials if it is for the API's own server.
+
+        Raises:
+            StorageError: It cannot be sent.
+        """
+        is_own = self._server is not None and web_origin(str(request.url)) == self._server
+        prepared = copy(request)
+        if is_own:
+            prepared.headers = {**request.headers, **self._credentials}
+        if not is_own or self._credentials:
+            prepared.auth = _add_nothing  # what ~/.netrc has for any host is not for this one
+        try:
+            return self.session.prepare_request(prepared)
+        except (requests.exceptions.RequestException, ValueError) as error:
+            failure = self._unsendable(str(request.url), error)
+        raise failure
+
+    def _unsendable(self, url: str, error: Exception) -> StorageError:
+        # not chained: the text of the original shows the address, or a header
+        return StorageError(
+            f"No request can be sent to {redact(url)}: {type(error).__name__}. "
+            "Check the address of the API.",
+            href=redact(url),
         )
 
     def json_loads(self, txt: str, *_: Any, **__: Any) -> dict[str, Any]:
@@ -181,12 +228,13 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         try:
             answer = json.loads(txt)
         except (ValueError, RecursionError) as error:
-            raise self._malformed(
-                f"text that is not JSON ({error}); it begins with {txt[:60]!r}"
-            ) from error
-        if not isinstance(answer, dict):
-            raise self._malformed(f"JSON that is not an object: {txt[:60]!r}")
-        return answer
+            reason = str(error)
+        else:
+            if isinstance(answer, dict):
+                return answer
+            raise self._malformed(f"JSON that is not an object: {show_start(txt.encode())!r}")
+        start = show_start(txt[:1024].encode())  # the error would hold the whole text
+        raise self._malformed(f"text that is not JSON ({reason}); it begins with {start!r}")
 
     def get_pages(
         self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
@@ -220,30 +268,44 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
                 raise BrokenPages(f"a page whose {name} are not a list")
         return page
 
-    def _attempt(self, prepared: requests.PreparedRequest, until_s: float) -> str:
+    def _attempt(self, request: requests.Request, until_s: float) -> str:
         """Wait for a turn and send one request, which ends by `until_s` on the monotonic clock."""
         if self._pace is not None:
             self._pace.wait()
-        settings = self.session.merge_environment_settings(str(prepared.url), {}, True, None, None)
-        timeout_s = max(0.001, min(self._options.timeout_s, until_s - time.monotonic()))
-        try:
-            with self.session.send(prepared, timeout=timeout_s, **settings) as answer:
-                data = self._read_body(answer, until_s)
-        except requests.exceptions.ConnectionError as error:
-            raise _failure_of_connection(error, str(prepared.url)) from None
-        except requests.exceptions.Timeout as error:
-            raise TransientError(f"no answer within {timeout_s:.3g} s") from error
-        except urllib3.exceptions.HTTPError as error:
-            raise TransientError(f"an answer cut short ({type(error).__name__})") from error
-        except requests.exceptions.RequestException as error:
-            raise StorageError(
-                f"No request can be sent to {redact(str(prepared.url))}: {type(error).__name__}. "
-                "Check the address of the API.",
-                href=redact(str(prepared.url)),
-            ) from error
+        for _ in range(web.MOST_REDIRECTS + 1):
+            answer, data = self._send(self._prepare(request), until_s)
+            if not answer.is_redirect:
+                break
+            request = _redirected(request, answer)
+        else:
+            text = f"{redact(str(request.url))} redirects too often."
+            raise StorageError(text, href=redact(str(request.url)))
         if answer.status_code >= 300:
             raise self._refusal(answer, data)
         return data.decode("utf-8", errors="replace")
+
+    def _send(
+        self, prepared: requests.PreparedRequest, until_s: float
+    ) -> tuple[requests.Response, bytes]:
+        """Send a request and return the answer, which may be a redirect, with its body."""
+        url = str(prepared.url)
+        settings = self.session.merge_environment_settings(url, {}, True, None, None)
+        timeout_s = max(0.001, min(self._options.timeout_s, until_s - time.monotonic()))
+        failure: Exception
+        try:
+            with self.session.send(
+                prepared, timeout=timeout_s, allow_redirects=False, **settings
+            ) as answer:
+                return answer, self._read_body(answer, until_s)
+        except requests.exceptions.ConnectionError as error:
+            failure = _failure_of_connection(error, url)
+        except requests.exceptions.Timeout:
+            failure = TransientError(f"no answer within {timeout_s:.3g} s")
+        except urllib3.exceptions.HTTPError as error:
+            failure = TransientError(f"an answer cut short ({type(error).__name__})")
+        except requests.exceptions.RequestException as error:
+            failure = self._unsendable(url, error)
+        raise failure  # outside of the handler, so that the original is not its context
 
     def _read_body(self, answer: requests.Response, until_s: float) -> bytes:
         """Return the body of an answer that is neither too large nor too slow."""
@@ -268,13 +330,36 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
             return failure
         return StorageError(
             f"{redact(href)} refuses the search (HTTP {status}): "
-            f"{data[:300].decode('utf-8', errors='replace')}. Mend its parameters.",
+            f"{hide_secrets(data[:300].decode('utf-8', errors='replace'))}. Mend its parameters.",
             href=redact(href),
             status=status,
         )
 
     def _malformed(self, what: str) -> StorageError:
+        host = str(self._server).partition("://")[2]
         return StorageError(
-            f"The STAC API at {self._host} answered with {what}. Try later, or another API.",
-            href=self._host,
+            f"The STAC API at {host} answered with {what}. Try later, or another API.", href=host
         )
+
+
+def _add_nothing(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Authenticate as nobody, in the form that requests asks for."""
+    return prepared
+
+
+def _redirected(request: requests.Request, answer: requests.Response) -> requests.Request:
+    """Return the request that an answer leads to.
+
+    Raises:
+        StorageError: It leads away from HTTP, or from https to http.
+    """
+    there = split_userinfo(urljoin(str(answer.url), answer.headers["Location"]))[0]
+    web.refuse_downgrade(str(answer.url), there)
+    following = copy(request)
+    following.url, following.params = there, {}  # the parameters of a GET are in the address
+    is_seen_elsewhere = answer.status_code == 303 or (
+        answer.status_code in (301, 302) and request.method == "POST"
+    )
+    if is_seen_elsewhere:  # RFC 9110, 15.4, as browsers do
+        following.method, following.json = "GET", None
+    return following

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from stacchip.storage.foreign_logs import keep_secrets_out
+
 if TYPE_CHECKING:
     from stacchip.storage import StorageOptions
 
@@ -19,7 +21,7 @@ def open_client(options: StorageOptions) -> Any:
     import boto3
     from botocore.config import Config
 
-    return boto3.session.Session().client(
+    client = boto3.session.Session().client(
         "s3",
         endpoint_url=options.endpoint,
         region_name=options.region or "us-east-1",
@@ -34,3 +36,5 @@ def open_client(options: StorageOptions) -> Any:
             s3={"addressing_style": "path"} if options.endpoint else {},
         ),
     )
+    keep_secrets_out()
+    return client

@@ -125,10 +125,23 @@ def send(
         with contextlib.closing(answer):
             _drain(answer, url)
         url = urljoin(url, location)
-        if not url.startswith(("http://", "https://")):
-            break
+        refuse_downgrade(parsed.url, url)
         parsed = _call(url, partial(parse_url, url))
-    raise StorageError(f"{redact(url)} redirects too often, or away from HTTP.", href=redact(url))
+    raise StorageError(f"{redact(url)} redirects too often.", href=redact(url))
+
+
+def refuse_downgrade(url: str, target: str) -> None:
+    """Refuse a redirect from https to http, which shows everybody what follows, or away from HTTP.
+
+    Raises:
+        StorageError: It leads there.
+    """
+    scheme, there = (urlsplit(each).scheme.lower() for each in (url, target))
+    if there in ("http", "https") and not (scheme == "https" and there == "http"):
+        return
+    where = "from https to http" if there == "http" else "away from HTTP"
+    text = f"{redact(url)} redirects {where}, to {redact(target)}, which is not followed."
+    raise StorageError(text, href=redact(url))
 
 
 def _origin(url: Url) -> tuple[str | None, str | None, int | None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import logging
 import math
 import os
 import socket
@@ -24,7 +23,7 @@ from urllib3.util import Timeout, Url, make_headers, parse_url
 
 from stacchip.runtime.memory import MemoryPool
 from stacchip.runtime.per_process import PerProcess
-from stacchip.storage.href import redact
+from stacchip.storage.foreign_logs import keep_secrets_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,8 +53,6 @@ KEEP_ALIVE = [
         if option is not None
     ),
 ]
-# these log URLs with their signatures
-LOGGERS = ("urllib3.connection", "urllib3.connectionpool")
 
 _RECEIVED = MemoryPool(192 << 20, slab_bytes=0)
 _until_s: ContextVar[float] = ContextVar("until_s")
@@ -164,10 +161,15 @@ def _left_s(until_s: float) -> float:
 
 def authorization(url: Url) -> dict[str, str]:
     """Return the header for user and password in a URL, or none if it has none."""
-    if not url.auth:
+    return basic_authorization(url.auth)
+
+
+def basic_authorization(userinfo: str | None) -> dict[str, str]:
+    """Return the header for `user:password` as an address has it, or none without it."""
+    if not userinfo:
         return {}
     # each percent-encoded byte as one character: urllib3 turns them into bytes again
-    return make_headers(basic_auth=unquote(url.auth, "latin-1"))
+    return make_headers(basic_auth=unquote(userinfo, "latin-1"))
 
 
 @lru_cache(maxsize=1024)
@@ -194,8 +196,7 @@ def _manager(is_tls: bool, proxy: str | None, max_connections: int) -> urllib3.P
 
 
 def _make_manager(is_tls: bool, proxy: str | None, max_connections: int) -> urllib3.PoolManager:
-    for name in LOGGERS:
-        logging.getLogger(name).addFilter(_redact_record)  # adding it again changes nothing
+    keep_secrets_out()
     given: dict[str, Any] = {
         "num_pools": MOST_HOSTS,
         "maxsize": max_connections,
@@ -210,17 +211,3 @@ def _make_manager(is_tls: bool, proxy: str | None, max_connections: int) -> urll
         manager = urllib3.ProxyManager(proxy, proxy_headers=own, **given)
     manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
     return manager
-
-
-def _redact_record(record: logging.LogRecord) -> bool:
-    """Remove the signature when urllib3 logs the URL of a request."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(_redact_argument(argument) for argument in record.args)
-    record.exc_info = None
-    return True
-
-
-def _redact_argument(argument: object) -> object:
-    if isinstance(argument, Exception):  # its text can quote the server's answer
-        return type(argument).__name__
-    return redact(argument) if isinstance(argument, str) else argument
