@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from .verdicts import Verdict
 
-NAMES: Final = ("tiff",)
+NAMES: Final = ("tiff", "parquet")
 
 
 class Kind(Protocol):
@@ -49,6 +49,10 @@ def kind_of(name: str) -> Kind:
         from .tiff import Tiffs
 
         return Tiffs()
+    if name == "parquet":
+        from .parquet import Indexes
+
+        return Indexes()
     raise ValueError(f"There is no kind {name!r}; there are {', '.join(NAMES)}.")
 
 
