@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from stacchip.errors import CorruptBlock
+from stacchip.errors import CorruptBlock, StacchipError, UnsupportedRaster, forget_frames
 from stacchip.grid.window import Window
+from stacchip.raster.allowance import for_decoding
 from stacchip.raster.codecs import BrokenStreamError, Scratch, decompress, unpack
 from stacchip.raster.gdal import decode_by_gdal
 from stacchip.storage import redact
@@ -46,7 +47,8 @@ class Target(NamedTuple):
 
     Attributes:
         window: The pixels of the image that `out` holds.
-        bands: The bands of the image that `out` holds, from 0.
+        bands: The bands of the image that `out` holds, from 0; if they follow each other, a range
+            takes the least time. In a planar file, a target for each band does.
         out: Array (band, y, x), written to.
     """
 
@@ -66,6 +68,15 @@ def block_window(header: Header, block: Block) -> Window:
     height, width = header.block_shape
     row, col = block.row * height, block.col * width
     return Window(row, col, min(height, header.shape[0] - row), min(width, header.shape[1] - col))
+
+
+def stored_rows(header: Header, block: Block) -> int:
+    """Return the rows that a block has in the file.
+
+    A tile is whole at the image's edge; the last strip ends with the image.
+    """
+    height = header.block_shape[0]
+    return height if header.is_tiled else min(height, header.shape[0] - block.row * height)
 
 
 def blocks_of(header: Header, window: Window, bands: Sequence[int]) -> list[Block]:
@@ -119,11 +130,12 @@ def decode_kept(
     """
     window = block_window(header, block)
     rows = (0, window.height)
-    pixels = _decode_named(header, block, data, rows, href=href, memory=memory)
-    pixels = pixels[:, :, : window.width]
-    # pixels that are not compressed are a view of `data`, which is not ours to keep
-    is_borrowed = header.compression == "none"
-    return pixels.astype(header.numpy_dtype, copy=is_borrowed)
+    with for_decoding(header.block_bytes):
+        pixels = _decode_named(header, block, data, rows, href=href, memory=memory)
+        pixels = pixels[:, :, : window.width]
+        # pixels that are not compressed are a view of `data`, which is not ours to keep
+        is_borrowed = header.compression == "none"
+        return pixels.astype(header.numpy_dtype, copy=is_borrowed)
 
 
 def decode_into(
@@ -151,9 +163,11 @@ def decode_into(
     top = min(part.row for part in parts)
     stop = max(part.row_stop for part in parts)
     rows = (top - inside.row, stop - inside.row)
-    pixels = _decode_named(header, block, data, rows, href=href, memory=_SCRATCH)
-    for target in targets:
-        paste_block(header, block, pixels, target, first_row=top)
+    with for_decoding(header.block_bytes):
+        pixels = _decode_named(header, block, data, rows, href=href, memory=_SCRATCH)
+        for target in targets:
+            paste_block(header, block, pixels, target, first_row=top)
+        del pixels  # before others may take as much
 
 
 def _decode_named(
@@ -166,12 +180,28 @@ def _decode_named(
     memory: Memory,
 ) -> NDArray[Any]:
     """Call `_decode_rows`; if it fails, raise an error that names the block."""
+    if header.why_unsupported is not None and not header.codec_tags:
+        # an image of this kind is GDAL's to read; but a mask may differ from its image
+        raise UnsupportedRaster(
+            f"A block of {redact(href)} cannot be decoded here: {header.why_unsupported}. "
+            "Write the file again with another codec (gdal_translate).",
+            href=redact(href),
+            reason=header.why_unsupported,
+        )
     try:
         return _decode_rows(header, block, data, rows, memory)
-    except BrokenStreamError as error:
+    except StacchipError:
+        raise
+    except Exception as error:
+        # whatever a codec says of bytes from outside, the block cannot be read
+        if isinstance(error, BrokenStreamError):
+            why = str(error)
+            forget_frames(error)  # they hold the memory of the block
+        else:
+            why = f"{type(error).__name__}: {error}"
         where = (block.plane, block.row, block.col)
         raise CorruptBlock(
-            f"Block {where} (band, row, column) of {redact(href)} cannot be decoded: {error}. "
+            f"Block {where} (band, row, column) of {redact(href)} cannot be decoded: {why}. "
             "Fetch the file again; its other blocks may be sound.",
             href=redact(href),
             block=where,
@@ -204,6 +234,9 @@ def paste_block(
     source = pixels[:, rows, cols]
     rows, cols = part.shift(-target.window.row, -target.window.col).slices
     place = target.out[:, rows, cols]
+    if not header.is_planar and isinstance(target.bands, range):
+        place[...] = source[target.bands.start : target.bands.stop]
+        return
     for i, band in enumerate(target.bands):
         if not header.is_planar:
             place[i] = source[band]
@@ -224,9 +257,7 @@ def _decode_rows(
     if not header.block_lengths[block_number(header, block)]:
         fill = np.asarray(header.fill, header.numpy_dtype)
         return np.broadcast_to(fill, (header.samples, stop - top, width))
-    # a tile is whole at the image's edge; the last strip ends with the image
-    height = header.block_shape[0]
-    rows = height if header.is_tiled else min(height, header.shape[0] - block.row * height)
+    rows = stored_rows(header, block)
     if header.codec_tags:
         pixels = decode_by_gdal(
             data, (rows, width), tags=header.codec_tags, byteorder=header.byteorder
@@ -238,6 +269,7 @@ def _decode_rows(
         rows * header.row_bytes,
         memory,
         fill_order=header.fill_order,
+        whole=header.block_shape[0] * header.row_bytes,
     )
     samples = unpack(
         raw[top * header.row_bytes : stop * header.row_bytes],

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import imagecodecs
 import numpy as np
+
+from stacchip.raster.allowance import LARGE_BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +38,9 @@ _WHOLE: Final = {
 _COMPLEX_INTEGER: Final = 5
 _COMPLEX: Final = (5, 6)
 _UNSIGNED: Final = (1, 4)
-_KEPT_BYTES: Final = 64 << 20
+_KEPT_BYTES: Final = LARGE_BLOCK
 _SURPLUS_BYTES: Final = 1 << 16
+_MOST_SURPLUS: Final = 32 << 20
 _ROWS_AT_ONCE: Final = 64
 
 
@@ -109,6 +113,40 @@ _NAMES: Final = {tag: codec.name for codec in CODECS.values() for tag in codec.t
 GDAL_TAGS: Final = (3, 4, 7, 34887, 34925, 50001)
 """Numbers of the codecs that GDAL decodes block by block: CCITT 3 and 4, JPEG, LERC, LZMA, WebP."""
 
+# bytes that a codec may need for one that it cannot compress, and those it needs for nothing: LZW
+# takes 12 bits for 8; fax codes 9 for 2, and JPEG, WebP and LERC have headers of their own
+_MOST_GROWTH: Final = 1.5
+_MOST_EXTRA: Final = 4096
+_MOST_GROWTH_OF_OTHERS: Final = 8
+_MOST_EXTRA_OF_OTHERS: Final = 64 << 10
+
+
+def most_encoded(compression: str, size: int) -> int:
+    """Return the most bytes that a block of `size` decoded bytes can sensibly take in a file.
+
+    Example:
+        >>> most_encoded("deflate", 65536), most_encoded("none", 256)
+        (102400, 256)
+    """
+    if compression == "none":
+        return size
+    if compression in CODECS:
+        return int(size * _MOST_GROWTH) + _MOST_EXTRA
+    return size * _MOST_GROWTH_OF_OTHERS + _MOST_EXTRA_OF_OTHERS
+
+
+def why_impossible(compression: str, length: int, size: int) -> str | None:
+    """Return why `length` encoded bytes cannot become `size` decoded ones; None if they can.
+
+    Example:
+        >>> why_impossible("deflate", 8, 900_000_000)
+        '8 bytes cannot hold 900000000 decoded'
+    """
+    codec = CODECS.get(compression)
+    if codec is None or size <= codec.most_per_byte * length:
+        return None
+    return f"{length} bytes cannot hold {size} decoded"
+
 
 def name_codec(tag: int) -> str:
     """Return the name of a compression by its number in TIFF's tag Compression.
@@ -154,6 +192,7 @@ def decompress(
     scratch: Memory,
     *,
     fill_order: int = 1,
+    whole: int = 0,
 ) -> memoryview:
     """Decode a block's bytes to `size` bytes.
 
@@ -163,26 +202,32 @@ def decompress(
         size: Number of bytes that a sound block holds.
         scratch: Gives memory to decode into; the result may be a view of it.
         fill_order: 2 if the bits of each byte of `data` are reversed (TIFF 6.0 FillOrder).
+        whole: The size of the other blocks, if this one ends with the image.
 
     Raises:
-        BrokenStreamError: The stream is broken, its checksum is wrong, or it ends too soon.
+        BrokenStreamError: The stream is broken, its checksum is wrong, it ends too soon, or it goes
+            on for more than any writer adds.
     """
     codec = CODECS[compression]
-    if size > codec.most_per_byte * len(data):
-        raise BrokenStreamError(f"{len(data)} bytes cannot hold {size} decoded")
+    why = why_impossible(compression, len(data), size)
+    if why is not None:
+        raise BrokenStreamError(why)
     if fill_order != 1:
         data = imagecodecs.bitorder_decode(bytes(data))
     decode = codec.decode
     if decode is None:
         return memoryview(data)[:size]
+    decoded = None
     try:
-        try:
+        # imagecodecs' errors derive from RuntimeError. No frame keeps the first memory meanwhile
+        with suppress(RuntimeError):
             decoded = decode(data, scratch.take(size))
-        except RuntimeError:  # imagecodecs' errors derive from it
+        if decoded is None:
             # some writers store a whole strip even if the image ends within it
-            decoded = decode(data, scratch.take(2 * size + _SURPLUS_BYTES))
+            most = max(whole, size + min(size, _MOST_SURPLUS)) + _SURPLUS_BYTES
+            decoded = decode(data, scratch.take(most))
     except (RuntimeError, ValueError) as error:
-        raise BrokenStreamError(str(error)) from error
+        raise BrokenStreamError(str(error)) from error.with_traceback(None)
     if len(decoded) < size:
         raise BrokenStreamError(f"it ends after {len(decoded)} of {size} decoded bytes")
     return memoryview(decoded)[:size]
@@ -256,12 +301,18 @@ def _undo_split(raw: memoryview, shape: tuple[int, int, int], dtype: np.dtype[An
     encoded = np.frombuffer(raw, np.uint8).reshape(rows, width * size, samples)
     encoded = imagecodecs.delta_decode(encoded, axis=1, out=encoded)
     split = encoded.reshape(rows, size, width * samples)
-    floats = np.empty((rows, width * samples, size), np.uint8)
+    # a large block is rearranged in place: it takes its memory once, and not twice
+    in_place = encoded.nbytes > LARGE_BLOCK
+    form = (rows, width * samples, size)
+    floats = encoded.reshape(form) if in_place else np.empty(form, np.uint8)
     for top in range(0, rows, _ROWS_AT_ONCE):
         part = slice(top, top + _ROWS_AT_ONCE)
+        some = np.empty_like(floats[part]) if in_place else floats[part]
         for byte in range(size):
             place = size - 1 - byte if sys.byteorder == "little" else byte
-            floats[part, :, place] = split[part, byte]
+            some[:, :, place] = split[part, byte]
+        if in_place:
+            floats[part] = some
     return floats.view(dtype).reshape(shape)
 
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from stacchip.errors import CorruptBlock
-from stacchip.raster.blocks import Block, block_number
+from stacchip.errors import CorruptBlock, LimitExceeded
+from stacchip.raster.allowance import for_fetching
+from stacchip.raster.blocks import Block, block_number, stored_rows
 from stacchip.raster.cache import Caches, block_key
+from stacchip.raster.codecs import most_encoded, why_impossible
+from stacchip.raster.header import MISSING
 from stacchip.runtime.pools import decoders, fetchers
 from stacchip.storage import local_path, redact
 from stacchip.storage.ranges import join_ranges
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from stacchip.raster.cache import DiskCache
     from stacchip.raster.header import Header
     from stacchip.runtime.workers import Workers
-    from stacchip.storage import Storage
+    from stacchip.storage import Limits, Storage
 
     OnError = Callable[[Sequence["BlockAddress"], Exception], None]
 
@@ -45,6 +48,7 @@ class BlockAddress:
         header: Its header.
         block: The block.
         caches: Keep blocks of the file.
+        limits: What the block may take; None for a header that is trusted.
     """
 
     storage: Storage
@@ -52,6 +56,7 @@ class BlockAddress:
     header: Header
     block: Block
     caches: Caches = NO_CACHES
+    limits: Limits | None = None
 
     @property
     def on_disk(self) -> DiskCache | None:
@@ -96,11 +101,18 @@ class Fetching:
         """Run a task in a fetching thread; `wait` waits for it, and raises its error."""
         self._submit(fetchers(), task)
 
-    def decode(self, task: Callable[[], None]) -> None:
-        """Run a task in a decoding thread; `wait` waits for it, and raises its error."""
-        self._submit(decoders(), task)
+    def decode(self, task: Callable[[], None], after: Callable[[], None] | None = None) -> None:
+        """Run a task in a decoding thread; `wait` waits for it, and raises its error.
 
-    def _submit(self, workers: Workers, task: Callable[[], None]) -> None:
+        Args:
+            task: What to do, unless the fetch was cancelled before.
+            after: Called when the task has ended, or was left out.
+        """
+        self._submit(decoders(), task, after)
+
+    def _submit(
+        self, workers: Workers, task: Callable[[], None], after: Callable[[], None] | None = None
+    ) -> None:
         def guarded() -> None:
             try:
                 if not self.cancelled:
@@ -108,6 +120,8 @@ class Fetching:
             except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
                 self._fail(error)
             finally:
+                if after is not None:
+                    after()
                 self._finish()
 
         with self._lock:
@@ -205,13 +219,15 @@ def plan_requests(
     """Plan the requests for these blocks: near ones of one file joined, sparse ones of length 0.
 
     Raises:
-        CorruptBlock: A header places a block outside its file, and there is no `on_error`.
+        CorruptBlock: A header places a block outside its file, lacks it, or says of its length what
+            cannot be; and there is no `on_error`.
+        LimitExceeded: A block is larger than `Limits.block_bytes`, and there is no `on_error`.
     """
     files: dict[tuple[int, str], list[tuple[BlockAddress, tuple[int, int]]]] = {}
     for address in addresses:
         try:
-            span = _range_of(address)
-        except CorruptBlock as error:
+            span = span_of(address)
+        except (CorruptBlock, LimitExceeded) as error:
             if on_error is None:
                 raise
             on_error([address], error)
@@ -234,21 +250,54 @@ def plan_requests(
     return requests
 
 
-def _range_of(address: BlockAddress) -> tuple[int, int]:
-    """Return (start, length) of a block in its file."""
+def span_of(address: BlockAddress) -> tuple[int, int]:
+    """Return (start, length) of a block in its file, and refuse one that no sound file has.
+
+    Raises:
+        CorruptBlock: The header lacks the block, places it outside the file, or gives it a length
+            that does not fit its pixels.
+        LimitExceeded: It is larger than `Limits.block_bytes`.
+    """
     header = address.header
     number = block_number(header, address.block)
     start, length = int(header.block_offsets[number]), int(header.block_lengths[number])
     size = header.identity.size_bytes
-    if length and size is not None and start + length > size:
-        where, href = tuple(address.block), redact(address.href)
-        raise CorruptBlock(
-            f"Block {where} (band, row, column) of {href} is said to lie at bytes {start} to "
-            f"{start + length}, but the file has {size}: it is cut off. Fetch it again.",
-            href=href,
-            block=where,
+    if length and start + length > (MISSING if size is None else size):
+        raise _corrupt(
+            address,
+            "is absent from the file's table of blocks, which is too short for the image. Fetch or "
+            "write it again."
+            if start == MISSING
+            else f"is said to lie at bytes {start} to {start + length}, but the file has {size}: "
+            "it is cut off. Fetch it again.",
         )
+    if address.limits is None:
+        return start, length
+    whole = header.block_shape[0] * header.row_bytes
+    if length > most_encoded(header.compression, whole):
+        raise _corrupt(
+            address,
+            f"is said to take {length} bytes in the file, but has only {whole} decoded. "
+            "Fetch or write it again.",
+        )
+    size = stored_rows(header, address.block) * header.row_bytes
+    why = why_impossible(header.compression, length, size) if length else None
+    if why is not None:
+        raise _corrupt(address, f"cannot be decoded: {why}. Fetch the file again.")
+    most = max(header.block_bytes, length)
+    if most > address.limits.block_bytes:
+        shown = f"Block {tuple(address.block)} (band, row, column) of {redact(address.href)}"
+        what = f"{shown} takes {most} bytes"
+        raise address.limits.exceeded("block_bytes", what, href=redact(address.href))
     return start, length
+
+
+def _corrupt(address: BlockAddress, what: str) -> CorruptBlock:
+    """Return the error for a block of which the header says something impossible."""
+    where, href = tuple(address.block), redact(address.href)
+    return CorruptBlock(
+        f"Block {where} (band, row, column) of {href} {what}", href=href, block=where
+    )
 
 
 def _fetch_kept(
@@ -291,16 +340,36 @@ def _fetch(
     on_error: OnError | None,
 ) -> None:
     """Fetch one request, and hand its blocks to decoding threads."""
+    release = _wait_for_room(request)
     try:
         data = memoryview(_read(request))
-    except Exception as error:
-        if on_error is None:
+    except BaseException as error:
+        if release is not None:
+            release()
+        if on_error is None or not isinstance(error, Exception):
             raise
         on_error([address for address, _, _ in request.members], error)
         return
-    for members in _tasks(request):
-        fetching.decode(partial(_handle, members, data, handle, fetching, on_error))
+    if release is not None:
+        # all its blocks in one task, behind which nothing holds their bytes
+        task = partial(_handle, request.members, data, handle, fetching, on_error)
+        fetching.decode(task, release)
+    else:
+        for members in _tasks(request):
+            fetching.decode(partial(_handle, members, data, handle, fetching, on_error))
     _keep(request, data)
+
+
+def _wait_for_room(request: BlockRequest) -> Callable[[], None] | None:
+    """Wait until the bytes of a large block may be fetched; return what gives them back.
+
+    Blocks that are joined are small, and the number of threads bounds them; for these it is None.
+    """
+    if request.length <= _LARGEST_JOIN:
+        return None
+    allowance = for_fetching()
+    allowance.take(request.length)
+    return partial(allowance.give_back, request.length)
 
 
 def _handle(

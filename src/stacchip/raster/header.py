@@ -38,6 +38,9 @@ RECORD_TYPES: Final[Mapping[str, type]] = {
     "why_unsupported": str, "codec_tags": bytes, "located_by": str,
 }  # fmt: skip
 
+MISSING: Final = 2**63 - 1
+"""The offset of a block that the file's table of blocks is too short for."""
+
 
 @dataclass(frozen=True, eq=False)
 class Header:
@@ -59,7 +62,8 @@ class Header:
         sample_format: TIFF's SampleFormat: 1 unsigned, 2 signed, 3 float, 5 and 6 complex.
         byteorder: "<" or ">".
         fill_order: 1, or 2 if the bits of each byte are reversed.
-        block_offsets: First byte of each block, uint64, [plane, row, column] flattened.
+        block_offsets: First byte of each block, uint64, [plane, row, column] flattened; `MISSING`
+            for a block that the file's table does not have.
         block_lengths: Each block's length in bytes, uint64; 0 for a sparse block.
         crs: "EPSG:code" or WKT, or None.
         transform: Pixel (column, row) to coordinates, or None if the file has none.
@@ -102,6 +106,13 @@ class Header:
     why_unsupported: str | None
     codec_tags: tuple[RawTag, ...] = ()
     located_by: str | None = None
+
+    @cached_property
+    def block_bytes(self) -> int:
+        """Bytes of a block, decoded or as pixels, whichever are more."""
+        height, width = self.block_shape
+        pixels = height * width * self.samples * self.numpy_dtype.itemsize
+        return max(height * self.row_bytes, pixels)
 
     @cached_property
     def geobox(self) -> GeoBox | None:

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from stacchip.errors import NotARaster, UnsupportedRaster
+from stacchip.errors import NotARaster, StacchipError, UnsupportedRaster
 from stacchip.raster import tiff
-from stacchip.raster.codecs import CODECS, GDAL_TAGS, is_known_sample, name_codec
+from stacchip.raster.codecs import (
+    CODECS,
+    GDAL_TAGS,
+    is_known_sample,
+    most_encoded,
+    name_codec,
+)
 from stacchip.raster.gdal import ImageTags, describe_image
-from stacchip.raster.header import Header
+from stacchip.raster.header import MISSING, Header
 from stacchip.raster.location import BY_NOTHING, BY_TRANSFORM, find_location
 from stacchip.raster.sidecars import find_sidecar
 from stacchip.raster.tiff import BrokenTiffError, ByteOrder, Directory, FileBytes
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from affine import Affine
     from numpy.typing import NDArray
 
+    from stacchip.raster.gdal.describe import ImageDescription
     from stacchip.storage import Identity, Storage
 
 # a COG of 10,980 px with 1024 px blocks and its overviews takes 4 KiB; 32 KiB hold 2,000 blocks
@@ -36,8 +43,14 @@ _RGB_FORMS: Final = {
 _STRIP_BYTES: Final = 256 << 10
 # GDAL refuses blocks above 2 GiB; no sound file of chips needs blocks of half that size
 _MAX_BLOCK_BYTES: Final = 1 << 30
+_MOST_BANDS: Final = 2**16 - 1
 _ONE_BAND: Final = {tiff.SAMPLES_PER_PIXEL: 1, tiff.PHOTOMETRIC: 1}
 _MAX_MISSING_BLOCKS: Final = 1 << 20
+# the header of a sound file that is larger than 1 TB has as many parts of strips
+_MAX_PARTS: Final = 4 << 20
+# ground control points are the longest of the tags that place pixels, scales of bands of the others
+_MAX_TAG_BYTES: Final = 4 << 20
+_KEPT_TAG_BYTES: Final = 64 << 10
 
 
 def read_header(storage: Storage, href: str) -> Header:
@@ -74,6 +87,15 @@ def read_header(storage: Storage, href: str) -> Header:
         if message is None:
             raise
         raise NotARaster(message, href=redact(href)) from error
+    except StacchipError:
+        raise
+    except Exception as error:
+        # bytes from outside that lead to any other error are no header
+        raise NotARaster(
+            f"{redact(href)} has a broken TIFF header ({type(error).__name__}: {error}). "
+            "Fetch or write the file again.",
+            href=redact(href),
+        ) from error
     path = local_path(href) if header.located_by == BY_NOTHING else None
     beside = None if path is None else find_sidecar(path)
     return header if beside is None else replace(header, transform=None, located_by=beside)
@@ -118,10 +140,10 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
     )
     shape = (page.integer(tiff.IMAGE_LENGTH), page.integer(tiff.IMAGE_WIDTH))
     tags = _read_tags(page, byteorder)
-    if not (min(shape) > 0 and max(shape) < 2**31 and 0 < tags.samples < 2**16):
-        raise BrokenTiffError(f"an image of {shape[0]} x {shape[1]} px, {tags.samples} bands")
+    if not (min(shape) > 0 and max(shape) < 2**31):
+        raise BrokenTiffError(f"an image of {shape[0]} x {shape[1]} px")
     number = page.integer(tiff.COMPRESSION, 1)
-    image = describe_image(tags)
+    image = _describe(tags)
     located_by = _find_location(page, byteorder, image.transform, shape)
     header = Header(
         identity=identity,
@@ -166,31 +188,55 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
     Raises:
         BrokenTiffError: The bands differ in their bits or their format, which GDAL refuses, too.
     """
-    bits = {int(n) for n in page.integers(tiff.BITS_PER_SAMPLE)} or {1}
-    formats = {int(n) for n in page.integers(tiff.SAMPLE_FORMAT)} or {1}
-    if len(bits) > 1 or len(formats) > 1 or not 1 <= min(bits) <= 128:
+    bits = set(page.integers(tiff.BITS_PER_SAMPLE, most=_MOST_BANDS).tolist()) or {1}
+    formats = set(page.integers(tiff.SAMPLE_FORMAT, most=_MOST_BANDS).tolist()) or {1}
+    is_format = max(formats) < 2**16
+    if len(bits) > 1 or len(formats) > 1 or not 1 <= min(bits) <= 128 or not is_format:
         raise BrokenTiffError(f"bands of {sorted(bits)} bits and of formats {sorted(formats)}")
+    samples = page.integer(tiff.SAMPLES_PER_PIXEL, 1)
+    extra = tuple(int(n) for n in page.integers(tiff.EXTRA_SAMPLES, most=_MOST_BANDS))
+    photometric = page.integer(tiff.PHOTOMETRIC, 1)
+    if not 0 < samples < 2**16 or photometric >= 2**16 or max(extra, default=0) >= 2**16:
+        raise BrokenTiffError(f"{samples} bands of photometric {photometric} and kinds {extra[:9]}")
     metadata = page.raw(tiff.GDAL_METADATA) if tiff.GDAL_METADATA in page else b""
     if b'role="scale"' not in metadata and b'role="offset"' not in metadata:
         metadata = b""  # the rest of it differs from file to file, and does not concern pixels
+    geo = tuple(tag for each in tiff.GEO_TAGS if (tag := page.typed(each)) is not None)
+    nodata = page.raw(tiff.GDAL_NODATA) if tiff.GDAL_NODATA in page else b""
+    if len(metadata) + len(nodata) + sum(len(raw) for *_, raw in geo) > _MAX_TAG_BYTES:
+        raise BrokenTiffError(f"its tags take more than {_MAX_TAG_BYTES} bytes")
     return ImageTags(
-        samples=page.integer(tiff.SAMPLES_PER_PIXEL, 1),
+        samples=samples,
         bits=bits.pop(),
         sample_format=formats.pop(),
-        photometric=page.integer(tiff.PHOTOMETRIC, 1),
-        extra_samples=tuple(int(n) for n in page.integers(tiff.EXTRA_SAMPLES)),
+        photometric=photometric,
+        extra_samples=extra,
         byteorder=byteorder,
-        geo=page.raw_tags(tiff.GEO_TAGS),
-        nodata=page.raw(tiff.GDAL_NODATA) if tiff.GDAL_NODATA in page else b"",
+        geo=geo,
+        nodata=nodata,
         metadata=metadata,
     )
+
+
+def _describe(tags: ImageTags) -> ImageDescription:
+    """Return GDAL's reading of these tags; unless they are long, it is kept for other files."""
+    held = len(tags.metadata) + len(tags.nodata) + sum(len(raw) for *_, raw in tags.geo)
+    image = (describe_image if held < _KEPT_TAG_BYTES else describe_image.__wrapped__)(tags)
+    if image.transform is None or _is_usable(image.transform):
+        return image
+    return replace(image, transform=None)
+
+
+def _is_usable(transform: Affine) -> bool:
+    """Return whether a transform places pixels: its numbers are finite, and pixels have an area."""
+    return all(map(math.isfinite, transform[:6])) and transform.determinant not in (0, math.inf)
 
 
 def _find_location(
     page: Directory, byteorder: ByteOrder, transform: Affine | None, shape: tuple[int, int]
 ) -> str:
     """Return what locates the pixels; see `find_location`."""
-    ties = page.raw(tiff.MODEL_TIEPOINT) if tiff.MODEL_TIEPOINT in page else b""
+    ties = (page.typed(tiff.MODEL_TIEPOINT) or (0, 0, 0, b""))[3]
     ties = ties[: len(ties) // 48 * 48]  # six doubles a point: column, row, 0, x, y, z
     points = np.frombuffer(ties, np.dtype("f8").newbyteorder(byteorder)).reshape(-1, 6)
     # a single point belongs to its scale; some writers leave one of zeros in a file without a place
@@ -265,30 +311,36 @@ def _fits_predictor(header: Header) -> bool:
 def _with_blocks(header: Header, page: Directory, where: int, how_long: int, size: int) -> Header:
     """Return the header with its table of blocks.
 
-    A table that is too short is filled up with sparse blocks, as libtiff does.
+    Blocks that the table is too short for are `MISSING`: their pixels are no zeros, but unknown.
     """
     blocks = math.prod(header.grid) * header.planes
-    offsets = page.integers(where)[:blocks]
+    offsets = page.integers(where, most=blocks)
     if not len(offsets):
         raise BrokenTiffError("it has no table of blocks")
     if blocks > len(offsets) + _MAX_MISSING_BLOCKS:
         raise BrokenTiffError(f"it needs {blocks} blocks and has {len(offsets)}")
-    offsets = np.pad(offsets, (0, blocks - len(offsets)))
-    lengths = page.integers(how_long)[:blocks]
+    lengths = page.integers(how_long, most=blocks)
     if len(lengths):
-        lengths = np.pad(lengths, (0, blocks - len(lengths)))
-        is_missing = np.zeros(blocks, np.bool_)
+        found = min(len(offsets), len(lengths))
+        offsets, lengths = offsets[:found], lengths[:found]
+        is_unknown = np.zeros(found, np.bool_)
         # libtiff mends a single strip of length 0; among many, such strips are sparse
-        is_missing[:] = not header.is_tiled and blocks == 1 and not lengths[0] and offsets[0]
+        is_unknown[:] = not header.is_tiled and blocks == 1 and not lengths[0] and offsets[0]
     else:
-        lengths = np.zeros(blocks, np.uint64)
-        is_missing = offsets > 0
+        lengths = np.zeros(len(offsets), np.uint64)
+        is_unknown = offsets > 0
     if header.compression == "none":
         # as libtiff does: the length of such a block is known, whatever the table says
-        lengths = np.where(is_missing | (lengths > 0), _whole_lengths(header), np.uint64(0))
-    else:
-        lengths = np.where(is_missing, _lengths_to_next(offsets, size), lengths)
-    return replace(header, block_offsets=offsets, block_lengths=lengths)
+        known = _whole_lengths(header)[: len(offsets)]
+        lengths = np.where(is_unknown | (lengths > 0), known, np.uint64(0))
+    elif is_unknown.any():
+        lengths = np.where(is_unknown, _lengths_to_next(header, offsets, size), lengths)
+    missing = (0, blocks - len(offsets))
+    return replace(
+        header,
+        block_offsets=np.pad(offsets, missing, constant_values=np.uint64(MISSING)),
+        block_lengths=np.pad(lengths, missing, constant_values=np.uint64(1)),
+    )
 
 
 def _whole_lengths(header: Header) -> NDArray[np.uint64]:
@@ -300,15 +352,28 @@ def _whole_lengths(header: Header) -> NDArray[np.uint64]:
     return (rows * np.uint64(header.row_bytes)).ravel()
 
 
-def _lengths_to_next(offsets: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
+def _lengths_to_next(header: Header, offsets: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
     """Return the bytes from each block to the next, or to the end of the file.
 
-    Too many bytes do no harm, since codecs find the end of their data. TIFF 6.0 section 8 demands
-    StripByteCounts, but old writers left them out.
+    Too many bytes do no harm, since codecs find the end of their data; but no more are returned
+    than a block can take. TIFF 6.0 section 8 demands StripByteCounts, but old writers left them
+    out.
     """
+    most = most_encoded(header.compression, header.block_shape[0] * header.row_bytes)
     begins = np.unique(np.append(offsets, np.uint64(size)))
     after = begins[np.minimum(np.searchsorted(begins, offsets, "right"), len(begins) - 1)]
-    return np.where(after > offsets, after - offsets, np.uint64(0))
+    return np.where(after > offsets, np.minimum(after - offsets, np.uint64(most)), np.uint64(0))
+
+
+def _least_divisor(number: int, least: int) -> int:
+    """Return the least divisor of a number that is `least` or more.
+
+    Example:
+        >>> _least_divisor(300, 7), _least_divisor(331, 2)
+        (10, 331)
+    """
+    small = [n for n in range(1, math.isqrt(number) + 1) if number % n == 0]
+    return min(n for each in small for n in (each, number // each) if n >= least)
 
 
 def _split_strips(header: Header) -> Header:
@@ -318,17 +383,23 @@ def _split_strips(header: Header) -> Header:
         return header
     parts = -(-height // rows)
     # strips must stay aligned with each other, so each is cut into equal parts
-    while height % parts and header.grid[0] > 1:
-        parts += 1
+    if header.grid[0] > 1:
+        parts = _least_divisor(height, parts)
     rows = -(-height // parts)
     parts = -(-height // rows)
+    if parts * header.grid[0] * header.planes > _MAX_PARTS:
+        return header
     split = replace(header, block_shape=(rows, header.block_shape[1]))
     part_bytes = np.uint64(rows * header.row_bytes)
     within = np.arange(parts, dtype=np.uint64) * part_bytes
     strips = (header.planes, header.grid[0], 1)
     whole = header.block_lengths.reshape(strips)
     lengths = np.where(whole > within, np.minimum(whole - within, part_bytes), np.uint64(0))
-    offsets = header.block_offsets.reshape(strips) + within
+    is_missing = header.block_offsets.reshape(strips) == MISSING
+    lengths = np.where(is_missing, np.uint64(1), lengths)
+    offsets = np.where(
+        is_missing, np.uint64(MISSING), header.block_offsets.reshape(strips) + within
+    )
     down = split.grid[0]
     return replace(
         split,

@@ -11,7 +11,7 @@ import numpy as np
 from stacchip.grid.geobox import agrees_with, crop_geobox, is_same_grid
 from stacchip.grid.nearest import grid_map
 from stacchip.raster.location import refuse_no_grid, stated_crs
-from stacchip.raster.reader import WindowRequest
+from stacchip.raster.reader import WindowRequest, require_room
 from stacchip.raster.resample import Resampling, needed_window, resample
 
 if TYPE_CHECKING:
@@ -86,7 +86,12 @@ class Placement:
         return grid_map(self.source, self.grid)
 
     def request(self, window: Window) -> WindowRequest | None:
-        """Return what must be read for a window, inside the grid or not; None for nothing."""
+        """Return what must be read for a window, inside the grid or not; None for nothing.
+
+        Raises:
+            LimitExceeded: The window takes more than the limits of the raster's place allow.
+        """
+        require_room(self.reader, window, self.reader.count)
         if self.map is not None:
             cut = self.map.cut(window)
             read = None if cut is None else cut.window

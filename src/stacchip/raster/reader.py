@@ -4,32 +4,43 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 
 from stacchip.errors import UnsupportedRaster
-from stacchip.raster.blocks import Target, blocks_of, decode_block, decode_into, paste_block
+from stacchip.raster.blocks import (
+    Block,
+    Target,
+    blocks_of,
+    decode_block,
+    decode_into,
+    paste_block,
+)
 from stacchip.raster.cache import block_key
-from stacchip.raster.fetch import NO_CACHES, BlockAddress, start_fetching
+from stacchip.raster.fetch import NO_CACHES, BlockAddress, span_of, start_fetching
 from stacchip.raster.gdal import GdalFile
 from stacchip.raster.location import place_image
 from stacchip.raster.parse import read_header
 from stacchip.raster.validity import find_valid, require_bands
 from stacchip.storage import redact
+from stacchip.storage.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from affine import Affine
     from numpy.typing import NDArray
 
     from stacchip.grid.geobox import GeoBox
     from stacchip.grid.window import Window
-    from stacchip.raster.blocks import Block
     from stacchip.raster.cache import Caches
     from stacchip.raster.header import Header
-    from stacchip.storage import Storage
+    from stacchip.storage import Limits, Storage
+
+
+# a block's address, its place among the others, and its task (measured: 1.1 kB)
+_BYTES_FOR_BLOCK: Final = 2048
 
 
 class Reader(Protocol):
@@ -197,6 +208,11 @@ class FastReader:
         """The reason for decoding by GDAL, or None if we decode the blocks."""
         return self.header.why_unsupported
 
+    @property
+    def limits(self) -> Limits:
+        """What a read may take: the limits of the file's place."""
+        return self.storage.options_for(self.href).limits
+
     def read(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[Any]:
         """Read the pixels of `window`, which must lie inside, as (band, y, x); bands from 0."""
         return read_windows([WindowRequest(self, window, bands)])[0]
@@ -212,7 +228,7 @@ class FastReader:
 
     def address(self, block: Block) -> BlockAddress:
         """Return the address of a block's bytes."""
-        return BlockAddress(self.storage, self.href, self.header, block, self.caches)
+        return BlockAddress(self.storage, self.href, self.header, block, self.caches, self.limits)
 
     @property
     def valid_nodata(self) -> float | int | None:
@@ -236,6 +252,11 @@ class GdalReader(GdalFile):
     def geobox(self) -> GeoBox | None:
         """CRS, transform and shape, or None if the file lacks a CRS or a transform."""
         return place_image(self.crs, self.transform, self.shape)
+
+    @property
+    def limits(self) -> Limits:
+        """What a read may take: the limits of the file's place."""
+        return self._storage.options_for(self.href).limits
 
 
 @dataclass(frozen=True)
@@ -261,6 +282,7 @@ def read_windows(requests: Sequence[WindowRequest]) -> list[NDArray[Any]]:
 
     Raises:
         UsageError: A window leaves its raster, or a band does not exist.
+        LimitExceeded: A window or a block takes more than the limits of its place allow.
         RasterError: A block is broken; the first such error cancels the rest.
         StorageError: Bytes cannot be read, or a file has changed.
     """
@@ -279,12 +301,12 @@ def read_windows(requests: Sequence[WindowRequest]) -> list[NDArray[Any]]:
         reader, window = request.reader, request.window
         window.require_inside(reader.shape)
         bands = require_bands(reader.href, reader.count, request.bands)
+        require_room(reader, window, len(bands))
         if not isinstance(reader, FastReader):
             others.append(partial(read_other, place, request))
             continue
         out = outputs[place] = np.empty((len(bands), *window.shape), reader.dtype)
-        for block in blocks_of(reader.header, window, bands):
-            target = Target(window, bands, out)
+        for target, block in _blocks_to_read(reader.header, Target(window, bands, out)):
             pixels = _find_decoded(reader, block)
             if pixels is not None:
                 paste_block(reader.header, block, pixels, target)
@@ -297,6 +319,58 @@ def read_windows(requests: Sequence[WindowRequest]) -> list[NDArray[Any]]:
             targets[key].append(target)
     start_fetching(addresses, paste, *others).wait()
     return outputs
+
+
+def require_room(reader: Reader, window: Window, count: int) -> None:
+    """Refuse to read what takes more memory than the limits of the file's place allow.
+
+    Args:
+        reader: The file.
+        window: The pixels, inside the file or not.
+        count: The number of bands.
+
+    Raises:
+        LimitExceeded: The pixels, or what it takes to find their blocks, exceed
+            `Limits.chip_bytes`.
+        CorruptBlock: They would, if the file's first block could have the size that it claims.
+    """
+    limits = reader.limits if isinstance(reader, FastReader | GdalReader) else DEFAULT_LIMITS
+    size = count * window.height * window.width * reader.dtype.itemsize
+    header = reader.header if isinstance(reader, FastReader) else None
+    if size > limits.chip_bytes:
+        if isinstance(reader, FastReader):
+            span_of(reader.address(Block(0, 0, 0)))  # a header that cannot be true is not large
+        shape = f"{count} bands of {window.height} x {window.width} px"
+        what = f"A window of {redact(reader.href)} takes {size} bytes ({shape})"
+        raise limits.exceeded("chip_bytes", what, href=redact(reader.href))
+    if header is None:
+        return
+    down, across = (
+        min(length // side + 2, most)
+        for length, side, most in zip(window.shape, header.block_shape, header.grid, strict=True)
+    )
+    blocks = down * across * (count if header.is_planar else 1)
+    if blocks * _BYTES_FOR_BLOCK > limits.chip_bytes:
+        what = (
+            f"A window of {redact(reader.href)} lies in {blocks} blocks of "
+            f"{header.block_shape[0]} x {header.block_shape[1]} px, which take "
+            f"{blocks * _BYTES_FOR_BLOCK} bytes to find and fetch"
+        )
+        raise limits.exceeded("chip_bytes", what, href=redact(reader.href))
+
+
+def _blocks_to_read(header: Header, target: Target) -> Iterator[tuple[Target, Block]]:
+    """Yield the blocks that fill an array, each with the part of it that the block's bands fill."""
+    window, bands, out = target
+    if header.is_planar:
+        # each band by itself, or each block would look for its own among all of them
+        parts = [Target(window, (band,), out[i : i + 1]) for i, band in enumerate(bands)]
+    else:
+        is_all = bands == list(range(header.count))
+        parts = [Target(window, range(header.count) if is_all else bands, out)]
+    for part in parts:
+        for block in blocks_of(header, window, part.bands):
+            yield part, block
 
 
 def read_valid_windows(

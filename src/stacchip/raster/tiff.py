@@ -63,6 +63,12 @@ CODEC_TAGS: Final = (
 GEO_TAGS: Final = (
     MODEL_PIXEL_SCALE, MODEL_TIEPOINT, MODEL_TRANSFORMATION, GEO_KEYS, GEO_DOUBLES, GEO_ASCII,
 )  # fmt: skip
+_ASCII, _SHORT, _DOUBLE = 2, 3, 12  # types of values
+_BYTE_TYPES: Final = (1, 2, 6, 7)
+_GEO_TYPES: Final = {
+    MODEL_PIXEL_SCALE: _DOUBLE, MODEL_TIEPOINT: _DOUBLE, MODEL_TRANSFORMATION: _DOUBLE,
+    GEO_KEYS: _SHORT, GEO_DOUBLES: _DOUBLE, GEO_ASCII: _ASCII,
+}  # fmt: skip
 
 # Limits of what tifffile may read from one file: it follows some microscopes' tags value by value,
 # and makes Python integers of tables, 40 bytes each. A directory by GDAL takes some 10 reads.
@@ -73,6 +79,7 @@ _MAX_DIRECTORIES: Final = 256
 _MAX_ENTRIES: Final = 20_000
 _FEW_BYTES: Final = 8 << 20  # tables of 500,000 blocks; larger files may have more
 _MAX_BYTES: Final = 64 << 20
+_MAX_HELD: Final = 192 << 20  # both tables of an image of 8 million blocks, and of its mask
 _READ_AHEAD: Final = 32 << 10
 _MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _IS_PARSING: ContextVar[bool] = ContextVar("is_parsing", default=False)
@@ -100,6 +107,7 @@ class FileBytes:
         self.failure: Exception | None = None
         self._chunks: list[tuple[int, memoryview]] = [(0, memoryview(head))]
         self._position = 0
+        self._held = len(head)
         self._reads_left = _MAX_READS
         self._bytes_left = min(_FEW_BYTES + size // 256, _MAX_BYTES)
 
@@ -140,6 +148,9 @@ class FileBytes:
         if len(self._chunks) > _MAX_FETCHES:
             raise BrokenTiffError("its directories are scattered over the file")
         ahead = min(length + _READ_AHEAD, self.size - start)
+        self._held += ahead
+        if self._held > _MAX_HELD:
+            raise BrokenTiffError("its directories and their values are too long")
         try:
             data = memoryview(self._fetch(start, ahead))
         except Exception as error:
@@ -165,6 +176,10 @@ class Directory:
 
     def raw(self, tag: int) -> bytes:
         """Return the bytes of a tag's values as they stand in the file."""
+        return bytes(self._view(tag))
+
+    def _view(self, tag: int, most: int = 2**63) -> memoryview:
+        """Return the first bytes of a tag's values, at most `most`, without a copy."""
         entry = self._tags[tag]
         start, length = entry.valueoffset, entry.valuebytecount
         if length > _MAX_BYTES or start + length > self._data.size:
@@ -172,25 +187,53 @@ class Directory:
                 f"the value of tag {tag} is said to lie at bytes {start} to {start + length}, "
                 f"but the file has {self._data.size}"
             )
-        return bytes(self._data.take(start, length))
+        length = min(length, most)
+        return self._data.take(start, length) if length else memoryview(b"")
 
-    def integers(self, tag: int) -> NDArray[np.uint64]:
-        """Return the values of a tag of integers; empty if the tag is absent."""
+    def integers(self, tag: int, most: int = _MAX_BYTES) -> NDArray[np.uint64]:
+        """Return the values of a tag of integers; empty if the tag is absent.
+
+        Args:
+            tag: The tag.
+            most: Return no more values than this, and read no others.
+        """
         if tag not in self:
             return np.empty(0, np.uint64)
         letter = self._tags[tag].dataformat[-1]
         if letter not in "bBhHiIqQ" or self._tags[tag].dataformat[0] != "1":
             raise BrokenTiffError(f"tag {tag} is not of an integer type")
         dtype = np.dtype(letter).newbyteorder(self.byteorder)
-        return np.frombuffer(self.raw(tag), dtype).astype(np.uint64)
+        return np.frombuffer(self._view(tag, most * dtype.itemsize), dtype).astype(np.uint64)
 
     def integer(self, tag: int, default: int | None = None) -> int:
         """Return the first value of a tag of integers; `default` if the tag is absent."""
         if tag in self and self._tags[tag].count:
-            return int(self.integers(tag)[0])
+            return int(self.integers(tag, most=1)[0])
         if default is None:
             raise BrokenTiffError(f"tag {tag} is absent")
         return default
+
+    def typed(self, tag: int) -> RawTag | None:
+        """Return a tag of `GEO_TAGS` in the type that it ought to have, converted as by libtiff.
+
+        It is None if the tag is absent, or of a type for which GDAL ignores it.
+        """
+        if tag not in self:
+            return None
+        kind, wanted = int(self._tags[tag].dtype), _GEO_TYPES[tag]
+        count, letter = self._tags[tag].dataformat[:-1], self._tags[tag].dataformat[-1]
+        if kind == wanted:
+            return (tag, kind, self._tags[tag].count, self.raw(tag))
+        if wanted == _ASCII:
+            raw = self.raw(tag)
+            return (tag, _ASCII, len(raw), raw) if kind in _BYTE_TYPES else None
+        if kind == _ASCII or count != "1" or letter not in "bBhHiIqQfd"[: 8 if wanted == 3 else 10]:
+            return None
+        values = np.frombuffer(self._view(tag), np.dtype(letter).newbyteorder(self.byteorder))
+        if wanted == _SHORT and len(values) and not 0 <= values.min() <= values.max() < 2**16:
+            return None
+        target = np.dtype("u2" if wanted == _SHORT else "f8").newbyteorder(self.byteorder)
+        return (tag, wanted, len(values), values.astype(target).tobytes())
 
     def raw_tags(self, tags: Iterable[int]) -> tuple[RawTag, ...]:
         """Return those of the tags that are present, as they stand in the file."""

@@ -34,7 +34,8 @@ class BlockMemory:
         self._buffers: list[NDArray[np.uint8]] = []
 
     def take(self, size: int) -> memoryview:
-        """Return writable memory of `size` bytes."""
+        """Return writable memory of `size` bytes; what was taken before is given back."""
+        self.release()
         self._buffers.append(self._pool.take(size))
         return self._buffers[-1][:size].data
 
