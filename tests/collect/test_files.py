@@ -16,7 +16,7 @@ from stacchip.collect.files import Placer
 from stacchip.collect.recipe import Choices
 from stacchip.collect.recipes.linz import RECIPE
 from stacchip.collect.settings import Settings
-from stacchip.errors import InvalidMetadata, NotARaster, ObjectNotFound
+from stacchip.errors import InvalidMetadata, NotAllowed, NotARaster, ObjectNotFound
 from stacchip.storage import Storage
 
 RAW = dataclasses.replace(RECIPE, converts=False)
@@ -120,8 +120,8 @@ def test_two_files_of_one_name_are_refused_before_any_is_copied(source, archive,
 def test_a_remote_catalogue_may_not_name_local_files(archive):
     settings = Settings(str(archive), catalogue="https://example.com/stac")
     placer = Placer(RAW, RAW.choices, settings, Storage())
-    for href in ("/etc/passwd", "file:///etc/passwd"):
-        with pytest.raises(InvalidMetadata, match="names a local file"):
+    for href in ("/etc/passwd", "file:///etc/passwd", "http://127.0.0.1/a.tif"):
+        with pytest.raises(NotAllowed, match="local to this machine"):
             placer.candidates(make_item(red=href), "red")
     assert placer.candidates(make_item(red="https://example.com/a.tif?sig=x"), "red") == (
         "https://example.com/a.tif",

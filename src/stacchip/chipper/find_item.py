@@ -29,6 +29,7 @@ from stacchip.index.schema import KEY
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.items import item_datetime, load_items, parse_item
 from stacchip.items.keys import item_key, pick_item, stranger
+from stacchip.items.reach import distant, require_allowed
 from stacchip.raster.reader import open_reader
 from stacchip.storage import redact
 
@@ -189,6 +190,7 @@ class ItemFinder:
     """
 
     _archive: Archive | None = None  # pickles of earlier versions have none
+    _origin: str | None = None
 
     def __init__(
         self,
@@ -201,6 +203,7 @@ class ItemFinder:
         self._embedded = embedded_items(table)
         self._records = tuple(RecordLookup(index, storage) for index in indexes_of(table))
         self._storage = storage
+        self._origin = next((each for each in indexes_of(table) if distant(each, storage)), None)
         self._archive = archive
         self._carried: Mapping[ItemKey, bytes] = {}
         refuse_two_dates(table)
@@ -219,7 +222,8 @@ class ItemFinder:
         """
         recorded = self._find_record(key)
         if recorded is None and key in self._embedded:
-            recorded = FoundItem(parse_item(self._embedded[key], base=item_href))
+            item = self._embedded[key]
+            recorded = FoundItem(parse_item(item, base=item_href, origin=self._origin))
         if key in self._given:
             return self._with_given(key, recorded)
         if recorded is not None:
@@ -301,7 +305,9 @@ class ItemFinder:
         if not found:
             return None
         record = one_record(key, found)
-        return FoundItem(parse_item(record.item, base=record.item_href), record.headers)
+        origin = next((href for _, href in found if distant(href, self._storage)), None)
+        item = parse_item(record.item, base=record.item_href, origin=origin)
+        return FoundItem(item, record.headers)
 
     def _recall(self, key: ItemKey, item_href: str | None) -> pystac.Item | None:
         """Return the item that is remembered, if it says where its files lie."""
@@ -314,6 +320,7 @@ class ItemFinder:
 
     def _load(self, key: ItemKey, item_href: str) -> pystac.Item:
         """Return the item of this key at an address, which may hold several, also of one id."""
+        require_allowed(item_href, self._origin, self._storage, item_id=key.item_id)
         self._storage.name_server(None)  # an index may be another's: its rows name no server
         items = load_items(item_href, storage=self._storage)
         found = pick_item((item for item in items if item.id == key.item_id), *key)
@@ -392,7 +399,7 @@ def _other_grids(indexer: NoStatsChipIndexer) -> list[RecordedGrid]:
 def _grids_of_files(indexer: NoStatsChipIndexer, storage: Storage) -> list[RecordedGrid]:
     """Return the grids of the files of those bands for which the item states none."""
     unstated = (each for each in indexer.assets.values() if each.is_raster and not each.geobox)
-    placed = {asset.key: open_reader(asset.href, storage).geobox for asset in unstated}
+    placed = {asset.key: open_reader(asset.require_href(), storage).geobox for asset in unstated}
     return [RecordedGrid(geobox, key) for key, geobox in placed.items() if geobox is not None]
 
 

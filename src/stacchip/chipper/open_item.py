@@ -199,6 +199,7 @@ def open_item(
         AssetNotFound: The item lacks an asset.
         GridMismatch: A file contradicts the grid, or lies in another CRS.
         ItemError: It does not say how to harmonise it.
+        NotAllowed: An item of a remote catalogue names what is local to this machine.
         RasterError: A file is broken.
         UnsupportedRaster: A file's pixels lie on no grid.
         StorageError: A file could not be read.
@@ -209,7 +210,7 @@ def open_item(
 
     def open_asset(key: str) -> Reader:
         found.require_file(key)
-        href, header = infos[key].href, headers.get(key)
+        href, header = infos[key].require_href(), headers.get(key)
         if header is not None and key in found.moved and local_path(href) is not None:
             header = _pin_version(href, header, storage)
         return open_reader(href, storage, header=header, caches=caches)

@@ -21,12 +21,13 @@ from stacchip.errors import (
 from stacchip.grid.crs import name_crs, same_crs
 from stacchip.items.archive import ITEM_NAME, file_name
 from stacchip.items.media import is_raster_file
+from stacchip.items.reach import require_allowed
 from stacchip.raster import read_header
 from stacchip.raster.gdal import Conversion
 from stacchip.raster.reader import open_reader
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.runtime.task_name import in_this_task
-from stacchip.storage import is_remote, redact, unsign
+from stacchip.storage import redact, unsign
 from stacchip.storage.s3.orphaned_uploads import abort_orphans
 
 if TYPE_CHECKING:
@@ -80,18 +81,12 @@ class Placer:
         """Return the unsigned hrefs at which an asset's file may be.
 
         Raises:
-            InvalidMetadata: A remote catalogue names a file of this machine.
+            NotAllowed: A remote catalogue names what is local to this machine.
         """
         found = tuple(unsign(href) for href in self.recipe.find_hrefs(item, key))
         catalogue = self.settings.catalogue or self.recipe.catalogue
-        if is_remote(catalogue) and not all(is_remote(href) for href in found):
-            raise InvalidMetadata(
-                f"Item {item.id!r}: asset {key!r} names a local file, {redact(found[0])!r}, "
-                "but its catalogue is remote. Nothing was read.",
-                item_id=item.id,
-                asset=key,
-                field="href",
-            )
+        for href in found:
+            require_allowed(href, catalogue, self.storage, item_id=item.id, asset=key)
         return found
 
     def look(self, item: pystac.Item, key: str) -> Original:

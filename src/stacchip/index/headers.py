@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from stacchip.errors import (
     AssetNotFound,
+    NotAllowed,
     RasterError,
     StacchipError,
     StorageError,
@@ -20,19 +22,20 @@ from stacchip.index.read import read_records
 from stacchip.index.write import write_headers
 from stacchip.items import load_items, parse_item, read_assets
 from stacchip.items.keys import by_key
+from stacchip.items.reach import distant
 from stacchip.raster import Header, read_header
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.runtime.names import names_of
 from stacchip.storage import Storage
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     import pystac
 
     from stacchip.errors import Errors
     from stacchip.index.files.item_records import ItemRecord
+    from stacchip.items.assets import AssetInfo
     from stacchip.items.keys import ItemKey
 
     Headers = dict[ItemKey, dict[str, Header]]
@@ -117,7 +120,7 @@ def add_headers(
     assets = None if assets is None else names_of(assets, "assets")
     records = read_records(path, storage=storage)
     rasters = [
-        list(_places_of(each.key, parse_item(each.item, base=each.item_href), assets, storage))
+        list(_places_of(each.key, _item_of(each, path, storage), assets, storage))
         for each in records
     ]
     _require_assets(assets, chain(*rasters), len(records))
@@ -133,13 +136,18 @@ def add_headers(
     return sum(map(len, headers.values()))
 
 
+def _item_of(record: ItemRecord, path: str | os.PathLike[str], storage: Storage) -> pystac.Item:
+    origin = distant(os.fspath(path), storage)
+    return parse_item(record.item, base=record.item_href, origin=origin)
+
+
 @dataclass(frozen=True)
 class _Place:
     """One raster of one item."""
 
     key: ItemKey
     asset: str
-    href: str
+    info: AssetInfo
 
 
 def _places_of(
@@ -148,7 +156,7 @@ def _places_of(
     """Yield the rasters of an item, all or those with the asset keys given."""
     for asset, info in read_assets(item, storage).items():
         if info.is_raster if assets is None else asset in assets:
-            yield _Place(key, asset, info.href)
+            yield _Place(key, asset, info)
 
 
 def _warn_of_another_grid(record: ItemRecord, headers: Mapping[str, Header]) -> None:
@@ -214,10 +222,10 @@ def _read_all(
 
     def read(place: _Place) -> Header | StacchipError | None:
         try:
-            return read_header(storage, place.href)
+            return read_header(storage, place.info.require_href())
         except UnsupportedRaster as error:
             _log.info("no header is kept: %s", error)
-        except (RasterError, StorageError) as error:
+        except (NotAllowed, RasterError, StorageError) as error:
             named: StacchipError = attribute(error, place.key.item_id, place.asset)
             named.__cause__ = error
             return named

@@ -172,7 +172,7 @@ class ChipIndexer:
         If it does not, the item's word is in doubt: the grid becomes that of the reference band's
         file.
         """
-        reader = open_reader(asset.href, self.storage, header=self.headers.get(asset.key))
+        reader = open_reader(asset.require_href(), self.storage, header=self.headers.get(asset.key))
         reference = self.reference
         if asset.key in self._files:
             return reader

@@ -101,8 +101,9 @@ class ReferenceFinder:
         Raises:
             MissingMetadata: It cannot be opened, and the item says too little.
         """
+        href = asset.require_href()
         try:
-            return open_reader(asset.href, self.storage)
+            return open_reader(href, self.storage)
         except (StorageError, RasterError) as error:
             if asset.problem is None:
                 raise attribute(error, self.item.id, asset.key) from error

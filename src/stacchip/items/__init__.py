@@ -23,6 +23,7 @@ naming       the platform and the address of an item in an index
 keys         the key of an item, (platform, item id); items by key
 media        the assets that hold pixels, by media type, roles and file name
 grids/       proj:* fields to a geobox, and whether that can be true
+reach        which addresses an item may name, by the place that it came from
 alternates   which of the addresses of an asset is read
 assets       everything an item says about its assets
 file_grids   what files say of their grids, against what their item says

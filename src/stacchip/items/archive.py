@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
@@ -24,7 +25,8 @@ from urllib.parse import unquote, urlsplit
 
 from stacchip.errors import InvalidMetadata, UsageError
 from stacchip.items.load import load_items
-from stacchip.storage import child_href, is_remote, local_path, redact
+from stacchip.items.reach import find_origin, forget_origin, is_out_of_reach
+from stacchip.storage import child_href, local_path, redact
 from stacchip.storage.href import SCHEME
 
 if TYPE_CHECKING:
@@ -95,7 +97,8 @@ def file_name(href: str, *, item_id: str | None = None) -> str:
 
 def keeps_hrefs(item: pystac.Item) -> bool:
     """Return True if an item was collected without its files (`stacchip collect --files link`)."""
-    return bool(item.properties.get("stacchip:choices", {}).get("assets") == "link")
+    choices = item.properties.get("stacchip:choices")
+    return isinstance(choices, Mapping) and choices.get("assets") == "link"
 
 
 @dataclass(frozen=True)
@@ -195,9 +198,9 @@ class Archive:
         if keeps_hrefs(item):
             return moved
         place = self.place(platform, item.id)
-        own = moved.get_self_href()
-        if own is not None and is_remote(own) and not is_remote(self.href):
-            moved.set_self_href(None)  # else the local paths would be paths on its host
+        origin = find_origin(moved)
+        if origin is not None and is_out_of_reach(self.href, origin):
+            forget_origin(moved)  # else the local paths would be paths on its host
         for asset in moved.assets.values():
             href = place.asset_href(asset.href)
             path = local_path(href)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stacchip.errors import ItemError, UnsupportedRaster
+from stacchip.errors import ItemError, NotAllowed, UnsupportedRaster
 from stacchip.items.alternates import choose_href
 from stacchip.items.grids.place import Claims, read_bounds
 from stacchip.items.grids.projection import has_own_projection, read_geobox
 from stacchip.items.media import is_raster_file, read_roles, why_left_out
+from stacchip.items.reach import find_origin, refusal
 from stacchip.storage import join_href, unsign
 from stacchip.storage.href import parse_href
 
@@ -54,6 +55,7 @@ class AssetInfo:
         bands: The bands that the item describes; may be empty.
         has_own_grid: True if the asset itself has `proj:*` fields; the item's serve otherwise.
         is_checked: True if its file was looked at, and agrees with `geobox`, or gave it.
+        refusal: The error of an address that the item may not name (`stacchip.items.reach`).
     """
 
     key: str
@@ -69,6 +71,17 @@ class AssetInfo:
     bands: tuple[BandInfo, ...] = ()
     has_own_grid: bool = False
     is_checked: bool = False
+    refusal: NotAllowed | None = None
+
+    def require_href(self) -> str:
+        """Return `href` for whoever reads the file.
+
+        Raises:
+            NotAllowed: The item came from a remote place, and names what is local to this machine.
+        """
+        if self.refusal is not None:
+            raise self.refusal
+        return self.href
 
     @property
     def is_raster(self) -> bool:
@@ -100,7 +113,7 @@ def read_assets(item: pystac.Item, storage: Storage | None = None) -> dict[str, 
         >>> red.href, red.is_raster, red.missing
         ('s3://bucket/a/B04.tif', True, ('proj:code', 'proj:shape', 'proj:transform'))
     """
-    base = item.get_self_href()
+    base, origin = item.get_self_href(), find_origin(item)
     bounds = read_bounds(item)
     of_item: tuple[GeoBox | None, ItemError | None] | None = None
     infos = {}
@@ -115,9 +128,10 @@ def read_assets(item: pystac.Item, storage: Storage | None = None) -> dict[str, 
                 of_item = of_item or _try_geobox(item, None, bounds)
                 geobox, problem = of_item
         bands = _read_bands(asset)
+        href = _find_href(asset, base, storage)
         infos[key] = AssetInfo(
             key=key,
-            href=_find_href(asset, base, storage),
+            href=href,
             media_type=asset.media_type,
             roles=read_roles(asset),
             why_left_out=why_left_out(key, asset, item.assets.keys()),
@@ -128,8 +142,17 @@ def read_assets(item: pystac.Item, storage: Storage | None = None) -> dict[str, 
             nodata=_read_nodata(asset, bands),
             bands=tuple(BandInfo(_text(band, "name"), _common_name(band)) for band in bands),
             has_own_grid=has_own_grid,
+            refusal=_refuse(href, origin, storage, item.id, key),
         )
     return infos
+
+
+def _refuse(
+    href: str, origin: str | None, storage: Storage | None, item_id: str, key: str
+) -> NotAllowed | None:
+    if origin is None or storage is None:
+        return None
+    return refusal(href, origin, storage, item_id=item_id, asset=key)
 
 
 def _try_geobox(

@@ -14,6 +14,7 @@ from stacchip.errors import Errors, InvalidMetadata, StacchipError, UsageError
 from stacchip.items.copies import unsign_item
 from stacchip.items.documents import parse_document
 from stacchip.items.geoparquet import read_rows
+from stacchip.items.reach import require_allowed
 from stacchip.items.record import FoundItems, Unreadable, require_few_assets, try_record
 from stacchip.storage import Storage, join_href, local_path, redact
 
@@ -165,7 +166,8 @@ class _Loader:
     def _read_link(self, base: str, link: str) -> Iterator[_Found]:
         """Yield the items behind one link of a catalogue, or why they cannot be read."""
         try:
-            yield from self._read_href(join_href(base, link), is_linked=True)
+            href = require_allowed(join_href(base, link), base or None, self._storage)
+            yield from self._read_href(href, is_linked=True)
         except StacchipError as error:
             yield Unreadable(redact(link), error)
 

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from stacchip.errors import AccessDenied, UsageError
 from stacchip.items.archive import Archive, keeps_hrefs
+from stacchip.items.reach import find_origin, forget_origin, may_name
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.storage import child_href, local_path
 from stacchip.storage.href import parse_href
@@ -106,9 +107,11 @@ class Mount:
         every = list(dict.fromkeys(place for several in wanted.values() for place in several))
         seen = dict(zip(every, map_concurrently(look_at, every), strict=True))
         moved, absent = item.clone(), {}
+        kept = []
         for key, several in places.items():
             found = next((place for place in several if seen.get(place) is True), None)
             if found is None and keeps_hrefs(item):
+                kept.append(key)
                 continue
             if found is None and key in wanted:
                 refusals = (seen[place] for place in several)
@@ -116,6 +119,9 @@ class Mount:
                 absent[key] = AbsentFile(several, denied)
             if several:
                 moved.assets[key].href = _absolute(found or several[-1])
+            else:
+                kept.append(key)
+        _free(moved, kept, storage)
         return MountedItem(moved, absent)
 
     def _places(self, item: pystac.Item, key: str, platform: str) -> tuple[str, ...]:
@@ -133,6 +139,18 @@ class Mount:
         for path in _paths_of(href):
             with contextlib.suppress(UsageError):  # a path that cannot name a file
                 yield child_href(self.href, path)
+
+
+def _free(item: pystac.Item, kept: Collection[str], storage: Storage) -> None:
+    """Let an item name the files below the mount, unless it may not name those that it keeps."""
+    origin = find_origin(item)
+    if origin is None or len(kept) == len(item.assets):
+        return
+    hrefs = {key: item.assets[key].get_absolute_href() or item.assets[key].href for key in kept}
+    if may_name(origin, storage, hrefs.values()):
+        forget_origin(item)
+        for key, href in hrefs.items():
+            item.assets[key].href = href
 
 
 def _absolute(href: str) -> str:

@@ -25,6 +25,7 @@ from stacchip.items.copies import (
 from stacchip.items.dates import parse_datetime
 from stacchip.items.documents import require_depth
 from stacchip.items.naming import address_in_api, is_absolute
+from stacchip.items.reach import is_out_of_reach, mark_origin
 from stacchip.storage import is_remote, join_href
 from stacchip.storage.limits import DEFAULT_LIMITS
 
@@ -52,6 +53,7 @@ def parse_item(
     *,
     href: str | None = None,
     base: str | None = None,
+    origin: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> pystac.Item:
     """Return a pystac item from its JSON object, of STAC 0.7.0 to 1.1.0; the object is not changed.
@@ -67,6 +69,9 @@ def parse_item(
             there was: relative hrefs in a file are relative to the file.
         base: Address of the file of a collection of records. It becomes the item's self href if the
             item has no absolute self link of its own; a path on the host of `base` is made one.
+        origin: Address of the place that gave the record, such as an API or an index; by default
+            that of the file. What a remote place says is local to this machine is not believed: not
+            a self link, and not `base`. See `stacchip.items.reach`.
         limits: The most that the record may hold.
 
     Raises:
@@ -83,7 +88,11 @@ def parse_item(
     """
     _require_depth(record, limits)
     copy = _check(unsign_hrefs(record), limits)
+    origin = origin or href or base
+    if origin is not None and base is not None and is_out_of_reach(base, origin):
+        base = None
     _make_own_address_absolute(copy, href or base)
+    _drop_local_addresses(copy, origin)
     _make_paths_absolute(copy, href)
     aside = _set_epsg_aside(copy)
     if not any(_is_own_address(link) for link in copy["links"]):
@@ -103,6 +112,7 @@ def parse_item(
     for key, epsg in aside.items():
         fields = item.properties if key is None else item.assets[key].extra_fields
         fields["proj:epsg"] = epsg
+    mark_origin(item, origin)
     return item
 
 
@@ -184,7 +194,12 @@ def parse_items(
         limits: As in `parse_item`.
     """
     tried = (
-        try_record(record, base=None if api is None else address_in_api(record, api), limits=limits)
+        try_record(
+            record,
+            base=None if api is None else address_in_api(record, api),
+            origin=api,
+            limits=limits,
+        )
         for record in records
     )
     return FoundItems(tried, errors, origin)
@@ -331,6 +346,16 @@ def _make_own_address_absolute(record: dict[str, Any], base: str | None) -> None
     for link in record["links"]:
         if link.get("rel") == "self" and link["href"].startswith("/"):
             link["href"] = join_href(base, link["href"])
+
+
+def _drop_local_addresses(record: dict[str, Any], origin: str | None) -> None:
+    """Drop a self link to this machine in a record from a remote place."""
+    if origin is not None:
+        record["links"] = [
+            link
+            for link in record["links"]
+            if not (_is_own_address(link) and is_out_of_reach(link["href"], origin))
+        ]
 
 
 def _make_paths_absolute(record: dict[str, Any], href: str | None) -> None:

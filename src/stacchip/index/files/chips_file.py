@@ -180,7 +180,7 @@ def open_chips(entry: ChipsEntry, storage: Storage) -> ChipsFile:
         for items in parse_items(file.schema):
             yield from items.values()
 
-    return ChipsFile(file, ItemLookup(parse, storage).find)
+    return ChipsFile(file, ItemLookup(parse, storage, entry.href).find)
 
 
 def _named(where: pc.Expression | None) -> set[str]:

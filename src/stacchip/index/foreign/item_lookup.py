@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stacchip.errors import ItemNotFound
 from stacchip.items import load_items, parse_item
 from stacchip.items.keys import pick_item
+from stacchip.items.reach import distant, require_allowed
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -33,10 +34,14 @@ class ItemLookup:
         at_hand: Returns the items at hand, such as those in a table's metadata; it is called when
             the first item is looked for.
         storage: Reads the others.
+        origin: Address of the file of the rows, if they came from one.
     """
 
-    def __init__(self, at_hand: Callable[[], Iterable[AnyItem]], storage: Storage) -> None:
+    def __init__(
+        self, at_hand: Callable[[], Iterable[AnyItem]], storage: Storage, origin: str | None = None
+    ) -> None:
         self._at_hand = at_hand
+        self._origin = None if origin is None else distant(origin, storage)
         self._storage = storage
         self._load = lru_cache(_MOST_KEPT)(self._load_anew)
 
@@ -59,7 +64,7 @@ class ItemLookup:
             ItemNotFound: It is neither at hand nor at its address.
             StorageError: Its address cannot be read.
         """
-        there = [_parsed(item, item_href) for item in self._by_id.get(item_id, ())]
+        there = [self._parse(item, item_href) for item in self._by_id.get(item_id, ())]
         found = pick_item(there, platform, item_id)
         if found is not None:
             return found
@@ -71,6 +76,7 @@ class ItemLookup:
         return self._load(platform, item_id, item_href)
 
     def _load_anew(self, platform: str | None, item_id: str, item_href: str) -> pystac.Item:
+        require_allowed(item_href, self._origin, self._storage, item_id=item_id)
         self._storage.name_server(None)  # rows may be another's: they name no server
         items = load_items(item_href, storage=self._storage)
         found = pick_item((item for item in items if item.id == item_id), platform, item_id)
@@ -82,6 +88,7 @@ class ItemLookup:
             item_id=item_id,
         )
 
-
-def _parsed(item: AnyItem, item_href: str | None) -> pystac.Item:
-    return parse_item(item, base=item_href) if isinstance(item, Mapping) else item
+    def _parse(self, item: AnyItem, item_href: str | None) -> pystac.Item:
+        if not isinstance(item, Mapping):
+            return item
+        return parse_item(item, base=item_href, origin=self._origin)

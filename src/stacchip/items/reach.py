@@ -1,0 +1,168 @@
+"""The one rule of which addresses an item may name, by the place that it came from.
+
+An item from a remote catalogue is written by others. If it names a file of this machine, a device,
+or an address that only this machine can reach, it is refused, unless `StorageOptions.allow_local`
+of that place says otherwise. What the user names is not judged: an item of his own, a local file of
+items, a mount.
+
+An item comes from its self href. A search, or a remote index, may give items without one. These
+carry the address of that place in a foreign member, which an index keeps.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from stacchip.errors import NotAllowed, UsageError, attribute
+from stacchip.storage import redact, unsign
+from stacchip.storage.href import parse_href
+from stacchip.storage.local_hosts import is_local_href
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pystac
+
+    from stacchip.storage import Storage
+
+_ORIGIN: Final = "stacchip:origin"  # a foreign member of the item's GeoJSON (RFC 7946, 6.1)
+
+
+def distant(href: str | None, storage: Storage) -> str | None:
+    """Return an address if it is of a remote place whose items may name nothing local, else None.
+
+    Example:
+        >>> from stacchip.storage import Storage
+        >>> distant("https://example.com/items", Storage()), distant("items.json", Storage())
+        ('https://example.com/items', None)
+    """
+    if href is None or not _is_remote(href) or storage.options_for(href).allow_local:
+        return None
+    return href
+
+
+def is_out_of_reach(href: str, origin: str) -> bool:
+    """Return True if an address is local to this machine, and the document that names it is not.
+
+    Args:
+        href: The address, absolute.
+        origin: Address of the document.
+
+    Example:
+        >>> far, near = "https://example.com/item.json", "http://127.0.0.1:8000/item.json"
+        >>> is_out_of_reach("/data/B04.tif", far), is_out_of_reach("http://[::1]/B04.tif", far)
+        (True, True)
+        >>> is_out_of_reach("s3://bucket/B04.tif", far), is_out_of_reach(near, near)
+        (False, False)
+    """
+    if not _is_remote(origin):
+        return False
+    try:
+        location = parse_href(href)
+    except UsageError:  # nothing can be read there
+        return False
+    if location.scheme == "file":
+        return True
+    return location.scheme == "http" and _is_local(location.key) and not _is_local(origin)
+
+
+def find_origin(item: pystac.Item) -> str | None:
+    """Return the address of the remote place that an item came from; None if the user named it."""
+    own = item.get_self_href()
+    for href in (own, item.extra_fields.get(_ORIGIN)):
+        if isinstance(href, str) and _is_remote(href):
+            return href
+    return None
+
+
+def mark_origin(item: pystac.Item, origin: str | None) -> None:
+    """Let an item without a self href know where it came from; what it says of that is dropped."""
+    if origin is None:
+        return
+    item.extra_fields.pop(_ORIGIN, None)
+    if _is_remote(origin) and item.get_self_href() is None:
+        item.extra_fields[_ORIGIN] = unsign(origin)
+
+
+def forget_origin(item: pystac.Item) -> None:
+    """Let an item name anything: the user has named the places of its files.
+
+    Its hrefs must be absolute.
+    """
+    item.extra_fields.pop(_ORIGIN, None)
+    item.set_self_href(None)
+
+
+def may_name(origin: str | None, storage: Storage, hrefs: Iterable[str]) -> bool:
+    """Return True if items of a place may name all of these addresses, which are absolute."""
+    return origin is None or all(refusal(href, origin, storage) is None for href in hrefs)
+
+
+def refusal(
+    href: str,
+    origin: str | None,
+    storage: Storage,
+    *,
+    item_id: str | None = None,
+    asset: str | None = None,
+) -> NotAllowed | None:
+    """Return the error for an address that an item or a catalogue may not name; None if it may.
+
+    Args:
+        href: The address, absolute.
+        origin: The result of `find_origin`, or the address of the catalogue.
+        storage: Its options say what is allowed.
+        item_id: The item that names it, if one does.
+        asset: The asset whose address it is.
+
+    Example:
+        >>> from stacchip.storage import Storage
+        >>> print(refusal("/etc/a.tif", "https://example.com/a.json", Storage(), item_id="a"))
+        Item 'a': https://example.com/a.json names '/etc/a.tif', which is local to this machine. ...
+    """
+    if origin is None or not is_out_of_reach(href, origin):
+        return None
+    options = storage.options_for(origin)
+    # a store whose endpoint is on this machine, such as a test's, is local itself
+    if options.allow_local or (options.endpoint and _may_reach(options.endpoint, href)):
+        return None
+    error = NotAllowed(
+        f"{redact(origin)} names {redact(href)!r}, which is local to this machine. A "
+        "remote catalogue may not: nothing was read. If you trust it, allow it: "
+        "StorageOptions(allow_local=True), or --allow-local.",
+        href=redact(href),
+    )
+    return error if item_id is None else attribute(error, item_id, asset)
+
+
+def require_allowed(href: str, origin: str | None, storage: Storage, **facts: str) -> str:
+    """Return an address that may be read.
+
+    Arguments are those of `refusal`.
+
+    Raises:
+        NotAllowed: It may not be named there.
+    """
+    refused = refusal(href, origin, storage, **facts)
+    if refused is not None:
+        raise refused
+    return href
+
+
+def _may_reach(endpoint: str, href: str) -> bool:
+    return not is_out_of_reach(href, endpoint)
+
+
+def _is_remote(href: str) -> bool:
+    try:
+        return parse_href(href).scheme != "file"
+    except UsageError:  # of a scheme that is not read
+        return True
+
+
+def _is_local(href: str) -> bool:
+    return _is_local_server("/".join(href.split("/", 3)[:3]))
+
+
+_is_local_server = lru_cache(1024)(is_local_href)  # items name many files of one server
