@@ -1,21 +1,46 @@
 """Lines on standard output and standard error, whole even if several threads write them.
 
-No line shows a signature or a password of an address.
+No line shows a signature or a password of an address. Ids, keys, addresses and messages of servers
+come from outside: what they hold besides text, such as the codes that move a terminal's cursor or
+set its title, is shown and not sent.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from rich.console import Console
+from rich.segment import Segment
 
 from stacchip.runtime.full_disk import naming_full_disk
 from stacchip.storage import redact_text
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import ConsoleOptions
+
 _WRITING = threading.Lock()
+_NOT_TEXT: Final = re.compile(
+    # controls but tab and line feed (C0, DEL, C1), marks that turn the direction of writing, line
+    # and paragraph separators, tags, and halves of surrogate pairs
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+
+
+def plain(text: str) -> str:
+    r"""Return a text as a terminal may show it: whatever is not text becomes an escape.
+
+    Example:
+        >>> plain("a\x1b[2Jb\tc") == r"a\x1b[2Jb" + "\tc"
+        True
+    """
+    return _NOT_TEXT.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class _Console(Console):
@@ -27,6 +52,14 @@ class _Console(Console):
     @property
     def is_terminal(self) -> bool:
         return not self.file.closed and self.file.isatty()
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield segments whose texts hold text alone; the console's own codes are not in them."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            if control is None and _NOT_TEXT.search(text):
+                text = _NOT_TEXT.sub("\ufffd", text)  # as wide as the table or bar allows for it
+            yield Segment(text, style, control)
 
 
 out = _Console(highlight=False, soft_wrap=True)
@@ -53,7 +86,9 @@ def note(text: str) -> None:
 
 
 def _write_line(stream: TextIO, text: str) -> None:
-    line = f"{redact_text(text)}\n"
+    line = plain(f"{redact_text(text)}\n")
+    if stream.encoding:  # one that lacks a letter must not end the command
+        line = line.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
     with _WRITING:  # threads report items at the same time
         try:
             stream.write(line)
