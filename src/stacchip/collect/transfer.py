@@ -88,7 +88,8 @@ def convert_file(original: Original, target: str, conversion: Conversion, storag
     with scratch_folder(Path(tempfile.gettempdir()), "stacchip-convert-") as folder:
         before, after = folder / "original", folder / "converted.tif"
         _persist(lambda: storage.copy(original.href, before), original.href, str(before))
-        convert_to_cog(before, after, conversion, href=original.href)
+        limits = storage.options_for(original.href).limits
+        convert_to_cog(before, after, conversion, href=original.href, limits=limits)
         before.unlink()
         _persist(lambda: storage.write(target, after), target, target)
 

@@ -17,13 +17,12 @@ from stacchip.raster.codecs import (
     most_encoded,
     name_codec,
 )
-from stacchip.raster.gdal import ImageTags, describe_image
+from stacchip.raster.gdal import ImageTags, describe_image, find_driver, not_a_raster
 from stacchip.raster.header import MISSING, Header
 from stacchip.raster.location import BY_NOTHING, BY_TRANSFORM, find_location
 from stacchip.raster.sidecars import find_sidecar
 from stacchip.raster.tiff import BrokenTiffError, ByteOrder, Directory, FileBytes
-from stacchip.storage import is_remote, local_path, redact
-from stacchip.storage.content import describe_content
+from stacchip.storage import local_path, redact
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -59,7 +58,7 @@ def read_header(storage: Storage, href: str) -> Header:
     Raises:
         NotARaster: The file is empty, or a TIFF that contradicts itself; or something else came in
             its place, such as a web page.
-        UnsupportedRaster: It is not a TIFF; GDAL may be able to read it.
+        UnsupportedRaster: It is a JPEG 2000, JPEG or PNG file, which GDAL reads.
         StorageError: The bytes cannot be read.
     """
     blob = storage.read_range(href, 0, HEAD_BYTES)
@@ -81,12 +80,9 @@ def read_header(storage: Storage, href: str) -> Header:
             href=redact(href),
         ) from error
     except UnsupportedRaster as error:
-        # GDAL opens some text and compressed files by their names; what a server sends has none
-        is_local = not is_remote(href)
-        message = describe_content(href, blob.data, blob.media_type, certainly=is_local)
-        if message is None:
-            raise
-        raise NotARaster(message, href=redact(href)) from error
+        if find_driver(blob.data) is None:  # and it need not be fetched whole
+            raise not_a_raster(href, blob.data, blob.media_type) from error
+        raise
     except StacchipError:
         raise
     except Exception as error:

@@ -2,6 +2,8 @@
 
 - `environment`: the settings that every call runs under. New calls belong inside its
   `gdal_environment()`.
+- `formats`: the formats that GDAL may open, chosen by a file's first bytes.
+- `jpeg2000`: what a JPEG 2000 header asks for, before a decoder gives it that.
 - `file`: files that the fast path cannot read (JPEG 2000, JPEG, PNG, rare forms of TIFF).
 - `codec`: blocks whose codec only GDAL knows, one at a time.
 - `describe`: what a TIFF's tags mean: CRS, transform, type, nodata, scales.
@@ -19,6 +21,7 @@ from stacchip.raster.gdal.cog import write_array
 from stacchip.raster.gdal.convert import Conversion, convert_to_cog
 from stacchip.raster.gdal.describe import ImageDescription, ImageTags, describe_image
 from stacchip.raster.gdal.file import GdalFile
+from stacchip.raster.gdal.formats import find_driver, not_a_raster
 from stacchip.raster.gdal.warp import warp
 
 __all__ = [
@@ -29,6 +32,8 @@ __all__ = [
     "convert_to_cog",
     "decode_by_gdal",
     "describe_image",
+    "find_driver",
+    "not_a_raster",
     "warp",
     "write_array",
 ]

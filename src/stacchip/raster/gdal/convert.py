@@ -7,24 +7,28 @@ files as one that ran without interruption.
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stacchip.errors import NotARaster, UsageError
+from stacchip.errors import NotARaster, StacchipError, UsageError
 from stacchip.grid.crs import same_crs
 from stacchip.raster.gdal.cog import BLOCK
 from stacchip.raster.gdal.describe import location_of
-from stacchip.raster.gdal.environment import gdal_environment
+from stacchip.raster.gdal.environment import error_types, gdal_environment, gdal_says
+from stacchip.raster.gdal.formats import OpenImage
 from stacchip.raster.location import refuse_no_grid, why_no_grid
 from stacchip.runtime.full_disk import find_full_disk
 from stacchip.storage import redact
+from stacchip.storage.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from stacchip.storage import Limits
 
 STRIP = 8 * BLOCK  # rows of a work window: 8 blocks high keeps memory to a few megapixels a band
 
@@ -45,7 +49,14 @@ class Conversion:
     band_count: int | None = None
 
 
-def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: str = "") -> None:
+def convert_to_cog(
+    source: Path,
+    target: Path,
+    conversion: Conversion,
+    *,
+    href: str = "",
+    limits: Limits = DEFAULT_LIMITS,
+) -> None:
     """Write a raster file as a COG: deflate with a predictor, blocks of 512, overviews.
 
     Nodata is kept. A mask or an alpha band becomes an internal mask, even if `band_count` drops the
@@ -53,43 +64,55 @@ def convert_to_cog(source: Path, target: Path, conversion: Conversion, *, href: 
     the file names none), never an invented zero.
 
     Args:
-        source: A file that GDAL can open.
+        source: A TIFF, JPEG 2000, JPEG or PNG file.
         target: The COG to write; a temporary file lies beside it meanwhile.
         conversion: The changes.
         href: The name of the file in errors.
+        limits: The most that reading it may take.
 
     Raises:
         DiskFull: There is no space for it.
+        LimitExceeded: Its blocks are too large.
         NotARaster: GDAL cannot read the file, or it has no bands or no grid.
         UnsupportedRaster: Its pixels lie on no grid.
         UsageError: It has fewer bands than `band_count`.
     """
-    import rasterio  # half a second, and only conversions need it
-    from rasterio._err import CPLE_BaseError  # this one escapes when a COG is closed
-    from rasterio.errors import RasterioError
-    from rasterio.shutil import copy
+    from rasterio.shutil import copy  # half a second, and only conversions need it
 
     plain = target.with_suffix(".plain.tif")
     try:
         with (
             gdal_environment(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="ALL_CPUS"),
-            rasterio.open(source) as dataset,
+            closing(_open(source, href or source.name, limits)) as image,
         ):
+            dataset = image.dataset
             refuse_no_grid(href or source.name, why_no_grid(location_of(dataset)))
             bands = _kept_bands(dataset, conversion, href)
             with _view(dataset, conversion) as view:
                 _write_plain(view, plain, bands)
             copy(str(plain), str(target), driver="COG", **_cog_options(dataset.dtypes[0]))
             _read_last_block(target)
-    except (RasterioError, CPLE_BaseError) as error:
+    except StacchipError:
+        raise
+    except error_types() as error:
         written = plain.stat().st_size if plain.exists() else 0
         if full := find_full_disk(target, max(written, source.stat().st_size)):
             raise full from error
         raise NotARaster(
-            f"{redact(href) or source.name} cannot be converted: {error}", href=redact(href)
+            f"{redact(href) or source.name} cannot be converted: {gdal_says(error)}",
+            href=redact(href),
         ) from error
     finally:
         plain.unlink(missing_ok=True)
+
+
+def _open(source: Path, href: str, limits: Limits) -> OpenImage:
+    """Open the file; if it cannot be, say that it cannot be converted."""
+    try:
+        return OpenImage(source, href, limits)
+    except NotARaster as error:
+        message = f"{redact(href)} cannot be converted. {error}"
+        raise NotARaster(message, href=redact(href)) from error
 
 
 def _read_last_block(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from stacchip.raster import tiff
-from stacchip.raster.gdal.environment import gdal_environment
+from stacchip.raster.gdal.environment import error_types, gdal_environment, gdal_says
 from stacchip.raster.location import find_location
 
 if TYPE_CHECKING:
@@ -76,7 +76,6 @@ def describe_image(image: ImageTags) -> ImageDescription:
     Raises:
         tiff.BrokenTiffError: GDAL refuses such an image.
     """
-    from rasterio.errors import RasterioError
     from rasterio.io import MemoryFile
 
     if image.samples > _MOST_SAMPLES:
@@ -89,8 +88,9 @@ def describe_image(image: ImageTags) -> ImageDescription:
             memory.open(driver="GTiff") as dataset,
         ):
             return _describe(dataset, image)
-    except RasterioError as error:
-        raise tiff.BrokenTiffError(f"GDAL refuses an image of that form: {error}") from error
+    except error_types() as error:
+        message = f"GDAL refuses an image of that form: {gdal_says(error)}"
+        raise tiff.BrokenTiffError(message) from error
 
 
 def _one_pixel(image: ImageTags) -> bytes:

@@ -1,4 +1,4 @@
-"""The settings that every call into GDAL runs under."""
+"""The settings that every call into GDAL runs under, and the errors that come out of one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 # GDAL does not look for sidecar files (.msk, .aux.xml, .tfw): each would be a request, and a file
 # must read the same wherever it was copied to. Nor does it write any.
 _OPTIONS: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
+_SHOWN: Final = 300
 
 
 @contextmanager
@@ -24,3 +25,30 @@ def gdal_environment(**options: Any) -> Iterator[None]:
 
     with rasterio.Env(**_OPTIONS, **options):
         yield
+
+
+def error_types() -> tuple[type[Exception], ...]:
+    """Return the types of errors that rasterio raises for what stands in a file.
+
+    Besides its own and GDAL's there are Python's: for text that is not UTF-8, for types and numbers
+    that it does not know, and for sizes that no memory has.
+    """
+    from rasterio._err import CPLE_BaseError  # some escape as they are
+    from rasterio.errors import RasterioError
+
+    return (
+        RasterioError, CPLE_BaseError, ValueError, LookupError, TypeError, OverflowError,
+        MemoryError, SystemError,
+    )  # fmt: skip
+
+
+def gdal_says(error: BaseException) -> str:
+    r"""Return the message of an error, or of its cause, as one short printable line.
+
+    Example:
+        >>> gdal_says(ValueError("a\x1b[31m tag"))
+        'a.[31m tag'
+    """
+    text = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
+    text = "".join(c if c.isprintable() else "." for c in text)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

@@ -9,27 +9,21 @@ JPEG, PNG), or are TIFFs of a form that imagery is rarely kept in.
 from __future__ import annotations
 
 import threading
-import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from itertools import islice, product
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from stacchip.errors import CorruptBlock, NotARaster
+from stacchip.errors import CorruptBlock
 from stacchip.grid.window import Window
 from stacchip.raster.gdal.describe import crs_of, dtype_of, location_of, nodata_of, validity_of
-from stacchip.raster.gdal.environment import gdal_environment
+from stacchip.raster.gdal.environment import error_types, gdal_environment, gdal_says
+from stacchip.raster.gdal.formats import OpenImage, unreadable
 from stacchip.raster.location import BY_TRANSFORM, why_no_grid
 from stacchip.raster.validity import find_valid, require_bands
 from stacchip.runtime.per_process import PerProcess
-from stacchip.storage import is_remote, local_path, redact
-from stacchip.storage.content import (
-    LOOKED_AT,
-    describe_content,
-    fetch_remedy,
-    is_text,
-    show_start,
-)
+from stacchip.storage import local_path, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +31,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stacchip.storage import Identity, Storage
+    from stacchip.storage import Identity, Limits, Storage
+
+# blocks that are read again to find the broken one among them
+_MOST_TRIES: Final = 10_000
 
 
 class GdalFile:
@@ -53,7 +50,8 @@ class GdalFile:
 
     Raises:
         AssetChanged: The file has another version.
-        NotARaster: GDAL finds no raster in it.
+        LimitExceeded: It is too large to be read whole, or it has blocks that are too large.
+        NotARaster: It is of no format that GDAL may read here, or GDAL finds no raster in it.
         StorageError: Its bytes cannot be read.
     """
 
@@ -64,17 +62,26 @@ class GdalFile:
         self._source: Path | bytes | None = None
         self._idle = PerProcess(_IdleHandles)
         with self._handle() as handle:
-            dataset = handle.dataset
-            self.shape: tuple[int, int] = dataset.shape
-            self.count: int = dataset.count
-            self.dtype = np.dtype(dtype_of(dataset))
-            self.nodata = nodata_of(dataset, self.dtype.name)
-            self.block_shape: tuple[int, int] = dataset.block_shapes[0]
-            self.crs = crs_of(dataset)
-            self._located_by = location_of(dataset)
-            self.transform = dataset.transform if self._located_by == BY_TRANSFORM else None
-            self._validity = validity_of(dataset)
-            self._alpha = dataset.count
+            try:
+                self._describe(handle.dataset)
+            except error_types() as error:
+                raise unreadable(href, error) from error
+
+    def _describe(self, dataset: Any) -> None:
+        self.shape: tuple[int, int] = dataset.shape
+        self.count: int = dataset.count
+        self.dtype = np.dtype(dtype_of(dataset))
+        self.nodata = nodata_of(dataset, self.dtype.name)
+        self.block_shape: tuple[int, int] = dataset.block_shapes[0]
+        self.crs = crs_of(dataset)
+        self._located_by = location_of(dataset)
+        self.transform = dataset.transform if self._located_by == BY_TRANSFORM else None
+        self._validity = validity_of(dataset)
+        self._alpha = dataset.count
+
+    @property
+    def _limits(self) -> Limits:
+        return self._storage.options_for(self.href).limits
 
     @property
     def why_no_grid(self) -> str | None:
@@ -97,11 +104,24 @@ class GdalFile:
 
         Raises:
             CorruptBlock: GDAL cannot decode them.
+            LimitExceeded: They take more than `Limits.chip_bytes`.
             StorageError: Their bytes cannot be read.
         """
         window.require_inside(self.shape)
-        indexes = [band + 1 for band in require_bands(self.href, self.count, bands)]
-        return self._guarded(lambda dataset, part: dataset.read(indexes, window=part), window)
+        bands = require_bands(self.href, self.count, bands)
+        self._require_room(window, len(bands))
+        indexes = [band + 1 for band in bands]
+        return self._guarded(
+            lambda dataset, part: dataset.read(indexes, window=part), window, bands
+        )
+
+    def _require_room(self, window: Window, count: int) -> None:
+        """Refuse a window whose pixels take more than the limits of the file's place allow."""
+        limits = self._limits
+        size = count * window.height * window.width * self.dtype.itemsize
+        if size > limits.chip_bytes:
+            what = f"A window of {redact(self.href)} takes {size} bytes"
+            raise limits.exceeded("chip_bytes", what, href=redact(self.href))
 
     def read_valid(self, window: Window, bands: Sequence[int] | None = None) -> NDArray[np.bool_]:
         """Read where the pixels of `window` may be used, as (y, x)."""
@@ -110,48 +130,49 @@ class GdalFile:
             pixels = self.read(window, [self._alpha - 1])
             return find_valid(pixels, pixels[0], None)
         if self._validity == "mask":
-            mask = self._guarded(lambda dataset, part: dataset.read_masks(1, window=part), window)
+            self._require_room(window, 1)
+            mask = self._guarded(
+                lambda dataset, part: dataset.read_masks(1, window=part), window, [0]
+            )
             return find_valid(mask[None], mask, None)
         return find_valid(self.read(window, bands), None, self.nodata)
 
-    def _guarded(self, read: Any, window: Window) -> NDArray[Any]:
+    def _guarded(self, read: Any, window: Window, bands: Sequence[int]) -> NDArray[Any]:
         """Call `read(dataset, window)`; if it fails, raise an error that names the block."""
-        from rasterio.errors import RasterioError
-
         with self._handle() as handle:
             try:
                 return np.asarray(read(handle.dataset, _as_rasterio(window)))
-            except RasterioError as error:
-                block = self._find_broken(handle, window)
+            except error_types() as error:
+                block = self._find_broken(handle, window, bands)
                 raise CorruptBlock(
                     f"Block {block} (band, row, column) of {redact(self.href)} cannot be decoded "
-                    f"by GDAL: {error.__cause__ or error}. Fetch the file again; its other blocks "
+                    f"by GDAL: {gdal_says(error)}. Fetch the file again; its other blocks "
                     "may be sound.",
                     href=redact(self.href),
                     block=block,
                 ) from error
 
-    def _find_broken(self, handle: _Handle, window: Window) -> tuple[int, int, int] | None:
+    def _find_broken(
+        self, handle: OpenImage, window: Window, bands: Sequence[int]
+    ) -> tuple[int, int, int] | None:
         """Return the first block in `window` that cannot be read by itself: (band, row, column)."""
-        from rasterio.errors import RasterioError
-
         height, width = self.block_shape
-        for band in range(self.count):
-            for row in range(window.row // height, (window.row_stop - 1) // height + 1):
-                for col in range(window.col // width, (window.col_stop - 1) // width + 1):
-                    part = Window(row * height, col * width, height, width).clip(self.shape)
-                    try:
-                        handle.dataset.read(band + 1, window=_as_rasterio(part or window))
-                    except RasterioError:
-                        return (band, row, col)
+        rows = range(window.row // height, (window.row_stop - 1) // height + 1)
+        cols = range(window.col // width, (window.col_stop - 1) // width + 1)
+        for band, row, col in islice(product(bands, rows, cols), _MOST_TRIES):
+            part = Window(row * height, col * width, height, width).clip(self.shape)
+            try:
+                handle.dataset.read(band + 1, window=_as_rasterio(part or window))
+            except error_types():
+                return (band, row, col)
         return None
 
     @contextmanager
-    def _handle(self) -> Iterator[_Handle]:
+    def _handle(self) -> Iterator[OpenImage]:
 
         with gdal_environment():
             idle = self._idle.get()
-            handle = idle.take() or _Handle(self._get_source(), self.href)
+            handle = idle.take() or OpenImage(self._get_source(), self.href, self._limits)
             try:
                 yield handle
             finally:
@@ -165,7 +186,7 @@ class GdalFile:
                 # GDAL does not distinguish "absent" from "broken"; this does
                 found, self._source = self._storage.stat(self.href), path
             elif self._source is None:
-                blob = self._storage.read_blob(self.href)
+                blob = self._storage.read_blob(self.href, limit_bytes=self._limits.file_bytes)
                 found, self._source = blob.identity, bytes(blob.data)
             else:
                 return self._source
@@ -190,60 +211,14 @@ class _IdleHandles:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.opening = threading.Lock()
-        self._handles: list[_Handle] = []
+        self._handles: list[OpenImage] = []
 
-    def take(self) -> _Handle | None:
+    def take(self) -> OpenImage | None:
         """Return an idle handle, or None."""
         with self._lock:
             return self._handles.pop() if self._handles else None
 
-    def put_back(self, handle: _Handle) -> None:
+    def put_back(self, handle: OpenImage) -> None:
         """Keep a handle for the next read."""
         with self._lock:
             self._handles.append(handle)
-
-
-_warnings_lock = PerProcess(threading.Lock)
-
-
-class _Handle:
-    """One dataset that GDAL holds open."""
-
-    def __init__(self, source: Path | bytes, href: str) -> None:
-        import rasterio
-        from rasterio.errors import NotGeoreferencedWarning, RasterioError
-        from rasterio.io import MemoryFile
-
-        self._memory = MemoryFile(source) if isinstance(source, bytes) else None
-        try:
-            # filters of warnings are shared by all threads
-            with _warnings_lock.get(), warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                self.dataset = self._memory.open() if self._memory else rasterio.open(source)
-        except RasterioError as error:
-            raise _not_a_raster(source, href) from error
-
-    def close(self) -> None:
-        """Close the dataset."""
-        self.dataset.close()
-        if self._memory is not None:
-            self._memory.close()
-
-
-def _not_a_raster(source: Path | bytes, href: str) -> NotARaster:
-    """Return the error for a file that GDAL cannot open; it says what the file is."""
-    shown = redact(href)
-    if isinstance(source, bytes):
-        start = source[:LOOKED_AT]
-    else:
-        with source.open("rb") as file:
-            start = file.read(LOOKED_AT)
-    what = describe_content(href, start)
-    if what is None and is_remote(href) and is_text(start):
-        what = f"{shown} is text; it begins with {show_start(start)!r}. {fetch_remedy(href)}"
-    if what is None:
-        what = (
-            f"GDAL finds no raster in {shown}; it begins with {show_start(start[:16])!r}. "
-            "Fetch the file again, or leave this asset out."
-        )
-    return NotARaster(what, href=shown)
