@@ -81,9 +81,55 @@ def test_hrefs_are_unsigned_wherever_they_are():
     assert list(unsign_hrefs(value)) == list(value), "in the order they had"
 
 
-def test_text_that_is_no_href_is_kept():
-    value = {"title": SIGNED, "href": 7, "description": "a@b?sig=c"}
+def test_text_that_is_no_address_is_kept():
+    value = {
+        "title": UNSIGNED,
+        "href": 7,
+        "description": "a@b?sig=c",
+        "question": "Which key? key=1",
+        "licence": "https://example.com/terms?version=2&lang=en#key-points",
+        "created_by": "me@example.com",
+        "contact": "mailto:me@example.com?subject=token",
+    }
     assert unsign_hrefs(value) is value
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        (SIGNED, UNSIGNED),
+        (f"See {SIGNED}, and {UNSIGNED}?v=1.", f"See {UNSIGNED}, and {UNSIGNED}?v=1."),
+        ("https://me:pw@h/a.tif", "https://h/a.tif"),
+        ("https://h/a.tif?id=1&X-Amz-Signature=s&v=2", "https://h/a.tif?id=1&v=2"),
+        ("https://h/a.tif#access_token=s", "https://h/a.tif"),
+        ("https://h/a?subscription-key=s&b=1", "https://h/a?b=1"),
+        ("https://h/render?url=https%3A%2F%2Fh%2Fa%3Fsig%3Ds&b=1", "https://h/render?url=https%3A%2F%2Fh%2Fa&b=1"),
+        ("/vsicurl?url=https%3A%2F%2Fh%2Fa%3Fsig%3Ds", "/vsicurl?url=https%3A%2F%2Fh%2Fa"),
+        ("/vsicurl/https://h/a.tif?sig=s", "/vsicurl/https://h/a.tif"),
+        ("thumbnail.png?sig=s", "thumbnail.png"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["signed_url", "thumbnail", "title", "mine:list"])
+def test_a_signature_is_left_out_wherever_it_stands(place, text, plain):
+    value = {"properties": {"x": [{place: [text] if place == "mine:list" else text}]}, "id": "a"}
+    expected = json.loads(json.dumps(value).replace(json.dumps(text), json.dumps(plain)))
+    assert unsign_hrefs(value) == expected
+    assert json.loads(to_json(value)) == expected
+    assert unsign_hrefs(expected) is expected
+
+
+def test_an_item_of_pystac_is_unsigned_wherever_a_signature_stands():
+    item = make_item(red=SIGNED)
+    item.properties["thumbnail"] = SIGNED
+    item.extra_fields["mine"] = {"deep": [SIGNED]}
+    item.assets["red"].extra_fields["signed_url"] = SIGNED
+    item.assets["red"].description = f"also {SIGNED}"
+    item.add_link(pystac.Link("via", SIGNED, title=SIGNED, extra_fields={"raw": SIGNED}))
+    before = json.dumps(item.to_dict(include_self_link=False))
+    text = json.dumps(unsign_item(item).to_dict(include_self_link=False))
+    assert "sig=abc" not in text
+    assert text == before.replace(SIGNED, UNSIGNED)
+    assert json.dumps(item.to_dict(include_self_link=False)) == before
 
 
 def test_a_signed_item_is_copied_and_an_unsigned_one_passed_on() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from itertools import islice
 from operator import is_
@@ -16,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stacchip.storage import redact, unsign
+from stacchip.storage.href import unsign_text
 
 if TYPE_CHECKING:
     import pystac
 
 # most values are of these types; looking for a Mapping costs ten times as much
 _SCALARS = frozenset((int, float, bool, type(None)))
+_MAY_BE_SIGNED = re.compile("[?#@]|%3[aA]").search
 
 
 def to_dict(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
@@ -41,39 +44,51 @@ def to_dict(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unsign_hrefs(value: Any) -> Any:
-    """Return a JSON value without the signature of any `href` in it; itself if none has one.
+    """Return a JSON value without the signature of any address in it; itself if none has one.
+
+    Whatever it is called (`href`, `signed_url`, `thumbnail`) and wherever it stands, a text that is
+    an address, or holds one, is unsigned.
 
     Example:
         >>> asset = {"href": "https://example.com/B04.tif?versionId=7&X-Amz-Signature=abc"}
         >>> unsign_hrefs({"red": asset})
         {'red': {'href': 'https://example.com/B04.tif?versionId=7'}}
     """
+    if isinstance(value, str):
+        return _unsign_text("", value)
     if isinstance(value, Mapping):
         changed = {}
         for key, inner in value.items():
             # GeoJSON has no hrefs, but a footprint may have thousands of coordinates
             if type(inner) in _SCALARS or key == "geometry":
                 continue
-            new = _unsign_href(key, inner) if isinstance(inner, str) else unsign_hrefs(inner)
+            new = _unsign_text(key, inner) if isinstance(inner, str) else unsign_hrefs(inner)
             if new is not inner:
                 changed[key] = new
-        return {**value, **changed} if changed else value
+        return _unsign_keys({**value, **changed} if changed else value)
     if isinstance(value, list | tuple):
         plain = [inner if type(inner) in _SCALARS else unsign_hrefs(inner) for inner in value]
         return value if all(map(is_, plain, value)) else plain
     return value
 
 
-def _unsign_href(key: str, value: str) -> str:
-    # a signature is in the query or in the userinfo; most hrefs have neither
-    if key != "href" or ("?" not in value and "@" not in value):
+def _unsign_text(key: str, value: str) -> str:
+    # a signature is in the query, the fragment or the userinfo; most texts have none of them
+    if not _MAY_BE_SIGNED(value):
         return value
-    plain = unsign(value)
+    is_address = ("href" in key or "url" in key) and " " not in value
+    plain = unsign(value) if is_address else unsign_text(value)
     return value if plain == value else plain
 
 
+def _unsign_keys(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    signed = [key for key in value if isinstance(key, str) and "://" in key]
+    names = {key: plain for key in signed if (plain := unsign_text(key)) != key}
+    return {names.get(key, key): inner for key, inner in value.items()} if names else value
+
+
 def unsign_item(item: pystac.Item) -> pystac.Item:
-    """Return the item itself if none of its hrefs is signed, else a copy without signatures.
+    """Return the item itself if no address in it is signed, else a copy without signatures.
 
     Example:
         >>> import pystac
@@ -83,23 +98,39 @@ def unsign_item(item: pystac.Item) -> pystac.Item:
         >>> unsign_item(item).assets["B04"].href, item.assets["B04"].href
         ('https://example.com/B04.tif', 'https://example.com/B04.tif?sig=abc')
     """
-    hrefs = [link.target for link in item.links if isinstance(link.target, str)]
-    content = [
-        [{"href": href} for href in hrefs],
-        [{"href": asset.href, "fields": asset.extra_fields} for asset in item.assets.values()],
-        item.properties,
-    ]
+    own = [item.properties, item.extra_fields, item.stac_extensions]
+    content = [*own, *map(_asset_texts, item.assets.values()), *map(_link_texts, item.links)]
     if unsign_hrefs(content) is content:
         return item
     copy = item.clone()
-    copy.properties = unsign_hrefs(copy.properties)
-    for asset in copy.assets.values():
-        asset.href = unsign(asset.href)
-        asset.extra_fields = unsign_hrefs(asset.extra_fields)
-    for link in copy.links:
-        if isinstance(link.target, str):
-            link.target = unsign(link.target)
+    ours, theirs = ([link for link in each.links if link.rel != "root"] for each in (item, copy))
+    for link, cloned in zip(ours, theirs, strict=True):
+        cloned.extra_fields = link.extra_fields  # which pystac forgets
+    for place in (copy, *copy.assets.values(), *copy.links):
+        for name, value in vars(place).items():
+            if name in _TEXTS and isinstance(value, str | dict | list):
+                setattr(place, name, unsign_hrefs({_TEXTS[name]: value})[_TEXTS[name]])
     return copy
+
+
+# of items, assets and links of pystac; their addresses may be relative, too
+_TEXTS = {
+    "properties": "", "extra_fields": "", "stac_extensions": "", "title": "", "description": "",
+    "_title": "", "href": "href", "_target_href": "href",
+}  # fmt: skip
+
+
+def _asset_texts(asset: pystac.Asset) -> dict[str, Any]:
+    return {
+        "href": asset.href,
+        "fields": asset.extra_fields,
+        "words": [asset.title, asset.description],
+    }
+
+
+def _link_texts(link: pystac.Link) -> dict[str, Any]:
+    href = link.target if isinstance(link.target, str) else None
+    return {"href": href, "fields": link.extra_fields, "words": [link.title]}
 
 
 def to_json(value: Any) -> str:
@@ -111,7 +142,7 @@ def to_json(value: Any) -> str:
     """
     text = _dump(value)
     # searching an item takes milliseconds; searching its text does not
-    return _dump(unsign_hrefs(value)) if "?" in text or "@" in text else text
+    return _dump(unsign_hrefs(value)) if _MAY_BE_SIGNED(text) else text
 
 
 def _dump(value: Any) -> str:

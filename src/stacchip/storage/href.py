@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit, urlunsplit
 
 from stacchip.errors import UsageError
 
@@ -42,6 +42,15 @@ SECRET_PARAMETER = re.compile(
 # https://learn.microsoft.com/rest/api/storageservices/create-user-delegation-sas
 AZURE_SAS_PARAMETERS = re.compile(
     r"sv|sr|st|se|sp|sip|spr|ss|srt|skoid|sktid|skt|ske|sks|skv|saoid|suoid|scid|sdd|ses|sig",
+    re.IGNORECASE,
+)
+
+
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
+_MAY_BE_SIGNED = re.compile("[?#@]|%3F|%23|%40", re.IGNORECASE)
+_SIGNED_PATH = re.compile(
+    r"[^\s?@]+\.\w{2,5}\?(\S*&)?(sig|signature|x-(amz|goog)-(signature|credential|security-token)"
+    r"|(access|id|session)[-_]?token|token|(api|subscription)[-_]?key)=\S*",
     re.IGNORECASE,
 )
 
@@ -248,11 +257,9 @@ def redact(href: str) -> str:
         >>> redact("https://example.com/a.tif?version=2")
         'https://example.com/a.tif?version=2'
     """
-    body, mark, rest = _strip_userinfo(href).partition("?")
-    query, hash_mark, fragment = rest.partition("#")
-    if mark and _is_secret(query + "&" + fragment):
-        return body
-    return body + mark + query + hash_mark + fragment
+    plain = _strip_userinfo(href)
+    query = _QUERY.search(plain)
+    return plain[: query.start()] if query and _is_secret(query[0]) else plain
 
 
 def redact_text(text: str) -> str:
@@ -281,14 +288,16 @@ def unsign(href: str) -> str:
         >>> unsign("https://example.com/a.tif?versionId=7&X-Amz-Signature=abc")
         'https://example.com/a.tif?versionId=7'
     """
-    body, _, query = _strip_userinfo(href).partition("?")
-    if not _is_secret(query):
-        return _strip_userinfo(href)
+    plain = _strip_userinfo(href)
+    found = _QUERY.search(plain)
+    if found is None or not _is_secret(found[0]):
+        return plain
+    body, query = plain[: found.start()], found[0].partition("#")[0].removeprefix("?")
     # the parts unchanged: decoding and encoding them again could change what is kept
-    parts = [(_name(part), part) for part in re.split(r"[&;]", query.partition("#")[0])]
+    parts = [(_name(part), part) for part in re.split(r"[&;]", query) if part]
     is_sas = any(name.lower() == "sig" for name, _ in parts)
     kept = [
-        part
+        _unsign_inner(part)
         for name, part in parts
         if not SECRET_PARAMETER.fullmatch(name)
         and not (is_sas and AZURE_SAS_PARAMETERS.fullmatch(name))
@@ -296,9 +305,45 @@ def unsign(href: str) -> str:
     return f"{body}?{'&'.join(kept)}" if kept else body
 
 
+def unsign_text(text: str) -> str:
+    """Return a text that may be stored: an address, or words with addresses, each unsigned.
+
+    Example:
+        >>> unsign_text("See https://example.com/a.tif?v=2&sig=abc, as of May.")
+        'See https://example.com/a.tif?v=2, as of May.'
+    """
+    if "://" not in text and "%3A%2F%2F" not in text.upper():
+        # a relative address; a question in words has no such parameter
+        return unsign(text) if _SIGNED_PATH.fullmatch(text) else text
+    return text if not _MAY_BE_SIGNED.search(text) else _ADDRESS.sub(_unsign_found, text)
+
+
+def _unsign_found(found: re.Match[str]) -> str:
+    address = found["address"]
+    if SCHEME.match(address):
+        return unsign(address) + found["end"]
+    whole = unquote(address)
+    plain = unsign(whole)
+    return found[0] if plain == whole else quote(plain, safe="") + found["end"]
+
+
+def _unsign_inner(part: str) -> str:
+    """Return a `name=value` of a query whose value is unsigned, if it is an address itself."""
+    name, mark, value = part.partition("=")
+    inner = unquote(value)
+    plain = unsign(inner) if "://" in inner else inner
+    return part if plain == inner else f"{name}{mark}{quote(plain, safe='')}"
+
+
 def _is_secret(query: str) -> bool:
-    """Return True if a query string has a parameter that signs or authenticates."""
-    return any(SECRET_PARAMETER.fullmatch(_name(part)) for part in re.split(r"[&;?#]", query))
+    """Return True if a query string has a parameter that signs or authenticates.
+
+    A parameter may be an address itself: `/vsicurl?url=https%3A%2F%2F...`.
+    """
+    return any(
+        SECRET_PARAMETER.fullmatch(_name(part)) or _unsign_inner(part) != part
+        for part in re.split(r"[&;?#]", query)
+    )
 
 
 def _name(part: str) -> str:
