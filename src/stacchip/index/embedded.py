@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import pyarrow as pa
 
 from stacchip.errors import IndexFormatError
-from stacchip.index.remembered import REMEMBERED
+from stacchip.index.remembered import REMEMBERED, remember_signed, signed_address
 from stacchip.items.copies import to_json
 from stacchip.items.keys import ItemKey, group_by_id, item_key
 
@@ -172,6 +172,9 @@ def _keys_of(table: pa.Table | pa.Schema) -> Collection[ItemKey]:
 def index_of(table: pa.Table) -> str | None:
     """Return the address that `read_index` read a table from; None for any other table.
 
+    A table may be written to a file or sent elsewhere, so that it keeps the address without
+    signature and password. In the process that read it, these are remembered.
+
     A table that `concat_indexes` put together from several indexes is another table, too.
 
     Example:
@@ -190,10 +193,11 @@ def indexes_of(table: pa.Table) -> tuple[str, ...]:
         ('index', 's3://bucket/index')
     """
     text = (table.schema.metadata or {}).get(_INDEX_KEY, b"").decode()
-    return tuple(text.split("\n")) if text else ()
+    return tuple(map(signed_address, text.split("\n"))) if text else ()
 
 
 def with_indexes(table: pa.Table, hrefs: Iterable[str]) -> pa.Table:
     """Return the table with the addresses that its parts were read from in its metadata."""
-    metadata = {**(table.schema.metadata or {}), _INDEX_KEY: "\n".join(hrefs)}
+    plain = map(remember_signed, hrefs)
+    metadata = {**(table.schema.metadata or {}), _INDEX_KEY: "\n".join(plain)}
     return table.replace_schema_metadata(metadata)

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stacchip.items.copies import describe_difference, is_same_item
 from stacchip.runtime.per_process import PerProcess
+from stacchip.storage import unsign
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from stacchip.items.keys import ItemKey
 
-__all__ = ["REMEMBERED", "RememberedItems", "unpack"]
+__all__ = ["REMEMBERED", "RememberedItems", "remember_signed", "signed_address", "unpack"]
 
 _MOST: Final = 1024  # items; packed, each takes about 4 KB
 
@@ -104,3 +105,31 @@ def _combine(one: bytes | str, other: bytes) -> bytes | str:
         return one
     items = unpack(one), unpack(other)
     return other if is_same_item(*items) else describe_difference(*items)
+
+
+# -- addresses -------------------------------------------------------------------------------------
+
+# the signed addresses that this process was given, by what a table keeps of them
+_SIGNED: OrderedDict[str, str] = OrderedDict()
+_MOST_SIGNED: Final = 1024
+
+
+def remember_signed(href: str) -> str:
+    """Return an address without signature and password, and remember these in this process.
+
+    Example:
+        >>> plain = remember_signed("https://example.com/index?X-Amz-Signature=abc")
+        >>> plain, signed_address(plain)
+        ('https://example.com/index', 'https://example.com/index?X-Amz-Signature=abc')
+    """
+    plain = unsign(href)
+    if plain != href:
+        _SIGNED[plain] = href  # a later signature is valid for longer
+        while len(_SIGNED) > _MOST_SIGNED:
+            _SIGNED.pop(next(iter(_SIGNED)), None)
+    return plain
+
+
+def signed_address(plain: str) -> str:
+    """Return the address that was given for an unsigned one; itself if none was."""
+    return _SIGNED.get(plain, plain)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 # most values are of these types; looking for a Mapping costs ten times as much
 _SCALARS = frozenset((int, float, bool, type(None)))
-_MAY_BE_SIGNED = re.compile("[?#@]|%3[aA]").search
+# a signature is in the query, the fragment or the userinfo; most texts have none of them
+_may_be_signed = re.compile("[?#@]|%3[fF]|%40|%23").search
 
 
 def to_dict(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
@@ -60,12 +61,14 @@ def unsign_hrefs(value: Any) -> Any:
         changed = {}
         for key, inner in value.items():
             # GeoJSON has no hrefs, but a footprint may have thousands of coordinates
-            if type(inner) in _SCALARS or key == "geometry":
+            kind = type(inner)
+            if kind in _SCALARS or key == "geometry" or (kind is str and not _may_be_signed(inner)):
                 continue
             new = _unsign_text(key, inner) if isinstance(inner, str) else unsign_hrefs(inner)
             if new is not inner:
                 changed[key] = new
-        return _unsign_keys({**value, **changed} if changed else value)
+        whole = {**value, **changed} if changed else value
+        return _unsign_keys(whole) if "://" in "".join(map(str, value)) else whole
     if isinstance(value, list | tuple):
         plain = [inner if type(inner) in _SCALARS else unsign_hrefs(inner) for inner in value]
         return value if all(map(is_, plain, value)) else plain
@@ -73,8 +76,7 @@ def unsign_hrefs(value: Any) -> Any:
 
 
 def _unsign_text(key: str, value: str) -> str:
-    # a signature is in the query, the fragment or the userinfo; most texts have none of them
-    if not _MAY_BE_SIGNED(value):
+    if not _may_be_signed(value):
         return value
     is_address = ("href" in key or "url" in key) and " " not in value
     plain = unsign(value) if is_address else unsign_text(value)
@@ -142,7 +144,7 @@ def to_json(value: Any) -> str:
     """
     text = _dump(value)
     # searching an item takes milliseconds; searching its text does not
-    return _dump(unsign_hrefs(value)) if _MAY_BE_SIGNED(text) else text
+    return _dump(unsign_hrefs(value)) if _may_be_signed(text) else text
 
 
 def _dump(value: Any) -> str:

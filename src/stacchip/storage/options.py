@@ -9,6 +9,7 @@ from typing import get_args
 
 from stacchip.errors import UsageError
 from stacchip.storage.aws_profile import Keys, ask_boto3, find_profile
+from stacchip.storage.href import redact
 from stacchip.storage.identity import Strictness
 from stacchip.storage.limits import DEFAULT_LIMITS, Limits
 
@@ -87,15 +88,22 @@ class StorageOptions:
             known = ", ".join(map(repr, get_args(Strictness)))
             raise UsageError(f"StorageOptions.identity is {self.identity!r}; it is one of {known}.")
         if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
-            raise UsageError(f"The endpoint {self.endpoint!r} must begin with http:// or https://.")
+            shown = redact(self.endpoint)
+            raise UsageError(f"The endpoint {shown!r} must begin with http:// or https://.")
 
     def __repr__(self) -> str:
         shown = [
-            f"{f.name}={'***' if f.name in SECRET_FIELDS else repr(getattr(self, f.name))}"
+            f"{f.name}={self._show(f.name)}"
             for f in fields(self)
             if getattr(self, f.name) != (f.default if f.name != "headers" else {})
         ]
         return f"StorageOptions({', '.join(shown)})"
+
+    def _show(self, name: str) -> str:
+        value = getattr(self, name)
+        if name in SECRET_FIELDS:
+            return "***"
+        return repr(redact(value) if isinstance(value, str) else value)
 
     def with_environment(self, environment: Mapping[str, str] | None = None) -> StorageOptions:
         """Return the options with unset S3 options taken from the environment.
