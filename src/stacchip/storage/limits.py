@@ -26,6 +26,8 @@ class Limits:
         document_depth: How deep lists and objects of a JSON document may nest.
         assets: The assets of one item.
         chips: The chips of one item.
+        table_bytes: The rows of one row group of a parquet file, decoded, of the columns read. A
+            million rows of an index take about 400 MB.
 
     Example:
         >>> Limits(chips=4_000_000)
@@ -39,6 +41,7 @@ class Limits:
     document_depth: int = 100
     assets: int = 10_000
     chips: int = 2_000_000
+    table_bytes: int = 768 << 20
 
     def __repr__(self) -> str:
         changed = [f for f in fields(self) if getattr(self, f.name) != f.default]

@@ -30,6 +30,11 @@ class RangeReader(Protocol):
     ) -> Blob:
         """Read `length` bytes from `start`, or fewer if the object ends sooner."""
 
+    def read_ranges(
+        self, href: str, ranges: Sequence[tuple[int, int]], /, *, expect: Identity | None = None
+    ) -> Sequence[bytes | memoryview]:
+        """Read several (start, length) ranges, near ones together."""
+
 
 @dataclass(frozen=True)
 class Join:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from stacchip.storage.href import redact
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stacchip.storage.identity import Identity
     from stacchip.storage.ranges import RangeReader
 
@@ -176,6 +178,7 @@ class ExactFile(RemoteFile):
         self.identity = identity
         self.size = identity.size_bytes or len(tail)
         self._tail = tail
+        self._held: dict[int, memoryview] = {}
 
     @classmethod
     def open(cls, reader: RangeReader, href: str) -> ExactFile:
@@ -196,9 +199,22 @@ class ExactFile(RemoteFile):
         """Return the same file, positioned at its start, for another thread."""
         return ExactFile(self._reader, self._href, self.identity, self._tail)
 
+    def hold(self, ranges: Sequence[tuple[int, int]]) -> ExactFile:
+        """Return the same file with some (start, length) ranges fetched, near ones together."""
+        same = self.reopen()
+        wanted = [each for each in ranges if each[1] and each[0] < self.size - len(self._tail)]
+        found = self._reader.read_ranges(self._href, wanted, expect=self.identity)
+        same._held = {  # noqa: SLF001 - another instance of this class
+            start: memoryview(data) for (start, _), data in zip(wanted, found, strict=True)
+        }
+        return same
+
     def _fetch_range(self, start: int, length: int) -> bytes:
         in_tail = start - (self.size - len(self._tail))
         if in_tail >= 0:
             return self._tail[in_tail : in_tail + length]
+        for first, data in self._held.items():
+            if first <= start and start + length <= first + len(data):
+                return bytes(data[start - first : start - first + length])
         blob = self._reader.read_range(self._href, start, length, expect=self.identity)
         return bytes(blob.data)

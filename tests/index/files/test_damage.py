@@ -33,20 +33,19 @@ def read_all(folder: Path) -> object:
 
 
 @pytest.mark.parametrize("name", ["chips.parquet", "_items.parquet"])
-def test_a_flipped_bit_in_a_page_is_an_error_that_names_the_file(folder, name) -> None:
+def test_a_flipped_bit_anywhere_is_an_error_that_names_the_file(folder, name) -> None:
     sound, whole = read_all(folder), (folder / name).read_bytes()
-    end = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
     dice, refused = random.Random(7), 0
     for _ in range(60):
         raw = bytearray(whole)
-        raw[dice.randrange(4, end)] ^= 1 << dice.randrange(8)
+        raw[dice.randrange(4, len(whole))] ^= 1 << dice.randrange(8)
         (folder / name).write_bytes(raw)
         try:
             assert read_all(folder) == sound, "the bit is one that nothing reads"
         except IndexFormatError as error:
             refused += 1
             assert str(error.href).endswith(name)
-            assert "stacchip merge" in str(error)
+            assert "rite the index again" in str(error)
     assert refused > 45
 
 

@@ -7,6 +7,11 @@ layout                which files an index is made of, and where they lie
 paths                 the columns that folders' names tell
 replacing             how new files are written, and the order in which they take their places
 damage                the error for a damaged file: its name, and what to do
+thrift                the structs in which parquet writes footers and headers of pages
+footer                a footer, checked before pyarrow reads the file
+pages                 headers of pages, checked before pyarrow decodes them
+seal                  checksums of what parquet's own leave out
+parquet_writer        files with all of these checksums
 parquet               how parquet files are read in parts, near or far
 item_addresses        where an index says that its items are: relative in an archive in a folder
 chips_file            a file of chips as rows of an index, whatever tool wrote it

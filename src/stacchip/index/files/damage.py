@@ -48,8 +48,8 @@ def naming_damage(href: str) -> Iterator[None]:
         yield
     except StacchipError:
         raise
-    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, ArithmeticError,
-            RecursionError, MemoryError, SystemError) as error:  # fmt: skip
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError,
+            ArithmeticError, RecursionError, MemoryError, SystemError) as error:  # fmt: skip
         if isinstance(error, OSError) and error.errno is not None:
             name = redact(href)
             raise StorageError(f"{name} cannot be read: {error}.", href=name) from error

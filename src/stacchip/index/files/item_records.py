@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stacchip.errors import IndexFormatError
 from stacchip.index.files.item_addresses import store_records
+from stacchip.index.files.parquet_writer import SealedWriter
 from stacchip.index.files.spill import Spill
 from stacchip.items.copies import is_same_item, to_json
 from stacchip.items.keys import ItemKey, differing_copies
@@ -240,13 +240,12 @@ class RecordFile:
         return path
 
 
-def _open_writer(path: Path) -> pq.ParquetWriter:
+def _open_writer(path: Path) -> SealedWriter:
     """Return a writer of `_items.parquet`; records are found by id, so only ids have statistics."""
-    return pq.ParquetWriter(
+    return SealedWriter(
         path,
         RECORD_SCHEMA,
         compression="zstd",
         use_dictionary=["platform"],
         write_statistics=["platform", "item_id"],
-        write_page_checksum=True,
     )

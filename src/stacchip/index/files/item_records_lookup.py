@@ -125,10 +125,11 @@ class _Opened:
 
 def _ends(file: ParquetFile) -> tuple[str, str]:
     """Return the first and the last item id; without statistics, bounds that any id fits."""
-    told = [group.statistics.get("item_id") for group in file.fragment.row_groups]
-    if not told or not all(told):
+    told = file.footer.ends("item_id")
+    known = [ends for ends in told if ends is not None]
+    if not told or len(known) < len(told):
         return "", chr(0x10FFFF)
-    return min(ends["min"] for ends in told), max(ends["max"] for ends in told)
+    return min(first for first, _ in known), max(last for _, last in known)
 
 
 def _version(href: str) -> tuple[int, ...] | None:

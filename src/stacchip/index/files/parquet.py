@@ -13,8 +13,10 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from stacchip.errors import IndexFormatError, StacchipError
-from stacchip.index.files.damage import naming_damage
+from stacchip.index.files.damage import damaged, naming_damage
+from stacchip.index.files.footer import Footer, read_footer
 from stacchip.index.files.item_addresses import read_addresses
+from stacchip.index.files.pages import decoded_bytes
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import local_path, redact
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from stacchip.storage import Storage
+    from stacchip.storage.limits import Limits
 
+    _ReadAt = Callable[[int, int], bytes]
     _MakeFragment = Callable[[pc.Expression | None], ds.ParquetFileFragment]
 
 __all__ = ["ParquetFile", "open_parquet"]
@@ -33,6 +37,8 @@ __all__ = ["ParquetFile", "open_parquet"]
 # A round trip costs as much as a megabyte: smaller remote files are fetched whole.
 _SMALL_BYTES: Final = 1 << 20
 _GROUPS_AHEAD: Final = 8
+# Bytes that a byte of a whole file may stand for; in an index, it stands for seven.
+_MOST_EXPANSION: Final = 200
 _FORMAT: Final = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
 )
@@ -48,14 +54,22 @@ class ParquetFile:
     Attributes:
         href: Its address.
         fragment: Its footer, as a fragment of a pyarrow dataset.
+        footer: The same, as it was checked before pyarrow read it.
+        read_at: Returns bytes of it, from a start, of a length.
+        limits: The limits of the place.
         remote: Reads parts of it; None if pyarrow itself can read the file.
         told: Columns that the file lacks, and the one value that its path gives to all its rows.
     """
 
     href: str
     fragment: ds.ParquetFileFragment
+    footer: Footer
+    read_at: _ReadAt
+    limits: Limits
     remote: ExactFile | None = None
     told: Mapping[str, pa.Scalar] = field(default_factory=dict)
+    # of each row group and leaf whose pages were looked at: the bytes that its values take
+    _looked_at: dict[tuple[int, int], int] = field(init=False, default_factory=dict)
 
     @property
     def schema(self) -> pa.Schema:
@@ -68,7 +82,7 @@ class ParquetFile:
     @property
     def rows(self) -> int:
         """The number of rows."""
-        return int(self.fragment.metadata.num_rows)
+        return self.footer.rows
 
     def read(
         self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
@@ -79,7 +93,10 @@ class ParquetFile:
             return pa.concat_tables(parts) if parts else self._nothing(columns)
         names = self._names(columns)
         with naming_damage(self.href):
-            table = self._choose(where).to_table(schema=self._schema, columns=names, filter=where)
+            chosen = self._choose(where)
+            groups = [group.id for group in chosen.row_groups]
+            self._look_at_pages(self.read_at, groups, self._needed(names, where))
+            table = chosen.to_table(schema=self._schema, columns=names, filter=where)
             return read_addresses(table, self.href)
 
     def scan(
@@ -96,30 +113,28 @@ class ParquetFile:
         names = self._names(columns)
         with naming_damage(self.href):
             chosen = self._choose(where)
+            groups = [group.id for group in chosen.row_groups]
+        needed = self._needed(names, where)
         if self.remote is None:
-            for group in chosen.split_by_row_group():
+            for number, group in zip(groups, chosen.split_by_row_group(), strict=True):
                 with naming_damage(self.href):
+                    self._look_at_pages(self.read_at, [number], needed)
                     table = group.to_table(schema=self._schema, columns=names, filter=where)
                     part = read_addresses(table, self.href)
                 yield part
             return
         remote, metadata, schema = self.remote, self.fragment.metadata, self._schema
-        # pyarrow does not say which columns an expression names, but its text holds them all
-        said = "" if where is None else str(where)
         inside = self.fragment.physical_schema.names
-        needed = [name for name in inside if name in names or name in said]
 
         def load(group: int) -> pa.Table:
             with naming_damage(self.href):
                 return load_group(group)
 
         def load_group(group: int) -> pa.Table:
-            file = pq.ParquetFile(
-                remote.reopen(),
-                metadata=metadata,
-                pre_buffer=True,
-                page_checksum_verification=True,
-            )
+            chunks = (self.footer.groups[group].chunks[leaf] for leaf in self._leaves(needed))
+            held = remote.hold([(chunk.start, chunk.length) for chunk in chunks])
+            self._look_at_pages(held.pread, [group], needed)
+            file = pq.ParquetFile(held, metadata=metadata, page_checksum_verification=True)
             table = file.read_row_group(group, columns=needed, use_threads=False)
             for added in schema:
                 if added.name not in inside:
@@ -128,30 +143,72 @@ class ParquetFile:
             rows = (table if where is None else table.filter(where)).select(names)
             return read_addresses(rows, self.href)
 
-        groups = [group.id for group in chosen.row_groups]
         yield from stream_concurrently(load, groups, ahead=_GROUPS_AHEAD)
 
     def count(self, where: pc.Expression) -> int:
         """Return how many rows satisfy a condition."""
         if self.remote is None:
             with naming_damage(self.href):
-                return int(self.fragment.scanner(schema=self._schema, filter=where).count_rows())
+                chosen = self._choose(where)
+                groups = [group.id for group in chosen.row_groups]
+                self._look_at_pages(self.read_at, groups, self._needed([], where))
+                return int(chosen.scanner(schema=self._schema, filter=where).count_rows())
         return sum(part.num_rows for part in self.scan([self.schema.names[0]], where))
 
     def extremes(self, column: str) -> set[str]:
         """Return the first and last text of a column in each row group, as its statistics say."""
         if column in self.told:
             return {self.told[column].as_py()} - {None}
-        metadata = self.fragment.metadata
-        names = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
-        if column not in names:
-            return set()
-        number = names.index(column)
-        groups = (
-            metadata.row_group(group).column(number) for group in range(metadata.num_row_groups)
-        )
-        known = [group.statistics for group in groups if group.is_stats_set]
-        return {end for each in known if each.has_min_max for end in (each.min, each.max)}
+        return {end for ends in self.footer.ends(column) if ends is not None for end in ends}
+
+    def _needed(self, names: Sequence[str], where: pc.Expression | None) -> list[str]:
+        """Return the columns of the file that a read needs.
+
+        pyarrow does not say which columns an expression names, but its text holds them all.
+        """
+        said = "" if where is None else str(where)
+        inside = self.fragment.physical_schema.names
+        return [name for name in inside if name in names or name in said]
+
+    def _leaves(self, names: Sequence[str]) -> list[int]:
+        return [leaf for name in names for leaf in self.footer.names.get(name, ())]
+
+    def _look_at_pages(self, read_at: _ReadAt, groups: Sequence[int], names: Sequence[str]) -> None:
+        """Check the headers of pages, and how much memory they take, before pyarrow reads them.
+
+        Raises:
+            IndexFormatError: A header is not the one that was written.
+            ValueError: A header is broken.
+            LimitExceeded: A row group takes too much memory, or the file far more than its size.
+        """
+        leaves = self._leaves(names)
+        total = 0
+        for group in groups:
+            taken = sum(self._size_of(read_at, group, leaf) for leaf in leaves)
+            total += taken
+            self._require_few(taken, f"Row group {group}", self.limits.table_bytes)
+        most = max(self.limits.table_bytes, _MOST_EXPANSION * self.footer.size)
+        self._require_few(total, "What is read", most)
+
+    def _require_few(self, size: int, what: str, most: int) -> None:
+        if size > most:
+            name = redact(self.href)
+            raise self.limits.exceeded(
+                "table_bytes", f"{what} of {name} takes {size} bytes", href=name
+            )
+
+    def _size_of(self, read_at: _ReadAt, group: int, leaf: int) -> int:
+        """Return how many bytes a column of a row group takes."""
+        known = self._looked_at.get((group, leaf))
+        if known is None:
+            footer = self.footer
+            chunk = footer.groups[group].chunks[leaf]
+            known, checksum = decoded_bytes(read_at, chunk, footer.columns[leaf])
+            told = footer.seal
+            if told is not None and checksum != told[group * len(footer.columns) + leaf]:
+                raise damaged(self.href, "the header of a page is not the one that was written")
+            self._looked_at[group, leaf] = known
+        return known
 
     @property
     def _schema(self) -> pa.Schema:
@@ -192,8 +249,10 @@ def open_parquet(
         ObjectNotFound: Nothing is there.
         IndexFormatError: It is not a parquet file.
     """
+    limits = storage.options_for(href).limits
     try:
-        make, remote = _find_maker(href, storage, size_bytes)
+        make, read_at, size, remote = _find_maker(href, storage, size_bytes)
+        footer = read_footer(read_at, size, href, limits)
         fragment = make(None)
         fragment.ensure_complete_metadata()
         inside = fragment.physical_schema.names if told else ()
@@ -203,31 +262,36 @@ def open_parquet(
             fragment.ensure_complete_metadata()
     except StacchipError:
         raise
-    except (pa.ArrowInvalid, OSError) as error:  # pyarrow's errors for broken footers
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, MemoryError) as error:
         start = storage.read_range(href, 0, LOOKED_AT)
         came = describe_content(href, start.data, start.media_type, certainly=True)
         raise IndexFormatError(
             f"{redact(href)} is not a parquet file: {came or f'{error}. Write the index again.'}",
             href=redact(href),
         ) from error
-    return ParquetFile(href, fragment, remote, told)
+    return ParquetFile(href, fragment, footer, read_at, limits, remote, told)
 
 
 def _find_maker(
     href: str, storage: Storage, size_bytes: int
-) -> tuple[_MakeFragment, ExactFile | None]:
+) -> tuple[_MakeFragment, _ReadAt, int, ExactFile | None]:
     """Return what makes fragments of a file, from what is true of all its rows; and its reader."""
     local = local_path(href)
-    if local is not None:
+    if local is None and not 0 <= size_bytes <= _SMALL_BYTES:
+        remote = ExactFile.open(storage, href)
+        make = lambda same: _FORMAT.make_fragment(remote.reopen(), None, same)  # noqa: E731
+        return make, remote.pread, remote.size, remote
+    if local is None:
+        file = pa.BufferReader(storage.read(href))
+    else:
         storage.stat(href)  # raises if there is no file
         # opened once: by its path, pyarrow opens it again for the pages, which may be another file
         file = pa.OSFile(str(local), "rb")
-        return lambda same: _FORMAT.make_fragment(file, None, same), None
-    if 0 <= size_bytes <= _SMALL_BYTES:
-        content = storage.read(href)
-        return lambda same: _FORMAT.make_fragment(pa.BufferReader(content), None, same), None
-    remote = ExactFile.open(storage, href)
-    return lambda same: _FORMAT.make_fragment(remote.reopen(), None, same), remote
+
+    def read_at(start: int, length: int) -> bytes:
+        return bytes(file.read_at(length, start))
+
+    return lambda same: _FORMAT.make_fragment(file, None, same), read_at, file.size(), None
 
 
 def _is(name: str, value: pa.Scalar) -> pc.Expression:

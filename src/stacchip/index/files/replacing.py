@@ -24,7 +24,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stacchip.errors import UsageError
 from stacchip.index.files.item_addresses import store_addresses
@@ -40,6 +39,7 @@ from stacchip.index.files.layout import (
     read_manifest,
 )
 from stacchip.index.files.parquet import open_parquet
+from stacchip.index.files.parquet_writer import SealedWriter
 from stacchip.index.schema import SCHEMA
 from stacchip.runtime.full_disk import naming_full_disk
 from stacchip.runtime.whole_file import move_whole, scratch_folder, temporary_folder
@@ -83,7 +83,7 @@ class ChipsWriter:
         folder: Address of the folder that it will be in.
     """
 
-    file: pq.ParquetWriter
+    file: SealedWriter
     folder: str
 
     def write_table(self, table: pa.Table, row_group_size: int | None = None) -> None:
@@ -93,8 +93,8 @@ class ChipsWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self.file.__exit__(kind, *rest)
 
 
 @dataclass(eq=False)
@@ -209,13 +209,12 @@ class Replacement:
     def open_chips(self, name: str, schema: pa.Schema = SCHEMA) -> ChipsWriter:
         """Return a writer of a new file with chips: GeoParquet 1.1, compressed with ZSTD."""
         self._chips[name] = self.stage / name
-        file = pq.ParquetWriter(
+        file = SealedWriter(
             self._chips[name],
             schema,
             compression="zstd",
             use_dictionary=_REPEATING,
             write_statistics=_MEASURED,
-            write_page_checksum=True,
         )
         return ChipsWriter(file, self.folder)
 

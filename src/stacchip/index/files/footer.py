@@ -1,0 +1,272 @@
+"""The footer of a parquet file, checked before pyarrow reads the file.
+
+pyarrow 26 ends the process (SIGABRT) if Python asks for a column of a row group
+(`RowGroupMetaData.column`, or a row group's `statistics`) whose facts contradict the schema: its
+binding lets no C++ exception through. So nobody here asks it. This module reads what we need
+itself, and refuses a footer whose places and sizes do not fit the file. (The structs are those of
+parquet.thrift, Apache Parquet format 2.11.)
+
+No checksum of parquet covers the footer. Files that we write have a seal in front of it (the module
+`seal`), which is checked here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from stacchip.index.files.damage import damaged
+from stacchip.index.files.seal import read_seal
+from stacchip.index.files.thrift import Struct, read_struct
+from stacchip.storage import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stacchip.index.files.seal import Seal
+    from stacchip.storage.limits import Limits
+
+    ReadAt = Callable[[int, int], bytes]
+
+__all__ = ["MAGIC", "Chunk", "Column", "Footer", "Group", "parse_footer", "read_footer"]
+
+MAGIC: Final = b"PAR1"
+_TRAILER: Final = 8  # the footer's length, and the magic
+_DEEPEST: Final = 32  # levels of a schema; ours has 5
+_MOST_CHUNKS: Final = 500_000  # column chunks, which take 5 s to check
+_BYTE_ARRAY: Final = 6
+_FIXED: Final = 7
+_WIDTHS: Final = (1, 4, 8, 8, 4, 8)  # bytes of a value of each other physical type, in Arrow
+_REPEATED: Final = 2
+_CODECS: Final = 8
+
+
+class Column(NamedTuple):
+    """A leaf of the schema.
+
+    Attributes:
+        path: Its name, and before it those of the columns that it is part of.
+        kind: The number of its physical type.
+        width: Bytes of a value; 0 for texts and binary.
+        is_repeated: True if a row may have several values.
+    """
+
+    path: tuple[bytes, ...]
+    kind: int
+    width: int
+    is_repeated: bool
+
+
+class Chunk(NamedTuple):
+    """The values of one column in one row group: where they lie, and what the footer says of them.
+
+    Attributes:
+        start: First byte.
+        length: Bytes stored.
+        unpacked: Bytes once decompressed.
+        values: Number of values, nulls included.
+        codec: The number of the compression.
+        ends: The smallest and the largest value as bytes; None if they are not known.
+    """
+
+    start: int
+    length: int
+    unpacked: int
+    values: int
+    codec: int
+    ends: tuple[bytes, bytes] | None
+
+
+class Group(NamedTuple):
+    """A row group."""
+
+    rows: int
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What the footer of a file says.
+
+    Attributes:
+        rows: The number of rows.
+        columns: The leaves of the schema.
+        groups: The row groups.
+        size: The size of the file in bytes.
+        seal: The checksums in front of it; None if another tool wrote the file.
+    """
+
+    rows: int
+    columns: tuple[Column, ...]
+    groups: tuple[Group, ...]
+    size: int
+    seal: Seal | None = None
+
+    @cached_property
+    def names(self) -> dict[str, list[int]]:
+        """The positions of the leaves of each column."""
+        found: dict[str, list[int]] = {}
+        for position, column in enumerate(self.columns):
+            found.setdefault(column.path[0].decode(errors="replace"), []).append(position)
+        return found
+
+    def ends(self, name: str) -> list[tuple[str, str] | None]:
+        """Return the first and the last text of a column in each row group; None if not known."""
+        places = self.names.get(name, [])
+        if len(places) != 1 or self.columns[places[0]].kind != _BYTE_ARRAY:
+            return [None] * len(self.groups)
+        found = (group.chunks[places[0]].ends for group in self.groups)
+        return [each and _decode(each) for each in found]
+
+
+def _decode(ends: tuple[bytes, bytes]) -> tuple[str, str] | None:
+    try:
+        return ends[0].decode(), ends[1].decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def read_footer(read_at: ReadAt, size: int, href: str, limits: Limits) -> Footer:
+    """Return the footer of a file, and check its seal if it has one.
+
+    Args:
+        read_at: Returns bytes of the file, from a start, of a length.
+        size: The size of the file.
+        href: Its address, for errors.
+        limits: The limits of the place.
+
+    Raises:
+        ValueError: It is not a parquet file, or its footer contradicts itself or the file.
+        IndexFormatError: Its seal says that its footer is damaged.
+        LimitExceeded: The footer is too large.
+    """
+    if size < len(MAGIC) + _TRAILER:
+        raise ValueError(f"it has {size} bytes only")
+    trailer = read_at(size - _TRAILER, _TRAILER)
+    length = int.from_bytes(trailer[:4], "little")
+    start = size - _TRAILER - length
+    if trailer[4:] != MAGIC or start < len(MAGIC):
+        raise ValueError("its last bytes are not those of a parquet file")
+    if 4 * length > limits.table_bytes:
+        what = f"{redact(href)} has a footer of {length} bytes, which takes four times as much"
+        raise limits.exceeded("table_bytes", what, href=redact(href))
+    data = read_at(start, length)
+    seal = read_seal(read_at, start, data + trailer, href)
+    try:
+        footer = parse_footer(data, start, size, seal)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # a field's type is odd
+        raise ValueError(f"its footer is broken: {error}") from error
+    if seal is not None and len(seal) != sum(len(group.chunks) for group in footer.groups):
+        raise damaged(href, "its seal is of another file")
+    return footer
+
+
+def parse_footer(data: bytes, start: int, size: int, seal: Seal | None = None) -> Footer:
+    """Return a footer from its bytes, after checking that all of it lies in the file.
+
+    Args:
+        data: Its bytes.
+        start: Where it begins in the file: the pages end there.
+        size: The size of the file.
+        seal: The seal in front of it.
+
+    Raises:
+        ValueError: It contradicts itself or the file.
+        LookupError: A field is missing.
+        TypeError: A field has another type.
+    """
+    left = _MOST_CHUNKS
+
+    def take_group(fields: Struct) -> tuple[int, list[tuple[Any, ...]]]:
+        nonlocal left
+        left -= len(fields[1])
+        if left < 0:
+            raise ValueError(f"it has more than {_MOST_CHUNKS} column chunks")
+        return _integer(fields[3]), [_take_chunk(each) for each in fields[1]]
+
+    facts, _ = read_struct(data, 0, convert={4: take_group})
+    columns = tuple(_read_columns(facts[2]))
+    groups = tuple(_check_group(rows, chunks, columns, start) for rows, chunks in facts[4])
+    rows = _integer(facts[3])
+    if rows != sum(group.rows for group in groups):
+        raise ValueError(f"its row groups do not have {rows} rows together")
+    return Footer(rows, columns, groups, size, seal)
+
+
+def _integer(value: Any) -> int:
+    """Return a number that is not negative."""
+    if type(value) is not int:
+        raise TypeError("a number is of another type")
+    if value < 0:
+        raise ValueError(f"a number is negative: {value}")
+    return value
+
+
+# -- the schema ------------------------------------------------------------------------------------
+
+
+def _read_columns(elements: list[Struct]) -> list[Column]:
+    """Return the leaves of a schema, whose elements come depth first."""
+    columns: list[Column] = []
+    # of each level that is open: the children to come, the path, and whether it is repeated
+    open_levels: list[list[Any]] = [[_integer(elements[0][5]), (), False]]
+    for element in elements[1:]:
+        while open_levels and not open_levels[-1][0]:
+            open_levels.pop()
+        if not open_levels or len(open_levels) > _DEEPEST:
+            raise ValueError("its schema has too many columns or levels")
+        level = open_levels[-1]
+        level[0] -= 1
+        path = (*level[1], _text(element[4]))
+        is_repeated = level[2] or _integer(element.get(3, 0)) == _REPEATED
+        if element.get(5):
+            open_levels.append([_integer(element[5]), path, is_repeated])
+        else:
+            kind = _integer(element[1])
+            width = _integer(element[2]) if kind == _FIXED else (*_WIDTHS, 0)[kind]
+            columns.append(Column(path, kind, width, is_repeated))
+    if any(children for children, *_ in open_levels):
+        raise ValueError("its schema lacks columns")
+    return columns
+
+
+def _text(value: Any) -> bytes:
+    if not isinstance(value, bytes):
+        raise TypeError("a name is not a text")
+    return value
+
+
+# -- row groups ------------------------------------------------------------------------------------
+
+
+def _take_chunk(fields: Struct) -> tuple[Any, ...]:
+    """Return what is needed of a column chunk: a `Chunk`, its physical type, and its path."""
+    if 1 in fields:
+        raise ValueError("its columns lie in other files")
+    facts = fields[3]
+    start = _integer(facts[9])
+    dictionary = _integer(facts.get(11, 0))
+    if 0 < dictionary < start:
+        start = dictionary
+    statistics = facts.get(12, {})
+    low, high = statistics.get(6), statistics.get(5)
+    ends = (low, high) if isinstance(low, bytes) and isinstance(high, bytes) else None
+    length, unpacked, values, codec = (_integer(facts[number]) for number in (7, 6, 5, 4))
+    return Chunk(start, length, unpacked, values, codec, ends), facts[1], facts[3]
+
+
+def _check_group(
+    rows: int, chunks: list[tuple[Any, ...]], columns: tuple[Column, ...], end: int
+) -> Group:
+    if len(chunks) != len(columns):
+        raise ValueError(f"a row group has {len(chunks)} of {len(columns)} columns")
+    for (chunk, kind, path), column in zip(chunks, columns, strict=True):
+        name = column.path[0].decode(errors="backslashreplace")
+        if kind != column.kind or tuple(path) != column.path:
+            raise ValueError(f"column '{name}' is another one in a row group")
+        if chunk.codec >= _CODECS or (not column.is_repeated and chunk.values != rows):
+            raise ValueError(f"column '{name}' has {chunk.values} values in {rows} rows")
+        if chunk.values and not len(MAGIC) <= chunk.start <= end - chunk.length:
+            raise ValueError(f"column '{name}' lies outside the file")
+    return Group(rows, tuple(chunk for chunk, *_ in chunks))

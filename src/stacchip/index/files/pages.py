@@ -1,0 +1,175 @@
+"""The pages of a parquet file, looked at before pyarrow decodes them.
+
+The header of a page says how large the page is, how many values it has, and how they are encoded.
+A few bytes may stand for more than memory holds: a page of zeros, a million times one long text of
+a dictionary. And no checksum of parquet covers the header. So the headers of what is to be read are
+read here first: they are compared with the file's seal, and with the limits.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pyarrow as pa
+
+from stacchip.index.files.thrift import read_struct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from stacchip.index.files.footer import Chunk, Column
+
+    ReadAt = Callable[[int, int], bytes]
+
+__all__ = ["decoded_bytes", "header_checksum"]
+
+_DATA: Final = 0
+_DICTIONARY: Final = 2
+_DATA_2: Final = 3
+# encodings
+_PLAIN_DICTIONARY: Final = 2
+_DELTA_BYTES: Final = 7
+_RLE_DICTIONARY: Final = 8
+_USUAL: Final = 256  # bytes that most headers fit in
+_LARGEST: Final = 1 << 20  # of a header: it may hold the smallest and the largest value
+_MOST_PAGES: Final = 100_000  # of one column chunk
+_WHOLE: Final = 1 << 16  # a smaller chunk is read at once
+_CODEC_NAMES: Final = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
+_MANY: Final = 64 << 20  # bytes from which a dictionary is looked into
+
+
+class Page(NamedTuple):
+    """A page, as its header says.
+
+    Attributes:
+        kind: 0 or 3: values; 1: an index; 2: a dictionary.
+        header: The bytes of its header.
+        start: The first byte behind the header.
+        length: Bytes stored.
+        unpacked: Bytes once decompressed.
+        values: Number of values.
+        encoding: How they are encoded.
+    """
+
+    kind: int
+    header: bytes
+    start: int
+    length: int
+    unpacked: int
+    values: int
+    encoding: int
+
+
+def iterate_pages(read_at: ReadAt, chunk: Chunk) -> Iterator[Page]:
+    """Yield the pages of a column chunk.
+
+    Raises:
+        ValueError: A header is broken, or the pages do not fill the chunk.
+    """
+    if not chunk.values:  # writers do not agree where its pages begin
+        return
+    at, end = chunk.start, chunk.start + chunk.length
+    whole = read_at(at, chunk.length) if chunk.length <= _WHOLE else None
+    for _ in range(_MOST_PAGES):
+        if at == end:
+            return
+        if whole is None:
+            page = _read_page(read_at, at, end)
+        else:
+            page = _parse_page(whole, at - chunk.start, at)
+        yield page
+        at = page.start + page.length
+        if at > end:
+            raise ValueError("a page reaches beyond its column")
+    if at != end:
+        raise ValueError(f"a column has more than {_MOST_PAGES} pages")
+
+
+def _read_page(read_at: ReadAt, at: int, end: int) -> Page:
+    length = _USUAL
+    while True:
+        data = read_at(at, min(length, end - at))
+        try:
+            return _parse_page(data, 0, at)
+        except IndexError:
+            if length >= min(_LARGEST, end - at):
+                raise ValueError("a page has no header") from None
+        length *= 16
+
+
+def _parse_page(data: bytes, place: int, at: int) -> Page:
+    """Return the page whose header begins at a place of `data`, which is `at` in the file."""
+    fields, behind = read_struct(data, place)
+    kind, unpacked, length = fields[1], fields[2], fields[3]
+    facts = fields.get({_DATA: 5, _DICTIONARY: 7, _DATA_2: 8}.get(kind, 0), {})
+    if kind in (_DATA, _DICTIONARY, _DATA_2):
+        values, encoding = facts[1], facts[4 if kind == _DATA_2 else 2]
+    else:
+        values = encoding = 0
+    if min(unpacked, length, values) < 0:
+        raise ValueError("the size of a page is negative")
+    start = at + behind - place
+    return Page(kind, data[place:behind], start, length, unpacked, values, encoding)
+
+
+def header_checksum(read_at: ReadAt, chunk: Chunk) -> int:
+    """Return the CRC-32 of the headers of a chunk's pages.
+
+    Raises:
+        ValueError: A header is broken.
+    """
+    checksum = 0
+    for page in iterate_pages(read_at, chunk):
+        checksum = zlib.crc32(page.header, checksum)
+    return checksum
+
+
+def decoded_bytes(read_at: ReadAt, chunk: Chunk, column: Column) -> tuple[int, int]:
+    """Return how many bytes the values of a chunk take at most, and its `header_checksum`.
+
+    Raises:
+        ValueError: A header is broken, or the pages do not have the chunk's values.
+    """
+    checksum = values = plain = dictionary_bytes = 0
+    dictionary: Page | None = None
+    for page in iterate_pages(read_at, chunk):
+        checksum = zlib.crc32(page.header, checksum)
+        if page.kind == _DICTIONARY:
+            dictionary = page
+            continue
+        values += page.values
+        plain += page.unpacked
+        if page.encoding == _DELTA_BYTES:  # each value may repeat the one before, and add to it
+            plain += page.values * page.unpacked
+        elif page.encoding in (_PLAIN_DICTIONARY, _RLE_DICTIONARY):
+            dictionary_bytes += page.values
+    if values != chunk.values:
+        raise ValueError(f"a column has {values} of {chunk.values} values")
+    if column.width:
+        return values * column.width, checksum
+    longest = 0
+    if dictionary is not None:
+        longest = dictionary.unpacked
+        if longest * dictionary_bytes > _MANY:
+            longest = min(longest, _longest_text(read_at, dictionary, chunk.codec))
+            plain += dictionary.unpacked
+    return plain + 4 * values + longest * dictionary_bytes, checksum
+
+
+def _longest_text(read_at: ReadAt, page: Page, codec: int) -> int:
+    """Return the length of the longest text of a dictionary."""
+    data = read_at(page.start, page.length)
+    if (codec and page.unpacked > _MANY) or codec not in (0, *_CODEC_NAMES):
+        return page.unpacked
+    if codec:
+        packed = pa.Codec(_CODEC_NAMES[codec])
+        data = packed.decompress(data, page.unpacked, asbytes=True)
+    at = longest = 0
+    for _ in range(page.values):
+        length = int.from_bytes(data[at : at + 4], "little")
+        longest = max(longest, length)
+        at += 4 + length
+        if at >= len(data):
+            break
+    return longest

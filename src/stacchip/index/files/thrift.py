@@ -1,0 +1,146 @@
+"""Structs of Thrift's compact protocol, in which parquet writes footers and headers of pages.
+
+pyarrow reads them, too, but it trusts them: a wrong footer can end the process (see `footer`).
+(The source of the format is "Thrift Compact protocol encoding" in Apache Thrift's documentation.)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["Struct", "read_struct"]
+
+Struct = dict[int, Any]
+"""The fields of a struct by number: int, bool, float, bytes, a list, or another struct."""
+
+_DEEPEST: Final = 16
+_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
+
+
+def read_struct(
+    data: bytes,
+    at: int,
+    depth: int = 0,
+    convert: Mapping[int, Callable[[Struct], Any]] | None = None,
+) -> tuple[Struct, int]:
+    """Return the struct that begins at a place, and the place behind it.
+
+    Args:
+        data: Bytes that hold it.
+        at: Where it begins.
+        depth: The number of structs around it.
+        convert: Functions for the elements of some fields, lists of structs: each is called as soon
+            as an element is read, since dictionaries take twenty times the bytes.
+
+    Raises:
+        ValueError: There is no struct.
+        IndexError: The bytes end inside it.
+
+    Example:
+        >>> read_struct(bytes([0x15, 4, 0x18, 2, 97, 98, 0]), 0)
+        ({1: 2, 2: b'ab'}, 7)
+    """
+    if depth > _DEEPEST:
+        raise ValueError("its structs are nested too deeply")
+    fields: Struct = {}
+    number = 0
+    while head := data[at]:
+        at += 1
+        kind = head & 15
+        if head > 15:
+            number += head >> 4
+        else:
+            number, at = _read_integer(data, at)
+        if 4 <= kind <= 6:  # the most frequent, and short ones, first: this is the inner loop
+            value = data[at]
+            if value < 128:
+                at += 1
+                fields[number] = (value >> 1) ^ -(value & 1)
+            else:
+                fields[number], at = _read_integer(data, at)
+        elif kind <= _FALSE:
+            fields[number] = kind == _TRUE
+        elif convert is not None and number in convert:
+            fields[number], at = _read_converted(data, at, convert[number])
+        else:
+            fields[number], at = _read_value(data, at, kind, depth)
+    return fields, at + 1
+
+
+def _read_converted(
+    data: bytes, at: int, convert: Callable[[Struct], Any]
+) -> tuple[list[Any], int]:
+    count, kind, at = _read_list_head(data, at)
+    if count and kind != _STRUCT:
+        raise ValueError("a list does not hold structs")
+    values = []
+    for _ in range(count):
+        fields, at = read_struct(data, at, 1)
+        values.append(convert(fields))
+    return values, at
+
+
+def _read_value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
+    if kind == _STRUCT:
+        return read_struct(data, at, depth + 1)
+    if kind == _BINARY:
+        length, at = _read_unsigned(data, at)
+        if length > len(data) - at:
+            raise IndexError("a text is longer than the rest")
+        return data[at : at + length], at + length
+    if kind in (_LIST, _SET):
+        count, kind, at = _read_list_head(data, at)
+        return _read_values(data, at, kind, count, depth + 1)
+    if 4 <= kind <= 6:
+        return _read_integer(data, at)
+    if kind in (_TRUE, _FALSE, _BYTE):  # in a list, a boolean is a byte
+        return data[at], at + 1
+    if kind == _DOUBLE:
+        if at + 8 > len(data):
+            raise IndexError("a number is longer than the rest")
+        return data[at : at + 8], at + 8
+    # no struct of parquet has a map
+    raise ValueError(f"a field has the unknown type {kind}")
+
+
+def _read_values(data: bytes, at: int, kind: int, count: int, depth: int) -> tuple[list[Any], int]:
+    values = []
+    if depth > _DEEPEST:
+        raise ValueError("its lists are nested too deeply")
+    for _ in range(count):
+        value, at = _read_value(data, at, kind, depth)
+        values.append(value)
+    return values, at
+
+
+def _read_list_head(data: bytes, at: int) -> tuple[int, int, int]:
+    """Return the number of a list's elements, their type, and the place of the first."""
+    head = data[at]
+    at += 1
+    count = head >> 4
+    if count == 15:
+        count, at = _read_unsigned(data, at)
+    if count > len(data) - at:  # each takes a byte at least
+        raise IndexError("a list is longer than the rest")
+    return count, head & 15, at
+
+
+def _read_integer(data: bytes, at: int) -> tuple[int, int]:
+    value, at = _read_unsigned(data, at)
+    return (value >> 1) ^ -(value & 1), at
+
+
+def _read_unsigned(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number has more than 64 bits")

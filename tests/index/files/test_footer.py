@@ -1,0 +1,103 @@
+"""A footer is checked before pyarrow reads it, whoever wrote the file."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from index.tables import make_item, make_table
+from stacchip.errors import IndexFormatError, StacchipError
+from stacchip.index import read_index, write_index
+from stacchip.index.files.footer import read_footer
+from stacchip.index.files.item_records import RECORD_SCHEMA
+from stacchip.index.files.item_records_lookup import RecordLookup
+from stacchip.storage import Storage
+from stacchip.storage.limits import DEFAULT_LIMITS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def footer_of(path: Path):
+    data = path.read_bytes()
+    read_at = lambda start, length: data[start : start + length]  # noqa: E731
+    return read_footer(read_at, len(data), str(path), DEFAULT_LIMITS)
+
+
+def test_a_footer_says_what_pyarrow_says(tmp_path) -> None:
+    table = make_table(chips=(5, 7))
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=10)
+    ours, theirs = footer_of(tmp_path / "a.parquet"), pq.read_metadata(tmp_path / "a.parquet")
+    assert ours.rows == 35
+    assert [group.rows for group in ours.groups] == [10, 10, 10, 5]
+    for number, group in enumerate(ours.groups):
+        for position, chunk in enumerate(group.chunks):
+            column = theirs.row_group(number).column(position)
+            assert b".".join(ours.columns[position].path).decode() == column.path_in_schema
+            starts = (column.data_page_offset, column.dictionary_page_offset)
+            assert chunk.start == min(each for each in starts if each is not None)
+            assert chunk.length == column.total_compressed_size
+    assert ours.ends("item_id") == [("item-1", "item-1")] * 4
+    assert ours.ends("chip_index_x") == [None] * 4, "it is no text"
+
+
+def test_our_files_have_a_seal_and_others_have_none(tmp_path) -> None:
+    write_index(make_table(), tmp_path / "index")
+    sealed = footer_of(tmp_path / "index/chips.parquet")
+    assert sealed.seal is not None
+    assert len(sealed.seal) == len(sealed.columns)
+    rows = read_index(tmp_path / "index")
+    pq.write_table(rows, tmp_path / "b.parquet")
+    assert footer_of(tmp_path / "b.parquet").seal is None
+
+
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_no_flipped_bit_of_a_footer_ends_the_process(tmp_path, is_sealed) -> None:
+    """pyarrow's SIGABRT comes from the facts of columns: every bit of some of them is tried."""
+    write_index(make_table(), tmp_path, items=[])
+    place = tmp_path / "_items.parquet"
+    row = {"platform": "p", "item_id": "a", "item": '{"id": "a"}', "assets": []}
+    rows = pa.Table.from_pylist([row], schema=RECORD_SCHEMA)
+    if is_sealed:
+        write_index(make_table(), tmp_path, items=[make_item("item-1")])
+    else:
+        pq.write_table(rows, place)
+    whole = place.read_bytes()
+    start = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        for position in range(start, min(len(whole) - 8, start + 1200), 3):
+            raw = bytearray(whole)
+            raw[position] ^= 1 << position % 8
+            place.write_bytes(raw)
+            try:
+                RecordLookup(tmp_path, Storage()).find("p", "a")
+            except StacchipError:
+                pass
+            except BaseException:  # noqa: BLE001 - any other ends the child with 1
+                os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        (b"PAR1", b"PARE", "not a parquet file"),
+        (b"item_id", b"item_ix", "is another one in a row group|is damaged"),
+    ],
+)
+def test_a_footer_that_contradicts_itself_is_refused(tmp_path, was, now, said) -> None:
+    pq.write_table(make_table().replace_schema_metadata({}), tmp_path / "a.parquet")
+    raw = (tmp_path / "a.parquet").read_bytes()
+    at = raw.rindex(was)
+    (tmp_path / "a.parquet").write_bytes(raw[:at] + now + raw[at + len(was) :])
+    with pytest.raises(IndexFormatError, match=said):
+        read_index(tmp_path / "a.parquet")
