@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pyproj
 import pytest
@@ -267,3 +268,44 @@ def test_an_error_names_both_crss_in_few_words():
     with pytest.raises(UsageError, match=r'differ in CRS: PROJCRS\["unknown".{,60} and EPSG:32613'):
         nearest_pixels(one, other)
     assert describe_geobox(make_geobox(None, transform, (4, 6))).startswith("no CRS, 4 x 6 px")
+
+
+ON_GRIDS = "+proj=longlat +ellps=clrk66 +nadgrids="
+PATHS = {
+    "proj": "{0}{1}",
+    "init": "+init={1}:key",
+    "json of parameters": '{{"init": "{1}:key"}}',
+    "wkt": 'GEOGCS["x",DATUM["y",SPHEROID["WGS 84",6378137,298.257223563],'
+    'EXTENSION["PROJ4_GRIDS","{1}"]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]]',
+    "wkt with a text of PROJ": 'PROJCS["x",GEOGCS["y",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,'
+    '298.257223563]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]],PROJECTION['
+    '"Transverse_Mercator"],UNIT["metre",1],EXTENSION["PROJ4","+proj=utm +zone=19 +nadgrids={1}"]]',
+}
+
+
+@pytest.mark.parametrize("form", list(PATHS))
+@pytest.mark.parametrize("far", [False, True])
+def test_a_crs_opens_no_file_that_it_names(form, far, tmp_path):
+    """PROJ would wait at a FIFO for ever, or read a device."""
+    path = "https://127.0.0.1:9/grid.tif" if far else str(tmp_path / "fifo")
+    if not far:
+        os.mkfifo(path)
+    said = PATHS[form].format(ON_GRIDS, path)
+    assert crs_of_text(said) is None
+    for use in (horizontal_crs, name_crs, why_not_on_earth):
+        with pytest.raises(UsageError, match=r"names the file .* not opened"):
+            use(said)
+
+
+def test_nor_in_other_spellings(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    named = pyproj.CRS(f"{ON_GRIDS}{tmp_path}/fifo")
+    spellings = [named.to_json(), named.to_wkt(), named.to_wkt("WKT1_GDAL")]
+    spellings.append(named.to_json().replace(f"{tmp_path}/", f"{tmp_path}\\u002f"))
+    assert [crs_of_text(said) for said in (*spellings, named.to_json_dict())] == [None] * 5
+
+
+def test_grids_of_projs_own_are_no_files():
+    mercator = "+proj=merc +a=6378137 +b=6378137 +nadgrids=@null +wktext +no_defs"
+    for said in (mercator, f"{ON_GRIDS}conus", pyproj.CRS(f"{ON_GRIDS}conus").to_json()):
+        assert crs_of_text(said) is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -46,6 +47,12 @@ _SAME_SHIFT_M: Final = 1.0
 # PROJ takes an ellipsoid for the Earth's within this share of its mean radius
 _EARTH_RADIUS_M: Final = 6375000.0
 _EARTH_SHARE: Final = 0.05
+# names of files in a text of PROJ, in ESRI's and OGC's WKT
+_FILE: Final = re.compile(
+    r"""(?:\b(?:init|nadgrids|geoidgrids|grids|xy_grids|z_grids|file|catalog)="*"""
+    r"""|PARAMETERFILE\s*[\[(]\s*"[^"]*"\s*,\s*"|"PROJ4_GRIDS"\s*,\s*")([^\s"]*)""",
+    re.IGNORECASE,
+)
 
 
 def crs_of_code(code: str) -> CRS | None:
@@ -419,10 +426,40 @@ def _read(text: str) -> pyproj.CRS:
 
 
 def _read_any(crs: Any) -> pyproj.CRS:
+    _refuse_files(crs, _say(crs))
     try:
-        return pyproj.CRS.from_user_input(crs)
+        known = pyproj.CRS.from_user_input(crs)
+        if not isinstance(crs, pyproj.CRS | CRS):
+            _refuse_files(crs, known.to_wkt())  # which has no second way to write a name
     except (ProjError, ValueError) as error:  # the second for texts that are no Unicode
         raise UsageError(
             f"PROJ reads no CRS in {str(crs)[:60]!r}. Give an authority's code, such as "
             "'EPSG:32631', or WKT."
         ) from error
+    return known
+
+
+def _say(crs: Any) -> str:
+    """Return what stands in a CRS as text; an object of PROJ's parameters as `+key=value`."""
+    if isinstance(crs, str) and crs.lstrip().startswith("{"):
+        try:
+            crs = json.loads(crs)
+        except (ValueError, RecursionError):
+            return str(crs)  # nor does PROJ read it
+    if isinstance(crs, dict):
+        return " ".join(f"+{key}={value}" for key, value in crs.items())
+    return str(crs)
+
+
+def _refuse_files(crs: Any, text: str) -> None:
+    """Refuse a CRS that names a file by its path: PROJ would open it, whatever it is.
+
+    Such names come from outside, in WKT or PROJJSON of an item or a file. A name without a folder
+    is one of PROJ's own grids.
+    """
+    for match in _FILE.finditer(text):
+        if any(mark in match[1] for mark in "/\\~"):
+            raise UsageError(
+                f"The CRS {str(crs)[:60]!r} names the file {match[1][:60]!r}, which is not opened. "
+                "Put the grid into PROJ's folder of data, and name it without a folder."
+            )
