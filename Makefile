@@ -39,7 +39,7 @@ test-extras: ## try each extra of the built wheel in an empty environment; EXTRA
 
 # The faults that it finds are kept in fuzz-faults/. SEED is the clock's by default, and is said.
 SECONDS ?= 3600
-fuzz: .venv/ready ## try mutants of files for an hour; SECONDS=60 SEED=1 KINDS="tiff" for less
+fuzz: .venv/ready ## try mutants of files, items, answers and indexes; SECONDS=60 SEED=1 KINDS="tiff" for less
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 	  $(foreach kind,$(KINDS),--kind $(kind))
 

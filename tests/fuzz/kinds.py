@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from .verdicts import Verdict
 
-NAMES: Final = ("tiff", "parquet")
+NAMES: Final = ("tiff", "items", "answers", "parquet")
 
 
 class Kind(Protocol):
@@ -53,6 +53,14 @@ def kind_of(name: str) -> Kind:
         from .parquet import Indexes
 
         return Indexes()
+    if name == "items":
+        from .items import Items
+
+        return Items()
+    if name == "answers":
+        from .answers import Answers
+
+        return Answers()
     raise ValueError(f"There is no kind {name!r}; there are {', '.join(NAMES)}.")
 
 
