@@ -308,7 +308,7 @@ class Job:
         if not index >= {place.index_name, RECORDS, MANIFEST}:
             return False
         try:
-            record = json.loads(self.storage.read(place.item_href))
+            record = json.loads(self.storage.read(place.item_href, limit="document_bytes"))
         except (ValueError, ObjectNotFound):
             return False
         if record.get("properties", {}).get(CHOICES) != self._made_by(item):

@@ -173,7 +173,7 @@ def read_list(path: str | None, *, default: str, storage: Storage | None = None)
 
 
 def _read_text(path: str, storage: Storage) -> str:
-    data = bytes(storage.read(path))
+    data = bytes(storage.read(path, limit="document_bytes"))
     try:
         return data.decode()
     except UnicodeDecodeError as error:

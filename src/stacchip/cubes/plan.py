@@ -206,7 +206,7 @@ class CubePlan:
         """
         ours = self.record()
         try:
-            theirs = json.loads(storage.read(folder.plan_href))
+            theirs = json.loads(storage.read(folder.plan_href, limit="document_bytes"))
         except ObjectNotFound:
             # `index` has the chosen chips, so the limits are for people, and not compared
             known = {} if self.limits is None else {"limits": dict(self.limits)}

@@ -237,7 +237,7 @@ def cube_statistics(
 def _read_record(folder: CubeFolder, storage: Storage) -> dict[str, Any]:
     """Return what `stacchip prechip` recorded beside its cubes; nothing if there is no record."""
     try:
-        record: dict[str, Any] = json.loads(storage.read(folder.plan_href))
+        record: dict[str, Any] = json.loads(storage.read(folder.plan_href, limit="document_bytes"))
     except ObjectNotFound:
         return {}
     return record

@@ -17,6 +17,7 @@ In reading order:
 - `origin`: the server that an address names, to which its credentials are bound.
 - `retry`, `failure`: whether to try again, and the error to raise. The docstring of `retry` lists
   everything that stacchip tries again.
+- `deadline`: a deadline for calls that take none.
 - `contact`: what the log says of hosts that do not answer.
 - `foreign_logs`: what urllib3 and botocore log of our requests, without secrets.
 - `content`: what came in place of a file, such as a web page.

@@ -140,7 +140,7 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     try:
         until = parsedate_to_datetime(value).timestamp()
         now = parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, ArithmeticError, LookupError):
         return None
     return max(0.0, until - (time.time() if now is None else now))
 

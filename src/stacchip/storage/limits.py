@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Final
 
-from stacchip.errors import LimitExceeded, UsageError
+from stacchip.errors import LimitExceeded, StacchipError, StorageError, UsageError
+from stacchip.storage.href import redact
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Limits:
             store, and answers of servers that do not report a size.
         document_bytes: One JSON document, such as an item or a page of a search, decompressed.
         document_depth: How deep lists and objects of a JSON document may nest.
+        cube_bytes: One file of cubes, which is read whole.
+        listed: The objects below one folder of an object store.
         assets: The assets of one item.
         chips: The chips of one item.
         table_bytes: The rows of one row group of a parquet file, decoded, of the columns read. A
@@ -39,6 +42,8 @@ class Limits:
     file_bytes: int = 512 << 20
     document_bytes: int = 64 << 20
     document_depth: int = 100
+    cube_bytes: int = 4 << 30
+    listed: int = 2_000_000
     assets: int = 10_000
     chips: int = 2_000_000
     table_bytes: int = 768 << 20
@@ -74,3 +79,32 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The most bytes that one read may take.
+
+    Attributes:
+        most_bytes: That many are allowed.
+        name: The field of `limits` that says so; "" if the caller does.
+        limits: The limits of the place.
+    """
+
+    most_bytes: int
+    name: str = ""
+    limits: Limits = DEFAULT_LIMITS
+
+    def exceeded(self, href: str) -> StacchipError:
+        """Return the error for an object that has more bytes.
+
+        Example:
+            >>> Bound(9).exceeded("a.bin")
+            StorageError('a.bin is larger than the limit of 9 bytes.')
+        """
+        shown = redact(href)
+        if self.name:
+            return self.limits.exceeded(self.name, f"{shown} has more bytes", href=shown)
+        return StorageError(
+            f"{shown} is larger than the limit of {self.most_bytes} bytes.", href=shown
+        )

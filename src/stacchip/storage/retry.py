@@ -4,6 +4,9 @@ Everything in stacchip that is tried again, where, and why there:
 
 - A request of a web server, an object store, a token service or a STAC API: `persist`. One policy
   over all transports honours `Retry-After` and keeps one deadline.
+- Among these faults: no connection or a lost one, a time-out, a short answer, the statuses of
+  `failure.TRANSIENT_STATUSES`, an answer that is not HTTP, and one that holds another range than
+  requested. Proxies and caches that are overloaded or restarted answer like that for a while.
 - A request refused because of an old signature, or sent to the wrong region: `requester.py`, at
   once. The cause is known, and mended before the second attempt.
 - A part of a multipart upload: obstore, set up in `transports/object_clients.py`. Only obstore can

@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from stacchip.errors import ObjectNotFound, StorageError, UsageError
+from stacchip.errors import ObjectNotFound, StacchipError, StorageError, UsageError
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.storage import copying
 from stacchip.storage.failure import failure_of_change
 from stacchip.storage.href import Location, parse_href, redact
 from stacchip.storage.identity import Blob, Entry, Identity
+from stacchip.storage.limits import Bound
 from stacchip.storage.options import StorageOptions
 from stacchip.storage.ranges import join_ranges, split_joins
 from stacchip.storage.remote_file import PagedFile
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
 
     from obstore.store import ObjectStore
 
+    from stacchip.storage.limits import Limits
+
 Bytes = bytes | memoryview
 Href = str | os.PathLike[str]
+# servers take 8,000 characters, some a little more; file systems 4,096
+LONGEST_HREF = 32_768
 
 
 class Storage:
@@ -85,7 +90,7 @@ class Storage:
 
     def options_for(self, href: Href) -> StorageOptions:
         """Return the options that apply to an href, without those from the environment."""
-        return self._requester.options_for(parse_href(os.fspath(href)))
+        return self._requester.options_for(_locate(href))
 
     def name_server(self, href: Href | None) -> None:
         """Say which server the headers of `options` are for, unless that is known already.
@@ -100,34 +105,42 @@ class Storage:
 
     # -- reading -----------------------------------------------------------------------------
 
-    def read(self, href: Href, *, limit_bytes: int | None = None) -> bytes:
+    def read(
+        self, href: Href, *, limit_bytes: int | None = None, limit: str = "file_bytes"
+    ) -> bytes:
         """Read a whole object.
 
         Args:
             href: The object.
             limit_bytes: Raise an error if the object is larger.
+            limit: Without `limit_bytes`, the field of `Limits` that says how large it may be. A
+                local file that takes its whole size on the disk may have any, if this is
+                "file_bytes".
 
         Raises:
+            LimitExceeded: It is larger than `limit` allows.
             ObjectNotFound: Nothing is there.
             AccessDenied: Credentials are missing or were refused.
             StorageTimeout: The time limit passed.
             StorageError: Any other failure.
         """
-        return bytes(self.read_blob(href, limit_bytes=limit_bytes).data)
+        return bytes(self.read_blob(href, limit_bytes=limit_bytes, limit=limit).data)
 
-    def read_blob(self, href: Href, *, limit_bytes: int | None = None) -> Blob:
+    def read_blob(
+        self, href: Href, *, limit_bytes: int | None = None, limit: str = "file_bytes"
+    ) -> Blob:
         """Read a whole object, with its identity and without a copy; see `read`."""
-        location = parse_href(os.fspath(href))
-        if location.scheme != "http" and limit_bytes is not None:
-            self._refuse_large(location, limit_bytes)
+        location = _locate(href)
+        bound = self._bound(location, limit_bytes, limit)
         if location.scheme == "file":
-            size = local.stat_file(location.key).size_bytes or 0
-            blob = local.read_ranges(location.key, [(0, size)])[0]
+            blob = local.read_file(location.key, bound)
             self._requester.counters.add(1)
         elif location.scheme == "http":
-            blob = self._requester.ask_web(location, lambda u, o, t: web.get(u, o, t, limit_bytes))
+            blob = self._requester.ask_web(location, lambda u, o, t: web.get(u, o, t, bound))
         else:
-            blob = self._requester.ask_store(location, lambda store: objects.get(store, location))
+            blob = self._requester.ask_store(
+                location, lambda store: objects.get(store, location, bound)
+            )
         self._requester.counters.add(0, len(blob.data))
         return blob
 
@@ -147,7 +160,7 @@ class Storage:
             StorageError: As for `read`. A short read is never returned.
         """
         _refuse_negative(start, length)
-        location = parse_href(os.fspath(href))
+        location = _locate(href)
         is_strict = self._requester.options_for(location).identity == "etag"
         condition = expect if is_strict else None
         if length == 0:
@@ -190,7 +203,7 @@ class Storage:
         """
         for start, length in ranges:
             _refuse_negative(start, length)
-        location = parse_href(os.fspath(href))
+        location = _locate(href)
         if location.scheme == "file":
             return self._read_local_ranges(location, ranges, expect)
         joins = join_ranges(ranges)
@@ -217,7 +230,7 @@ class Storage:
         Raises:
             ObjectNotFound: Nothing is there, or it is a folder.
         """
-        location = parse_href(os.fspath(href))
+        location = _locate(href)
         if location.scheme == "file":
             return local.stat_file(location.key)
         if location.scheme == "http":
@@ -240,7 +253,7 @@ class Storage:
         """
         if expect is None or expect == found:
             return
-        location = parse_href(os.fspath(href))
+        location = _locate(href)
         strictness = self._requester.options_for(location).identity
         is_mirrored = location.scheme == "http"
         if strictness == "none" or (strictness == "size" and expect.has_size_of(found)):
@@ -262,7 +275,7 @@ class Storage:
         Raises:
             ObjectNotFound: Nothing is there.
         """
-        location = parse_href(os.fspath(href))
+        location = _locate(href)
         if location.scheme == "file":
             return local.open_file(location.key)
         return cast("BinaryIO", PagedFile(self, location.href))
@@ -273,17 +286,19 @@ class Storage:
         Raises:
             UsageError: The folder is on a web server, which cannot be listed.
         """
-        location = parse_href(os.fspath(prefix))
+        location = _locate(prefix)
         if location.scheme == "file":
             yield from local.list_files(location.key)
             return
         _refuse_web(location, "listed")
+        options = self._requester.options_for(location)
         pages: Iterator[list[tuple[str, Entry]]] | None = None
         after: str | None = None
+        count, before = 0, ""
 
         def next_page(store: ObjectStore) -> list[tuple[str, Entry]] | None:
             nonlocal pages
-            pages = pages or objects.list_pages(store, location, after)
+            pages = pages or objects.list_pages(store, location, after, options.deadline_s)
             try:
                 return next(pages, None)
             except BaseException:
@@ -291,6 +306,10 @@ class Storage:
                 raise
 
         while (page := self._requester.ask_store(location, next_page)) is not None:
+            count += len(page)
+            if (page and page[0][0] == before) or count > options.limits.listed:
+                raise _failure_of_listing(location, options.limits, count)
+            before = page[0][0] if page else ""
             for key, entry in page:
                 after = key
                 yield entry
@@ -310,7 +329,7 @@ class Storage:
         Raises:
             UsageError: The place is on a web server, which cannot be written to.
         """
-        location = parse_href(os.fspath(href))
+        location = _locate(href)
         _refuse_web(location, "written to")
         if isinstance(data, bytes | bytearray | memoryview):
             view = memoryview(data).cast("B")
@@ -343,7 +362,7 @@ class Storage:
         Raises:
             AssetChanged: The source changed meanwhile.
         """
-        origin, place = parse_href(os.fspath(source)), parse_href(os.fspath(target))
+        origin, place = _locate(source), _locate(target)
         _refuse_web(place, "written to")
         if origin.scheme == "file":
             self.write(target, Path(origin.key))
@@ -383,19 +402,43 @@ class Storage:
 
     def delete(self, href: Href) -> None:
         """Delete an object; an object that does not exist is no error."""
-        location = parse_href(os.fspath(href))
+        location = _locate(href)
         _refuse_web(location, "deleted from")
         if location.scheme == "file":
             local.delete_file(location.key)
         else:
             self._requester.ask_store(location, lambda store: objects.delete(store, location))
 
-    def _refuse_large(self, location: Location, limit_bytes: int) -> None:
-        size = self.stat(location.href).size_bytes
-        if size is not None and size > limit_bytes:
-            shown = redact(location.href)
-            message = f"{shown} is larger than the limit of {limit_bytes} bytes."
-            raise StorageError(message, href=shown)
+    def _bound(self, location: Location, limit_bytes: int | None, limit: str) -> Bound:
+        if limit_bytes is not None:
+            return Bound(limit_bytes)
+        limits = self._requester.options_for(location).limits
+        return Bound(getattr(limits, limit), limit, limits)
+
+
+def _locate(href: Href) -> Location:
+    """Return the place that an href names, whatever was passed for one."""
+    text = os.fspath(href) if isinstance(href, str | os.PathLike) else href
+    if not isinstance(text, str):
+        raise UsageError(f"An href is text or a path, not {type(href).__name__}: pass a str.")
+    if len(text) > LONGEST_HREF:
+        shown = redact(text[:LONGEST_HREF]).partition("?")[0][:60]
+        raise UsageError(
+            f"The href that begins with {shown!r} has {len(text):,} characters. No place has an "
+            f"address of more than {LONGEST_HREF:,}: check where it comes from."
+        )
+    return parse_href(text)
+
+
+def _failure_of_listing(location: Location, limits: Limits, count: int) -> StacchipError:
+    shown = redact(location.href)
+    if count > limits.listed:
+        return limits.exceeded("listed", f"{shown} lists {count} objects or more", href=shown)
+    return StorageError(
+        f"{shown}: the store lists the same objects again and again. Check "
+        "StorageOptions(endpoint=...).",
+        href=shown,
+    )
 
 
 def _cut(view: memoryview) -> Iterator[memoryview]:

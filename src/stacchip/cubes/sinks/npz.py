@@ -95,7 +95,7 @@ class NpzReader:
             IndexFormatError: The file is not a cube, or is cut off.
         """
         href = self.cube_href(number)
-        data = self.storage.read(href)
+        data = self.storage.read(href, limit="cube_bytes")
         # zipfile's error for an encrypted file; that for an unknown method is a subclass
         with decoding(href, RuntimeError), zipfile.ZipFile(io.BytesIO(data)) as archive:
             lacking = {VALID} - {name.removesuffix(".npy") for name in archive.namelist()}

@@ -118,7 +118,7 @@ class WebDatasetReader:
             IndexFormatError: The file is not a shard of chips, or is cut off.
         """
         href = self.cube_href(number)
-        data = self.storage.read(href)
+        data = self.storage.read(href, limit="cube_bytes")
         if len(data) % tarfile.RECORDSIZE or not data.endswith(_END):
             raise not_a_cube(href)  # if it is cut off between two of its files, it would seem whole
         with decoding(href), tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:

@@ -159,12 +159,14 @@ class ZarrReader:
         zarr = _import_zarr()
         from zarr.core.buffer import default_buffer_prototype
 
-        blobs = {METADATA: self.storage.read(self._href(METADATA))}
+        blobs = {METADATA: self.storage.read(self._href(METADATA), limit="document_bytes")}
         there = []
         for name in names:
             keys = (_shard(name, number), f"{name}/{METADATA}")
             try:
-                blobs |= {key: self.storage.read(self._href(key)) for key in keys}
+                blobs |= {
+                    key: self.storage.read(self._href(key), limit="cube_bytes") for key in keys
+                }
             except ObjectNotFound:
                 if name in self.optional:
                     continue

@@ -27,7 +27,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from stacchip.errors import IndexFormatError, ObjectNotFound
+from stacchip.errors import IndexFormatError, LimitExceeded, ObjectNotFound
 from stacchip.index.files.paths import told_by_paths
 from stacchip.storage import Entry, child_href, local_path, parent_href, redact
 
@@ -209,11 +209,13 @@ def read_manifest(href: str, storage: Storage) -> list[str] | None:
     """Read the names of the files with chips of an index; None if there is no `_index.json`."""
     place = child_href(href, MANIFEST)
     try:
-        manifest: dict[str, Any] = json.loads(storage.read(place))
+        manifest: dict[str, Any] = json.loads(storage.read(place, limit="document_bytes"))
         return [str(name) for name in manifest["files"]]
     except ObjectNotFound:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except LimitExceeded:
+        raise
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise IndexFormatError(
             f"{redact(place)} is not a list of an index's files: {error!r}. "
             "Delete it, or write the index again.",

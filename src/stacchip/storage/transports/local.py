@@ -17,8 +17,12 @@ from stacchip.storage.identity import Blob, Entry, Identity, file_tag
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from stacchip.storage.limits import Bound
+
 # the most that Linux reads at once; macOS refuses more
 _MOST_PER_CALL = 0x7FFF_F000
+# a pipe without a writer would keep `open` waiting; for files it changes nothing
+_OPENING = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
 
 def identify(facts: os.stat_result) -> Identity:
@@ -34,7 +38,7 @@ def stat_file(path: str) -> Identity:
     """Return the identity of a file without opening it."""
     with _translated(path):
         facts = os.stat(path)  # noqa: PTH116 - a Path would cost more than the call
-        _refuse_folder(path, facts)
+        _require_regular(path, facts)
         return identify(facts)
 
 
@@ -45,20 +49,41 @@ def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> list[Blob]:
     that a rewrite in between is noticed.
     """
     with _translated(path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, _OPENING)
         try:
             before = os.fstat(descriptor)
-            _refuse_folder(path, before)
+            _require_regular(path, before)
+            size = before.st_size
             if len(ranges) > 1 and hasattr(os, "posix_fadvise"):  # macOS lacks it
                 for start, length in ranges:  # let the disk fetch them together
                     os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_WILLNEED)
-            parts = [read_fully(descriptor, start, length) for start, length in ranges]
+            # the system would find memory for all that is asked for, whatever the file has
+            parts = [
+                read_fully(descriptor, start, min(length, size - start)) if start < size else b""
+                for start, length in ranges
+            ]
             identity = identify(os.fstat(descriptor))
         finally:
             os.close(descriptor)
     if identity != identify(before):
         raise StorageError(f"{path} changed while it was read. Read it again.", href=path)
     return [Blob(part, identity, start) for part, (start, _) in zip(parts, ranges, strict=True)]
+
+
+def read_file(path: str, bound: Bound) -> Blob:
+    """Read a whole file.
+
+    Raises:
+        LimitExceeded: It has more bytes than the bound. For what a person keeps on a disk that
+            counts only if it is sparse, and says more of itself than it holds.
+    """
+    with _translated(path):
+        facts = os.stat(path)  # noqa: PTH116 - as above
+    size = facts.st_size
+    is_whole = getattr(facts, "st_blocks", 0) * 512 >= size
+    if size > bound.most_bytes and not (is_whole and bound.name == "file_bytes"):
+        raise bound.exceeded(path)
+    return read_ranges(path, [(0, size)])[0]
 
 
 def read_fully(
@@ -97,7 +122,8 @@ def list_files(path: str) -> Iterator[Entry]:
                 if is_unfinished(name):
                     continue
                 file = os.path.join(folder, name)  # noqa: PTH118 - keeps "./" off and is quick
-                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                # deleted meanwhile, or a link that leads nowhere
+                with _suppressed(errno.ENOENT, errno.ELOOP):
                     yield Entry(file, os.stat(file).st_size)  # noqa: PTH116 - as above
 
 
@@ -110,13 +136,39 @@ def delete_file(path: str) -> None:
 def open_file(path: str) -> BinaryIO:
     """Open a file for reading."""
     with _translated(path):
-        _refuse_folder(path, os.stat(path))  # noqa: PTH116 - as above
-        return Path(path).open("rb")
+        descriptor = os.open(path, _OPENING)
+        try:
+            _require_regular(path, os.fstat(descriptor))
+            return os.fdopen(descriptor, "rb")
+        except BaseException:
+            os.close(descriptor)
+            raise
 
 
-def _refuse_folder(path: str, facts: os.stat_result) -> None:
+def _require_regular(path: str, facts: os.stat_result) -> None:
+    """Refuse what is no file of bytes: a pipe may wait for ever, and a device never end."""
+    if stat.S_ISREG(facts.st_mode):
+        return
     if stat.S_ISDIR(facts.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise _not_regular(path)
+
+
+def _not_regular(path: str) -> StorageError:
+    return StorageError(
+        f"{path} is a pipe, a socket or a device, and only files are read. Copy what it gives into "
+        "a file.",
+        href=path,
+    )
+
+
+@contextlib.contextmanager
+def _suppressed(*numbers: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in numbers:
+            raise
 
 
 @contextlib.contextmanager
@@ -140,5 +192,7 @@ def _translated(path: str) -> Iterator[None]:
         message = f"Access to {path} was refused. Check the permissions of the file and its folder."
         raise AccessDenied(message, href=path) from error
     except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket, which cannot be opened
+            raise _not_regular(path) from error
         message = f"{path}: {error.strerror or type(error).__name__}."
         raise StorageError(message, href=path) from error

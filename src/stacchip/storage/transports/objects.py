@@ -7,13 +7,21 @@ multipart upload keep them, since only obstore can repeat a single part.
 from __future__ import annotations
 
 import re
+import time
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import BaseError
 
-from stacchip.errors import AccessDenied, ObjectNotFound, StorageError, UsageError
+from stacchip.errors import (
+    AccessDenied,
+    ObjectNotFound,
+    StacchipError,
+    StorageError,
+    UsageError,
+)
+from stacchip.storage.deadline import call_within
 from stacchip.storage.failure import (
     TRANSIENT_STATUSES,
     TransientError,
@@ -29,6 +37,8 @@ if TYPE_CHECKING:
 
     from obstore.store import ObjectStore
 
+    from stacchip.storage.limits import Bound
+
     T = TypeVar("T")
 
 STATUS = re.compile(r"non-2xx status code: (\d{3})")
@@ -41,6 +51,8 @@ CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 # S3 allows 10,000 parts of at least 5 MiB
 SMALLEST_PART = 8 * 1024 * 1024
 MOST_PARTS = 9_000
+# as many as a store lists in one answer
+PAGE = 1000
 
 
 def call(location: Location, expect: Identity | None, request: Callable[[], T]) -> T:
@@ -69,8 +81,10 @@ def _failure_of(  # noqa: PLR0911 - a table of cases
     error: Exception, location: Location, expect: Identity | None
 ) -> Exception:
     """Translate an error of obstore, whose only facts are its class and its text."""
-    if isinstance(error, StorageError):  # from reading the data of an upload
+    if isinstance(error, StacchipError):  # from reading the data of an upload
         return error
+    if isinstance(error, TimeoutError):
+        return TransientError("a time-out")
     text = str(error)
     href, shown = location.href, redact(location.href)
     status_match, code_match = STATUS.search(text), CODE.search(text)
@@ -92,8 +106,7 @@ def _failure_of(  # noqa: PLR0911 - a table of cases
             f"{shown!r} is not a key of an object store: does it have an empty or '..' part?"
         )
     if "non-partial response" in text or "UnexpectedRange" in text:
-        message = f"{shown}: the store did not send the requested range."
-        return StorageError(message, href=shown)
+        return TransientError("an answer that did not send the requested range")
     return _failure_of_transport(text, location)
 
 
@@ -125,11 +138,24 @@ def _failure_of_credentials(location: Location) -> AccessDenied:
     return AccessDenied(f"No credentials were found for {shown}. {remedy}", href=shown)
 
 
-def get(store: ObjectStore, location: Location) -> Blob:
+def get(store: ObjectStore, location: Location, bound: Bound) -> Blob:
     """Read a whole object."""
     result = call(location, None, lambda: obstore.get(store, location.key))
-    data = memoryview(call(location, None, result.bytes))
-    return Blob(data, _identity(result.meta))
+    identity = _identity(result.meta)
+    size = identity.size_bytes or 0
+    if size > bound.most_bytes:
+        raise bound.exceeded(location.href)
+    return Blob(_read(result, location, None, size), identity)
+
+
+def _read(result: Any, location: Location, expect: Identity | None, size: int) -> memoryview:
+    """Return the body of an answer, which must have this size; more of it is not read."""
+    # one part holds everything, and a byte that is too many
+    parts = call(location, expect, lambda: iter(result.stream(min_chunk_size=size + 1)))
+    data = memoryview(call(location, expect, lambda: next(parts, b"")))
+    if len(data) != size:  # obstore checks this too, but wrong pixels are worth a second check
+        raise TransientError("a short read" if len(data) < size else "more bytes than requested")
+    return data
 
 
 def get_range(
@@ -145,12 +171,9 @@ def get_range(
         if error.status == 416:  # the range begins past the end
             return Blob(b"", stat(store, location), start)
         raise
-    data = memoryview(call(location, expect, result.bytes))
     identity = _identity(result.meta)
     have = min(length, (identity.size_bytes or 0) - start)
-    if len(data) != have:  # obstore checks this too, but wrong pixels are worth a second check
-        raise TransientError("a short read")
-    return Blob(data, identity, start)
+    return Blob(_read(result, location, expect, max(0, have)), identity, start)
 
 
 def stat(store: ObjectStore, location: Location) -> Identity:
@@ -195,13 +218,23 @@ def put_parts(
 
 
 def list_pages(
-    store: ObjectStore, location: Location, after: str | None
+    store: ObjectStore, location: Location, after: str | None, deadline_s: float
 ) -> Iterator[list[tuple[str, Entry]]]:
     """Yield pages of (key, entry) below a prefix, beginning after the key `after`."""
     prefix = location.key or None
-    pages = call(location, None, lambda: iter(obstore.list(store, prefix=prefix, offset=after)))
+    pages = call(
+        location,
+        None,
+        lambda: iter(obstore.list(store, prefix=prefix, offset=after, chunk_size=PAGE)),
+    )
     done: Any = object()
-    while (page := call(location, None, lambda: next(pages, done))) is not done:
+
+    def ask() -> Any:
+        # obstore goes on by itself from page to page as long as they are empty
+        until_s = time.monotonic() + deadline_s
+        return call_within(lambda: call(location, None, lambda: next(pages, done)), until_s)
+
+    while (page := call(location, None, ask)) is not done:
         yield [
             (
                 meta["path"],

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from stacchip.errors import AccessDenied, StorageError
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage.href import redact
+from stacchip.storage.limits import Bound
 from stacchip.storage.retry import persist
 from stacchip.storage.transports import web
 
@@ -39,7 +40,7 @@ library, since the code that makes a `Storage` does not know which token service
 """
 HOST_SUFFIX = ".blob.core.windows.net"
 RENEW_BEFORE_S = 60.0
-LARGEST_ANSWER = 64 * 1024
+LARGEST_ANSWER = Bound(64 * 1024)
 
 
 @dataclass

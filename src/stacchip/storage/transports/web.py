@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import re
 import socket
 import ssl
@@ -14,27 +15,29 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from urllib3.connection import port_by_scheme
-from urllib3.exceptions import DecodeError, HTTPError, LocationValueError
-from urllib3.response import HTTPResponse
+from urllib3.exceptions import HTTPError, LocationValueError
 from urllib3.util import Url, parse_url
 
-from stacchip.errors import StorageError, UsageError
+from stacchip.errors import NotAllowed, StacchipError, StorageError, UsageError
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage.content import LOOKED_AT, describe_content
 from stacchip.storage.failure import (
     TransientError,
+    describe_status,
     failure_of_status,
 )
 from stacchip.storage.href import redact
 from stacchip.storage.identity import Blob, Identity
-from stacchip.storage.transports import web_connection
+from stacchip.storage.local_hosts import is_local_host
+from stacchip.storage.transports import encoded_body, web_connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import TypeVar
 
     from urllib3 import BaseHTTPResponse
 
+    from stacchip.storage.limits import Bound
     from stacchip.storage.options import StorageOptions
 
     T = TypeVar("T")
@@ -43,10 +46,18 @@ MOST_REDIRECTS = 5
 # if a server ignores the range: how far into its answer we read to reach it
 LARGEST_UNASKED = 16 * 1024 * 1024
 LARGEST_REFUSAL = 64 * 1024
+LONGEST_DRAIN_S = 1.0
+PIECE = 1024 * 1024
+# what follows a member of gzip is copied, and a member may take 20 bytes
+SMALL_PIECE = 64 * 1024
+# longer ones are no tags and no dates; an index keeps what it is given
+LONGEST_TAG = 512
 LARGEST_SKEW_S = 60.0
-ENCODINGS = frozenset({"identity", *HTTPResponse.CONTENT_DECODERS})
 # the names of units are case-insensitive (RFC 9110, 14.1); "=" is a common slip for the space
-CONTENT_RANGE = re.compile(r"bytes[ =]\s*(\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
+CONTENT_RANGE = re.compile(
+    r"bytes[ =]\s*([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE
+)
+COUNT = re.compile(r"[0-9]{1,18}")
 # hosts that refused a tag of their own
 _REFUSING: PerProcess[set[str]] = PerProcess(set)
 
@@ -64,21 +75,23 @@ def _call(url: str, act: Callable[[], T]) -> T:
     failure: Exception
     try:
         return act()
-    except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+    except (HTTPError, http.client.HTTPException, OSError, ValueError, MemoryError) as error:
         failure = failure_of(error, url)
     raise failure
 
 
-def failure_of(error: BaseException, url: str) -> Exception:  # noqa: PLR0911 - a table of cases
+def failure_of(error: BaseException, url: str) -> Exception:  # noqa: PLR0911, C901 - a table of cases
     """Translate an error of urllib3 or of a socket: a `TransientError`, or the error to raise."""
     shown = redact(url)
-    if isinstance(error, LocationValueError):
-        return UsageError(f"{shown!r} has no host, or an impossible port.")
-    if isinstance(error, DecodeError):
-        return _failure_of_encoding(url, "broken")
     # urllib3 wraps the errors of sockets and parsers
     while isinstance(error, HTTPError) and (inner := error.__cause__ or error.__context__):
         error = inner
+    if isinstance(error, StacchipError):
+        return error
+    if isinstance(error, LocationValueError):
+        return UsageError(f"{shown!r} has no host, or an impossible port.")
+    if isinstance(error, MemoryError):
+        return StorageError(f"{shown} does not fit into memory.", href=shown)
     if isinstance(error, ssl.SSLCertVerificationError):
         host = urlsplit(url).hostname
         text = f"{shown}: the certificate of {host} is not trusted ({error.verify_message})."
@@ -95,8 +108,7 @@ def failure_of(error: BaseException, url: str) -> Exception:  # noqa: PLR0911 - 
         return TransientError(f"a failed connection ({(error.strerror or otherwise).lower()})")
     if isinstance(error, ValueError) and not isinstance(error, http.client.HTTPException):
         return UsageError(f"{shown!r}: a header has a character that HTTP does not allow.")
-    text = f"{shown}: the answer is not HTTP ({type(error).__name__})."
-    return StorageError(text, href=shown)
+    return TransientError(f"an answer that is not HTTP ({type(error).__name__})")
 
 
 def _failure_of_encoding(url: str, encoding: str) -> StorageError:
@@ -124,9 +136,12 @@ def send(
             return contextlib.closing(answer)
         with contextlib.closing(answer):
             _drain(answer, url)
-        url = urljoin(url, location)
-        refuse_downgrade(parsed.url, url)
-        parsed = _call(url, partial(parse_url, url))
+        target = _join(url, location)
+        refuse_downgrade(parsed.url, target)
+        parsed = _call(target, partial(parse_url, target))
+        if not (options.allow_local or is_local_host(first.host or "")):
+            _refuse_local(url, parsed)
+        url = target
     raise StorageError(f"{redact(url)} redirects too often.", href=redact(url))
 
 
@@ -144,31 +159,63 @@ def refuse_downgrade(url: str, target: str) -> None:
     raise StorageError(text, href=redact(url))
 
 
+def _join(url: str, location: str) -> str:
+    """Return the address that a redirect leads to."""
+    try:
+        return urljoin(url, location)
+    except ValueError:  # brackets that hold no IPv6 address
+        text = f"{redact(url)} redirects to what is no address."
+    raise StorageError(text, href=redact(url))
+
+
+def _refuse_local(url: str, target: Url) -> None:
+    """Refuse a redirect from another host to one that only this machine can reach."""
+    if is_local_host(target.host or ""):
+        raise NotAllowed(
+            f"{redact(url)} redirects to {target.host}, which only this machine can reach. If you "
+            "trust it, pass StorageOptions(allow_local=True), or --allow-local of the command.",
+            href=redact(url),
+        )
+
+
 def _origin(url: Url) -> tuple[str | None, str | None, int | None]:
     return url.scheme, url.host, url.port or port_by_scheme.get(url.scheme or "")
 
 
-def _read(answer: BaseHTTPResponse, url: str, amount: int | None = None) -> bytes:
-    """Read the body as it was sent, or its first `amount` bytes."""
-    return _call(url, partial(answer.read, amount, decode_content=False))
+def _read(answer: BaseHTTPResponse, url: str, amount: int) -> bytes:
+    """Read the first `amount` bytes of the body as it was sent, or all if there are fewer."""
+    web_connection.expect_body(amount)
+    # if that is all, it is read into memory from the pool
+    asked = None if amount == _size(answer) else amount
+    return _call(url, partial(answer.read, asked, decode_content=False))
 
 
 def _drain(answer: BaseHTTPResponse, url: str) -> None:
     """Read a body that is not needed, usually to its end, so that the connection can be kept."""
+    web_connection.hurry(LONGEST_DRAIN_S)
     with contextlib.suppress(TransientError, StorageError):
         _read(answer, url, LARGEST_REFUSAL)
 
 
 def _size(answer: BaseHTTPResponse) -> int | None:
-    """Return the Content-Length, if the answer has one."""
-    length = answer.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() else None
+    """Return the Content-Length, if the answer has one that counts (RFC 9112, 6.3)."""
+    if "Transfer-Encoding" in answer.headers:
+        return None
+    return _read_count(answer.headers.get("Content-Length", ""))
+
+
+def _read_count(text: str) -> int | None:
+    """Return a number of bytes from a header."""
+    return int(text) if COUNT.fullmatch(text) else None
 
 
 def _identify(answer: BaseHTTPResponse, size_bytes: int | None) -> Identity:
     """Return the identity of an object of this size."""
     headers = answer.headers
-    etag, modified = headers.get("ETag"), headers.get("Last-Modified")
+    etag, modified = (
+        value if value and len(value) <= LONGEST_TAG else None
+        for value in (headers.get("ETag"), headers.get("Last-Modified"))
+    )
     if etag and modified and not _is_settled(modified, headers.get("Date") or _our_date()):
         modified = None
     return Identity(size_bytes, etag, modified)
@@ -188,7 +235,12 @@ def _is_settled(modified: str, now: str) -> bool:
     """
     try:
         return parsedate_to_datetime(modified) < parsedate_to_datetime(now)
-    except (ValueError, TypeError):  # not dates, or one is without a time zone
+    except (
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        LookupError,
+    ):  # not dates, or one is without a time zone
         return False
 
 
@@ -208,27 +260,59 @@ def check(answer: BaseHTTPResponse, url: str) -> None:
         TransientError: Another attempt may succeed.
         StorageError: No attempt can succeed.
     """
-    if answer.status < 300:
+    if 200 <= answer.status < 300:
         return
+    if answer.status < 200:  # informational, and nothing follows that could be told apart
+        raise TransientError(describe_status(answer.status), answer.status)
     _drain(answer, url)
     headers = {name.lower(): value for name, value in answer.headers.items()}
     code = headers.get("x-ms-error-code")
     raise failure_of_status(url, answer.status, code=code, headers=headers)
 
 
-def get(url: str, options: StorageOptions, until_s: float, limit_bytes: int | None = None) -> Blob:
+def get(url: str, options: StorageOptions, until_s: float, bound: Bound) -> Blob:
     """Read a whole object, and decompress it if the server sent it compressed."""
     with send("GET", url, {}, options, until_s) as answer:
         check(answer, url)
-        if _encoding(answer) not in ENCODINGS:
-            raise _failure_of_encoding(url, _encoding(answer))
-        amount = None if limit_bytes is None else limit_bytes + 1
-        is_encoded = _encoding(answer) != "identity"
-        data = _call(url, partial(answer.read, amount, decode_content=is_encoded))
-        if limit_bytes is not None and len(data) > limit_bytes:
-            text = f"{redact(url)} is larger than the limit of {limit_bytes} bytes."
-            raise StorageError(text, href=redact(url), status=answer.status)
+        size = _size(answer)
+        if size is not None and size > bound.most_bytes:
+            raise bound.exceeded(url)
+        if _encoding(answer) == "identity" and size is not None:
+            data = _read(answer, url, size)
+        else:
+            data = _read_untold(answer, url, bound.most_bytes)
+        if len(data) > bound.most_bytes:
+            raise bound.exceeded(url)
         return Blob(data, _identify(answer, len(data)), media_type=_media_type(answer))
+
+
+def _read_untold(answer: BaseHTTPResponse, url: str, most_bytes: int) -> bytes:
+    """Read a body of unknown size, decompressed; one byte more than `most_bytes` if it is longer.
+
+    It grows in one place: parts that are joined would take the memory twice.
+    """
+    encoding = _encoding(answer)
+    piece = PIECE if encoding == "identity" else SMALL_PIECE
+    parts = _read_pieces(answer, url, most_bytes + 1, piece)
+    if encoding == "identity":
+        body = io.BytesIO()
+        body.writelines(parts)
+        return body.getvalue()
+    if encoding not in encoded_body.ENCODINGS:
+        raise _failure_of_encoding(url, encoding)
+    try:
+        return encoded_body.decompress(encoding, parts, most_bytes)
+    except encoded_body.BrokenBodyError as error:
+        raise _failure_of_encoding(url, str(error)) from error
+
+
+def _read_pieces(
+    answer: BaseHTTPResponse, url: str, most_bytes: int, piece: int
+) -> Iterator[bytes]:
+    left = most_bytes
+    while left and (part := _read(answer, url, min(piece, left))):
+        left -= len(part)
+        yield part
 
 
 def get_range(
@@ -252,8 +336,8 @@ def get_range(
             ask = partial(get_range, url, start, length, options=options, until_s=until_s)
             return _ask_unconditionally(url, ask, expect)
         if answer.status == 416:
-            size = answer.headers.get("Content-Range", "").rpartition("/")[2]
-            return Blob(b"", _identify(answer, int(size) if size.isdigit() else None), start)
+            size = _read_count(answer.headers.get("Content-Range", "").rpartition("/")[2])
+            return Blob(b"", _identify(answer, size), start)
         check(answer, url)
         if _encoding(answer) != "identity":
             text = (
@@ -285,17 +369,21 @@ def _host(url: str) -> str:
 def _read_part(answer: BaseHTTPResponse, url: str, start: int, length: int) -> Blob:
     """Return the body of a 206, if it is the requested range."""
     match = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
-    if match is None or int(match[1]) != start:
-        text = f"{redact(url)}: the server sent another range than requested."
-        raise StorageError(text, href=redact(url), status=answer.status)
+    if match is None or int(match[1]) != start or int(match[2]) < start:
+        raise TransientError("another range than requested", answer.status)
     size = None if match[3] == "*" else int(match[3])
     announced = int(match[2]) + 1 - start
-    data = _read(answer, url)
+    sent = _size(answer)
     # only at the object's end may a range be shorter than requested
     is_cut_off = announced < length and size is not None and start + announced < size
-    if len(data) != announced or is_cut_off:
-        raise TransientError("a short read")
-    data = data[:length] if announced > length else data
+    if is_cut_off or sent not in (None, announced):
+        raise TransientError("a short read", answer.status)
+    # what was not asked for is not read
+    data = _read(answer, url, min(announced, length))
+    if len(data) != min(announced, length):
+        raise TransientError("a short read", answer.status)
+    if announced > length or sent is None:
+        _drain(answer, url)
     return Blob(data, _identify(answer, size), start, _media_type(answer))
 
 
@@ -314,7 +402,8 @@ def _slice_whole(
             "each time. Copy it to a store that serves ranges."
         )
         raise StorageError(text, href=redact(url), status=answer.status)
-    data = head + _read(answer, url, start + length - len(head))
+    needed = min(start + length, LARGEST_UNASKED) - len(head)
+    data = head + (_read(answer, url, needed) if needed > 0 else b"")
     if size is not None and len(data) < min(size, start + length):
         raise TransientError("a short read")
     if size is None and len(data) < start + length:
@@ -336,8 +425,8 @@ def stat(url: str, options: StorageOptions, until_s: float) -> Identity:
     """
     with send("HEAD", url, {}, options, until_s) as answer:
         _drain(answer, url)
-        if answer.status < 300 and _size(answer) is not None:
+        if 200 <= answer.status < 300 and _size(answer) is not None:
             return _identify(answer, _size(answer))
-        if answer.status >= 300 and answer.status not in (400, 401, 403, 405, 501):
+        if not 200 <= answer.status < 300 and answer.status not in (400, 401, 403, 405, 501):
             check(answer, url)
     return get_range(url, 0, 1, expect=None, options=options, until_s=until_s).identity

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import math
 import os
 import socket
 import ssl
+import sys
 import time
 import urllib.request
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -19,18 +22,22 @@ from urllib.parse import unquote
 import numpy as np
 import urllib3
 import urllib3.connection
+from urllib3.exceptions import NameResolutionError
 from urllib3.util import Timeout, Url, make_headers, parse_url
 
 from stacchip.runtime.memory import MemoryPool
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage.foreign_logs import keep_secrets_out
+from stacchip.storage.transports.host_lookup import look_up, refuse_local
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from stacchip.storage.options import StorageOptions
 
 LONGEST_CONNECT_S = 10.0
+# what http.client takes for the head of one answer, and the informational ones before it
+LARGEST_HEAD = 1024 * 1024
 # of each, up to 32 connections stay open: a process often may open 1,024 files
 MOST_HOSTS = 16
 POOLED = range(
@@ -55,7 +62,32 @@ KEEP_ALIVE = [
 ]
 
 _RECEIVED = MemoryPool(192 << 20, slab_bytes=0)
-_until_s: ContextVar[float] = ContextVar("until_s")
+
+
+class EndlessAnswerError(http.client.HTTPException):
+    """A server sends far more than its answer can need, such as headers without end."""
+
+
+@dataclass
+class _Patience:
+    """How long one answer may take from now on, and how many bytes of any kind it may send."""
+
+    until_s: float
+    left_bytes: int = LARGEST_HEAD
+
+
+_patience: ContextVar[_Patience] = ContextVar("patience")
+
+
+def expect_body(most_bytes: int) -> None:
+    """Allow this thread's last answer to send a body, with the frames of its chunks."""
+    _patience.get().left_bytes = 8 * most_bytes + LARGEST_HEAD
+
+
+def hurry(within_s: float) -> None:
+    """Let this thread's last answer end sooner than its request had to."""
+    patience = _patience.get()
+    patience.until_s = min(patience.until_s, time.monotonic() + within_s)
 
 
 class _TimedStream(io.RawIOBase):
@@ -69,14 +101,19 @@ class _TimedStream(io.RawIOBase):
         self._sock = sock
         self._raw = raw
         self._idle_s = sock.gettimeout() or math.inf
-        self._until_s = _until_s.get()
+        self._patience = _patience.get()
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        self._sock.settimeout(min(self._idle_s, _left_s(self._until_s)))
-        return self._raw.readinto(buffer)
+        patience = self._patience
+        self._sock.settimeout(min(self._idle_s, _left_s(patience.until_s)))
+        got: int | None = self._raw.readinto(buffer)
+        patience.left_bytes -= got or 0
+        if patience.left_bytes < 0:
+            raise EndlessAnswerError
+        return got
 
     def close(self) -> None:
         self._raw.close()
@@ -99,13 +136,36 @@ class _TimedResponse(http.client.HTTPResponse):
             raise http.client.IncompleteRead(bytes(memory[:got]), size - got)
         return memory
 
+    def _read_next_chunk_size(self) -> int:
+        # http.client takes "-1" for a chunk that lasts until the connection is closed
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]  # undeclared
+        if size < 0:
+            raise ValueError(size)
+        return size
+
 
 class _PlainConnection(urllib3.connection.HTTPConnection):
     response_class = _TimedResponse
+    refuses_local = False
+
+    def _new_conn(self) -> socket.socket:
+        return _dial(self, super()._new_conn, refuses_local=self.refuses_local)
 
 
 class _TlsConnection(urllib3.connection.HTTPSConnection):
     response_class = _TimedResponse
+    refuses_local = False
+
+    def _new_conn(self) -> socket.socket:
+        return _dial(self, super()._new_conn, refuses_local=self.refuses_local)
+
+
+class _GuardedPlainConnection(_PlainConnection):
+    refuses_local = True
+
+
+class _GuardedTlsConnection(_TlsConnection):
+    refuses_local = True
 
 
 class _PlainPool(urllib3.HTTPConnectionPool):
@@ -114,6 +174,52 @@ class _PlainPool(urllib3.HTTPConnectionPool):
 
 class _TlsPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
+
+
+class _GuardedPlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _GuardedPlainConnection
+
+
+class _GuardedTlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _GuardedTlsConnection
+
+
+def _dial(
+    connection: urllib3.connection.HTTPConnection,
+    dial: Callable[[], socket.socket],
+    *,
+    refuses_local: bool,
+) -> socket.socket:
+    """Look a host up, and dial its addresses one after the other until the deadline.
+
+    urllib3 would look the name up without a time limit. The addresses are judged before one is
+    dialled: whoever owns a name can let it resolve to an address of this machine.
+    """
+    name, until_s = connection._dns_host, _patience.get().until_s  # noqa: SLF001 - no other way
+    try:
+        addresses = look_up(name, connection.port, until_s)
+    except socket.gaierror as error:
+        raise NameResolutionError(name, connection, error) from error
+    if refuses_local:
+        refuse_local(name, addresses)
+    try:
+        for address in addresses[:-1]:
+            with contextlib.suppress(urllib3.exceptions.HTTPError):
+                return _dial_one(connection, address, dial, until_s)
+        return _dial_one(connection, addresses[-1], dial, until_s)
+    finally:
+        connection._dns_host = name  # noqa: SLF001 - as above
+
+
+def _dial_one(
+    connection: urllib3.connection.HTTPConnection,
+    address: str,
+    dial: Callable[[], socket.socket],
+    until_s: float,
+) -> socket.socket:
+    connection.timeout = min(LONGEST_CONNECT_S, _left_s(until_s))
+    connection._dns_host = address  # noqa: SLF001 - as above
+    return dial()
 
 
 def request(
@@ -136,10 +242,14 @@ def request(
         ValueError: A header cannot be sent.
     """
     left_s = _left_s(until_s)
-    _until_s.set(until_s)
+    patience = _Patience(until_s)
+    _patience.set(patience)
     environment = tuple(os.environ.get(name) for name in PROXIES)
     proxy = _find_proxy(url.scheme or "", url.netloc or "", environment)
-    return _manager(url.scheme == "https", proxy, options.max_connections).urlopen(
+    # a proxy looks the host up itself, and reaches what it may
+    may_be_local = options.allow_local or proxy is not None
+    key = (url.scheme == "https", proxy, options.max_connections, may_be_local)
+    answer = _manager(*key).urlopen(
         method,
         url._replace(auth=None).url,
         headers=headers,
@@ -150,6 +260,8 @@ def request(
         ),
         preload_content=False,
     )
+    patience.left_bytes = sys.maxsize  # the head has ended
+    return answer
 
 
 def _left_s(until_s: float) -> float:
@@ -183,19 +295,25 @@ def _find_proxy(scheme: str, netloc: str, _environment: tuple[str | None, ...]) 
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-_MANAGERS: PerProcess[dict[tuple[bool, str | None, int], urllib3.PoolManager]] = PerProcess(dict)
+_MANAGERS: PerProcess[dict[tuple[bool, str | None, int, bool], urllib3.PoolManager]] = PerProcess(
+    dict
+)
 
 
-def _manager(is_tls: bool, proxy: str | None, max_connections: int) -> urllib3.PoolManager:
+def _manager(
+    is_tls: bool, proxy: str | None, max_connections: int, may_be_local: bool
+) -> urllib3.PoolManager:
     """Return the process's connections; for each host, the one used last is used next."""
-    managers, key = _MANAGERS.get(), (is_tls, proxy, max_connections)
+    managers, key = _MANAGERS.get(), (is_tls, proxy, max_connections, may_be_local)
     manager = managers.get(key)
     if manager is None:  # two threads may both make one: the first stays
         manager = managers.setdefault(key, _make_manager(*key))
     return manager
 
 
-def _make_manager(is_tls: bool, proxy: str | None, max_connections: int) -> urllib3.PoolManager:
+def _make_manager(
+    is_tls: bool, proxy: str | None, max_connections: int, may_be_local: bool
+) -> urllib3.PoolManager:
     keep_secrets_out()
     given: dict[str, Any] = {
         "num_pools": MOST_HOSTS,
@@ -209,5 +327,6 @@ def _make_manager(is_tls: bool, proxy: str | None, max_connections: int) -> urll
     else:
         own = {f"proxy-{name}": value for name, value in authorization(parse_url(proxy)).items()}
         manager = urllib3.ProxyManager(proxy, proxy_headers=own, **given)
-    manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+    plain, tls = (_PlainPool, _TlsPool) if may_be_local else (_GuardedPlainPool, _GuardedTlsPool)
+    manager.pool_classes_by_scheme = {"http": plain, "https": tls}
     return manager
