@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
+from stacchip.errors import LimitExceeded
 from stacchip.grid.transform import map_points
 from stacchip.index import ChipGrid
 from turned import turned
@@ -202,3 +203,17 @@ def test_any_utm_chip_has_its_true_area(zone, south, east, north, resolution, an
             for a, b in pairwise(np.stack([lon - lon[0], ring[:, 1] - ring[0, 1]], axis=-1))
         )
         assert math.isclose(footprint.area, abs(shoelace) / 2, rel_tol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform", "shape"),
+    [
+        ("EPSG:4326", Affine(1e5, 0, 0, 0, -1e5, 0), (300_000, 300_000)),
+        ("EPSG:3031", Affine(1e5, 0, -1e10, 0, -1e5, 1e10), (300_000, 300_000)),
+        ("EPSG:32629", Affine(10, 0, -1.5e8, 0, -10, 1.5e6), (256, 2**26)),
+        (SINUSOIDAL, Affine(500, 0, -1e8, 0, -500, 1e8), (300_000, 300_000)),
+    ],
+)
+def test_a_grid_that_is_made_up_is_refused_before_the_memory_is_full(crs, transform, shape):
+    with pytest.raises(LimitExceeded, match="Mend its transform"):
+        grid_of(crs, transform, shape).footprints()

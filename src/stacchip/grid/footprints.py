@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
+from stacchip.errors import LimitExceeded
 from stacchip.grid.antimeridian import fold_ring, unroll
 from stacchip.grid.crs import lonlat_transformer
 from stacchip.grid.transform import map_points
@@ -43,6 +44,10 @@ _FINE_PIECES: Final = 128
 # A ring that may touch a pole, where longitude is undefined, is drawn this much nearer to the
 # chip's centre; 1e-6 of a chip is below a thousandth of a pixel.
 _NUDGE: Final = 1e-6
+# Two million chips in UTM have ten million points. A point takes 64 bytes while they are made.
+_MOST_POINTS: Final = 12_000_000
+# Each is made on its own, in a millisecond; a column of chips at the antimeridian has hundreds.
+_MOST_FOLDED: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ def make_footprints(
 
     Raises:
         UsageError: The CRS is not one of the Earth.
+        LimitExceeded: Far more points are needed than any imagery's grid has.
 
     Example:
         >>> import pyproj
@@ -90,6 +96,9 @@ def make_footprints(
         return Footprints(pa.array([], pa.binary()), pa.array([], BBOX))
     project = _Projection(transform, crs)
     pieces = _count_pieces(project, chip_size, shape)
+    _require_few(
+        rows * columns * (4 * pieces + 1), _MOST_POINTS, "points for the footprints", shape
+    )
     rings = _lattice_rings(project, chip_size, shape, pieces)
     plain = _are_plain(rings, reaches_poles=project.is_geographic)
     plain &= ~_are_at_pole(project, chip_size, shape)
@@ -98,12 +107,24 @@ def make_footprints(
     bounds = np.concatenate([rings.min(axis=1), rings.max(axis=1)], axis=1)
     if plain.all():
         return Footprints(wkb, _encode_bounds(bounds))
+    folded = np.flatnonzero(~plain)
+    _require_few(len(folded), _MOST_FOLDED, "footprints over the edges of the map", shape)
 
     def fold(chip: int) -> shapely.Polygon | shapely.MultiPolygon | None:
         row, column = divmod(chip, columns)
         return _fold_chip(project, column * chip_size, row * chip_size, chip_size)
 
-    return _replace_folded(wkb, bounds, np.flatnonzero(~plain), fold)
+    return _replace_folded(wkb, bounds, folded, fold)
+
+
+def _require_few(number: int, most: int, what: str, shape: tuple[int, int]) -> None:
+    """Refuse a grid that would take minutes or the memory: its transform or shape is made up."""
+    if number > most:
+        raise LimitExceeded(
+            f"A grid of {shape[0]} x {shape[1]} chips needs {number:,} {what}, and the most are "
+            f"{most:,}. Mend its transform and shape, or choose larger chips.",
+            limit="chips",
+        )
 
 
 def pixels_at(transform: Affine, crs: pyproj.CRS, lon: Any, lat: Any) -> tuple[Any, Any]:
@@ -158,7 +179,8 @@ def _count_pieces(project: _Projection, chip_size: int, shape: tuple[int, int]) 
     if project.is_geographic:
         # straight lines stay straight, but no step may span half of the globe
         a, b, _, d, e, _ = tuple(project.transform)[:6]
-        return max(1, math.ceil(max(math.hypot(a, d), math.hypot(b, e)) * chip_size / 90))
+        longest = max(math.hypot(a, d), math.hypot(b, e)) * chip_size
+        return max(1, math.ceil(min(longest / 90, _MOST_PIECES)))
     row, col = (
         np.unique(np.linspace(0, count, min(count + 1, 17)).round()) * chip_size for count in shape
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stacchip.errors import ItemError, NotAllowed, UnsupportedRaster
+from stacchip.errors import InvalidMetadata, ItemError, NotAllowed, UnsupportedRaster
 from stacchip.items.alternates import choose_href
 from stacchip.items.grids.place import Claims, read_bounds
 from stacchip.items.grids.projection import has_own_projection, read_geobox
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # STAC's data types that have another name in numpy
 _DTYPES = {"cfloat32": "complex64", "cfloat64": "complex128"}
+# real items have fewer than ten, and to compare one with the item's bounds takes a millisecond
+_MOST_GRIDS = 300
 
 
 @dataclass(frozen=True)
@@ -116,13 +118,17 @@ def read_assets(item: pystac.Item, storage: Storage | None = None) -> dict[str, 
     base, origin = item.get_self_href(), find_origin(item)
     bounds = read_bounds(item)
     of_item: tuple[GeoBox | None, ItemError | None] | None = None
-    infos = {}
+    infos, grids = {}, set[str]()
     for key, asset in item.assets.items():
         geobox, problem = None, None
         has_own_grid = has_own_projection(asset)
         if is_raster_file(asset):
             if has_own_grid:
-                geobox, problem = _try_geobox(item, key, bounds)
+                grids.add(_text_of_grid(asset))
+                if len(grids) <= _MOST_GRIDS:
+                    geobox, problem = _try_geobox(item, key, bounds)
+                else:
+                    problem = _too_many_grids(item.id, key)
             else:
                 # most catalogues give the grid once for all assets
                 of_item = of_item or _try_geobox(item, None, bounds)
@@ -153,6 +159,21 @@ def _refuse(
     if origin is None or storage is None:
         return None
     return refusal(href, origin, storage, item_id=item_id, asset=key)
+
+
+def _text_of_grid(asset: pystac.Asset) -> str:
+    fields = asset.extra_fields
+    return str([(name, fields[name]) for name in fields if name.startswith("proj:")])
+
+
+def _too_many_grids(item_id: str, key: str) -> InvalidMetadata:
+    return InvalidMetadata(
+        f"Item {item_id!r}, asset {key!r}: the item gives more than {_MOST_GRIDS:,} different "
+        "grids, and this one is not read. Make an item of each scene.",
+        item_id=item_id,
+        asset=key,
+        field="proj:transform",
+    )
 
 
 def _try_geobox(

@@ -62,16 +62,17 @@ def parse_document(data: bytes, href: str, limits: Limits) -> Any:
     return value
 
 
-def require_depth(value: Any, what: str, limits: Limits) -> None:
+def require_depth(value: Any, what: str, limits: Limits, *, most_parts: int | None = None) -> None:
     """Refuse a value of lists and objects that nest too deeply to be copied and written.
 
     Args:
         value: The value.
         what: What it is, as the subject of a sentence.
         limits: Those of its place.
+        most_parts: The most lists and objects in it, if it is an item: `limits.item_parts`.
 
     Raises:
-        LimitExceeded: It nests too deeply, or holds itself.
+        LimitExceeded: It nests too deeply, holds itself, or has too many parts.
 
     Example:
         >>> from stacchip.storage import Limits
@@ -79,20 +80,26 @@ def require_depth(value: Any, what: str, limits: Limits) -> None:
         Traceback (most recent call last):
         stacchip.errors.LimitExceeded: The list nests more than 2 deep, and the limit ...
     """
-    level = [value]
+    level, parts = [value], 0
     for _ in range(limits.document_depth):  # level by level, since recursion would end first
         inner: dict[int, Any] = {}  # each once: what is shared would count again at every level
         for each in level:
-            parts = each.values() if isinstance(each, Mapping) else each
-            if isinstance(each, _NESTING):
-                inner |= {id(part): part for part in parts if type(part) not in _SCALARS}
+            # a position of a footprint is a list of numbers: most lists are
+            if type(each) is list:
+                inner |= {id(part): part for part in each if type(part) not in _SCALARS}
+            elif isinstance(each, Mapping):
+                inner |= {id(part): part for part in each.values() if type(part) not in _SCALARS}
+            elif isinstance(each, list | tuple):
+                inner |= {id(part): part for part in each if type(part) not in _SCALARS}
         if not inner:
             return
         level = list(inner.values())
+        parts += len(level)
+        if most_parts is not None and parts > most_parts:
+            raise limits.exceeded("item_parts", f"{what} has more than {most_parts:,} parts")
     raise _too_deep(what, limits)
 
 
-_NESTING: Final = (Mapping, list, tuple)
 # most values are of these types; looking for a Mapping costs ten times as much
 _SCALARS: Final = frozenset((int, float, bool, str, type(None)))
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# control characters, and marks that turn the direction of writing
+_NOT_OF_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _CONTAINERS: tuple[tuple[str, type, str], ...] = (
     ("properties", dict, "an object"),
     ("assets", dict, "an object"),
@@ -221,6 +223,7 @@ def _check(record: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
             field="id",
         )
     _check_names(record)
+    require_name(item_id)
     if record.get("type") != "Feature":
         _refuse(item_id, "type", record.get("type"), "a STAC item is a GeoJSON Feature")
     for field in ("stac_version", "geometry", "properties"):
@@ -250,7 +253,7 @@ def _check(record: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
 def _require_depth(record: Any, limits: Limits) -> None:
     """Refuse a record that nests too deeply; the error names its item."""
     try:
-        require_depth(record, "It", limits)
+        require_depth(record, "It", limits, most_parts=limits.item_parts)
     except LimitExceeded as error:
         item_id = record.get("id") if isinstance(record, Mapping) else None
         raise attribute(error, str(item_id)[:80]) from None
@@ -265,6 +268,28 @@ def require_few_assets(item_id: str, assets: Collection[str], limits: Limits) ->
     if len(assets) > limits.assets:
         error = limits.exceeded("assets", f"It has {len(assets):,} assets")
         raise attribute(error, item_id)
+
+
+def require_name(item_id: str) -> None:
+    r"""Refuse an id that would choose a folder of its own, or command a terminal.
+
+    Raises:
+        InvalidMetadata: A part of it is "." or "..", it is an absolute path, or it has control
+            characters, or marks that turn the direction of writing.
+
+    Example:
+        >>> require_name("../../etc")
+        Traceback (most recent call last):
+        stacchip.errors.InvalidMetadata: An item has the id '../../etc', which leads out of ...
+    """
+    is_path = item_id.startswith(("/", "\\")) or {".", ".."} & set(re.split(r"[/\\]", item_id))
+    if is_path or _NOT_OF_NAMES.search(item_id):
+        why = "leads out of its folder" if is_path else "has characters that are no text"
+        raise InvalidMetadata(
+            f"An item has the id {item_id[:80]!r}, which {why}. Give it another id.",
+            item_id=item_id[:80],
+            field="id",
+        )
 
 
 def _check_names(record: Mapping[str, Any]) -> None:

@@ -273,6 +273,6 @@ def _warn_of_finer(item: pystac.Item, chosen: AssetInfo, candidates: Sequence[As
             "not say where their pixels lie. To let the files decide, index with their headers or "
             "with open_files=True.",
             item.id,
-            ", ".join(map(repr, unsure)),
+            ", ".join(map(repr, unsure[:10])) + (" and others" if len(unsure) > 10 else ""),
             chosen.key,
         )

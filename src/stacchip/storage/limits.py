@@ -27,6 +27,8 @@ class Limits:
         document_depth: How deep lists and objects of a JSON document may nest.
         cube_bytes: One file of cubes, which is read whole.
         listed: The objects below one folder of an object store.
+        item_parts: The lists and objects in the JSON of one item; each position of its footprint is
+            one.
         assets: The assets of one item.
         chips: The chips of one item.
         table_bytes: The rows of one row group of a parquet file, decoded, of the columns read. A
@@ -44,6 +46,7 @@ class Limits:
     document_depth: int = 100
     cube_bytes: int = 4 << 30
     listed: int = 2_000_000
+    item_parts: int = 200_000
     assets: int = 10_000
     chips: int = 2_000_000
     table_bytes: int = 768 << 20
