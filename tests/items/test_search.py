@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from servers.pgstac import PgstacServer
 from stacchip.errors import (
     AccessDenied,
     InvalidMetadata,
+    LimitExceeded,
+    NotAllowed,
     ObjectNotFound,
     StacchipError,
     StorageError,
@@ -23,7 +26,7 @@ from stacchip.errors import (
 )
 from stacchip.items import item_href, read_assets, search_items
 from stacchip.items.api.client import BoundedApiIO
-from stacchip.storage import StorageOptions
+from stacchip.storage import Limits, StorageOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -279,6 +282,27 @@ def test_an_answer_without_end_is_an_error(server: StacApi) -> None:
 
     with pytest.raises(StorageError, match="more than 3 MB"):
         io.read_json(f"{server.url}/search")
+
+
+def test_a_page_that_nests_or_grows_without_end_is_an_error(server: StacApi) -> None:
+    for body in (b"[" * 200_000, b'{"a":' * 200_000, b'{"features":[' + b"[]," * 40_000 + b"0]}"):
+        server.troubles.append(Trouble(body=body))
+        options = replace(QUICK, limits=Limits(document_bytes=200_000))
+        io = BoundedApiIO(server.url, options, largest_page_bytes=3 << 20)
+        with pytest.raises(LimitExceeded):
+            io.read_json(f"{server.url}/search")
+
+
+@pytest.mark.parametrize(
+    "href", ["http://127.0.0.1:9/search", "http://[::1]/", "http://169.254.169.254/latest"]
+)
+def test_a_remote_api_leads_to_nothing_on_this_machine(href: str) -> None:
+    io = BoundedApiIO("https://example.com/v1", QUICK)
+    with pytest.raises(NotAllowed, match=r"example\.com/v1 leads to"):
+        io.request(href)
+    allowed = BoundedApiIO("https://example.com/v1", replace(QUICK, allow_local=True))
+    with pytest.raises(StorageError):
+        allowed.request("http://127.0.0.1:9/search")
 
 
 def test_what_is_no_api_is_an_error_that_says_so(server: StacApi) -> None:

@@ -8,7 +8,6 @@ This module is imported only when an API is searched: pystac-client is slow to i
 
 from __future__ import annotations
 
-import json
 import time
 from copy import copy
 from itertools import islice
@@ -20,8 +19,10 @@ import urllib3
 from pystac_client import Client
 from pystac_client.stac_api_io import StacApiIO
 
-from stacchip.errors import StacchipError, StorageError, UsageError
+from stacchip.errors import InvalidMetadata, NotAllowed, StacchipError, StorageError, UsageError
 from stacchip.items.api.pages import BrokenPages, Circles, PageRequest, next_request
+from stacchip.items.documents import parse_document
+from stacchip.items.reach import is_out_of_reach
 from stacchip.storage import StorageOptions, redact
 from stacchip.storage.content import show_start
 from stacchip.storage.failure import TransientError, failure_of_status
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
     from stacchip.items.api.pace import Pace
 
-# a page of 1000 Landsat items is about 30 MB
-LARGEST_PAGE_BYTES = 256 << 20
 _CHUNK_BYTES = 1 << 20
 _END: Any = object()
 
@@ -166,13 +165,14 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         options: StorageOptions,
         *,
         pace: Pace | None = None,
-        largest_page_bytes: int = LARGEST_PAGE_BYTES,
+        largest_page_bytes: int | None = None,
     ) -> None:
         super().__init__(max_retries=None)
         keep_secrets_out()
         address, userinfo = split_userinfo(api)
         self._pace = pace
-        self._largest_page_bytes = largest_page_bytes
+        self._largest_page_bytes = largest_page_bytes or options.limits.document_bytes
+        self._address = address
         self._server = web_origin(address)
         self._options = options
         # for no other server that a page may link to or lead to
@@ -201,8 +201,10 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         """Return a request as it is sent: with our credentials if it is for the API's own server.
 
         Raises:
+            NotAllowed: A remote API leads to what only this machine can reach.
             StorageError: It cannot be sent.
         """
+        self._require_allowed(str(request.url))
         is_own = self._server is not None and web_origin(str(request.url)) == self._server
         prepared = copy(request)
         if is_own:
@@ -215,6 +217,16 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
             failure = self._unsendable(str(request.url), error)
         raise failure
 
+    def _require_allowed(self, href: str) -> None:
+        """Refuse a page, a link or a redirect of a remote API that leads to this machine."""
+        if not self._options.allow_local and is_out_of_reach(href, self._address):
+            raise NotAllowed(
+                f"The STAC API at {redact(self._address)} leads to {redact(href)}, which is local "
+                "to this machine: nothing was asked. If you trust it, allow it: "
+                "StorageOptions(allow_local=True), or --allow-local.",
+                href=redact(href),
+            )
+
     def _unsendable(self, url: str, error: Exception) -> StorageError:
         # not chained: the text of the original shows the address, or a header
         return StorageError(
@@ -226,9 +238,9 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
     def json_loads(self, txt: str, *_: Any, **__: Any) -> dict[str, Any]:
         """Return an answer as a JSON object."""
         try:
-            answer = json.loads(txt)
-        except (ValueError, RecursionError) as error:
-            reason = str(error)
+            answer = parse_document(txt.encode(), self._address, self._options.limits)
+        except InvalidMetadata as error:
+            reason = str(error.__cause__)
         else:
             if isinstance(answer, dict):
                 return answer
@@ -315,8 +327,10 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
             chunks.append(chunk)
             size += len(chunk)
             if size > self._largest_page_bytes:
-                limit_mb = self._largest_page_bytes >> 20
-                raise self._malformed(f"more than {limit_mb} MB for one page")
+                raise self._malformed(
+                    f"more than {self._largest_page_bytes >> 20} MB for one page. If you trust it, "
+                    "raise the limit: StorageOptions(limits=Limits(document_bytes=...))"
+                )
             if time.monotonic() > until_s:
                 raise TransientError("an answer that came too slowly")
         return b"".join(chunks)
