@@ -18,6 +18,7 @@ from stacchip.errors import (
     attribute,
 )
 from stacchip.grid.geobox import describe_geobox, is_same_grid, read_grid
+from stacchip.index.files.replacing import clear_remains
 from stacchip.index.read import read_records
 from stacchip.index.write import write_headers
 from stacchip.items import load_items, parse_item, read_assets
@@ -131,6 +132,8 @@ def add_headers(
     headers = _read_all(places, storage, on_error or _way_with(errors), progress)
     if headers:
         write_headers(path, headers, storage=storage)
+    else:
+        clear_remains(path, storage)
     for record in records:
         _warn_of_another_grid(record, headers.get(record.key, {}))
     return sum(map(len, headers.values()))

@@ -10,10 +10,10 @@ import pyarrow as pa
 from stacchip.errors import ObjectNotFound, UsageError
 from stacchip.index.absent import NamesWanted
 from stacchip.index.embedded import embed_items, index_of, row_keys, with_indexes
-from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.item_records import ItemRecord, from_table, one_record
-from stacchip.index.files.layout import ChipsEntry, IndexFiles, find_files, index_href
+from stacchip.index.files.layout import find_files, index_href
 from stacchip.index.files.parquet import open_parquet
+from stacchip.index.files.snapshot import at_one_moment, open_index
 from stacchip.index.filters import Filters, Selection
 from stacchip.index.schema import SCHEMA
 from stacchip.items.copies import is_same_item
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Unpack
 
+    from stacchip.index.files.chips_file import ChipsFile
+    from stacchip.index.files.layout import IndexFiles
     from stacchip.items.archive import Archive
     from stacchip.items.keys import ItemKey
 
@@ -136,7 +138,7 @@ def scan_index(
     names = _column_names(columns)
     left_out = found = 0
     wanted = NamesWanted(selection)
-    for chips in _open_files(find_files(index_href(path), storage), storage):
+    for chips in open_index(index_href(path), storage):
         for part in chips.scan(names, selection):
             if part.num_rows:
                 wanted.see(part)
@@ -174,15 +176,18 @@ def read_records(
     """
     storage = storage or Storage()
     chosen = Selection(item_id=item_ids, platform=platform).expression
-    found: dict[ItemKey, list[tuple[ItemRecord, str]]] = defaultdict(list)
 
     def read(href: str) -> tuple[str, pa.Table]:
         return href, open_parquet(href, storage).read(where=chosen)
 
-    hrefs = find_files(index_href(path), storage).records
-    for href, table in stream_concurrently(read, hrefs, ahead=_FOOTERS_AHEAD):
-        for record in from_table(table, href=redact(href)):
-            found[record.key].append((record, redact(href)))
+    def read_all(files: IndexFiles) -> dict[ItemKey, list[tuple[ItemRecord, str]]]:
+        found: dict[ItemKey, list[tuple[ItemRecord, str]]] = defaultdict(list)
+        for href, table in stream_concurrently(read, files.records, ahead=_FOOTERS_AHEAD):
+            for record in from_table(table, href=redact(href)):
+                found[record.key].append((record, redact(href)))
+        return found
+
+    found = at_one_moment(index_href(path), storage, read_all)
     records = [one_record(key, several) for key, several in found.items()]
     return sorted(records, key=lambda record: (record.item_id, record.platform))
 
@@ -212,15 +217,6 @@ def _column_names(columns: Sequence[str] | None) -> list[str] | None:
     return list(columns)
 
 
-def _open_files(files: IndexFiles, storage: Storage) -> Iterator[ChipsFile]:
-    """Yield the files with chips; their footers are fetched ahead."""
-
-    def open_one(entry: ChipsEntry) -> ChipsFile:
-        return open_chips(entry, storage)
-
-    return stream_concurrently(open_one, files.chips, ahead=_FOOTERS_AHEAD)
-
-
 def _read(
     path: str | os.PathLike[str], storage: Storage, read: Callable[[ChipsFile], pa.Table]
 ) -> pa.Table:
@@ -228,7 +224,7 @@ def _read(
     href = index_href(path)
     tables: list[pa.Table] = []
     items: dict[ItemKey, tuple[Mapping[str, Any], str]] = {}
-    for chips in _open_files(find_files(href, storage), storage):
+    for chips in open_index(href, storage):
         for key, item in chips.items().items():
             there, origin = items.setdefault(key, (item, redact(chips.href)))
             if not is_same_item(there, item):
@@ -241,7 +237,7 @@ def _read(
 def _report_absent(wanted: NamesWanted, path: str | os.PathLike[str], storage: Storage) -> None:
     if wanted.is_any_missing:
         files = find_files(index_href(path), storage)
-        wanted.report(files, _open_files(files, storage), storage)
+        wanted.report(files, open_index(files.href, storage), storage)
 
 
 def _count_left_out(chips: ChipsFile, selection: Selection) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +15,6 @@ from stacchip.index.embedded import row_keys, with_items
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.layout import (
     CHIPS,
-    RECORDS,
     ChipsEntry,
     IndexFiles,
     find_files,
@@ -27,7 +27,7 @@ from stacchip.index.filters import Selection
 from stacchip.index.read import scan_index
 from stacchip.index.schema import SCHEMA, conform
 from stacchip.runtime.near_names import list_names
-from stacchip.storage import Storage, child_href, parent_href, redact
+from stacchip.storage import Storage, parent_href, redact
 
 if TYPE_CHECKING:
     import os
@@ -69,68 +69,91 @@ def remove(
     if platform is None and item_id is None:
         raise UsageError("Give what to remove: platform=, item_id=, or both.")
     href = index_href(path)
-    files = find_files(href, storage)
     chosen = Selection(platform=platform, item_id=item_id).expression
-    if is_file(href):
-        removed = _remove_in_file(files.chips[0], chosen, storage)
-    else:
-        removed = sum(
-            _remove_in_folder(folder, chips, records, chosen, storage)
-            for folder, chips, records in _folders(files)
-        )
-    if removed == 0:
+    task = f"remove platform={platform!r} item_id={item_id!r}"
+    files = find_files(href, storage)
+    parts = [_Part(href, files.chips, None)] if is_file(href) else list(_folders(files))
+    outcomes = [_remove_in(part, chosen, task, storage) for part in parts]
+    removed = sum(outcome.chips for outcome in outcomes)
+    if removed == 0 and not any(outcome.resumes for outcome in outcomes):
         _raise_not_found(href, platform, item_id, storage)
     _log.info("%s: %d chips removed", redact(href), removed)
     return removed
 
 
-def _folders(files: IndexFiles) -> Iterator[tuple[str, list[ChipsEntry], str | None]]:
+class _Part(NamedTuple):
+    """A folder of an index, or a single file: its files with chips, and its records."""
+
+    href: str
+    chips: Sequence[ChipsEntry]
+    records: str | None
+
+
+class _Outcome(NamedTuple):
+    """What was removed, and whether a run that was killed had begun to."""
+
+    chips: int
+    resumes: bool = False
+
+
+def _folders(files: IndexFiles) -> Iterator[_Part]:
     """Yield the folders of an index, each with its files with chips and its records."""
     by_folder: dict[str, list[ChipsEntry]] = defaultdict(list)
     for entry in files.chips:
         by_folder[parent_href(entry.href)].append(entry)
+    recorded = {parent_href(href): href for href in files.records}
     for folder, chips in by_folder.items():
-        records = child_href(folder, RECORDS)
-        yield folder, chips, records if records in files.records else None
+        yield _Part(folder, chips, recorded.get(folder))
 
 
-def _remove_in_folder(
-    folder: str,
-    entries: Sequence[ChipsEntry],
-    records: str | None,
-    chosen: pc.Expression,
-    storage: Storage,
-) -> int:
-    """Remove chips from the files of one folder; return their number."""
-    files = [open_chips(entry, storage) for entry in entries]
-    counts = [chips.count(Selection(where=chosen)) for chips in files]
-    touched = [(chips, count) for chips, count in zip(files, counts, strict=True) if count]
-    if not touched:
-        return 0
-    emptied = [chips for chips, count in touched if count == chips.rows]
-    with Replacement(folder, storage) as new:
-        for chips, _ in touched:
-            if chips not in emptied:
-                _write_rest(chips, chips.href.rpartition("/")[2], chosen, new)
-        gone = {chips.href.rpartition("/")[2] for chips in emptied}
-        if len(emptied) == len(files):
-            # an index without chips is still an index
-            new.write_chips(CHIPS, SCHEMA.empty_table())
-            gone.discard(CHIPS)
-        has_fewer = records is not None and _keep_records(records, chosen, new)
-        new.change(delete=gone, with_records=has_fewer)
-    return sum(counts)
-
-
-def _remove_in_file(entry: ChipsEntry, chosen: pc.Expression, storage: Storage) -> int:
-    """Remove chips from an index that is a single file; return their number."""
-    chips = open_chips(entry, storage)
-    found = chips.count(Selection(where=chosen))
-    if found:
-        with Replacement(entry.href, storage) as new:
-            _write_rest(chips, CHIPS, chosen, new)
+def _remove_in(part: _Part, chosen: pc.Expression, task: str, storage: Storage) -> _Outcome:
+    """Remove chips from the files of one folder, or from a single file."""
+    selection = Selection(where=chosen)
+    new = Replacement(part.href, storage, task)
+    if not new.was_killed and not any(
+        open_chips(entry, storage).count(selection) for entry in part.chips
+    ):
+        return _Outcome(0)
+    with new:  # nobody else writes from here on
+        now = _look_again(part, storage)
+        files = [open_chips(entry, storage) for entry in now.chips]
+        counts = [chips.count(selection) for chips in files]
+        if any(counts) and new.is_file:
+            _write_rest(files[0], CHIPS, chosen, new)
             new.replace()
-    return found
+        elif any(counts):
+            _remove_files(now, list(zip(files, counts, strict=True)), chosen, new)
+        return _Outcome(sum(counts), new.resumes)
+
+
+def _remove_files(
+    part: _Part, files: Sequence[tuple[ChipsFile, int]], chosen: pc.Expression, new: Replacement
+) -> None:
+    """Remove chips from the files of a folder, given with the numbers of those chosen."""
+    gone = {_name(chips) for chips, count in files if 0 < count == chips.rows}
+    for chips, count in files:
+        if count and _name(chips) not in gone:
+            _write_rest(chips, _name(chips), chosen, new)
+    if len(gone) == len(files):
+        # an index without chips is still an index
+        new.write_chips(CHIPS, SCHEMA.empty_table())
+        gone.discard(CHIPS)
+    has_fewer = part.records is not None and _keep_records(part.records, chosen, new)
+    new.change(delete=gone, with_records=has_fewer)
+
+
+def _name(chips: ChipsFile) -> str:
+    return chips.href.rpartition("/")[2]
+
+
+def _look_again(part: _Part, storage: Storage) -> _Part:
+    """Return the files of a folder as they are now: others may have been written meanwhile."""
+    if is_file(part.href):
+        return part
+    (now,) = (each for each in _folders(find_files(part.href, storage)) if each.href == part.href)
+    # what paths tell is the same for all files of a folder
+    told = part.chips[0].told
+    return now._replace(chips=[replace(entry, told=told) for entry in now.chips])
 
 
 def _write_rest(chips: ChipsFile, name: str, chosen: pc.Expression, new: Replacement) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "held_at_once",
     "is_unfinished",
     "locked_file",
     "locked_folder",
@@ -36,12 +37,14 @@ __all__ = [
     "scratch_folder",
     "temporary_folder",
     "whole_file",
+    "writing",
 ]
 
 # GDAL adds endings of its own, such as ".ovr.tmp"
 _UNFINISHED: Final = re.compile(r"\.stacchip-[0-9a-f]{16}\.part")
 _LEFT_AFTER_S: Final = 24 * 3600.0
 _LOCK_SUFFIX: Final = ".lock"
+_LONGEST_TASK: Final = 64 * 1024
 _swept: PerProcess[set[Path]] = PerProcess(set)
 
 
@@ -124,11 +127,79 @@ def _clear_unfinished(folder: Path) -> None:
 def locked_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file that no other thread or process can open in this way at the same time.
 
-    The file is made if it does not exist, and opened for reading and writing, at its start.
+    The file is made if it does not exist, and opened for reading and writing, at its start. A
+    symbolic link is refused: another user may have put it there.
     """
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    with os.fdopen(descriptor, "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
+        try:
+            yield file
+            file.flush()
+        finally:
+            _unlock(descriptor)
+
+
+def _unlock(descriptor: int) -> None:
+    """Give up a lock; closing the file does not while a child that was forked since has it open."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+@contextlib.contextmanager
+def writing(place: Path, task: str) -> Iterator[str]:
+    """Wait until no other thread or process of this machine writes, then keep others waiting.
+
+    Args:
+        place: The file that is locked; it is there as long as somebody writes, or waits to.
+        task: What this writer does.
+
+    Yields:
+        The task of the last writer, if it was killed, else "".
+
+    Example:
+        >>> with (
+        ...     tempfile.TemporaryDirectory() as folder,
+        ...     writing(Path(folder, "lock"), "remove naip") as left,
+        ... ):
+        ...     left, Path(folder, "lock").read_text()
+        ('', 'remove naip')
+    """
+    while True:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with locked_file(place) as lock:
+            if not _is_at(lock.fileno(), place):
+                continue  # its holder has deleted it
+            left = lock.read(_LONGEST_TASK).decode(errors="replace")
+            if left != task:
+                lock.seek(0)
+                lock.truncate()
+                lock.write(task.encode()[:_LONGEST_TASK])
+                lock.flush()
+            try:
+                yield left
+            finally:
+                place.unlink(missing_ok=True)
+            return
+
+
+@contextlib.contextmanager
+def held_at_once(place: Path) -> Iterator[None]:
+    """Hold a file of `writing` that a killed writer left, without a wait; its task stays in it.
+
+    Raises:
+        BlockingIOError: Somebody writes.
+        OSError: It is not there, or is not the user's to write.
+    """
+    descriptor = os.open(place, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_at(descriptor, place):
+            raise FileNotFoundError(place)
+        yield
+    finally:
+        _unlock(descriptor)
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -163,6 +234,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
                     folder.rmdir()  # refused unless it is empty
             return
         finally:
+            _unlock(descriptor)
             os.close(descriptor)
 
 
@@ -218,10 +290,15 @@ def _make_scratch(parent: Path, prefix: str) -> Iterator[Path]:
 def _clear_scratch(parent: Path, prefix: str) -> None:
     """Delete the scratch folders whose processes have ended."""
     for place in parent.glob(f"{prefix}*{_LOCK_SUFFIX}"):
-        with contextlib.suppress(OSError), place.open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: it is in use
-            shutil.rmtree(place.with_suffix(""), ignore_errors=True)
-            place.unlink()
+        with contextlib.suppress(OSError):
+            # a folder for temporary files is shared: a link or a pipe there is not ours
+            descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as lock:
+                if os.fstat(descriptor).st_uid != os.geteuid():
+                    continue
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: it is in use
+                shutil.rmtree(place.with_suffix(""), ignore_errors=True)
+                place.unlink()
 
 
 @contextlib.contextmanager

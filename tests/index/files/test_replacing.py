@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
+import signal
+import threading
 import time
 
 import geopandas
@@ -133,6 +136,106 @@ def test_killed_at_any_moment_a_merge_leaves_the_old_index_whole(old_and_new, tm
         "_index.json", "_items.parquet", "chips-landsat-c2l2-sr.parquet",
         "chips-naip.parquet", "chips-sentinel-2-l2a.parquet",
     }  # fmt: skip
+
+
+def state_of(index):
+    chips = rows_of(read_index(index))
+    recorded = sorted((record.platform, record.item_id) for record in read_records(index))
+    assert {(row["platform"], row["item_id"]) for row in chips} == set(recorded)
+    return chips, recorded
+
+
+@pytest.mark.parametrize(
+    ("write", "argument", "steps"),
+    [
+        (dying.write, "new", range(2, 60, 12)),
+        (dying.merge, "new", range(5, 60, 14)),
+        (dying.remove_source, "gone", range(1, 60, 9)),
+        (dying.remove_item, "item-001", range(4, 60, 11)),
+    ],
+)
+def test_killed_at_any_step_a_writer_leaves_the_old_index_or_the_new_one_and_runs_again(
+    old_and_new, tmp_path, write, argument, steps
+):
+    argument = old_and_new / "new" if argument == "new" else argument
+    index = tmp_path / "index"
+    shutil.copytree(old_and_new / "old", index)
+    old = state_of(index)
+    write(index, argument)
+    new = state_of(index)
+    names = {path.name for path in index.iterdir()}
+    seen = []
+    for step in steps:
+        shutil.rmtree(index)
+        shutil.copytree(old_and_new / "old", index)
+        writer = dying.start(write, index, argument, die_at=step, at_any_step=True)
+        writer.join(60)
+        if writer.exitcode == 0:
+            break
+        assert writer.exitcode == -signal.SIGKILL
+        found = state_of(index)
+        assert found in (old, new)
+        seen.append(found == new)
+        write(index, argument)
+        assert state_of(index) == new
+        assert {path.name for path in index.iterdir()} == names
+    assert set(seen) == {False, True}
+    assert seen == sorted(seen)
+
+
+def test_a_reader_that_may_not_write_sees_the_new_index_of_a_killed_writer(old_and_new, tmp_path):
+    index, new = tmp_path / "index", state_of(old_and_new / "new")
+    for step in range(38, 60):
+        shutil.copytree(old_and_new / "old", index)
+        dying.start(dying.write, index, old_and_new / "new", die_at=step, at_any_step=True).join(60)
+        if any(path.name.startswith(".stacchip-next-") for path in index.iterdir()):
+            manifest = json.loads((index / "_index.json").read_text())
+            if "next" in manifest:
+                break
+        shutil.rmtree(index)
+    (index / ".stacchip-writer.lock").unlink()  # so that it is not ended by the reader
+    before = {path.name for path in index.iterdir()}
+    assert state_of(index) == new
+    assert {path.name for path in index.iterdir()} == before
+    merge_indexes(index, tmp_path / "copy")
+    assert state_of(tmp_path / "copy") == new
+
+
+def test_writers_wait_for_each_other(old_and_new, tmp_path):
+    index, old, new = (
+        tmp_path / "index", state_of(old_and_new / "old"), state_of(old_and_new / "new"),
+    )  # fmt: skip
+    for _ in range(3):
+        writers = [dying.start(dying.write, index, old_and_new / name) for name in ("old", "new")]
+        writers.append(dying.start(dying.merge, index, old_and_new / "old"))
+        for writer in writers:
+            writer.join(60)
+            assert writer.exitcode == 0
+        assert state_of(index) in (old, new)
+        assert not [path for path in index.iterdir() if path.name.startswith(".")]
+
+
+def test_readers_see_the_old_index_or_the_new_one_while_it_is_replaced(old_and_new, tmp_path):
+    index = tmp_path / "index"
+    states = {name: read_index(old_and_new / name) for name in ("old", "new")}
+    whole = [rows_of(table) for table in states.values()]
+    write_index(states["old"], index)
+    stop = threading.Event()
+
+    def replace() -> None:
+        while not stop.is_set():
+            for name in ("new", "old"):
+                write_index(states[name], index)
+
+    writer = threading.Thread(target=replace)
+    writer.start()
+    try:
+        for _ in range(30):
+            assert rows_of(read_index(index)) in whole
+            assert len(read_records(index)) in (5, 6)
+    finally:
+        stop.set()
+        writer.join()
 
 
 # -- the new files ---------------------------------------------------------------------------------

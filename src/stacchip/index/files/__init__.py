@@ -5,7 +5,9 @@ The files, in reading order:
 ```
 layout                which files an index is made of, and where they lie
 paths                 the columns that folders' names tell
-replacing             how new files are written, and the order in which they take their places
+manifest              `_index.json`: the names of the files, and which have yet to take them
+switch                how an index's files are replaced at one moment
+replacing             how new files are written, one writer at a time
 damage                the error for a damaged file: its name, and what to do
 thrift                the structs in which parquet writes footers and headers of pages
 footer                a footer, checked before pyarrow reads the file
@@ -15,16 +17,16 @@ parquet_writer        files with all of these checksums
 parquet               how parquet files are read in parts, near or far
 item_addresses        where an index says that its items are: relative in an archive in a folder
 chips_file            a file of chips as rows of an index, whatever tool wrote it
+snapshot              the files of an index opened at one moment
 item_records          `_items.parquet`: an item and the headers of its files in each row
 item_records_lookup   one item after another from an index whose files stay open
 item_order            the order of items in a merged index: neighbours in space and time stay near
 spill                 rows put aside on disk, to be read again in another order
 ```
 
-A writer makes new files beside the index in a `Replacement`, which moves each to its place in one
-step, and writes `_index.json` last. `layout.find_files` refuses a folder whose `_index.json` names
-a file that is missing. To add a file to the folder, put its name into `layout` and its place in the
-order into `replacing`.
+A writer makes new files beside the index in a `Replacement`, which puts them into their places by a
+`switch`: `_index.json` says which files are of the index, and where they are meanwhile.
+`layout.find_files` refuses a folder whose `_index.json` names a file that is missing.
 
 This folder imports the index's `schema`, `embedded`, `filters` and `foreign`, items, and raster for
 `Header`; the modules of `stacchip.index` that read and write import it.

@@ -12,23 +12,32 @@ Tools that open the whole folder (pyarrow, geopandas, Dask, Spark) skip names th
 underscore; give DuckDB `folder/chips*.parquet`. Each source has a file of its own, so that it can
 be removed or replaced without touching the others.
 
-By `_index.json` our readers notice that a new index is not complete yet. (The module `replacing`
-gives the order in which files are written.) A single parquet file, with the items in its metadata,
-is an index as well; so is a tree of folders, such as one folder for each item. The folders' names
-may tell columns (the module `paths`).
+By `_index.json` our readers notice that a new index is not complete yet, and see an index that is
+replaced as the old one or the new one (the module `switch`). A single parquet file, with the items
+in its metadata, is an index as well; so is a tree of folders, such as one folder for each item. The
+folders' names may tell columns (the module `paths`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from stacchip.errors import IndexFormatError, LimitExceeded, ObjectNotFound
+from stacchip.errors import IndexFormatError, ObjectNotFound
+from stacchip.index.files.manifest import (
+    MANIFEST,
+    NEXT,
+    Manifest,
+    final_href,
+    load_manifest,
+    read_manifest,
+    see_manifest,
+)
 from stacchip.index.files.paths import told_by_paths
+from stacchip.index.files.switch import resume_switch
 from stacchip.storage import Entry, child_href, local_path, parent_href, redact
 
 if TYPE_CHECKING:
@@ -36,6 +45,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from stacchip.index.files.manifest import Seen
     from stacchip.storage import Storage
 
 __all__ = [
@@ -54,7 +64,6 @@ __all__ = [
 
 CHIPS: Final = "chips.parquet"
 RECORDS: Final = "_items.parquet"
-MANIFEST: Final = "_index.json"
 _OURS: Final = re.compile(r"chips(-[a-z0-9._-]+)?\.parquet")
 
 
@@ -126,12 +135,17 @@ def _is_parquet(name: str) -> bool:
     return name.lower().endswith((".parquet", ".geoparquet"))
 
 
-def find_files(href: str, storage: Storage) -> IndexFiles:
+def find_files(href: str, storage: Storage, seen: Seen | None = None) -> IndexFiles:
     """Return the files of the index at a folder or parquet file.
 
     A folder's subfolders belong to it. A folder behind a web server cannot be listed: its files are
     those that its `_index.json` names, or else `chips.parquet`. A single remote file is not looked
     for, since opening it says in the same request whether it is there.
+
+    Args:
+        href: The folder or file.
+        storage: How to reach it.
+        seen: What its `_index.json` says, if that was read already.
 
     Raises:
         ObjectNotFound: Nothing is there, or no parquet file.
@@ -143,10 +157,20 @@ def find_files(href: str, storage: Storage) -> IndexFiles:
             raise _no_index(href, "there is no such file")
         return IndexFiles.of(href, [Entry(href, -1)])
     if href.startswith(("http://", "https://")):
-        named = read_manifest(href, storage)
-        chips = (Entry(child_href(href, name), -1) for name in named or [CHIPS])
-        return IndexFiles.of(href, chips, [child_href(href, RECORDS)])
-    return _list_files(href, storage)
+        seen = seen or see_manifest(href, storage)
+        manifest = seen.manifest or Manifest((CHIPS,))
+        chips = (Entry(_place(href, name, manifest, storage), -1) for name in manifest.files)
+        return IndexFiles.of(href, chips, [_place(href, RECORDS, manifest, storage)])
+    return _list_files(href, storage, seen)
+
+
+def _place(folder: str, name: str, manifest: Manifest, storage: Storage) -> str:
+    """Return where a file of a folder is now: in its place, or on its way there."""
+    if name in manifest.next_names:
+        there = child_href(folder, manifest.next_names[name])
+        if storage.exists(there):
+            return there
+    return child_href(folder, name)
 
 
 def _no_index(href: str, reason: str) -> ObjectNotFound:
@@ -160,36 +184,62 @@ def _no_index(href: str, reason: str) -> ObjectNotFound:
     )
 
 
-def _list_files(href: str, storage: Storage) -> IndexFiles:
+def _list_files(href: str, storage: Storage, seen: Seen | None = None) -> IndexFiles:
     found: dict[str, list[Entry]] = {"chips": [], RECORDS: [], MANIFEST: []}
+    changing: set[str] = set()
     for entry in storage.list(href):
         *folders, name = entry.href[len(href) :].strip("/").split("/")
         if any(folder.startswith((".", "_")) for folder in folders):
             continue  # pyarrow skips these as well; our half-written files lie there
         if name in (RECORDS, MANIFEST):
             found[name].append(entry)
+        elif name.startswith(NEXT):
+            changing.add(parent_href(entry.href))
         elif _is_parquet(name) and not name.startswith((".", "_")):
             found["chips"].append(entry)
+    manifests = {parent_href(entry.href) for entry in found[MANIFEST]}
+    # of thousands of subfolders, only the manifests of those that change are read
+    top = None
+    for folder in manifests & ({href} | changing):
+        is_top = folder == href
+        manifest = seen.manifest if seen and is_top else load_manifest(folder, storage)
+        top = manifest if is_top else top
+        if manifest is not None and not manifest.is_settled:
+            if resume_switch(folder, storage):
+                return _list_files(href, storage)
+            _follow(folder, manifest, found, storage)
     chips = sorted(found["chips"], key=lambda entry: entry.href)
-    _require_complete(href, chips, [entry.href for entry in found[MANIFEST]], storage)
+    _require_complete(href, chips, [entry.href for entry in found[MANIFEST]], top)
     if not chips:
         raise _no_index(href, "it holds no parquet file with chips")
     records = sorted(entry.href for entry in found[RECORDS])
     return IndexFiles.of(href, chips, records)
 
 
+def _follow(
+    folder: str, manifest: Manifest, found: dict[str, list[Entry]], storage: Storage
+) -> None:
+    """Put the new files of a folder in the place of those listed."""
+    for kind, names in (("chips", manifest.files), (RECORDS, (RECORDS,))):
+        left_out = {child_href(folder, name) for name in (*manifest.gone, *manifest.next_names)}
+        found[kind] = [entry for entry in found[kind] if entry.href not in left_out]
+        for name in names:
+            if name in manifest.next_names:
+                found[kind].append(Entry(_place(folder, name, manifest, storage), -1))
+
+
 def _require_complete(
-    href: str, chips: list[Entry], manifests: list[str], storage: Storage
+    href: str, chips: list[Entry], manifests: list[str], top: Manifest | None
 ) -> None:
     """Refuse an index that lacks a file.
 
     Only the manifest of the folder itself is read, since there may be thousands of subfolders. A
     subfolder with a manifest must have chips. (The folder of one item has only one file of them.)
     """
-    there = {entry.href for entry in chips}
+    there = {final_href(entry.href) or entry.href for entry in chips}
     missing: list[str] = []
-    if child_href(href, MANIFEST) in manifests:
-        named = (child_href(href, name) for name in read_manifest(href, storage) or [])
+    if top is not None:
+        named = (child_href(href, name) for name in top.files)
         missing += [name for name in named if name not in there]
     filled = {parent_href(name) for name in there}
     folders = (parent_href(manifest) for manifest in manifests)
@@ -203,24 +253,6 @@ def _require_complete(
             f"deleted by hand, delete {MANIFEST} as well.",
             href=redact(href),
         )
-
-
-def read_manifest(href: str, storage: Storage) -> list[str] | None:
-    """Read the names of the files with chips of an index; None if there is no `_index.json`."""
-    place = child_href(href, MANIFEST)
-    try:
-        manifest: dict[str, Any] = json.loads(storage.read(place, limit="document_bytes"))
-        return [str(name) for name in manifest["files"]]
-    except ObjectNotFound:
-        return None
-    except LimitExceeded:
-        raise
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise IndexFormatError(
-            f"{redact(place)} is not a list of an index's files: {error!r}. "
-            "Delete it, or write the index again.",
-            href=redact(place),
-        ) from error
 
 
 def chips_in_folder(href: str, storage: Storage, *, strangers: bool = False) -> list[str]:

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from stacchip.errors import IndexFormatError, StacchipError
+from stacchip.errors import IndexFormatError, ObjectNotFound, StacchipError
 from stacchip.index.files.damage import damaged, naming_damage
 from stacchip.index.files.footer import Footer, read_footer
 from stacchip.index.files.item_addresses import read_addresses
+from stacchip.index.files.manifest import final_href
 from stacchip.index.files.pages import decoded_bytes
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
 from stacchip.runtime.concurrently import stream_concurrently
@@ -249,6 +250,19 @@ def open_parquet(
         ObjectNotFound: Nothing is there.
         IndexFormatError: It is not a parquet file.
     """
+    try:
+        return _open(href, storage, size_bytes, told)
+    except ObjectNotFound:
+        place = final_href(href)
+        if place is None:
+            raise
+        return _open(place, storage, -1, told)  # it took its place meanwhile
+
+
+def _open(
+    href: str, storage: Storage, size_bytes: int, told: Mapping[str, pa.Scalar] | None
+) -> ParquetFile:
+    """Open a file where it is now."""
     limits = storage.options_for(href).limits
     try:
         make, read_at, size, remote = _find_maker(href, storage, size_bytes)

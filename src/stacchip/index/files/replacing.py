@@ -1,24 +1,14 @@
 """Replacing the files of an index, so that a reader never sees half an index.
 
-A file appears whole or not at all: locally by renaming, in a store by one put. The order of the
-files makes sure that readers, ours and others, find the chips of each source either old or new,
-each with its record, at any time and wherever the writer was killed:
-
-1. For a new index: `_index.json`, which names all files (now our readers refuse the folder, since
-   it is not complete); then the records; then the chips.
-2. For an index that is replaced: `_index.json`, which names the files that stay in place; old and
-   new records together; each file with chips; then the files of sources that are gone are deleted;
-   the new records alone; `_index.json`, which names the new files.
-
-So if a writer was killed, readers refuse a new index. An index that was being replaced is whole,
-but if it has several sources, some of them may be new already. To change all of them at one moment,
-write the new index to a new folder. Two writers of one folder at a time are not supported.
+The new files are written to a hidden folder, and then put into the index at one moment (the module
+`switch`): a reader sees the old index or the new one, wherever the writer was killed, and the next
+writer ends its work. Local writers of one folder wait for each other. Two writers of one folder in
+an object store at a time are not supported.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self
@@ -30,7 +20,6 @@ from stacchip.index.files.item_addresses import store_addresses
 from stacchip.index.files.item_records import RecordFile
 from stacchip.index.files.layout import (
     CHIPS,
-    MANIFEST,
     RECORDS,
     chips_in_folder,
     chips_name,
@@ -38,11 +27,19 @@ from stacchip.index.files.layout import (
     is_file,
     read_manifest,
 )
+from stacchip.index.files.manifest import Manifest
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.files.parquet_writer import SealedWriter
+from stacchip.index.files.switch import (
+    WRITER,
+    end_switch,
+    make_files,
+    put_file,
+    switch_files,
+)
 from stacchip.index.schema import SCHEMA
 from stacchip.runtime.full_disk import naming_full_disk
-from stacchip.runtime.whole_file import move_whole, scratch_folder, temporary_folder
+from stacchip.runtime.whole_file import scratch_folder, temporary_folder, writing
 from stacchip.storage import child_href, local_path, parent_href, redact
 
 if TYPE_CHECKING:
@@ -53,7 +50,7 @@ if TYPE_CHECKING:
 
     from stacchip.storage import Storage
 
-__all__ = ["ROWS_PER_GROUP", "ChipsWriter", "Replacement"]
+__all__ = ["ROWS_PER_GROUP", "ChipsWriter", "Replacement", "clear_remains", "staging"]
 
 _STAGE_PREFIX: Final = ".stacchip-stage-"
 ROWS_PER_GROUP: Final = 50_000
@@ -110,6 +107,9 @@ class Replacement:
         stage: The local folder of the new files, within the `with` statement. If the index is
             local, this is a hidden folder beside its files, so that they are moved by renaming.
             Folders that killed writers left are deleted.
+        task: What the writer does, in words that are the same when it is run again.
+        resumes: True within the `with` statement if a writer of the same task was killed here, and
+            no other came since.
 
     Raises:
         UsageError: At the start: the index is on a web server, which cannot be written to.
@@ -117,7 +117,9 @@ class Replacement:
 
     path: str | os.PathLike[str]
     storage: Storage
+    task: str = ""
     stage: Path = field(init=False)
+    resumes: bool = field(init=False, default=False)
     _chips: dict[str, Path] = field(init=False, default_factory=dict)
     _stack: contextlib.ExitStack = field(init=False, default_factory=contextlib.ExitStack)
 
@@ -141,8 +143,19 @@ class Replacement:
         """Address of the folder that its files are in."""
         return parent_href(self.href) if self.is_file else self.href
 
+    @property
+    def was_killed(self) -> bool:
+        """True if a local index has what a killed writer left, or one writes it now."""
+        place = _lock_place(self.href)
+        return place is not None and place.exists()
+
     def __enter__(self) -> Self:
-        self.stage = self._stack.enter_context(_staging(self.folder))
+        with contextlib.ExitStack() as stack:
+            self.resumes = stack.enter_context(_alone(self.href, self.task))
+            if not self.is_file:
+                end_switch(self.folder, self.storage)
+            self.stage = stack.enter_context(staging(self.folder))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -223,113 +236,121 @@ class Replacement:
         with self.open_chips(name, chips.schema) as writer:
             writer.write_table(chips, row_group_size=ROWS_PER_GROUP)
 
-    # -- to their places, in the order that this module describes
+    # -- to their places
 
     def replace(self) -> None:
         """Put the new files in the place of all files of the index.
 
         Raises:
-            StorageError: A file could not be written; the steps before it stay.
+            StorageError: A file could not be written; the index is the old one or the new one.
         """
         if self.is_file:
             (chips,) = self._chips.values()
-            self._put(chips, self.href)
+            put_file(chips, self.href, self.storage)
             return
-        final = self.records.write(self.stage / "_final.parquet")
         before = chips_in_folder(self.href, self.storage)
-        place = child_href(self.href, RECORDS)
-        interim = final
-        if before and self.storage.exists(place):
-            known = len(self.records)
-            for table in open_parquet(place, self.storage).scan():
-                self.records.add(table, place, only_new=True)
-            if len(self.records) > known:
-                interim = self.records.write(self.stage / "_interim.parquet")
-        self._put_all(set(before) - set(self._chips), records=final, interim_records=interim)
+        self.change(delete=set(before) - set(self._chips), with_records=True)
 
     def change(self, *, delete: Collection[str] = (), with_records: bool = False) -> None:
         """Put the new files with chips into the folder, beside those that stay.
 
         Args:
             delete: Names of files with chips to delete.
-            with_records: Put the new records into the place of the present ones, at the end.
+            with_records: Put the new records into the place of the present ones.
 
         Raises:
-            StorageError: A file could not be written; the steps before it stay.
+            StorageError: A file could not be written; the index is the old one or the new one.
         """
-        records = self.records.write(self.stage / "_final.parquet") if with_records else None
-        self._put_all(delete, records=records, interim_records=None)
+        new = dict(self._chips)
+        if with_records:
+            new[RECORDS] = self.records.write(self.stage / "_final.parquet")
+        before = set(chips_in_folder(self.href, self.storage))
+        named = read_manifest(self.href, self.storage)
+        files = Manifest(
+            tuple((before | set(self._chips)) - set(delete)), gone=tuple(sorted(delete))
+        )
+        # an incomplete index that a killed writer left need not stay readable
+        is_whole = bool(before or delete) and before.issuperset(named or ())
+        put = switch_files if is_whole else make_files
+        put(self.href, new, files, self.storage)
 
     def put_records(self) -> None:
         """Put the new records into the place of the present ones; the chips stay as they are."""
         records = self.records.write(self.stage / "_final.parquet")
-        self._put(records, child_href(self.href, RECORDS))
-
-    def _put_all(
-        self, delete: Collection[str], *, records: Path | None, interim_records: Path | None
-    ) -> None:
-        """Put the new files into the folder.
-
-        Args:
-            delete: Names of files with chips to delete.
-            records: The new `_items.parquet`; None keeps the present one.
-            interim_records: Old and new records together, for the time when only some files are
-                new; None keeps the present records until all files are new.
-        """
-        before = set(chips_in_folder(self.href, self.storage))
-        after = (before | set(self._chips)) - set(delete)
-        named = read_manifest(self.href, self.storage)
-        # an incomplete index that a killed writer left need not stay readable
-        is_whole = bool(before) and before.issuperset(named or ())
-        if not is_whole or before != after:
-            self._put_manifest(before & after if is_whole else after)
-        first = interim_records if is_whole else records
-        if first is not None:
-            self._put(first, child_href(self.href, RECORDS))
-        for name in sorted(self._chips):
-            self._put(self._chips[name], child_href(self.href, name))
-        for name in sorted(delete):  # among them files with names of other tools
-            self.storage.delete(child_href(self.href, name))
-        if records is not None and records != first:
-            self._put(records, child_href(self.href, RECORDS))
-        if is_whole:
-            self._put_manifest(after)
-
-    def _put_manifest(self, names: Collection[str]) -> None:
-        """Write `_index.json`: the names of the files with chips."""
-        path = self.stage / MANIFEST
-        path.write_text(json.dumps({"files": sorted(names), "format": 1}))
-        self._put(path, child_href(self.href, MANIFEST))
-
-    def _put(self, staged: Path, href: str) -> None:
-        """Move a staged file to its place, where it appears whole or not at all."""
-        target = local_path(href)
-        if target is None:
-            self.storage.write(href, staged)
-        else:
-            move_whole(staged, target)
+        put_file(records, child_href(self.href, RECORDS), self.storage)
 
 
 @contextlib.contextmanager
-def _staging(href: str) -> Iterator[Path]:
-    """Yield a local folder for files on their way to a folder; it is deleted at the end."""
-    if href.startswith(("http://", "https://")):
-        raise UsageError(f"{redact(href)} cannot be written to: give a folder or an object store.")
+def staging(href: str) -> Iterator[Path]:
+    """Yield a local folder for files on their way to a folder; it is deleted at the end.
+
+    It is a hidden folder within the other if that is local, which is made. Those that killed
+    processes left there are deleted.
+
+    Raises:
+        UsageError: The folder is on a web server, which cannot be written to.
+    """
+    _refuse_web(href)
     target = local_path(href)
     if target is None:
         with temporary_folder("stacchip-") as folder:
             yield folder
         return
-    is_new = not target.exists()
-    with naming_full_disk(target):
-        target.mkdir(parents=True, exist_ok=True)
+    with _made(target), scratch_folder(target, _STAGE_PREFIX) as stage:
+        yield stage
+
+
+@contextlib.contextmanager
+def _alone(href: str, task: str) -> Iterator[bool]:
+    """Wait until no other process of this machine writes to a local index, and keep others waiting.
+
+    Yields:
+        True if a writer with this task was killed here, and no other came since.
+    """
+    _refuse_web(href)
+    place = _lock_place(href)
+    if place is None:
+        yield False
+        return
+    with _made(place.parent), writing(place, task) as left:
+        yield bool(task) and left == task
+
+
+def _lock_place(href: str) -> Path | None:
+    """Return the file that the writers of a local index lock."""
+    target = local_path(href)
+    if target is None:
+        return None
+    if is_file(href):
+        return target.with_name(f".{target.name}{WRITER}")
+    return target / WRITER
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder if it is not there; if it is empty at the end, it goes again."""
+    is_new = not folder.exists()
+    with naming_full_disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     try:
-        with scratch_folder(target, _STAGE_PREFIX) as stage:
-            yield stage
+        yield
     finally:
         if is_new:
             with contextlib.suppress(OSError):  # it is not empty: all went well
-                target.rmdir()
+                folder.rmdir()
+
+
+def _refuse_web(href: str) -> None:
+    if href.startswith(("http://", "https://")):
+        raise UsageError(f"{redact(href)} cannot be written to: give a folder or an object store.")
+
+
+def clear_remains(path: str | os.PathLike[str], storage: Storage) -> None:
+    """End or clear away what a killed writer of a local index left, if one did."""
+    new = Replacement(path, storage)
+    if new.was_killed:
+        with new:
+            pass
 
 
 def _require_chips_name(name: str, platforms: Sequence[str]) -> None:

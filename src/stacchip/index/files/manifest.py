@@ -1,0 +1,152 @@
+"""`_index.json`: the files of an index folder, and which of them have yet to take their places."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from stacchip.errors import IndexFormatError, LimitExceeded, ObjectNotFound
+from stacchip.storage import child_href, local_path, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from stacchip.storage import Storage
+
+__all__ = [
+    "MANIFEST",
+    "NEXT",
+    "Manifest",
+    "Seen",
+    "final_href",
+    "load_manifest",
+    "manifest_version",
+    "read_manifest",
+    "see_manifest",
+]
+
+MANIFEST: Final = "_index.json"
+NEXT: Final = ".stacchip-next-"
+"""The start of the names of new files, until they take their places (the module `switch`)."""
+_NEXT: Final = re.compile(r"\.stacchip-next-[0-9a-f]{16}-(.+)")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `_index.json` says.
+
+    Attributes:
+        files: The names of the files with chips.
+        next_names: By name, those of new files that have yet to take it.
+        gone: Names of files that have yet to be deleted.
+    """
+
+    files: tuple[str, ...]
+    next_names: Mapping[str, str] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
+
+    @property
+    def is_settled(self) -> bool:
+        """True unless files have yet to take their places."""
+        return not (self.next_names or self.gone)
+
+    def to_bytes(self) -> bytes:
+        """Return the content of `_index.json`."""
+        record: dict[str, Any] = {"files": sorted(self.files), "format": 1}
+        if not self.is_settled:
+            record |= {"next": dict(sorted(self.next_names.items())), "gone": sorted(self.gone)}
+        return json.dumps(record).encode()
+
+
+def final_href(href: str) -> str | None:
+    """Return the address that a new file will have in its place; None if it is no such file."""
+    folder, _, name = href.rpartition("/")
+    match = _NEXT.fullmatch(name)
+    return None if match is None else f"{folder}/{match[1]}" if folder else match[1]
+
+
+def read_manifest(href: str, storage: Storage) -> list[str] | None:
+    """Read the names of the files with chips of an index; None if there is no `_index.json`."""
+    manifest = load_manifest(href, storage)
+    return None if manifest is None else list(manifest.files)
+
+
+def load_manifest(href: str, storage: Storage) -> Manifest | None:
+    """Read what `_index.json` says; None if there is none.
+
+    Raises:
+        IndexFormatError: It is not a list of an index's files.
+    """
+    return see_manifest(href, storage).manifest
+
+
+class Seen(NamedTuple):
+    """What `_index.json` says, and what changes whenever it is replaced; both None without one."""
+
+    manifest: Manifest | None
+    version: Hashable
+
+
+def see_manifest(href: str, storage: Storage) -> Seen:
+    """Read what `_index.json` says, and its version.
+
+    Raises:
+        IndexFormatError: It is not a list of an index's files.
+    """
+    place = child_href(href, MANIFEST)
+    version = _local_version(place)  # first: what is read next is of this version or a later one
+    try:
+        blob = storage.read_blob(place, limit="document_bytes")
+        manifest = _parse(bytes(blob.data))
+    except ObjectNotFound:
+        return Seen(None, None)
+    except LimitExceeded:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise IndexFormatError(
+            f"{redact(place)} is not a list of an index's files: {error!r}. "
+            "Delete it, or write the index again.",
+            href=redact(place),
+        ) from error
+    return Seen(manifest, version or (blob.identity, bytes(blob.data)))
+
+
+def manifest_version(href: str, storage: Storage) -> Hashable:
+    """Return what changes whenever `_index.json` is replaced; None without one."""
+    place = child_href(href, MANIFEST)
+    if local_path(place) is not None:
+        return _local_version(place)
+    try:
+        blob = storage.read_blob(place, limit="document_bytes")
+    except ObjectNotFound:
+        return None
+    return blob.identity, bytes(blob.data)
+
+
+def _local_version(place: str) -> Hashable:
+    local = local_path(place)
+    if local is None:
+        return None
+    try:
+        facts = local.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size
+
+
+def _parse(text: bytes) -> Manifest:
+    said: dict[str, Any] = json.loads(text)
+    manifest = Manifest(
+        tuple(str(name) for name in said["files"]),
+        dict(said.get("next", {})),
+        tuple(str(name) for name in said.get("gone", ())),
+    )
+    for name in (*manifest.files, *manifest.next_names, *manifest.gone):
+        if "/" in name:
+            raise ValueError(f"{name!r} is not the name of a file")
+    for name, hidden in manifest.next_names.items():
+        if final_href(hidden) != name:
+            raise ValueError(f"{hidden!r} cannot become {name!r}")
+    return manifest

@@ -1,0 +1,91 @@
+"""The files of an index opened at one moment: all of the old index, or all of the new one.
+
+An open file keeps its version (`open_parquet`). Every switch of an index replaces its `_index.json`
+twice, so that files opened between two looks at the same `_index.json` are of one index.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Final
+
+from stacchip.errors import AssetChanged, IndexFormatError, ObjectNotFound
+from stacchip.index.files.chips_file import ChipsFile, open_chips
+from stacchip.index.files.layout import find_files, is_file
+from stacchip.index.files.manifest import manifest_version, see_manifest
+from stacchip.runtime.concurrently import map_concurrently, stream_concurrently
+from stacchip.storage import local_path, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeVar
+
+    from stacchip.index.files.layout import ChipsEntry, IndexFiles
+    from stacchip.storage import Storage
+
+    T = TypeVar("T")
+
+__all__ = ["at_one_moment", "open_index"]
+
+_FOOTERS_AHEAD: Final = 16
+# An index has a file for each source. A tree of more files is of many indexes, which change apart;
+# and a process may have 1024 files open (256 on macOS).
+_MOST_OPEN: Final = 64
+_TRIES: Final = 100
+_LONGEST_PAUSE_S: Final = 0.1
+
+
+def open_index(href: str, storage: Storage) -> Iterator[ChipsFile]:
+    """Yield the files with chips of an index, opened at one moment; those of a tree one by one.
+
+    Raises:
+        ObjectNotFound: Nothing is there.
+        IndexFormatError: A file is not a chip index, or is missing.
+        AssetChanged: The index was replaced again and again.
+    """
+
+    def open_one(entry: ChipsEntry) -> ChipsFile:
+        return open_chips(entry, storage)
+
+    def open_all(files: IndexFiles) -> Iterator[ChipsFile]:
+        if len(files.chips) > _MOST_OPEN:
+            return stream_concurrently(open_one, files.chips, ahead=_FOOTERS_AHEAD)
+        return iter(map_concurrently(open_one, files.chips))
+
+    return at_one_moment(href, storage, open_all)
+
+
+def at_one_moment(href: str, storage: Storage, look: Callable[[IndexFiles], T]) -> T:
+    """Return what `look` makes of the files of an index, while none of them was replaced.
+
+    Args:
+        href: The index.
+        storage: Reaches it.
+        look: Opens the files or reads them; it is called again if the index was replaced meanwhile.
+
+    Raises:
+        AssetChanged: The index was replaced again and again.
+        StacchipError: `look` raised it, while the index stayed the same.
+    """
+    if is_file(href):
+        return look(find_files(href, storage))
+    for _ in range(_TRIES):
+        seen = see_manifest(href, storage)
+        try:
+            files = find_files(href, storage, seen)
+            found = look(files)
+        except (AssetChanged, IndexFormatError, ObjectNotFound):
+            if manifest_version(href, storage) == seen.version:
+                raise
+        else:
+            # one remote file is of one version, and needs no second look
+            is_one = len(files.chips) == 1 and local_path(href) is None
+            if is_one or manifest_version(href, storage) == seen.version:
+                return found
+        time.sleep(random.uniform(0, _LONGEST_PAUSE_S))  # noqa: S311 - no secret
+    raise AssetChanged(
+        f"The index at {redact(href)} is replaced again and again while it is read. "
+        "Read it when its writers are done.",
+        href=redact(href),
+    )

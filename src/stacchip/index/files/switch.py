@@ -1,0 +1,163 @@
+"""The switch of an index from its old files to new ones, at one moment for our readers.
+
+1. Each new file is put beside its place, as `.stacchip-next-{16 digits}-{name}`.
+2. `_index.json` is replaced by one that names the files of the new index, and which of them have
+   yet to take their places. From now on our readers see the new index, before now the old one.
+3. Files of sources that are gone are deleted, and the new files take their places.
+4. `_index.json` names the files alone.
+
+A writer that is killed before step 2 leaves the old index, and afterwards the new one; the next
+writer ends its work, or the next reader that may write there. Tools that do not know `_index.json`
+see each file old or new meanwhile.
+
+A new index needs no switch: `_index.json` comes first, so that readers refuse the folder until the
+last of its files is there.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from stacchip.errors import StorageError
+from stacchip.index.files.manifest import MANIFEST, NEXT, Manifest, load_manifest
+from stacchip.runtime.full_disk import naming_full_disk
+from stacchip.runtime.whole_file import held_at_once, move_whole
+from stacchip.storage import child_href, local_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from stacchip.storage import Storage
+
+__all__ = ["WRITER", "end_switch", "make_files", "put_file", "resume_switch", "switch_files"]
+
+_log = logging.getLogger(__name__)
+WRITER: Final = ".stacchip-writer.lock"
+"""The file that a writer of a local index locks."""
+
+
+def switch_files(
+    folder: str,
+    new: Mapping[str, Path],
+    files: Manifest,
+    storage: Storage,
+) -> None:
+    """Put new files into an index, at one moment for our readers.
+
+    Args:
+        folder: Address of the index.
+        new: Finished local files, by the names that they take; they are moved if both are local.
+        files: The files with chips of the new index, and those to delete.
+        storage: Reaches the folder.
+
+    Raises:
+        StorageError: A file could not be written. The index is the old one, or the next writer ends
+            the work.
+    """
+    token = secrets.token_hex(8)
+    next_names = {name: f"{NEXT}{token}-{name}" for name in new}
+    try:
+        for name, file in new.items():
+            put_file(file, child_href(folder, next_names[name]), storage)
+        _put_manifest(folder, replace(files, next_names=next_names), storage)
+    finally:  # if a step failed, the new files are deleted
+        end_switch(folder, storage)
+
+
+def make_files(folder: str, new: Mapping[str, Path], files: Manifest, storage: Storage) -> None:
+    """Put the files of a new index into a folder; readers refuse it until the last is there.
+
+    Args:
+        folder: Address of the folder.
+        new: Finished local files, by the names that they take. Those of chips come last.
+        files: The files with chips, and remains to delete.
+        storage: Reaches the folder.
+
+    Raises:
+        StorageError: A file could not be written; the steps before it stay.
+    """
+    for name in files.gone:
+        storage.delete(child_href(folder, name))
+    _put_manifest(folder, Manifest(files.files), storage)
+    for name in sorted(new, key=lambda name: (name in files.files, name)):
+        put_file(new[name], child_href(folder, name), storage)
+
+
+def resume_switch(folder: str, storage: Storage) -> bool:
+    """End the switch of a folder whose writer was killed; return False if nothing can be done.
+
+    A reader does so, that other tools see what it sees. It cannot if the index is not local, if the
+    writer is at work, or if the folder may not be written to.
+    """
+    local = local_path(folder)
+    if local is None:
+        return False
+    try:
+        with held_at_once(local / WRITER):
+            end_switch(folder, storage)
+    except (OSError, StorageError) as error:
+        _log.debug("the switch of %s is not ended: %s", folder, error)
+        return False
+    return True
+
+
+def end_switch(folder: str, storage: Storage) -> None:
+    """End the switch of a folder that was begun, if any, and delete new files of any other.
+
+    Only one writer at a time may do so.
+    """
+    hidden = _list_next(folder, storage)
+    manifest = load_manifest(folder, storage)
+    if manifest is not None and not manifest.is_settled:
+        for name in manifest.gone:
+            storage.delete(child_href(folder, name))
+        for name, there in sorted(manifest.next_names.items()):
+            if there in hidden:
+                _move(child_href(folder, there), child_href(folder, name), storage)
+        _put_manifest(folder, Manifest(manifest.files), storage)
+        hidden = [name for name in hidden if name not in manifest.next_names.values()]
+    for name in hidden:
+        storage.delete(child_href(folder, name))
+
+
+def _list_next(folder: str, storage: Storage) -> list[str]:
+    """Return the names of files in a folder that have yet to take their places."""
+    local = local_path(folder)
+    if local is not None:
+        return [path.name for path in local.glob(f"{NEXT}*")]
+    names = (entry.href[len(folder) :].strip("/") for entry in storage.list(folder))
+    return [name for name in names if "/" not in name and name.startswith(NEXT)]
+
+
+def put_file(file: Path, href: str, storage: Storage) -> None:
+    """Put a finished local file to a place, where it appears whole or not at all."""
+    target = local_path(href)
+    if target is None:
+        storage.write(href, file)
+    else:
+        move_whole(file, target)
+
+
+def _move(source: str, target: str, storage: Storage) -> None:
+    """Give a file of a folder another name."""
+    there, place = local_path(source), local_path(target)
+    if there is not None and place is not None:
+        move_whole(there, place)
+        return
+    storage.copy(source, target)
+    storage.delete(source)
+
+
+def _put_manifest(folder: str, manifest: Manifest, storage: Storage) -> None:
+    local = local_path(folder)
+    if local is None:
+        storage.write(child_href(folder, MANIFEST), manifest.to_bytes())
+        return
+    part = local / f"{NEXT}{secrets.token_hex(8)}-{MANIFEST}"  # a killed writer's is deleted
+    with naming_full_disk(part):
+        part.write_bytes(manifest.to_bytes())
+    move_whole(part, local / MANIFEST)
