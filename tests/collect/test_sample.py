@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import zipfile
+from pathlib import Path
 
 import geopandas
 import pytest
@@ -132,3 +136,40 @@ def test_a_row_is_named_after_its_tile(tmp_path):
         {"Name": ["29RKH", None], "n": [1, 2]}, geometry=points, crs="EPSG:4326"
     ).to_file(path)
     assert [row.title for row in read_layer(str(path))] == ["row 0 (29RKH)", "row 1"]
+
+
+def pointers(layer: Path) -> dict[str, str]:
+    """Texts by which GDAL reads a layer elsewhere."""
+    source = f'<OGRVRTLayer name="layer"><SrcDataSource>{layer}</SrcDataSource></OGRVRTLayer>'
+    return {
+        "vrt": f"<OGRVRTDataSource>{source}</OGRVRTDataSource>",
+        "vrt after a mark": f"\ufeff \n<OGRVRTDataSource>{source}</OGRVRTDataSource>",
+        "command": json.dumps(
+            {"type": "gdal_streamed_alg", "command_line": f"gdal vector pipeline ! read {layer}"}
+        ),
+    }
+
+
+@pytest.mark.parametrize("kind", ["vrt", "vrt after a mark", "command"])
+@pytest.mark.parametrize("name", ["a.gpkg", "a.geojson", "a.vrt", "a.zip"])
+def test_a_text_that_names_a_layer_elsewhere_is_no_layer(kind, name, tmp_path):
+    layer = tmp_path / "layer.geojson"
+    layer.write_text(
+        '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"name": '
+        '"TOPSECRET"}, "geometry": {"type": "Point", "coordinates": [1, 2]}}]}'
+    )
+    assert read_layer(str(layer))[0].name == "TOPSECRET"
+    text = pointers(layer)[kind]
+    if name.endswith("zip"):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("inside.vrt", text)
+    else:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match=r"names layers elsewhere.*ogr2ogr"):
+        read_layer(str(tmp_path / name))
+
+
+def test_a_fifo_is_no_layer(tmp_path):
+    os.mkfifo(tmp_path / "a.geojson")
+    with pytest.raises(UsageError, match="not a regular file"):
+        read_layer(str(tmp_path / "a.geojson"))

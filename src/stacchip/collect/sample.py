@@ -5,9 +5,13 @@ A row is one job of an AWS Batch array (`AWS_BATCH_JOB_ARRAY_INDEX`) or one task
 
 from __future__ import annotations
 
+import re
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError
 
 import shapely
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
 
     from stacchip.storage import Storage
 
+# the drivers of GDAL that read other files or run commands know their texts by these words
+_POINTER: Final = re.compile(rb"<OGR\w+DataSource|<GDAL|gdal_streamed_alg", re.IGNORECASE)
+_LOOKED_AT: Final = 64 << 10
+_MOST_MEMBERS: Final = 1000
 
 TILE_COLUMNS = ("grid:code", "grid_code", "mgrs", "mgrs_tile", "tile", "name")
 """Columns of a layer that may name a row's tile; the case of their names does not matter."""
@@ -120,6 +128,7 @@ def _open_layer(path: str) -> Any:
         raise UsageError(
             "Sample layers need geopandas: pip install 'stacchip[processors]'."
         ) from error
+    _refuse_pointers(path)
     is_parquet = path.partition("?")[0].endswith((".parquet", ".geoparquet"))
     try:
         return (geopandas.read_parquet if is_parquet else geopandas.read_file)(path)
@@ -132,6 +141,31 @@ def _open_layer(path: str) -> Any:
         f"{redact(path)} cannot be read as a layer of places: {reason}. Name one "
         "with --sample (STACCHIP_MGRS_SOURCE or STACCHIP_SAMPLE_SOURCE)."
     )
+
+
+def _refuse_pointers(path: str) -> None:
+    """Refuse a local file that is no layer, but names one elsewhere, or commands for GDAL."""
+    file = Path(path)
+    if not file.exists() or file.is_dir():
+        return  # an address, or the folder of a shapefile or a geodatabase
+    if not file.is_file():
+        raise UsageError(f"{path} is not a regular file, and no layer of places.")
+    starts: list[bytes] = []
+    try:
+        with file.open("rb") as stream:
+            starts.append(stream.read(_LOOKED_AT))
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                for name in archive.namelist()[:_MOST_MEMBERS]:
+                    with archive.open(name) as member:
+                        starts.append(member.read(_LOOKED_AT))
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        pass  # whoever reads the layer says why it cannot be read
+    if any(_POINTER.search(start) for start in starts):
+        raise UsageError(
+            f"{path} is no layer of places, but a text that names layers elsewhere, which are not "
+            "read. Write the layer itself to a file: ogr2ogr layer.fgb ..."
+        )
 
 
 def parse_lines(text: str) -> list[str]:
