@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ def find_sidecar(image: Path) -> str | None:
         image: A file that nothing inside it locates.
     """
     aux = image.with_name(f"{image.name}.aux.xml")
-    try:
-        with aux.open("rb") as file:
-            metadata = file.read(_AUX_BYTES)
-    except OSError:
-        metadata = b""
+    metadata = b""
+    with suppress(OSError):
+        if aux.is_file():  # a FIFO would wait for its writer
+            with aux.open("rb") as file:
+                metadata = file.read(_AUX_BYTES)
     if b"<GCPList" in metadata:
         return f"ground control points in {aux.name}"
     names = [f"{image.stem}{end}" for end in _RPC_ENDS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,20 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from stacchip.grid.window import Window
-from stacchip.raster.gdal import Conversion, GdalFile, convert_to_cog
+from stacchip.raster.gdal import Conversion, GdalFile, ImageTags, convert_to_cog, describe_image
 from stacchip.raster.gdal.cog import write_cog
 from stacchip.raster.gdal.environment import gdal_environment
+from stacchip.raster.tiff import BrokenTiffError
 from stacchip.storage import Storage
 
 NAMES = ("GDAL_DISABLE_READDIR_ON_OPEN", "GDAL_PAM_ENABLED")
 OURS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
+
+# samples of a form that GDAL does not know
+ODD = ImageTags(
+    samples=1, bits=8, sample_format=9, photometric=1, extra_samples=(), byteorder="<", geo=(),
+    nodata=b"", metadata=b"",
+)  # fmt: skip
 
 
 def settings() -> dict[str, object]:
@@ -97,3 +105,12 @@ def test_a_cog_is_written_under_our_settings(tmp_path):
     geobox = GeoBox.from_bbox((0, 0, 640, 320), "EPSG:32631", resolution=10)
     write_cog(tmp_path / "a.tif", np.ones(geobox.shape, np.uint8), geobox, tags=tags)  # type: ignore[arg-type]
     assert tags.seen == [OURS]
+
+
+def test_what_gdal_says_is_the_same_each_time():
+    with pytest.raises(BrokenTiffError) as first, gdal_environment():
+        describe_image(ODD)
+    with pytest.raises(BrokenTiffError) as second:
+        describe_image(replace(ODD, samples=2))
+    assert str(first.value) == str(second.value)
+    assert "vsimem" not in str(first.value)

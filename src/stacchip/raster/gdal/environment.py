@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 # must read the same wherever it was copied to. Nor does it write any.
 _OPTIONS: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
 _SHOWN: Final = 300
+# names that rasterio makes up for a file in memory, which differ each time
+_UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_IN_MEMORY: Final = re.compile(rf"(?:/vsimem/)?(?:{_UUID}/)?{_UUID}\.\w*:? ?")
 
 
 @contextmanager
@@ -50,5 +54,6 @@ def gdal_says(error: BaseException) -> str:
         'a.[31m tag'
     """
     text = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
+    text = _IN_MEMORY.sub("", text)
     text = "".join(c if c.isprintable() else "." for c in text)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
