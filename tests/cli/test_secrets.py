@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+import pickle
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from scenes import make_scene
-from servers.range_server import RangeServer
+from servers.range_server import Fault, RangeServer
+from stacchip.chipper import Chipper
 from stacchip.cli import run
 from stacchip.cli.terminal import console
 from stacchip.collect.sample import read_layer
-from stacchip.errors import UsageError
-from stacchip.index import write_index
+from stacchip.errors import StacchipError, UsageError
+from stacchip.index import read_index, write_index
 from stacchip.indexer import NoStatsChipIndexer
+from stacchip.items import load_items
+from stacchip.raster import read_header
+from stacchip.storage import Storage, StorageOptions
 
-SECRETS = ("SECRETSIG", "PASSWORD")
+SECRETS = ("SECRETSIG", "PASSWORD", "SECRETKEY", "SESSIONTOKEN")
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +102,88 @@ collect linz --bucket TMP/archive --catalogue @catalogue --rows 0 --failed @fail
 """
 
 
+@pytest.fixture(autouse=True)
+def keys_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that no command needs here."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEYID")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRETKEY")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "SESSIONTOKEN")
+    monkeypatch.setenv("AZURE_STORAGE_SAS_KEY", "sv=1&sig=SECRETSIG")
+
+
+def written(folder: Path) -> bytes:
+    """All bytes that were written into a folder."""
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
 @pytest.mark.parametrize("command", COMMANDS.strip().splitlines())
 @pytest.mark.parametrize("is_verbose", [False, True], ids=["", "verbose"])
-def test_no_command_shows_a_secret(command: str, is_verbose: bool, said) -> None:
+def test_no_command_shows_a_secret(
+    command: str, is_verbose: bool, said, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level(logging.DEBUG)
     text = said(f"-v {command}" if is_verbose else command)
     assert text, "nothing was said, and nothing was looked at"
-    assert [secret for secret in SECRETS if secret in text] == []
+    logged = "\n".join(record.getMessage() + str(record.__dict__) for record in caplog.records)
+    assert [secret for secret in SECRETS if secret in text + logged] == []
+    assert [secret for secret in SECRETS if secret.encode() in written(tmp_path)] == []
+
+
+PLACES = [
+    "http://user:PASSWORD@127.0.0.1:{port}/{name}?sig=SECRETSIG",
+    "http://127.0.0.1:{port}/{name}?api_key=SECRETKEY&v=1",
+    "http://127.0.0.1:{port}/{name}?v=1&subscription-key=SECRETKEY#access_token=SESSIONTOKEN",
+    "http://127.0.0.1:{port}/{name}#token=SESSIONTOKEN",
+    "/vsicurl/http://user:PASSWORD@127.0.0.1:{port}/{name}?token=SECRETKEY",
+    "htp://user:PASSWORD@127.0.0.1:{port}/{name}?sig=SECRETSIG",
+    "s3://user:PASSWORD@bucket/{name}?X-Amz-Signature=SECRETSIG",
+    "http://user:PASSWORD@127.0.0.1:1/{name}?sig=SECRETSIG",
+    "http://user:PASSWORD@[::x]/{name}?sig=SECRETSIG",
+]
+ANSWERS = {
+    "404": Fault(status=404, body=b"SECRETKEY"),
+    "401": Fault(status=401, headers={"WWW-Authenticate": "Bearer SECRETKEY"}),
+    "500": Fault(status=500, body=b"SECRETKEY"),
+    "HTML": Fault(status=200, body=b"<html><a href='http://h/?sig=SECRETSIG'>"),
+    "redirect": Fault(status=302, headers={"Location": "http://u:PASSWORD@h.invalid/?sig=SECRETSIG"}),
+    "no HTTP": Fault(status=302, headers={"Location": "ftp://u:PASSWORD@h/?sig=SECRETSIG"}),
+    "reset": Fault(reset=True),
+    "silence": Fault(hang_s=0.3),
+}  # fmt: skip
+READERS: dict[str, Callable[[str, Storage], object]] = {
+    "load_items": lambda href, storage: list(load_items(href, storage=storage)),
+    "read_index": lambda href, storage: read_index(href, storage=storage),
+    "Chipper": lambda href, storage: Chipper(href, storage=storage),
+    "read_header": lambda href, storage: read_header(storage, href),
+    "exists": lambda href, storage: storage.exists(href),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_no_function_shows_a_secret(
+    server: RangeServer, caplog: pytest.LogCaptureFixture, place: str, answer: str, reader: str
+) -> None:
+    if answer != "404" and place != PLACES[0] and reader != "load_items":
+        pytest.skip("a place, an answer and a reader go through the same request")
+    caplog.set_level(logging.DEBUG)
+    server.always("/odd.json", ANSWERS[answer])
+    options = StorageOptions(
+        headers={"X-Key": "SECRETKEY"}, max_attempts=1, timeout_s=0.2, deadline_s=0.5
+    )
+    storage = Storage(options=options, sign=None)
+    texts = [repr(storage), repr(options)]
+    try:
+        READERS[reader](place.format(port=server.port, name="odd.json"), storage)
+    except StacchipError as error:
+        chain: BaseException | None = error
+        while chain is not None:
+            texts += [*traceback.format_exception_only(chain), repr(getattr(chain, "facts", ""))]
+            texts.append(repr(pickle.dumps(chain)) if isinstance(chain, StacchipError) else "")
+            chain = chain.__cause__ or chain.__context__
+    texts += [record.getMessage() + str(record.__dict__) for record in caplog.records]
+    assert [secret for secret in SECRETS if secret in "\n".join(texts)] == []
 
 
 def test_rows_of_a_signed_list_are_refused_without_its_signature(server, tmp_path, capsys) -> None:

@@ -252,3 +252,60 @@ def test_headers_for_every_server_are_refused() -> None:
         Storage(overrides={"https://": StorageOptions(headers={"X-Key": "a"})})
     every = Storage(overrides={"https://": named("web")})
     assert every.options_for("https://example.com/a").region == "web"
+
+
+# -- credentials of Azure are for accounts that the user named
+
+
+MINE, THEIRS = (f"abfs://c@{name}.dfs.core.windows.net/a.tif" for name in ("mine", "theirs"))
+
+
+def is_signed(storage: Storage, href: str) -> bool:
+    requester, place = storage._requester, parse_href(href)
+    return requester._is_own_account(place, requester.options_for(place))
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        Storage(options=StorageOptions(account="mine")),
+        Storage(overrides={"abfs://c@mine.dfs.core.windows.net/": StorageOptions()}),
+    ],
+    ids=["options", "overrides"],
+)
+def test_an_account_that_was_named_gets_credentials_and_another_does_not(storage: Storage) -> None:
+    assert not is_signed(storage, THEIRS)
+    assert is_signed(storage, MINE)
+    assert is_signed(storage, "az://c/a.tif"), "the account of the options"
+
+
+@pytest.mark.parametrize("name", ["AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT"])
+def test_the_account_of_the_environment_gets_credentials(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "mine")
+    storage = Storage()
+    assert (is_signed(storage, THEIRS), is_signed(storage, MINE)) == (False, True)
+
+
+def test_the_account_of_the_first_address_gets_credentials_if_none_was_named() -> None:
+    storage = Storage()
+    storage.name_server(MINE)
+    assert (is_signed(storage, THEIRS), is_signed(storage, MINE)) == (False, True)
+    of_items = Storage()
+    of_items.name_server(None)
+    assert not is_signed(of_items, MINE)
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        "s3://user:pw@bucket/a", "s3://evil.org:80/a", "s3://evil.org?/a", "s3://evil#/a",
+        "s3://../a", "s3://%2e%2e/a", "s3://a b/c", "gs://a@b/c", "az://c?x/a",
+        "abfs://c@evil%2eorg/a", "abfs://c@ev?il.dfs.core.windows.net/a",
+        "abfs://a@b@mine.dfs.core.windows.net/a", "s3://b\\evil.org/a", "s3://b\na/c",
+    ],
+)  # fmt: skip
+def test_a_bucket_container_or_account_that_leads_elsewhere_is_refused(href: str) -> None:
+    with pytest.raises(UsageError, match="names no"):
+        Storage().read(href)

@@ -159,7 +159,9 @@ def _remedy(href: str) -> str:
     if location.scheme == "az":
         return (
             "Set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY (or a SAS token), "
-            "or pass skip_signature=True if it is public. Files of Planetary Computer are signed "
+            "or pass skip_signature=True if it is public. They are for that account alone: name "
+            "others by overrides={'abfs://container@account.dfs.core.windows.net/': "
+            "StorageOptions()}. Files of Planetary Computer are signed "
             "for you if they are read by their https addresses."
         )
     if location.scheme == "file":

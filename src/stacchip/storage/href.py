@@ -114,13 +114,31 @@ def parse_href(href: str) -> Location:
     if not root:
         raise UsageError(f"{redact(href)!r} names no bucket. Write {scheme}://bucket/key.")
     if scheme in OBJECT_SCHEMES:
+        _require_name(_BUCKET, root, "bucket", href)
         return Location(OBJECT_SCHEMES[scheme], root, key)
     if scheme in AZURE_SCHEMES:
-        return _parse_azure(root, key)
+        location = _parse_azure(root, key)
+        _require_name(_CONTAINER, location.root, "container", href)
+        _require_name(_ACCOUNT, location.account or "account", "account", href)
+        return location
     raise UsageError(
         f"{redact(href)!r} has an unknown scheme, {scheme!r}. "
         "Use a local path, file, http, https, s3, gs, az or abfs."
     )
+
+
+# a name is put into the address of a request: "@", "?", "#" or "/" in it would lead elsewhere
+_BUCKET = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]*")
+_CONTAINER = re.compile(r"[A-Za-z0-9$][A-Za-z0-9_-]*")
+_ACCOUNT = re.compile(r"[A-Za-z0-9-]+")
+
+
+def _require_name(form: re.Pattern[str], name: str, what: str, href: str) -> None:
+    if not form.fullmatch(name):
+        raise UsageError(
+            f"{redact(href)!r} names no {what}: {redact(name)!r} has characters that the name of "
+            f"one cannot have."
+        )
 
 
 def _parse_azure(root: str, key: str) -> Location:

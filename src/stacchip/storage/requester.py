@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from stacchip.errors import AccessDenied, UsageError
 from stacchip.runtime.per_process import PerProcess
-from stacchip.storage.href import Location, redact
+from stacchip.storage.href import SCHEME, Location, parse_href, redact
 from stacchip.storage.origin import Origin, origin_of, parse_prefix, user_of, web_origin
 from stacchip.storage.retry import persist
 from stacchip.storage.transports import object_clients, objects, planetary_computer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from stacchip.storage.options import StorageOptions
 
 T = TypeVar("T")
+ACCOUNT_VARIABLES = ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
 Sign = Callable[[str], str] | Literal["auto"] | None
 
 
@@ -46,13 +48,16 @@ class Requester:
             overrides.items(), key=lambda pair: -len(parse_prefix(pair[0]).path)
         )
         _refuse_headers_for_all(self._prefixes)
-        # the server of the headers, once it is known; a dict, since threads may name it at once
+        # the server of the headers, and the Azure account of the environment's credentials, once
+        # they are known; dicts, since threads may name them at once
         self._home: dict[str, Origin | None] = {}
         if options.headers and options.endpoint:
             self._home["server"] = web_origin(options.endpoint)
+        self._account: dict[str, str | None] = {}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({"_home": {}, **state})  # pickles of earlier versions have none
+        # pickles of earlier versions have none
+        self.__dict__.update({"_home": {}, "_account": {}, **state})
 
     def options_for(self, location: Location) -> StorageOptions:
         """Return the options for a place, without those from the environment."""
@@ -82,6 +87,7 @@ class Requester:
         Args:
             location: A place there; None, or a local file, if they are for none.
         """
+        self._account.setdefault("first", None if location is None else location.account)
         if self.options.headers and not self._home:
             server = None if location is None else self._server_of(location)
             self._home.setdefault("server", server)
@@ -103,6 +109,21 @@ class Requester:
                 f"{shown} is written with {user!r} before an '@', like the server of that name, "
                 f"but it is on {place}. Write the address without it."
             )
+
+    def _is_own_account(self, location: Location, options: StorageOptions) -> bool:
+        """Return True if the credentials of the environment may be sent to an Azure account.
+
+        A signature or token of Azure serves whoever gets it, and anybody may own an account. So it
+        is for accounts that the user named: in the options, in the environment, by a prefix of
+        `overrides`, or else by the first address.
+        """
+        if location.account is None or options.endpoint:
+            return True
+        named = {options.account, *(os.environ.get(name) for name in ACCOUNT_VARIABLES)} - {None}
+        prefixes = [prefix for prefix, _ in self._prefixes]
+        named |= {parse_href(p).account for p in prefixes if not SCHEME.fullmatch(p)} - {None}
+        first = self._account.setdefault("first", location.account)
+        return location.account in named or (not named and location.account == first)
 
     def _explain(self, error: AccessDenied, location: Location) -> AccessDenied:
         """Return the error of a refusal, which says so if headers were kept back."""
@@ -152,6 +173,8 @@ class Requester:
     ) -> T:
         """Send a request to an object store until it succeeds."""
         options = self._options_to_ask(location)
+        if location.scheme == "az" and not self._is_own_account(location, options):
+            options = replace(options, skip_signature=True)
         if location.scheme == "s3":
             options = options.with_environment().with_profile_keys()
 

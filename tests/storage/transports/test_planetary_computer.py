@@ -166,6 +166,11 @@ def test_other_hrefs_are_left_alone(pc: RangeServer, service: Service, storage: 
         "https://example.com/a.blob.core.windows.net/a.bin",
         "https://modiseuwest.blob.core.windows.net.evil.example/modis-061/a.bin",
         "https://modiseuwest.blob.core.windows.net/",
+        "https://evil.example\\@modiseuwest.blob.core.windows.net/modis-061/a.bin",
+        "https://modiseuwest.blob.core.windows.net\\@evil.example/modis-061/a.bin",
+        "https://modiseuwest.blob.core.windows.net:1@evil.example/modis-061/a.bin",
+        "https://evil.example#@modiseuwest.blob.core.windows.net/modis-061/a.bin",
+        "https://a.modiseuwest.blob.core.windows.net/modis-061/a.bin",
     ):
         assert SIGNER.sign(href, options) == href
     assert service.given == 0
@@ -215,3 +220,14 @@ def test_a_function_of_the_users_own_signs(tmp_path: Path) -> None:
         storage = Storage(sign=lambda href: f"{href}?sig=own")
         assert storage.read(server.url("a.bin")) == CONTENT
         assert server.log[0].query == "sig=own"
+
+
+def test_the_token_service_gets_no_header_of_the_file_server(
+    pc: RangeServer, service: Service
+) -> None:
+    keyed = StorageOptions(headers={"X-Key": "SECRET"})
+    storage = Storage(overrides={"http://modiseuwest.blob.core.windows.net/": keyed})
+    assert read(storage) == CONTENT
+    seen = {request.path: request.headers.get("x-key") for request in pc.log}
+    assert seen["/token/modiseuwest/modis-061"] is None
+    assert "SECRET" in seen.values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from stacchip.storage.href import Location
     from stacchip.storage.options import StorageOptions
 
+_REGION = re.compile("[a-z0-9-]{1,40}")  # it becomes a part of the host
 _GLOBAL_ENDPOINT = "https://s3.amazonaws.com"
 # "put" and "parts" do not limit silence: a store is silent while it receives. "parts" also retries.
 Mode = Literal["read", "put", "parts"]
@@ -213,7 +215,7 @@ def find_region(
     with web.send("HEAD", url, {}, replace(options, headers={}), until_s) as answer:
         answer.read()
         found = answer.headers.get("x-amz-bucket-region")
-    if found is None or found == tried:
+    if found is None or found == tried or not _REGION.fullmatch(found):
         raise StorageError(
             f"{location.scheme}://{location.root} is in another region, which the store does not "
             "name. Pass StorageOptions(region=...).",

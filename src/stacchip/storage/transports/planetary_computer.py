@@ -16,7 +16,7 @@ import os
 import re
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ from stacchip.errors import AccessDenied, StorageError
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage.href import redact
 from stacchip.storage.limits import Bound
+from stacchip.storage.origin import web_origin
 from stacchip.storage.retry import persist
 from stacchip.storage.transports import web
 
@@ -39,6 +40,8 @@ Only the command line reads our other variables. This one also applies when stac
 library, since the code that makes a `Storage` does not know which token service it will need.
 """
 HOST_SUFFIX = ".blob.core.windows.net"
+_HOST = re.compile(rf"([a-z0-9-]+){re.escape(HOST_SUFFIX)}")
+_CONTAINER = re.compile(r"/+([A-Za-z0-9$_-]+)(?=/|$)")
 RENEW_BEFORE_S = 60.0
 LARGEST_ANSWER = Bound(64 * 1024)
 
@@ -126,15 +129,16 @@ class Signer:
 
     def _find_token(self, href: str) -> tuple[tuple[str, str, str], _Token] | None:
         """Return the (possibly empty) token for an href; None if it is not to be signed."""
-        if HOST_SUFFIX not in href:
+        if HOST_SUFFIX not in href or "\\" in href:  # parsers differ in what a backslash ends
             return None
+        origin = web_origin(href)  # as the request reads it: "https://evil.org\\@a.blob..."
+        host = None if origin is None else _HOST.fullmatch(origin.host)
         split = urlsplit(href)
-        host = split.hostname or ""
-        container = split.path.lstrip("/").partition("/")[0]
-        if not host.endswith(HOST_SUFFIX) or not container or re.search(r"(^|&)sig=", split.query):
+        container = _CONTAINER.match(split.path)
+        if host is None or container is None or re.search(r"(^|&)sig=", split.query):
             return None
         endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
-        key = (endpoint.rstrip("/"), host.removesuffix(HOST_SUFFIX), container)
+        key = (endpoint.rstrip("/"), host[1], container[1])
         return key, self._tokens.get().setdefault(key, _Token())
 
 
@@ -157,6 +161,7 @@ SIGNER = Signer()
 def _fetch_token(key: tuple[str, str, str], options: StorageOptions) -> tuple[str, float]:
     """Ask for a token, and return its query and when to renew it."""
     url = "/".join(key)
+    options = replace(options, headers={})  # those for the file's server are not for this one
     try:
         blob = persist(lambda until_s: web.get(url, options, until_s, LARGEST_ANSWER), url, options)
     except AccessDenied:
