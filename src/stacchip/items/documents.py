@@ -52,14 +52,17 @@ def parse_document(data: bytes, href: str, limits: Limits) -> Any:
     except RecursionError as error:
         raise _too_deep(shown, limits) from error
     except ValueError as error:
-        raise InvalidMetadata(
-            f"{shown} is not JSON ({error}); it begins with {show_start(data)!r}. "
-            "Pass an item, a FeatureCollection or a stac-geoparquet file.",
-            field="type",
-            href=shown,
-        ) from error
-    require_depth(value, shown, limits)
-    return value
+        reason = str(error)
+    else:
+        require_depth(value, shown, limits)
+        return value
+    # not chained: the original carries the whole text, and a pickle of it may hold a signature
+    raise InvalidMetadata(
+        f"{shown} is not JSON ({reason}); it begins with {show_start(data)!r}. "
+        "Pass an item, a FeatureCollection or a stac-geoparquet file.",
+        field="type",
+        href=shown,
+    )
 
 
 def require_depth(value: Any, what: str, limits: Limits, *, most_parts: int | None = None) -> None:

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urljoin, urlsplit, urlunsplit
 
 from stacchip.errors import UsageError
 
@@ -136,8 +136,7 @@ _ACCOUNT = re.compile(r"[A-Za-z0-9-]+")
 def _require_name(form: re.Pattern[str], name: str, what: str, href: str) -> None:
     if not form.fullmatch(name):
         raise UsageError(
-            f"{redact(href)!r} names no {what}: {redact(name)!r} has characters that the name of "
-            f"one cannot have."
+            f"{redact(href)!r} names no {what}: it has characters that the name of one cannot have."
         )
 
 
@@ -197,7 +196,11 @@ def join_href(base: str, relative: str) -> str:
         return relative
     location = parse_href(base)
     if location.scheme == "http":
-        return urljoin(location.key, relative)
+        _split(location.key)
+        try:
+            return urljoin(location.key, relative)
+        except ValueError:
+            return relative  # it is no address, which whoever reads it says
     if location.scheme == "file" and relative.startswith("/"):
         return relative
     if location.scheme == "file":
@@ -232,13 +235,26 @@ def child_href(folder: str, *names: str) -> str:
             )
     location = parse_href(folder)
     if location.scheme == "http":
-        split = urlsplit(location.key)
+        split = _split(location.key)
         path = "/".join([split.path.rstrip("/"), *names])
         return urlunsplit((split.scheme, split.netloc, path, split.query, ""))
     if location.scheme == "file":
         return posixpath.join(location.key or ".", *names)
     key = "/".join([location.key, *names] if location.key else names)
     return Location(location.scheme, location.root, key, location.account).href
+
+
+def _split(url: str) -> SplitResult:
+    """Return the parts of a web address.
+
+    Raises:
+        UsageError: Its host is in brackets, and is no IPv6 address.
+    """
+    try:
+        return urlsplit(url)
+    except ValueError:
+        pass  # not chained: the text of the original shows the address
+    raise UsageError(f"{redact(url)!r} has no host: brackets hold an IPv6 address.")
 
 
 def parent_href(href: str) -> str:
@@ -250,7 +266,7 @@ def parent_href(href: str) -> str:
     """
     location = parse_href(href.rstrip("/") or href)
     if location.scheme == "http":
-        split = urlsplit(location.key)
+        split = _split(location.key)
         return urlunsplit((split.scheme, split.netloc, posixpath.dirname(split.path), "", ""))
     if location.scheme == "file":
         return posixpath.dirname(location.key) or "."
