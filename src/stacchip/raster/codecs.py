@@ -60,6 +60,8 @@ class Codec:
         decode: Decodes data into the memory given, and returns the part of it that was filled; None
             if blocks are stored as they are.
         encode: Encodes bytes, for measuring how fast this machine decodes.
+        is_exact: True if a stream that goes on behind its block is broken: of such streams GDAL
+            reads other pixels, or none.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Codec:
     most_per_byte: int
     decode: Callable[[Any, memoryview], Any] | None
     encode: Callable[[bytes], Any]
+    is_exact: bool = False
 
 
 # imagecodecs imports a codec when its function is first looked up: hence the lambdas
@@ -87,6 +90,7 @@ CODECS: Final[dict[str, Codec]] = {
             1032,  # runs of 258 in 2 bits
             lambda data, out: imagecodecs.deflate_decode(data, out=out),
             lambda data: imagecodecs.deflate_encode(data, level=6),
+            is_exact=True,
         ),
         Codec(
             "packbits",
@@ -202,7 +206,7 @@ def decompress(
         size: Number of bytes that a sound block holds.
         scratch: Gives memory to decode into; the result may be a view of it.
         fill_order: 2 if the bits of each byte of `data` are reversed (TIFF 6.0 FillOrder).
-        whole: The size of the other blocks, if this one ends with the image.
+        whole: The size of a block that does not end with the image, if it is known.
 
     Raises:
         BrokenStreamError: The stream is broken, its checksum is wrong, it ends too soon, or it goes
@@ -224,8 +228,8 @@ def decompress(
             decoded = decode(data, scratch.take(size))
         if decoded is None:
             # some writers store a whole strip even if the image ends within it
-            most = max(whole, size + min(size, _MOST_SURPLUS)) + _SURPLUS_BYTES
-            decoded = decode(data, scratch.take(most))
+            surplus = 0 if codec.is_exact and whole else min(size, _MOST_SURPLUS) + _SURPLUS_BYTES
+            decoded = decode(data, scratch.take(max(whole, size + surplus)))
     except (RuntimeError, ValueError) as error:
         raise BrokenStreamError(str(error)) from error.with_traceback(None)
     if len(decoded) < size:

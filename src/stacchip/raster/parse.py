@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 # a COG of 10,980 px with 1024 px blocks and its overviews takes 4 KiB; 32 KiB hold 2,000 blocks
 HEAD_BYTES: Final = 32 << 10
 _REDUCED_IMAGE, _MASK = 1, 4  # bits of NewSubfileType
-_SEPARATE = 2  # PlanarConfiguration: one plane a band
+_TOGETHER, _SEPARATE = 1, 2  # PlanarConfiguration: all bands in one plane, or one plane a band
+_PALETTE = 3
 _RGB_FORMS: Final = {
     5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32844: "LogL", 32845: "LogLuv",
 }  # fmt: skip
@@ -128,7 +129,9 @@ def _is_mask(directory: Directory) -> bool:
 
 def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size: int) -> Header:
     """Read the header of one directory's image, in a file of `size` bytes."""
-    is_tiled = tiff.TILE_WIDTH in page
+    is_tiled = tiff.TILE_WIDTH in page or tiff.TILE_LENGTH in page
+    if any(tag in page for tag in tiff.TABLES[:2]) and any(tag in page for tag in tiff.TABLES[2:]):
+        raise BrokenTiffError("it has tables of both tiles and strips")
     tables = (
         (tiff.TILE_OFFSETS, tiff.TILE_BYTE_COUNTS)
         if tiff.TILE_OFFSETS in page
@@ -138,6 +141,9 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
     tags = _read_tags(page, byteorder)
     if not (min(shape) > 0 and max(shape) < 2**31):
         raise BrokenTiffError(f"an image of {shape[0]} x {shape[1]} px")
+    planes = page.integer(tiff.PLANAR_CONFIG, _TOGETHER)
+    if planes not in (_TOGETHER, _SEPARATE):
+        raise BrokenTiffError(f"a planar configuration of {planes}")
     number = page.integer(tiff.COMPRESSION, 1)
     image = _describe(tags)
     located_by = _find_location(page, byteorder, image.transform, shape)
@@ -149,7 +155,7 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
         nodata=image.nodata,
         fill=image.fill,
         block_shape=_read_block_shape(page, shape, is_tiled=is_tiled),
-        is_planar=page.integer(tiff.PLANAR_CONFIG, 1) == _SEPARATE and tags.samples > 1,
+        is_planar=planes == _SEPARATE and tags.samples > 1,
         is_tiled=is_tiled,
         compression=name_codec(number),
         predictor=page.integer(tiff.PREDICTOR, 1),
@@ -194,11 +200,11 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
     photometric = page.integer(tiff.PHOTOMETRIC, 1)
     if not 0 < samples < 2**16 or photometric >= 2**16 or max(extra, default=0) >= 2**16:
         raise BrokenTiffError(f"{samples} bands of photometric {photometric} and kinds {extra[:9]}")
-    metadata = page.raw(tiff.GDAL_METADATA) if tiff.GDAL_METADATA in page else b""
+    metadata = page.text(tiff.GDAL_METADATA)
     if b'role="scale"' not in metadata and b'role="offset"' not in metadata:
         metadata = b""  # the rest of it differs from file to file, and does not concern pixels
     geo = tuple(tag for each in tiff.GEO_TAGS if (tag := page.typed(each)) is not None)
-    nodata = page.raw(tiff.GDAL_NODATA) if tiff.GDAL_NODATA in page else b""
+    nodata = page.text(tiff.GDAL_NODATA)
     if len(metadata) + len(nodata) + sum(len(raw) for *_, raw in geo) > _MAX_TAG_BYTES:
         raise BrokenTiffError(f"its tags take more than {_MAX_TAG_BYTES} bytes")
     return ImageTags(
@@ -232,12 +238,12 @@ def _find_location(
     page: Directory, byteorder: ByteOrder, transform: Affine | None, shape: tuple[int, int]
 ) -> str:
     """Return what locates the pixels; see `find_location`."""
-    ties = (page.typed(tiff.MODEL_TIEPOINT) or (0, 0, 0, b""))[3]
+    ties = page.text(tiff.MODEL_TIEPOINT)
     ties = ties[: len(ties) // 48 * 48]  # six doubles a point: column, row, 0, x, y, z
     points = np.frombuffer(ties, np.dtype("f8").newbyteorder(byteorder)).reshape(-1, 6)
     # a single point belongs to its scale; some writers leave one of zeros in a file without a place
     is_of_scale = len(points) == 1 and tiff.MODEL_PIXEL_SCALE in page
-    metadata = page.raw(tiff.GDAL_METADATA) if tiff.GDAL_METADATA in page else b""
+    metadata = page.text(tiff.GDAL_METADATA)
     return find_location(
         transform,
         shape,
@@ -270,6 +276,7 @@ def _read_block_shape(
     """Return (height, width) of a tile, or of a strip."""
     if is_tiled:
         block = (page.integer(tiff.TILE_LENGTH), page.integer(tiff.TILE_WIDTH))
+        page.integer(tiff.ROWS_PER_STRIP, 0)  # libtiff reads it, too
     else:
         block = (min(page.integer(tiff.ROWS_PER_STRIP, shape[0]), shape[0]), shape[1])
     if not 0 < min(block) <= max(block) < 2**31:
@@ -280,6 +287,8 @@ def _read_block_shape(
 def _why_unsupported(header: Header, page: Directory) -> str | None:
     """Return why the fast path cannot read this image; None if it can."""
     photometric = page.integer(tiff.PHOTOMETRIC, 1)
+    if photometric == _PALETTE and tiff.COLOR_MAP not in page:
+        raise BrokenTiffError("it has no colour map")
     if header.compression not in CODECS:
         return f"compressed with {header.compression}"
     if photometric in _RGB_FORMS:
@@ -322,13 +331,16 @@ def _with_blocks(header: Header, page: Directory, where: int, how_long: int, siz
         is_unknown = np.zeros(found, np.bool_)
         # libtiff mends a single strip of length 0; among many, such strips are sparse
         is_unknown[:] = not header.is_tiled and blocks == 1 and not lengths[0] and offsets[0]
+    elif header.is_tiled:
+        raise BrokenTiffError("it has no table of its blocks' lengths")
     else:
         lengths = np.zeros(len(offsets), np.uint64)
         is_unknown = offsets > 0
     if header.compression == "none":
         # as libtiff does: the length of such a block is known, whatever the table says
         known = _whole_lengths(header)[: len(offsets)]
-        lengths = np.where(is_unknown | (lengths > 0), known, np.uint64(0))
+        is_known = is_unknown | (lengths > 0) & ~_is_cut_short(header, lengths)
+        lengths = np.where(is_known, known, lengths)
     elif is_unknown.any():
         lengths = np.where(is_unknown, _lengths_to_next(header, offsets, size), lengths)
     missing = (0, blocks - len(offsets))
@@ -337,6 +349,14 @@ def _with_blocks(header: Header, page: Directory, where: int, how_long: int, siz
         block_offsets=np.pad(offsets, missing, constant_values=np.uint64(MISSING)),
         block_lengths=np.pad(lengths, missing, constant_values=np.uint64(1)),
     )
+
+
+def _is_cut_short(header: Header, lengths: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Return which uncompressed tiles lack rows, by a table that GDAL believes of the last row."""
+    rows = header.shape[0] % header.block_shape[0]
+    is_last = np.zeros((header.planes, *header.grid), np.bool_)
+    is_last[:, -1] = header.is_tiled and rows > 0
+    return is_last.ravel()[: len(lengths)] & (lengths < rows * header.row_bytes)
 
 
 def _whole_lengths(header: Header) -> NDArray[np.uint64]:

@@ -54,6 +54,7 @@ GDAL_NODATA: Final = 42113
 RPC_COEFFICIENTS: Final = 50844
 COLOR_MAP: Final = 320
 JPEG_TABLES: Final = 347
+TABLES: Final = (STRIP_OFFSETS, STRIP_BYTE_COUNTS, TILE_OFFSETS, TILE_BYTE_COUNTS)
 # what a codec needs besides the block's bytes: colours, sample types, and its own parameters
 # (T4Options, T6Options, JPEGTables, YCbCr*, ReferenceBlackWhite, LercParameters)
 CODEC_TAGS: Final = (
@@ -63,11 +64,21 @@ CODEC_TAGS: Final = (
 GEO_TAGS: Final = (
     MODEL_PIXEL_SCALE, MODEL_TIEPOINT, MODEL_TRANSFORMATION, GEO_KEYS, GEO_DOUBLES, GEO_ASCII,
 )  # fmt: skip
+# what libtiff reads in any case, and will not do without
+_ESSENTIAL: Final = frozenset({
+    IMAGE_WIDTH, IMAGE_LENGTH, BITS_PER_SAMPLE, COMPRESSION, SAMPLES_PER_PIXEL, ROWS_PER_STRIP,
+    PLANAR_CONFIG, TILE_WIDTH, TILE_LENGTH, EXTRA_SAMPLES, SAMPLE_FORMAT, *TABLES,
+})  # fmt: skip
 _ASCII, _SHORT, _DOUBLE = 2, 3, 12  # types of values
+# those that libtiff takes: for integers, for tables of blocks, for floating-point numbers, for text
+_INTEGER_TYPES: Final = (1, 3, 4, 6, 8, 9, 16, 17)
+_TABLE_TYPES: Final = (3, 4, 16)
+_NUMBER_TYPES: Final = (*_INTEGER_TYPES, 11, 12)
 _BYTE_TYPES: Final = (1, 2, 6, 7)
-_GEO_TYPES: Final = {
+_TYPES: Final = {
     MODEL_PIXEL_SCALE: _DOUBLE, MODEL_TIEPOINT: _DOUBLE, MODEL_TRANSFORMATION: _DOUBLE,
-    GEO_KEYS: _SHORT, GEO_DOUBLES: _DOUBLE, GEO_ASCII: _ASCII,
+    GEO_KEYS: _SHORT, GEO_DOUBLES: _DOUBLE, GEO_ASCII: _ASCII, GDAL_METADATA: _ASCII,
+    GDAL_NODATA: _ASCII,
 }  # fmt: skip
 
 # Limits of what tifffile may read from one file: it follows some microscopes' tags value by value,
@@ -199,41 +210,48 @@ class Directory:
         """
         if tag not in self:
             return np.empty(0, np.uint64)
-        letter = self._tags[tag].dataformat[-1]
-        if letter not in "bBhHiIqQ" or self._tags[tag].dataformat[0] != "1":
+        kind = int(self._tags[tag].dtype)
+        if kind not in (_TABLE_TYPES if tag in TABLES else _INTEGER_TYPES):
             raise BrokenTiffError(f"tag {tag} is not of an integer type")
-        dtype = np.dtype(letter).newbyteorder(self.byteorder)
+        dtype = np.dtype(self._tags[tag].dataformat[-1]).newbyteorder(self.byteorder)
         return np.frombuffer(self._view(tag, most * dtype.itemsize), dtype).astype(np.uint64)
 
     def integer(self, tag: int, default: int | None = None) -> int:
-        """Return the first value of a tag of integers; `default` if the tag is absent."""
-        if tag in self and self._tags[tag].count:
-            return int(self.integers(tag, most=1)[0])
+        """Return the value of a tag of one integer; `default` if the tag is absent."""
+        if tag in self:
+            if self._tags[tag].count != 1:
+                raise BrokenTiffError(f"tag {tag} has {self._tags[tag].count} values in place of 1")
+            return int(self.integers(tag)[0])
         if default is None:
             raise BrokenTiffError(f"tag {tag} is absent")
         return default
 
     def typed(self, tag: int) -> RawTag | None:
-        """Return a tag of `GEO_TAGS` in the type that it ought to have, converted as by libtiff.
+        """Return a tag in the type that it ought to have, converted as libtiff converts it.
 
-        It is None if the tag is absent, or of a type for which GDAL ignores it.
+        It is one of `GEO_TAGS` or of GDAL's. It is None if the tag is absent, or of a type for which
+        GDAL ignores it.
         """
         if tag not in self:
             return None
-        kind, wanted = int(self._tags[tag].dtype), _GEO_TYPES[tag]
-        count, letter = self._tags[tag].dataformat[:-1], self._tags[tag].dataformat[-1]
+        kind, wanted = int(self._tags[tag].dtype), _TYPES[tag]
         if kind == wanted:
             return (tag, kind, self._tags[tag].count, self.raw(tag))
         if wanted == _ASCII:
             raw = self.raw(tag)
             return (tag, _ASCII, len(raw), raw) if kind in _BYTE_TYPES else None
-        if kind == _ASCII or count != "1" or letter not in "bBhHiIqQfd"[: 8 if wanted == 3 else 10]:
+        if kind not in (_INTEGER_TYPES if wanted == _SHORT else _NUMBER_TYPES):
             return None
-        values = np.frombuffer(self._view(tag), np.dtype(letter).newbyteorder(self.byteorder))
+        dtype = np.dtype(self._tags[tag].dataformat[-1]).newbyteorder(self.byteorder)
+        values = np.frombuffer(self._view(tag), dtype)
         if wanted == _SHORT and len(values) and not 0 <= values.min() <= values.max() < 2**16:
             return None
         target = np.dtype("u2" if wanted == _SHORT else "f8").newbyteorder(self.byteorder)
         return (tag, wanted, len(values), values.astype(target).tobytes())
+
+    def text(self, tag: int) -> bytes:
+        """Return the bytes of a tag of text; none if it is absent or of another type."""
+        return (self.typed(tag) or (0, 0, 0, b""))[3]
 
     def raw_tags(self, tags: Iterable[int]) -> tuple[RawTag, ...]:
         """Return those of the tags that are present, as they stand in the file."""
@@ -302,6 +320,8 @@ def _tags_of(page: Any) -> dict[int, Any]:
         tag = TiffTag.fromfile(file, offset=start + number * form.tagsize, validate=False)
         if tag.dtype in TIFF.DATA_FORMATS:
             tags.setdefault(tag.code, tag)
+        elif tag.code in _ESSENTIAL:
+            raise BrokenTiffError(f"tag {tag.code} is of an unknown type")
     return tags
 
 
