@@ -301,3 +301,80 @@ def test_any_other_error_of_a_header_is_one_of_ours(tmp_path: Path, storage: Sto
     except NotARaster:
         return
     assert header.shape == SHAPE
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"t284": (SHORT, [7])},
+        {"t284": (SHORT, [1, 1])},
+        {"t256": (SHORT, [40, 40])},
+        {"t278": (DOUBLE, [50.0])},
+        {"t277": (SHORT, [1, 1])},
+        {"t262": (SHORT, [3]), "t258": (SHORT, [4])},  # a palette without colours
+    ],
+)
+def test_what_gdal_refuses_is_refused(
+    more: dict[str, Any], tmp_path: Path, storage: Storage
+) -> None:
+    tags = strip_tags(SHAPE, 50, **more)
+    path = write_handmade(tmp_path / "a.tif", tags, [GREY.tobytes()])
+    with pytest.raises(rasterio.errors.RasterioIOError), rasterio.open(path) as dataset:
+        dataset.read()
+    with pytest.raises(NotARaster):
+        open_reader(path, storage, force="fast").read(WHOLE)
+
+
+@pytest.mark.parametrize("more", [{"t324": (LONG, None)}, {"t323": (SHORT, [50])}])
+def test_an_image_both_in_strips_and_in_tiles_is_refused(
+    more: dict[str, Any], tmp_path: Path, storage: Storage
+) -> None:
+    path = write_handmade(tmp_path / "a.tif", strip_tags(SHAPE, 50, **more), [GREY.tobytes()])
+    with pytest.raises(NotARaster):
+        open_reader(path, storage, force="fast")
+
+
+@pytest.mark.parametrize("kind", [SHORT, DOUBLE])
+def test_nodata_that_is_no_text_is_ignored_as_by_gdal(
+    kind: int, tmp_path: Path, storage: Storage
+) -> None:
+    path = write_handmade(
+        tmp_path / "a.tif", strip_tags(SHAPE, 50, t42113=(kind, [300])), [GREY.tobytes()]
+    )
+    with rasterio.open(path) as dataset:
+        assert dataset.nodata is None
+    assert open_reader(path, storage).nodata is None
+
+
+def test_a_deflate_stream_that_goes_on_behind_its_block_is_an_error(
+    tmp_path: Path, storage: Storage
+) -> None:
+    """GDAL reads other pixels from it, if they are noise."""
+    noise = np.random.default_rng(0).integers(0, 256, 2001, np.uint8).tobytes()
+    path = write_handmade(
+        tmp_path / "a.tif", strip_tags(SHAPE, 50, compression=8), [zlib.compress(noise)]
+    )
+    with pytest.raises(CorruptBlock):
+        open_reader(path, storage).read(WHOLE)
+
+
+def test_uncompressed_tiles_of_the_last_row_have_the_bytes_that_the_table_says(
+    tmp_path: Path, storage: Storage
+) -> None:
+    array = distinct("uint8", (1, 40, 32))[0]
+    tiles = [array[:32].tobytes(), array[32:].tobytes() + bytes(32 * 24)]
+    for length, is_sound in ((1024, True), (256, True), (255, False), (10**6, False)):
+        tags = strip_tags(
+            array.shape, 32, t322=(SHORT, 32), t323=(SHORT, 32), t324=(LONG, None),
+            t325=(LONG, [1, length]), t273=None, t278=None, t279=None,
+        )  # fmt: skip
+        path = write_handmade(tmp_path / "a.tif", tags, tiles)
+        reader = open_reader(path, storage)
+        assert same_bits(reader.read(Window(0, 0, 32, 32))[0], array[:32])
+        if is_sound:
+            assert same_bits(reader.read(Window(32, 0, 8, 32))[0], array[32:])
+            continue
+        with pytest.raises(CorruptBlock):
+            reader.read(Window(32, 0, 1, 1))
+        with rasterio.open(path) as dataset, pytest.raises(rasterio.errors.RasterioIOError):
+            dataset.read()

@@ -276,7 +276,8 @@ def _read_block_shape(
     """Return (height, width) of a tile, or of a strip."""
     if is_tiled:
         block = (page.integer(tiff.TILE_LENGTH), page.integer(tiff.TILE_WIDTH))
-        page.integer(tiff.ROWS_PER_STRIP, 0)  # libtiff reads it, too
+        if not page.integer(tiff.ROWS_PER_STRIP, 1):  # libtiff reads it, too
+            raise BrokenTiffError("strips of no rows")
     else:
         block = (min(page.integer(tiff.ROWS_PER_STRIP, shape[0]), shape[0]), shape[1])
     if not 0 < min(block) <= max(block) < 2**31:
@@ -287,7 +288,7 @@ def _read_block_shape(
 def _why_unsupported(header: Header, page: Directory) -> str | None:
     """Return why the fast path cannot read this image; None if it can."""
     photometric = page.integer(tiff.PHOTOMETRIC, 1)
-    if photometric == _PALETTE and tiff.COLOR_MAP not in page:
+    if photometric == _PALETTE and tiff.COLOR_MAP not in page and header.bits < 8:
         raise BrokenTiffError("it has no colour map")
     if header.compression not in CODECS:
         return f"compressed with {header.compression}"
@@ -325,12 +326,12 @@ def _with_blocks(header: Header, page: Directory, where: int, how_long: int, siz
     if blocks > len(offsets) + _MAX_MISSING_BLOCKS:
         raise BrokenTiffError(f"it needs {blocks} blocks and has {len(offsets)}")
     lengths = page.integers(how_long, most=blocks)
-    if len(lengths):
+    if how_long in page:
         found = min(len(offsets), len(lengths))
         offsets, lengths = offsets[:found], lengths[:found]
         is_unknown = np.zeros(found, np.bool_)
         # libtiff mends a single strip of length 0; among many, such strips are sparse
-        is_unknown[:] = not header.is_tiled and blocks == 1 and not lengths[0] and offsets[0]
+        is_unknown[:] = blocks == 1 and not header.is_tiled and (lengths == 0) & (offsets > 0)
     elif header.is_tiled:
         raise BrokenTiffError("it has no table of its blocks' lengths")
     else:
@@ -339,7 +340,7 @@ def _with_blocks(header: Header, page: Directory, where: int, how_long: int, siz
     if header.compression == "none":
         # as libtiff does: the length of such a block is known, whatever the table says
         known = _whole_lengths(header)[: len(offsets)]
-        is_known = is_unknown | (lengths > 0) & ~_is_cut_short(header, lengths)
+        is_known = is_unknown | (lengths > 0) & ~_is_cut_short(header, offsets, lengths, size)
         lengths = np.where(is_known, known, lengths)
     elif is_unknown.any():
         lengths = np.where(is_unknown, _lengths_to_next(header, offsets, size), lengths)
@@ -351,12 +352,20 @@ def _with_blocks(header: Header, page: Directory, where: int, how_long: int, siz
     )
 
 
-def _is_cut_short(header: Header, lengths: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Return which uncompressed tiles lack rows, by a table that GDAL believes of the last row."""
+def _is_cut_short(
+    header: Header, offsets: NDArray[np.uint64], lengths: NDArray[np.uint64], size: int
+) -> NDArray[np.bool_]:
+    """Return which uncompressed tiles cannot be read with the lengths of the table.
+
+    GDAL relies on these lengths only for the last row of tiles, if the image ends within it.
+    """
     rows = header.shape[0] % header.block_shape[0]
     is_last = np.zeros((header.planes, *header.grid), np.bool_)
     is_last[:, -1] = header.is_tiled and rows > 0
-    return is_last.ravel()[: len(lengths)] & (lengths < rows * header.row_bytes)
+    is_short = lengths < rows * header.row_bytes
+    return is_last.ravel()[: len(lengths)] & (
+        is_short | (lengths > size) | (offsets > size - lengths)
+    )
 
 
 def _whole_lengths(header: Header) -> NDArray[np.uint64]:

@@ -69,12 +69,11 @@ _ESSENTIAL: Final = frozenset({
     IMAGE_WIDTH, IMAGE_LENGTH, BITS_PER_SAMPLE, COMPRESSION, SAMPLES_PER_PIXEL, ROWS_PER_STRIP,
     PLANAR_CONFIG, TILE_WIDTH, TILE_LENGTH, EXTRA_SAMPLES, SAMPLE_FORMAT, *TABLES,
 })  # fmt: skip
-_ASCII, _SHORT, _DOUBLE = 2, 3, 12  # types of values
-# those that libtiff takes: for integers, for tables of blocks, for floating-point numbers, for text
+_ASCII, _SHORT, _UNDEFINED, _DOUBLE = 2, 3, 7, 12  # types of values
+# those that libtiff takes: for integers, for tables of blocks, for floating-point numbers
 _INTEGER_TYPES: Final = (1, 3, 4, 6, 8, 9, 16, 17)
 _TABLE_TYPES: Final = (3, 4, 16)
 _NUMBER_TYPES: Final = (*_INTEGER_TYPES, 11, 12)
-_BYTE_TYPES: Final = (1, 2, 6, 7)
 _TYPES: Final = {
     MODEL_PIXEL_SCALE: _DOUBLE, MODEL_TIEPOINT: _DOUBLE, MODEL_TRANSFORMATION: _DOUBLE,
     GEO_KEYS: _SHORT, GEO_DOUBLES: _DOUBLE, GEO_ASCII: _ASCII, GDAL_METADATA: _ASCII,
@@ -229,25 +228,27 @@ class Directory:
     def typed(self, tag: int) -> RawTag | None:
         """Return a tag in the type that it ought to have, converted as libtiff converts it.
 
-        It is one of `GEO_TAGS` or of GDAL's. It is None if the tag is absent, or of a type for which
-        GDAL ignores it.
+        It is one of `GEO_TAGS` or of GDAL's. It is None if the tag is absent, or if GDAL ignores it
+        because of its type or its values.
         """
         if tag not in self:
             return None
         kind, wanted = int(self._tags[tag].dtype), _TYPES[tag]
         if kind == wanted:
             return (tag, kind, self._tags[tag].count, self.raw(tag))
-        if wanted == _ASCII:
-            raw = self.raw(tag)
-            return (tag, _ASCII, len(raw), raw) if kind in _BYTE_TYPES else None
-        if kind not in (_INTEGER_TYPES if wanted == _SHORT else _NUMBER_TYPES):
+        if wanted == _ASCII and kind == _UNDEFINED:
+            return (tag, _ASCII, self._tags[tag].count, self.raw(tag))
+        if kind not in (_NUMBER_TYPES if wanted == _DOUBLE else _INTEGER_TYPES):
             return None
         dtype = np.dtype(self._tags[tag].dataformat[-1]).newbyteorder(self.byteorder)
         values = np.frombuffer(self._view(tag), dtype)
-        if wanted == _SHORT and len(values) and not 0 <= values.min() <= values.max() < 2**16:
-            return None
-        target = np.dtype("u2" if wanted == _SHORT else "f8").newbyteorder(self.byteorder)
-        return (tag, wanted, len(values), values.astype(target).tobytes())
+        target = np.dtype({_ASCII: "u1", _SHORT: "u2", _DOUBLE: "f8"}[wanted])
+        if target.kind == "u" and len(values):
+            most = np.iinfo(target).max
+            if not 0 <= values.min() <= values.max() <= most:
+                return None
+        raw = values.astype(target.newbyteorder(self.byteorder)).tobytes()
+        return (tag, wanted, len(values), raw)
 
     def text(self, tag: int) -> bytes:
         """Return the bytes of a tag of text; none if it is absent or of another type."""
