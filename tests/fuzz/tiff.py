@@ -298,7 +298,7 @@ def _compare_valid(dataset: Any, look: _Look) -> Verdict:
     part = RasterioWindow(window.col, window.row, window.width, window.height)
     flags = {flag.name for flag in dataset.mask_flag_enums[0]}
     # nodata marks each band by itself, other marks belong to the file
-    bands = look.bands if "nodata" in flags else [0]
+    bands = [0] if flags & {"alpha", "per_dataset"} and "nodata" not in flags else look.bands
     try:
         masks = dataset.read_masks([band + 1 for band in bands], window=part)
     except Exception as error:  # noqa: BLE001 - as above
@@ -307,7 +307,10 @@ def _compare_valid(dataset: Any, look: _Look) -> Verdict:
         return Verdict(DIFFERS, f"GDAL cannot read the mask: {reason_of(error)}", str(error))
     if isinstance(look.valid, Exception):
         return Verdict(STRICTER, f"the mask: {reason_of(look.valid)}", str(look.valid))
-    theirs = (masks != 0).any(axis=0)
+    is_valid = masks != 0
+    if not flags & {"alpha", "per_dataset"} and look.pixels.dtype.kind in "fc":
+        is_valid &= ~np.isnan(look.pixels)  # NaN is no value here; to GDAL it is one
+    theirs = is_valid.any(axis=0)
     if np.array_equal(theirs, look.valid):
         return Verdict(SAME)
     return Verdict(
