@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stacchip.errors import AssetChanged, ObjectNotFound
-from stacchip.storage.remote_file import TAIL, ExactFile
+from stacchip.errors import AssetChanged, ObjectNotFound, StorageError
+from stacchip.storage import Blob, Identity
+from stacchip.storage.remote_file import PAGE, TAIL, ExactFile, PagedFile
 
 if TYPE_CHECKING:
     from servers.range_server import RangeServer
@@ -147,3 +148,25 @@ def test_an_open_file_shows_no_secret(server: RangeServer, storage: Storage) -> 
     for file in (storage.open(href), ExactFile.open(storage, href)):
         assert "SECRET" not in repr(file)
         assert "a.bin" in repr(file)
+
+
+class _Short:
+    """A reader of an object that is said to be larger than it is."""
+
+    def __init__(self, said: int, there: int) -> None:
+        self.said, self.there = said, there
+
+    def read_range(self, href: str, start: int, length: int, *, expect: object = None) -> Blob:
+        return Blob(bytes(max(0, min(length, self.there - start))), Identity(self.said), start)
+
+    def stat(self, href: str) -> Identity:
+        return Identity(self.said)
+
+
+@pytest.mark.parametrize("there", [0, 10, PAGE, 2 * PAGE, 4 * PAGE - 1])
+def test_less_than_the_object_is_said_to_have_is_an_error(there: int) -> None:
+    reader = _Short(4 * PAGE + TAIL, there)
+    with pytest.raises(StorageError, match="came in place of"):
+        PagedFile(reader, "https://a.example/b.bin").pread(0, 4 * PAGE)
+    with pytest.raises(StorageError, match="came in place of"):
+        ExactFile(reader, "https://a.example/b.bin", Identity(reader.said), b"").pread(0, 4 * PAGE)

@@ -14,6 +14,7 @@ from abc import abstractmethod
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from stacchip.errors import StorageError
 from stacchip.storage.href import redact
 
 if TYPE_CHECKING:
@@ -102,6 +103,21 @@ class RemoteFile(io.RawIOBase):
         length = min(length, self.size - start)
         return self._fetch_range(start, length) if length > 0 else b""
 
+    def _ask(self, start: int, length: int) -> bytes | memoryview:
+        """Ask for a range that lies in the object, and refuse less than that."""
+        data = self._reader.read_range(self._href, start, length, expect=self.identity).data
+        self._refuse_short(start, length, len(data))
+        return data
+
+    def _refuse_short(self, start: int, length: int, came: int) -> None:
+        if came < length:
+            raise StorageError(
+                f"{self.name} is said to have {self.size} bytes, but {came} came in place of "
+                f"{length} from byte {start} on. Its server contradicts itself: fetch the file by "
+                "other means.",
+                href=self.name,
+            )
+
     @abstractmethod
     def _fetch_range(self, start: int, length: int) -> bytes:
         """Return the bytes of a range that lies in the object."""
@@ -124,6 +140,7 @@ class PagedFile(RemoteFile):
             blob = reader.read_blob(href)  # the server gives no size
         self.identity = blob.identity
         self.size = len(blob.data) if blob.identity.size_bytes is None else blob.identity.size_bytes
+        self._refuse_short(0, min(self.size, PAGE), len(blob.data))
         self._keep(0, memoryview(blob.data))
 
     def _fetch_range(self, start: int, length: int) -> bytes:
@@ -131,8 +148,7 @@ class PagedFile(RemoteFile):
             first, last = start // PAGE, (start + length - 1) // PAGE
             missing = [page for page in range(first, last + 1) if page not in self._pages]
             if length > LARGEST_CACHE // 2 and missing:
-                blob = self._reader.read_range(self._href, start, length, expect=self.identity)
-                return bytes(blob.data)
+                return bytes(self._ask(start, length))
             if missing:
                 self._fetch_pages(missing[0], missing[-1])
             for page in range(first, last + 1):
@@ -148,9 +164,9 @@ class PagedFile(RemoteFile):
         start, end = first * PAGE, (last + 1) * PAGE
         self._ahead = min(LARGEST_AHEAD, max(PAGE, 2 * self._ahead)) if self._is_next(start) else 0
         end = min(self.size, end + self._ahead)
-        blob = self._reader.read_range(self._href, start, end - start, expect=self.identity)
+        data = self._ask(start, end - start)
         self._fetched_to = end
-        self._keep(start, memoryview(blob.data))
+        self._keep(start, memoryview(data))
 
     def _is_next(self, start: int) -> bool:
         return start == self._fetched_to != 0
@@ -216,5 +232,4 @@ class ExactFile(RemoteFile):
         for first, data in self._held.items():
             if first <= start and start + length <= first + len(data):
                 return bytes(data[start - first : start - first + length])
-        blob = self._reader.read_range(self._href, start, length, expect=self.identity)
-        return bytes(blob.data)
+        return bytes(self._ask(start, length))
