@@ -120,7 +120,7 @@ def parse_items(schema: pa.Schema) -> tuple[Items, dict[str, dict[str, Any]]]:
     by_id: dict[str, dict[str, Any]] = {}
     for name, item in _parse((schema.metadata or {}).get(_ITEMS_KEY, b"{}")).items():
         platform = name.removesuffix(f"/{item.get('id')}")
-        if platform == name:
+        if platform == name or not isinstance(item["id"], str):
             by_id[name] = item
         else:
             keyed[ItemKey(platform, item["id"])] = item
@@ -130,7 +130,7 @@ def parse_items(schema: pa.Schema) -> tuple[Items, dict[str, dict[str, Any]]]:
 def _parse(text: bytes) -> dict[str, dict[str, Any]]:
     try:
         items = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         items = None
     if isinstance(items, dict) and all(isinstance(item, dict) for item in items.values()):
         return items
@@ -192,7 +192,7 @@ def indexes_of(table: pa.Table) -> tuple[str, ...]:
         >>> indexes_of(with_indexes(pa.table({}), ["index", "s3://bucket/index"]))
         ('index', 's3://bucket/index')
     """
-    text = (table.schema.metadata or {}).get(_INDEX_KEY, b"").decode()
+    text = (table.schema.metadata or {}).get(_INDEX_KEY, b"").decode(errors="backslashreplace")
     return tuple(map(signed_address, text.split("\n"))) if text else ()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip.errors import IndexFormatError
+from stacchip.errors import IndexFormatError, StacchipError
 from stacchip.grid.footprints import BBOX
 from stacchip.index.embedded import embed_items, embedded_items, indexes_of, with_indexes
 from stacchip.index.foreign.geometry import without_extension
@@ -174,7 +174,23 @@ def conform(
         UsageError: `table` is no table.
     """
     table = as_table(table)
-    names = SCHEMA.names if columns is None else columns
+    try:
+        return _conform(table, SCHEMA.names if columns is None else columns, href, find_item)
+    except StacchipError:
+        raise
+    except (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError,
+            ArithmeticError, RecursionError, MemoryError) as error:  # fmt: skip
+        where = f" in {href}" if href else ""
+        raise IndexFormatError(
+            f"Not a chip index{where}: {type(error).__name__}: {str(error)[:200]}. Write the table "
+            "again; its columns are stacchip.index.SCHEMA.",
+            href=href,
+        ) from error
+
+
+def _conform(
+    table: pa.Table, names: Collection[str], href: str | None, find_item: FindItem | None
+) -> pa.Table:
     table = fill_from_own_columns(table, names)
     lacking = {name for name in names if name not in table.column_names}
     if find_item is not None and lacking & {*ITEM_COLUMNS} - {"geometry"}:

@@ -195,7 +195,14 @@ class Header:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Header:
-        """Return the header of a record that `to_record` made."""
+        """Return the header of a record that `to_record` made.
+
+        Raises:
+            ValueError: The record contradicts itself, or a value is not one of a header.
+            KeyError: A value is missing.
+            TypeError: A value is of another type.
+        """
+        _check_record(record)
         lengths = _unpack_lengths(record)
         transform = record["transform"]
         return cls(
@@ -225,6 +232,48 @@ _PLAIN: Final = (
 )  # fmt: skip
 
 
+_FROM_ONE: Final = ("height", "width", "count", "block_height", "block_width", "bits")
+_CHOICES: Final[Mapping[str, tuple[Any, ...]]] = {
+    "byteorder": ("<", ">"),
+    "fill_order": (1, 2),
+    "validity": ("mask", "nodata", "alpha", "all"),
+}
+_LARGEST: Final = 2**31 - 1  # of what counts pixels; TIFF has 32 bits
+
+
+def _check_record(record: Mapping[str, Any]) -> None:
+    """Check the values of a record from outside, before any is used."""
+    _check_types(record)
+    for name in _FROM_ONE:
+        if not 1 <= record[name] <= _LARGEST:
+            raise ValueError(f"{name} of a header is {record[name]}")
+    for name, choices in _CHOICES.items():
+        if record[name] not in choices:
+            raise ValueError(f"{name} of a header is {record[name]!r}")
+    if np.dtype(record["dtype"]).kind not in "biufc":
+        raise ValueError(f"dtype of a header is {record['dtype']!r}")
+    if record["alpha"] is not None and not 0 <= record["alpha"] < record["count"]:
+        raise ValueError(f"alpha of a header is band {record['alpha']} of {record['count']}")
+    for name, count in (("transform", 6), ("scales", record["count"]), ("shifts", record["count"])):
+        if record[name] is not None:
+            _check_numbers(name, json.loads(record[name]), count)
+
+
+def _check_types(record: Mapping[str, Any]) -> None:
+    for name, kind in RECORD_TYPES.items():
+        value = record.get(name)
+        if value is not None and type(value) is not kind:
+            raise TypeError(f"{name} of a header is {str(value)[:40]!r}")
+
+
+def _check_numbers(name: str, numbers: Any, count: int) -> None:
+    is_list = isinstance(numbers, list) and len(numbers) == count
+    if not is_list or not all(type(each) in (int, float) for each in numbers):
+        raise ValueError(f"{name} of a header is not a list of {count} numbers")
+    if name == "transform" and not np.isfinite(np.array(numbers, float)).all():
+        raise ValueError("transform of a header is not finite")
+
+
 def _number(text: str) -> Any:
     """Return the int, float or complex number whose `repr` this is."""
     for kind in (int, float, complex):
@@ -246,6 +295,8 @@ def _unpack_lengths(record: Mapping[str, Any]) -> NDArray[np.uint64]:
     across = -(-record["width"] // record["block_width"])
     blocks = down * across * (record["count"] if record["is_planar"] else 1)
     raw = record["block_lengths"]
+    if not blocks or len(raw) not in (4 * blocks, 8 * blocks):
+        raise ValueError(f"a header has {blocks} blocks, and {len(raw)} bytes of their lengths")
     return np.frombuffer(raw, f"<u{len(raw) // blocks}").astype(np.uint64)
 
 
@@ -259,6 +310,8 @@ def _pack_starts(offsets: NDArray[np.uint64], lengths: NDArray[np.uint64]) -> by
 
 def _unpack_starts(raw: bytes, lengths: NDArray[np.uint64]) -> NDArray[np.uint64]:
     values = np.frombuffer(raw, "<i8")
+    if len(values) not in (2, len(lengths)):
+        raise ValueError(f"a header has {len(lengths)} blocks, and {len(values)} starts")
     steps = np.empty(len(lengths), np.int64)
     steps[:1] = values[:1]
     steps[1:] = values[1:]

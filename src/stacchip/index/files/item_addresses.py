@@ -99,13 +99,19 @@ def store_item(item: Mapping[str, Any], folder: str) -> Mapping[str, Any]:
     place = _local_folder(folder)
     if place is None:
         return item
-    links = item.get("links") or ()
-    kept = [
-        link
-        for link in links
-        if link.get("rel") != "self" or _from_within(place, link["href"]) == link["href"]
-    ]
+    links = item.get("links")
+    if not isinstance(links, list):
+        return item
+    kept = [link for link in links if not _is_self_within(place, link)]
     return item if len(kept) == len(links) else {**item, "links": kept}
+
+
+def _is_self_within(place: str, link: Any) -> bool:
+    """Return True for the self link of an item in the archive that a folder is in."""
+    if not isinstance(link, dict) or link.get("rel") != "self":
+        return False
+    href = link.get("href")
+    return isinstance(href, str) and _from_within(place, href) != href
 
 
 def _local_folder(folder: str) -> str | None:

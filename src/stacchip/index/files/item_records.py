@@ -52,6 +52,11 @@ RECORD_SCHEMA: Final = pa.schema(
     ]
 )
 """The columns of `_items.parquet`: `item` is the STAC item's JSON, `assets` its files' headers."""
+# What values from outside make json, numpy and pyarrow raise.
+_WRONG: Final = (
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError),
+    *(MemoryError, pa.ArrowException),
+)
 # Records of a row group, the smallest unit of a look-up; a record has about 30 KB. A look-up takes
 # 2 ms with 32 records and 20 ms with 256, in files of the same size.
 _RECORDS_PER_GROUP: Final = 32
@@ -124,18 +129,31 @@ def from_table(table: pa.Table, *, href: str | None = None) -> Iterator[ItemReco
     try:
         for row in table.select(RECORD_SCHEMA.names).to_pylist():
             yield ItemRecord(
-                platform=row["platform"],
-                item_id=row["item_id"],
-                item=json.loads(row["item"]),
+                platform=_text(row, "platform"),
+                item_id=_text(row, "item_id"),
+                item=_read_object(row["item"]),
                 item_href=row["item_href"],
                 headers=dict(_decode(asset) for asset in row["assets"] or ()),
             )
-    except (KeyError, TypeError, ValueError) as error:
+    except _WRONG as error:
         raise IndexFormatError(
             f"{href or 'The table'} does not hold records of items: {error}. "
             "Write the index again; its chips are not affected.",
             href=href,
         ) from error
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    if not isinstance(row[name], str):
+        raise TypeError(f"{name} is {row[name]!r}")
+    return str(row[name])
+
+
+def _read_object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise TypeError(f"it is no JSON object: {text[:40]!r}")
+    return value
 
 
 def _encode(key: str, header: Header) -> dict[str, Any]:
@@ -147,9 +165,8 @@ def _encode(key: str, header: Header) -> dict[str, Any]:
 
 
 def _decode(asset: Mapping[str, Any]) -> tuple[str, Header]:
-    return asset["key"], Header.from_record(
-        {**json.loads(asset["header"]), **dict(asset["arrays"])}
-    )
+    facts, arrays = _read_object(asset["header"]), dict(asset["arrays"])
+    return _text(asset, "key"), Header.from_record({**facts, **arrays})
 
 
 # -- the file of records -------------------------------------------------------------------------
@@ -199,7 +216,11 @@ class RecordFile:
         """
         try:
             table = table.select(RECORD_SCHEMA.names).cast(RECORD_SCHEMA)
-        except (KeyError, ValueError) as error:
+            for name in ("platform", "item_id", "item"):
+                if table[name].null_count:
+                    raise ValueError(f"{name} is null in a row")
+            table.validate(full=True)
+        except _WRONG as error:
             raise IndexFormatError(
                 f"{origin} does not hold records of items: {error}.", href=origin
             ) from error
@@ -215,7 +236,12 @@ class RecordFile:
     def _replaces(self, record: pa.Table, there: int, origin: str) -> bool:
         """Return True if a record has more headers than the one already there for its item."""
         old, new = self._spill.read(there).to_pylist()[0], record.to_pylist()[0]
-        items = json.loads(old["item"]), json.loads(new["item"])
+        try:
+            items = _read_object(old["item"]), _read_object(new["item"])
+        except _WRONG as error:
+            raise IndexFormatError(
+                f"{origin} does not hold records of items: {error}.", href=origin
+            ) from error
         if not is_same_item(*items):
             key = ItemKey(new["platform"], new["item_id"])
             raise differing_copies(key, *items, (self._origins[there], origin))

@@ -31,6 +31,10 @@ MANIFEST: Final = "_index.json"
 NEXT: Final = ".stacchip-next-"
 """The start of the names of new files, until they take their places (the module `switch`)."""
 _NEXT: Final = re.compile(r"\.stacchip-next-[0-9a-f]{16}-(.+)")
+_NAME: Final = re.compile(
+    r"[^./\\?#%\x00-\x1f\x7f\ud800-\udfff][^/\\?#%\x00-\x1f\x7f\ud800-\udfff]*\.(geo)?parquet",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -144,8 +148,8 @@ def _parse(text: bytes) -> Manifest:
         tuple(str(name) for name in said.get("gone", ())),
     )
     for name in (*manifest.files, *manifest.next_names, *manifest.gone):
-        if "/" in name:
-            raise ValueError(f"{name!r} is not the name of a file")
+        if not _NAME.fullmatch(name):  # it would lead to another folder, or another host
+            raise ValueError(f"{name!r} is not the name of a parquet file in this folder")
     for name, hidden in manifest.next_names.items():
         if final_href(hidden) != name:
             raise ValueError(f"{hidden!r} cannot become {name!r}")

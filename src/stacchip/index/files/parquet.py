@@ -98,7 +98,7 @@ class ParquetFile:
             groups = [group.id for group in chosen.row_groups]
             self._look_at_pages(self.read_at, groups, self._needed(names, where))
             table = chosen.to_table(schema=self._schema, columns=names, filter=where)
-            return read_addresses(table, self.href)
+            return self._finish(table)
 
     def scan(
         self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
@@ -121,7 +121,7 @@ class ParquetFile:
                 with naming_damage(self.href):
                     self._look_at_pages(self.read_at, [number], needed)
                     table = group.to_table(schema=self._schema, columns=names, filter=where)
-                    part = read_addresses(table, self.href)
+                    part = self._finish(table)
                 yield part
             return
         remote, metadata, schema = self.remote, self.fragment.metadata, self._schema
@@ -142,9 +142,15 @@ class ParquetFile:
                     value = self.told.get(added.name, pa.scalar(None, added.type))
                     table = table.append_column(added.name, pa.repeat(value, table.num_rows))
             rows = (table if where is None else table.filter(where)).select(names)
-            return read_addresses(rows, self.href)
+            return self._finish(rows)
 
         yield from stream_concurrently(load, groups, ahead=_GROUPS_AHEAD)
+
+    def _finish(self, rows: pa.Table) -> pa.Table:
+        """Return rows with absolute addresses; those of other tools are checked."""
+        if self.footer.seal is None:
+            rows.validate(full=True)  # texts may be no UTF-8, for one
+        return read_addresses(rows, self.href)
 
     def count(self, where: pc.Expression) -> int:
         """Return how many rows satisfy a condition."""

@@ -131,7 +131,10 @@ def _extension(field: pa.Field) -> tuple[str | None, dict[str, Any]]:
         name, text = str(kind.extension_name), _serialized(kind)
     else:
         metadata = field.metadata or {}
-        name, text = metadata.get(_EXTENSION, b"").decode(), metadata.get(_METADATA, b"")
+        name, text = (
+            metadata.get(_EXTENSION, b"").decode(errors="replace"),
+            metadata.get(_METADATA, b""),
+        )
     if not name.startswith(("geoarrow.", "ogc.")):
         return None, {}
     return name, _parse(text)
@@ -154,7 +157,7 @@ def _parse(text: bytes) -> dict[str, Any]:
     """Return a JSON object; an empty one for anything else."""
     try:
         parsed = json.loads(text or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return _object(parsed)
 
