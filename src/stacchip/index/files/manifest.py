@@ -31,10 +31,8 @@ MANIFEST: Final = "_index.json"
 NEXT: Final = ".stacchip-next-"
 """The start of the names of new files, until they take their places (the module `switch`)."""
 _NEXT: Final = re.compile(r"\.stacchip-next-[0-9a-f]{16}-(.+)")
-_NAME: Final = re.compile(
-    r"[^./\\?#%\x00-\x1f\x7f\ud800-\udfff][^/\\?#%\x00-\x1f\x7f\ud800-\udfff]*\.(geo)?parquet",
-    re.IGNORECASE,
-)
+_INNER: Final = r"[^/\\\x00-\x1f\x7f\ud800-\udfff]"
+_NAME: Final = re.compile(rf"(?!\.|.*%(2f|5c)){_INNER}+\.(geo)?parquet", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
