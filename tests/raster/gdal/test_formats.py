@@ -213,7 +213,8 @@ BOMBS = {
     "jpeg 2000 of large tiles": (jpeg2000(1 << 20, 1 << 16), "block_bytes"),
     "jpeg 2000 of many bands": (jpeg2000(2048, 1024, 4000), "block_bytes"),
     "jpeg 2000 of many tiles": (jpeg2000(1 << 16, 1 << 8, 200), "file_bytes"),
-    "jpeg 2000 of tiny tiles": (jpeg2000(200, 1), "block_bytes"),
+    "jpeg 2000 of 37,000 tiles": (jpeg2000(192 * 64, 64, 3), "file_bytes"),
+    "jpeg 2000 of tiny tiles": (jpeg2000(96, 1), "block_bytes"),
 }
 
 

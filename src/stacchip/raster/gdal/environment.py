@@ -15,7 +15,7 @@ _OPTIONS: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLE
 _SHOWN: Final = 300
 # names that rasterio makes up for a file in memory, which differ each time
 _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_IN_MEMORY: Final = re.compile(rf"(?:/vsimem/)?(?:{_UUID}/)?{_UUID}\.\w*:? ?")
+_IN_MEMORY: Final = re.compile(rf"(?:/vsimem/)?(?:{_UUID}/)?{_UUID}\.\w*[:,]? ?")
 
 
 @contextmanager
