@@ -18,7 +18,8 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urljoin, urlspl
 
 from stacchip.errors import UsageError
 
-SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
+# bounded: searching a long word for one would take quadratic time
+SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,30})://")
 OBJECT_SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 AZURE_SCHEMES = ("abfs", "abfss", "wasb", "wasbs", "az", "azure")
 AZURE_HOST = ".core.windows.net"

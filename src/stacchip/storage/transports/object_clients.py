@@ -7,7 +7,7 @@ import os
 import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from stacchip.storage.options import StorageOptions
 
 _REGION = re.compile("[a-z0-9-]{1,40}")  # it becomes a part of the host
+# names of buckets and containers in all stores ($web, $root), and ARNs of access points
+_NAME: Final = re.compile(r"[A-Za-z0-9._$:-]{0,255}")
 _GLOBAL_ENDPOINT = "https://s3.amazonaws.com"
 # "put" and "parts" do not limit silence: a store is silent while it receives. "parts" also retries.
 Mode = Literal["read", "put", "parts"]
@@ -77,6 +79,12 @@ def open_store(
             "Start workers with multiprocessing_context='forkserver' (or 'spawn').",
             href=f"{location.scheme}://{location.root}",
         )
+    for name in (location.root, location.account or ""):
+        if not _NAME.fullmatch(name):  # obstore panics
+            raise UsageError(
+                f"{redact(location.href)[:200]!r} has a bucket, container or account whose name "
+                "holds characters that no store allows. Check where the address comes from."
+            )
     headers = tuple(sorted(options.headers.items()))
     key = _StoreKey(
         location.scheme,

@@ -68,8 +68,13 @@ def call(location: Location, expect: Identity | None, request: Callable[[], T]) 
     failure: Exception
     try:
         return request()
-    except (BaseError, FileNotFoundError, ValueError, OSError) as error:
+    except (BaseError, FileNotFoundError, ValueError, TypeError, OSError) as error:
         failure = _failure_of(error, location, expect)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # what pyo3 makes of a panic; not exported
+            raise
+        shown = redact(location.href)
+        failure = StorageError(f"The client of the store failed at {shown}.", href=shown)
     raise failure
 
 
@@ -101,7 +106,7 @@ def _failure_of(  # noqa: PLR0911 - a table of cases
         return failure_of_status(href, status, code=code)
     if isinstance(error, FileNotFoundError):
         return ObjectNotFound(f"Nothing is at {shown}.", href=shown)
-    if isinstance(error, ValueError):
+    if isinstance(error, ValueError | TypeError):
         return UsageError(
             f"{shown!r} is not a key of an object store: does it have an empty or '..' part?"
         )
