@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 def open_client(options: StorageOptions) -> Any:
     """Return a client of a store; boto3 looks for keys that the options do not give.
 
+    Its time limits are those of a wait: callers give each request a deadline (`call_within`), since
+    boto3 has none for a request with all its attempts, or for an answer that comes byte by byte.
+
     Raises:
         ImportError: boto3 is not installed.
     """
@@ -30,8 +33,8 @@ def open_client(options: StorageOptions) -> Any:
         aws_session_token=options.session_token,
         config=Config(
             retries={"mode": "standard", "max_attempts": 8},
-            connect_timeout=10,
-            read_timeout=60,
+            connect_timeout=min(10, options.deadline_s),
+            read_timeout=min(60, options.deadline_s),
             max_pool_connections=64,  # rows, items and files are processed at the same time
             s3={"addressing_style": "path"} if options.endpoint else {},
         ),

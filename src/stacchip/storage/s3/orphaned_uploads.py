@@ -9,9 +9,11 @@ an extra. Without boto3 the remedy is a lifecycle rule of the bucket
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
-from stacchip.errors import StorageError
+from stacchip.errors import StorageError, StorageTimeout
+from stacchip.storage.deadline import call_within
 from stacchip.storage.href import parse_href, redact
 from stacchip.storage.s3.client import open_client
 
@@ -58,7 +60,14 @@ def abort_orphans(
     try:
         client = open_client(options.with_environment())
         keys = None if only is None else {parse_href(href).key for href in only}
-        return _abort(client, place.root, f"{place.key}/" if place.key else "", keys)
+        within_s = options.deadline_s
+        return _abort(client, place.root, f"{place.key}/" if place.key else "", keys, within_s)
+    except TimeoutError as error:
+        raise StorageTimeout(
+            f"The store did not answer within {options.deadline_s:g} s when it was asked for "
+            f"unfinished uploads below {redact(folder)}. Try later.",
+            href=redact(folder),
+        ) from error
     except (BotoCoreError, ClientError) as error:
         failure = StorageError(
             f"Unfinished uploads below {redact(folder)} could not be listed or aborted: "
@@ -69,26 +78,32 @@ def abort_orphans(
     raise failure  # not chained: the text of the original may show a key
 
 
-def _abort(client: Any, bucket: str, prefix: str, keys: Collection[str] | None) -> int:
+def _abort(
+    client: Any, bucket: str, prefix: str, keys: Collection[str] | None, within_s: float
+) -> int:
     aborted = 0
-    pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
-    for page in pages:
+    lister = client.get_paginator("list_multipart_uploads")
+    pages = iter(lister.paginate(Bucket=bucket, Prefix=prefix))
+    while page := call_within(lambda: next(pages, None), time.monotonic() + within_s):
         for upload in page.get("Uploads", []):
             if not upload["Key"].startswith(prefix):  # some stores ignore the prefix
                 continue
             if keys is not None and upload["Key"] not in keys:
                 continue
-            _abort_one(client, bucket, upload["Key"], upload["UploadId"])
+            _abort_one(client, bucket, upload["Key"], upload["UploadId"], within_s)
             _log.info("aborted an unfinished upload of s3://%s/%s", bucket, upload["Key"])
             aborted += 1
     return aborted
 
 
-def _abort_one(client: Any, bucket: str, key: str, upload_id: str) -> None:
+def _abort_one(client: Any, bucket: str, key: str, upload_id: str, within_s: float) -> None:
     from botocore.exceptions import ClientError
 
     try:
-        client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+        call_within(
+            lambda: client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id),
+            time.monotonic() + within_s,
+        )
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") != "NoSuchUpload":
             raise  # otherwise another job aborted it first

@@ -11,9 +11,11 @@ has no copy between buckets, hence boto3 here.
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from stacchip.runtime.per_process import PerProcess
+from stacchip.storage.deadline import call_within
 from stacchip.storage.href import parse_href, redact
 from stacchip.storage.s3.client import open_client
 
@@ -63,8 +65,11 @@ def copy_by_store(
         return False
     pays = storage.options_for(source).with_environment().requester_pays
     try:
-        _ask_for_copy(client, origin, place, version.etag, bool(pays))
-    except (BotoCoreError, ClientError) as error:
+        call_within(
+            lambda: _ask_for_copy(client, origin, place, version.etag or "", bool(pays)),
+            time.monotonic() + storage.options_for(target).deadline_s,
+        )
+    except (BotoCoreError, ClientError, TimeoutError) as error:
         code, status = _read_answer(error)
         if status in _REFUSALS:
             refused.add(between)
