@@ -586,6 +586,16 @@ def test_an_answer_larger_than_allowed_is_refused(
         storage.read(url, limit_bytes=len(content) - 1)
 
 
+def test_a_range_that_is_there_is_not_past_the_end(server: RangeServer) -> None:
+    storage = Storage(options=StorageOptions(max_attempts=1))
+    told = {"Content-Range": "bytes */1000"}
+    server.always("/a.bin", Fault(status=416, headers=told))
+    for verb in (storage.open, lambda url: storage.read_range(url, 999, 1)):
+        with pytest.raises(StorageError, match="contradicts itself"):
+            verb(server.url("a.bin"))
+    assert storage.read_range(server.url("a.bin"), 1000, 1).identity.size_bytes == 1000
+
+
 def test_a_server_that_does_not_speak_http_is_an_error(server: RangeServer) -> None:
     storage = Storage(options=StorageOptions(max_attempts=2))
     fault = Fault(status=200, headers={f"X-{i}": "y" for i in range(300)})

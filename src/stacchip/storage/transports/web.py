@@ -337,6 +337,8 @@ def get_range(
             return _ask_unconditionally(url, ask, expect)
         if answer.status == 416:
             size = _read_count(answer.headers.get("Content-Range", "").rpartition("/")[2])
+            if size is not None and size > start:  # then the range is there
+                raise TransientError("an answer that contradicts itself", answer.status)
             return Blob(b"", _identify(answer, size), start)
         check(answer, url)
         if _encoding(answer) != "identity":
