@@ -30,13 +30,22 @@ REST = (
     "?a=\udc80", "#", "@", ":@:", "\u2028",
 )  # fmt: skip
 OTHERS = (1, None, b"a.tif", 1.5, ["a"], object(), Path("x" * 300), Path("a\0b"))
+
+
+def _read_opened(storage: Storage, href: Any) -> bytes:
+    with storage.open(href) as file:
+        return file.read(1)
+
+
+# outside the folder of a test, nothing is written or deleted
+ON_DISK = ("", "nowhere/", "file://", "file:///nowhere/", "/vsicurl/")
 VERBS: dict[str, Callable[[Storage, Any], object]] = {
     "read": lambda s, href: s.read(href),
     "read_range": lambda s, href: s.read_range(href, 0, 10),
     "read_ranges": lambda s, href: s.read_ranges(href, [(0, 10), (10**6, 10)]),
     "stat": lambda s, href: s.stat(href),
     "exists": lambda s, href: s.exists(href),
-    "open": lambda s, href: s.open(href).read(1),
+    "open": _read_opened,
     "list": lambda s, href: list(itertools.islice(s.list(href), 3)),
     "copy from": lambda s, href: s.copy(href, "copy.bin"),
     "delete": lambda s, href: s.delete(href),
@@ -58,7 +67,8 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_only_our_errors_leave_a_verb(storage: Storage, verb: str) -> None:
-    hrefs = [start + rest for start in STARTS for rest in REST]
+    left_out = ON_DISK if verb == "delete" else ()
+    hrefs = [start + rest for start in STARTS for rest in REST if start not in left_out]
     foreign = []
     for href in [*hrefs, *OTHERS]:
         try:
@@ -72,7 +82,7 @@ def test_only_our_errors_leave_a_verb(storage: Storage, verb: str) -> None:
 
 def test_only_our_errors_leave_writing(storage: Storage) -> None:
     foreign = []
-    for href in [s + r for s in STARTS for r in REST if s not in ("", "nowhere/")] + [*OTHERS]:
+    for href in [s + r for s in STARTS for r in REST if s not in ON_DISK] + [*OTHERS]:
         for write in (lambda h: storage.write(h, b"a"), lambda h: storage.copy("absent", h)):
             try:
                 write(href)
