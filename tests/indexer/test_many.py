@@ -469,3 +469,23 @@ def test_a_wrong_argument_is_no_fault_of_the_items(scenes, tmp_path, wrong):
 def test_bytes_are_not_items(tmp_path):
     with pytest.raises(UsageError, match="bytes"):
         index_items(b"abc", tmp_path / "index")
+
+
+def test_a_killed_run_leaves_no_temporary_files_and_the_next_clears_the_rest(scenes, tmp_path):
+    code = f"""
+        import os, signal
+        from stacchip import index_items
+        index_items({path_of(scenes[0])!r}, {str(tmp_path / "index")!r},
+                    progress=lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    """
+    left = tmp_path / "temporary"
+    left.mkdir()
+    killed = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        check=False,
+        env={**os.environ, "TMPDIR": str(left)},
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert not list(left.iterdir())
+    index_items(path_of(scenes[0]), tmp_path / "index")
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]

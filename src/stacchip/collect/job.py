@@ -305,7 +305,8 @@ class Job:
         if ITEM_NAME not in present:
             return False
         index = {entry.href.rpartition("/")[2] for entry in self.storage.list(place.index_folder)}
-        if not index >= {place.index_name, RECORDS, MANIFEST}:
+        was_killed = any(name.startswith(".stacchip-") for name in index)
+        if was_killed or not index >= {place.index_name, RECORDS, MANIFEST}:
             return False
         try:
             record = json.loads(self.storage.read(place.item_href, limit="document_bytes"))

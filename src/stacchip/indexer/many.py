@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from stacchip.errors import DiskFull, DuplicateChips, StacchipError, UsageError, unexpected
 from stacchip.grid.geobox import pixel_size_m
 from stacchip.index import merge_indexes, read_index, write_index
-from stacchip.index.files.layout import is_file
+from stacchip.index.files.layout import index_href, is_file
+from stacchip.index.files.replacing import staging
 from stacchip.index.headers import gather_headers
 from stacchip.indexer.base import require_arguments
 from stacchip.indexer.by_source import Indexer
@@ -29,6 +30,7 @@ from stacchip.storage import Storage, local_path, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
+    from contextlib import AbstractContextManager
 
     import pystac
 
@@ -115,7 +117,7 @@ def index_items(
         return kind(item, chip_size, max_nodata, edge=edge, storage=storage, **options)
 
     intake, tally = Intake(items, storage, strict=errors == "raise"), Tally()
-    with temporary_folder("stacchip-index-") as place:
+    with _working_folder(path) as place:
         folder = str(place)
         work = _Work(folder, make, storage, headers=headers, keep_headers=not is_file(path))
         # closing ends the threads that write into the folder before the folder is removed
@@ -256,6 +258,18 @@ def _require_place(path: str) -> None:
     there = next(each for each in (folder, *folder.parents) if each.exists())
     if not there.is_dir():
         raise UsageError(f"{path} cannot hold an index: {there} is a file. Name a folder.")
+
+
+def _working_folder(path: str) -> AbstractContextManager[Path]:
+    """Return a folder for the indexes of items: beside the index, if it can be made there.
+
+    What a killed run left is deleted by the next one that writes there.
+    """
+    local = local_path(index_href(path))
+    beside = None if local is None else local.absolute().parent
+    if beside is not None and beside.is_dir() and os.access(beside, os.W_OK | os.X_OK):
+        return staging(str(beside))
+    return temporary_folder("stacchip-index-")
 
 
 def _merge(folder: str, path: str, storage: Storage) -> None:

@@ -305,13 +305,14 @@ def _clear_scratch(parent: Path, prefix: str) -> None:
 def temporary_folder(prefix: str) -> Iterator[Path]:
     """Make a folder in `TMPDIR` that lasts as long as the block; `DiskFull` names it.
 
+    Those that killed processes left with this prefix are cleared away.
+
     Example:
         >>> with temporary_folder("index-") as folder:
         ...     folder.is_dir()
         True
     """
-    with (
-        naming_full_disk(f"{tempfile.gettempdir()} (TMPDIR)"),
-        tempfile.TemporaryDirectory(prefix=prefix) as folder,
-    ):
-        yield Path(folder)
+    parent = Path(tempfile.gettempdir())
+    _clear_scratch(parent, prefix)
+    with naming_full_disk(f"{parent} (TMPDIR)"), _make_scratch(parent, prefix) as folder:
+        yield folder
