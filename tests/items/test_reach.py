@@ -187,6 +187,32 @@ def test_an_asset_that_a_mount_lacks_keeps_its_place_in_the_world(tmp_path: Path
                 nir.require_href()
 
 
+def test_an_api_on_this_machine_is_the_users_own() -> None:
+    (item,) = parse_items(
+        [make_record("/data/a.tif")], errors="raise", origin="mine", api="http://127.0.0.1:8000"
+    )
+    assert require(item) == "/data/a.tif"
+
+
+@pytest.mark.parametrize("href", ["//[::1/a.tif", "//[", "http://[/a.tif"])
+def test_an_address_without_a_host_is_an_error_of_ours(href: str) -> None:
+    with pytest.raises(StacchipError):
+        Storage().read(require(parse_item(make_record(href), href=FAR)))
+    links = [{"rel": "self", "href": FAR}, {"rel": "item", "href": href}]
+    with pytest.raises(StacchipError):
+        list(load_items({"type": "Catalog", "links": links}))
+
+
+def test_a_catalogue_of_links_to_itself_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(
+        json.dumps({"type": "Catalog", "links": [{"rel": "item", "href": "c.json"}] * 9999})
+    )
+    storage = Storage()
+    assert list(load_items(path, storage=storage, errors="skip")) == []
+    assert storage.requests <= 4
+
+
 def test_an_item_made_in_python_names_anything() -> None:
     item = pystac.Item("a", None, None, datetime(2020, 1, 1, tzinfo=UTC), {})
     item.add_asset("red", pystac.Asset("/data/a.tif"))

@@ -203,7 +203,10 @@ def _resolve(href: str, base: str | None) -> str:
     no such paths: there, users who have downloaded the assets write the paths of their copies.
     """
     if base is not None and not (href.startswith("/") and parse_href(base).scheme != "http"):
-        href = join_href(base, href)
+        try:
+            href = join_href(base, href)
+        except ValueError:  # urllib's, for a host that is none: nothing can be read there
+            return href if "://" in href else f"https:{href}"
     return unsign(href) if "?" in href or "@" in href else href
 
 

@@ -168,7 +168,9 @@ class _Loader:
                 "with search_items."
             )
         base = href if href is not None else next(iter(hrefs["self"]), "")
-        return (found for link in hrefs["item"] for found in self._read_link(base, link))
+        # each once: a list of links to itself would be read again for every link
+        links = {_joined(base, link): link for link in reversed(hrefs["item"])}
+        return (found for link in reversed(links.values()) for found in self._read_link(base, link))
 
     def _read_link(self, base: str, link: str) -> Iterator[_Found]:
         """Yield the items behind one link of a catalogue, or why they cannot be read."""
@@ -177,6 +179,9 @@ class _Loader:
             yield from self._read_href(href, is_linked=True)
         except StacchipError as error:
             yield Unreadable(redact(link), error)
+        except ValueError as error:  # urllib's, for a host that is none
+            named = InvalidMetadata(f"{redact(link)!r} is not an address: {error}.", field="links")
+            yield Unreadable(redact(link), named)
 
     def _read_parquet(self, href: str) -> Iterator[_Found]:
         import pyarrow as pa  # slow to import, seldom used
@@ -229,6 +234,14 @@ def _linked_hrefs(record: Mapping[str, Any], rel: str) -> list[str]:
         for link in (links if isinstance(links, list) else ())
         if isinstance(link, Mapping) and link.get("rel") == rel
     ]
+
+
+def _joined(base: str, link: str) -> str:
+    """Return the address of a link; the link itself if it has none, which is reported later."""
+    try:
+        return join_href(base, link)
+    except (StacchipError, ValueError):
+        return link
 
 
 def _has_links_only(record: Any) -> bool:

@@ -81,7 +81,8 @@ def mark_origin(item: pystac.Item, origin: str | None) -> None:
     if origin is None:
         return
     item.extra_fields.pop(_ORIGIN, None)
-    if _is_remote(origin) and item.get_self_href() is None:
+    # an API on this machine is the user's own, such as one of a local archive
+    if _is_remote(origin) and not is_local_href(origin) and item.get_self_href() is None:
         item.extra_fields[_ORIGIN] = unsign(origin)
 
 
