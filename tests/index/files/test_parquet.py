@@ -146,3 +146,14 @@ def test_an_open_file_stays_as_it_was_when_another_takes_its_name(tmp_path: Path
     assert pa.concat_tables(file.scan()) == rows
     assert file.count(where) == rows.filter(where).num_rows
     assert open_parquet(str(path), Storage()).rows == 7
+
+
+@pytest.mark.parametrize("name", ["geometry", "item_id", "another"])
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
+    table = make_tables(1)[0]
+    column = table["chipid"] if name == "another" else table[name]
+    for _ in range(2 if name == "another" else 1):
+        table = table.append_column(name, column)
+    pq.write_table(table, tmp_path / "chips.parquet")
+    with pytest.raises(IndexFormatError, match=f"several columns of the name '{name}'"):
+        open_parquet(str(tmp_path / "chips.parquet"), Storage())

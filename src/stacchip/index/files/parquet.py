@@ -275,7 +275,14 @@ def _open(
         footer = read_footer(read_at, size, href, limits)
         fragment = make(None)
         fragment.ensure_complete_metadata()
-        inside = fragment.physical_schema.names if told else ()
+        inside = fragment.physical_schema.names
+        twice = sorted({name for name in inside if inside.count(name) > 1})
+        if twice:  # no column of theirs could be asked for by its name
+            raise IndexFormatError(
+                f"{redact(href)} has several columns of the name {twice[0]!r}. Write it again with "
+                "one of them.",
+                href=redact(href),
+            )
         told = {name: value for name, value in (told or {}).items() if name not in inside}
         if told:  # pyarrow gives these values to all rows, and skips files that they rule out
             fragment = make(reduce(and_, (_is(name, value) for name, value in told.items())))
