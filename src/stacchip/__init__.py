@@ -16,6 +16,7 @@ errors       the tree of errors
 runtime      threads, reusable memory, files that appear whole or not at all
 grid         where pixels lie: CRSs, geoboxes, windows, chip grids, footprints
 storage      bytes at an address: files, HTTP, object stores
+parquet      parquet files of anyone, checked before they are read
 raster       pixels of a file
 sources      kinds of imagery: their QA bands, classes and bands
 items        what a STAC item says, and where items are found

@@ -8,12 +8,6 @@ paths                 the columns that folders' names tell
 manifest              `_index.json`: the names of the files, and which have yet to take them
 switch                how an index's files are replaced at one moment
 replacing             how new files are written, one writer at a time
-damage                the error for a damaged file: its name, and what to do
-thrift                the structs in which parquet writes footers and headers of pages
-footer                a footer, checked before pyarrow reads the file
-pages                 headers of pages, checked before pyarrow decodes them
-seal                  checksums of what parquet's own leave out
-parquet_writer        files with all of these checksums
 parquet               how parquet files are read in parts, near or far
 item_addresses        where an index says that its items are: relative in an archive in a folder
 chips_file            a file of chips as rows of an index, whatever tool wrote it
@@ -28,6 +22,6 @@ A writer makes new files beside the index in a `Replacement`, which puts them in
 `switch`: `_index.json` says which files are of the index, and where they are meanwhile.
 `layout.find_files` refuses a folder whose `_index.json` names a file that is missing.
 
-This folder imports the index's `schema`, `embedded`, `filters` and `foreign`, items, and raster for
-`Header`; the modules of `stacchip.index` that read and write import it.
+This folder imports the index's `schema`, `embedded`, `filters` and `foreign`, items, parquet,
+and raster for `Header`; the modules of `stacchip.index` that read and write import it.
 """

@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from stacchip.errors import IndexFormatError
 from stacchip.index.files.item_addresses import store_records
-from stacchip.index.files.parquet_writer import SealedWriter
 from stacchip.index.files.spill import Spill
 from stacchip.items.copies import is_same_item, to_json
 from stacchip.items.keys import ItemKey, differing_copies
+from stacchip.parquet.sealed_writer import SealedWriter
 from stacchip.raster.header import Header
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from stacchip.errors import IndexFormatError, ObjectNotFound, StacchipError
-from stacchip.index.files.damage import damaged, naming_damage
-from stacchip.index.files.footer import Footer, read_footer
 from stacchip.index.files.item_addresses import read_addresses
 from stacchip.index.files.manifest import final_href
-from stacchip.index.files.pages import decoded_bytes
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
+from stacchip.parquet.damage import damaged, naming_damage
+from stacchip.parquet.footer import Footer, read_footer
+from stacchip.parquet.pages import decoded_bytes
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import local_path, redact
 from stacchip.storage.content import LOOKED_AT, describe_content

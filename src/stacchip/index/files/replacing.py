@@ -29,7 +29,6 @@ from stacchip.index.files.layout import (
 )
 from stacchip.index.files.manifest import Manifest
 from stacchip.index.files.parquet import open_parquet
-from stacchip.index.files.parquet_writer import SealedWriter
 from stacchip.index.files.switch import (
     WRITER,
     end_switch,
@@ -38,6 +37,7 @@ from stacchip.index.files.switch import (
     switch_files,
 )
 from stacchip.index.schema import SCHEMA
+from stacchip.parquet.sealed_writer import SealedWriter
 from stacchip.runtime.full_disk import naming_full_disk
 from stacchip.runtime.whole_file import scratch_folder, temporary_folder, writing
 from stacchip.storage import child_href, local_path, parent_href, redact

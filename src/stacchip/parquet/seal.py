@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from stacchip.index.files.damage import damaged
+from stacchip.parquet.damage import damaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
 
-from stacchip.index.files.thrift import read_struct
+from stacchip.parquet.thrift import read_struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from stacchip.index.files.footer import Chunk, Column
+    from stacchip.parquet.footer import Chunk, Column
 
     ReadAt = Callable[[int, int], bytes]
 

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from stacchip.index.files.damage import damaged
-from stacchip.index.files.seal import read_seal
-from stacchip.index.files.thrift import Struct, read_struct
+from stacchip.parquet.damage import damaged
+from stacchip.parquet.seal import read_seal
+from stacchip.parquet.thrift import Struct, read_struct
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stacchip.index.files.seal import Seal
+    from stacchip.parquet.seal import Seal
     from stacchip.storage.limits import Limits
 
     ReadAt = Callable[[int, int], bytes]

@@ -13,9 +13,9 @@ import pytest
 from index.tables import make_item, make_table
 from stacchip.errors import IndexFormatError, StacchipError
 from stacchip.index import read_index, write_index
-from stacchip.index.files.footer import read_footer
 from stacchip.index.files.item_records import RECORD_SCHEMA
 from stacchip.index.files.item_records_lookup import RecordLookup
+from stacchip.parquet.footer import read_footer
 from stacchip.storage import Storage
 from stacchip.storage.limits import DEFAULT_LIMITS
 

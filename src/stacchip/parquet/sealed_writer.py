@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow.parquet as pq
 
-from stacchip.index.files.footer import parse_footer
-from stacchip.index.files.pages import header_checksum
-from stacchip.index.files.seal import make_seal
+from stacchip.parquet.footer import parse_footer
+from stacchip.parquet.pages import header_checksum
+from stacchip.parquet.seal import make_seal
 
 if TYPE_CHECKING:
     from pathlib import Path

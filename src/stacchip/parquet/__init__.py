@@ -1,0 +1,19 @@
+"""Parquet files of anyone, checked before pyarrow reads them.
+
+pyarrow believes what a file says of itself: a wrong footer can end the process, and a few bytes may
+stand for more than memory holds. What a file claims is therefore compared with its size and with
+the limits of its place first.
+
+The files, in reading order:
+
+```
+damage         the error for a damaged file: its name, and what to do
+thrift         the structs in which parquet writes footers and headers of pages
+seal           checksums of what parquet's own leave out
+footer         a footer, checked before pyarrow reads the file
+pages          headers of pages, checked before pyarrow decodes them
+sealed_writer  files with all of these checksums
+```
+
+It imports `storage`, and knows no chips and no items.
+"""
