@@ -9,6 +9,7 @@ index_rows.py   the chip in each row (`ChipKey`), and the row that a caller mean
 find_item.py    the row's item, the headers that the index keeps, and the grid of the chips
 open_item.py    the item's rasters, opened and read together
 placing.py      where each raster lies on that grid, and which are refused
+file_versions.py  the version of each file that was opened first, which the chips have in common
 open_items.py   the cache of open items, for chippers and streams alike
 chip.py         the result: pixels, valid, place and time
 data_array.py   the result for xarray

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from stacchip.chipper.chip import Chip, name_bands
+from stacchip.chipper.file_versions import FileVersions
 from stacchip.chipper.find_item import FoundItem, ItemFinder
 from stacchip.chipper.index_rows import ChipRows, grid_table
 from stacchip.chipper.open_item import AssetChoice, OpenedItem, open_item
@@ -159,6 +160,7 @@ class Chipper:
         archive = None if self._mount is None else Archive(self._mount.href)
         self._finder = ItemFinder(own, table, self.storage, archive)
         self._opened: OpenItems[OpenedItem] = OpenItems(_OPEN_ITEMS)
+        self._versions = FileVersions()
 
     def _find_in_bucket(
         self,
@@ -364,7 +366,9 @@ class Chipper:
         """
         found, key = self._find(row), self.rows.key(row)
         grid = found.find_grid(key, self.rows.value(row, "bbox"), self.storage)
-        return open_item(found, grid, self.choice, self.storage, caches=self.caches)
+        return open_item(
+            found, grid, self.choice, self.storage, caches=self.caches, versions=self._versions
+        )
 
     def opens_without_store(self, row: int) -> bool:
         """True if `open` needs no remote store: the item is at hand, and so are headers or files.
@@ -381,7 +385,8 @@ class Chipper:
         found = self._find(row)
         infos = read_assets(found.item, self.storage)
         keys = self.choice.keys(found.item, infos)
-        return not any(is_remote(infos[key].href) for key in keys if key not in found.headers)
+        known = found.headers.keys() - found.moved
+        return not any(is_remote(infos[key].href) for key in keys if key not in known)
 
     def _find(self, row: int) -> FoundItem:
         key = self.rows.key(row)
@@ -401,7 +406,7 @@ class Chipper:
     def __setstate__(self, state: dict[str, Any]) -> None:
         # pickles of 0.x have another value there, and a lock
         state = {name: value for name, value in state.items() if name != "_lock"}
-        self.__dict__.update(state, _opened=OpenItems(_OPEN_ITEMS))
+        self.__dict__.update({"_versions": FileVersions(), **state}, _opened=OpenItems(_OPEN_ITEMS))
         self._finder = self._finder.of_today(self.rows.item_keys)
 
 

@@ -17,12 +17,11 @@ from stacchip.errors import (
 from stacchip.grid.chip_grid import ChipGrid
 from stacchip.items import item_datetime, read_assets
 from stacchip.raster.fetch import NO_CACHES
-from stacchip.raster.reader import FastReader, open_reader, read_valid_windows
+from stacchip.raster.reader import FastReader, open_reader, read_valid_windows, version_of
 from stacchip.raster.validity import hide_fill
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.runtime.per_process import PerProcess
 from stacchip.runtime.workers import Workers
-from stacchip.storage import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,13 +29,13 @@ if TYPE_CHECKING:
     import pystac
     from numpy.typing import NDArray
 
+    from stacchip.chipper.file_versions import FileVersions
     from stacchip.chipper.find_item import FoundItem
     from stacchip.chipper.index_rows import ChipKey
     from stacchip.grid.geobox import GeoBox, RecordedGrid
     from stacchip.grid.window import Window
     from stacchip.items import AssetInfo
     from stacchip.raster.cache import Caches
-    from stacchip.raster.header import Header
     from stacchip.raster.placement import Placement
     from stacchip.raster.reader import Reader
     from stacchip.raster.resample import Resampling
@@ -185,6 +184,7 @@ def open_item(
     storage: Storage,
     *,
     caches: Caches = NO_CACHES,
+    versions: FileVersions,
 ) -> OpenedItem:
     """Open the chosen assets of an item, all at once, and place them on its chip grid.
 
@@ -194,8 +194,10 @@ def open_item(
         choice: Which assets, and how they are resampled.
         storage: Reads the files.
         caches: Keep their blocks.
+        versions: The versions that the files must have, as far as they were opened before.
 
     Raises:
+        AssetChanged: A file is not the version whose header is known, or that was opened before.
         AssetNotFound: The item lacks an asset.
         GridMismatch: A file contradicts the grid, or lies in another CRS.
         ItemError: It does not say how to harmonise it.
@@ -211,11 +213,17 @@ def open_item(
     def open_asset(key: str) -> Reader:
         found.require_file(key)
         href, header = infos[key].require_href(), headers.get(key)
-        if header is not None and key in found.moved and local_path(href) is not None:
-            header = _pin_version(href, header, storage)
-        return open_reader(href, storage, header=header, caches=caches)
+        if header is not None and key in found.moved:
+            # the header tells only the size of a copy, which others may have, too
+            copy = storage.stat(href)
+            storage.require_version(href, header.identity, copy)
+            header = header.of_version(versions.require(href, copy, storage))
+        reader = open_reader(href, storage, header=header, caches=caches)
+        if header is None and (there := version_of(reader)) is not None:
+            versions.require(href, there, storage)
+        return reader
 
-    if all(key in headers for key in keys):
+    if all(key in headers and key not in found.moved for key in keys):
         readers = [open_asset(key) for key in keys]
     else:
         readers = map_concurrently(open_asset, keys, workers=_OPENERS.get())
@@ -224,13 +232,3 @@ def open_item(
         key: placing.place(key, reader) for key, reader in zip(keys, readers, strict=True)
     }
     return OpenedItem(item, grid.geobox, placements)
-
-
-def _pin_version(href: str, header: Header, storage: Storage) -> Header:
-    """Return the header of a local copy, known by its size only, for the version that is there.
-
-    So a copy that is replaced while it is open is noticed, as its original would be.
-    """
-    there = storage.stat(href)
-    storage.require_version(href, header.identity, there)
-    return header.of_version(there)

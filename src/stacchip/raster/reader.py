@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from stacchip.grid.window import Window
     from stacchip.raster.cache import Caches
     from stacchip.raster.header import Header
-    from stacchip.storage import Limits, Storage
+    from stacchip.storage import Identity, Limits, Storage
 
 
 # a block's address, its place among the others, and its task (measured: 1.1 kB)
@@ -257,6 +257,13 @@ class GdalReader(GdalFile):
     def limits(self) -> Limits:
         """What a read may take: the limits of the file's place."""
         return self._storage.options_for(self.href).limits
+
+
+def version_of(reader: Reader) -> Identity | None:
+    """Return the version of the file that a reader reads; any other raises `AssetChanged`."""
+    if isinstance(reader, GdalReader):
+        return reader.identity
+    return None if reader.header is None else reader.header.identity
 
 
 @dataclass(frozen=True)
