@@ -57,7 +57,7 @@ def test_a_stream_that_ends_too_soon_is_broken(name):
     encoded = bytes(CODECS[name].encode(data))
     with pytest.raises(BrokenStreamError):
         decompress(name, encoded[: len(encoded) // 2], len(data), SCRATCH)
-    with pytest.raises(BrokenStreamError, match="ends after 5000 of 5001 decoded bytes"):
+    with pytest.raises(BrokenStreamError, match=r"5000 of 5001 decoded bytes|short 1 b"):
         decompress(name, encoded, len(data) + 1, SCRATCH)
 
 

@@ -17,6 +17,7 @@ import imagecodecs
 import numpy as np
 
 from stacchip.raster.allowance import LARGE_BLOCK
+from stacchip.raster.lzw import decode_lzw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +63,7 @@ class Codec:
         encode: Encodes bytes, for measuring how fast this machine decodes.
         is_exact: True if a stream that goes on behind its block is broken: of such streams GDAL
             reads other pixels, or none.
+        stops: True if decoding stops at the end of the memory, whatever the stream goes on with.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Codec:
     decode: Callable[[Any, memoryview], Any] | None
     encode: Callable[[bytes], Any]
     is_exact: bool = False
+    stops: bool = False
 
 
 # imagecodecs imports a codec when its function is first looked up: hence the lambdas
@@ -81,8 +84,9 @@ CODECS: Final[dict[str, Codec]] = {
             "lzw",
             (5,),
             4096,  # runs of half a table of 4096
-            lambda data, out: imagecodecs.lzw_decode(data, out=out),
+            decode_lzw,
             imagecodecs.lzw_encode,
+            stops=True,
         ),
         Codec(
             "deflate",
@@ -224,7 +228,7 @@ def decompress(
     decoded = None
     try:
         # imagecodecs' errors derive from RuntimeError. No frame keeps the first memory meanwhile
-        with suppress(RuntimeError):
+        with suppress(*([] if codec.stops else [RuntimeError])):
             decoded = decode(data, scratch.take(size))
         if decoded is None:
             # some writers store a whole strip even if the image ends within it
