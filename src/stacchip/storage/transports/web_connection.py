@@ -102,6 +102,7 @@ class _TimedStream(io.RawIOBase):
         self._raw = raw
         self._idle_s = sock.gettimeout() or math.inf
         self._patience = _patience.get()
+        self.has_ended = False
 
     def readable(self) -> bool:
         return True
@@ -110,6 +111,7 @@ class _TimedStream(io.RawIOBase):
         patience = self._patience
         self._sock.settimeout(min(self._idle_s, _left_s(patience.until_s)))
         got: int | None = self._raw.readinto(buffer)
+        self.has_ended |= got == 0
         patience.left_bytes -= got or 0
         if patience.left_bytes < 0:
             raise EndlessAnswerError
@@ -123,7 +125,14 @@ class _TimedStream(io.RawIOBase):
 class _TimedResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_TimedStream(sock, self.fp.detach()), BUFFER)
+        self._stream = _TimedStream(sock, self.fp.detach())
+        self.fp = io.BufferedReader(self._stream, BUFFER)
+
+    def begin(self) -> None:
+        """Read the head; http.client takes one that breaks off for a whole one without a body."""
+        super().begin()
+        if self._stream.has_ended:
+            raise http.client.IncompleteRead(b"")
 
     def read(self, amt: int | None = None) -> Any:
         """Read the body; the body of a range is a view of memory from the pool."""
