@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stacchip.errors import AssetChanged, ObjectNotFound, StorageError
+from stacchip.errors import AssetChanged, LimitExceeded, ObjectNotFound, StorageError
 from stacchip.storage import Blob, Identity
+from stacchip.storage.limits import Bound, Limits
 from stacchip.storage.remote_file import PAGE, TAIL, ExactFile, PagedFile
 
 if TYPE_CHECKING:
@@ -170,3 +171,15 @@ def test_less_than_the_object_is_said_to_have_is_an_error(there: int) -> None:
         PagedFile(reader, "https://a.example/b.bin").pread(0, 4 * PAGE)
     with pytest.raises(StorageError, match="came in place of"):
         ExactFile(reader, "https://a.example/b.bin", Identity(reader.said), b"").pread(0, 4 * PAGE)
+
+
+def test_no_read_is_larger_than_its_bound_whatever_size_the_object_is_said_to_have() -> None:
+    reader = _Short(10**15, 10 * PAGE)
+    file = PagedFile(reader, "https://a.example/b.bin", Bound(4 * PAGE, "file_bytes", Limits()))
+    assert len(file.read(4 * PAGE)) == 4 * PAGE
+    for size in (-1, 4 * PAGE + 1, 10**14):
+        with pytest.raises(LimitExceeded, match="file_bytes"):
+            file.read(size)
+    assert file.tell() == 4 * PAGE
+    exact = ExactFile.open(_Short(10**15, 10**15), "https://a.example/b.bin")
+    assert len(exact.pread(10**15 - TAIL, 10**14)) == TAIL

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stacchip.storage.identity import Identity
+    from stacchip.storage.limits import Bound
     from stacchip.storage.ranges import RangeReader
 
 PAGE = 64 * 1024
@@ -41,9 +42,10 @@ class RemoteFile(io.RawIOBase):
     identity: Identity
     size: int
 
-    def __init__(self, reader: RangeReader, href: str) -> None:
+    def __init__(self, reader: RangeReader, href: str, bound: Bound | None = None) -> None:
         super().__init__()
         self._reader = reader
+        self._bound = bound
         self._href = href
         self._lock = threading.RLock()
         self._position = 0
@@ -101,6 +103,8 @@ class RemoteFile(io.RawIOBase):
         if self.closed:
             raise ValueError("I/O operation on closed file")
         length = min(length, self.size - start)
+        if self._bound and length > self._bound.most_bytes:  # the size is what its server says
+            raise self._bound.exceeded(self._href)
         return self._fetch_range(start, length) if length > 0 else b""
 
     def _ask(self, start: int, length: int) -> bytes | memoryview:
@@ -128,10 +132,15 @@ class PagedFile(RemoteFile):
 
     Opening it fetches the first page, which gives the size and holds most headers. A read fetches
     everything it lacks in one request; reading on in sequence fetches ever more ahead, up to 4 MiB.
+
+    Args:
+        reader: Reads the object.
+        href: The object.
+        bound: The most bytes of one read.
     """
 
-    def __init__(self, reader: RangeReader, href: str) -> None:
-        super().__init__(reader, href)
+    def __init__(self, reader: RangeReader, href: str, bound: Bound | None = None) -> None:
+        super().__init__(reader, href, bound)
         self._pages: OrderedDict[int, bytes | memoryview] = OrderedDict()
         self._ahead = 0
         self._fetched_to = 0
@@ -186,7 +195,8 @@ class ExactFile(RemoteFile):
     """A file that fetches exactly the ranges that are read; the last 256 KiB are kept.
 
     Reading ahead would load row groups and columns of an index that nobody asked for. The end of
-    the object is kept because it holds the footer.
+    the object is kept because it holds the footer. Readers check the ranges that the footer names
+    (`Limits.table_bytes`) before they read them.
     """
 
     def __init__(self, reader: RangeReader, href: str, identity: Identity, tail: bytes) -> None:

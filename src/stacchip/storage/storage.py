@@ -274,11 +274,15 @@ class Storage:
 
         Raises:
             ObjectNotFound: Nothing is there.
+            LimitExceeded: Later, if one read of a remote file asks for more than the limit
+                `file_bytes`, be it because the file is said to be larger.
         """
         location = _locate(href)
         if location.scheme == "file":
             return local.open_file(location.key)
-        return cast("BinaryIO", PagedFile(self, location.href))
+        return cast(
+            "BinaryIO", PagedFile(self, location.href, self._bound(location, None, "file_bytes"))
+        )
 
     def list(self, prefix: Href) -> Iterator[Entry]:
         """Yield all objects below a folder, at any depth; none if there is no such folder.
@@ -358,6 +362,8 @@ class Storage:
         """Copy an object, in parts of 8 MiB; at most four of them are in memory.
 
         Within a bucket, the store makes the copy itself. The target appears whole or not at all.
+        The time limit `StorageOptions.deadline_s` is that of each part, read or written; the copy
+        as a whole has none, since it takes as long as the object is large.
 
         Raises:
             AssetChanged: The source changed meanwhile.
