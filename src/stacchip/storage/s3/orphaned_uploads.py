@@ -18,7 +18,7 @@ from stacchip.storage.href import parse_href, redact
 from stacchip.storage.s3.client import open_client
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from stacchip.storage import StorageOptions
 
@@ -60,8 +60,7 @@ def abort_orphans(
     try:
         client = open_client(options.with_environment())
         keys = None if only is None else {parse_href(href).key for href in only}
-        within_s = options.deadline_s
-        return _abort(client, place.root, f"{place.key}/" if place.key else "", keys, within_s)
+        return _abort(client, place.root, f"{place.key}/" if place.key else "", keys, options)
     except TimeoutError as error:
         raise StorageTimeout(
             f"The store did not answer within {options.deadline_s:g} s when it was asked for "
@@ -79,21 +78,55 @@ def abort_orphans(
 
 
 def _abort(
-    client: Any, bucket: str, prefix: str, keys: Collection[str] | None, within_s: float
+    client: Any,
+    bucket: str,
+    prefix: str,
+    keys: Collection[str] | None,
+    options: StorageOptions,
 ) -> int:
     aborted = 0
+    for upload in _list_uploads(client, bucket, prefix, options):
+        if not upload["Key"].startswith(prefix):  # some stores ignore the prefix
+            continue
+        if keys is not None and upload["Key"] not in keys:
+            continue
+        _abort_one(client, bucket, upload["Key"], upload["UploadId"], options.deadline_s)
+        _log.info("aborted an unfinished upload of %r", f"s3://{bucket}/{upload['Key']}")
+        aborted += 1
+    return aborted
+
+
+def _list_uploads(
+    client: Any, bucket: str, prefix: str, options: StorageOptions
+) -> Iterator[dict[str, str]]:
+    """Yield the unfinished uploads that a store lists; each page of some has the whole deadline.
+
+    Raises:
+        TimeoutError: Nothing more was listed in time, also if empty pages go on for ever.
+        LimitExceeded: There are too many.
+        StorageError: The answer does not say what they are.
+    """
     lister = client.get_paginator("list_multipart_uploads")
     pages = iter(lister.paginate(Bucket=bucket, Prefix=prefix))
-    while page := call_within(lambda: next(pages, None), time.monotonic() + within_s):
-        for upload in page.get("Uploads", []):
-            if not upload["Key"].startswith(prefix):  # some stores ignore the prefix
-                continue
-            if keys is not None and upload["Key"] not in keys:
-                continue
-            _abort_one(client, bucket, upload["Key"], upload["UploadId"], within_s)
-            _log.info("aborted an unfinished upload of s3://%s/%s", bucket, upload["Key"])
-            aborted += 1
-    return aborted
+    shown = f"s3://{bucket}/{prefix}"
+    until_s = time.monotonic() + options.deadline_s
+    count = 0
+    while page := call_within(lambda: next(pages, None), until_s):
+        uploads = page.get("Uploads", [])
+        count += len(uploads)
+        if count > options.limits.listed:
+            what = f"{shown} lists {count} unfinished uploads or more"
+            raise options.limits.exceeded("listed", what, href=shown)
+        for upload in uploads:
+            if not {"Key", "UploadId"} <= upload.keys():
+                raise StorageError(
+                    f"{shown}: the store lists an unfinished upload without its key or its id. "
+                    "Check StorageOptions(endpoint=...).",
+                    href=shown,
+                )
+            yield upload
+        if uploads:
+            until_s = time.monotonic() + options.deadline_s
 
 
 def _abort_one(client: Any, bucket: str, key: str, upload_id: str, within_s: float) -> None:
