@@ -1,4 +1,11 @@
-"""Clients of object stores: one for each bucket and set of options, kept by the process."""
+"""Clients of object stores: one for each bucket and set of options, kept by the process.
+
+obstore's clients follow redirects, up to ten, and have no option against it. They drop
+`Authorization` on the way to another host, and never go from https to http. The headers of the
+options and the session token of S3 (`x-amz-security-token`, which is of no use without the secret
+key) do follow. So an endpoint that redirects to another host shares these with it: name only
+endpoints that you trust with them.
+"""
 
 from __future__ import annotations
 

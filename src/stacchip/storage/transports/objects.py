@@ -2,6 +2,11 @@
 
 obstore's own retries are switched off, so that one policy holds everywhere. Only the parts of a
 multipart upload keep them, since only obstore can repeat a single part.
+
+A store is trusted further than a web server: its endpoint comes from the options or is that of AWS,
+Google or Azure, never from an item. Objects and ranges are read no further than they may be, but
+obstore reads error documents and listings whole, in the time that is left, and has no option to
+limit them. If one is said to be larger than the memory, Rust ends the process.
 """
 
 from __future__ import annotations
@@ -53,6 +58,8 @@ SMALLEST_PART = 8 * 1024 * 1024
 MOST_PARTS = 9_000
 # as many as a store lists in one answer
 PAGE = 1000
+# S3, GCS and Azure allow 1,024 characters or bytes; a store of one's own may allow some more
+LONGEST_KEY = 4096
 
 
 def call(location: Location, expect: Identity | None, request: Callable[[], T]) -> T:
@@ -225,7 +232,14 @@ def put_parts(
 def list_pages(
     store: ObjectStore, location: Location, after: str | None, deadline_s: float
 ) -> Iterator[list[tuple[str, Entry]]]:
-    """Yield pages of (key, entry) below a prefix, beginning after the key `after`."""
+    """Yield pages of (key, entry) below a prefix, beginning after the key `after`.
+
+    obstore refuses keys with parts that are empty, "." or "..", or with control characters.
+
+    Raises:
+        StorageError: The store lists what is not below the prefix: who reads, or deletes, what a
+            folder holds would reach other objects.
+    """
     prefix = location.key or None
     pages = call(
         location,
@@ -241,15 +255,23 @@ def list_pages(
 
     while (page := call(location, None, ask)) is not done:
         yield [
-            (
-                meta["path"],
-                Entry(
-                    Location(location.scheme, location.root, meta["path"], location.account).href,
-                    meta["size"],
-                ),
-            )
+            (meta["path"], _entry(location, meta))
             for meta in page
+            if meta["path"] != location.key  # the folder itself, as consoles make it
         ]
+
+
+def _entry(folder: Location, meta: Any) -> Entry:
+    """Return an object that was listed, if it is below the folder that was asked for."""
+    key: str = meta["path"]
+    if len(key) > LONGEST_KEY or not key.startswith(f"{folder.key}/" if folder.key else ""):
+        shown = redact(folder.href)
+        raise StorageError(
+            f"{shown}: the store lists the key {key[:60]!r}, which cannot be the key of an object "
+            "below this folder. Check StorageOptions(endpoint=...).",
+            href=shown,
+        )
+    return Entry(Location(folder.scheme, folder.root, key, folder.account).href, meta["size"])
 
 
 def delete(store: ObjectStore, location: Location) -> None:
