@@ -256,6 +256,7 @@ def test_a_geometry_of_many_parts_chooses_all_of_them(several):
         {"bbox": (1, 2, 3)}, {"bbox": (0, 50, 10, 40)}, {"bbox": (-200, 0, 0, 10)},
         {"bbox": "world"}, {"geometry": "POINT (0 0)"}, {"max_cloud": 50},
         {"max_nodata": -0.1}, {"datetime": "soon"}, {"unmeasured": "maybe"},
+        {"where": ("chip_index_x", "==", 1)},
     ],
 )  # fmt: skip
 def test_impossible_filters_are_refused_at_once(filters):
@@ -271,3 +272,13 @@ def test_bounds_stand_in_for_footprints_that_an_index_does_not_keep(tmp_path):
         found = read_index(tmp_path / "slim.parquet", columns=["chipid"], **area)
         assert found["chipid"].to_pylist() == wanted
         assert 0 < len(wanted) < len(table)
+
+
+@pytest.mark.parametrize(
+    "where", [pc.field("nowhere") > 1, pc.field("item_id") > 1, pc.field("chip_index_x") == "a"]
+)
+def test_a_condition_that_fits_no_column_is_no_damage(where, table, tmp_path):
+    write_index(table, tmp_path / "index")
+    for read in (read_index, lambda *args, **filters: list(scan_index(*args, **filters))):
+        with pytest.raises(UsageError, match="does not fit the columns"):
+            read(tmp_path / "index", where=where)

@@ -97,6 +97,8 @@ class Selection:
     def __post_init__(self) -> None:
         if self.unmeasured not in ("drop", "keep"):
             raise UsageError(f'unmeasured is "drop" or "keep", not {self.unmeasured!r}.')
+        if not isinstance(self.where, pc.Expression | None):
+            raise UsageError(f"where is a pyarrow expression, not {type(self.where).__name__}.")
         _ = self.expression, self.area  # raises now for a wrong argument
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import and_
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from stacchip.errors import IndexFormatError, ObjectNotFound, StacchipError
+from stacchip.errors import IndexFormatError, ObjectNotFound, StacchipError, UsageError
 from stacchip.index.files.item_addresses import read_addresses
 from stacchip.index.files.manifest import final_href
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
@@ -38,6 +39,7 @@ __all__ = ["ParquetFile", "open_parquet"]
 # A round trip costs as much as a megabyte: smaller remote files are fetched whole.
 _SMALL_BYTES: Final = 1 << 20
 _GROUPS_AHEAD: Final = 8
+_SHOWN: Final = 200  # characters of a condition
 # Bytes that a byte of a whole file may stand for; in an index, it stands for seven.
 _MOST_EXPANSION: Final = 200
 _FORMAT: Final = ds.ParquetFileFormat(
@@ -93,7 +95,7 @@ class ParquetFile:
             parts = list(self.scan(columns, where))
             return pa.concat_tables(parts) if parts else self._nothing(columns)
         names = self._names(columns)
-        with naming_damage(self.href):
+        with self._naming_damage(where):
             chosen = self._choose(where)
             groups = [group.id for group in chosen.row_groups]
             self._look_at_pages(self.read_at, groups, self._needed(names, where))
@@ -110,15 +112,19 @@ class ParquetFile:
         Args:
             columns: Names of columns; all of the file's by default.
             where: The condition; row groups whose statistics rule it out are not read.
+
+        Raises:
+            UsageError: The condition does not fit the columns.
+            IndexFormatError: The file is damaged.
         """
         names = self._names(columns)
-        with naming_damage(self.href):
+        with self._naming_damage(where):
             chosen = self._choose(where)
             groups = [group.id for group in chosen.row_groups]
         needed = self._needed(names, where)
         if self.remote is None:
             for number, group in zip(groups, chosen.split_by_row_group(), strict=True):
-                with naming_damage(self.href):
+                with self._naming_damage(where):
                     self._look_at_pages(self.read_at, [number], needed)
                     table = group.to_table(schema=self._schema, columns=names, filter=where)
                     part = self._finish(table)
@@ -128,7 +134,7 @@ class ParquetFile:
         inside = self.fragment.physical_schema.names
 
         def load(group: int) -> pa.Table:
-            with naming_damage(self.href):
+            with self._naming_damage(where):
                 return load_group(group)
 
         def load_group(group: int) -> pa.Table:
@@ -146,6 +152,29 @@ class ParquetFile:
 
         yield from stream_concurrently(load, groups, ahead=_GROUPS_AHEAD)
 
+    @contextmanager
+    def _naming_damage(self, where: pc.Expression | None) -> Iterator[None]:
+        """Name the file in the error for its damage, unless a condition on its rows is to blame."""
+        try:
+            with naming_damage(self.href):
+                yield
+        except IndexFormatError:
+            self._require_fitting(where)  # now, since it takes a millisecond
+            raise
+
+    def _require_fitting(self, where: pc.Expression | None) -> None:
+        """Refuse a condition on columns of other names or types."""
+        if where is None:
+            return
+        try:
+            self._schema.empty_table().filter(where)
+        except pa.ArrowException as error:
+            reason = str(error).partition("\n")[0]  # all columns follow
+            raise UsageError(
+                f"The condition {str(where)[:_SHOWN]} does not fit the columns of "
+                f"{redact(self.href)}: {reason}. read_index(path).schema tells their types."
+            ) from error
+
     def _finish(self, rows: pa.Table) -> pa.Table:
         """Return rows with absolute addresses; those of other tools are checked."""
         if self.footer.seal is None:
@@ -155,7 +184,7 @@ class ParquetFile:
     def count(self, where: pc.Expression) -> int:
         """Return how many rows satisfy a condition."""
         if self.remote is None:
-            with naming_damage(self.href):
+            with self._naming_damage(where):
                 chosen = self._choose(where)
                 groups = [group.id for group in chosen.row_groups]
                 self._look_at_pages(self.read_at, groups, self._needed([], where))
