@@ -15,7 +15,7 @@ from stacchip.errors import IndexFormatError, StacchipError
 from stacchip.index import read_index, write_index
 from stacchip.index.files.item_records import RECORD_SCHEMA
 from stacchip.index.files.item_records_lookup import RecordLookup
-from stacchip.parquet.footer import read_footer
+from stacchip.parquet.footer import ParsedFooters, read_footer
 from stacchip.storage import Storage
 from stacchip.storage.limits import DEFAULT_LIMITS
 
@@ -101,3 +101,30 @@ def test_a_footer_that_contradicts_itself_is_refused(tmp_path, was, now, said) -
     (tmp_path / "a.parquet").write_bytes(raw[:at] + now + raw[at + len(was) :])
     with pytest.raises(IndexFormatError, match=said):
         read_index(tmp_path / "a.parquet")
+
+
+def test_a_footer_is_parsed_once_and_never_taken_for_another(tmp_path) -> None:
+    place = tmp_path / "a.parquet"
+    pq.write_table(make_table("item-1").replace_schema_metadata({}), place)
+    groups = footer_of(place).groups
+    assert footer_of(place).groups is groups
+    raw = place.read_bytes()
+    at = raw.rindex(b"item-1")
+    place.write_bytes(raw[:at] + b"item-0" + raw[at + 6 :])
+    assert footer_of(place).groups != groups, "of the same size, and written in the same second"
+    place.write_bytes(raw)
+    assert footer_of(place).groups == groups
+
+
+def test_only_the_last_footers_are_kept(tmp_path) -> None:
+    pq.write_table(make_table(), tmp_path / "a.parquet")
+    raw = (tmp_path / "a.parquet").read_bytes()
+    start = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
+    data, other = raw[start:-8], raw[start:-8] + b"\0"
+    footers = ParsedFooters(most_bytes=len(data) + len(other) - 1)
+    first = footers.parse(data, start, len(raw))
+    assert footers.parse(data, start, len(raw)) is first
+    footers.parse(other, start, len(raw) + 1)
+    assert footers.parse(data, start, len(raw)) is not first
+    small = ParsedFooters(most_bytes=len(data) - 1)
+    assert small.parse(data, start, len(raw)) is not small.parse(data, start, len(raw))

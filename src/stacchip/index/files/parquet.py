@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
@@ -305,7 +306,7 @@ def _open(
         fragment = make(None)
         fragment.ensure_complete_metadata()
         inside = fragment.physical_schema.names
-        twice = sorted({name for name in inside if inside.count(name) > 1})
+        twice = sorted(name for name, count in Counter(inside).items() if count > 1)
         if twice:  # no column of theirs could be asked for by its name
             raise IndexFormatError(
                 f"{redact(href)} has several columns of the name {twice[0]!r}. Write it again with "
