@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -22,3 +25,23 @@ def test_a_call_that_does_not_end_is_left_alone() -> None:
         call_within(never.wait, start_s + 0.05)
     assert time.monotonic() - start_s < 5
     never.set()
+
+
+def test_a_failure_does_not_keep_what_the_call_held() -> None:
+    held: list[weakref.ref[object]] = []
+
+    class Large:
+        pass
+
+    def fail() -> None:
+        large = Large()
+        held.append(weakref.ref(large))
+        raise ValueError
+
+    gc.disable()  # it would find a circle sooner or later
+    try:
+        with contextlib.suppress(ValueError):
+            call_within(fail, time.monotonic() + 60)
+        assert held[0]() is None
+    finally:
+        gc.enable()

@@ -44,7 +44,7 @@ def call_within(act: Callable[[], T], until_s: float) -> T:
     # a lock cannot wait for more than some hundred years
     thread.join(min(max(0.0, until_s - time.monotonic()), threading.TIMEOUT_MAX))
     if failures:
-        raise failures[0]
+        raise failures.pop()  # kept, it would hold its own frame, and all that its frames hold
     if not results:
         raise TimeoutError
     return results[0]
