@@ -11,18 +11,16 @@ and what these name, `gdal_environment` turns off.
 from __future__ import annotations
 
 import io
-import os
 import re
-import stat
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from stacchip.errors import NotARaster, StacchipError, StorageError, UnsupportedRaster
+from stacchip.errors import NotARaster, StacchipError, UnsupportedRaster
 from stacchip.raster.gdal.describe import dtype_of
 from stacchip.raster.gdal.environment import error_types, gdal_says
 from stacchip.raster.gdal.jpeg2000 import why_too_large
@@ -35,6 +33,7 @@ from stacchip.storage.content import (
     is_text,
     show_start,
 )
+from stacchip.storage.transports.local import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,7 +165,8 @@ class OpenImage:
 
 def _choose_driver(source: Path | bytes, href: str, limits: Limits) -> str:
     """Return the driver that reads a file, if its header asks for nothing unreasonable."""
-    with _open_bytes(source, redact(href)) as file:
+    # through our storage: a FIFO would wait for its writer, and a device never ends
+    with io.BytesIO(source) if isinstance(source, bytes) else open_file(str(source)) as file:
         start = file.read(LOOKED_AT)
         driver = find_driver(start)
         if driver is None:
@@ -176,20 +176,6 @@ def _choose_driver(source: Path | bytes, href: str, limits: Limits) -> str:
         name, what = why
         raise limits.exceeded(name, f"{redact(href)} {what}", href=redact(href))
     return driver
-
-
-def _open_bytes(source: Path | bytes, href: str) -> IO[bytes]:
-    """Open a regular file, or bytes; a FIFO would wait for its writer, and a device never ends."""
-    if isinstance(source, bytes):
-        return io.BytesIO(source)
-    try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise StorageError(f"{href}: {error.strerror}.", href=href) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise StorageError(f"{href} is not a regular file, and is not read.", href=href)
-    return os.fdopen(descriptor, "rb")
 
 
 def _plain_path(path: Path) -> Path:
