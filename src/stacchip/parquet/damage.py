@@ -53,4 +53,11 @@ def naming_damage(href: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             name = redact(href)
             raise StorageError(f"{name} cannot be read: {error}.", href=name) from error
+        if isinstance(error, MemoryError):  # a sound file, too, may have more than fits
+            name = redact(href)
+            raise IndexFormatError(
+                f"{name} asks for more memory than there is ({error}). If the file is sound, read "
+                f"fewer columns or rows of it, or scan it in parts. {REMEDY}",
+                href=name,
+            ) from error
         raise damaged(href, error) from error
