@@ -187,11 +187,21 @@ def test_an_asset_that_a_mount_lacks_keeps_its_place_in_the_world(tmp_path: Path
                 nir.require_href()
 
 
-def test_an_api_on_this_machine_is_the_users_own() -> None:
+@pytest.mark.parametrize(("href", "is_allowed"), [
+    ("/data/a.tif", False), ("./a.tif", False), ("file:///data/a.tif", False),
+    ("/dev/zero", False), ("http://127.0.0.1:9000/a.tif", True), ("s3://bucket/a.tif", True),
+])  # fmt: skip
+def test_an_api_on_this_machine_names_its_servers_but_no_file(href: str, is_allowed: bool) -> None:
     (item,) = parse_items(
-        [make_record("/data/a.tif")], errors="raise", origin="mine", api="http://127.0.0.1:8000"
+        [make_record(href)], errors="raise", origin="mine", api="http://127.0.0.1:8000"
     )
-    assert require(item) == "/data/a.tif"
+    if is_allowed:
+        assert require(item) == href
+        return
+    with pytest.raises(NotAllowed, match=r"http://127\.0\.0\.1:8000 names"):
+        require(item)
+    overrides = {"http://127.0.0.1:8000": StorageOptions(allow_local=True)}
+    assert require(item, overrides=overrides).endswith(href.removeprefix("./"))
 
 
 @pytest.mark.parametrize("href", ["//[::1/a.tif", "//[", "http://[/a.tif"])

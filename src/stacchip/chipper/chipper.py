@@ -20,7 +20,7 @@ from stacchip.chipper.open_items import OpenItems
 from stacchip.chipper.rows_to_cut import rows_to_cut
 from stacchip.errors import ItemNotFound, ObjectNotFound, UsageError
 from stacchip.index.dates import refuse_strangers
-from stacchip.index.embedded import embedded_items, indexes_of
+from stacchip.index.embedded import embedded_items, remote_index_of
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.tables import as_table, is_table
 from stacchip.index.origins import fill_from_indexes
@@ -215,7 +215,7 @@ class Chipper:
             embedded = embedded_items(table).items()
             return [*loaded.values(), *(item for key, item in embedded if key.item_id not in ids)]
 
-        known = ItemLookup(at_hand, self.storage, next(iter(indexes_of(table)), None))
+        known = ItemLookup(at_hand, self.storage, remote_index_of(table, self.storage))
 
         def find(platform: str | None, item_id: str, item_href: str | None) -> pystac.Item:
             try:

@@ -21,7 +21,13 @@ from stacchip.errors import (
 from stacchip.grid.chip_grid import ChipGrid
 from stacchip.grid.geobox import RecordedGrid, describe_geobox, read_grid
 from stacchip.index.dates import refuse_two_dates
-from stacchip.index.embedded import embedded_items, give_platforms, indexes_of, row_keys
+from stacchip.index.embedded import (
+    embedded_items,
+    give_platforms,
+    indexes_of,
+    remote_index_of,
+    row_keys,
+)
 from stacchip.index.files.item_records import one_record
 from stacchip.index.files.item_records_lookup import RecordLookup
 from stacchip.index.remembered import REMEMBERED, unpack
@@ -203,7 +209,7 @@ class ItemFinder:
         self._embedded = embedded_items(table)
         self._records = tuple(RecordLookup(index, storage) for index in indexes_of(table))
         self._storage = storage
-        self._origin = next((each for each in indexes_of(table) if distant(each, storage)), None)
+        self._origin = remote_index_of(table, storage)
         self._archive = archive
         self._carried: Mapping[ItemKey, bytes] = {}
         refuse_two_dates(table)
@@ -228,7 +234,7 @@ class ItemFinder:
             return self._with_given(key, recorded)
         if recorded is not None:
             return recorded
-        reason = "it has no item_href"
+        reason = "it has no item_href" + (_AS_REMOTE if self._origin else "")
         if item_href is not None:
             try:
                 return FoundItem(self._load(key, item_href))
@@ -332,6 +338,9 @@ class ItemFinder:
             "In Python, pass it: Chipper(index, items=[item]).",
             item_id=key.item_id,
         )
+
+
+_AS_REMOTE = " that a remote index may name (--allow-local allows others)"
 
 
 def _why_absent(item_href: str, error: ObjectNotFound) -> str:

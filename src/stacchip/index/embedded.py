@@ -16,11 +16,14 @@ from stacchip.errors import IndexFormatError
 from stacchip.index.remembered import REMEMBERED, remember_signed, signed_address
 from stacchip.items.copies import to_json
 from stacchip.items.keys import ItemKey, group_by_id, item_key
+from stacchip.items.reach import distant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     import pystac
+
+    from stacchip.storage import Storage
 
     Items = dict[ItemKey, dict[str, Any]]
 
@@ -31,6 +34,7 @@ __all__ = [
     "index_of",
     "indexes_of",
     "parse_items",
+    "remote_index_of",
     "row_keys",
     "with_indexes",
     "with_items",
@@ -194,6 +198,14 @@ def indexes_of(table: pa.Table) -> tuple[str, ...]:
     """
     text = (table.schema.metadata or {}).get(_INDEX_KEY, b"").decode(errors="backslashreplace")
     return tuple(map(signed_address, text.split("\n"))) if text else ()
+
+
+def remote_index_of(table: pa.Table, storage: Storage) -> str | None:
+    """Return the address of a remote index that rows of a table were read from; None if of none.
+
+    Whose rows are whose is not known, so that one remote index makes all of them remote.
+    """
+    return next((each for each in indexes_of(table) if distant(each, storage)), None)
 
 
 def with_indexes(table: pa.Table, hrefs: Iterable[str]) -> pa.Table:

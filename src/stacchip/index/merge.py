@@ -19,13 +19,20 @@ import pyarrow.compute as pc
 from stacchip.errors import DuplicateChips, InvalidMetadata, NothingFound, UsageError
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.item_order import order_items
-from stacchip.index.files.item_records import ItemRecord, RecordFile, to_table
+from stacchip.index.files.item_records import (
+    ItemRecord,
+    RecordFile,
+    from_table,
+    of_origin,
+    to_table,
+)
 from stacchip.index.files.layout import ChipsEntry, find_files, index_href
 from stacchip.index.files.parquet import ParquetFile, open_parquet
 from stacchip.index.files.replacing import ROWS_PER_GROUP, Replacement
 from stacchip.index.files.spill import Spill
 from stacchip.index.schema import SCHEMA, stored_rows
 from stacchip.items.keys import ItemKey
+from stacchip.items.reach import distant
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import Storage, redact
 
@@ -178,8 +185,14 @@ def _read_records(hrefs: Sequence[str], storage: Storage) -> Iterator[tuple[str,
         return open_parquet(href, storage)
 
     for file in stream_concurrently(start, hrefs, ahead=_AHEAD):
+        origin = distant(file.href, storage)
         for table in file.scan():
-            yield file.href, table
+            yield file.href, table if origin is None else _of_origin(table, file.href, origin)
+
+
+def _of_origin(table: pa.Table, href: str, origin: str) -> pa.Table:
+    """Return records of a remote index as records that are kept elsewhere."""
+    return to_table(of_origin(each, origin) for each in from_table(table, href=redact(href)))
 
 
 def _read_chips(

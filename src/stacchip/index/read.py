@@ -10,7 +10,7 @@ import pyarrow as pa
 from stacchip.errors import ObjectNotFound, UsageError
 from stacchip.index.absent import NamesWanted
 from stacchip.index.embedded import embed_items, index_of, row_keys, with_indexes
-from stacchip.index.files.item_records import ItemRecord, from_table, one_record
+from stacchip.index.files.item_records import ItemRecord, from_table, of_origin, one_record
 from stacchip.index.files.layout import find_files, index_href
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.files.snapshot import at_one_moment, open_index
@@ -18,6 +18,7 @@ from stacchip.index.filters import Filters, Selection
 from stacchip.index.schema import SCHEMA
 from stacchip.items.copies import is_same_item
 from stacchip.items.keys import differing_copies
+from stacchip.items.reach import distant
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import Storage, local_path, redact
 
@@ -183,8 +184,9 @@ def read_records(
     def read_all(files: IndexFiles) -> dict[ItemKey, list[tuple[ItemRecord, str]]]:
         found: dict[ItemKey, list[tuple[ItemRecord, str]]] = defaultdict(list)
         for href, table in stream_concurrently(read, files.records, ahead=_FOOTERS_AHEAD):
+            origin = distant(href, storage)
             for record in from_table(table, href=redact(href)):
-                found[record.key].append((record, redact(href)))
+                found[record.key].append((of_origin(record, origin), redact(href)))
         return found
 
     found = at_one_moment(index_href(path), storage, read_all)

@@ -116,7 +116,8 @@ def _remove_in(part: _Part, chosen: pc.Expression, task: str, storage: Storage) 
         return _Outcome(0)
     with new:  # nobody else writes from here on
         now = _look_again(part, storage)
-        files = [open_chips(entry, storage) for entry in now.chips]
+        # the rest stays at its place, and as it is
+        files = [replace(open_chips(entry, storage), origin=None) for entry in now.chips]
         counts = [chips.count(selection) for chips in files]
         if any(counts) and new.is_file:
             _write_rest(files[0], CHIPS, chosen, new)

@@ -13,7 +13,13 @@ import pyarrow.compute as pc
 
 from stacchip.errors import DuplicateChips, StorageError, UsageError
 from stacchip.index.dates import refuse_strangers, refuse_two_dates
-from stacchip.index.embedded import embedded_items, indexes_of, row_keys, with_items
+from stacchip.index.embedded import (
+    embedded_items,
+    indexes_of,
+    remote_index_of,
+    row_keys,
+    with_items,
+)
 from stacchip.index.files.item_addresses import store_item
 from stacchip.index.files.item_records import ItemRecord, from_table, one_record, to_table
 from stacchip.index.files.layout import CHIPS, RECORDS
@@ -93,7 +99,8 @@ def write_index(
     new = Replacement(path, storage or Storage())
     table = as_table(table)
     given = None if items is None else _by_key(items)
-    known = ItemLookup((embedded_items(table) if given is None else given).values, new.storage)
+    at_hand = (embedded_items(table) if given is None else given).values
+    known = ItemLookup(at_hand, new.storage, remote_index_of(table, new.storage))
     rows = stored_rows(table, find_item=known.find)
     chips = rows.replace_schema_metadata(SCHEMA.metadata)
     refuse_duplicates(chips)

@@ -175,7 +175,8 @@ def _plain_number(value: Any) -> Any:
 def is_same_item(one: pystac.Item | Mapping[str, Any], other: Any) -> bool:
     """Return True if both are copies of one item.
 
-    Links do not count, since they say where a copy was found. Where the files lie does.
+    Links and the place of origin do not count, since they say where a copy was found. Where the
+    files lie does.
 
     Example:
         >>> is_same_item({"id": "a", "links": []}, {"id": "a"})
@@ -187,6 +188,7 @@ def is_same_item(one: pystac.Item | Mapping[str, Any], other: Any) -> bool:
 def _content(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of an item without its links."""
     content = to_dict(item)
+    content.pop("stacchip:origin", None)  # of `stacchip.items.reach`
     if isinstance(item, Mapping):
         content.pop("links", None)
     else:
@@ -226,6 +228,7 @@ def _fields(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of an item by their dotted names, and its self href."""
     content = to_dict(item)
     links = content.pop("links", None) or ()
+    content.pop("stacchip:origin", None)
     own = [link.get("href") for link in links if link.get("rel") == "self"]
     return {**_flatten(content), "self href": own[0] if own else None}
 

@@ -6,7 +6,8 @@ of that place says otherwise. What the user names is not judged: an item of his 
 items, a mount.
 
 An item comes from its self href. A search, or a remote index, may give items without one. These
-carry the address of that place in a foreign member, which an index keeps.
+carry the address of that place in a foreign member, which an index keeps. So does an item that is
+copied from a remote index into a local one (`keep_origin`).
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from stacchip.storage.href import parse_href
 from stacchip.storage.local_hosts import is_local_href
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
     import pystac
 
     from stacchip.storage import Storage
 
-_ORIGIN: Final = "stacchip:origin"  # a foreign member of the item's GeoJSON (RFC 7946, 6.1)
+ORIGIN: Final = "stacchip:origin"  # a foreign member of the item's GeoJSON (RFC 7946, 6.1)
 
 
 def distant(href: str | None, storage: Storage) -> str | None:
@@ -69,8 +71,8 @@ def is_out_of_reach(href: str, origin: str) -> bool:
 
 def find_origin(item: pystac.Item) -> str | None:
     """Return the address of the remote place that an item came from; None if the user named it."""
-    own = item.get_self_href()
-    for href in (own, item.extra_fields.get(_ORIGIN)):
+    # a record says its own address, but not where it came from
+    for href in (item.extra_fields.get(ORIGIN), item.get_self_href()):
         if isinstance(href, str) and _is_remote(href):
             return href
     return None
@@ -80,10 +82,31 @@ def mark_origin(item: pystac.Item, origin: str | None) -> None:
     """Let an item without a self href know where it came from; what it says of that is dropped."""
     if origin is None:
         return
-    item.extra_fields.pop(_ORIGIN, None)
-    # an API on this machine is the user's own, such as one of a local archive
-    if _is_remote(origin) and not is_local_href(origin) and item.get_self_href() is None:
-        item.extra_fields[_ORIGIN] = unsign(origin)
+    before = item.extra_fields.get(ORIGIN)
+    if isinstance(before, str) and is_out_of_reach(origin, before):
+        return  # it came from further away
+    item.extra_fields.pop(ORIGIN, None)
+    if _is_remote(origin) and item.get_self_href() is None:
+        item.extra_fields[ORIGIN] = unsign(origin)
+
+
+def keep_origin(record: Mapping[str, Any], origin: str | None) -> Mapping[str, Any]:
+    """Return the record of an item that may be kept elsewhere, and is still one of its place.
+
+    Args:
+        record: The item as JSON gives it.
+        origin: Result of `distant` for the place that gave it.
+
+    Example:
+        >>> keep_origin({"id": "a"}, "https://example.com/index")
+        {'id': 'a', 'stacchip:origin': 'https://example.com/index'}
+    """
+    if origin is None:
+        return record
+    before = record.get(ORIGIN)
+    if isinstance(before, str) and is_out_of_reach(origin, before):
+        return record
+    return {**record, ORIGIN: unsign(origin)}
 
 
 def forget_origin(item: pystac.Item) -> None:
@@ -91,7 +114,7 @@ def forget_origin(item: pystac.Item) -> None:
 
     Its hrefs must be absolute.
     """
-    item.extra_fields.pop(_ORIGIN, None)
+    item.extra_fields.pop(ORIGIN, None)
     item.set_self_href(None)
 
 

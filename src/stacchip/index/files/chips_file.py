@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from stacchip.index.embedded import give_platforms, parse_items, row_keys
-from stacchip.index.files.item_addresses import HREF
+from stacchip.index.files.item_addresses import HREF, drop_local_addresses
 from stacchip.index.files.parquet import ParquetFile, open_parquet
 from stacchip.index.filters import Selection
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.own_columns import columns_to_derive, fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA, conform, select_columns
+from stacchip.items.reach import distant, keep_origin
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -43,10 +44,13 @@ class ChipsFile:
     Attributes:
         file: The file, with the columns that its path tells.
         find_item: Finds items, for columns that only they tell (`conform`).
+        origin: Its address if it is of a remote place: its items come as items of that place, and
+            its rows without addresses that it may not name. None to read both as they are kept.
     """
 
     file: ParquetFile
     find_item: FindItem | None = None
+    origin: str | None = None
 
     @property
     def href(self) -> str:
@@ -102,7 +106,8 @@ class ChipsFile:
         def find_keys() -> set[ItemKey]:
             return row_keys(self.read(["platform", "item_id"], Selection(item_id=list(by_id))))
 
-        return keyed | give_platforms(by_id, find_keys)
+        items = keyed | give_platforms(by_id, find_keys)
+        return {key: dict(keep_origin(item, self.origin)) for key, item in items.items()}
 
     def require_chips(self, columns: Sequence[str] | None = None) -> None:
         """Refuse a file that has not the columns of an index.
@@ -143,7 +148,8 @@ class ChipsFile:
 
     def _conform(self, table: pa.Table, columns: Collection[str] | None) -> pa.Table:
         href = redact(self.href)
-        return conform(table, columns=columns, href=href, find_item=self.find_item)
+        rows = conform(table, columns=columns, href=href, find_item=self.find_item)
+        return drop_local_addresses(rows, self.origin)
 
     def _pushed(self, chosen: Selection) -> pc.Expression | None:
         """Return the condition that is put to the file itself; None if there is none."""
@@ -180,7 +186,8 @@ def open_chips(entry: ChipsEntry, storage: Storage) -> ChipsFile:
         for items in parse_items(file.schema):
             yield from items.values()
 
-    return ChipsFile(file, ItemLookup(parse, storage, entry.href).find)
+    find_item = ItemLookup(parse, storage, entry.href).find
+    return ChipsFile(file, find_item, distant(entry.href, storage))
 
 
 def _named(where: pc.Expression | None) -> set[str]:

@@ -19,12 +19,20 @@ import pyarrow.compute as pc
 
 from stacchip.items.archive import ITEM_NAME
 from stacchip.items.copies import to_json
+from stacchip.items.reach import is_out_of_reach
 from stacchip.storage import join_href, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["HREF", "read_addresses", "store_addresses", "store_item", "store_records"]
+__all__ = [
+    "HREF",
+    "drop_local_addresses",
+    "read_addresses",
+    "store_addresses",
+    "store_item",
+    "store_records",
+]
 
 HREF: Final = "item_href"
 _RELATIVE: Final = ("./", "../")
@@ -55,6 +63,25 @@ def read_addresses(table: pa.Table, file: str) -> pa.Table:
     return _change(
         table, lambda href: join_href(base, href) if href.startswith(_RELATIVE) else href
     )
+
+
+def drop_local_addresses(table: pa.Table, origin: str | None) -> pa.Table:
+    """Return rows of a remote file without addresses that it may not name.
+
+    A copy of the rows in a local index, or in another library's table, would name them.
+
+    Args:
+        table: Rows with absolute addresses.
+        origin: Result of `stacchip.items.reach.distant` for the file.
+
+    Example:
+        >>> rows = pa.table({"item_href": ["/etc/a.json", "s3://b/i.json"]})
+        >>> drop_local_addresses(rows, "https://example.com/chips.parquet")["item_href"].to_pylist()
+        [None, 's3://b/i.json']
+    """
+    if origin is None or HREF not in table.column_names:
+        return table
+    return _change(table, lambda href: None if is_out_of_reach(href, origin) else href)
 
 
 def store_addresses(table: pa.Table, folder: str) -> pa.Table:
@@ -132,7 +159,7 @@ def _from_within(folder: str, href: str) -> str:
     return relative if relative.startswith(_RELATIVE) else f"./{relative}"
 
 
-def _change(table: pa.Table, change: Callable[[str], str]) -> pa.Table:
+def _change(table: pa.Table, change: Callable[[str], str | None]) -> pa.Table:
     """Return a table with other addresses, each worked out once; itself if none changes."""
     position = table.schema.get_field_index(HREF)
     field = table.schema.field(position)

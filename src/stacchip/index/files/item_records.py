@@ -8,7 +8,7 @@ records from many places, with one for each item.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from stacchip.index.files.item_addresses import store_records
 from stacchip.index.files.spill import Spill
 from stacchip.items.copies import is_same_item, to_json
 from stacchip.items.keys import ItemKey, differing_copies
+from stacchip.items.reach import is_out_of_reach, keep_origin
 from stacchip.parquet.sealed_writer import SealedWriter
 from stacchip.raster.header import Header
 
@@ -30,6 +31,7 @@ __all__ = [
     "ItemRecord",
     "RecordFile",
     "from_table",
+    "of_origin",
     "one_record",
     "to_table",
 ]
@@ -84,6 +86,21 @@ class ItemRecord:
     def key(self) -> ItemKey:
         """The item's platform and id."""
         return ItemKey(self.platform, self.item_id)
+
+
+def of_origin(record: ItemRecord, origin: str | None) -> ItemRecord:
+    """Return a record as one of the place that gave it, so that it may be kept elsewhere.
+
+    Args:
+        record: The record.
+        origin: Result of `stacchip.items.reach.distant` for its file.
+    """
+    if origin is None:
+        return record
+    href = record.item_href
+    if href is not None and is_out_of_reach(href, origin):
+        href = None
+    return replace(record, item=keep_origin(record.item, origin), item_href=href)
 
 
 def one_record(key: ItemKey, found: Iterable[tuple[ItemRecord, str]]) -> ItemRecord:
