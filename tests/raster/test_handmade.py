@@ -12,7 +12,7 @@ import rasterio
 
 from raster.handmade import old_lzw, strip_tags, strips_of, write_handmade
 from raster.pixels import assert_reads_like_rasterio, distinct, same_bits
-from stacchip.errors import CorruptBlock
+from stacchip.errors import CorruptBlock, NotARaster
 from stacchip.raster import Window, open_reader, read_header
 
 if TYPE_CHECKING:
@@ -111,15 +111,29 @@ def test_a_claim_of_huge_blocks_allocates_nothing(tmp_path: Path, storage: Stora
 
 
 @pytest.mark.parametrize("codec", [1, 5, 8])
-def test_lengths_may_be_absent(codec: int, tmp_path: Path, storage: Storage) -> None:
-    """libtiff takes this of a single strip; we can tell the lengths of several, too."""
+def test_the_length_of_a_single_strip_may_be_absent(
+    codec: int, tmp_path: Path, storage: Storage
+) -> None:
     encode = ENCODERS[codec]
     tags = strip_tags(SHAPE, 50, compression=codec, t279=None)
     path = write_handmade(tmp_path / "one.tif", tags, [encode(GREY.tobytes())])
     assert_reads_like_rasterio(path, storage)
     tags = strip_tags(SHAPE, 7, compression=codec, t279=None)
     path = write_handmade(tmp_path / "more.tif", tags, [encode(strip) for strip in STRIPS])
-    assert same_bits(open_reader(path, storage).read(WHOLE)[0], GREY)
+    with pytest.raises(rasterio.errors.RasterioIOError):
+        rasterio.open(path)
+    with pytest.raises(NotARaster, match="no table of its blocks' lengths"):
+        open_reader(path, storage)
+
+
+@pytest.mark.parametrize("more", [{"t317": (3, 2)}, {"t317": (3, 7)}, {"t266": (3, 65)}])
+@pytest.mark.parametrize("codec", [1, 32773])
+def test_tags_that_mean_nothing_to_a_codec_are_ignored(
+    codec: int, more: dict[str, Any], tmp_path: Path, storage: Storage
+) -> None:
+    tags = strip_tags(SHAPE, 7, compression=codec, **more)
+    path = write_handmade(tmp_path / "a.tif", tags, [ENCODERS[codec](strip) for strip in STRIPS])
+    assert_reads_like_rasterio(path, storage)
 
 
 @pytest.mark.parametrize(

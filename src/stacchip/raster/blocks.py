@@ -13,7 +13,7 @@ import numpy as np
 from stacchip.errors import CorruptBlock, StacchipError, UnsupportedRaster, forget_frames
 from stacchip.grid.window import Window
 from stacchip.raster.allowance import for_decoding
-from stacchip.raster.codecs import BrokenStreamError, Scratch, decompress, unpack
+from stacchip.raster.codecs import PREDICTED, BrokenStreamError, Scratch, decompress, unpack
 from stacchip.raster.gdal import decode_by_gdal
 from stacchip.storage import redact
 
@@ -260,7 +260,11 @@ def _decode_rows(
     rows = stored_rows(header, block)
     if header.codec_tags:
         pixels = decode_by_gdal(
-            data, (rows, width), tags=header.codec_tags, byteorder=header.byteorder
+            data,
+            (rows, width),
+            tags=header.codec_tags,
+            byteorder=header.byteorder,
+            most_rows=0 if header.is_tiled else header.block_shape[0],
         )
         return pixels[:, top:stop]
     raw = decompress(
@@ -277,6 +281,6 @@ def _decode_rows(
         bits=header.bits,
         sample_format=header.sample_format,
         byteorder=header.byteorder,
-        predictor=1 if header.compression == "none" else header.predictor,
+        predictor=header.predictor if header.compression in PREDICTED else 1,
     )
     return samples.transpose(2, 0, 1)

@@ -112,6 +112,9 @@ CODECS: Final[dict[str, Codec]] = {
         ),
     )
 }
+PREDICTED: Final = ("lzw", "deflate", "zstd")
+"""Codecs that predictors belong to, as in libtiff: with others, the tag has no meaning."""
+
 _OTHER_NAMES: Final = {
     2: "CCITT RLE", 3: "CCITT fax 3", 4: "CCITT fax 4", 6: "old JPEG", 7: "JPEG",
     34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50001: "WebP", 50002: "JPEG XL",
@@ -238,6 +241,8 @@ def decompress(
         raise BrokenStreamError(str(error)) from error.with_traceback(None)
     if len(decoded) < size:
         raise BrokenStreamError(f"it ends after {len(decoded)} of {size} decoded bytes")
+    if codec.is_exact and len(decoded) not in (size, whole or len(decoded)):
+        raise BrokenStreamError(f"it holds {len(decoded)} bytes in place of {size}")
     return memoryview(decoded)[:size]
 
 

@@ -13,6 +13,7 @@ from stacchip.raster import tiff
 from stacchip.raster.codecs import (
     CODECS,
     GDAL_TAGS,
+    PREDICTED,
     is_known_sample,
     most_encoded,
     name_codec,
@@ -162,7 +163,7 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
         bits=tags.bits,
         sample_format=tags.sample_format,
         byteorder=byteorder,
-        fill_order=page.integer(tiff.FILL_ORDER, 1),
+        fill_order=2 if page.integer(tiff.FILL_ORDER, 1) == 2 else 1,  # libtiff ignores others
         block_offsets=np.empty(0, np.uint64),
         block_lengths=np.empty(0, np.uint64),
         crs=image.crs,
@@ -296,8 +297,6 @@ def _why_unsupported(header: Header, page: Directory) -> str | None:
         return f"its colours are {_RGB_FORMS[photometric]}, which GDAL turns into RGB"
     if not is_known_sample(header.bits, header.sample_format):
         return f"samples of {header.bits} bits in sample format {header.sample_format}"
-    if header.fill_order not in (1, 2):
-        return f"fill order {header.fill_order}"
     if not _fits_predictor(header):
         return f"predictor {header.predictor} over samples of {header.bits} bits"
     return None
@@ -305,8 +304,8 @@ def _why_unsupported(header: Header, page: Directory) -> str | None:
 
 def _fits_predictor(header: Header) -> bool:
     """Return whether the predictor fits the samples (TIFF 6.0 section 14, Technical Note 3)."""
-    if header.compression == "none":
-        return True  # libtiff's predictors belong to codecs; without a codec the tag has no meaning
+    if header.compression not in PREDICTED:
+        return True
     if header.predictor == 2:
         return header.bits in (8, 16, 32, 64)
     if header.predictor == 3:
@@ -332,11 +331,13 @@ def _with_blocks(header: Header, page: Directory, where: int, how_long: int, siz
         is_unknown = np.zeros(found, np.bool_)
         # libtiff mends a single strip of length 0; among many, such strips are sparse
         is_unknown[:] = blocks == 1 and not header.is_tiled and (lengths == 0) & (offsets > 0)
-    elif header.is_tiled:
+    elif header.is_tiled or math.prod(header.grid) > 1:
         raise BrokenTiffError("it has no table of its blocks' lengths")
     else:
         lengths = np.zeros(len(offsets), np.uint64)
         is_unknown = offsets > 0
+    if tiff.OF_UNKNOWN_TYPE in page and _is_estimated(header, lengths):
+        raise BrokenTiffError("the lengths of its strips and the type of a tag are not known")
     if header.compression == "none":
         # as libtiff does: the length of such a block is known, whatever the table says
         known = _whole_lengths(header)[: len(offsets)]
@@ -350,6 +351,15 @@ def _with_blocks(header: Header, page: Directory, where: int, how_long: int, siz
         block_offsets=np.pad(offsets, missing, constant_values=np.uint64(MISSING)),
         block_lengths=np.pad(lengths, missing, constant_values=np.uint64(1)),
     )
+
+
+def _is_estimated(header: Header, lengths: NDArray[np.uint64]) -> bool:
+    """Return whether libtiff may estimate the lengths of strips, for which it asks for all tags."""
+    if header.is_tiled or not len(lengths):
+        return False
+    if len(lengths) == 1:
+        return not lengths[0] or header.compression == "none"
+    return header.compression == "none" and len(lengths) > 2 and lengths[0] != lengths[1]
 
 
 def _is_cut_short(
@@ -381,8 +391,8 @@ def _lengths_to_next(header: Header, offsets: NDArray[np.uint64], size: int) -> 
     """Return the bytes from each block to the next, or to the end of the file.
 
     Too many bytes do no harm, since codecs find the end of their data; but no more are returned
-    than a block can take. TIFF 6.0 section 8 demands StripByteCounts, but old writers left them
-    out.
+    than a block can take. TIFF 6.0 section 8 demands StripByteCounts, but old writers of a single
+    strip left them out.
     """
     most = most_encoded(header.compression, header.block_shape[0] * header.row_bytes)
     begins = np.unique(np.append(offsets, np.uint64(size)))

@@ -54,6 +54,8 @@ GDAL_NODATA: Final = 42113
 RPC_COEFFICIENTS: Final = 50844
 COLOR_MAP: Final = 320
 JPEG_TABLES: Final = 347
+OF_UNKNOWN_TYPE: Final = -1
+"""In a `Directory` if one of its entries is of a type that TIFF does not have."""
 TABLES: Final = (STRIP_OFFSETS, STRIP_BYTE_COUNTS, TILE_OFFSETS, TILE_BYTE_COUNTS)
 # what a codec needs besides the block's bytes: colours, sample types, and its own parameters
 # (T4Options, T6Options, JPEGTables, YCbCr*, ReferenceBlackWhite, LercParameters)
@@ -323,6 +325,8 @@ def _tags_of(page: Any) -> dict[int, Any]:
             tags.setdefault(tag.code, tag)
         elif tag.code in _ESSENTIAL:
             raise BrokenTiffError(f"tag {tag.code} is of an unknown type")
+        else:
+            tags.setdefault(OF_UNKNOWN_TYPE, tag)
     return tags
 
 

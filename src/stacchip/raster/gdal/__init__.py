@@ -6,6 +6,7 @@
 - `jpeg2000`: what a JPEG 2000 header asks for, before a decoder gives it that.
 - `file`: files that the fast path cannot read (JPEG 2000, JPEG, PNG, rare forms of TIFF).
 - `codec`: blocks whose codec only GDAL knows, one at a time.
+- `jpeg`: what a JPEG stream says of its own size.
 - `describe`: what a TIFF's tags mean: CRS, transform, type, nodata, scales.
 - `warp`: pixels resampled by bilinear, cubic and other methods.
 - `cog`: arrays written as Cloud Optimized GeoTIFFs.

@@ -14,7 +14,7 @@ from stacchip.errors import StacchipError, UsageError, attribute
 from stacchip.grid.window import Window
 from stacchip.raster.blocks import Block, block_window, blocks_of
 from stacchip.raster.nodata import as_sample
-from stacchip.raster.reader import FastReader
+from stacchip.raster.reader import FastReader, require_room
 from stacchip.runtime.near_names import list_names
 from stacchip.stream.plan.ledger import MASK, PIXELS, LayerBlock
 
@@ -218,6 +218,7 @@ class ItemLayers:
 
         Raises:
             UsageError: A raster cannot be placed on the chip grid; item and asset are named.
+            LimitExceeded: A chip needs more of a raster than the limits of its place allow.
         """
         found: dict[LayerBlock, Layer] = {}
         # once for all bands of a resolution
@@ -229,6 +230,7 @@ class ItemLayers:
                 own = None if grids is None else by_grids.get((grids, shapes))
                 if own is None:
                     own = _one_of_each_span(map(layer.window, windows), shapes)
+                _require_room(layer, own)
             except StacchipError as error:
                 raise attribute(error, layer.item[1], layer.asset) from error
             if grids is not None:
@@ -251,6 +253,15 @@ class ItemLayers:
     @cached_property
     def _direct_maps(self) -> dict[np.dtype[Any], list[tuple[Layer, GridMap | None]]]:
         return {}
+
+
+def _require_room(layer: Layer, windows: Sequence[Window]) -> None:
+    """Refuse windows of a raster of which one takes more than the limits of its place allow."""
+    if windows:
+        height = max(window.height for window in windows)
+        width = max(window.width for window in windows)
+        reader = layer.placed.reader
+        require_room(reader, Window(0, 0, height, width), reader.count)
 
 
 def _one_of_each_span(
