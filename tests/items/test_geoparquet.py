@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from stacchip.errors import InvalidMetadata, StacchipError
+from stacchip.errors import InvalidMetadata, LimitExceeded, StacchipError
 from stacchip.items import load_items
 
 HREF = pa.struct([("href", pa.string())])
@@ -136,3 +136,63 @@ def test_a_file_that_only_begins_as_parquet_is_named(tmp_path):
     (tmp_path / "items.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(InvalidMetadata, match=r"items\.parquet"):
         list(load_items(tmp_path / "items.parquet"))
+
+
+# -- files of anyone
+
+
+def _nested_wkb(depth: int) -> bytes:
+    return (b"\x01\x07\0\0\0\x01\0\0\0") * depth + shapely.Point(0, 0).wkb
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "said"),
+    [
+        ({"geometry": [_nested_wkb(50_000)]}, InvalidMetadata, "levels deep"),
+        ({"x": [[0] * 300_000]}, LimitExceeded, "300,000 values"),
+        ({"x": [[{"y": [0] * 300_000}]]}, LimitExceeded, "values"),
+        ({"x": pa.array([[("a", 0)] * 300_000], pa.map_(pa.string(), pa.int8()))}, LimitExceeded,
+         "values"),
+        ({"x": ["y" * (65 << 20)]}, LimitExceeded, "bytes"),
+        ({"geometry": [b"\0" * (10 << 20)]}, LimitExceeded, "geometry"),
+        ({"id": pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())},
+         StacchipError, "utf-8"),
+    ],
+    ids=["deep", "list", "lists", "map", "text", "geometry", "utf-8"],
+)  # fmt: skip
+def test_a_row_that_cannot_be_an_item_is_one_that_is_left_out(tmp_path, columns, error, said):
+    made = pa.concat_tables([table(**columns), table(**columns)])
+    pq.write_table(made, tmp_path / "a.parquet")
+    with pytest.raises(error, match=said):
+        list(load_items(tmp_path / "a.parquet"))
+    assert list(load_items(tmp_path / "a.parquet", errors="skip")) == []
+
+
+@pytest.mark.parametrize("rows", [-1, 2**31, 10**12])
+def test_a_footer_that_claims_other_rows_is_an_error_that_names_the_file(tmp_path, rows):
+    """pyarrow would make room for them."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.concat_tables([table()] * 777).combine_chunks(), path)
+    raw = path.read_bytes()
+    start = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
+    said, claimed = zigzag(777), zigzag(rows)
+    footer = raw[start:-8].replace(said, claimed)
+    assert said in raw[start:]
+    path.write_bytes(raw[:start] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(InvalidMetadata, match=r"a\.parquet.*Write the file again"):
+        list(load_items(path))
+
+
+def zigzag(value: int) -> bytes:
+    """A number as the footer of a parquet file has it."""
+    value, out = value << 1 ^ value >> 63, b""
+    while value > 127:
+        out, value = out + bytes([value & 127 | 128]), value >> 7
+    return out + bytes([value])
+
+
+def test_columns_of_one_name_are_refused():
+    usual = table()
+    twice = pa.Table.from_arrays([*usual.columns, usual["id"]], [*usual.column_names, "id"])
+    with pytest.raises(InvalidMetadata, match="'id'"):
+        list(load_items(twice))

@@ -11,6 +11,7 @@ Read the files in this order:
 - `nearest`: the rule that gives each pixel of a chip its pixel of a raster. Both the cutting of
   chips and the counting of cloud follow it.
 - `footprints`: polygons and boxes of all chips in longitude and latitude.
+- `geometry_bytes`: geometries from the bytes or texts of others.
 - `antimeridian`: footprints that cross the antimeridian or hold a pole.
 
 This folder imports only `stacchip.errors`. STAC, files and tables belong to the folders after it.

@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 
 from stacchip.errors import IndexFormatError
-from stacchip.index.foreign.geometry import without_extension
+from stacchip.index.foreign.geometry import read_shapes, without_extension
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,12 +58,12 @@ def find_known_centres(table: pa.Table) -> tuple[Floats, Floats]:
     east = np.where(east < west, east + 360, east)  # as GeoJSON says it, and some other tools
     lon, lat = _fold((west + east) / 2), (south + north) / 2
     for row in np.flatnonzero(east - west > 180).tolist():  # only those around the globe
-        wkb = None
+        shape = None
         if "geometry" in table.column_names:
-            wkb = without_extension(table["geometry"])[row].as_py()
-        lon[row], lat[row] = (
-            (np.nan, np.nan) if wkb is None else _centre_of(shapely.from_wkb(wkb), lat[row])
-        )
+            one = without_extension(table["geometry"]).slice(row, 1)
+            shape = read_shapes(one, "geometry")[0]
+        is_told = shape is not None and not shape.is_empty
+        lon[row], lat[row] = _centre_of(shape, lat[row]) if is_told else (np.nan, np.nan)
     return lon, lat
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import shapely
 
 from stacchip.errors import UsageError
-from stacchip.index.foreign.geometry import without_extension
+from stacchip.index.foreign.geometry import read_shapes, without_extension
 from stacchip.index.schema import SCHEMA, SHARE_COLUMNS
 from stacchip.items.dates import Moment, Period
 from stacchip.sources import list_sources
@@ -206,8 +206,7 @@ class Selection:
         if self.area is None or table.num_rows == 0:
             return table
         shapely.prepare(self.area)
-        wkb = without_extension(table["geometry"]).to_numpy(zero_copy_only=False)
-        shapes = shapely.from_wkb(wkb)
+        shapes = read_shapes(without_extension(table["geometry"]), "geometry")
         lacking = shapely.is_missing(shapes)
         if lacking.any():
             shapes[lacking] = _boxes(table["bbox"].filter(pa.array(lacking)))

@@ -35,6 +35,7 @@ ItemSource = (
 
 _PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 _PARQUET_MAGIC = b"PAR1"
+_BATCH = 1000  # rows of a parquet file
 _Found = pystac.Item | Unreadable
 
 
@@ -185,18 +186,19 @@ class _Loader:
 
     def _read_parquet(self, href: str) -> Iterator[_Found]:
         import pyarrow as pa  # slow to import, seldom used
-        import pyarrow.parquet as pq
 
+        from stacchip.parquet.batches import iterate_batches
+
+        limits = self._limits(href)
         with self._storage.open(href) as file, _arrow_errors(_name(href)):
-            for batch in pq.ParquetFile(file).iter_batches(batch_size=1000):
+            for batch in iterate_batches(file, href, limits, rows=_BATCH):
                 yield from self._read_table(pa.Table.from_batches([batch]), href)
 
     def _read_stream(self, stream: Any) -> Iterator[_Found]:
         import pyarrow as pa  # slow to import, seldom used
 
         with _arrow_errors(type(stream).__name__):
-            table = pa.table(stream)
-        yield from self._read_table(table, None)
+            yield from self._read_table(pa.table(stream), None)
 
     def _read_records(self, records: Iterable[Any], href: str | None) -> Iterator[_Found]:
         limits = self._limits(href)
@@ -205,7 +207,7 @@ class _Loader:
     def _read_table(self, table: pa.Table, href: str | None) -> Iterator[_Found]:
         """Yield the items of an Arrow table in the form of stac-geoparquet."""
         limits = self._limits(href)
-        for row in read_rows(table, _name(href)):
+        for row in read_rows(table, _name(href), limits):
             if isinstance(row, Unreadable):
                 yield row
             else:
@@ -219,7 +221,8 @@ def _arrow_errors(name: str) -> Iterator[None]:
         yield
     except StacchipError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
+            RecursionError, NotImplementedError, MemoryError, SystemError) as error:  # fmt: skip
         raise InvalidMetadata(
             f"{name} cannot be read as an Arrow table: {type(error).__name__}: {error}. "
             "Write the file again.",

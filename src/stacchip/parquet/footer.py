@@ -50,6 +50,9 @@ _MOST_CHUNKS: Final = 500_000  # column chunks, which take 5 s to check
 _BYTE_ARRAY: Final = 6
 _FIXED: Final = 7
 _WIDTHS: Final = (1, 4, 8, 8, 4, 8)  # bytes of a value of each other physical type, in Arrow
+_DECIMAL: Final = 5
+_LOGICAL_DECIMAL: Final = 5
+_DECIMAL_WIDTH: Final = 32  # the widest in Arrow
 _REPEATED: Final = 2
 _CODECS: Final = 8
 _MOST_REMEMBERED: Final = 8 << 20
@@ -275,10 +278,16 @@ def _read_columns(elements: list[Struct]) -> list[Column]:
         else:
             kind = _integer(element[1])
             width = _integer(element[2]) if kind == _FIXED else (*_WIDTHS, 0)[kind]
+            width = _DECIMAL_WIDTH if _is_decimal(element) else width
             columns.append(Column(path, kind, width, is_repeated))
     if any(children for children, *_ in open_levels):
         raise ValueError("its schema lacks columns")
     return columns
+
+
+def _is_decimal(element: Struct) -> bool:
+    """Return True for numbers that take more bytes in Arrow than in the file."""
+    return element.get(6) == _DECIMAL or _LOGICAL_DECIMAL in element.get(10, {})
 
 
 def _text(value: Any) -> bytes:

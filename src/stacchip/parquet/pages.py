@@ -22,20 +22,29 @@ if TYPE_CHECKING:
 
     ReadAt = Callable[[int, int], bytes]
 
-__all__ = ["decoded_bytes", "header_checksum"]
+__all__ = [
+    "DELTA_BYTES",
+    "DICTIONARY",
+    "DICTIONARY_ENCODINGS",
+    "decoded_bytes",
+    "header_checksum",
+    "iterate_pages",
+    "longest_text",
+]
 
+DICTIONARY: Final = 2
+"""The kind of a page that has the values to which indices in other pages lead."""
+DELTA_BYTES: Final = 7
+"""The encoding of texts of which each repeats the beginning of the one before."""
+DICTIONARY_ENCODINGS: Final = (2, 8)
 _DATA: Final = 0
-_DICTIONARY: Final = 2
 _DATA_2: Final = 3
-# encodings
-_PLAIN_DICTIONARY: Final = 2
-_DELTA_BYTES: Final = 7
-_RLE_DICTIONARY: Final = 8
 _USUAL: Final = 256  # bytes that most headers fit in
 _LARGEST: Final = 1 << 20  # of a header: it may hold the smallest and the largest value
 _MOST_PAGES: Final = 100_000  # of one column chunk
 _WHOLE: Final = 1 << 16  # a smaller chunk is read at once
 _CODEC_NAMES: Final = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
+_MARK: Final = 2  # bytes
 _MANY: Final = 64 << 20  # bytes from which a dictionary is looked into
 
 
@@ -102,8 +111,8 @@ def _parse_page(data: bytes, place: int, at: int) -> Page:
     """Return the page whose header begins at a place of `data`, which is `at` in the file."""
     fields, behind = read_struct(data, place)
     kind, unpacked, length = fields[1], fields[2], fields[3]
-    facts = fields.get({_DATA: 5, _DICTIONARY: 7, _DATA_2: 8}.get(kind, 0), {})
-    if kind in (_DATA, _DICTIONARY, _DATA_2):
+    facts = fields.get({_DATA: 5, DICTIONARY: 7, _DATA_2: 8}.get(kind, 0), {})
+    if kind in (_DATA, DICTIONARY, _DATA_2):
         values, encoding = facts[1], facts[4 if kind == _DATA_2 else 2]
     else:
         values = encoding = 0
@@ -131,34 +140,47 @@ def decoded_bytes(read_at: ReadAt, chunk: Chunk, column: Column) -> tuple[int, i
     Raises:
         ValueError: A header is broken, or the pages do not have the chunk's values.
     """
-    checksum = values = plain = dictionary_bytes = 0
+    checksum = values = plain = dictionary_bytes = largest = 0
     dictionary: Page | None = None
     for page in iterate_pages(read_at, chunk):
         checksum = zlib.crc32(page.header, checksum)
-        if page.kind == _DICTIONARY:
+        largest = max(largest, page.unpacked)
+        if page.kind == DICTIONARY:
             dictionary = page
             continue
         values += page.values
         plain += page.unpacked
-        if page.encoding == _DELTA_BYTES:  # each value may repeat the one before, and add to it
+        if page.encoding == DELTA_BYTES:  # each value may repeat the one before, and add to it
             plain += page.values * page.unpacked
-        elif page.encoding in (_PLAIN_DICTIONARY, _RLE_DICTIONARY):
+        elif page.encoding in DICTIONARY_ENCODINGS:
             dictionary_bytes += page.values
     if values != chunk.values:
         raise ValueError(f"a column has {values} of {chunk.values} values")
     if column.width:
-        return values * column.width, checksum
+        # a page is unpacked before its values are taken; each is marked as there or null
+        return values * (column.width + _MARK) + largest, checksum
     longest = 0
     if dictionary is not None:
-        longest = dictionary.unpacked
-        if longest * dictionary_bytes > _MANY:
-            longest = min(longest, _longest_text(read_at, dictionary, chunk.codec))
-            plain += dictionary.unpacked
+        longest = longest_text(read_at, dictionary, chunk, dictionary_bytes)
+        plain += dictionary.unpacked
     return plain + 4 * values + longest * dictionary_bytes, checksum
 
 
-def _longest_text(read_at: ReadAt, page: Page, codec: int) -> int:
-    """Return the length of the longest text of a dictionary."""
+def longest_text(read_at: ReadAt, page: Page, chunk: Chunk, values: int) -> int:
+    """Return the most bytes that a text of a dictionary has; it is looked into if that matters.
+
+    Args:
+        read_at: Returns bytes of the file, from a start, of a length.
+        page: The dictionary.
+        chunk: The column chunk that it belongs to.
+        values: The number of values that may be the longest.
+
+    Raises:
+        ValueError: The page is broken.
+    """
+    codec = chunk.codec
+    if page.unpacked * values <= _MANY:
+        return page.unpacked
     data = read_at(page.start, page.length)
     if (codec and page.unpacked > _MANY) or codec not in (0, *_CODEC_NAMES):
         return page.unpacked
@@ -172,4 +194,4 @@ def _longest_text(read_at: ReadAt, page: Page, codec: int) -> int:
         at += 4 + length
         if at >= len(data):
             break
-    return longest
+    return min(longest, page.unpacked)

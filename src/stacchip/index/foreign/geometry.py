@@ -17,13 +17,21 @@ import shapely
 from stacchip.errors import IndexFormatError, UsageError
 from stacchip.grid.crs import lonlat_transformer, same_crs, why_not_on_earth
 from stacchip.grid.footprints import BBOX
+from stacchip.grid.geometry_bytes import read_wkb, read_wkt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Shapes = NDArray[np.object_]
 
-__all__ = ["bounds_of", "find_geometry", "is_plain", "read_geometry", "without_extension"]
+__all__ = [
+    "bounds_of",
+    "find_geometry",
+    "is_plain",
+    "read_geometry",
+    "read_shapes",
+    "without_extension",
+]
 
 _EXTENSION: Final = b"ARROW:extension:name"
 _METADATA: Final = b"ARROW:extension:metadata"
@@ -70,7 +78,7 @@ def read_geometry(table: pa.Table, name: str) -> tuple[pa.ChunkedArray, bool]:
     if is_plain(table.schema, name):
         return column.cast(pa.binary()), False
     crs = _foreign_crs(table.schema, table.schema.field(name))
-    shapes = _decode(column, name)
+    shapes = read_shapes(column, name)
     if crs is not None:
         project = lonlat_transformer(crs)
         shapes = shapely.transform(shapes, project.transform, interleaved=False)
@@ -85,7 +93,7 @@ def bounds_of(wkb: pa.ChunkedArray) -> pa.ChunkedArray:
         >>> bounds_of(pa.chunked_array([[shapely.box(1, 2, 3, 4).wkb, None]])).to_pylist()
         [{'xmin': 1.0, 'ymin': 2.0, 'xmax': 3.0, 'ymax': 4.0}, None]
     """
-    bounds = shapely.bounds(_decode(wkb, "geometry")).reshape(-1, 4)
+    bounds = shapely.bounds(read_shapes(wkb, "geometry")).reshape(-1, 4)
     absent = ~np.isfinite(bounds).all(axis=1)
     sides = [pa.array(side) for side in np.ascontiguousarray(bounds.T)]
     array = pa.StructArray.from_arrays(sides, fields=list(BBOX), mask=pa.array(absent))
@@ -169,22 +177,28 @@ def _object(value: Any) -> dict[str, Any]:
 # -- the encoding ----------------------------------------------------------------------------------
 
 
-def _decode(column: pa.ChunkedArray, name: str) -> Shapes:
-    """Return geometries in any encoding as shapely's, with None for null."""
+def read_shapes(column: pa.ChunkedArray, name: str) -> Shapes:
+    """Return geometries in any encoding as shapely's, with None for null.
+
+    Raises:
+        IndexFormatError: The column holds something else.
+    """
     try:
         if _is_binary(column.type):
-            return np.asarray(shapely.from_wkb(_objects(column)))
+            return read_wkb(_objects(column))
         if pa.types.is_string(column.type) or column.type in (pa.large_string(), pa.string_view()):
-            return np.asarray(shapely.from_wkt(_objects(column)))
+            return read_wkt(_objects(column))
         kind = _ragged_kind(column.type)
-    except (shapely.errors.GEOSException, TypeError, ValueError) as error:
+        if kind is not None:
+            present = column.drop_null().combine_chunks()
+            shapes = np.full(len(column), None, object)
+            shapes[column.is_valid().to_numpy()] = _from_lists(present, kind)
+            return shapes
+    # numpy's and shapely's, for lists of odd lengths
+    except (shapely.errors.ShapelyError, pa.ArrowException, TypeError, ValueError, IndexError,
+            OverflowError, NotImplementedError) as error:  # fmt: skip
         raise _no_geometry(name, str(error)) from error
-    if kind is None:
-        raise _no_geometry(name, f"its type is {column.type}")
-    present = column.drop_null().combine_chunks()
-    shapes = np.full(len(column), None, object)
-    shapes[column.is_valid().to_numpy()] = _from_lists(present, kind)
-    return shapes
+    raise _no_geometry(name, f"its type is {column.type}")
 
 
 def _no_geometry(name: str, problem: str) -> IndexFormatError:
