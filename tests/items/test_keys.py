@@ -94,3 +94,9 @@ def test_a_plain_id_stands_for_the_one_platform_that_has_it():
     assert resolve_ids([JANUARY], {("january", "quad"): 1}, what="headers=") == {JANUARY: 1}
     with pytest.raises(UsageError, match=r"headers= has 'quad', .*'february' and 'january'"):
         resolve_ids([JANUARY, FEBRUARY], {"quad": 1}, what="headers=")
+
+
+@pytest.mark.parametrize("assets", [["red"], "red", 3, {"red": None, "nir": ["b8.tif"]}])
+def test_what_is_no_asset_tells_nothing_of_the_platform(assets):
+    """It raised AttributeError: a dictionary is looked at before it is checked."""
+    assert item_key({"id": "quad", "collection": "mine", "assets": assets}) == MINE

@@ -58,13 +58,18 @@ def item_key(item: pystac.Item | Mapping[str, Any]) -> ItemKey:
 
 
 def _read_facts(item: Mapping[str, Any]) -> SimpleNamespace:
-    """Return what a source looks at in the dictionary of an item."""
-    assets = item.get("assets") or {}
+    """Return what a source looks at in the dictionary of an item; what is no asset is left out."""
+    assets = item.get("assets")
+    asset_items = assets.items() if isinstance(assets, Mapping) else ()
     return SimpleNamespace(
         id=str(item.get("id")),
         collection_id=item.get("collection"),
         properties=item.get("properties") or {},
-        assets={key: SimpleNamespace(href=str(asset.get("href"))) for key, asset in assets.items()},
+        assets={
+            key: SimpleNamespace(href=str(asset.get("href")))
+            for key, asset in asset_items
+            if isinstance(asset, Mapping)
+        },
     )
 
 
