@@ -15,6 +15,8 @@ from stacchip.storage import redact
 from stacchip.storage.content import show_start
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from stacchip.errors import LimitExceeded
     from stacchip.storage import Limits
 
@@ -83,22 +85,25 @@ def require_depth(value: Any, what: str, limits: Limits, *, most_parts: int | No
         Traceback (most recent call last):
         stacchip.errors.LimitExceeded: The list nests more than 2 deep, and the limit ...
     """
-    level, parts = [value], 0
+    level, count = [value], 0
+    parts: Iterable[Any]
     for _ in range(limits.document_depth):  # level by level, since recursion would end first
         inner: dict[int, Any] = {}  # each once: what is shared would count again at every level
         for each in level:
-            # a position of a footprint is a list of numbers: most lists are
-            if type(each) is list:
-                inner |= {id(part): part for part in each if type(part) not in _SCALARS}
-            elif isinstance(each, Mapping):
-                inner |= {id(part): part for part in each.values() if type(part) not in _SCALARS}
+            if type(each) is dict or isinstance(each, Mapping):
+                parts = each.values()
             elif isinstance(each, list | tuple):
-                inner |= {id(part): part for part in each if type(part) not in _SCALARS}
+                parts = each
+            else:
+                continue
+            # a position of a footprint is a list of numbers: most lists are
+            if not _SCALARS.issuperset(map(type, parts)):
+                inner |= {id(part): part for part in parts if type(part) not in _SCALARS}
         if not inner:
             return
         level = list(inner.values())
-        parts += len(level)
-        if most_parts is not None and parts > most_parts:
+        count += len(level)
+        if most_parts is not None and count > most_parts:
             raise limits.exceeded("item_parts", f"{what} has more than {most_parts:,} parts")
     raise _too_deep(what, limits)
 

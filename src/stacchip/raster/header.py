@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -270,7 +271,7 @@ def _check_numbers(name: str, numbers: Any, count: int) -> None:
     is_list = isinstance(numbers, list) and len(numbers) == count
     if not is_list or not all(type(each) in (int, float) for each in numbers):
         raise ValueError(f"{name} of a header is not a list of {count} numbers")
-    if name == "transform" and not np.isfinite(np.array(numbers, float)).all():
+    if name == "transform" and not all(map(math.isfinite, numbers)):
         raise ValueError("transform of a header is not finite")
 
 
