@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import stacchip
@@ -235,10 +236,14 @@ def test_indexes_are_merged_with_one_another(pixels, before):
     assert read_index("again").equals(read_index("indexes/merged"))
 
 
-def test_a_merge_writes_the_same_bytes(before):
-    merge_indexes(["archive/index", "indexes/single.parquet"], "again", duplicates="drop")
-    for file in sorted(Path("indexes/merged").iterdir()):
-        assert Path("again", file.name).read_bytes() == file.read_bytes(), file.name
+def test_a_merge_writes_the_same_values_and_each_time_the_same_bytes(before):
+    sources = ["archive/index", "indexes/single.parquet"]
+    for target in ("again", "once more"):
+        merge_indexes(sources, target, duplicates="drop")
+    for file in sorted(Path("indexes/merged").glob("*.parquet")):
+        assert pq.read_table(Path("again", file.name)).equals(pq.read_table(file)), file.name
+    for file in sorted(Path("again").iterdir()):
+        assert Path("once more", file.name).read_bytes() == file.read_bytes(), file.name
 
 
 def test_a_source_is_removed_from_an_index(before):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping  # noqa: TC003 - `typing.get_type_hints` must find it
 from dataclasses import dataclass, field, fields, replace
-from typing import get_args
+from typing import Any, get_args
 
 from stacchip.errors import UsageError
 from stacchip.storage.aws_profile import Keys, ask_boto3, find_profile
@@ -76,7 +76,7 @@ class StorageOptions:
     account: str | None = None
     alternate: str | None = None
     limits: Limits = DEFAULT_LIMITS
-    allow_local: bool = False
+    allow_local: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("timeout_s", "deadline_s", "max_attempts", "max_connections"):
@@ -91,11 +91,16 @@ class StorageOptions:
             shown = redact(self.endpoint)
             raise UsageError(f"The endpoint {shown!r} must begin with http:// or https://.")
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Pickles of earlier versions answer as before: then there was no such rule. For the same
+        # reason it is not part of the `repr`.
+        self.__dict__.update({"allow_local": True, **state})
+
     def __repr__(self) -> str:
         shown = [
             f"{f.name}={self._show(f.name)}"
             for f in fields(self)
-            if getattr(self, f.name) != (f.default if f.name != "headers" else {})
+            if f.repr and getattr(self, f.name) != (f.default if f.name != "headers" else {})
         ]
         return f"StorageOptions({', '.join(shown)})"
 
