@@ -22,6 +22,7 @@ In reading order:
 - `foreign_logs`: what urllib3 and botocore log of our requests, without secrets.
 - `content`: what came in place of a file, such as a web page.
 - `ranges`, `copying`, `remote_file`: join ranges, copy in parts, read an object as a file.
+- `listing`: what lies below a folder of a store, page by page.
 - `writable`: whether a place can be written to, before the work whose result goes there.
 - `transports/`: one attempt of one request, by kind of place.
 - `s3/`: operations that only S3 has, through boto3.

@@ -1,17 +1,21 @@
-"""Read objects in parts, so that a copy never holds a whole object in memory."""
+"""Copies: inside a bucket by the store, else in parts, so that none is in memory as a whole."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stacchip.errors import StorageError
 from stacchip.runtime.concurrently import stream_concurrently
+from stacchip.storage.transports import objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from stacchip.storage.href import Location
     from stacchip.storage.identity import Blob
     from stacchip.storage.ranges import RangeReader
+    from stacchip.storage.requester import Requester
 
 PART = 8 * 1024 * 1024
 PARTS_AHEAD = 3
@@ -43,3 +47,26 @@ def read_file_parts(path: Path) -> Iterator[bytes]:
     with path.open("rb") as stream:
         while part := stream.read(PART):
             yield part
+
+
+def copy_inside(requester: Requester, origin: Location, place: Location) -> bool:
+    """Let the store copy within a bucket; False if it did not (S3: an object of more than 5 GiB).
+
+    obstore copies within a bucket, in every kind of store. Copies from one bucket into another
+    need boto3, and S3: see `storage.s3.server_copy`.
+    """
+    if origin.scheme == "http" or not _is_one_bucket(requester, origin, place):
+        return False
+    try:
+        requester.ask_store(origin, lambda store: objects.copy(store, origin, place), mode="put")
+    except StorageError as error:
+        if error.status != 400:
+            raise
+        return False
+    return True
+
+
+def _is_one_bucket(requester: Requester, origin: Location, place: Location) -> bool:
+    here = (origin.scheme, origin.root, origin.account)
+    there = (place.scheme, place.root, place.account)
+    return here == there and requester.options_for(origin) == requester.options_for(place)

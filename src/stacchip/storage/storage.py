@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from stacchip.errors import ObjectNotFound, StacchipError, StorageError, UsageError
+from stacchip.errors import ObjectNotFound, UsageError
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.storage import copying
 from stacchip.storage.failure import failure_of_change
 from stacchip.storage.href import Location, parse_href, redact
 from stacchip.storage.identity import Blob, Entry, Identity
 from stacchip.storage.limits import Bound
+from stacchip.storage.listing import list_objects
 from stacchip.storage.options import StorageOptions
 from stacchip.storage.ranges import join_ranges, split_joins
 from stacchip.storage.remote_file import PagedFile
@@ -22,9 +23,6 @@ from stacchip.storage.transports import local, objects, web
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from obstore.store import ObjectStore
-
-    from stacchip.storage.limits import Limits
 
 Bytes = bytes | memoryview
 Href = str | os.PathLike[str]
@@ -295,28 +293,7 @@ class Storage:
             yield from local.list_files(location.key)
             return
         _refuse_web(location, "listed")
-        options = self._requester.options_for(location)
-        pages: Iterator[list[tuple[str, Entry]]] | None = None
-        after: str | None = None
-        count, before = 0, ""
-
-        def next_page(store: ObjectStore) -> list[tuple[str, Entry]] | None:
-            nonlocal pages
-            pages = pages or objects.list_pages(store, location, after, options.deadline_s)
-            try:
-                return next(pages, None)
-            except BaseException:
-                pages = None  # start again after the last key received
-                raise
-
-        while (page := self._requester.ask_store(location, next_page)) is not None:
-            count += len(page)
-            if (page and page[0][0] == before) or count > options.limits.listed:
-                raise _failure_of_listing(location, options.limits, count)
-            before = page[0][0] if page else ""
-            for key, entry in page:
-                after = key
-                yield entry
+        yield from list_objects(self._requester, location)
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -373,7 +350,7 @@ class Storage:
         if origin.scheme == "file":
             self.write(target, Path(origin.key))
             return
-        if self._is_one_bucket(origin, place) and self._copy_inside(origin, place):
+        if copying.copy_inside(self._requester, origin, place):
             return
         first = self.read_range(source, 0, copying.PART)
         size = first.identity.size_bytes
@@ -382,29 +359,6 @@ class Storage:
             size = len(first.data)
         parts = copying.read_parts(self, origin.href, first, size)
         self._write_chunks(place, parts, size)
-
-    def _is_one_bucket(self, origin: Location, place: Location) -> bool:
-        here = (origin.scheme, origin.root, origin.account)
-        there = (place.scheme, place.root, place.account)
-        return (
-            origin.scheme != "http"
-            and here == there
-            and (self._requester.options_for(origin) == self._requester.options_for(place))
-        )
-
-    def _copy_inside(self, origin: Location, place: Location) -> bool:
-        """Let the store copy within a bucket; False if the object is too large (S3: 5 GiB).
-
-        obstore copies within a bucket, in every kind of store. Copies from one bucket into another
-        need boto3, and S3: see `storage.s3.server_copy`.
-        """
-        try:
-            self._requester.ask_store(origin, lambda s: objects.copy(s, origin, place), mode="put")
-        except StorageError as error:
-            if error.status != 400:
-                raise
-            return False
-        return True
 
     def delete(self, href: Href) -> None:
         """Delete an object; an object that does not exist is no error."""
@@ -434,17 +388,6 @@ def _locate(href: Href) -> Location:
             f"address of more than {LONGEST_HREF:,}: check where it comes from."
         )
     return parse_href(text)
-
-
-def _failure_of_listing(location: Location, limits: Limits, count: int) -> StacchipError:
-    shown = redact(location.href)
-    if count > limits.listed:
-        return limits.exceeded("listed", f"{shown} lists {count} objects or more", href=shown)
-    return StorageError(
-        f"{shown}: the store lists the same objects again and again. Check "
-        "StorageOptions(endpoint=...).",
-        href=shown,
-    )
 
 
 def _cut(view: memoryview) -> Iterator[memoryview]:

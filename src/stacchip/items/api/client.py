@@ -12,7 +12,6 @@ import time
 from copy import copy
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
 
 import requests
 import urllib3
@@ -30,8 +29,7 @@ from stacchip.storage.foreign_logs import hide_secrets, keep_secrets_out
 from stacchip.storage.href import split_userinfo
 from stacchip.storage.origin import web_origin
 from stacchip.storage.retry import persist
-from stacchip.storage.transports import web
-from stacchip.storage.transports.web_connection import basic_authorization
+from stacchip.storage.transports import redirects, web, web_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -156,6 +154,24 @@ def _failure_of_connection(error: Exception, url: str) -> Exception:
     return TransientError(f"a lost connection ({type(error).__name__})")
 
 
+class _TimedAdapter(requests.adapters.HTTPAdapter):
+    """Connections of requests that keep a deadline for the head of an answer, too."""
+
+    def __init__(self, *, may_be_local: bool) -> None:
+        self._may_be_local = may_be_local
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+        super().init_poolmanager(*arguments, **named)
+        web_connection.keep_deadlines(self.poolmanager, may_be_local=self._may_be_local)
+
+    def proxy_manager_for(self, proxy: str, **named: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **named)
+        if not proxy.lower().startswith("socks"):  # these have connections of their own
+            web_connection.keep_deadlines(manager, may_be_local=True)  # the proxy looks names up
+        return manager
+
+
 class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-client's base is untyped
     """The transport of pystac-client; every failure is a `StorageError` with its status."""
 
@@ -169,6 +185,8 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
     ) -> None:
         super().__init__(max_retries=None)
         keep_secrets_out()
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, _TimedAdapter(may_be_local=options.allow_local))
         address, userinfo = split_userinfo(api)
         self._pace = pace
         self._largest_page_bytes = largest_page_bytes or options.limits.document_bytes
@@ -176,7 +194,7 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         self._server = web_origin(address)
         self._options = options
         # for no other server that a page may link to or lead to
-        self._credentials = {**options.headers, **basic_authorization(userinfo)}
+        self._credentials = {**options.headers, **web_connection.basic_authorization(userinfo)}
 
     def request(
         self,
@@ -303,18 +321,22 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         url = str(prepared.url)
         settings = self.session.merge_environment_settings(url, {}, True, None, None)
         timeout_s = max(0.001, min(self._options.timeout_s, until_s - time.monotonic()))
+        web_connection.begin_request(until_s)
         failure: Exception
         try:
             with self.session.send(
                 prepared, timeout=timeout_s, allow_redirects=False, **settings
             ) as answer:
+                web_connection.expect_body(self._largest_page_bytes)
                 return answer, self._read_body(answer, until_s)
         except requests.exceptions.ConnectionError as error:
             failure = _failure_of_connection(error, url)
         except requests.exceptions.Timeout:
             failure = TransientError(f"no answer within {timeout_s:.3g} s")
         except urllib3.exceptions.HTTPError as error:
-            failure = TransientError(f"an answer cut short ({type(error).__name__})")
+            is_late = time.monotonic() >= until_s
+            cut_short = f"an answer cut short ({type(error).__name__})"
+            failure = TransientError("an answer that came too slowly" if is_late else cut_short)
         except requests.exceptions.RequestException as error:
             failure = self._unsendable(url, error)
         raise failure  # outside of the handler, so that the original is not its context
@@ -367,8 +389,8 @@ def _redirected(request: requests.Request, answer: requests.Response) -> request
     Raises:
         StorageError: It leads away from HTTP, or from https to http.
     """
-    there = split_userinfo(urljoin(str(answer.url), answer.headers["Location"]))[0]
-    web.refuse_downgrade(str(answer.url), there)
+    there = split_userinfo(redirects.join(str(answer.url), answer.headers["Location"]))[0]
+    redirects.refuse_downgrade(str(answer.url), there)
     following = copy(request)
     following.url, following.params = there, {}  # the parameters of a GET are in the address
     is_seen_elsewhere = answer.status_code == 303 or (

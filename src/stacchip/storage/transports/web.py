@@ -12,13 +12,13 @@ import time
 from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from urllib3.connection import port_by_scheme
 from urllib3.exceptions import HTTPError, LocationValueError
 from urllib3.util import Url, parse_url
 
-from stacchip.errors import NotAllowed, StacchipError, StorageError, UsageError
+from stacchip.errors import StacchipError, StorageError, UsageError
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage.content import LOOKED_AT, describe_content
 from stacchip.storage.failure import (
@@ -29,7 +29,7 @@ from stacchip.storage.failure import (
 from stacchip.storage.href import redact
 from stacchip.storage.identity import Blob, Identity
 from stacchip.storage.local_hosts import is_local_host
-from stacchip.storage.transports import encoded_body, web_connection
+from stacchip.storage.transports import encoded_body, redirects, web_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -136,46 +136,13 @@ def send(
             return contextlib.closing(answer)
         with contextlib.closing(answer):
             _drain(answer, url)
-        target = _join(url, location)
-        refuse_downgrade(parsed.url, target)
+        target = redirects.join(url, location)
+        redirects.refuse_downgrade(parsed.url, target)
         parsed = _call(target, partial(parse_url, target))
         if not (options.allow_local or is_local_host(first.host or "")):
-            _refuse_local(url, parsed)
+            redirects.refuse_local(url, parsed)
         url = target
     raise StorageError(f"{redact(url)} redirects too often.", href=redact(url))
-
-
-def refuse_downgrade(url: str, target: str) -> None:
-    """Refuse a redirect from https to http, which shows everybody what follows, or away from HTTP.
-
-    Raises:
-        StorageError: It leads there.
-    """
-    scheme, there = (urlsplit(each).scheme.lower() for each in (url, target))
-    if there in ("http", "https") and not (scheme == "https" and there == "http"):
-        return
-    where = "from https to http" if there == "http" else "away from HTTP"
-    text = f"{redact(url)} redirects {where}, to {redact(target)}, which is not followed."
-    raise StorageError(text, href=redact(url))
-
-
-def _join(url: str, location: str) -> str:
-    """Return the address that a redirect leads to."""
-    try:
-        return urljoin(url, location)
-    except ValueError:  # brackets that hold no IPv6 address
-        text = f"{redact(url)} redirects to what is no address."
-    raise StorageError(text, href=redact(url))
-
-
-def _refuse_local(url: str, target: Url) -> None:
-    """Refuse a redirect from another host to one that only this machine can reach."""
-    if is_local_host(target.host or ""):
-        raise NotAllowed(
-            f"{redact(url)} redirects to {target.host}, which only this machine can reach. If you "
-            "trust it, pass StorageOptions(allow_local=True), or --allow-local of the command.",
-            href=redact(url),
-        )
 
 
 def _origin(url: Url) -> tuple[str | None, str | None, int | None]:

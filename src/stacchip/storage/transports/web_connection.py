@@ -79,6 +79,22 @@ class _Patience:
 _patience: ContextVar[_Patience] = ContextVar("patience")
 
 
+def begin_request(until_s: float) -> None:
+    """Give this thread's next request a deadline (`time.monotonic()`), as `request` does."""
+    _patience.set(_Patience(until_s))
+
+
+def keep_deadlines(manager: urllib3.PoolManager, *, may_be_local: bool) -> None:
+    """Let the connections of another library, such as requests, keep the deadlines of its threads.
+
+    Args:
+        manager: Makes the connections; each request needs a `begin_request`.
+        may_be_local: Whether a name may resolve to an address of this machine.
+    """
+    plain, tls = (_PlainPool, _TlsPool) if may_be_local else (_GuardedPlainPool, _GuardedTlsPool)
+    manager.pool_classes_by_scheme = {"http": plain, "https": tls}
+
+
 def expect_body(most_bytes: int) -> None:
     """Allow this thread's last answer to send a body, with the frames of its chunks."""
     _patience.get().left_bytes = 8 * most_bytes + LARGEST_HEAD
@@ -336,6 +352,5 @@ def _make_manager(
     else:
         own = {f"proxy-{name}": value for name, value in authorization(parse_url(proxy)).items()}
         manager = urllib3.ProxyManager(proxy, proxy_headers=own, **given)
-    plain, tls = (_PlainPool, _TlsPool) if may_be_local else (_GuardedPlainPool, _GuardedTlsPool)
-    manager.pool_classes_by_scheme = {"http": plain, "https": tls}
+    keep_deadlines(manager, may_be_local=may_be_local)
     return manager

@@ -1,0 +1,54 @@
+"""Where a redirect may lead: never from https to http, and to this machine only from itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from stacchip.errors import NotAllowed, StorageError
+from stacchip.storage.href import redact
+from stacchip.storage.local_hosts import is_local_host
+
+if TYPE_CHECKING:
+    from urllib3.util import Url
+
+
+def refuse_downgrade(url: str, target: str) -> None:
+    """Refuse a redirect from https to http, which shows everybody what follows, or away from HTTP.
+
+    Raises:
+        StorageError: It leads there.
+    """
+    scheme, there = (urlsplit(each).scheme.lower() for each in (url, target))
+    if there in ("http", "https") and not (scheme == "https" and there == "http"):
+        return
+    where = "from https to http" if there == "http" else "away from HTTP"
+    text = f"{redact(url)} redirects {where}, to {redact(target)}, which is not followed."
+    raise StorageError(text, href=redact(url))
+
+
+def join(url: str, location: str) -> str:
+    """Return the address that a redirect leads to.
+
+    Raises:
+        StorageError: It is none.
+    """
+    try:
+        return urljoin(url, location)
+    except ValueError:  # brackets that hold no IPv6 address
+        text = f"{redact(url)} redirects to what is no address."
+    raise StorageError(text, href=redact(url))
+
+
+def refuse_local(url: str, target: Url) -> None:
+    """Refuse a redirect from another host to one that only this machine can reach.
+
+    Raises:
+        NotAllowed: It leads there.
+    """
+    if is_local_host(target.host or ""):
+        raise NotAllowed(
+            f"{redact(url)} redirects to {target.host}, which only this machine can reach. If you "
+            "trust it, pass StorageOptions(allow_local=True), or --allow-local of the command.",
+            href=redact(url),
+        )
