@@ -225,7 +225,9 @@ def mutate_answers(dice: Random) -> dict[str, Any]:
         answers.append([_change(dice) for _ in range(number)])
     made = [change for changes in answers for change in changes]
     named = {change[1] for change in made if change[0] in ("header", "drop")}
-    is_lie = bool({change[0] for change in made} & _LIES)
+    names = {change[0] for change in made}
+    # a byte taken away and another one added leave an answer of the right length
+    is_lie = bool(names & _LIES) or {"cut", "more"} <= names
     is_judged = not is_lie and not named & {"Content-Range", "Content-Encoding", "Location"}
     is_judged = is_judged or _is_plain(made)
     return {"verb": dice.choice(VERBS), "answers": answers, "is_judged": is_judged}
