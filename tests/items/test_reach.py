@@ -227,3 +227,13 @@ def test_an_item_made_in_python_names_anything() -> None:
     item = pystac.Item("a", None, None, datetime(2020, 1, 1, tzinfo=UTC), {})
     item.add_asset("red", pystac.Asset("/data/a.tif"))
     assert require(item) == "/data/a.tif"
+
+
+def test_a_self_link_to_a_trusted_place_does_not_make_an_item_of_another_trusted() -> None:
+    trust = {"https://mine.org/": StorageOptions(allow_local=True)}
+    record = make_record("file:///etc/a.tif", own="https://mine.org/items/a")
+    mine = parse_item(record, base="https://mine.org/search")
+    assert require(mine, overrides=trust) == "file:///etc/a.tif"
+    other = parse_item(record, base="https://others.org/search")
+    with pytest.raises(NotAllowed, match=r"others\.org/search names"):
+        require(other, overrides=trust)

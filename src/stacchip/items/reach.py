@@ -5,8 +5,9 @@ or an address that only this machine can reach, it is refused, unless `StorageOp
 of that place says otherwise. What the user names is not judged: an item of his own, a local file of
 items, a mount.
 
-An item comes from its self href. A search, or a remote index, may give items without one. These
-carry the address of that place in a foreign member, which an index keeps. So does an item that is
+An item comes from its self href, if the server there gave it. Items of a search, or of a remote
+index, may have none, or one elsewhere, which anyone can write. These carry the address of that
+place in a foreign member, which an index keeps. So does an item that is
 copied from a remote index into a local one (`keep_origin`).
 """
 
@@ -19,6 +20,7 @@ from stacchip.errors import NotAllowed, UsageError, attribute
 from stacchip.storage import redact, unsign
 from stacchip.storage.href import parse_href
 from stacchip.storage.local_hosts import is_local_href
+from stacchip.storage.origin import Origin, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -79,15 +81,24 @@ def find_origin(item: pystac.Item) -> str | None:
 
 
 def mark_origin(item: pystac.Item, origin: str | None) -> None:
-    """Let an item without a self href know where it came from; what it says of that is dropped."""
+    """Let an item know where it came from, if its self href names no place or another server."""
     if origin is None:
         return
     before = item.extra_fields.get(ORIGIN)
     if isinstance(before, str) and is_out_of_reach(origin, before):
         return  # it came from further away
     item.extra_fields.pop(ORIGIN, None)
-    if _is_remote(origin) and item.get_self_href() is None:
+    own = item.get_self_href()
+    if _is_remote(origin) and (own is None or _server(own) != _server(origin)):
         item.extra_fields[ORIGIN] = unsign(origin)
+
+
+def _server(href: str) -> Origin | None:
+    """Return the server of an address; None if it is local, or of a scheme that is not read."""
+    try:
+        return origin_of(parse_href(href))
+    except UsageError:
+        return None
 
 
 def keep_origin(record: Mapping[str, Any], origin: str | None) -> Mapping[str, Any]:
