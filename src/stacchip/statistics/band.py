@@ -147,7 +147,11 @@ class CountedBand:
     @classmethod
     def from_state(cls, dtype: np.dtype[Any], state: State) -> CountedBand:
         """Return the statistics that `to_state` described."""
-        return cls(Histogram(dtype, state["histogram"]))
+        histogram = Histogram.empty(dtype)
+        counts = state["histogram"]
+        if (counts.dtype, counts.shape) != (histogram.counts.dtype, histogram.counts.shape):
+            raise ValueError(f"{counts.shape} counts of {dtype}")
+        return cls(Histogram(dtype, counts))
 
 
 class SketchedBand:

@@ -62,7 +62,9 @@ class StatisticsFolder:
         expected: dict[str, Part] = {}  # one part of each platform's run
         for href in hrefs:
             shown = redact(href)
-            statistics = PlatformStatistics.from_bytes(self.storage.read(href), href=shown)
+            statistics = PlatformStatistics.from_bytes(
+                self.storage.read(href, limit="file_bytes"), href=shown
+            )
             name, part = statistics.platform.platform, statistics.part
             if part is None:
                 raise UsageError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from stacchip.cubes.normalise import encode_degrees, encode_hour, encode_week, find_centres
-from stacchip.errors import IndexFormatError
+from stacchip.errors import IndexFormatError, StacchipError
 from stacchip.storage import child_href, redact
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ VALID = "valid"
 """Name of the array that says which pixels may be used; cubes of earlier versions lack it."""
 
 _BROKEN: tuple[type[Exception], ...] = (
-    *(ValueError, KeyError, TypeError, EOFError),
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError),
+    *(RuntimeError, MemoryError),  # also of zips that are encrypted, and of methods not known
     *(zipfile.BadZipFile, zlib.error, tarfile.TarError),
 )
 """What decoders raise for bytes that are something else, or are cut off."""
@@ -147,6 +148,18 @@ class CubeReader(Protocol):
         """
 
 
+def require_size(href: str, size: int, storage: Storage) -> None:
+    """Refuse a cube that takes far more memory than its file, before it is unpacked.
+
+    Raises:
+        LimitExceeded: Its arrays take more bytes than the limit of its place.
+    """
+    limits = storage.options_for(href).limits
+    if size > limits.cube_bytes:
+        shown = redact(href)
+        raise limits.exceeded("cube_bytes", f"The arrays of {shown} take {size} bytes", href=shown)
+
+
 @contextmanager
 def decoding(href: str, *also: type[Exception]) -> Iterator[None]:
     """Name the cube in place of the error that a decoder raises for its bytes.
@@ -160,6 +173,8 @@ def decoding(href: str, *also: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
+    except StacchipError:
+        raise
     except _BROKEN + also as error:
         raise not_a_cube(href) from error
 

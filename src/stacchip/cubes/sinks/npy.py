@@ -105,7 +105,10 @@ def read_npy(file: IO[bytes]) -> NDArray[Any]:
         raise ValueError("Its header cannot be read.") from error
     if dtype.hasobject:
         raise ValueError("It holds Python objects.")
-    array: NDArray[Any] = np.empty(shape[::-1] if is_fortran else shape, dtype)
+    try:
+        array: NDArray[Any] = np.empty(shape[::-1] if is_fortran else shape, dtype)
+    except (MemoryError, TypeError, OverflowError) as error:
+        raise ValueError(f"It claims to have the shape {shape}.") from error
     memory = array.reshape(-1).view(np.uint8).data
     for at in range(0, len(memory), _PART):
         part = memory[at : at + _PART]

@@ -8,7 +8,7 @@ import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from stacchip.cubes.sinks.cube import ARRAYS, VALID, decoding
+from stacchip.cubes.sinks.cube import ARRAYS, VALID, decoding, require_size
 from stacchip.cubes.sinks.form import CubeForm, CubeSet
 from stacchip.cubes.sinks.npy import Compression, npz_bytes, read_npy
 from stacchip.errors import ObjectNotFound
@@ -96,10 +96,12 @@ class NpzReader:
         """
         href = self.cube_href(number)
         data = self.storage.read(href, limit="cube_bytes")
-        # zipfile's error for an encrypted file; that for an unknown method is a subclass
-        with decoding(href, RuntimeError), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with decoding(href), zipfile.ZipFile(io.BytesIO(data)) as archive:
             lacking = {VALID} - {name.removesuffix(".npy") for name in archive.namelist()}
-            return {name: _read_member(archive, name) for name in names if name not in lacking}
+            wanted = [name for name in names if name not in lacking]
+            size = sum(archive.getinfo(f"{name}.npy").file_size for name in wanted)
+            require_size(href, size, self.storage)
+            return {name: _read_member(archive, name) for name in wanted}
 
 
 def _read_member(archive: zipfile.ZipFile, name: str) -> NDArray[np.generic]:

@@ -11,11 +11,12 @@ the metadata, which is the same from every job.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from stacchip.cubes.sinks.cube import ARRAYS, VALID, decoding, not_a_cube
+from stacchip.cubes.sinks.cube import ARRAYS, VALID, decoding, not_a_cube, require_size
 from stacchip.cubes.sinks.form import CubeForm, CubeSet
 from stacchip.errors import ObjectNotFound, UsageError
 from stacchip.storage import child_href
@@ -179,8 +180,16 @@ class ZarrReader:
         with decoding(self.cube_href(number)):
             store = zarr.storage.MemoryStore(objects)
             group = zarr.open_group(store, mode="r")
-            size = group.attrs["chips_per_shard"]
-            return {name: group[name][number * size : (number + 1) * size] for name in there}
+            size = int(group.attrs["chips_per_shard"])
+            arrays = {name: group[name] for name in there}
+            # what the metadata claims is made room for
+            bytes_ = sum(
+                math.prod((min(size, each.shape[0]), *each.shape[1:])) * each.dtype.itemsize
+                for each in arrays.values()
+            )
+            require_size(self.cube_href(number), bytes_, self.storage)
+            start = number * size
+            return {name: array[start : start + size] for name, array in arrays.items()}
 
 
 def _import_zarr() -> Any:
