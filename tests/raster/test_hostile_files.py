@@ -311,6 +311,7 @@ def test_any_other_error_of_a_header_is_one_of_ours(tmp_path: Path, storage: Sto
         {"t256": (SHORT, [40, 40])},
         {"t278": (DOUBLE, [50.0])},
         {"t277": (SHORT, [1, 1])},
+        {"t277": (SHORT, [3]), "t258": (SHORT, [8, 8])},  # bits of two bands of three
         {"t262": (SHORT, [3]), "t258": (SHORT, [4])},  # a palette without colours
     ],
 )

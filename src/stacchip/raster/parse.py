@@ -191,12 +191,12 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
     Raises:
         BrokenTiffError: The bands differ in their bits or their format, which GDAL refuses, too.
     """
-    bits = set(page.integers(tiff.BITS_PER_SAMPLE, most=_MOST_BANDS).tolist()) or {1}
-    formats = set(page.integers(tiff.SAMPLE_FORMAT, most=_MOST_BANDS).tolist()) or {1}
+    samples = page.integer(tiff.SAMPLES_PER_PIXEL, 1)
+    bits = _values_of_bands(page, tiff.BITS_PER_SAMPLE, samples)
+    formats = _values_of_bands(page, tiff.SAMPLE_FORMAT, samples)
     is_format = max(formats) < 2**16
     if len(bits) > 1 or len(formats) > 1 or not 1 <= min(bits) <= 128 or not is_format:
         raise BrokenTiffError(f"bands of {sorted(bits)} bits and of formats {sorted(formats)}")
-    samples = page.integer(tiff.SAMPLES_PER_PIXEL, 1)
     extra = tuple(int(n) for n in page.integers(tiff.EXTRA_SAMPLES, most=_MOST_BANDS))
     photometric = page.integer(tiff.PHOTOMETRIC, 1)
     if not 0 < samples < 2**16 or photometric >= 2**16 or max(extra, default=0) >= 2**16:
@@ -219,6 +219,18 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
         nodata=nodata,
         metadata=metadata,
     )
+
+
+def _values_of_bands(page: Directory, tag: int, samples: int) -> set[int]:
+    """Return the different values of a tag that has one for each band, or one for all.
+
+    Raises:
+        BrokenTiffError: It has fewer than bands; libtiff takes that for an error, too.
+    """
+    values = page.integers(tag, most=_MOST_BANDS)
+    if tag in page and len(values) != 1 and len(values) < min(samples, _MOST_BANDS):
+        raise BrokenTiffError(f"tag {tag} has {len(values)} values for {samples} bands")
+    return set(values[: max(samples, 1)].tolist()) or {1}
 
 
 def _describe(tags: ImageTags) -> ImageDescription:
@@ -331,7 +343,7 @@ def _with_blocks(header: Header, page: Directory, where: int, how_long: int, siz
         is_unknown = np.zeros(found, np.bool_)
         # libtiff mends a single strip of length 0; among many, such strips are sparse
         is_unknown[:] = blocks == 1 and not header.is_tiled and (lengths == 0) & (offsets > 0)
-    elif header.is_tiled or math.prod(header.grid) > 1:
+    elif header.is_tiled or math.prod(header.grid) > 1 or _are_planes(header):
         raise BrokenTiffError("it has no table of its blocks' lengths")
     else:
         lengths = np.zeros(len(offsets), np.uint64)
@@ -351,6 +363,11 @@ def _with_blocks(header: Header, page: Directory, where: int, how_long: int, siz
         block_offsets=np.pad(offsets, missing, constant_values=np.uint64(MISSING)),
         block_lengths=np.pad(lengths, missing, constant_values=np.uint64(1)),
     )
+
+
+def _are_planes(header: Header) -> bool:
+    """Return whether strips of several bands are encoded: libtiff takes them for equally long."""
+    return header.planes > 1 and header.compression != "none"
 
 
 def _is_estimated(header: Header, lengths: NDArray[np.uint64]) -> bool:

@@ -215,7 +215,10 @@ class Directory:
         if kind not in (_TABLE_TYPES if tag in TABLES else _INTEGER_TYPES):
             raise BrokenTiffError(f"tag {tag} is not of an integer type")
         dtype = np.dtype(self._tags[tag].dataformat[-1]).newbyteorder(self.byteorder)
-        return np.frombuffer(self._view(tag, most * dtype.itemsize), dtype).astype(np.uint64)
+        values = np.frombuffer(self._view(tag, most * dtype.itemsize), dtype)
+        if dtype.kind == "i" and len(values) and values.min() < 0:
+            raise BrokenTiffError(f"tag {tag} has a value below 0")
+        return values.astype(np.uint64)
 
     def integer(self, tag: int, default: int | None = None) -> int:
         """Return the value of a tag of one integer; `default` if the tag is absent."""
