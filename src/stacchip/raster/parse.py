@@ -347,7 +347,7 @@ def _with_blocks(header: Header, page: Directory, where: int, how_long: int, siz
         raise BrokenTiffError("it has no table of its blocks' lengths")
     else:
         lengths = np.zeros(len(offsets), np.uint64)
-        is_unknown = offsets > 0
+        is_unknown = np.ones(len(offsets), np.bool_)
     if tiff.OF_UNKNOWN_TYPE in page and _is_estimated(header, lengths):
         raise BrokenTiffError("the lengths of its strips and the type of a tag are not known")
     if header.compression == "none":
