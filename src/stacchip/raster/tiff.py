@@ -225,7 +225,10 @@ class Directory:
         if tag in self:
             if self._tags[tag].count != 1:
                 raise BrokenTiffError(f"tag {tag} has {self._tags[tag].count} values in place of 1")
-            return int(self.integers(tag)[0])
+            value = int(self.integers(tag)[0])
+            if value >= 2**32:  # in BigTIFF, too
+                raise BrokenTiffError(f"tag {tag} is {value}")
+            return value
         if default is None:
             raise BrokenTiffError(f"tag {tag} is absent")
         return default
