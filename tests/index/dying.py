@@ -1,4 +1,4 @@
-"""Writers in processes of their own, which die when they are told to.
+"""Writers of indexes and cubes in processes of their own, which die when they are told to.
 
 The processes are forked from a server that has imported everything (see `tests/conftest.py`).
 """
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stacchip.index import merge_indexes, read_index, remove, write_index
+from stacchip.index import add_headers, merge_indexes, read_index, remove, write_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,10 @@ def write(index: Path, source: Path) -> None:
 
 def remove_source(index: Path, platform: str) -> None:
     remove(index, platform=platform)
+
+
+def read_headers(index: Path, assets: list[str]) -> None:
+    add_headers(index, assets)
 
 
 def start(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import numpy as np
 import pystac
 import pytest
 
+from index import dying
 from scenes import Scene, make_scene
 from servers.range_server import RangeServer
 from stacchip.chipper import Chipper
 from stacchip.errors import AssetChanged, AssetNotFound, ObjectNotFound
-from stacchip.index import read_records, write_index
+from stacchip.index import read_index, read_records, write_index
 from stacchip.index.headers import add_headers, gather_headers
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.items import item_key
@@ -186,3 +188,33 @@ def test_a_given_copy_of_the_item_uses_the_headers_of_the_index(scene, server, t
         Chipper(path, items=[elsewhere]).cut(0, 0)
         assert not any(r.headers["range"].startswith("bytes=0-") for r in other.log)
         assert not any("if-match" in r.headers for r in other.log)
+
+
+def test_headers_that_are_added_are_all_there_or_none_whenever_their_writer_is_killed(
+    scene, tmp_path
+):
+    write_index(NoStatsChipIndexer(scene.item).create_index(), tmp_path / "old", items=[scene.item])
+    chips = read_index(tmp_path / "old")
+    index = tmp_path / "index"
+    seen = []
+    for step in range(3, 60, 9):
+        shutil.rmtree(index, ignore_errors=True)
+        shutil.copytree(tmp_path / "old", index)
+        writer = dying.start(
+            dying.read_headers, index, ["red", "swir"], die_at=step, at_any_step=True
+        )
+        writer.join(60)
+        if writer.exitcode == 0:
+            break
+        assert writer.exitcode == -signal.SIGKILL
+        (record,) = read_records(index)
+        assert sorted(record.headers) in ([], ["red", "swir"])
+        assert read_index(index).equals(chips)
+        seen.append(len(record.headers))
+        add_headers(index, ["red", "swir"])
+        (record,) = read_records(index)
+        assert sorted(record.headers) == ["red", "swir"]
+        assert {path.name for path in index.iterdir()} == {
+            path.name for path in (tmp_path / "old").iterdir()
+        }
+    assert set(seen) == {0, 2}
