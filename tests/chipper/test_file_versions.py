@@ -78,6 +78,8 @@ def mount(request, tmp_path):
 @pytest.mark.parametrize("headers", [True, False])
 def test_a_copy_that_is_replaced_between_two_chips_is_noticed(tmp_path, mount, headers):
     (scene,) = make_copies(tmp_path, headers=headers)
+    if headers and mount.startswith("http"):
+        pytest.skip("of a copy elsewhere that items= name, a header tells the size alone")
     items = mounted([scene], mount)
     chipper = Chipper(tmp_path / "index", assets=["red"], items=items)
     chipper.chip(0, 0)

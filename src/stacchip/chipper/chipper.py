@@ -367,7 +367,13 @@ class Chipper:
         found, key = self._find(row), self.rows.key(row)
         grid = found.find_grid(key, self.rows.value(row, "bbox"), self.storage)
         return open_item(
-            found, grid, self.choice, self.storage, caches=self.caches, versions=self._versions
+            found,
+            grid,
+            self.choice,
+            self.storage,
+            caches=self.caches,
+            versions=self._versions,
+            is_mounted=self._mount is not None,
         )
 
     def opens_without_store(self, row: int) -> bool:
