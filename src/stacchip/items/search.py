@@ -63,6 +63,7 @@ def search_items(
             `Retry-After` says.
         MissingMetadata: An item lacks a field.
         InvalidMetadata: An item is wrong.
+        LimitExceeded: The search finds more items than `Limits.listed`, or an item is too large.
     """
     if bbox is not None and intersects is not None:
         raise UsageError("Pass bbox or intersects, not both.")

@@ -26,7 +26,7 @@ class Limits:
         document_bytes: One JSON document, such as an item or a page of a search, decompressed.
         document_depth: How deep lists and objects of a JSON document may nest.
         cube_bytes: One file of cubes, which is read whole.
-        listed: The objects below one folder of an object store.
+        listed: The objects below one folder of an object store, or the items of one search.
         item_parts: The lists and objects in the JSON of one item; each position of its footprint is
             one.
         assets: The assets of one item.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import collections
 from typing import Any
 
 import pytest
 
 from items.stac_api import StacApi
-from stacchip.errors import StorageError
+from stacchip.errors import LimitExceeded, StorageError
 from stacchip.items import search_items
 from stacchip.items.api.pages import BrokenPages, PageRequest, next_request
-from stacchip.storage import StorageOptions
+from stacchip.storage import Limits, StorageOptions
 
 FIRST = PageRequest("https://h/v1/search", "POST", {"limit": 2, "token": "a"})
 
@@ -132,3 +133,25 @@ def test_pages_that_lead_in_a_circle_end_in_an_error(href):
         with pytest.raises(StorageError, match="again and again"):
             find(api)
         assert len(api.asked) < 20
+
+
+def test_a_search_that_finds_new_items_for_ever_ends_at_the_limit():
+    options = StorageOptions(max_attempts=1, limits=Limits(listed=5))
+    with Endless() as api:
+        found = search_items(api.url, options=options)
+        with pytest.raises(LimitExceeded, match=r"finds more than 5 items .*max_items=.*'listed'"):
+            collections.deque(found, maxlen=0)
+        assert len(api.asked) == 6
+        assert len(list(search_items(api.url, options=options, max_items=4))) == 4
+
+
+class Endless(Catalogue):
+    """An API that makes up an item for every page."""
+
+    def __init__(self) -> None:
+        super().__init__((["a"], "?page=N"))
+
+    def answer(self, handler: Any, body: dict[str, Any]) -> None:
+        number = int(body.get("page", 0))
+        self.pages[0] = [f"item-{number}"], "?page=N"
+        super().answer(handler, body)

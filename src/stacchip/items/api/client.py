@@ -273,10 +273,12 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
 
         Raises:
             StorageError: A page is malformed, or the pages lead in a circle.
+            LimitExceeded: They hold more items than one search may find.
         """
         first = PageRequest(url, (method or "GET").upper(), parameters or {})
         request: PageRequest | None = first
         circles = Circles()
+        count = 0
         try:
             while request is not None:
                 circles.ask(request)
@@ -286,9 +288,24 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
                     return
                 circles.see(members)
                 yield page
+                count += len(members)
+                self._require_few(count)
                 request = next_request(page, request, first)
         except BrokenPages as error:
             raise self._malformed(str(error)) from error
+
+    def _require_few(self, count: int) -> None:
+        """Refuse pages without end: an API may make up other items for ever.
+
+        Raises:
+            LimitExceeded: There are more than the limit.
+        """
+        if count > self._options.limits.listed:
+            href = redact(self._address)
+            what = (
+                f"The STAC API at {href} finds more than {count - 1:,} items (max_items= ends it)"
+            )
+            raise self._options.limits.exceeded("listed", what, href=href)
 
     def _read_page(self, request: PageRequest) -> dict[str, Any]:
         text = self.request(request.href, request.method, request.headers, request.parameters)

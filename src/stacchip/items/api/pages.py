@@ -86,7 +86,7 @@ class Circles:
     """
 
     def __init__(self) -> None:
-        self._asked: set[str] = set()
+        self._asked: set[int] = set()  # an address may have megabytes
         self._seen: set[int] = set()
         self._repeats = 0
 
@@ -96,7 +96,8 @@ class Circles:
         Raises:
             BrokenPages: It was made before.
         """
-        mark = json.dumps([request.href, request.method, request.parameters], sort_keys=True)
+        asked = [request.href, request.method, request.parameters]
+        mark = hash(json.dumps(asked, sort_keys=True))
         if mark in self._asked:
             raise BrokenPages("the same page again and again (its next link repeats)")
         self._asked.add(mark)
