@@ -231,3 +231,15 @@ def test_the_token_service_gets_no_header_of_the_file_server(
     seen = {request.path: request.headers.get("x-key") for request in pc.log}
     assert seen["/token/modiseuwest/modis-061"] is None
     assert "SECRET" in seen.values()
+
+
+@pytest.mark.parametrize("service", ["", "https://127.0.0.1:1/token", "ftp://127.0.0.1/token"])
+@pytest.mark.parametrize("scheme", ["http", "HTTP", "Http"])
+def test_a_token_never_goes_over_http(
+    scheme: str, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless its service sends it over http itself, as that of the other tests does."""
+    monkeypatch.setenv(ENDPOINT_VARIABLE, service)
+    href = HREF.replace("http", scheme, 1)
+    assert Signer().sign(href, StorageOptions()) == href  # and no token was asked for
+    assert not Signer().renew(href, href)

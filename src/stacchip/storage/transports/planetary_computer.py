@@ -76,7 +76,8 @@ class Signer:
     def sign(self, href: str, options: StorageOptions) -> str:
         """Return an href with a signature, if it is in a container that Planetary Computer knows.
 
-        An href that is signed already, and any other, is returned unchanged. Threads that need the
+        An href that is signed already, and any other, is returned unchanged. So is one of http, to
+        which no token goes, unless the token service itself is one of http. Threads that need the
         same token wait for one request.
 
         Raises:
@@ -138,8 +139,16 @@ class Signer:
         if host is None or container is None or re.search(r"(^|&)sig=", split.query):
             return None
         endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
+        if origin is None or (origin.scheme != "https" and not _is_plain(endpoint)):
+            return None  # everybody on the way could read the token
         key = (endpoint.rstrip("/"), host[1], container[1])
         return key, self._tokens.get().setdefault(key, _Token())
+
+
+def _is_plain(endpoint: str) -> bool:
+    """Return True for a token service that sends its tokens over http itself."""
+    service = web_origin(endpoint)
+    return service is not None and service.scheme == "http"
 
 
 def _failure_of(error: StorageError, href: str) -> StorageError:
