@@ -689,6 +689,31 @@ def test_a_password_in_the_url_is_sent_as_a_header(server: RangeServer, storage:
     assert server.log[0].target == "/a.bin"
 
 
+def test_a_header_is_sent_once_whatever_its_case() -> None:
+    """The password of an address comes before a header of the options."""
+    options = StorageOptions(headers={"Authorization": "Bearer A", "USER-AGENT": "me"}, timeout_s=5)
+    heads: list[bytes] = []
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            heads.append(connection.recv(65536))
+            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        href = f"http://me:pw@127.0.0.1:{listener.getsockname()[1]}/a.bin"
+        with pytest.raises(ObjectNotFound):
+            Storage(options=options).read(href)
+        thread.join()
+    lines = heads[0].lower().split(b"\r\n")
+    assert [line for line in lines if line.startswith(b"authorization")] == [
+        b"authorization: basic bwu6chc="
+    ]
+    assert [line for line in lines if line.startswith(b"user-agent")] == [b"user-agent: me"]
+
+
 def test_a_proxy_of_the_environment_is_used(
     server: RangeServer, storage: Storage, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,7 +126,7 @@ def send(
     """
     parsed = first = _call(url, partial(parse_url, url))
     always = {"User-Agent": "stacchip", "Accept-Encoding": "identity", **headers}
-    own = {**always, **options.headers, **web_connection.authorization(first)}
+    own = _merge(always, options.headers, web_connection.authorization(first))
     for _ in range(MOST_REDIRECTS + 1):
         sent = own if _origin(parsed) == _origin(first) else always
         ask = partial(web_connection.request, method, parsed, sent, options, until_s)
@@ -143,6 +143,12 @@ def send(
             redirects.refuse_local(url, parsed)
         url = target
     raise StorageError(f"{redact(url)} redirects too often.", href=redact(url))
+
+
+def _merge(*several: Mapping[str, str]) -> dict[str, str]:
+    """Return headers, of one name in any case the last: two lines of it would both be sent."""
+    merged = {name.lower(): (name, value) for each in several for name, value in each.items()}
+    return dict(merged.values())
 
 
 def _origin(url: Url) -> tuple[str | None, str | None, int | None]:
