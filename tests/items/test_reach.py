@@ -237,3 +237,33 @@ def test_a_self_link_to_a_trusted_place_does_not_make_an_item_of_another_trusted
     other = parse_item(record, base="https://others.org/search")
     with pytest.raises(NotAllowed, match=r"others\.org/search names"):
         require(other, overrides=trust)
+
+
+@pytest.mark.parametrize("href", ["file:///data/a.tif", "http://127.0.0.1/a.tif"])
+def test_a_dictionary_is_the_users_own_also_after_it_was_indexed(href: str, tmp_path: Path) -> None:
+    """He may have pointed the assets of a remote item to his copies."""
+    from stacchip.index import read_records, write_index
+    from stacchip.indexer import NoStatsChipIndexer
+
+    record, path = make_record(href, FAR), href.removeprefix("file://")
+    assert read_assets(parse_item(record), Storage())["red"].require_href() in (href, path)
+    write_index(NoStatsChipIndexer(record).create_index(), tmp_path / "index")
+    (kept,) = read_records(tmp_path / "index")
+    item = parse_item(kept.item, base=kept.item_href)
+    assert read_assets(item, Storage())["red"].require_href() in (href, path)
+
+
+@pytest.mark.parametrize("mark", ["user", None, 5, ["user"], "https://example.com/"])
+def test_what_a_remote_item_says_of_its_origin_is_not_believed(mark: Any) -> None:
+    record = {**make_record("file:///etc/passwd.tif", FAR), "stacchip:origin": mark}
+    searched = parse_item(record, origin="https://api.example.com/")
+    loaded = parse_item(record, href=FAR)
+    of_pystac = pystac.Item.from_dict(record)
+    for item in (searched, loaded, of_pystac):
+        with pytest.raises(NotAllowed):
+            read_assets(item, Storage())["red"].require_href()
+
+
+def test_an_item_that_names_nothing_local_gets_no_mark() -> None:
+    item = parse_item(make_record("s3://bucket/a.tif", FAR))
+    assert "stacchip:origin" not in item.extra_fields

@@ -7,8 +7,11 @@ items, a mount.
 
 An item comes from its self href, if the server there gave it. Items of a search, or of a remote
 index, may have none, or one elsewhere, which anyone can write. These carry the address of that
-place in a foreign member, which an index keeps. So does an item that is
-copied from a remote index into a local one (`keep_origin`).
+place in a foreign member, which an index keeps. So does an item that is copied from a remote index
+into a local one (`keep_origin`).
+
+An item that the user passes as a dictionary is his own, whatever its self link says: he may have
+pointed its assets to his copies.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from stacchip.errors import NotAllowed, UsageError, attribute
+from stacchip.items.naming import is_absolute
 from stacchip.storage import redact, unsign
 from stacchip.storage.href import parse_href
 from stacchip.storage.local_hosts import is_local_href
@@ -31,6 +35,16 @@ if TYPE_CHECKING:
     from stacchip.storage import Storage
 
 ORIGIN: Final = "stacchip:origin"  # a foreign member of the item's GeoJSON (RFC 7946, 6.1)
+
+
+class _Given(str):
+    """The origin of an item that the user gave; as JSON, a plain text, which we believe of no one.
+
+    An item of pystac may hold any text that a catalogue wrote, but no object of this class.
+    """
+
+
+_BY_USER: Final = _Given("user")
 
 
 def distant(href: str | None, storage: Storage) -> str | None:
@@ -73,6 +87,8 @@ def is_out_of_reach(href: str, origin: str) -> bool:
 
 def find_origin(item: pystac.Item) -> str | None:
     """Return the address of the remote place that an item came from; None if the user named it."""
+    if isinstance(item.extra_fields.get(ORIGIN), _Given):
+        return None
     # a record says its own address, but not where it came from
     for href in (item.extra_fields.get(ORIGIN), item.get_self_href()):
         if isinstance(href, str) and _is_remote(href):
@@ -99,6 +115,24 @@ def _server(href: str) -> Origin | None:
         return origin_of(parse_href(href))
     except UsageError:
         return None
+
+
+def mark_as_given(item: pystac.Item) -> None:
+    """Let an item name what is local although its self link is remote: the user gave it so.
+
+    Only an item that does name such things is marked, so that others stay as they are.
+    """
+    own, before = item.get_self_href(), item.extra_fields.get(ORIGIN, _BY_USER)
+    if own is None or before != _BY_USER:  # what a search found is no less remote as a dictionary
+        return
+    hrefs = (asset.href for asset in item.assets.values() if is_absolute(asset.href))
+    if any(is_out_of_reach(href, own) for href in hrefs):
+        item.extra_fields[ORIGIN] = _BY_USER
+
+
+def is_given(record: Mapping[str, Any]) -> bool:
+    """Return True if the record of an item, which the user or his index gave, is marked as his."""
+    return bool(record.get(ORIGIN) == _BY_USER)
 
 
 def keep_origin(record: Mapping[str, Any], origin: str | None) -> Mapping[str, Any]:

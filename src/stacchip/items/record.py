@@ -25,7 +25,7 @@ from stacchip.items.copies import (
 from stacchip.items.dates import parse_datetime
 from stacchip.items.documents import require_depth
 from stacchip.items.naming import address_in_api, is_absolute
-from stacchip.items.reach import is_out_of_reach, mark_origin
+from stacchip.items.reach import is_given, is_out_of_reach, mark_as_given, mark_origin
 from stacchip.storage import is_remote, join_href
 from stacchip.storage.limits import DEFAULT_LIMITS
 
@@ -90,6 +90,7 @@ def parse_item(
     """
     _require_depth(record, limits)
     copy = _check(unsign_hrefs(record), limits)
+    is_from_user = (origin or href) is None and (base is None or is_given(record))
     origin = origin or href or base
     if origin is not None and base is not None and is_out_of_reach(base, origin):
         base = None
@@ -114,7 +115,10 @@ def parse_item(
     for key, epsg in aside.items():
         fields = item.properties if key is None else item.assets[key].extra_fields
         fields["proj:epsg"] = epsg
-    mark_origin(item, origin)
+    if is_from_user:
+        mark_as_given(item)
+    else:
+        mark_origin(item, origin)
     return item
 
 
