@@ -77,9 +77,9 @@ def mount(request, tmp_path):
 
 @pytest.mark.parametrize("headers", [True, False])
 def test_a_copy_that_is_replaced_between_two_chips_is_noticed(tmp_path, mount, headers):
+    # of a remote copy that items= name, a header of the index tells the size alone
+    headers = headers and not mount.startswith("http")
     (scene,) = make_copies(tmp_path, headers=headers)
-    if headers and mount.startswith("http"):
-        pytest.skip("of a copy elsewhere that items= name, a header tells the size alone")
     items = mounted([scene], mount)
     chipper = Chipper(tmp_path / "index", assets=["red"], items=items)
     chipper.chip(0, 0)
