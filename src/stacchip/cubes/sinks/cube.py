@@ -34,7 +34,6 @@ VALID = "valid"
 
 _BROKEN: tuple[type[Exception], ...] = (
     *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError),
-    *(RuntimeError, MemoryError),  # also of zips that are encrypted, and of methods not known
     *(zipfile.BadZipFile, zlib.error, tarfile.TarError),
 )
 """What decoders raise for bytes that are something else, or are cut off."""

@@ -96,7 +96,8 @@ class NpzReader:
         """
         href = self.cube_href(number)
         data = self.storage.read(href, limit="cube_bytes")
-        with decoding(href), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        # zipfile's error for an encrypted file; that for an unknown method is a subclass
+        with decoding(href, RuntimeError), zipfile.ZipFile(io.BytesIO(data)) as archive:
             lacking = {VALID} - {name.removesuffix(".npy") for name in archive.namelist()}
             wanted = [name for name in names if name not in lacking]
             size = sum(archive.getinfo(f"{name}.npy").file_size for name in wanted)
