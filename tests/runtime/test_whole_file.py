@@ -244,3 +244,44 @@ def test_a_folder_is_held_by_one_at_a_time_and_goes_if_it_stays_empty(tmp_path: 
     with locked_folder(folder):
         (folder / "a.tif").touch()
     assert names(folder) == ["a.tif"]
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write_there(tmp_path: Path) -> None:
+    program = (
+        "import os, pathlib, signal, sys\n"
+        "from stacchip.runtime.whole_file import whole_file\n"
+        "with whole_file(pathlib.Path(sys.argv[1])) as part:\n"
+        "    part.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    for name in ("a", "b"):
+        done = subprocess.run([sys.executable, "-c", program, str(tmp_path / name)], check=False)
+        assert done.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()  # the second run has cleared away what the first one left
+    with whole_file(tmp_path / "c") as part:
+        part.write_text("whole")
+        assert not left.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_what_a_living_process_or_another_machine_writes_stays(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "a") as mine:
+        mine.write_text("half")
+        child = os.fork()
+        if not child:
+            try:  # a process of its own, which has not looked into the folder
+                folder = tmp_path / "again"
+                folder.symlink_to(tmp_path)
+                with whole_file(folder / "b") as part:
+                    part.write_text("whole")
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert (tmp_path / "b").read_text() == "whole"
+        assert mine.exists()
+    elsewhere = tmp_path / f".stacchip-{'f' * 16}.part"
+    elsewhere.write_text("half")
+    (tmp_path / "other name").symlink_to(tmp_path)
+    with whole_file(tmp_path / "other name" / "c") as part:
+        part.write_text("whole")
+    assert elsewhere.exists()

@@ -3,9 +3,10 @@
 A file is written under a hidden name beside its place and then renamed: a reader sees the old file
 or the new one, even if the writer is killed. The remains of killed writers are cleared away:
 
-- A hidden file goes when a process first writes into its folder, if the file is a day old by then.
-  It has no lock: a lock costs two system calls per file, and not every file system shares locks
-  between machines.
+- A hidden file goes when a process first writes into its folder. Its name tells its writer: if that
+  is a process of this machine, it goes once the process has ended; else, if it is a day old. It has
+  no lock: a lock costs two system calls per file, and not every file system shares locks between
+  machines.
 - A `scratch_folder` goes when the next one is made beside it, if its lock is free by then.
 """
 
@@ -13,12 +14,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
+import platform
 import re
 import secrets
 import shutil
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -41,7 +45,7 @@ __all__ = [
 ]
 
 # GDAL adds endings of its own, such as ".ovr.tmp"
-_UNFINISHED: Final = re.compile(r"\.stacchip-[0-9a-f]{16}\.part")
+_UNFINISHED: Final = re.compile(r"\.stacchip-([0-9a-f]{4})([0-9a-f]{6})[0-9a-f]{6}\.part")
 _LEFT_AFTER_S: Final = 24 * 3600.0
 _LOCK_SUFFIX: Final = ".lock"
 _LONGEST_TASK: Final = 64 * 1024
@@ -81,7 +85,7 @@ def whole_file(target: Path, *, sync: bool = False) -> Iterator[Path]:
         (False, 'chips')
     """
     _clear_unfinished(target.parent)
-    part = target.with_name(f".stacchip-{secrets.token_hex(8)}.part")
+    part = target.with_name(f".stacchip-{_machine()}{os.getpid():06x}{secrets.token_hex(3)}.part")
     try:
         with naming_full_disk(target):
             yield part
@@ -111,7 +115,7 @@ def _sync(path: Path) -> None:
 
 
 def _clear_unfinished(folder: Path) -> None:
-    """Delete files that have not been written to for a day; a process looks once per folder."""
+    """Delete files of killed writers; a process looks once per folder."""
     swept = _swept.get()
     if folder in swept:
         return
@@ -119,8 +123,33 @@ def _clear_unfinished(folder: Path) -> None:
     oldest_s = time.time() - _LEFT_AFTER_S
     with contextlib.suppress(OSError), os.scandir(folder) as files:
         for file in files:
-            if is_unfinished(file.name) and file.stat().st_mtime < oldest_s:
+            found = _UNFINISHED.match(file.name)
+            if found and (_has_ended(*found.groups()) or file.stat().st_mtime < oldest_s):
                 os.unlink(file.path)  # noqa: PTH108 - scandir gives strings
+
+
+@cache
+def _machine() -> str:
+    """Return a short mark of this machine, and of the container in which processes have numbers."""
+    marks = [platform.node()]
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        with contextlib.suppress(OSError):  # only Linux has them
+            place = Path(path)
+            marks.append(str(place.readlink()) if place.is_symlink() else place.read_text())
+    return hashlib.sha256("\n".join(marks).encode()).hexdigest()[:4]
+
+
+def _has_ended(machine: str, process: str) -> bool:
+    """Return True if the writer of a file was a process of this machine, and is no more."""
+    if machine != _machine():
+        return False
+    try:
+        os.kill(int(process, 16), 0)  # asks, and sends nothing
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 @contextlib.contextmanager
