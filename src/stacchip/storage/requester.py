@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ACCOUNT_VARIABLES = ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
+_THIS_MACHINE = Origin("file", "")
 Sign = Callable[[str], str] | Literal["auto"] | None
 
 
@@ -54,10 +55,21 @@ class Requester:
         if options.headers and options.endpoint:
             self._home["server"] = web_origin(options.endpoint)
         self._account: dict[str, str | None] = {}
+        # the servers that the user named; None once all others come from items
+        self._named: set[Origin | None] = set()
+        self._configured = self._configured_servers()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # pickles of earlier versions have none
-        self.__dict__.update({"_home": {}, "_account": {}, **state})
+        earlier = {"_home": {}, "_account": {}, "_named": {None}, "_configured": frozenset()}
+        self.__dict__.update({**earlier, **state})
+
+    def _configured_servers(self) -> frozenset[Origin | None]:
+        """Return the servers that the user named in the options."""
+        servers = {parse_prefix(prefix).origin for prefix, _ in self._prefixes}
+        every = (self.options, *(options for _, options in self._prefixes))
+        servers |= {web_origin(options.endpoint) for options in every if options.endpoint}
+        return frozenset(servers - {None})
 
     def options_for(self, location: Location) -> StorageOptions:
         """Return the options for a place, without those from the environment."""
@@ -87,14 +99,28 @@ class Requester:
         Args:
             location: A place there; None, or a local file, if they are for none.
         """
+        self._remember(location)
         self._account.setdefault("first", None if location is None else location.account)
         if self.options.headers and not self._home:
             server = None if location is None else self._server_of(location)
             self._home.setdefault("server", server)
 
+    def _remember(self, location: Location | None) -> None:
+        """Remember a server that the user named; None: what follows comes from items."""
+        if None not in self._named:
+            server = None if location is None else self._server_of(location) or _THIS_MACHINE
+            self._named.add(server)
+
+    def _is_named(self, location: Location) -> bool:
+        """Return True if the user named the server of a web address."""
+        server = self._server_of(location)
+        return server is not None and (server in self._named or server in self._configured)
+
     def _options_to_ask(self, location: Location) -> StorageOptions:
         if self.options.headers and not self._home and self._override_for(location) is None:
             self.name_server(location)
+        if not self._named:
+            self._remember(location)
         if location.scheme == "http" and (user := user_of(location.key)):
             self._refuse_disguise(location, user)
         return self.options_for(location)
@@ -139,20 +165,30 @@ class Requester:
             **error.facts,
         )
 
-    def ask_web(self, location: Location, request: Callable[[str, StorageOptions, float], T]) -> T:
-        """Send a request to a web server, signed if necessary, until it succeeds."""
+    def ask_web(
+        self, location: Location, request: Callable[[str, StorageOptions, float, bool], T]
+    ) -> T:
+        """Send a request to a web server, signed if necessary, until it succeeds.
+
+        Args:
+            location: The address.
+            request: Sends it once, to a URL with options, until a time; the last argument is True
+                if the user named the server.
+        """
         options = self._options_to_ask(location)
+        is_named = self._is_named(location)
 
         def attempt(until_s: float) -> T:
             url = self._sign(location.key, options)
             self.counters.add(1)
             try:
-                return request(url, options, until_s)
+                return request(url, options, until_s, is_named)
             except AccessDenied:
                 if self.sign != "auto" or not planetary_computer.SIGNER.renew(location.key, url):
                     raise
             self.counters.add(1)
-            return request(planetary_computer.SIGNER.sign(location.key, options), options, until_s)
+            url = planetary_computer.SIGNER.sign(location.key, options)
+            return request(url, options, until_s, is_named)
 
         try:
             return persist(attempt, location.key, options)

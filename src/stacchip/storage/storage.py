@@ -93,7 +93,8 @@ class Storage:
     def name_server(self, href: Href | None) -> None:
         """Say which server the headers of `options` are for, unless that is known already.
 
-        Functions call this with the address that their user gave, before they follow others.
+        Functions call this with the address that their user gave, before they follow others. A
+        server that is named may be this machine by a name of its own.
 
         Args:
             href: An address on that server. None, or a local path, says that all addresses that
@@ -134,7 +135,9 @@ class Storage:
             blob = local.read_file(location.key, bound)
             self._requester.counters.add(1)
         elif location.scheme == "http":
-            blob = self._requester.ask_web(location, lambda u, o, t: web.get(u, o, t, bound))
+            blob = self._requester.ask_web(
+                location, lambda u, o, t, n: web.get(u, o, t, bound, is_named=n)
+            )
         else:
             blob = self._requester.ask_store(
                 location, lambda store: objects.get(store, location, bound)
@@ -169,8 +172,8 @@ class Storage:
         elif location.scheme == "http":
             blob = self._requester.ask_web(
                 location,
-                lambda url, o, t: web.get_range(
-                    url, start, length, expect=condition, options=o, until_s=t
+                lambda url, o, t, n: web.get_range(
+                    url, start, length, expect=condition, options=o, until_s=t, is_named=n
                 ),
             )
         else:
@@ -232,7 +235,9 @@ class Storage:
         if location.scheme == "file":
             return local.stat_file(location.key)
         if location.scheme == "http":
-            return self._requester.ask_web(location, web.stat)
+            return self._requester.ask_web(
+                location, lambda u, o, t, n: web.stat(u, o, t, is_named=n)
+            )
         return self._requester.ask_store(location, lambda store: objects.stat(store, location))
 
     def require_version(self, href: Href, expect: Identity | None, found: Identity) -> None:

@@ -72,15 +72,18 @@ def test_a_redirect_to_no_address_is_an_error() -> None:
         search(server)
 
 
-def test_a_name_that_resolves_to_this_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_an_api_leads_to_may_not_be_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     resolve = socket.getaddrinfo
 
     def poisoned(host: str, *more: Any, **named: Any) -> Any:
-        return resolve("127.0.0.1" if host == "api.example" else host, *more, **named)
+        return resolve("127.0.0.1" if host.endswith(".example") else host, *more, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", poisoned)
-    with RawServer(lambda _: [b""]) as server:
-        address = server.url("api").replace("127.0.0.1", "api.example")
-        with pytest.raises(NotAllowed, match=r"api\.example resolves to 127\.0\.0\.1"):
+    moved = b"HTTP/1.1 302 Found\r\nLocation: http://hidden.example/\r\nContent-Length: 0\r\n\r\n"
+    with RawServer(lambda _: [moved]) as server:
+        address = server.url("api").replace("127.0.0.1", "api.example")  # the user's own alias
+        with pytest.raises(NotAllowed, match=r"hidden\.example resolves to 127\.0\.0\.1"):
             list(search_items(address, ids=["a"], options=StorageOptions(deadline_s=2.0)))
-        assert server.heads == []
+        assert len(server.heads) == 1

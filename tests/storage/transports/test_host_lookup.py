@@ -26,6 +26,15 @@ def test_a_name_may_not_hide_an_address_of_this_machine() -> None:
     for hidden in ("127.0.0.1", "169.254.169.254", "::1", "fe80::1"):
         with pytest.raises(NotAllowed, match="allow_local=True"):
             refuse_local("tiles.example.com", ["93.184.216.34", hidden])
-    refuse_local("tiles.example.com", ["93.184.216.34", "10.0.0.1"])
+    refuse_local("maps.example.com", ["93.184.216.34", "10.0.0.1"])
     refuse_local("localhost", ["127.0.0.1"])
     refuse_local("127.1", ["127.0.0.1"])
+
+
+def test_a_named_host_may_be_this_machine_if_it_was_from_the_start() -> None:
+    refuse_local("alias.example.com", ["127.0.1.1"], is_named=True)
+    with pytest.raises(NotAllowed):
+        refuse_local("alias.example.com", ["127.0.1.1"])
+    refuse_local("turned.example.com", ["93.184.216.34"], is_named=True)
+    with pytest.raises(NotAllowed):
+        refuse_local("turned.example.com", ["127.0.1.1"], is_named=True)

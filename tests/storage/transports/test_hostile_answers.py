@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import itertools
+import pickle
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -291,13 +292,48 @@ def test_a_name_that_resolves_to_this_machine_is_refused(
     url = f"http://tiles.example:{server.port}/a.bin"
     monkeypatch.setattr(socket, "getaddrinfo", poisoned)
     for verb in (Storage.read, Storage.stat, Storage.open, Storage.exists):
+        storage = impatient()
+        storage.name_server(None)  # what follows is named by items
         with pytest.raises(NotAllowed, match=r"tiles\.example resolves to 127\.0\.0\.1"):
-            verb(impatient(), url)
+            verb(storage, url)
     server.always("/old", Fault(status=302, headers={"Location": url}))
     with pytest.raises(NotAllowed):
         impatient().read(server.url("old"))
     assert server.requests == 1  # the redirect alone
     assert impatient(allow_local=True, deadline_s=5.0).read(url) == content
+
+
+def test_a_name_that_the_user_names_may_be_this_machine(
+    server: RangeServer, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    resolve, here = socket.getaddrinfo, {"tiles.internal", "other.internal"}
+
+    def aliased(host: str, *more: Any, **named: Any) -> Any:
+        return resolve("127.0.0.1" if host in here else host, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", aliased)
+    url = f"http://tiles.internal:{server.port}/a.bin"
+    prefix = {f"http://tiles.internal:{server.port}/": StorageOptions(deadline_s=5.0)}
+    first, told, told_first = impatient(), impatient(), impatient()
+    told.name_server("https://example.com/index")
+    told.name_server(url)
+    told_first.name_server(url)
+    told_first.name_server(None)
+    for storage in (first, told, told_first, Storage(overrides=prefix)):
+        assert storage.read(url) == content
+        assert storage.stat(url).size_bytes == len(content)
+        again = pickle.loads(pickle.dumps(storage))
+        assert bytes(again.read_range(url, 5, 5).data) == content[5:10]
+        for elsewhere in (
+            f"http://tiles.internal:{server.port + 1}/a",
+            url.replace("tiles", "other"),
+        ):
+            with pytest.raises(NotAllowed):
+                storage.read(elsewhere)
+    moved = {"Location": url.replace("tiles", "other")}
+    server.always("/old", Fault(status=302, headers=moved))
+    with pytest.raises(NotAllowed):
+        first.read(url.replace("a.bin", "old"))
 
 
 # -- on the way ------------------------------------------------------------------------------------

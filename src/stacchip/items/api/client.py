@@ -157,18 +157,19 @@ def _failure_of_connection(error: Exception, url: str) -> Exception:
 class _TimedAdapter(requests.adapters.HTTPAdapter):
     """Connections of requests that keep a deadline for the head of an answer, too."""
 
-    def __init__(self, *, may_be_local: bool) -> None:
-        self._may_be_local = may_be_local
+    def __init__(self, guard: web_connection.Guard) -> None:
+        self._guard = guard
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
         super().init_poolmanager(*arguments, **named)
-        web_connection.keep_deadlines(self.poolmanager, may_be_local=self._may_be_local)
+        web_connection.keep_deadlines(self.poolmanager, self._guard)
 
     def proxy_manager_for(self, proxy: str, **named: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **named)
         if not proxy.lower().startswith("socks"):  # these have connections of their own
-            web_connection.keep_deadlines(manager, may_be_local=True)  # the proxy looks names up
+            # the proxy looks names up
+            web_connection.keep_deadlines(manager, web_connection.Guard.NONE)
         return manager
 
 
@@ -185,13 +186,17 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
     ) -> None:
         super().__init__(max_retries=None)
         keep_secrets_out()
-        for scheme in ("http://", "https://"):
-            self.session.mount(scheme, _TimedAdapter(may_be_local=options.allow_local))
         address, userinfo = split_userinfo(api)
+        guard = web_connection.Guard.NONE if options.allow_local else web_connection.Guard.ALL
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, _TimedAdapter(guard))
+        self._server = server = web_origin(address)
+        if server is not None and not options.allow_local:  # the user named it
+            for own in (f"{server}/", f"{server.scheme}://{server.host}:{server.port}/"):
+                self.session.mount(own, _TimedAdapter(web_connection.Guard.NAMED))
         self._pace = pace
         self._largest_page_bytes = largest_page_bytes or options.limits.document_bytes
         self._address = address
-        self._server = web_origin(address)
         self._options = options
         # for no other server that a page may link to or lead to
         self._credentials = {**options.headers, **web_connection.basic_authorization(userinfo)}

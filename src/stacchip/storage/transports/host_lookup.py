@@ -7,8 +7,12 @@ import socket
 from urllib3.exceptions import LocationParseError
 
 from stacchip.errors import NotAllowed
+from stacchip.runtime.per_process import PerProcess
 from stacchip.storage.deadline import call_within
 from stacchip.storage.local_hosts import is_local_address, is_local_host
+
+# whether a name led to this machine when it was first looked up
+_WAS_LOCAL: PerProcess[dict[str, bool]] = PerProcess(dict)
 
 
 def look_up(host: str, port: int | None, until_s: float) -> list[str]:
@@ -41,18 +45,27 @@ def _resolve(host: str, port: int | None, flags: int) -> list[str]:
     return [str(address[4][0]) for address in found]
 
 
-def refuse_local(host: str, addresses: list[str]) -> None:
+def refuse_local(host: str, addresses: list[str], *, is_named: bool = False) -> None:
     """Refuse a name that resolves to an address that only this machine can reach.
 
     A host that is such an address, or `localhost`, says so itself, and whoever named it meant it.
+    A host that the user named may be this machine by another name. But then it was from the start:
+    the owner of a name elsewhere could let it lead here once his items have been read.
+
+    Args:
+        host: The name.
+        addresses: What it resolves to.
+        is_named: Whether the user named it.
 
     Raises:
         NotAllowed: The name hides such an address.
     """
     if is_local_host(host):
         return
-    for address in addresses:
-        if is_local_address(address):
+    local = [address for address in addresses if is_local_address(address)]
+    was_local = _WAS_LOCAL.get().setdefault(host, bool(local))
+    if not (is_named and was_local):
+        for address in local:
             raise NotAllowed(
                 f"The host {host} resolves to {address}, an address that only this machine can "
                 "reach. If you mean it, name the address itself or localhost, or pass "

@@ -227,7 +227,8 @@ def find_region(
         StorageError: The store names no region, or the one that was tried.
     """
     url = f"{(options.endpoint or _GLOBAL_ENDPOINT).rstrip('/')}/{location.root}"
-    with web.send("HEAD", url, {}, replace(options, headers={}), until_s) as answer:
+    plain = replace(options, headers={})
+    with web.send("HEAD", url, {}, plain, until_s, is_named=True) as answer:
         answer.read()
         found = answer.headers.get("x-amz-bucket-region")
     if found is None or found == tried or not _REGION.fullmatch(found):

@@ -118,19 +118,27 @@ def _failure_of_encoding(url: str, encoding: str) -> StorageError:
 
 
 def send(
-    method: str, url: str, headers: Mapping[str, str], options: StorageOptions, until_s: float
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    options: StorageOptions,
+    until_s: float,
+    *,
+    is_named: bool = False,
 ) -> contextlib.closing[BaseHTTPResponse]:
     """Send a request without a body, follow redirects, and return the answer, whatever its status.
 
-    The headers of the options and the URL's password go to the first origin only.
+    The headers of the options and the URL's password go to the first origin only. If the user named
+    it (`is_named`), it may be this machine by another name.
     """
     parsed = first = _call(url, partial(parse_url, url))
     always = {"User-Agent": "stacchip", "Accept-Encoding": "identity", **headers}
     own = _merge(always, options.headers, web_connection.authorization(first))
     for _ in range(MOST_REDIRECTS + 1):
-        sent = own if _origin(parsed) == _origin(first) else always
+        is_first = _origin(parsed) == _origin(first)
+        sent = own if is_first else always
         ask = partial(web_connection.request, method, parsed, sent, options, until_s)
-        answer = _call(url, ask)
+        answer = _call(url, partial(ask, is_named=is_named and is_first))
         location = answer.get_redirect_location()
         if not location:
             return contextlib.closing(answer)
@@ -243,9 +251,11 @@ def check(answer: BaseHTTPResponse, url: str) -> None:
     raise failure_of_status(url, answer.status, code=code, headers=headers)
 
 
-def get(url: str, options: StorageOptions, until_s: float, bound: Bound) -> Blob:
+def get(
+    url: str, options: StorageOptions, until_s: float, bound: Bound, *, is_named: bool = False
+) -> Blob:
     """Read a whole object, and decompress it if the server sent it compressed."""
-    with send("GET", url, {}, options, until_s) as answer:
+    with send("GET", url, {}, options, until_s, is_named=is_named) as answer:
         check(answer, url)
         size = _size(answer)
         if size is not None and size > bound.most_bytes:
@@ -296,18 +306,19 @@ def get_range(
     expect: Identity | None,
     options: StorageOptions,
     until_s: float,
+    is_named: bool = False,
 ) -> Blob:
     """Read a range, or as much of it as the object has."""
     headers = {"Range": f"bytes={start}-{start + length - 1}"}
     is_strong = expect and expect.etag and not expect.etag.startswith("W/")
     if expect and is_strong and _host(url) not in _REFUSING.get():
         headers["If-Match"] = expect.etag or ""  # needs a strong tag (RFC 9110, 13.1.1)
-    with send("GET", url, headers, options, until_s) as answer:
+    with send("GET", url, headers, options, until_s, is_named=is_named) as answer:
         if answer.status in (412, 416):
             _drain(answer, url)
         if answer.status == 412 and expect and "If-Match" in headers:
-            ask = partial(get_range, url, start, length, options=options, until_s=until_s)
-            return _ask_unconditionally(url, ask, expect)
+            again = partial(get_range, options=options, until_s=until_s, is_named=is_named)
+            return _ask_unconditionally(url, partial(again, url, start, length), expect)
         if answer.status == 416:
             size = _read_count(answer.headers.get("Content-Range", "").rpartition("/")[2])
             if size is not None and size > start:  # then the range is there
@@ -393,15 +404,16 @@ def _refuse_foreign(answer: BaseHTTPResponse, url: str, head: bytes) -> None:
         raise StorageError(text, href=redact(url), status=answer.status)
 
 
-def stat(url: str, options: StorageOptions, until_s: float) -> Identity:
+def stat(url: str, options: StorageOptions, until_s: float, *, is_named: bool = False) -> Identity:
     """Return the identity of an object, by HEAD or else by its first byte.
 
     Some servers do not support HEAD, and a URL that is signed for GET refuses it.
     """
-    with send("HEAD", url, {}, options, until_s) as answer:
+    with send("HEAD", url, {}, options, until_s, is_named=is_named) as answer:
         _drain(answer, url)
         if 200 <= answer.status < 300 and _size(answer) is not None:
             return _identify(answer, _size(answer))
         if not 200 <= answer.status < 300 and answer.status not in (400, 401, 403, 405, 501):
             check(answer, url)
-    return get_range(url, 0, 1, expect=None, options=options, until_s=until_s).identity
+    first = get_range(url, 0, 1, expect=None, options=options, until_s=until_s, is_named=is_named)
+    return first.identity

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from contextvars import ContextVar
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,15 @@ KEEP_ALIVE = [
     ),
 ]
 
+
+class Guard(Enum):
+    """Which names may resolve to an address of this machine."""
+
+    NONE = "all"
+    NAMED = "those that the user named"
+    ALL = "none"
+
+
 _RECEIVED = MemoryPool(192 << 20, slab_bytes=0)
 
 
@@ -84,15 +94,14 @@ def begin_request(until_s: float) -> None:
     _patience.set(_Patience(until_s))
 
 
-def keep_deadlines(manager: urllib3.PoolManager, *, may_be_local: bool) -> None:
+def keep_deadlines(manager: urllib3.PoolManager, guard: Guard) -> None:
     """Let the connections of another library, such as requests, keep the deadlines of its threads.
 
     Args:
         manager: Makes the connections; each request needs a `begin_request`.
-        may_be_local: Whether a name may resolve to an address of this machine.
+        guard: Which names may resolve to an address of this machine.
     """
-    plain, tls = (_PlainPool, _TlsPool) if may_be_local else (_GuardedPlainPool, _GuardedTlsPool)
-    manager.pool_classes_by_scheme = {"http": plain, "https": tls}
+    manager.pool_classes_by_scheme = dict(_POOLS[guard])
 
 
 def expect_body(most_bytes: int) -> None:
@@ -171,49 +180,40 @@ class _TimedResponse(http.client.HTTPResponse):
 
 class _PlainConnection(urllib3.connection.HTTPConnection):
     response_class = _TimedResponse
-    refuses_local = False
+    guard = Guard.ALL
 
     def _new_conn(self) -> socket.socket:
-        return _dial(self, super()._new_conn, refuses_local=self.refuses_local)
+        return _dial(self, super()._new_conn, self.guard)
 
 
 class _TlsConnection(urllib3.connection.HTTPSConnection):
     response_class = _TimedResponse
-    refuses_local = False
+    guard = Guard.ALL
 
     def _new_conn(self) -> socket.socket:
-        return _dial(self, super()._new_conn, refuses_local=self.refuses_local)
+        return _dial(self, super()._new_conn, self.guard)
 
 
-class _GuardedPlainConnection(_PlainConnection):
-    refuses_local = True
+def _pools(guard: Guard) -> dict[str, Any]:
+    """Return the classes of pools whose connections are guarded so, by scheme."""
+    kinds = {
+        "http": (urllib3.HTTPConnectionPool, _PlainConnection),
+        "https": (urllib3.HTTPSConnectionPool, _TlsConnection),
+    }
+    pools = {}
+    for scheme, (pool, connection) in kinds.items():
+        guarded = type(connection.__name__, (connection,), {"guard": guard})
+        pools[scheme] = type(pool.__name__, (pool,), {"ConnectionCls": guarded})
+    return pools
 
 
-class _GuardedTlsConnection(_TlsConnection):
-    refuses_local = True
-
-
-class _PlainPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
-
-
-class _TlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-class _GuardedPlainPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _GuardedPlainConnection
-
-
-class _GuardedTlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _GuardedTlsConnection
+_POOLS = {guard: _pools(guard) for guard in Guard}
 
 
 def _dial(
     connection: urllib3.connection.HTTPConnection,
     dial: Callable[[], socket.socket],
-    *,
-    refuses_local: bool,
+    guard: Guard,
 ) -> socket.socket:
     """Look a host up, and dial its addresses one after the other until the deadline.
 
@@ -225,8 +225,8 @@ def _dial(
         addresses = look_up(name, connection.port, until_s)
     except socket.gaierror as error:
         raise NameResolutionError(name, connection, error) from error
-    if refuses_local:
-        refuse_local(name, addresses)
+    if guard is not Guard.NONE:
+        refuse_local(name, addresses, is_named=guard is Guard.NAMED)
     try:
         for address in addresses[:-1]:
             with contextlib.suppress(urllib3.exceptions.HTTPError):
@@ -248,7 +248,13 @@ def _dial_one(
 
 
 def request(
-    method: str, url: Url, headers: Mapping[str, str], options: StorageOptions, until_s: float
+    method: str,
+    url: Url,
+    headers: Mapping[str, str],
+    options: StorageOptions,
+    until_s: float,
+    *,
+    is_named: bool = False,
 ) -> urllib3.BaseHTTPResponse:
     """Send a request without a body; the caller reads the answer's body and closes the answer.
 
@@ -261,6 +267,7 @@ def request(
         headers: The headers to send.
         options: `timeout_s` for each wait, and `max_connections`.
         until_s: The time (`time.monotonic()`) by which the body must have arrived.
+        is_named: Whether the user named the server.
 
     Raises:
         urllib3.exceptions.HTTPError: Any failure; its text may hold the URL.
@@ -272,8 +279,9 @@ def request(
     environment = tuple(os.environ.get(name) for name in PROXIES)
     proxy = _find_proxy(url.scheme or "", url.netloc or "", environment)
     # a proxy looks the host up itself, and reaches what it may
-    may_be_local = options.allow_local or proxy is not None
-    key = (url.scheme == "https", proxy, options.max_connections, may_be_local)
+    is_free = options.allow_local or proxy is not None
+    guard = Guard.NONE if is_free else Guard.NAMED if is_named else Guard.ALL
+    key = (url.scheme == "https", proxy, options.max_connections, guard)
     answer = _manager(*key).urlopen(
         method,
         url._replace(auth=None).url,
@@ -320,16 +328,16 @@ def _find_proxy(scheme: str, netloc: str, _environment: tuple[str | None, ...]) 
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-_MANAGERS: PerProcess[dict[tuple[bool, str | None, int, bool], urllib3.PoolManager]] = PerProcess(
+_MANAGERS: PerProcess[dict[tuple[bool, str | None, int, Guard], urllib3.PoolManager]] = PerProcess(
     dict
 )
 
 
 def _manager(
-    is_tls: bool, proxy: str | None, max_connections: int, may_be_local: bool
+    is_tls: bool, proxy: str | None, max_connections: int, guard: Guard
 ) -> urllib3.PoolManager:
     """Return the process's connections; for each host, the one used last is used next."""
-    managers, key = _MANAGERS.get(), (is_tls, proxy, max_connections, may_be_local)
+    managers, key = _MANAGERS.get(), (is_tls, proxy, max_connections, guard)
     manager = managers.get(key)
     if manager is None:  # two threads may both make one: the first stays
         manager = managers.setdefault(key, _make_manager(*key))
@@ -337,7 +345,7 @@ def _manager(
 
 
 def _make_manager(
-    is_tls: bool, proxy: str | None, max_connections: int, may_be_local: bool
+    is_tls: bool, proxy: str | None, max_connections: int, guard: Guard
 ) -> urllib3.PoolManager:
     keep_secrets_out()
     given: dict[str, Any] = {
@@ -352,5 +360,5 @@ def _make_manager(
     else:
         own = {f"proxy-{name}": value for name, value in authorization(parse_url(proxy)).items()}
         manager = urllib3.ProxyManager(proxy, proxy_headers=own, **given)
-    keep_deadlines(manager, may_be_local=may_be_local)
+    keep_deadlines(manager, guard)
     return manager
