@@ -32,6 +32,8 @@ def item(**assets: pystac.Asset) -> pystac.Item:
         (None, "red.tif", True),
         (None, "RED.TIF", True),
         (None, "https://example.com/red.tiff?version=2#a", True),
+        (None, "http://[::1/red.tif?version=2", True),  # no server; reading it is an error
+        (None, "https://a\u2100b/red.hdf", False),
         ("application/octet-stream", "s3://bucket/red.tif", True),
         ("binary/octet-stream", "s3://bucket/red.hdf", False),
         (None, "20201211_223832_CS2.EPH", False),

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stacchip.collect.recipe import bucket_href
 from stacchip.errors import UsageError
+from stacchip.items.archive import Archive, file_name
 from stacchip.storage import (
     child_href,
     is_remote,
@@ -15,7 +19,10 @@ from stacchip.storage import (
     redact_text,
     unsign,
 )
-from stacchip.storage.href import Location, parse_href
+from stacchip.storage.href import Location, parse_href, split_href
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.mark.parametrize(
@@ -170,6 +177,28 @@ def test_unsigning_takes_the_signature_and_nothing_else() -> None:
     assert unsign(f"{href}?snapshot=7&{sas}") == f"{href}?snapshot=7"
     assert unsign("s3://b/a.tif") == "s3://b/a.tif"
     assert unsign("/data/what?sig=no") in ("/data/what?sig=no", "/data/what")
+
+
+NO_HOSTS = ("http://[", "https://[::1", "HTTP://a]", "http://[v.1]", "s3://[x]", "//[",
+            "http://a\u2100b", "https://u:p@\u2100")  # fmt: skip
+
+
+@pytest.mark.parametrize("server", NO_HOSTS)
+def test_an_address_without_a_host_has_a_path_all_the_same(server: str) -> None:
+    parts = split_href(f"{server}/a//[b/c d.tif?v=1&w=?#e")
+    assert (parts.netloc, parts.hostname) == ("", None)
+    assert (parts.path, parts.query, parts.fragment) == ("/a//[b/c d.tif", "v=1&w=?", "e")
+    assert parts.scheme == server.partition("//")[0].rstrip(":").lower()
+
+
+@pytest.mark.parametrize("server", NO_HOSTS)
+@pytest.mark.parametrize(
+    "use", [file_name, bucket_href, Archive("/data").place("p", "i").asset_href]
+)
+def test_whoever_takes_an_address_apart_bears_one_without_a_host(
+    use: Callable[[str], str], server: str
+) -> None:
+    assert use(f"{server}/x.blob.core.windows.net/a.tif").endswith("a.tif")
 
 
 def test_azure_containers_are_no_userinfo() -> None:

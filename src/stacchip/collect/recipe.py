@@ -10,7 +10,6 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
 import numpy as np
 import pystac
@@ -19,6 +18,7 @@ from stacchip.collect.choice import Chosen
 from stacchip.collect.sample import Row
 from stacchip.errors import UsageError
 from stacchip.runtime.names import names_of
+from stacchip.storage.href import split_href
 
 if TYPE_CHECKING:
     import shapely
@@ -214,7 +214,7 @@ def bucket_href(href: str) -> str:
         >>> bucket_href("https://s3.us-west-2.amazonaws.com/sentinel-cogs/a/B02.tif")
         's3://sentinel-cogs/a/B02.tif'
     """
-    parts = urlsplit(href)
+    parts = split_href(href)
     host = parts.hostname or ""
     if parts.scheme not in {"http", "https"} or not host.endswith(".amazonaws.com"):
         return href

@@ -27,7 +27,7 @@ from stacchip.errors import InvalidMetadata, UsageError
 from stacchip.items.load import load_items
 from stacchip.items.reach import find_origin, forget_origin, is_out_of_reach
 from stacchip.storage import child_href, local_path, redact
-from stacchip.storage.href import SCHEME
+from stacchip.storage.href import SCHEME, split_href
 
 if TYPE_CHECKING:
     import pystac
@@ -91,7 +91,7 @@ def file_name(href: str, *, item_id: str | None = None) -> str:
         >>> file_name("https://example.com/a/B02.tif?sig=secret")
         'B02.tif'
     """
-    path = unquote(urlsplit(href).path)
+    path = unquote(split_href(href).path)
     return safe_name(path.rpartition("/")[2], what="file name", item_id=item_id)
 
 
@@ -253,7 +253,7 @@ class ItemPlace:
             >>> place.asset_href("https://example.com/a/m_1.tif?sig=abc")
             '/data/naip/m_1/m_1.tif'
         """
-        name = PurePosixPath(unquote(urlsplit(href).path)).name
+        name = PurePosixPath(unquote(split_href(href).path)).name
         return child_href(self.archive, self.platform, self.item_id, name)
 
     @property

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+
+from stacchip.storage.href import split_href
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -44,7 +45,7 @@ def is_raster_file(asset: pystac.Asset) -> bool:
     kind = said.split(";")[0].strip().lower() if isinstance(said, str) else ""
     if kind not in _VAGUE_TYPES:
         return kind in RASTER_TYPES
-    path = urlsplit(asset.href).path if "://" in asset.href else asset.href
+    path = split_href(asset.href).path if "://" in asset.href else asset.href
     return PurePosixPath(path).suffix.lower() in _RASTER_SUFFIXES
 
 

@@ -16,14 +16,14 @@ import contextlib
 import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from stacchip.errors import AccessDenied, UsageError
 from stacchip.items.archive import Archive, keeps_hrefs
 from stacchip.items.reach import find_origin, forget_origin, may_name
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.storage import child_href, local_path
-from stacchip.storage.href import parse_href
+from stacchip.storage.href import parse_href, split_href
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -172,7 +172,7 @@ def _paths_of(href: str) -> Iterator[str]:
         location = parse_href(href)
     except UsageError:
         return
-    path = urlsplit(location.key).path if location.scheme == "http" else location.key
+    path = split_href(location.key).path if location.scheme == "http" else location.key
     for each in dict.fromkeys((unquote(path), path) if location.scheme == "http" else (path,)):
         normal = posixpath.normpath(f"/{each}").lstrip("/")
         if normal:

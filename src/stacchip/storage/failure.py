@@ -6,10 +6,9 @@ import time
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from stacchip.errors import AccessDenied, AssetChanged, ObjectNotFound, StorageError
-from stacchip.storage.href import parse_href, redact
+from stacchip.storage.href import parse_href, redact, split_href
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,10 +184,10 @@ def _remedy_on_the_web(href: str) -> str:
         "Python, pass Storage(sign=...) to sign addresses when they are read, or "
         "StorageOptions(headers={'Authorization': ...}) to log in."
     )
-    if (urlsplit(href).hostname or "").endswith(".amazonaws.com"):
+    if (split_href(href).hostname or "").endswith(".amazonaws.com"):
         remedy += " Or read it as s3://bucket/key, with AWS keys."
     return remedy
 
 
 def _is_azure_page(href: str) -> bool:
-    return href.startswith("http") and (urlsplit(href).hostname or "").endswith(AZURE_HOST)
+    return href.startswith("http") and (split_href(href).hostname or "").endswith(AZURE_HOST)

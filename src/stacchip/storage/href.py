@@ -47,6 +47,8 @@ AZURE_SAS_PARAMETERS = re.compile(
 )
 
 
+# RFC 3986, appendix B; matches every text
+_PARTS = re.compile(r"(?:([^:/?#]+):)?(?://[^/?#]*)?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
 _MAY_BE_SIGNED = re.compile("[?#@]|%3F|%23|%40", re.IGNORECASE)
 _SIGNED_PATH = re.compile(
@@ -243,6 +245,22 @@ def child_href(folder: str, *names: str) -> str:
         return posixpath.join(location.key or ".", *names)
     key = "/".join([location.key, *names] if location.key else names)
     return Location(location.scheme, location.root, key, location.account).href
+
+
+def split_href(href: str) -> SplitResult:
+    """Return the parts of an href; one whose host is none has no host.
+
+    Items name such hrefs: a server in brackets that is no IPv6 address. Reading them is an error.
+
+    Example:
+        >>> split_href("http://[::1/a/b.tif?v=1").path, split_href("http://[::1/b.tif").hostname
+        ('/a/b.tif', None)
+    """
+    try:
+        return urlsplit(href)
+    except ValueError:
+        scheme, path, query, fragment = _PARTS.fullmatch(href).groups("")  # type: ignore[union-attr]
+        return SplitResult(scheme.lower(), "", path, query, fragment)
 
 
 def _split(url: str) -> SplitResult:

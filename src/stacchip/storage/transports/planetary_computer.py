@@ -19,11 +19,10 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from stacchip.errors import AccessDenied, StorageError
 from stacchip.runtime.per_process import PerProcess
-from stacchip.storage.href import redact
+from stacchip.storage.href import redact, split_href
 from stacchip.storage.limits import Bound
 from stacchip.storage.origin import web_origin
 from stacchip.storage.retry import persist
@@ -134,7 +133,7 @@ class Signer:
             return None
         origin = web_origin(href)  # as the request reads it: "https://evil.org\\@a.blob..."
         host = None if origin is None else _HOST.fullmatch(origin.host)
-        split = urlsplit(href)
+        split = split_href(href)
         container = _CONTAINER.match(split.path)
         if host is None or container is None or re.search(r"(^|&)sig=", split.query):
             return None

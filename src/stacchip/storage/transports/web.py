@@ -12,7 +12,6 @@ import time
 from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from urllib3.connection import port_by_scheme
 from urllib3.exceptions import HTTPError, LocationValueError
@@ -26,7 +25,7 @@ from stacchip.storage.failure import (
     describe_status,
     failure_of_status,
 )
-from stacchip.storage.href import redact
+from stacchip.storage.href import redact, split_href
 from stacchip.storage.identity import Blob, Identity
 from stacchip.storage.local_hosts import is_local_host
 from stacchip.storage.transports import encoded_body, redirects, web_connection
@@ -93,11 +92,11 @@ def failure_of(error: BaseException, url: str) -> Exception:  # noqa: PLR0911, C
     if isinstance(error, MemoryError):
         return StorageError(f"{shown} does not fit into memory.", href=shown)
     if isinstance(error, ssl.SSLCertVerificationError):
-        host = urlsplit(url).hostname
+        host = split_href(url).hostname
         text = f"{shown}: the certificate of {host} is not trusted ({error.verify_message})."
         return StorageError(text, href=shown)
     if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
-        return StorageError(f"{shown}: there is no host {urlsplit(url).hostname}.", href=shown)
+        return StorageError(f"{shown}: there is no host {split_href(url).hostname}.", href=shown)
     if isinstance(error, TimeoutError):
         return TransientError("a time-out")
     if isinstance(error, http.client.IncompleteRead):
@@ -349,7 +348,7 @@ def _ask_unconditionally(url: str, ask: Callable[..., Blob], expect: Identity) -
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).netloc
+    return split_href(url).netloc
 
 
 def _read_part(answer: BaseHTTPResponse, url: str, start: int, length: int) -> Blob:
