@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
-from stacchip.errors import UsageError
+from stacchip.errors import InvalidMetadata, UsageError
 from stacchip.grid.crs import same_crs
 from stacchip.grid.geobox import (
     RecordedGrid,
@@ -179,6 +179,29 @@ def test_a_grid_survives_json(crs, transform):
     assert found.geobox.shape.yx == (123, 456)
     assert found.geobox.affine == transform
     assert same_crs(found.geobox.crs, crs)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("transform", odd) for odd in (None, 1, [], [1] * 5, [{}, 0, 0, 0, -1, 0], [1e400] * 6)),
+        *(("transform", odd) for odd in ([10**400, 0, 0, 0, -1, 0], [1, 0, 0, 0, 0, 0], "abcdef")),
+        *(("shape", odd) for odd in (None, 5, [5], [5, 5, 5], [5, 0], [5, -1], [5, 2**31])),
+        *(("shape", odd) for odd in ([5, 1.5], [5, "5"], [5, 10**400], {"5": 1})),
+        *(("crs", odd) for odd in (None, 32629, [], {}, "", "EPSG:0", "\ud800", "x\0")),
+        *(("reference", odd) for odd in (1, [], {})),
+    ],
+)
+def test_a_kept_grid_that_is_none_is_refused(name, value):
+    geobox = make_geobox("EPSG:32629", Affine(10, 0, 6e5, 0, -10, 4e6), (1, 1))
+    kept = record_grid({"id": "a"}, RecordedGrid(geobox, "red"))
+    member = kept["stacchip:grid"]
+    without = {key: each for key, each in member.items() if key != name}
+    for odd in ({**member, name: value}, without, value):
+        if odd is not None:
+            with pytest.raises(InvalidMetadata, match="grid of its chips") as caught:
+                read_grid({"stacchip:grid": odd})
+            assert caught.value.field == "stacchip:grid"
 
 
 def test_the_item_given_is_left_alone():

@@ -8,6 +8,7 @@ not know which of the two the chips were cut from.
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,7 @@ import pyproj
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from stacchip.errors import UsageError
+from stacchip.errors import InvalidMetadata, UsageError
 from stacchip.grid.crs import horizontal_crs, name_crs, same_crs
 from stacchip.grid.transform import compose, map_points
 from stacchip.grid.window import Window
@@ -45,6 +46,8 @@ __all__ = [
 ON_EDGE = 1e-6
 # How far apart the corners of equal grids may be (in pixels): items round their transforms.
 _SAME_PIXEL = 0.01
+# sides of rasters, and numbers of chips in an index, have 31 bits
+_LONGEST_SIDE: Final = 2**31 - 1
 _EARTH_RADIUS_M: Final = 6_371_008.8
 _MEMBER: Final = "stacchip:grid"  # a foreign member of the item's GeoJSON (RFC 7946, 6.1)
 
@@ -255,10 +258,34 @@ def read_grid(item: Mapping[str, Any]) -> RecordedGrid | None:
 
     Args:
         item: The item as a dictionary, or the extra fields of a `pystac.Item`.
+
+    Raises:
+        InvalidMetadata: What it keeps is no grid.
     """
     member = item.get(_MEMBER)
     if member is None:
         return None
-    geobox = make_geobox(member["crs"], Affine(*member["transform"]), tuple(member["shape"]))
+    try:
+        return _parse_grid(member)
+    except (LookupError, TypeError, ValueError, OverflowError, UsageError) as error:
+        raise InvalidMetadata(
+            f"The item keeps {str(member)[:200]!r} as the grid of its chips ({_MEMBER!r}), which "
+            "is no grid. Index the item again.",
+            field=_MEMBER,
+        ) from error
+
+
+def _parse_grid(member: Any) -> RecordedGrid:
+    """Return the grid of a member; what is none may raise errors of any kind."""
+    transform = Affine(*(float(number) for number in member["transform"]))
+    height, width = (operator.index(size) for size in member["shape"])
+    reference = member["reference"]
+    if not all(map(math.isfinite, transform)) or not transform.determinant:
+        raise ValueError("the transform has no inverse")
+    if not (0 < height <= _LONGEST_SIDE and 0 < width <= _LONGEST_SIDE):
+        raise ValueError("the shape is impossible")
+    if not isinstance(member["crs"], str) or not isinstance(reference, str | None):
+        raise TypeError("a name is no text")
+    geobox = make_geobox(member["crs"], transform, (height, width))
     # indexes of earlier versions do not say whether the file was looked at
-    return RecordedGrid(geobox, member["reference"], member.get("is_checked", False))
+    return RecordedGrid(geobox, reference, member.get("is_checked", False) is True)

@@ -84,6 +84,15 @@ def test_a_row_that_is_not_a_record_names_the_file(column, value):
     assert caught.value.href == "here.parquet"
 
 
+@pytest.mark.parametrize("column", ["platform", "item_id", "item_href"])
+def test_a_name_of_another_type_is_refused(column):
+    table = to_table([make_record(item_href="https://example.com/item.json")])
+    place = table.schema.get_field_index(column)
+    odd = table.set_column(place, column, table.column(column).cast(pa.binary()))
+    with pytest.raises(IndexFormatError, match=f"{column} is b'"):
+        list(from_table(odd, href="here.parquet"))
+
+
 def test_a_table_without_the_columns_is_refused():
     with pytest.raises(IndexFormatError, match="does not hold records"):
         list(from_table(pa.table({"platform": ["naip"]})))

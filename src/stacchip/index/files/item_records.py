@@ -149,7 +149,7 @@ def from_table(table: pa.Table, *, href: str | None = None) -> Iterator[ItemReco
                 platform=_text(row, "platform"),
                 item_id=_text(row, "item_id"),
                 item=_read_object(row["item"]),
-                item_href=row["item_href"],
+                item_href=None if row["item_href"] is None else _text(row, "item_href"),
                 headers=dict(_decode(asset) for asset in row["assets"] or ()),
             )
     except _WRONG as error:
