@@ -108,7 +108,7 @@ def _mutate_once(record: Any, dice: Random) -> Any:
 def _holders(record: Any) -> list[tuple[Any, Any]]:
     """Return each place of a value: its holder and its key, or index."""
     found: list[tuple[Any, Any]] = []
-    waiting = [record]
+    waiting = [record] if isinstance(record, dict | list) else []
     while waiting:
         each = waiting.pop()
         places = each.items() if isinstance(each, dict) else enumerate(each)
