@@ -10,8 +10,14 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from stacchip.collect.files import projection_fields
-from stacchip.collect.stored_item import Placed, make_stored_item, to_bytes
+from stacchip.collect.stored_item import (
+    Placed,
+    make_stored_item,
+    parse_stored_item,
+    to_bytes,
+)
 from stacchip.items import parse_item, read_assets
+from stacchip.storage import Limits
 
 HREF = "s3://archive/p/i/stac_item.json"
 GRID = GeoBox((20, 30), Affine(500, 0, -1e7, 0, -500, 4e6), "EPSG:3857")
@@ -113,3 +119,19 @@ def test_a_crs_without_a_code_is_written_as_wkt(shared_data):
     written = record["properties"]["proj:wkt2"]
     assert written.startswith("PROJCRS[")
     assert pyproj.CRS(written).equals(pyproj.CRS(grid.crs.to_wkt()))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[]", b"5", b"{}", b"\xff", b"[" * 100_000, b'{"properties": {}}',
+     b'{"properties": [], "assets": {}}', b'{"properties": {}, "assets": []}',
+     b'{"properties": {}, "assets": {"a": 5}}', b'{"properties": {}, "assets": {"a": {"href": 5}}}',
+     b'{"properties": {}, "assets": {"a": {}}}'],
+)  # fmt: skip
+def test_what_is_no_item_is_not_taken_for_one(data):
+    assert parse_stored_item(data, HREF, Limits()) is None
+
+
+def test_a_stored_item_is_read_as_it_was_written():
+    record = {"properties": {"a": 1}, "assets": {"b": {"href": "./b.tif"}}}
+    assert parse_stored_item(to_bytes(record), HREF, Limits()) == record

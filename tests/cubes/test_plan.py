@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from cubes.cube_world import ITEMS, PER_ITEM, PLATFORM, World, make_world
 from stacchip.cubes.imagery import Imagery
-from stacchip.cubes.plan import CubePlan, JobShard, PlanSettings
+from stacchip.cubes.plan import CubePlan, JobShard, PlanSettings, read_plan
 from stacchip.cubes.sinks import CubeFolder
-from stacchip.errors import UsageError
-from stacchip.storage import Storage
+from stacchip.errors import LimitExceeded, StacchipError, UsageError
+from stacchip.storage import Limits, Storage, StorageOptions
 
 CHIPS = ITEMS * PER_ITEM
 
@@ -109,3 +109,22 @@ def test_another_plan_is_refused_and_the_difference_named(local, tmp_path, named
     plan_of(local).agree(folder, Storage())
     with pytest.raises(UsageError, match=f"made in another way: {named} was"):
         plan_of(local, **other).agree(folder, Storage())
+
+
+@pytest.mark.parametrize("text", ["", "[]", "5", "null", '"a"', "{", "\0", "[" * 100_000, "NaN"])
+def test_a_record_of_cubes_that_is_no_object_is_an_error_that_names_it(local, tmp_path, text):
+    folder = CubeFolder(str(tmp_path), PLATFORM)
+    path = Path(folder.plan_href)
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(StacchipError, match=r"_cubes\.json"):
+        plan_of(local).agree(folder, Storage())
+    assert path.read_text() == text
+
+
+def test_a_record_of_cubes_is_no_larger_than_a_document(local, tmp_path):
+    folder = CubeFolder(str(tmp_path), PLATFORM)
+    plan_of(local).agree(folder, Storage())
+    small = Storage(options=StorageOptions(limits=Limits(document_bytes=100)))
+    with pytest.raises(LimitExceeded, match=r"_cubes\.json"):
+        read_plan(folder, small)

@@ -15,8 +15,9 @@ from stacchip.cubes.sinks.cube import CubeFolder
 from stacchip.cubes.sinks.npy import npy_bytes
 from stacchip.cubes.sinks.npz import NpzReader
 from stacchip.cubes.sinks.zarr import ZarrReader
-from stacchip.errors import IndexFormatError, LimitExceeded, StacchipError
+from stacchip.errors import IndexFormatError, InvalidMetadata, LimitExceeded, StacchipError
 from stacchip.sources.training_bands import Band, PlatformBands
+from stacchip.statistics.measure import cube_statistics
 from stacchip.statistics.platform import PlatformStatistics
 from stacchip.storage import Limits, Storage, StorageOptions
 
@@ -108,3 +109,18 @@ def test_a_zarr_array_that_claims_more_than_the_limit_is_refused(tmp_path) -> No
         metadata.write_text(json.dumps(record))
         with pytest.raises(IndexFormatError, match="is not a whole cube"):
             ZarrReader(folder, Storage()).read(0, ["pixels"])
+
+
+@pytest.mark.parametrize(
+    "record",
+    [[], 5, "text", None, {"bands": 5}, {"seed": 1}, {"bands": []}, {"bands": [[]]},
+     {"bands": {"a": 1}}, {"bands": ["blue"], "limits": 5}],
+)  # fmt: skip
+def test_an_odd_record_beside_cubes_is_a_typed_error(tmp_path: Path, record: object) -> None:
+    folder = CubeFolder(str(tmp_path), "naip")
+    place = Path(folder.href)
+    place.mkdir(parents=True)
+    np.savez(place / "cube_0.npz", pixels=np.zeros((1, 4, 8, 8), np.float32))
+    (place / "_cubes.json").write_text(json.dumps(record))
+    with pytest.raises(InvalidMetadata, match=r"_cubes\.json"):
+        cube_statistics(str(tmp_path), "naip", Storage())

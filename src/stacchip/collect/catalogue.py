@@ -14,6 +14,7 @@ from stacchip.errors import InvalidMetadata, StorageError
 from stacchip.items import load_items
 from stacchip.items.record import parse_items
 from stacchip.storage import child_href, join_href, redact
+from stacchip.storage.documents import parse_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,10 +112,10 @@ class OnlineCatalogue:
         href = child_href(self.href, prefix.strip("/"), "collection.json")
         text = self.storage.read(href, limit_bytes=LARGEST_COLLECTION_BYTES)
         try:
-            links = json.loads(text)["links"]
+            links = parse_document(text, href, self.options.limits, remedy="")["links"]
             hrefs = [link["href"] for link in links if link["rel"] == "item"]
             return [join_href(href, str(item)) for item in hrefs]
-        except (ValueError, KeyError, TypeError) as error:
+        except (InvalidMetadata, KeyError, TypeError) as error:
             raise InvalidMetadata(
                 f"{redact(href)} is not a STAC collection: {error!r}.", field="links"
             ) from error

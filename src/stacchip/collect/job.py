@@ -6,7 +6,6 @@ got, and a job that was killed continues from there.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,13 @@ from stacchip.collect.choice import Chosen, row_generator
 from stacchip.collect.files import Placer
 from stacchip.collect.proof import cut_one_chip
 from stacchip.collect.report import ItemReport, PlannedFile, RowPlan, RowReport, describe_error
-from stacchip.collect.stored_item import CHOICES, make_stored_item, stored_href, to_bytes
+from stacchip.collect.stored_item import (
+    CHOICES,
+    make_stored_item,
+    parse_stored_item,
+    stored_href,
+    to_bytes,
+)
 from stacchip.errors import ObjectNotFound, StacchipError, is_lasting
 from stacchip.index.files.layout import MANIFEST, RECORDS
 from stacchip.index.write import write_index
@@ -309,10 +314,13 @@ class Job:
         if was_killed or not index >= {place.index_name, RECORDS, MANIFEST}:
             return False
         try:
-            record = json.loads(self.storage.read(place.item_href, limit="document_bytes"))
-        except (ValueError, ObjectNotFound):
+            text = self.storage.read(place.item_href, limit="document_bytes")
+        except ObjectNotFound:
             return False
-        if record.get("properties", {}).get(CHOICES) != self._made_by(item):
+        record = parse_stored_item(
+            text, place.item_href, self.storage.options_for(place.item_href).limits
+        )
+        if record is None or record["properties"].get(CHOICES) != self._made_by(item):
             return False
         if self.settings.assets == "link":
             return True

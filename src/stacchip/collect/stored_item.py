@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pystac
 
+from stacchip.errors import InvalidMetadata, LimitExceeded
 from stacchip.storage import is_remote, join_href, local_path, parent_href, unsign
+from stacchip.storage.documents import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from stacchip.storage import Limits
 
 CHOICES = "stacchip:choices"
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
@@ -86,6 +90,24 @@ def make_stored_item(
         _declare(record, PROJECTION)
     if any("file:size" in asset for asset in record["assets"].values()):
         _declare(record, FILE)
+    return record
+
+
+def parse_stored_item(data: bytes, href: str, limits: Limits) -> dict[str, Any] | None:
+    """Return an item of an archive, with properties, and assets that have hrefs.
+
+    None if these bytes are something else: then the item is written again.
+    """
+    try:
+        record = parse_object(data, href, limits, remedy="Delete it, and collect again.")
+    except (InvalidMetadata, LimitExceeded):
+        return None
+    properties, assets = record.get("properties"), record.get("assets")
+    if not isinstance(properties, dict) or not isinstance(assets, dict):
+        return None
+    for asset in assets.values():
+        if not isinstance(asset, dict) or not isinstance(asset.get("href"), str):
+            return None
     return record
 
 

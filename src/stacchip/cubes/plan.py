@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from stacchip.cubes.sinks.form import CubeSet
 from stacchip.errors import ObjectNotFound, UsageError
 from stacchip.storage import redact
+from stacchip.storage.documents import parse_object
 from stacchip.stream import ChipStream, Shard
 
 if TYPE_CHECKING:
@@ -60,6 +61,20 @@ class PlanSettings:
             raise UsageError(f"last_cube is 'keep' or 'drop', not {self.last_cube!r}.")
         if self.cube_size < 1 or self.cubes_per_job < 1:
             raise UsageError("cube_size and cubes_per_job are at least 1.")
+
+
+def read_plan(folder: CubeFolder, storage: Storage) -> dict[str, Any]:
+    """Return what a run recorded beside its cubes: how they were made, and from what.
+
+    Raises:
+        ObjectNotFound: There is no record.
+        InvalidMetadata: It is no JSON object.
+        LimitExceeded: It is larger, or nests deeper, than a document may.
+    """
+    href = folder.plan_href
+    limits = storage.options_for(href).limits
+    remedy = "If the cubes are your own, delete it; the next run writes it again."
+    return parse_object(storage.read(href, limit="document_bytes"), href, limits, remedy=remedy)
 
 
 @dataclass(frozen=True)
@@ -202,11 +217,12 @@ class CubePlan:
         """Write the record beside the cubes, or compare it with the one that is there.
 
         Raises:
+            InvalidMetadata: The record that is there is no JSON object.
             UsageError: The cubes that are there were made in another way.
         """
         ours = self.record()
         try:
-            theirs = json.loads(storage.read(folder.plan_href, limit="document_bytes"))
+            theirs = read_plan(folder, storage)
         except ObjectNotFound:
             # `index` has the chosen chips, so the limits are for people, and not compared
             known = {} if self.limits is None else {"limits": dict(self.limits)}

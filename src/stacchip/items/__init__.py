@@ -14,7 +14,6 @@ The files, in reading order:
 ```
 load         items of objects, files, URLs, collections, stac-geoparquet
 geoparquet   the rows of stac-geoparquet as items
-documents    JSON from outside, within limits
 record       one item from its JSON: checked, migrated by pystac, without signatures
 search       items of a STAC API; api/ sends the requests and follows the pages
 copies       items as dictionaries, without signatures; how two copies differ

@@ -12,7 +12,6 @@ import pystac
 
 from stacchip.errors import Errors, InvalidMetadata, StacchipError, UsageError
 from stacchip.items.copies import unsign_item
-from stacchip.items.documents import parse_document
 from stacchip.items.geoparquet import read_rows
 from stacchip.items.reach import require_allowed
 from stacchip.items.record import (
@@ -23,6 +22,7 @@ from stacchip.items.record import (
     try_record,
 )
 from stacchip.storage import Storage, join_href, local_path, redact
+from stacchip.storage.documents import parse_document
 
 if TYPE_CHECKING:
     import pyarrow as pa

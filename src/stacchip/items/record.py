@@ -23,10 +23,10 @@ from stacchip.items.copies import (
     unsign_item,  # noqa: F401 - pickles of 0.x name it here
 )
 from stacchip.items.dates import parse_datetime
-from stacchip.items.documents import require_depth
 from stacchip.items.naming import address_in_api, is_absolute
 from stacchip.items.reach import is_given, is_out_of_reach, mark_as_given, mark_origin
 from stacchip.storage import is_remote, join_href
+from stacchip.storage.documents import require_depth
 from stacchip.storage.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:

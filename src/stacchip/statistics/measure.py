@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import islice
@@ -14,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.cubes.left_out import count_left_out
+from stacchip.cubes.plan import read_plan
 from stacchip.cubes.sinks import CubeFolder, find_cubes, find_platforms
 from stacchip.cubes.sinks.cube import VALID, VERSION, not_a_cube
-from stacchip.errors import IndexFormatError, NothingFound, ObjectNotFound
+from stacchip.errors import IndexFormatError, InvalidMetadata, NothingFound, ObjectNotFound
 from stacchip.index import read_index
 from stacchip.items.archive import Archive
 from stacchip.runtime.concurrently import stream_concurrently
@@ -237,10 +237,23 @@ def cube_statistics(
 def _read_record(folder: CubeFolder, storage: Storage) -> dict[str, Any]:
     """Return what `stacchip prechip` recorded beside its cubes; nothing if there is no record."""
     try:
-        record: dict[str, Any] = json.loads(storage.read(folder.plan_href, limit="document_bytes"))
+        record = read_plan(folder, storage)
     except ObjectNotFound:
         return {}
-    return record
+    bands, limits = record.get("bands"), record.get("limits", {})
+    if not record or (_are_names(bands) and isinstance(limits, dict)):
+        return record
+    href = redact(folder.plan_href)
+    raise InvalidMetadata(
+        f"{href} does not say how the cubes were made: bands is {str(bands)[:60]!r}. Delete it, "
+        "and name the bands (bands=, --bands).",
+        field="bands",
+        href=href,
+    )
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
 
 
 def _recorded_bands(record: dict[str, Any]) -> tuple[str, ...] | None:

@@ -21,6 +21,7 @@ In reading order:
 - `contact`: what the log says of hosts that do not answer.
 - `foreign_logs`: what urllib3 and botocore log of our requests, without secrets.
 - `content`: what came in place of a file, such as a web page.
+- `documents`: JSON from outside, within limits of size, growth and depth.
 - `ranges`, `copying`, `remote_file`: join ranges, copy in parts, read an object as a file.
 - `listing`: what lies below a folder of a store, page by page.
 - `writable`: whether a place can be written to, before the work whose result goes there.

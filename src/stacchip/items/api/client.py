@@ -20,10 +20,10 @@ from pystac_client.stac_api_io import StacApiIO
 
 from stacchip.errors import InvalidMetadata, NotAllowed, StacchipError, StorageError, UsageError
 from stacchip.items.api.pages import BrokenPages, Circles, PageRequest, next_request
-from stacchip.items.documents import parse_document
 from stacchip.items.reach import is_out_of_reach
 from stacchip.storage import StorageOptions, redact
 from stacchip.storage.content import show_start
+from stacchip.storage.documents import parse_document
 from stacchip.storage.failure import TransientError, failure_of_status
 from stacchip.storage.foreign_logs import hide_secrets, keep_secrets_out
 from stacchip.storage.href import split_userinfo

@@ -11,28 +11,30 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from stacchip.errors import InvalidMetadata
-from stacchip.storage import redact
 from stacchip.storage.content import show_start
+from stacchip.storage.href import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from stacchip.errors import LimitExceeded
-    from stacchip.storage import Limits
+    from stacchip.storage.limits import Limits
 
 # Memory of a list or object, and of a place in one. Coordinates take 11 times their text.
 _CONTAINER_BYTES: Final = 72
 _PLACE_BYTES: Final = 32
 _GROWTH: Final = 12
+_ITEMS: Final = "Pass an item, a FeatureCollection or a stac-geoparquet file."
 
 
-def parse_document(data: bytes, href: str, limits: Limits) -> Any:
+def parse_document(data: bytes, href: str, limits: Limits, *, remedy: str = _ITEMS) -> Any:
     """Return the value of a JSON document.
 
     Args:
         data: The document.
         href: Its address, for errors.
         limits: Those of its place.
+        remedy: What to do if it is not JSON.
 
     Raises:
         InvalidMetadata: It is not JSON.
@@ -60,10 +62,38 @@ def parse_document(data: bytes, href: str, limits: Limits) -> Any:
         return value
     # not chained: the original carries the whole text, and a pickle of it may hold a signature
     raise InvalidMetadata(
-        f"{shown} is not JSON ({reason}); it begins with {show_start(data)!r}. "
-        "Pass an item, a FeatureCollection or a stac-geoparquet file.",
+        f"{shown} is not JSON ({reason}); it begins with {show_start(data)!r}. {remedy}",
         field="type",
         href=shown,
+    )
+
+
+def parse_object(data: bytes, href: str, limits: Limits, *, remedy: str) -> dict[str, Any]:
+    """Return the value of a JSON document that is an object.
+
+    Args:
+        data: The document.
+        href: Its address, for errors.
+        limits: Those of its place.
+        remedy: What to do if it is something else.
+
+    Raises:
+        InvalidMetadata: It is not JSON, or not an object.
+        LimitExceeded: It would take far more memory than its text may, or nests too deeply.
+
+    Example:
+        >>> from stacchip.storage import Limits
+        >>> parse_object(b"[]", "plan.json", Limits(), remedy="Delete it.")
+        Traceback (most recent call last):
+        stacchip.errors.InvalidMetadata: plan.json is a JSON list, not an object. Delete it.
+    """
+    value = parse_document(data, href, limits, remedy=remedy)
+    if isinstance(value, dict):
+        return value
+    raise InvalidMetadata(
+        f"{redact(href)} is a JSON {type(value).__name__}, not an object. {remedy}",
+        field="type",
+        href=redact(href),
     )
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from stacchip.errors import InvalidMetadata, LimitExceeded, StacchipError
 from stacchip.items import load_items
-from stacchip.items.documents import parse_document, require_depth
 from stacchip.storage import Limits, Storage, StorageOptions
+from stacchip.storage.documents import parse_document, require_depth
 
 
 @pytest.mark.parametrize(
