@@ -738,14 +738,15 @@ def test_https_is_read_if_its_certificate_is_trusted(tmp_path: Path, content: by
     pem.write_bytes(pem.read_bytes() + (tmp_path / "cert.pem").read_bytes())
     (tmp_path / "a.bin").write_bytes(content)
     script = (
-        "import sys, hashlib; from stacchip.storage import Storage\n"
-        "s = Storage(); parts = s.read_ranges(sys.argv[1], [(0, 99), (5*10**5, 10**5)])\n"
+        "import sys, hashlib; from stacchip.storage import Storage, StorageOptions\n"
+        "s = Storage(options=StorageOptions(headers={'X-Key': 'secret'}))\n"
+        "parts = s.read_ranges(sys.argv[1], [(0, 99), (5*10**5, 10**5)])\n"
         "print(hashlib.sha256(b''.join(parts)).hexdigest())"
     )
     import hashlib
 
     expected = hashlib.sha256(content[:99] + content[500_000:600_000]).hexdigest()
-    with RangeServer(tmp_path, certificate=pem) as server:
+    with RangeServer(tmp_path) as plain, RangeServer(tmp_path, certificate=pem) as server:
         assert server.url("a.bin").startswith("https")
         with pytest.raises(StorageError, match=r"certificate of 127\.0\.0\.1 is not trusted"):
             Storage().read(server.url("a.bin"))
@@ -755,6 +756,17 @@ def test_https_is_read_if_its_certificate_is_trusted(tmp_path: Path, content: by
             capture_output=True, text=True, check=True, timeout=60,
         )  # fmt: skip
         assert told.stdout.strip() == expected
+        assert {request.headers["x-key"] for request in server.log} == {"secret"}
+        # a redirect to http is one to another server
+        server.always("/a.bin", Fault(status=302, headers={"Location": plain.url("a.bin")}))
+        told = subprocess.run(
+            [sys.executable, "-c", script, server.url("a.bin").replace("//", "//me:pw@")],
+            env={**os.environ, "SSL_CERT_FILE": str(tmp_path / "cert.pem")},
+            capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+        assert told.stdout.strip() == expected
+        assert len(plain.log) == 2
+        assert not any({"x-key", "authorization"} & set(each.headers) for each in plain.log)
 
 
 def test_a_web_server_is_not_written_to(server: RangeServer, storage: Storage) -> None:

@@ -409,10 +409,10 @@ def _redirected(request: requests.Request, answer: requests.Response) -> request
     """Return the request that an answer leads to.
 
     Raises:
-        StorageError: It leads away from HTTP, or from https to http.
+        StorageError: It leads away from HTTP.
     """
     there = split_userinfo(redirects.join(str(answer.url), answer.headers["Location"]))[0]
-    redirects.refuse_downgrade(str(answer.url), there)
+    redirects.require_http(str(answer.url), there)
     following = copy(request)
     following.url, following.params = there, {}  # the parameters of a GET are in the address
     is_seen_elsewhere = answer.status_code == 303 or (

@@ -1,4 +1,4 @@
-"""Where a redirect may lead: never from https to http, and to this machine only from itself."""
+"""Where a redirect may lead: never away from HTTP, and to this machine only from itself."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ if TYPE_CHECKING:
     from urllib3.util import Url
 
 
-def refuse_downgrade(url: str, target: str) -> None:
-    """Refuse a redirect from https to http, which shows everybody what follows, or away from HTTP.
+def require_http(url: str, target: str) -> None:
+    """Refuse a redirect away from HTTP.
+
+    One from https to http is followed: credentials go to the first scheme, host and port alone.
 
     Raises:
         StorageError: It leads there.
     """
-    scheme, there = (urlsplit(each).scheme.lower() for each in (url, target))
-    if there in ("http", "https") and not (scheme == "https" and there == "http"):
-        return
-    where = "from https to http" if there == "http" else "away from HTTP"
-    text = f"{redact(url)} redirects {where}, to {redact(target)}, which is not followed."
-    raise StorageError(text, href=redact(url))
+    if urlsplit(target).scheme.lower() not in ("http", "https"):
+        text = f"{redact(url)} redirects away from HTTP, to {redact(target)}: it is not followed."
+        raise StorageError(text, href=redact(url))
 
 
 def join(url: str, location: str) -> str:

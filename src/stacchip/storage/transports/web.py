@@ -144,7 +144,7 @@ def send(
         with contextlib.closing(answer):
             _drain(answer, url)
         target = redirects.join(url, location)
-        redirects.refuse_downgrade(parsed.url, target)
+        redirects.require_http(parsed.url, target)
         parsed = _call(target, partial(parse_url, target))
         if not (options.allow_local or is_local_host(first.host or "")):
             redirects.refuse_local(url, parsed)
