@@ -13,6 +13,7 @@ import urllib3
 from urllib3.util import parse_url
 
 from servers.range_server import Fault
+from servers.raw_server import RawServer
 from stacchip.storage import Storage, StorageOptions
 from stacchip.storage.transports.web_connection import KEEP_ALIVE, authorization, request
 
@@ -148,3 +149,24 @@ def test_a_range_is_read_into_memory_that_is_used_again_and_others_are_not(
     parts = [storage.read_range(url, start, 1 << 20).data for start in (0, 1000, 2000)]
     assert [bytes(each[:4]) for each in parts] == [data[s : s + 4] for s in (0, 1000, 2000)]
     assert part == data[100 : 100 + (1 << 20)]  # still its own
+
+
+def test_answers_that_only_inform_are_skipped() -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nContent-Length: 9\r\n\r\n"
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
+    informing = [hints, b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 199 X\r\n\r\n", hints]
+    with RawServer(lambda _: [*informing, whole]) as server:
+        assert ask(server.url("a")) == b"abc"
+    with RawServer(lambda _: [b"HTTP/1.1 101 Switching Protocols\r\n\r\n", whole]) as server:
+        answer = request("GET", parse_url(server.url("a")), {}, StorageOptions(), soon())
+        assert answer.status == 101
+        answer.close()
+    with (
+        RawServer(lambda _: [hints * 100] * 200) as server,
+        pytest.raises(urllib3.exceptions.HTTPError, match="EndlessAnswer"),
+    ):
+        ask(server.url("a"))
+
+
+def soon() -> float:
+    return time.monotonic() + 5

@@ -159,6 +159,13 @@ class _TimedResponse(http.client.HTTPResponse):
         if self._stream.has_ended:
             raise http.client.IncompleteRead(b"")
 
+    def _read_status(self) -> tuple[str, int, str]:
+        # http.client skips "100 Continue", but no other answer that only informs (RFC 9110, 15.2);
+        # 101 says that what follows is not HTTP
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # undeclared
+        informs = HTTPStatus.SWITCHING_PROTOCOLS < status < HTTPStatus.OK
+        return version, HTTPStatus.CONTINUE if informs else status, reason
+
     def read(self, amt: int | None = None) -> Any:
         """Read the body; the body of a range is a view of memory from the pool."""
         size = self.length or 0
