@@ -267,3 +267,11 @@ def test_what_a_remote_item_says_of_its_origin_is_not_believed(mark: Any) -> Non
 def test_an_item_that_names_nothing_local_gets_no_mark() -> None:
     item = parse_item(make_record("s3://bucket/a.tif", FAR))
     assert "stacchip:origin" not in item.extra_fields
+
+
+@pytest.mark.parametrize("href", ["/etc/a.tif", "file:///etc/a.tif", "http://127.0.0.1/a.tif"])
+def test_a_self_link_of_an_unknown_scheme_makes_nothing_local_allowed(href: str) -> None:
+    item = pystac.Item.from_dict(make_record(href, "custom://items/a.json"))
+    with pytest.raises(NotAllowed):
+        require(item)
+    assert require(item, options=StorageOptions(allow_local=True)) == href

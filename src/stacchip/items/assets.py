@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stacchip.errors import InvalidMetadata, ItemError, NotAllowed, UnsupportedRaster
+from stacchip.errors import InvalidMetadata, ItemError, NotAllowed, UnsupportedRaster, UsageError
 from stacchip.items.alternates import choose_href
 from stacchip.items.grids.place import Claims, read_bounds
 from stacchip.items.grids.projection import has_own_projection, read_geobox
@@ -202,12 +202,19 @@ def _resolve(href: str, base: str | None) -> str:
     from the web cannot name a local file by a path: its paths are those of its host. A bucket has
     no such paths: there, users who have downloaded the assets write the paths of their copies.
     """
-    if base is not None and not (href.startswith("/") and parse_href(base).scheme != "http"):
+    if base is not None and not (href.startswith("/") and not _is_web(base)):
         try:
             href = join_href(base, href)
         except ValueError:  # urllib's, for a host that is none: nothing can be read there
             return href if "://" in href else f"https:{href}"
     return unsign(href) if "?" in href or "@" in href else href
+
+
+def _is_web(href: str) -> bool:
+    try:
+        return parse_href(href).scheme == "http"
+    except UsageError:  # of a scheme that is not read
+        return False
 
 
 def _read_bands(asset: pystac.Asset) -> list[dict[str, Any]]:

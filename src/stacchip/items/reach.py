@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     import pystac
 
-    from stacchip.storage import Storage
+    from stacchip.storage import Storage, StorageOptions
 
 ORIGIN: Final = "stacchip:origin"  # a foreign member of the item's GeoJSON (RFC 7946, 6.1)
 
@@ -55,7 +55,7 @@ def distant(href: str | None, storage: Storage) -> str | None:
         >>> distant("https://example.com/items", Storage()), distant("items.json", Storage())
         ('https://example.com/items', None)
     """
-    if href is None or not _is_remote(href) or storage.options_for(href).allow_local:
+    if href is None or not _is_remote(href) or _options_for(href, storage).allow_local:
         return None
     return href
 
@@ -192,7 +192,7 @@ def refusal(
     """
     if origin is None or not is_out_of_reach(href, origin):
         return None
-    options = storage.options_for(origin)
+    options = _options_for(origin, storage)
     # a store whose endpoint is on this machine, such as a test's, is local itself
     if options.allow_local or (options.endpoint and _may_reach(options.endpoint, href)):
         return None
@@ -203,6 +203,13 @@ def refusal(
         href=redact(href),
     )
     return error if item_id is None else attribute(error, item_id, asset)
+
+
+def _options_for(place: str, storage: Storage) -> StorageOptions:
+    try:
+        return storage.options_for(place)
+    except UsageError:  # of a scheme that is not read
+        return storage.options
 
 
 def require_allowed(href: str, origin: str | None, storage: Storage, **facts: str) -> str:
@@ -231,7 +238,10 @@ def _is_remote(href: str) -> bool:
 
 
 def _is_local(href: str) -> bool:
-    return _is_local_server("/".join(href.split("/", 3)[:3]))
+    try:
+        return _is_local_server("/".join(href.split("/", 3)[:3]))
+    except UsageError:  # of a scheme that is not read
+        return False
 
 
 _is_local_server = lru_cache(1024)(is_local_href)  # items name many files of one server
