@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 
 from stacchip.errors import CorruptBlock
 from stacchip.raster import Header
+from stacchip.raster.allowance import for_fetching
 from stacchip.raster.blocks import Block
+from stacchip.raster.cache import Caches, DiskCache
 from stacchip.raster.fetch import BlockAddress, Fetching, plan_requests, start_fetching
 from stacchip.storage import Identity, Storage
 
@@ -132,6 +135,22 @@ def test_each_block_is_handled_once_with_its_bytes():
     for col, (start, length) in enumerate(spans):
         assert handled[Block(0, 0, col)] == storage.data[start : start + length]
     assert len(storage.ranges) == 6
+
+
+def test_a_large_block_counts_while_it_is_put_into_the_cache(tmp_path):
+    held = []
+
+    class SlowDisk(DiskCache):
+        def put(self, key: Any, data: Any) -> None:
+            time.sleep(0.2)  # its decoding, which does nothing here, could end meanwhile
+            held.append(for_fetching().held_bytes)
+            super().put(key, data)
+
+    caches = Caches(encoded=SlowDisk(tmp_path, 64 * MIB))
+    (address,) = addresses_of([(0, 5 * MIB)], MemoryStorage())
+    start_fetching([replace(address, caches=caches)], lambda _at, _data: None).wait()
+    assert held == [5 * MIB]
+    assert for_fetching().held_bytes == 0
 
 
 def test_the_first_error_is_raised_by_wait():

@@ -350,14 +350,19 @@ def _fetch(
             raise
         on_error([address for address, _, _ in request.members], error)
         return
-    if release is not None:
-        # all its blocks in one task, behind which nothing holds their bytes
-        task = partial(_handle, request.members, data, handle, fetching, on_error)
-        fetching.decode(task, release)
-    else:
+    if release is None:
         for members in _tasks(request):
             fetching.decode(partial(_handle, members, data, handle, fetching, on_error))
-    _keep(request, data)
+        _keep(request, data)
+        return
+    try:
+        _keep(request, data)  # first: behind the decoding nothing may hold the bytes
+    except BaseException:
+        release()
+        raise
+    # all its blocks in one task
+    task = partial(_handle, request.members, data, handle, fetching, on_error)
+    fetching.decode(task, release)
 
 
 def _wait_for_room(request: BlockRequest) -> Callable[[], None] | None:
