@@ -128,3 +128,14 @@ def test_only_the_last_footers_are_kept(tmp_path) -> None:
     assert footers.parse(data, start, len(raw)) is not first
     small = ParsedFooters(most_bytes=len(data) - 1)
     assert small.parse(data, start, len(raw)) is not small.parse(data, start, len(raw))
+
+
+def test_an_unknown_compression_is_named(tmp_path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": range(35)}), path, compression="snappy")
+    data = path.read_bytes()
+    snappy, unknown = b"\x15\x02\x16\x46", b"\x15\x12\x16\x46"  # and the number of values
+    assert data.count(snappy) == 1
+    path.write_bytes(data.replace(snappy, unknown))
+    with pytest.raises(ValueError, match="column 'a' is compressed by an unknown method, 9"):
+        footer_of(path)

@@ -324,7 +324,9 @@ def _check_group(
         name = column.path[0].decode(errors="backslashreplace")
         if kind != column.kind or tuple(path) != column.path:
             raise ValueError(f"column '{name}' is another one in a row group")
-        if chunk.codec >= _CODECS or (not column.is_repeated and chunk.values != rows):
+        if not 0 <= chunk.codec < _CODECS:
+            raise ValueError(f"column '{name}' is compressed by an unknown method, {chunk.codec}")
+        if not column.is_repeated and chunk.values != rows:
             raise ValueError(f"column '{name}' has {chunk.values} values in {rows} rows")
         if chunk.values and not len(MAGIC) <= chunk.start <= end - chunk.length:
             raise ValueError(f"column '{name}' lies outside the file")
