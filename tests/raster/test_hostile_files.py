@@ -326,6 +326,16 @@ def test_what_gdal_refuses_is_refused(
         open_reader(path, storage, force="fast").read(WHOLE)
 
 
+@pytest.mark.parametrize(("sample_format", "bits"), [(5, 8), (6, 16), (6, 32)])
+def test_complex_numbers_of_odd_bits_are_not_read_as_integers(
+    sample_format: int, bits: int, tmp_path: Path, storage: Storage
+) -> None:
+    tags = strip_tags(SHAPE, 50, bits=bits, t339=(SHORT, [sample_format]))
+    path = write_handmade(tmp_path / "a.tif", tags, [bytes(2000 * bits // 8)])
+    with pytest.raises(NotARaster, match=f"complex numbers of {bits} bits"):
+        open_reader(path, storage)
+
+
 @pytest.mark.parametrize("more", [{"t324": (LONG, None)}, {"t323": (SHORT, [50])}])
 def test_an_image_both_in_strips_and_in_tiles_is_refused(
     more: dict[str, Any], tmp_path: Path, storage: Storage

@@ -182,13 +182,21 @@ def test_gdal_decodes_the_blocks_of_codecs_that_it_alone_knows(
                 assert storage.requests == before + 1
 
 
-@pytest.mark.parametrize("photometric", ["CMYK", "CIELAB"])
+@pytest.mark.parametrize(
+    ("photometric", "codec", "why"),
+    [
+        ("CMYK", "none", "GDAL turns into RGB"),
+        ("CIELAB", "none", "GDAL turns into RGB"),
+        ("CIELAB", "lzma", "LZMA"),
+    ],
+)
 def test_gdal_reads_files_whose_colours_it_turns_into_rgb(
-    photometric: str, write_tiff: Callable[..., str], storage: Storage
+    photometric: str, codec: str, why: str, write_tiff: Callable[..., str], storage: Storage
 ) -> None:
     bands = 4 if photometric == "CMYK" else 3
-    path = write_tiff(distinct("uint8", (bands, *SHAPE)), photometric=photometric)
-    assert "GDAL turns into RGB" in (open_reader(path, storage).why_unsupported or "")
+    pixels = distinct("uint8", (bands, *SHAPE))
+    path = write_tiff(pixels, photometric=photometric, compress=codec)
+    assert why in (open_reader(path, storage).why_unsupported or "")
     assert_reads_like_rasterio(path, storage, force=None)
 
 

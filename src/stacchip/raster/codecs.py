@@ -37,7 +37,8 @@ _WHOLE: Final = {
     (6, 64): "c8", (6, 128): "c16",
 }  # fmt: skip
 _COMPLEX_INTEGER: Final = 5
-_COMPLEX: Final = (5, 6)
+COMPLEX: Final = (5, 6)
+"""The sample formats of complex numbers: pairs of integers, and of floats."""
 _UNSIGNED: Final = (1, 4)
 _KEPT_BYTES: Final = LARGE_BLOCK
 _SURPLUS_BYTES: Final = 1 << 16
@@ -279,7 +280,7 @@ def unpack(
     dtype = np.dtype(name).newbyteorder(byteorder)
     if predictor == 2:
         samples = _undo_differences(raw, shape, bits, byteorder)
-        if sample_format in _COMPLEX and not samples.dtype.isnative:
+        if sample_format in COMPLEX and not samples.dtype.isnative:
             # libtiff swaps a complex sample as one integer, which exchanges its parts as well
             samples, dtype = samples.astype(samples.dtype.newbyteorder()), np.dtype(name)
         raw = samples.data.cast("B")

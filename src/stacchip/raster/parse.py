@@ -12,6 +12,7 @@ from stacchip.errors import NotARaster, StacchipError, UnsupportedRaster
 from stacchip.raster import tiff
 from stacchip.raster.codecs import (
     CODECS,
+    COMPLEX,
     GDAL_TAGS,
     PREDICTED,
     is_known_sample,
@@ -40,6 +41,8 @@ _PALETTE = 3
 _RGB_FORMS: Final = {
     5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32844: "LogL", 32845: "LogLuv",
 }  # fmt: skip
+# GDAL makes four bands of these, whatever the codec
+_RGBA_FORMS: Final = (8, 9, 10, 32844, 32845)
 # uncompressed strips above this size are read in parts, so that a chip does not fetch a whole image
 _STRIP_BYTES: Final = 256 << 10
 # GDAL refuses blocks above 2 GiB; no sound file of chips needs blocks of half that size
@@ -116,6 +119,8 @@ def parse_header(data: FileBytes, identity: Identity, href: str) -> Header:
     header = _read_image(main, main.byteorder, identity, size=data.size)
     if mask is None:
         return header
+    if tiff.SUB_DIRECTORIES in mask:  # with them GDAL finds no mask, or another one
+        raise BrokenTiffError("its mask has directories of its own")
     inner = _read_image(mask, mask.byteorder, identity, size=data.size)
     if inner.shape != header.shape:
         return header
@@ -178,7 +183,7 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
     )
     why = _why_unsupported(header, page)
     header = replace(header, why_unsupported=why)
-    if why is not None and number in GDAL_TAGS:
+    if why is not None and number in GDAL_TAGS and tags.photometric not in _RGBA_FORMS:
         header = replace(header, codec_tags=_read_codec_tags(page, byteorder, header))
     if header.row_bytes * header.block_shape[0] > _MAX_BLOCK_BYTES:
         raise BrokenTiffError(f"blocks of {header.row_bytes * header.block_shape[0]} bytes")
@@ -197,6 +202,9 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
     is_format = max(formats) < 2**16
     if len(bits) > 1 or len(formats) > 1 or not 1 <= min(bits) <= 128 or not is_format:
         raise BrokenTiffError(f"bands of {sorted(bits)} bits and of formats {sorted(formats)}")
+    if max(formats) in COMPLEX and not is_known_sample(max(bits), max(formats)):
+        # GDAL takes them for unsigned integers
+        raise BrokenTiffError(f"complex numbers of {max(bits)} bits")
     extra = tuple(int(n) for n in page.integers(tiff.EXTRA_SAMPLES, most=_MOST_BANDS))
     photometric = page.integer(tiff.PHOTOMETRIC, 1)
     if not 0 < samples < 2**16 or photometric >= 2**16 or max(extra, default=0) >= 2**16:

@@ -53,6 +53,7 @@ GDAL_METADATA: Final = 42112
 GDAL_NODATA: Final = 42113
 RPC_COEFFICIENTS: Final = 50844
 COLOR_MAP: Final = 320
+SUB_DIRECTORIES: Final = 330
 JPEG_TABLES: Final = 347
 OF_UNKNOWN_TYPE: Final = -1
 """In a `Directory` if one of its entries is of a type that TIFF does not have."""
@@ -321,9 +322,10 @@ def _tags_of(page: Any) -> dict[int, Any]:
     file, form = page.parent, page.parent.tiff
     file.filehandle.seek(page.offset)
     count = struct.unpack(form.tagnoformat, file.filehandle.read(form.tagnosize))[0]
-    tags = {tag.code: tag for tag in reversed(page.tags.values())}
     if count == len(page.tags):
-        return tags
+        return {tag.code: tag for tag in reversed(page.tags.values())}
+    # of entries that come twice libtiff reads the first, even if it is the one that tifffile drops
+    tags: dict[int, Any] = {}
     start = page.offset + form.tagnosize
     for number in range(count):
         tag = TiffTag.fromfile(file, offset=start + number * form.tagsize, validate=False)
