@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 BATCH: Final = 300
 _TIRED_BYTES: Final = 256 << 20  # a child that has grown by this much makes room for a fresh one
 _WARM_UP_S: Final = 60.0
+_MOST_SILENCES: Final = 10
 _ARENAS: Final = -8  # M_ARENA_MAX of glibc's mallopt
 
 
@@ -103,9 +104,10 @@ class Children:
     def _listen(self, pid: int, pipe: Any) -> Iterator[tuple[int, Verdict]]:
         current: int | None = None
         is_judging = False
+        silences = 0
         for what, rest in self._lines(pipe):
             if what == "begin":
-                current, is_judging = int(rest), False
+                current, is_judging, silences = int(rest), False, 0
             elif what == "judge":
                 is_judging = True
             elif what == "verdict" and current is not None:
@@ -114,6 +116,8 @@ class Children:
             elif what == "silence" and current is not None:
                 yield current, Verdict(UNJUDGED if is_judging else HANG, rest, rest)
                 return
+            elif what == "silence" and silences < _MOST_SILENCES:
+                silences += 1  # between mutants a child only makes the next: the machine is slow
             else:
                 raise RuntimeError(f"the fuzzer itself failed: {what} {rest}")
         _, status = os.waitpid(pid, 0)
@@ -128,7 +132,7 @@ class Children:
             ready, _, _ = select.select([pipe], [], [], seconds)
             if not ready:
                 yield "silence", f"more than {seconds:.0f} s"
-                return
+                continue
             part = os.read(pipe.fileno(), 65536)
             if not part:
                 return
