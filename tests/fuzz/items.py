@@ -1,7 +1,8 @@
 """STAC items: what catalogues say, and what they had better not say.
 
 A mutant is a JSON document. It is loaded as a file and as an object; its items are indexed, and
-chips are cut. No request leaves this machine: all go to a proxy that is not there.
+chips are cut. The files of our own scene lie beside it, so that many mutants reach pixels. No
+request leaves this machine: all go to a proxy that is not there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _MOST_BYTES: Final = 200_000
 _MOST_ITEMS: Final = 3
+_MOST_ASSETS: Final = 4  # of a mutant: what is odd in one asset is found with few others, too
+_SCENE: Final = "scene-1"
 _NOWHERE: Final = "http://127.0.0.1:9"
 
 
@@ -44,7 +47,7 @@ class Items:
 
     def __init__(self) -> None:
         self._corpus: list[Any] = []
-        self._place = Path()
+        self._files: list[Path] = []
 
     def prepare(self, folder: Path) -> None:
         from scenes import make_scene
@@ -54,13 +57,11 @@ class Items:
             # what cannot be read as it is belongs to the mutants, not to the sound examples
             if path.stat().st_size <= _MOST_BYTES and path.parent.name != "awkward":
                 (folder / f"{number:03}.json").write_bytes(path.read_bytes())
-        scene = make_scene(folder / "scene-1")
+        scene = make_scene(folder / _SCENE)
         sources = ("sentinel-2-l2a", "landsat-c2-l2", "naip", "sentinel-1-rtc", "modis-09A1-061")
         for number, source in enumerate((None, *sources)):
             record = json.loads((scene.folder / "item.json").read_text())
             record["collection"] = source
-            for asset in record["assets"].values():
-                asset["href"] = str(scene.folder / asset["href"])
             (folder / f"own{number}.json").write_text(json.dumps(record))
 
     def load(self, folder: Path) -> None:
@@ -73,8 +74,8 @@ class Items:
         import stacchip.indexer
         import stacchip.sources.registry  # noqa: F401
 
-        self._place = folder
         self._corpus = [json.loads(p.read_bytes()) for p in sorted(folder.glob("*.json"))]
+        self._files = sorted((folder / _SCENE).glob("*.tif"))
 
     @property
     def sound(self) -> int:
@@ -84,7 +85,10 @@ class Items:
         if number < self.sound:
             return json.dumps(self._corpus[number]).encode()
         own = self._corpus[-6:]
-        record = dice.choice(own if dice.random() < 0.3 else self._corpus)
+        record = dice.choice(own)
+        if dice.random() < 0.4:
+            record = dice.choice(self._corpus)
+            record = _with_few_assets(record, dice, [path.name for path in self._files])
         if dice.random() < 0.05:
             record = {"type": "FeatureCollection", "features": [record, record]}
         return mutate_json(record, dice)
@@ -93,13 +97,15 @@ class Items:
         stay_here()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
+        for file in self._files:
+            (folder / file.name).symlink_to(file)
         path = folder / "item.json"
         path.write_bytes(mutant)
         errors: list[Exception] = []
         loaded = 0
         for item in _load(path, errors):
             loaded += 1
-            _use(item, folder, errors)
+            _use(item, folder, errors, is_written=len(mutant) % 3 == 0)
         judging()
         is_sound = False
         with contextlib.suppress(ValueError, RecursionError):
@@ -136,7 +142,19 @@ def _storage() -> Any:
     return Storage(options=options, sign=None)
 
 
-def _use(item: Any, folder: Path, errors: list[Exception]) -> None:
+def _with_few_assets(record: Any, dice: Random, files: list[str]) -> Any:
+    """Return an item with some of its assets, often with files that are there."""
+    assets = record.get("assets") if isinstance(record, dict) else None
+    if not isinstance(assets, dict):
+        return record
+    kept = {key: dict(assets[key]) for key in dice.sample(list(assets), len(assets))[:_MOST_ASSETS]}
+    if dice.random() < 0.5:
+        for asset in kept.values():
+            asset["href"] = dice.choice(files)
+    return {**record, "assets": kept}
+
+
+def _use(item: Any, folder: Path, errors: list[Exception], *, is_written: bool) -> None:
     """Do with an item whatever can be done; keep the typed errors."""
     from stacchip.chipper import Chipper
     from stacchip.errors import StacchipError
@@ -160,7 +178,7 @@ def _use(item: Any, folder: Path, errors: list[Exception]) -> None:
     if table is None or not table.num_rows:
         return
     attempt(lambda: Chipper(table, storage=storage).cut_row(0))
-    if table.num_rows > 5000:
+    if table.num_rows > 5000 or not is_written:
         return
     attempt(lambda: Indexer(item, storage=storage).create_index())
     attempt(lambda: write_index(table, folder / "index"))
