@@ -239,6 +239,7 @@ _CHOICES: Final[Mapping[str, tuple[Any, ...]]] = {
     "fill_order": (1, 2),
     "validity": ("mask", "nodata", "alpha", "all"),
 }
+_MOST_PARTS: Final = 100_000  # a few bytes of JSON may become a hundred of lists
 _LARGEST: Final = 2**31 - 1  # of what counts pixels; TIFF has 32 bits
 
 
@@ -324,9 +325,16 @@ def _pack_tags(tags: tuple[RawTag, ...]) -> bytes:
     return json.dumps([(*tag[:3], base64.b64encode(tag[3]).decode()) for tag in tags]).encode()
 
 
+def _load(raw: bytes) -> Any:
+    """Return the value of JSON with few parts: the tags, or the header of the mask."""
+    if sum(map(raw.count, (b"[", b"{", b","))) > _MOST_PARTS:
+        raise ValueError(f"a header has more than {_MOST_PARTS:,} tags or facts")
+    return json.loads(raw)
+
+
 def _unpack_tags(raw: bytes) -> tuple[RawTag, ...]:
     return tuple(
-        (tag, kind, count, base64.b64decode(text)) for tag, kind, count, text in json.loads(raw)
+        (tag, kind, count, base64.b64decode(text)) for tag, kind, count, text in _load(raw)
     )
 
 
@@ -340,5 +348,5 @@ def _pack_record(record: dict[str, Any]) -> bytes:
 def _unpack_record(raw: bytes) -> dict[str, Any]:
     return {
         name: base64.b64decode(value[0]) if isinstance(value, list) else value
-        for name, value in json.loads(raw).items()
+        for name, value in _load(raw).items()
     }

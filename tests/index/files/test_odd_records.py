@@ -41,6 +41,7 @@ def change_header(folder, **changes):
         {"item": "no JSON"},
         {"item": "[1]"},
         {"item": "[" * 200_000},
+        {"item": '{"a": [' + "[]," * (10 << 20) + "0]}"},  # 30 MB of text, 1 GB of lists
         {"item": None},
         {"item": 5},
         {"item_id": None},
@@ -111,6 +112,25 @@ def test_a_header_of_fewer_blocks_than_its_image_is_refused() -> None:
     row["assets"][0]["arrays"] = arrays
     with pytest.raises(IndexFormatError, match="4 blocks, and 12 bytes"):
         list(from_table(pa.Table.from_pylist([row], table.schema)))
+
+
+@pytest.mark.parametrize("name", ["codec_tags", "mask"])
+def test_a_header_of_endless_tags_is_refused_before_they_are_lists(name) -> None:
+    table = to_table([ItemRecord("p", "a", make_item("a"), None, {"red": make_header()})])
+    (row,) = table.to_pylist()
+    (asset,) = row["assets"]
+    bomb = b"[" + b"[]," * 200_000 + b"0]"
+    facts = {key: value for key, value in json.loads(asset["header"]).items() if key != name}
+    arrays = [pair for pair in asset["arrays"] if pair[0] != name]
+    row["assets"] = [{**asset, "header": json.dumps(facts), "arrays": [*arrays, (name, bomb)]}]
+    with pytest.raises(IndexFormatError, match="more than 100,000 tags or facts"):
+        list(from_table(pa.Table.from_pylist([row], table.schema)))
+
+
+def test_a_manifest_of_endless_lists_is_refused_before_they_are_there(folder) -> None:
+    (folder / "_index.json").write_text('{"files": [' + "[]," * 1_100_000 + "0]}")
+    with pytest.raises(IndexFormatError, match=r"_index\.json .*more lists than"):
+        read_records(folder)
 
 
 @pytest.mark.parametrize(

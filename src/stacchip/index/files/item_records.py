@@ -54,6 +54,9 @@ RECORD_SCHEMA: Final = pa.schema(
     ]
 )
 """The columns of `_items.parquet`: `item` is the STAC item's JSON, `assets` its files' headers."""
+# An item of 200,000 parts, which is the most that an item has (`Limits.item_parts`), takes 10 MB.
+# Lists without values take 36 times their text.
+_MOST_TEXT: Final = 24 << 20
 # What values from outside make json, numpy and pyarrow raise.
 _WRONG: Final = (
     *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError),
@@ -167,6 +170,8 @@ def _text(row: Mapping[str, Any], name: str) -> str:
 
 
 def _read_object(text: str) -> dict[str, Any]:
+    if len(text) > _MOST_TEXT:
+        raise ValueError(f"a record has {len(text):,} characters of JSON")
     value = json.loads(text)
     if not isinstance(value, dict):
         raise TypeError(f"it is no JSON object: {text[:40]!r}")

@@ -30,6 +30,7 @@ __all__ = [
 MANIFEST: Final = "_index.json"
 NEXT: Final = ".stacchip-next-"
 """The start of the names of new files, until they take their places (the module `switch`)."""
+_MOST_LISTS: Final = 1_000_000  # names may have brackets, too; so many lists would take 72 MB
 _NEXT: Final = re.compile(r"\.stacchip-next-[0-9a-f]{16}-(.+)")
 _INNER: Final = r"[^/\\\x00-\x1f\x7f\ud800-\udfff]"
 _NAME: Final = re.compile(rf"(?!\.|.*%(2f|5c)){_INNER}+\.(geo)?parquet", re.IGNORECASE)
@@ -139,6 +140,8 @@ def _local_version(place: str) -> Hashable:
 
 
 def _parse(text: bytes) -> Manifest:
+    if text.count(b"[") + text.count(b"{") > _MOST_LISTS:
+        raise ValueError("it holds more lists than the three that it may")
     said: dict[str, Any] = json.loads(text)
     manifest = Manifest(
         tuple(str(name) for name in said["files"]),
