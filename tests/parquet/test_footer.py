@@ -56,6 +56,14 @@ def test_our_files_have_a_seal_and_others_have_none(tmp_path) -> None:
     assert footer_of(tmp_path / "b.parquet").seal is None
 
 
+def test_a_table_of_endless_columns_is_refused_at_once(tmp_path) -> None:
+    names = [f"c{number}" for number in range(10_001)]
+    empty = pa.nulls(0, pa.int8())
+    pq.write_table(pa.table([empty] * len(names), names), tmp_path / "a.parquet")
+    with pytest.raises(IndexFormatError, match="more than 10000 columns"):
+        read_index(tmp_path / "a.parquet")
+
+
 @pytest.mark.parametrize("is_sealed", [True, False])
 def test_no_flipped_bit_of_a_footer_ends_the_process(tmp_path, is_sealed) -> None:
     """pyarrow's SIGABRT comes from the facts of columns: every bit of some of them is tried."""

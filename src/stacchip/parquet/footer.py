@@ -46,6 +46,7 @@ __all__ = [
 MAGIC: Final = b"PAR1"
 _TRAILER: Final = 8  # the footer's length, and the magic
 _DEEPEST: Final = 32  # levels of a schema; ours has 5
+_MOST_COLUMNS: Final = 10_000  # pyarrow takes a second for them
 _MOST_CHUNKS: Final = 500_000  # column chunks, which take 5 s to check
 _BYTE_ARRAY: Final = 6
 _FIXED: Final = 7
@@ -261,6 +262,8 @@ def _integer(value: Any) -> int:
 
 def _read_columns(elements: list[Struct]) -> list[Column]:
     """Return the leaves of a schema, whose elements come depth first."""
+    if len(elements) > _MOST_COLUMNS:
+        raise ValueError(f"it has more than {_MOST_COLUMNS} columns")
     columns: list[Column] = []
     # of each level that is open: the children to come, the path, and whether it is repeated
     open_levels: list[list[Any]] = [[_integer(elements[0][5]), (), False]]
