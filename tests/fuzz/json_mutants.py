@@ -70,9 +70,13 @@ NUMBERS: Final = (
 def mutate_json(record: Any, dice: Random) -> bytes:
     """Return a JSON document that is the record but for one or several mutations."""
     record = copy.deepcopy(record)
-    for _ in range(weighted(dice, {1: 5, 2: 3, 4: 2, 12: 0.5})):
-        record = _mutate_once(record, dice)
     text = json.dumps(record).encode()
+    for _ in range(weighted(dice, {1: 5, 2: 3, 4: 2, 12: 0.5})):
+        try:
+            record = _mutate_once(record, dice)
+            text = json.dumps(record).encode()
+        except RecursionError:  # Python copies and writes no deeper; what there is, is deep enough
+            break
     drawn = dice.random()
     if drawn < 0.05:
         return damage(text, dice)

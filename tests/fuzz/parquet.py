@@ -261,7 +261,7 @@ def _rewrite(data: bytes, dice: Random) -> bytes:
     for _ in range(dice.choice((1, 1, 2))):
         try:
             table = _odd_table(table, dice)
-        except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        except (pa.ArrowException, ValueError, TypeError, OverflowError, RecursionError):
             continue
     out = io.BytesIO()
     try:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from fuzz.damage import damage
+from fuzz.json_mutants import mutate_json
 from fuzz.kinds import dice_of
 from fuzz.planted import EXPECTED, EXPECTED_OF_TIFFS
 
@@ -59,6 +60,13 @@ def test_damage_is_the_same_for_the_same_seed_and_number():
     assert made == [damage(data, dice_of("tiff", 1, number)) for number in range(50)]
     assert len(set(made)) > 45
     assert made != [damage(data, dice_of("tiff", 2, number)) for number in range(50)]
+
+
+def test_documents_that_are_deep_or_hold_nothing_have_mutants_too():
+    deep = json.loads("[" * 400 + "]" * 400)
+    for number in range(200):
+        for record in (deep, {}, "text", 1):
+            assert isinstance(mutate_json(record, dice_of("items", 1, number)), bytes)
 
 
 def test_sound_files_are_read_and_the_table_counts_them(tmp_path):
