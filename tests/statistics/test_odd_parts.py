@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from stacchip.cubes.sinks.cube import CubeFolder
 from stacchip.cubes.sinks.npy import npy_bytes
 from stacchip.cubes.sinks.npz import NpzReader
+from stacchip.cubes.sinks.webdataset import WebDatasetReader
 from stacchip.cubes.sinks.zarr import ZarrReader
 from stacchip.errors import IndexFormatError, InvalidMetadata, LimitExceeded, StacchipError
 from stacchip.sources.training_bands import Band, PlatformBands
@@ -124,3 +126,18 @@ def test_an_odd_record_beside_cubes_is_a_typed_error(tmp_path: Path, record: obj
     (place / "_cubes.json").write_text(json.dumps(record))
     with pytest.raises(InvalidMetadata, match=r"_cubes\.json"):
         cube_statistics(str(tmp_path), "naip", Storage())
+
+
+def test_a_shard_whose_samples_differ_in_shape_is_a_typed_error(tmp_path: Path) -> None:
+    folder = CubeFolder(str(tmp_path), "naip")
+    reader = WebDatasetReader(folder, Storage())
+    path = Path(reader.cube_href(0))
+    path.parent.mkdir(parents=True)
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for number, shape in enumerate([(4, 8, 8), (), (1, 1, 1)]):
+            data = npy_bytes(np.ones(shape, np.float32))
+            member = tarfile.TarInfo(f"{number:09}.pixels.npy")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    with pytest.raises(IndexFormatError, match="cube_0"):
+        reader.read(0, ["pixels"])

@@ -136,7 +136,10 @@ def _stack(archive: tarfile.TarFile, name: str) -> NDArray[np.generic]:
     # each goes straight to its place: a list of arrays would be a second cube in memory
     stacked = np.empty((len(members), *first.shape), first.dtype)
     for place, member in enumerate(members):
-        stacked[place] = _load(archive, member)
+        array = _load(archive, member)
+        if array.shape != first.shape:  # numpy would spread a single number over a whole chip
+            raise tarfile.ReadError(f"{member.name} has the shape {array.shape}.")
+        stacked[place] = array
     return stacked
 
 
