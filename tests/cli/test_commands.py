@@ -65,7 +65,10 @@ def test_index_refuses_to_replace_an_index_unasked(demo: Path, index: str, capsy
 
 def test_index_can_search_an_api(stac_api: str, tmp_path: Path, capsys):
     arguments = ["--api", stac_api, "--collection", "sentinel-2-l2a", "--max-items", "1"]
-    assert run(["index", *arguments, "-o", str(tmp_path / "index")]) == 0
+    search = ["index", *arguments, "-o", str(tmp_path / "index")]
+    assert run(search) == 1
+    assert "--allow-local" in lines(capsys)[1][-1], "its items name files of this machine"
+    assert run([*search, "--allow-local"]) == 0
     assert "of 1 items" in lines(capsys)[0][0]
 
 
@@ -378,7 +381,7 @@ def test_what_a_search_found_before_it_failed_is_indexed(tmp_path: Path, capsys)
         records.append(scene.item.to_dict() | {"links": []})
     out = tmp_path / "index"
     with Failing(records, page_size=2) as api:
-        search = ["index", "--api", api.url, "-o", str(out)]
+        search = ["index", "--api", api.url, "-o", str(out), "--allow-local"]
         assert run(search) == 1
         assert not out.exists()
         assert run([*search, "--skip-errors"]) == 1
