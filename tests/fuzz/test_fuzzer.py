@@ -18,6 +18,7 @@ from fuzz.damage import damage
 from fuzz.json_mutants import mutate_json
 from fuzz.kinds import dice_of
 from fuzz.planted import EXPECTED, EXPECTED_OF_TIFFS
+from fuzz.tiff_structure import Form, append_directory
 
 TESTS = Path(__file__).parents[1]
 
@@ -67,6 +68,12 @@ def test_documents_that_are_deep_or_hold_nothing_have_mutants_too():
     for number in range(200):
         for record in (deep, {}, "text", 1):
             assert isinstance(mutate_json(record, dice_of("items", 1, number)), bytes)
+
+
+def test_a_directory_of_many_overlapping_values_is_not_written_out():
+    form = Form("<", is_big=False)
+    with pytest.raises(ValueError, match="share"):
+        append_directory(bytes(1 << 20), form, [(256, 1, 1 << 20, bytes(1 << 20))] * 6, 4, 0)
 
 
 def test_sound_files_are_read_and_the_table_counts_them(tmp_path):

@@ -10,6 +10,7 @@ SIZES: Final = {
     1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
     16: 8, 17: 8, 18: 8,
 }  # fmt: skip
+_SMALL_BYTES: Final = 1 << 20
 LETTERS: Final = {
     1: "B",
     3: "H",
@@ -135,7 +136,12 @@ def append_directory(
         entries: (tag, type, count, bytes); counts need not fit the bytes.
         pointer_at: Where the pointer to the new directory stands.
         after: Where the next directory is.
+
+    Raises:
+        ValueError: The values take far more than the file, as of entries that damage made.
     """
+    if sum(len(raw) for *_, raw in entries) > 4 * len(data) + _SMALL_BYTES:
+        raise ValueError("entries that share their values' bytes")
     start = len(data) + len(data) % 2
     values_at = start + struct.calcsize(form.number) + form.entry * len(entries) + form.inline
     table, values = b"", b""
