@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 BATCH: Final = 300
 _TIRED_BYTES: Final = 256 << 20  # a child that has grown by this much makes room for a fresh one
 _WARM_UP_S: Final = 60.0
-_MOST_SILENCES: Final = 10
+_MOST_SILENCES: Final = 2
 _ARENAS: Final = -8  # M_ARENA_MAX of glibc's mallopt
 
 

@@ -311,6 +311,8 @@ def _why_unsupported(header: Header, page: Directory) -> str | None:
     photometric = page.integer(tiff.PHOTOMETRIC, 1)
     if photometric == _PALETTE and tiff.COLOR_MAP not in page and header.bits < 8:
         raise BrokenTiffError("it has no colour map")
+    if photometric == _PALETTE and header.count > 1:
+        return "a palette beside other bands, of which GDAL decides what is valid"
     if header.compression not in CODECS:
         return f"compressed with {header.compression}"
     if photometric in _RGB_FORMS:
