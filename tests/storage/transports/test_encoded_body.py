@@ -30,13 +30,19 @@ FORMS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("step", [1, 7, 4096, 1 << 30])
+@pytest.mark.parametrize(
+    ("form", "step"),
+    [
+        (form, step)
+        for form in FORMS
+        for step in (1, 7, 4096, 1 << 30)
+        # a single zero byte looks like the begin of a member
+        if (form, step) != ("padding", 1)
+    ],
+)
 def test_a_body_comes_back_in_whatever_pieces_it_arrives(form: str, step: int) -> None:
     encoding, compress = FORMS[form]
     text = TEXT if step > 7 else TEXT[:3000] + bytes(100_000)
-    if form == "padding" and step == 1:
-        pytest.skip("a single zero byte looks like the begin of a member")
     body = compress(text)
     parts = [body[i : i + step] for i in range(0, len(body), step)]
     assert decompress(encoding, parts, len(text)) == text
