@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacchip.errors import UsageError
@@ -31,6 +31,7 @@ def test_intersection_is_that_of_the_pixels(one: Window, other: Window) -> None:
     assert one.contains(other) == (cells(other) <= cells(one))
 
 
+@settings(deadline=None)  # a busy machine may stop for longer
 @given(WINDOWS)
 def test_clip_leaves_what_an_array_has(window: Window) -> None:
     array = np.arange(35).reshape(5, 7)
