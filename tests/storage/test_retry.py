@@ -72,6 +72,19 @@ def test_a_wait_beyond_the_deadline_ends_it_without_waiting() -> None:
     assert (attempt.calls, caught.value.status) == (1, 429)
 
 
+def test_an_attempt_that_ends_just_before_the_deadline_was_the_last() -> None:
+    calls = []
+
+    def attempt(until_s: float) -> str:
+        calls.append(until_s)
+        time.sleep(max(0.0, until_s - time.monotonic() - 0.002))  # as a timeout that ends early
+        raise TransientError("no answer")
+
+    with pytest.raises(StorageTimeout, match=r"within 0\.1 s: 1 attempts"):
+        persist(attempt, HREF, StorageOptions(deadline_s=0.1, max_attempts=2))
+    assert len(calls) == 1
+
+
 def test_waits_do_not_draw_from_the_users_generator() -> None:
     random.seed(7)
     expected = random.random()

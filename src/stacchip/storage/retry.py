@@ -45,6 +45,7 @@ T = TypeVar("T")
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 15.0
 SPREAD_S = 0.25
+LEAST_ATTEMPT_S = 0.02  # a timeout may end a little early; what is left then is no attempt
 # not Python's global generator: a seeded training draws the same numbers, whatever a store did
 _DICE = random.Random()  # noqa: S311 - spreads load, guards nothing
 
@@ -141,7 +142,6 @@ class _Policy:
         self.until_s = until_s
         self.failures = 0
         self.counted = 0  # failures without a Retry-After
-        self.is_late = tenacity.stop_before_delay(options.deadline_s)
 
     def may_repeat(self, error: BaseException) -> bool:
         if not isinstance(error, TransientError):
@@ -160,6 +160,9 @@ class _Policy:
             return _DICE.uniform(0.0, longest_s)
         # all clients were told the same time: spread them out after it
         return self.failure.retry_after_s + _DICE.uniform(0.0, SPREAD_S)
+
+    def is_late(self, state: tenacity.RetryCallState) -> bool:
+        return time.monotonic() + state.upcoming_sleep + LEAST_ATTEMPT_S > self.until_s
 
     def is_over(self, state: tenacity.RetryCallState) -> bool:
         return self.counted >= self.options.max_attempts or self.is_late(state)
