@@ -3,7 +3,9 @@
 Read the files in this order:
 
 - `window`: rectangles of whole pixels.
-- `crs`: parses, compares and names CRSs. Nothing else in stacchip compares two of them.
+- `crs_text`: reads CRSs of PROJ, WKT and codes, and refuses those that name a file.
+- `same_crs`: compares two CRSs. Nothing else in stacchip does.
+- `crs`: parses and names CRSs, tells which are not on Earth, and hands on `same_crs`.
 - `transform`: products of affine transforms, which affine 2 and 3 write differently.
 - `geobox`: grids of pixels (CRS, transform, shape). They are odc-geo's, with our additions, such as
   the form in which an index keeps one with an item.
