@@ -13,7 +13,7 @@ import pytest
 import rasterio
 
 from raster.handmade import strip_tags, strips_of, write_handmade
-from raster.pixels import distinct, same_bits
+from raster.pixels import assert_reads_like_rasterio, distinct, same_bits
 from stacchip.errors import (
     CorruptBlock,
     LimitExceeded,
@@ -313,6 +313,14 @@ def test_any_other_error_of_a_header_is_one_of_ours(tmp_path: Path, storage: Sto
         {"t277": (SHORT, [1, 1])},
         {"t277": (SHORT, [3]), "t258": (SHORT, [8, 8])},  # bits of two bands of three
         {"t262": (SHORT, [3]), "t258": (SHORT, [4])},  # a palette without colours
+        {"t339": (LONG, [1, 65536])},  # of a band that is not there
+        {"t258": (LONG, [8, 65536])},
+        {"t280": (LONG, [65536])},
+        {"t281": (DOUBLE, [1.0])},
+        {"t340": (SHORT, [0, 0])},
+        {"t341": (2, b"")},
+        {"t32996": (SHORT, [7])},
+        {"t32998": (SHORT, [0])},
     ],
 )
 def test_what_gdal_refuses_is_refused(
@@ -324,6 +332,40 @@ def test_what_gdal_refuses_is_refused(
         dataset.read()
     with pytest.raises(NotARaster):
         open_reader(path, storage, force="fast").read(WHOLE)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"t280": (SHORT, [0]), "t281": (LONG, [255])},
+        {"t340": (DOUBLE, [0.0]), "t341": (SHORT, [255])},
+        {"t32996": (SHORT, [2])},  # unsigned, like a sample format of 1
+        {"t32995": (SHORT, [0])},
+        {"t32997": (SHORT, [1]), "t32998": (SHORT, [1])},
+    ],
+)
+def test_old_tags_of_samples_that_agree_with_the_others_are_read_over(
+    more: dict[str, Any], tmp_path: Path, storage: Storage
+) -> None:
+    path = write_handmade(tmp_path / "a.tif", strip_tags(SHAPE, 50, **more), [GREY.tobytes()])
+    assert_reads_like_rasterio(path, storage)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"t32996": (SHORT, [1])},  # signed, which GDAL takes over the sample format
+        {"t32995": (SHORT, [1])},  # the last band is alpha
+        {"t32997": (SHORT, [2])},
+        {"t32998": (SHORT, [2])},
+    ],
+)
+def test_old_tags_of_samples_that_contradict_the_others_are_refused(
+    more: dict[str, Any], tmp_path: Path, storage: Storage
+) -> None:
+    path = write_handmade(tmp_path / "a.tif", strip_tags(SHAPE, 50, **more), [GREY.tobytes()])
+    with pytest.raises(NotARaster):
+        open_reader(path, storage)
 
 
 @pytest.mark.parametrize(("sample_format", "bits"), [(5, 8), (6, 16), (6, 32)])
@@ -369,23 +411,37 @@ def test_a_deflate_stream_that_goes_on_behind_its_block_is_an_error(
         open_reader(path, storage).read(WHOLE)
 
 
+@pytest.mark.parametrize(
+    ("rows", "height", "least"),
+    [
+        (40, 32, 256),
+        (20, 32, 640),
+        (16, 48, 0),  # GDAL asks for the whole tile, of which libtiff knows the length
+        (3, 64, 2016),  # GDAL asks for 63 rows
+        (32, 32, 0),
+    ],
+)
 def test_uncompressed_tiles_of_the_last_row_have_the_bytes_that_the_table_says(
-    tmp_path: Path, storage: Storage
+    rows: int, height: int, least: int, tmp_path: Path, storage: Storage
 ) -> None:
-    array = distinct("uint8", (1, 40, 32))[0]
-    tiles = [array[:32].tobytes(), array[32:].tobytes() + bytes(32 * 24)]
-    for length, is_sound in ((1024, True), (256, True), (255, False), (10**6, False)):
+    array = distinct("uint8", (1, rows, 32))[0]
+    whole = np.zeros((-(-rows // height) * height, 32), np.uint8)
+    whole[:rows] = array
+    tiles = strips_of(whole, height)
+    last, first = Window(rows - 1, 0, 1, 32), Window(0, 0, 1, 32)
+    for length in {height * 32, max(least, 1), max(least - 1, 1), 10**6}:
         tags = strip_tags(
-            array.shape, 32, t322=(SHORT, 32), t323=(SHORT, 32), t324=(LONG, None),
-            t325=(LONG, [1, length]), t273=None, t278=None, t279=None,
+            array.shape, 32, t322=(SHORT, 32), t323=(SHORT, height), t324=(LONG, None),
+            t325=(LONG, [1] * (len(tiles) - 1) + [length]), t273=None, t278=None, t279=None,
         )  # fmt: skip
         path = write_handmade(tmp_path / "a.tif", tags, tiles)
         reader = open_reader(path, storage)
-        assert same_bits(reader.read(Window(0, 0, 32, 32))[0], array[:32])
-        if is_sound:
-            assert same_bits(reader.read(Window(32, 0, 8, 32))[0], array[32:])
+        if not least or least <= length < 10**6:
+            assert_reads_like_rasterio(path, storage)
             continue
+        if len(tiles) > 1:
+            assert same_bits(reader.read(first)[0], array[:1])
         with pytest.raises(CorruptBlock):
-            reader.read(Window(32, 0, 1, 1))
+            reader.read(last)
         with rasterio.open(path) as dataset, pytest.raises(rasterio.errors.RasterioIOError):
             dataset.read()

@@ -12,7 +12,6 @@ from stacchip.errors import NotARaster, StacchipError, UnsupportedRaster
 from stacchip.raster import tiff
 from stacchip.raster.codecs import (
     CODECS,
-    COMPLEX,
     GDAL_TAGS,
     PREDICTED,
     is_known_sample,
@@ -22,6 +21,7 @@ from stacchip.raster.codecs import (
 from stacchip.raster.gdal import ImageTags, describe_image, find_driver, not_a_raster
 from stacchip.raster.header import MISSING, Header
 from stacchip.raster.location import BY_NOTHING, BY_TRANSFORM, find_location
+from stacchip.raster.sample_tags import read_samples
 from stacchip.raster.sidecars import find_sidecar
 from stacchip.raster.tiff import BrokenTiffError, ByteOrder, Directory, FileBytes
 from stacchip.storage import local_path, redact
@@ -47,7 +47,6 @@ _RGBA_FORMS: Final = (8, 9, 10, 32844, 32845)
 _STRIP_BYTES: Final = 256 << 10
 # GDAL refuses blocks above 2 GiB; no sound file of chips needs blocks of half that size
 _MAX_BLOCK_BYTES: Final = 1 << 30
-_MOST_BANDS: Final = 2**16 - 1
 _ONE_BAND: Final = {tiff.SAMPLES_PER_PIXEL: 1, tiff.PHOTOMETRIC: 1}
 _MAX_MISSING_BLOCKS: Final = 1 << 20
 # the header of a sound file that is larger than 1 TB has as many parts of strips
@@ -194,21 +193,12 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
     """Read the tags by which GDAL interprets and places the pixels.
 
     Raises:
-        BrokenTiffError: The bands differ in their bits or their format, which GDAL refuses, too.
+        BrokenTiffError: One of them is odd, or they are too long.
     """
-    samples = page.integer(tiff.SAMPLES_PER_PIXEL, 1)
-    bits = _values_of_bands(page, tiff.BITS_PER_SAMPLE, samples)
-    formats = _values_of_bands(page, tiff.SAMPLE_FORMAT, samples)
-    is_format = max(formats) < 2**16
-    if len(bits) > 1 or len(formats) > 1 or not 1 <= min(bits) <= 128 or not is_format:
-        raise BrokenTiffError(f"bands of {sorted(bits)} bits and of formats {sorted(formats)}")
-    if max(formats) in COMPLEX and not is_known_sample(max(bits), max(formats)):
-        # GDAL takes them for unsigned integers
-        raise BrokenTiffError(f"complex numbers of {max(bits)} bits")
-    extra = tuple(int(n) for n in page.integers(tiff.EXTRA_SAMPLES, most=_MOST_BANDS))
+    samples = read_samples(page)
     photometric = page.integer(tiff.PHOTOMETRIC, 1)
-    if not 0 < samples < 2**16 or photometric >= 2**16 or max(extra, default=0) >= 2**16:
-        raise BrokenTiffError(f"{samples} bands of photometric {photometric} and kinds {extra[:9]}")
+    if photometric >= 2**16:
+        raise BrokenTiffError(f"a photometric interpretation of {photometric}")
     metadata = page.text(tiff.GDAL_METADATA)
     if b'role="scale"' not in metadata and b'role="offset"' not in metadata:
         metadata = b""  # the rest of it differs from file to file, and does not concern pixels
@@ -217,28 +207,16 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
     if len(metadata) + len(nodata) + sum(len(raw) for *_, raw in geo) > _MAX_TAG_BYTES:
         raise BrokenTiffError(f"its tags take more than {_MAX_TAG_BYTES} bytes")
     return ImageTags(
-        samples=samples,
-        bits=bits.pop(),
-        sample_format=formats.pop(),
+        samples=samples.bands,
+        bits=samples.bits,
+        sample_format=samples.sample_format,
         photometric=photometric,
-        extra_samples=extra,
+        extra_samples=samples.extra,
         byteorder=byteorder,
         geo=geo,
         nodata=nodata,
         metadata=metadata,
     )
-
-
-def _values_of_bands(page: Directory, tag: int, samples: int) -> set[int]:
-    """Return the different values of a tag that has one for each band, or one for all.
-
-    Raises:
-        BrokenTiffError: It has fewer than bands; libtiff takes that for an error, too.
-    """
-    values = page.integers(tag, most=_MOST_BANDS)
-    if tag in page and len(values) != 1 and len(values) < min(samples, _MOST_BANDS):
-        raise BrokenTiffError(f"tag {tag} has {len(values)} values for {samples} bands")
-    return set(values[: max(samples, 1)].tolist()) or {1}
 
 
 def _describe(tags: ImageTags) -> ImageDescription:
@@ -394,11 +372,13 @@ def _is_cut_short(
 ) -> NDArray[np.bool_]:
     """Return which uncompressed tiles cannot be read with the lengths of the table.
 
-    GDAL relies on these lengths only for the last row of tiles, if the image ends within it.
+    GDAL relies on these lengths only for the last row of tiles, if it asks for a part of it.
     """
-    rows = header.shape[0] % header.block_shape[0]
+    height, down = header.block_shape[0], header.grid[0]
+    # GDAL 3.10 means the rows inside the image; of a single row of tall tiles it asks for more
+    rows = height - down * height % header.shape[0]
     is_last = np.zeros((header.planes, *header.grid), np.bool_)
-    is_last[:, -1] = header.is_tiled and rows > 0
+    is_last[:, -1] = header.is_tiled and down * height > header.shape[0] and rows < height
     is_short = lengths < rows * header.row_bytes
     return is_last.ravel()[: len(lengths)] & (
         is_short | (lengths > size) | (offsets > size - lengths)
