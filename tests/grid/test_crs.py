@@ -237,6 +237,16 @@ def test_no_text_raises_an_error_of_proj(text):
             ask(text)
 
 
+@pytest.mark.parametrize("start", ["", '{"a":[', "+proj=longlat "])
+def test_a_text_that_proj_would_read_for_minutes_is_no_crs(start):
+    text = start + "[]," * 100_000
+    assert crs_of_text(text) is crs_of_code(text) is None
+    assert crs_of_text({"name": text}) is None
+    for ask in (horizontal_crs, name_crs, why_not_on_earth):
+        with pytest.raises(UsageError, match=r"has 300,0\d\d characters, and may have 65,536"):
+            ask(text)
+
+
 def test_projjson_is_parsed():
     assert crs_of_text(pyproj.CRS.from_epsg(3031).to_json_dict()) == CRS("EPSG:3031")
 

@@ -16,7 +16,7 @@ from odc.geo.crs import CRS
 from pyproj.exceptions import ProjError
 
 from stacchip.errors import UsageError
-from stacchip.grid.crs_text import read_crs, text_of_crs, unwrap_crs
+from stacchip.grid.crs_text import LONGEST_TEXT, read_crs, text_of_crs, unwrap_crs
 from stacchip.grid.same_crs import same_crs
 
 __all__ = [
@@ -157,9 +157,13 @@ def name_crs(crs: Any) -> str:
     return str(known.to_wkt())
 
 
-@lru_cache(maxsize=512)
 def _parse(text: str) -> CRS | None:
     """Return the horizontal part of the CRS that a text means; None if PROJ cannot read it."""
+    return None if len(text) > LONGEST_TEXT else _parse_short(text)
+
+
+@lru_cache(maxsize=512)
+def _parse_short(text: str) -> CRS | None:
     try:
         known = read_crs(text)
     except UsageError:

@@ -16,7 +16,10 @@ from pyproj.exceptions import ProjError
 
 from stacchip.errors import UsageError
 
-__all__ = ["read_crs", "text_of_crs", "unwrap_crs"]
+__all__ = ["LONGEST_TEXT", "read_crs", "text_of_crs", "unwrap_crs"]
+
+LONGEST_TEXT: Final = 64 << 10
+"""Characters of a CRS. Those that PROJ knows have up to 4,100; a million take it a second."""
 
 # names of files in a text of PROJ, in ESRI's and OGC's WKT
 _FILE: Final = re.compile(
@@ -35,13 +38,20 @@ def read_crs(crs: Any) -> pyproj.CRS:
     """Return the CRS that PROJ reads in a text, or in anything else that pyproj takes.
 
     Raises:
-        UsageError: PROJ cannot read it, or it names a file by its path.
+        UsageError: PROJ cannot read it, it is too long, or it names a file by its path.
 
     Example:
         >>> read_crs("EPSG:3031").name
         'WGS 84 / Antarctic Polar Stereographic'
     """
-    return _read_text(crs) if isinstance(crs, str) else _read(crs)
+    if not isinstance(crs, str):
+        return _read(crs)
+    if len(crs) > LONGEST_TEXT:
+        raise UsageError(
+            f"The CRS {crs[:60]!r} has {len(crs):,} characters, and may have {LONGEST_TEXT:,}. "
+            "Give an authority's code, such as 'EPSG:32631', or WKT."
+        )
+    return _read_text(crs)
 
 
 def unwrap_crs(crs: pyproj.CRS) -> list[pyproj.CRS]:
