@@ -19,11 +19,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from stacchip.errors import NotAllowed, UsageError, attribute
+from stacchip.errors import UsageError, attribute
 from stacchip.items.naming import is_absolute
 from stacchip.storage import redact, unsign
 from stacchip.storage.href import parse_href
-from stacchip.storage.local_hosts import is_local_href
+from stacchip.storage.local_hosts import is_local_href, local_refusal
 from stacchip.storage.origin import Origin, origin_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     import pystac
 
+    from stacchip.errors import NotAllowed
     from stacchip.storage import Storage, StorageOptions
 
 ORIGIN: Final = "stacchip:origin"  # a foreign member of the item's GeoJSON (RFC 7946, 6.1)
@@ -196,12 +197,7 @@ def refusal(
     # a store whose endpoint is on this machine, such as a test's, is local itself
     if options.allow_local or (options.endpoint and _may_reach(options.endpoint, href)):
         return None
-    error = NotAllowed(
-        f"{redact(origin)} names {redact(href)!r}, which is local to this machine. A "
-        "remote catalogue may not: nothing was read. If you trust it, allow it: "
-        "StorageOptions(allow_local=True), or --allow-local.",
-        href=redact(href),
-    )
+    error = local_refusal(f"{redact(origin)} names {redact(href)!r}", redact(href))
     return error if item_id is None else attribute(error, item_id, asset)
 
 

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from stacchip.errors import NotAllowed
 from stacchip.storage.href import parse_href
 
 _NAMES: Final = frozenset(
@@ -87,6 +88,26 @@ def is_local_address(address: str) -> bool:
     """
     found = _read_address(address.partition("%")[0])
     return found is not None and _is_local(found)
+
+
+def local_refusal(said: str, href: str, *, remedy: str = "") -> NotAllowed:
+    """Return the error for what leads from elsewhere to something that is local to this machine.
+
+    Args:
+        said: What leads there, as a sentence up to the place.
+        href: The address that the error names, without its secrets.
+        remedy: What else to do, as a sentence.
+
+    Example:
+        >>> print(local_refusal("https://example.com/ redirects to localhost", "https://..."))
+        https://example.com/ redirects to localhost, which is local to this machine: nothing was ...
+    """
+    allow = "If you trust it, allow it: StorageOptions(allow_local=True), or --allow-local."
+    return NotAllowed(
+        f"{said}, which is local to this machine: nothing was read. {remedy}{' ' * bool(remedy)}"
+        f"{allow}",
+        href=href,
+    )
 
 
 def _read_address(text: str) -> _Address | None:

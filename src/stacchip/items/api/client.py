@@ -18,7 +18,7 @@ import urllib3
 from pystac_client import Client
 from pystac_client.stac_api_io import StacApiIO
 
-from stacchip.errors import InvalidMetadata, NotAllowed, StacchipError, StorageError, UsageError
+from stacchip.errors import InvalidMetadata, StacchipError, StorageError, UsageError
 from stacchip.items.api.pages import BrokenPages, Circles, PageRequest, next_request
 from stacchip.items.reach import is_out_of_reach
 from stacchip.storage import StorageOptions, redact
@@ -27,6 +27,7 @@ from stacchip.storage.documents import parse_document
 from stacchip.storage.failure import TransientError, failure_of_status
 from stacchip.storage.foreign_logs import hide_secrets, keep_secrets_out
 from stacchip.storage.href import split_userinfo
+from stacchip.storage.local_hosts import local_refusal
 from stacchip.storage.origin import web_origin
 from stacchip.storage.retry import persist
 from stacchip.storage.transports import redirects, web, web_connection
@@ -243,12 +244,8 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
     def _require_allowed(self, href: str) -> None:
         """Refuse a page, a link or a redirect of a remote API that leads to this machine."""
         if not self._options.allow_local and is_out_of_reach(href, self._address):
-            raise NotAllowed(
-                f"The STAC API at {redact(self._address)} leads to {redact(href)}, which is local "
-                "to this machine: nothing was asked. If you trust it, allow it: "
-                "StorageOptions(allow_local=True), or --allow-local.",
-                href=redact(href),
-            )
+            said = f"The STAC API at {redact(self._address)} leads to {redact(href)}"
+            raise local_refusal(said, redact(href))
 
     def _unsendable(self, url: str, error: Exception) -> StorageError:
         # not chained: the text of the original shows the address, or a header

@@ -6,10 +6,9 @@ import socket
 
 from urllib3.exceptions import LocationParseError
 
-from stacchip.errors import NotAllowed
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage.deadline import call_within
-from stacchip.storage.local_hosts import is_local_address, is_local_host
+from stacchip.storage.local_hosts import is_local_address, is_local_host, local_refusal
 
 # whether a name led to this machine when it was first looked up
 _WAS_LOCAL: PerProcess[dict[str, bool]] = PerProcess(dict)
@@ -66,9 +65,5 @@ def refuse_local(host: str, addresses: list[str], *, is_named: bool = False) -> 
     was_local = _WAS_LOCAL.get().setdefault(host, bool(local))
     if not (is_named and was_local):
         for address in local:
-            raise NotAllowed(
-                f"The host {host} resolves to {address}, an address that only this machine can "
-                "reach. If you mean it, name the address itself or localhost, or pass "
-                "StorageOptions(allow_local=True), or --allow-local of the command.",
-                href=host,
-            )
+            remedy = "If you mean this machine, name the address itself or localhost."
+            raise local_refusal(f"The host {host} resolves to {address}", host, remedy=remedy)

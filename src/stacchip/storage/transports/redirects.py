@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from stacchip.errors import NotAllowed, StorageError
+from stacchip.errors import StorageError
 from stacchip.storage.href import redact
-from stacchip.storage.local_hosts import is_local_host
+from stacchip.storage.local_hosts import is_local_host, local_refusal
 
 if TYPE_CHECKING:
     from urllib3.util import Url
@@ -46,8 +46,4 @@ def refuse_local(url: str, target: Url) -> None:
         NotAllowed: It leads there.
     """
     if is_local_host(target.host or ""):
-        raise NotAllowed(
-            f"{redact(url)} redirects to {target.host}, which only this machine can reach. If you "
-            "trust it, pass StorageOptions(allow_local=True), or --allow-local of the command.",
-            href=redact(url),
-        )
+        raise local_refusal(f"{redact(url)} redirects to {target.host}", redact(url))

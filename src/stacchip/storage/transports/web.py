@@ -215,12 +215,7 @@ def _is_settled(modified: str, now: str) -> bool:
     """
     try:
         return parsedate_to_datetime(modified) < parsedate_to_datetime(now)
-    except (
-        ValueError,
-        TypeError,
-        ArithmeticError,
-        LookupError,
-    ):  # not dates, or one is without a time zone
+    except (ValueError, TypeError, ArithmeticError, LookupError):  # no dates, or one without a zone
         return False
 
 
