@@ -9,7 +9,7 @@ import pytest
 from stacchip.errors import InvalidMetadata, LimitExceeded, StacchipError
 from stacchip.items import load_items
 from stacchip.storage import Limits, Storage, StorageOptions
-from stacchip.storage.documents import parse_document, require_depth
+from stacchip.storage.documents import parse_document, parse_json, require_depth
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,23 @@ def test_what_is_no_json_is_refused_with_its_address_but_no_key(data: bytes) -> 
     with pytest.raises(InvalidMetadata, match="is not JSON") as caught:
         parse_document(data, "https://example.com/a.json?sig=abc", Limits())
     assert "abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" + "[]," * 500 + "1]", "[" + '{"a":0},' * 500 + "1]", "[" + "1," * 1_000 + "1]"]
+)
+def test_json_of_an_index_has_no_more_parts_than_its_place_allows(text: str) -> None:
+    for given in (text, text.encode()):
+        assert len(parse_json(given, 1_001)) > 500
+        with pytest.raises(ValueError, match="more than 1,000 parts"):
+            parse_json(given, 1_000)
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "", "[", "{1}"])
+def test_what_is_no_json_of_an_index_is_a_value_error(text: str) -> None:
+    for given in (text, text.encode()):
+        with pytest.raises(ValueError, match=r"."):
+            parse_json(given, 10**6)
 
 
 def test_a_value_that_holds_itself_is_refused_at_once() -> None:

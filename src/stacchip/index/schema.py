@@ -16,6 +16,7 @@ from stacchip.index.foreign.item_columns import ITEM_COLUMNS, fill_from_items
 from stacchip.index.foreign.own_columns import fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
 from stacchip.items.keys import add_item
+from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.storage import unsign
 
 if TYPE_CHECKING:
@@ -178,8 +179,7 @@ def conform(
         return _conform(table, SCHEMA.names if columns is None else columns, href, find_item)
     except StacchipError:
         raise
-    except (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError,
-            ArithmeticError, RecursionError, MemoryError) as error:  # fmt: skip
+    except (*ODD_VALUES, pa.ArrowException) as error:
         where = f" in {href}" if href else ""
         raise IndexFormatError(
             f"Not a chip index{where}: {type(error).__name__}: {str(error)[:200]}. Write the table "

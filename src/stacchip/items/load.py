@@ -21,6 +21,7 @@ from stacchip.items.record import (
     require_name,
     try_record,
 )
+from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.storage import Storage, join_href, local_path, redact
 from stacchip.storage.documents import parse_document
 
@@ -221,8 +222,7 @@ def _arrow_errors(name: str) -> Iterator[None]:
         yield
     except StacchipError:
         raise
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
-            RecursionError, NotImplementedError, MemoryError, SystemError) as error:  # fmt: skip
+    except (*ODD_VALUES, OSError, NotImplementedError, SystemError) as error:
         raise InvalidMetadata(
             f"{name} cannot be read as an Arrow table: {type(error).__name__}: {error}. "
             "Write the file again.",

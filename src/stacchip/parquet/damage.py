@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from stacchip.errors import IndexFormatError, StacchipError, StorageError
+from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ def naming_damage(href: str) -> Iterator[None]:
         yield
     except StacchipError:
         raise
-    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError,
-            ArithmeticError, RecursionError, MemoryError, SystemError) as error:  # fmt: skip
+    except (*ODD_VALUES, pa.ArrowException, OSError, SystemError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             name = redact(href)
             raise StorageError(f"{name} cannot be read: {error}.", href=name) from error

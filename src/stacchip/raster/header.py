@@ -19,6 +19,7 @@ from affine import Affine
 
 from stacchip.raster.location import place_image, why_no_grid
 from stacchip.storage import Identity
+from stacchip.storage.documents import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -214,9 +215,9 @@ class Header:
             fill=_number(record["fill"]),
             block_offsets=_unpack_starts(record["block_starts"], lengths),
             block_lengths=lengths,
-            transform=None if transform is None else Affine(*json.loads(transform)),
-            scales=None if record["scales"] is None else tuple(json.loads(record["scales"])),
-            shifts=None if record["shifts"] is None else tuple(json.loads(record["shifts"])),
+            transform=None if transform is None else Affine(*_parse(transform)),
+            scales=None if record["scales"] is None else tuple(_parse(record["scales"])),
+            shifts=None if record["shifts"] is None else tuple(_parse(record["shifts"])),
             mask=None
             if record["mask"] is None
             else cls.from_record(_unpack_record(record["mask"])),
@@ -239,7 +240,7 @@ _CHOICES: Final[Mapping[str, tuple[Any, ...]]] = {
     "fill_order": (1, 2),
     "validity": ("mask", "nodata", "alpha", "all"),
 }
-_MOST_PARTS: Final = 100_000  # a few bytes of JSON may become a hundred of lists
+_MOST_PARTS: Final = 100_000  # facts of a header, values of a tag, and numbers of its bands
 _LARGEST: Final = 2**31 - 1  # of what counts pixels; TIFF has 32 bits
 
 
@@ -258,7 +259,7 @@ def _check_record(record: Mapping[str, Any]) -> None:
         raise ValueError(f"alpha of a header is band {record['alpha']} of {record['count']}")
     for name, count in (("transform", 6), ("scales", record["count"]), ("shifts", record["count"])):
         if record[name] is not None:
-            _check_numbers(name, json.loads(record[name]), count)
+            _check_numbers(name, _parse(record[name]), count)
 
 
 def _check_types(record: Mapping[str, Any]) -> None:
@@ -325,16 +326,13 @@ def _pack_tags(tags: tuple[RawTag, ...]) -> bytes:
     return json.dumps([(*tag[:3], base64.b64encode(tag[3]).decode()) for tag in tags]).encode()
 
 
-def _load(raw: bytes) -> Any:
-    """Return the value of JSON with few parts: the tags, or the header of the mask."""
-    if sum(map(raw.count, (b"[", b"{", b","))) > _MOST_PARTS:
-        raise ValueError(f"a header has more than {_MOST_PARTS:,} tags or facts")
-    return json.loads(raw)
+def _parse(text: str | bytes) -> Any:
+    return parse_json(text, _MOST_PARTS)
 
 
 def _unpack_tags(raw: bytes) -> tuple[RawTag, ...]:
     return tuple(
-        (tag, kind, count, base64.b64decode(text)) for tag, kind, count, text in _load(raw)
+        (tag, kind, count, base64.b64decode(text)) for tag, kind, count, text in _parse(raw)
     )
 
 
@@ -348,5 +346,5 @@ def _pack_record(record: dict[str, Any]) -> bytes:
 def _unpack_record(raw: bytes) -> dict[str, Any]:
     return {
         name: base64.b64decode(value[0]) if isinstance(value, list) else value
-        for name, value in _load(raw).items()
+        for name, value in _parse(raw).items()
     }

@@ -14,6 +14,7 @@ import numpy as np
 from stacchip.cubes.sinks.npy import read_npy
 from stacchip.errors import IndexFormatError, StacchipError, UsageError
 from stacchip.raster.nodata import find_values
+from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.sources.training_bands import Band, PlatformBands
 from stacchip.statistics.band import BandStatistics, from_state, new_statistics
 from stacchip.statistics.sample import Sample
@@ -185,8 +186,7 @@ class PlatformStatistics:
         except StacchipError:
             raise
         # whatever the file says of itself may be of another type
-        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError,
-                MemoryError, EOFError, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+        except (*ODD_VALUES, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise _unknown(href) from error
 
     @classmethod

@@ -46,11 +46,9 @@ def parse_document(data: bytes, href: str, limits: Limits, *, remedy: str = _ITE
         {'id': 'a'}
     """
     shown = redact(href)
-    containers = data.count(b"[") + data.count(b"{")
-    grown = containers * _CONTAINER_BYTES + data.count(b",") * _PLACE_BYTES
-    if max(len(data), grown / _GROWTH) > limits.document_bytes:
-        what = f"{shown} has {len(data):,} bytes, which take {grown:,} bytes of lists and numbers"
-        raise limits.exceeded("document_bytes", what, href=shown)
+    if len(data) > limits.document_bytes:
+        raise limits.exceeded("document_bytes", f"{shown} has {len(data):,} bytes", href=shown)
+    require_growth(data, shown, limits, href=shown)
     try:
         value = json.loads(data)
     except RecursionError as error:
@@ -95,6 +93,52 @@ def parse_object(data: bytes, href: str, limits: Limits, *, remedy: str) -> dict
         field="type",
         href=redact(href),
     )
+
+
+def require_growth(data: bytes, what: str, limits: Limits, *, href: str | None = None) -> None:
+    """Refuse JSON that would take far more memory than its text may.
+
+    Args:
+        data: The text.
+        what: What it is, as the subject of a sentence.
+        limits: Those of its place.
+        href: Its address, for errors.
+
+    Raises:
+        LimitExceeded: It has too many lists, objects and values.
+    """
+    containers = data.count(b"[") + data.count(b"{")
+    grown = containers * _CONTAINER_BYTES + data.count(b",") * _PLACE_BYTES
+    if grown / _GROWTH > limits.document_bytes:
+        said = f"{what} has {len(data):,} bytes, which take {grown:,} bytes of lists and numbers"
+        raise limits.exceeded("document_bytes", said, href=href)
+
+
+def parse_json(text: str | bytes, most_parts: int) -> Any:
+    """Return the value of JSON that a file of an index holds, if it has few parts.
+
+    Args:
+        text: The JSON.
+        most_parts: The most lists, objects and further values that it may have. A few bytes of text
+            become a hundred of lists.
+
+    Raises:
+        ValueError: It is not JSON, has more parts, or nests too deeply.
+
+    Example:
+        >>> parse_json("[[1, 2], 3]", 4), parse_json(b"[]", 1)
+        ([[1, 2], 3], [])
+        >>> parse_json("[[1, 2], 3]", 3)
+        Traceback (most recent call last):
+        ValueError: its JSON has more than 3 parts
+    """
+    marks = "[{," if isinstance(text, str) else (b"[", b"{", b",")
+    if sum(map(text.count, marks)) > most_parts:  # type: ignore[arg-type]  # marks are of its type
+        raise ValueError(f"its JSON has more than {most_parts:,} parts")
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its JSON nests too deeply") from error
 
 
 def require_depth(value: Any, what: str, limits: Limits, *, most_parts: int | None = None) -> None:

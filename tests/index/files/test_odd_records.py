@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from index.tables import make_header, make_item, make_table
-from stacchip.errors import IndexFormatError
+from stacchip.errors import IndexFormatError, LimitExceeded
 from stacchip.index import merge_indexes, read_index, read_records, write_index
 from stacchip.index.files.item_records import ItemRecord, from_table, to_table
+from stacchip.storage import Limits, Storage, StorageOptions
 
 
 @pytest.fixture
@@ -123,13 +124,13 @@ def test_a_header_of_endless_tags_is_refused_before_they_are_lists(name) -> None
     facts = {key: value for key, value in json.loads(asset["header"]).items() if key != name}
     arrays = [pair for pair in asset["arrays"] if pair[0] != name]
     row["assets"] = [{**asset, "header": json.dumps(facts), "arrays": [*arrays, (name, bomb)]}]
-    with pytest.raises(IndexFormatError, match="more than 100,000 tags or facts"):
+    with pytest.raises(IndexFormatError, match="more than 100,000 parts"):
         list(from_table(pa.Table.from_pylist([row], table.schema)))
 
 
 def test_a_manifest_of_endless_lists_is_refused_before_they_are_there(folder) -> None:
-    (folder / "_index.json").write_text('{"files": [' + "[]," * 1_100_000 + "0]}")
-    with pytest.raises(IndexFormatError, match=r"_index\.json .*more lists than"):
+    (folder / "_index.json").write_text('{"files": [' + "[]," * 1_600_000 + "0]}")
+    with pytest.raises(IndexFormatError, match=r"_index\.json .*more than 3,000,000 parts"):
         read_records(folder)
 
 
@@ -199,3 +200,13 @@ def test_text_that_is_not_utf8_is_refused_in_files_of_other_tools(tmp_path) -> N
     pq.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(IndexFormatError, match=r"a\.parquet is damaged: .*UTF8"):
         read_index(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("name", ["geo", "stacchip:items"])
+def test_metadata_that_would_fill_the_memory_is_refused_before_it_is_lists(name, tmp_path) -> None:
+    """A file of 60 MB took 2 GB and half a minute to open."""
+    text = b'{"a":[' + b"[]," * 100_000 + b"0]}"
+    pq.write_table(make_table().replace_schema_metadata({name: text}), tmp_path / "a.parquet")
+    storage = Storage(options=StorageOptions(limits=Limits(document_bytes=len(text))))
+    with pytest.raises(LimitExceeded, match=rf"metadata '{name}' of \S*a\.parquet has 300,0\d\d"):
+        read_index(tmp_path / "a.parquet", storage=storage)

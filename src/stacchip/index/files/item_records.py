@@ -7,7 +7,6 @@ records from many places, with one for each item.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -21,6 +20,8 @@ from stacchip.items.keys import ItemKey, differing_copies
 from stacchip.items.reach import is_out_of_reach, keep_origin
 from stacchip.parquet.sealed_writer import SealedWriter
 from stacchip.raster.header import Header
+from stacchip.runtime.odd_values import ODD_VALUES
+from stacchip.storage.documents import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -54,14 +55,10 @@ RECORD_SCHEMA: Final = pa.schema(
     ]
 )
 """The columns of `_items.parquet`: `item` is the STAC item's JSON, `assets` its files' headers."""
-# An item of 200,000 parts, which is the most that an item has (`Limits.item_parts`), takes 10 MB.
-# Lists without values take 36 times their text.
+# An item of 200,000 lists and objects, which is the most that an item has (`Limits.item_parts`),
+# takes 10 MB. A position of its footprint has two or three values.
 _MOST_TEXT: Final = 24 << 20
-# What values from outside make json, numpy and pyarrow raise.
-_WRONG: Final = (
-    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError),
-    *(MemoryError, pa.ArrowException),
-)
+_MOST_PARTS: Final = 4_000_000
 # Records of a row group, the smallest unit of a look-up; a record has about 30 KB. A look-up takes
 # 2 ms with 32 records and 20 ms with 256, in files of the same size.
 _RECORDS_PER_GROUP: Final = 32
@@ -155,7 +152,7 @@ def from_table(table: pa.Table, *, href: str | None = None) -> Iterator[ItemReco
                 item_href=None if row["item_href"] is None else _text(row, "item_href"),
                 headers=dict(_decode(asset) for asset in row["assets"] or ()),
             )
-    except _WRONG as error:
+    except (*ODD_VALUES, pa.ArrowException) as error:
         raise IndexFormatError(
             f"{href or 'The table'} does not hold records of items: {error}. "
             "Write the index again; its chips are not affected.",
@@ -172,7 +169,7 @@ def _text(row: Mapping[str, Any], name: str) -> str:
 def _read_object(text: str) -> dict[str, Any]:
     if len(text) > _MOST_TEXT:
         raise ValueError(f"a record has {len(text):,} characters of JSON")
-    value = json.loads(text)
+    value = parse_json(text, _MOST_PARTS)
     if not isinstance(value, dict):
         raise TypeError(f"it is no JSON object: {text[:40]!r}")
     return value
@@ -242,7 +239,7 @@ class RecordFile:
                 if table[name].null_count:
                     raise ValueError(f"{name} is null in a row")
             table.validate(full=True)
-        except _WRONG as error:
+        except (*ODD_VALUES, pa.ArrowException) as error:
             raise IndexFormatError(
                 f"{origin} does not hold records of items: {error}.", href=origin
             ) from error
@@ -260,7 +257,7 @@ class RecordFile:
         old, new = self._spill.read(there).to_pylist()[0], record.to_pylist()[0]
         try:
             items = _read_object(old["item"]), _read_object(new["item"])
-        except _WRONG as error:
+        except (*ODD_VALUES, pa.ArrowException) as error:
             raise IndexFormatError(
                 f"{origin} does not hold records of items: {error}.", href=origin
             ) from error

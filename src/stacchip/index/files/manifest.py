@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stacchip.errors import IndexFormatError, LimitExceeded, ObjectNotFound
+from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.storage import child_href, local_path, redact
+from stacchip.storage.documents import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -30,7 +32,7 @@ __all__ = [
 MANIFEST: Final = "_index.json"
 NEXT: Final = ".stacchip-next-"
 """The start of the names of new files, until they take their places (the module `switch`)."""
-_MOST_LISTS: Final = 1_000_000  # names may have brackets, too; so many lists would take 72 MB
+_MOST_PARTS: Final = 3_000_000  # as many files, or 216 MB of lists
 _NEXT: Final = re.compile(r"\.stacchip-next-[0-9a-f]{16}-(.+)")
 _INNER: Final = r"[^/\\\x00-\x1f\x7f\ud800-\udfff]"
 _NAME: Final = re.compile(rf"(?!\.|.*%(2f|5c)){_INNER}+\.(geo)?parquet", re.IGNORECASE)
@@ -107,7 +109,7 @@ def see_manifest(href: str, storage: Storage) -> Seen:
         return Seen(None, None)
     except LimitExceeded:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except ODD_VALUES as error:
         raise IndexFormatError(
             f"{redact(place)} is not a list of an index's files: {error!r}. "
             "Delete it, or write the index again.",
@@ -140,9 +142,7 @@ def _local_version(place: str) -> Hashable:
 
 
 def _parse(text: bytes) -> Manifest:
-    if text.count(b"[") + text.count(b"{") > _MOST_LISTS:
-        raise ValueError("it holds more lists than the three that it may")
-    said: dict[str, Any] = json.loads(text)
+    said: dict[str, Any] = parse_json(text, _MOST_PARTS)
     manifest = Manifest(
         tuple(str(name) for name in said["files"]),
         dict(said.get("next", {})),

@@ -24,6 +24,7 @@ from stacchip.parquet.pages import decoded_bytes
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import local_path, redact
 from stacchip.storage.content import LOOKED_AT, describe_content
+from stacchip.storage.documents import require_growth
 from stacchip.storage.remote_file import ExactFile
 
 if TYPE_CHECKING:
@@ -305,6 +306,9 @@ def _open(
         footer = read_footer(read_at, size, href, limits)
         fragment = make(None)
         fragment.ensure_complete_metadata()
+        for key, value in (fragment.physical_schema.metadata or {}).items():  # items, places
+            what = f"The metadata {key.decode(errors='backslashreplace')!r} of {redact(href)}"
+            require_growth(value, what, limits, href=redact(href))
         inside = fragment.physical_schema.names
         twice = sorted(name for name, count in Counter(inside).items() if count > 1)
         if twice:  # no column of theirs could be asked for by its name
