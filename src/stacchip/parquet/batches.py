@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 
 from stacchip.parquet.footer import read_footer
 from stacchip.parquet.pages import (
-    DELTA_BYTES,
     DICTIONARY,
     DICTIONARY_ENCODINGS,
+    delta_bytes,
     iterate_pages,
     longest_text,
 )
@@ -92,12 +92,15 @@ def _held_bytes(read_at: ReadAt, group: Group, columns: tuple[Column, ...], rows
 def _cost(read_at: ReadAt, chunk: Chunk, column: Column, rows: int) -> tuple[int, int]:
     """Return the bytes of a column's pages while they are read, and of its values in a batch."""
     dictionary = None
-    pages: list[tuple[int, int, int]] = []  # values, bytes once decompressed, encoding
+    scratch = 0
+    pages: list[tuple[int, int, int]] = []  # values, bytes once decoded, encoding
     for page in iterate_pages(read_at, chunk):
         if page.kind == DICTIONARY:
             dictionary = page
         else:
-            pages.append((page.values, page.unpacked, page.encoding))
+            repeated, held = delta_bytes(read_at, page, chunk, column)
+            scratch = max(scratch, held)
+            pages.append((page.values, page.unpacked + repeated, page.encoding))
     total = sum(values for values, *_ in pages)
     if total != chunk.values:
         raise ValueError(f"a column has {total} of {chunk.values} values")
@@ -107,15 +110,10 @@ def _cost(read_at: ReadAt, chunk: Chunk, column: Column, rows: int) -> tuple[int
     taken: list[tuple[int, int]] = []
     for values, unpacked, encoding in pages:
         count = min(values, most)
-        if column.width:
-            size = column.width
-        elif encoding == DELTA_BYTES:  # each value may repeat the one before, and add to it
-            size = unpacked
-        else:
-            size = longest if encoding in DICTIONARY_ENCODINGS else 0
+        size = column.width or (longest if encoding in DICTIONARY_ENCODINGS else 0)
         plain = 0 if column.width else unpacked
         taken.append((values, plain + count * (size + _OFFSETS)))
-    held = chunk.length + max((unpacked for _, unpacked, _ in pages), default=0)
+    held = chunk.length + scratch + max((unpacked for _, unpacked, _ in pages), default=0)
     held += dictionary.unpacked if dictionary else 0
     return held, _largest_run(taken, most)
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
 
-from stacchip.parquet.thrift import read_struct
+from stacchip.parquet.deltas import check_lengths, repeated_bytes
+from stacchip.parquet.thrift import Wanted, read_struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     ReadAt = Callable[[int, int], bytes]
 
 __all__ = [
-    "DELTA_BYTES",
     "DICTIONARY",
     "DICTIONARY_ENCODINGS",
     "decoded_bytes",
+    "delta_bytes",
     "header_checksum",
     "iterate_pages",
     "longest_text",
@@ -34,9 +35,11 @@ __all__ = [
 
 DICTIONARY: Final = 2
 """The kind of a page that has the values to which indices in other pages lead."""
-DELTA_BYTES: Final = 7
-"""The encoding of texts of which each repeats the beginning of the one before."""
 DICTIONARY_ENCODINGS: Final = (2, 8)
+# encodings of texts: their lengths as differences; and the beginnings that they share, too
+_DELTA_BYTES: Final = 7
+_DELTAS: Final = (6, _DELTA_BYTES)
+_RUNS: Final = 3  # the encoding of levels
 _DATA: Final = 0
 _DATA_2: Final = 3
 _USUAL: Final = 256  # bytes that most headers fit in
@@ -45,7 +48,12 @@ _MOST_PAGES: Final = 100_000  # of one column chunk
 _WHOLE: Final = 1 << 16  # a smaller chunk is read at once
 _CODEC_NAMES: Final = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
 _MARK: Final = 2  # bytes
-_MANY: Final = 64 << 20  # bytes from which a dictionary is looked into
+_MANY: Final = 64 << 20  # bytes from which a dictionary is looked into; larger pages are not
+_FACTS: Final[Wanted] = {
+    1: None, 2: None, 3: None, 5: dict.fromkeys((1, 2, 3, 4)), 7: dict.fromkeys((1, 2)),
+    8: dict.fromkeys((1, 4, 5, 6, 7)),
+}  # fmt: skip
+_SCRATCH: Final = 24  # bytes that pyarrow takes for a text that is stored as a difference
 
 
 class Page(NamedTuple):
@@ -59,6 +67,9 @@ class Page(NamedTuple):
         unpacked: Bytes once decompressed.
         values: Number of values.
         encoding: How they are encoded.
+        levels: The bytes in front of them that say which are null; None if these begin with their
+            own length, and belong to what is compressed.
+        is_packed: False if they are not compressed, whatever the codec.
     """
 
     kind: int
@@ -68,6 +79,8 @@ class Page(NamedTuple):
     unpacked: int
     values: int
     encoding: int
+    levels: int | None
+    is_packed: bool
 
 
 def iterate_pages(read_at: ReadAt, chunk: Chunk) -> Iterator[Page]:
@@ -109,17 +122,22 @@ def _read_page(read_at: ReadAt, at: int, end: int) -> Page:
 
 def _parse_page(data: bytes, place: int, at: int) -> Page:
     """Return the page whose header begins at a place of `data`, which is `at` in the file."""
-    fields, behind = read_struct(data, place)
+    fields, behind = read_struct(data, place, wanted=_FACTS)
     kind, unpacked, length = fields[1], fields[2], fields[3]
     facts = fields.get({_DATA: 5, DICTIONARY: 7, _DATA_2: 8}.get(kind, 0), {})
     if kind in (_DATA, DICTIONARY, _DATA_2):
         values, encoding = facts[1], facts[4 if kind == _DATA_2 else 2]
     else:
         values = encoding = 0
-    if min(unpacked, length, values) < 0:
+    levels = facts.get(5, 0) + facts.get(6, 0) if kind == _DATA_2 else None
+    if min(unpacked, length, values) < 0 or not 0 <= (levels or 0) <= min(unpacked, length):
         raise ValueError("the size of a page is negative")
+    if encoding in _DELTAS and kind == _DATA and (facts.get(3), facts.get(4)) != (_RUNS, _RUNS):
+        raise ValueError("a page has levels of an old encoding")
     start = at + behind - place
-    return Page(kind, data[place:behind], start, length, unpacked, values, encoding)
+    is_packed = facts.get(7, True) if kind == _DATA_2 else True
+    header = data[place:behind]
+    return Page(kind, header, start, length, unpacked, values, encoding, levels, is_packed)
 
 
 def header_checksum(read_at: ReadAt, chunk: Chunk) -> int:
@@ -140,7 +158,7 @@ def decoded_bytes(read_at: ReadAt, chunk: Chunk, column: Column) -> tuple[int, i
     Raises:
         ValueError: A header is broken, or the pages do not have the chunk's values.
     """
-    checksum = values = plain = dictionary_bytes = largest = 0
+    checksum = values = plain = dictionary_bytes = largest = scratch = 0
     dictionary: Page | None = None
     for page in iterate_pages(read_at, chunk):
         checksum = zlib.crc32(page.header, checksum)
@@ -149,10 +167,10 @@ def decoded_bytes(read_at: ReadAt, chunk: Chunk, column: Column) -> tuple[int, i
             dictionary = page
             continue
         values += page.values
-        plain += page.unpacked
-        if page.encoding == DELTA_BYTES:  # each value may repeat the one before, and add to it
-            plain += page.values * page.unpacked
-        elif page.encoding in DICTIONARY_ENCODINGS:
+        repeated, held = delta_bytes(read_at, page, chunk, column)
+        plain += page.unpacked + repeated
+        scratch = max(scratch, held)
+        if page.encoding in DICTIONARY_ENCODINGS:
             dictionary_bytes += page.values
     if values != chunk.values:
         raise ValueError(f"a column has {values} of {chunk.values} values")
@@ -163,7 +181,7 @@ def decoded_bytes(read_at: ReadAt, chunk: Chunk, column: Column) -> tuple[int, i
     if dictionary is not None:
         longest = longest_text(read_at, dictionary, chunk, dictionary_bytes)
         plain += dictionary.unpacked
-    return plain + 4 * values + longest * dictionary_bytes, checksum
+    return plain + 4 * values + longest * dictionary_bytes + scratch, checksum
 
 
 def longest_text(read_at: ReadAt, page: Page, chunk: Chunk, values: int) -> int:
@@ -178,15 +196,11 @@ def longest_text(read_at: ReadAt, page: Page, chunk: Chunk, values: int) -> int:
     Raises:
         ValueError: The page is broken.
     """
-    codec = chunk.codec
     if page.unpacked * values <= _MANY:
         return page.unpacked
-    data = read_at(page.start, page.length)
-    if (codec and page.unpacked > _MANY) or codec not in (0, *_CODEC_NAMES):
+    data = _unpack(read_at, page, chunk)
+    if data is None:
         return page.unpacked
-    if codec:
-        packed = pa.Codec(_CODEC_NAMES[codec])
-        data = packed.decompress(data, page.unpacked, asbytes=True)
     at = longest = 0
     for _ in range(page.values):
         length = int.from_bytes(data[at : at + 4], "little")
@@ -195,3 +209,49 @@ def longest_text(read_at: ReadAt, page: Page, chunk: Chunk, values: int) -> int:
         if at >= len(data):
             break
     return min(longest, page.unpacked)
+
+
+def delta_bytes(read_at: ReadAt, page: Page, chunk: Chunk, column: Column) -> tuple[int, int]:
+    """Return what a page whose texts are differences takes besides its own bytes; else (0, 0).
+
+    Args:
+        read_at: Returns bytes of the file, from a start, of a length.
+        page: The page.
+        chunk: The column chunk that it belongs to.
+        column: The chunk's column.
+
+    Returns:
+        The bytes that texts share with those before, and the bytes that pyarrow takes only while it
+        decodes the page.
+
+    Raises:
+        ValueError: The page is broken, or cannot be looked into.
+    """
+    if page.encoding not in _DELTAS or not page.values:
+        return 0, 0
+    data = _unpack(read_at, page, chunk)
+    if data is None:
+        raise ValueError("its texts are differences, in pages too large or in an old compression")
+    for _ in range(0 if page.levels is not None else column.is_repeated + column.is_optional):
+        data = data[4 + int.from_bytes(data[:4], "little") :]
+    repeated = 0
+    try:
+        if page.encoding == _DELTA_BYTES:
+            repeated = repeated_bytes(data, page.values)
+        else:
+            check_lengths(data, page.values)
+    except IndexError as error:
+        raise ValueError("a page ends early") from error
+    return repeated, repeated + page.values * _SCRATCH
+
+
+def _unpack(read_at: ReadAt, page: Page, chunk: Chunk) -> bytes | None:
+    """Return the values of a page; None if it is large, or compressed by a method of old times."""
+    if page.unpacked > _MANY or chunk.codec not in (0, *_CODEC_NAMES):
+        return None
+    levels = page.levels or 0
+    data = read_at(page.start + levels, page.length - levels)
+    if not chunk.codec or not page.is_packed:
+        return data
+    packed = pa.Codec(_CODEC_NAMES[chunk.codec])
+    return bytes(packed.decompress(data, page.unpacked - levels, asbytes=True))

@@ -220,13 +220,16 @@ class ParquetFile:
             LimitExceeded: A row group takes too much memory, or the file far more than its size.
         """
         leaves = self._leaves(names)
+        most = max(self.limits.table_bytes, _MOST_EXPANSION * self.footer.size)
         total = 0
         for group in groups:
-            taken = sum(self._size_of(read_at, group, leaf) for leaf in leaves)
+            taken = 0
+            for leaf in leaves:
+                taken += self._size_of(read_at, group, leaf)
+                # at once, since it takes time to look at more
+                self._require_few(taken, f"Row group {group}", self.limits.table_bytes)
             total += taken
-            self._require_few(taken, f"Row group {group}", self.limits.table_bytes)
-        most = max(self.limits.table_bytes, _MOST_EXPANSION * self.footer.size)
-        self._require_few(total, "What is read", most)
+            self._require_few(total, "What is read", most)
 
     def _require_few(self, size: int, what: str, most: int) -> None:
         if size > most:
