@@ -284,6 +284,7 @@ ON_GRIDS = "+proj=longlat +ellps=clrk66 +nadgrids="
 PATHS = {
     "proj": "{0}{1}",
     "init": "+init={1}:key",
+    "spaced init": "+init = {1}:key",
     "json of parameters": '{{"init": "{1}:key"}}',
     "wkt": 'GEOGCS["x",DATUM["y",SPHEROID["WGS 84",6378137,298.257223563],'
     'EXTENSION["PROJ4_GRIDS","{1}"]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]]',

@@ -6,7 +6,6 @@ No error of PROJ's leaves this module: whatever PROJ cannot read is a `UsageErro
 from __future__ import annotations
 
 import json
-import re
 from functools import lru_cache
 from typing import Any, Final
 
@@ -15,18 +14,12 @@ from odc.geo.crs import CRS
 from pyproj.exceptions import ProjError
 
 from stacchip.errors import UsageError
+from stacchip.grid.named_files import find_named_file
 
 __all__ = ["LONGEST_TEXT", "read_crs", "text_of_crs", "unwrap_crs"]
 
 LONGEST_TEXT: Final = 64 << 10
 """Characters of a CRS. Those that PROJ knows have up to 4,100; a million take it a second."""
-
-# names of files in a text of PROJ, in ESRI's and OGC's WKT
-_FILE: Final = re.compile(
-    r"""(?:\b(?:init|nadgrids|geoidgrids|grids|xy_grids|z_grids|file|catalog)="*"""
-    r"""|PARAMETERFILE\s*[\[(]\s*"[^"]*"\s*,\s*"|"PROJ4_GRIDS"\s*,\s*")([^\s"]*)""",
-    re.IGNORECASE,
-)
 
 
 def text_of_crs(crs: Any) -> str:
@@ -102,14 +95,10 @@ def _say(crs: Any) -> str:
 
 
 def _refuse_files(crs: Any, text: str) -> None:
-    """Refuse a CRS that names a file by its path: PROJ would open it, whatever it is.
-
-    Such names come from outside, in WKT or PROJJSON of an item or a file. A name without a folder
-    is one of PROJ's own grids.
-    """
-    for match in _FILE.finditer(text):
-        if any(mark in match[1] for mark in "/\\~"):
-            raise UsageError(
-                f"The CRS {str(crs)[:60]!r} names the file {match[1][:60]!r}, which is not opened. "
-                "Put the grid into PROJ's folder of data, and name it without a folder."
-            )
+    """Refuse a CRS that names a file by its path: PROJ would open it, whatever it is."""
+    name = find_named_file(text)
+    if name is not None:
+        raise UsageError(
+            f"The CRS {str(crs)[:60]!r} names the file {name[:60]!r}, which is not opened. "
+            "Put the grid into PROJ's folder of data, and name it without a folder."
+        )

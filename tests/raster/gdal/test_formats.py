@@ -143,6 +143,66 @@ def test_what_metadata_names_is_not_opened(conversion, tmp_path):
     convert_to_cog(path, tmp_path / "out.tif", conversion)
 
 
+UTM = (
+    'PROJCS["x",GEOGCS["g",DATUM["d",SPHEROID["s",6378137,298.257223563]],PRIMEM["Greenwich",0],'
+    'UNIT["Degree",0.0174532925199433]],PROJECTION["Transverse_Mercator"],PARAMETER['
+    '"central_meridian",-9],PARAMETER["false_easting",500000],UNIT["Meter",1]]'
+)
+ON_A_GRID = (
+    'PROJCS["x",GEOGCS["g",DATUM["d",SPHEROID["s",6378137,298.25],EXTENSION["PROJ4_GRIDS","{}"]],'
+    'PRIMEM["G",0],UNIT["Degree",0.017]],PROJECTION["Transverse_Mercator"],UNIT["Meter",1]]'
+)
+
+
+def write_on_a_grid(path: Path, grid: str) -> bytes:
+    """Write a TIFF whose CRS, in ESRI's WKT, has a datum shift by a file."""
+    profile = {"height": 4, "width": 4, "count": 1, "dtype": "uint8", "crs": UTM}
+    place = rasterio.Affine(10, 0, 500000, 0, -10, 4000000)
+    with rasterio.open(
+        path, "w", driver="GTiff", transform=place, GEOTIFF_KEYS_FLAVOR="ESRI_PE", **profile
+    ) as dataset:
+        dataset.write(np.ones((1, 4, 4), "uint8"))
+    content = path.read_bytes()
+    plain = content[content.index(b"PROJCS[") : content.rindex(b"]|") + 1]
+    changed = ON_A_GRID.format(grid).encode().ljust(len(plain))
+    path.write_bytes(content.replace(plain, changed))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("force", [None, "gdal"])
+def test_a_grid_that_a_crs_names_is_not_opened(force, tmp_path, storage):
+    """PROJ would open it as soon as GDAL opens the file, and wait for ever at a pipe."""
+    path = tmp_path / "a.tif"
+    write_on_a_grid(path, "/no/fifo.gsb")
+    with pytest.raises(NotARaster, match="names a file of this machine"):
+        open_reader(str(path), storage, force=force)
+    with pytest.raises(NotARaster, match="names a file of this machine"):
+        convert_to_cog(path, tmp_path / "b.tif", Conversion())
+
+
+def test_nor_one_that_a_tiff_in_a_jpeg_2000_file_names(tmp_path, storage):
+    tiff = write_on_a_grid(tmp_path / "a.tif", "/no/fifo.gsb")
+    geojp2 = bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03")
+    path = tmp_path / "a.jp2"
+    with rasterio.open(
+        path, "w", driver="JP2OpenJPEG", height=64, width=64, count=1, dtype="uint8"
+    ) as dataset:
+        dataset.write(np.ones((1, 64, 64), "uint8"))
+    plain = path.read_bytes()
+    assert open_reader(str(path), storage).count == 1
+    box = struct.pack(">I", 24 + len(tiff)) + b"uuid" + geojp2 + tiff
+    at = plain.index(b"jp2c") - 4
+    path.write_bytes(plain[:at] + box + plain[at:])
+    with pytest.raises(NotARaster, match="names a file of this machine"):
+        open_reader(str(path), storage)
+
+
+def test_a_grid_of_projs_own_is_no_file_of_this_machine(tmp_path, storage):
+    path = tmp_path / "a.tif"
+    write_on_a_grid(path, "@null")
+    assert "@null" in open_reader(str(path), storage).crs
+
+
 def make_fifo(path: Path) -> None:
     os.mkfifo(path)
 

@@ -4,6 +4,7 @@
   `gdal_environment()`.
 - `formats`: the formats that GDAL may open, chosen by a file's first bytes.
 - `jpeg2000`: what a JPEG 2000 header asks for, before a decoder gives it that.
+- `named_files`: files that a raster's georeferencing names, which must not be opened.
 - `file`: files that the fast path cannot read (JPEG 2000, JPEG, PNG, rare forms of TIFF).
 - `codec`: blocks whose codec only GDAL knows, one at a time.
 - `jpeg`: what a JPEG stream says of its own size.

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from stacchip.grid.named_files import may_name_file
 from stacchip.raster import tiff
+from stacchip.raster.gdal import named_files
 from stacchip.raster.gdal.environment import error_types, gdal_environment, gdal_says
 from stacchip.raster.location import find_location
 
@@ -78,6 +80,8 @@ def describe_image(image: ImageTags) -> ImageDescription:
     """
     from rasterio.io import MemoryFile
 
+    if any(tag == tiff.GEO_ASCII and may_name_file(raw) for tag, *_, raw in image.geo):
+        raise tiff.BrokenTiffError(named_files.WHY)
     if image.samples > _MOST_SAMPLES:
         few = replace(image, samples=_MOST_SAMPLES, extra_samples=(), metadata=b"")
         return replace(describe_image(few), alpha=None)

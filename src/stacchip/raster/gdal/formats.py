@@ -16,14 +16,16 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from stacchip.errors import NotARaster, StacchipError, UnsupportedRaster
+from stacchip.raster.gdal import named_files
 from stacchip.raster.gdal.describe import dtype_of
 from stacchip.raster.gdal.environment import error_types, gdal_says
 from stacchip.raster.gdal.jpeg2000 import why_too_large
+from stacchip.raster.tiff import BrokenTiffError
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage import is_remote, redact
 from stacchip.storage.content import (
@@ -172,10 +174,23 @@ def _choose_driver(source: Path | bytes, href: str, limits: Limits) -> str:
         if driver is None:
             raise not_a_raster(href, start)
         why = why_too_large(file, limits) if driver == JPEG2000 else None
+        if why is None:
+            _refuse_named_files(file, driver, href, limits)
     if why is not None:
         name, what = why
         raise limits.exceeded(name, f"{redact(href)} {what}", href=redact(href))
     return driver
+
+
+def _refuse_named_files(file: IO[bytes], driver: str, href: str, limits: Limits) -> None:
+    """Refuse a file whose CRS names another one: PROJ would open it, whatever it is."""
+    try:
+        why = named_files.WHY if named_files.names_a_file(file, driver, limits) else None
+    except BrokenTiffError as error:
+        why = f"it has a broken TIFF header: {error}"
+    if why is not None:
+        message = f"{redact(href)} cannot be read: {why}. {_CONVERT}"
+        raise NotARaster(message, href=redact(href))
 
 
 def _plain_path(path: Path) -> Path:

@@ -10,8 +10,11 @@ import struct
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from stacchip.storage import Limits
 
+CODESTREAM_BOX: Final = b"jp2c"
 _CODESTREAM: Final = b"\xff\x4f\xff\x51"  # markers SOC and SIZ (ISO/IEC 15444-1, A.4 and A.5)
 _MOST_BOXES: Final = 1000
 # OpenJPEG 2.5 keeps 6000 bytes of each tile's parameters and 1100 of each component's in each tile.
@@ -89,20 +92,27 @@ def _find_codestream(file: IO[bytes]) -> int | None:
     file.seek(0)
     if file.read(4) == _CODESTREAM:
         return 0
+    return next((start for kind, start, _ in iterate_boxes(file) if kind == CODESTREAM_BOX), None)
+
+
+def iterate_boxes(file: IO[bytes]) -> Iterator[tuple[bytes, int, int | None]]:
+    """Yield the boxes of a JPEG 2000 file: kind, and where its content starts and ends.
+
+    The end is None for the last box, which reaches to the end of the file.
+    """
     at = 0
     for _ in range(_MOST_BOXES):
         file.seek(at)
         head = file.read(16)
         if len(head) < 8:
-            return None
+            return
         length, kind = struct.unpack(">I4s", head[:8])
         start = at + 8
         if length == 1 and len(head) == 16:
             (length,) = struct.unpack(">Q", head[8:])
             start = at + 16
-        if kind == b"jp2c":
-            return start
-        if length < start - at or at + length >= 2**62:
-            return None  # it reaches to the file's end, or contradicts itself
+        is_last = length < start - at or at + length >= 2**62  # or it contradicts itself
+        yield kind, start, None if is_last else at + length
+        if is_last:
+            return
         at += length
-    return None

@@ -1,0 +1,68 @@
+"""Files that a raster's georeferencing names, which GDAL would have PROJ open.
+
+A TIFF may state its CRS as ESRI's WKT, and a JPEG 2000 file as a TIFF of its own or as XML. PROJ
+opens the grids that such a text names as soon as GDAL opens the file.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import IO, TYPE_CHECKING, Final
+
+from stacchip.grid.named_files import may_name_file
+from stacchip.raster import tiff
+from stacchip.raster.gdal.jpeg2000 import CODESTREAM_BOX, iterate_boxes
+
+if TYPE_CHECKING:
+    from stacchip.storage import Limits
+
+WHY: Final = "its georeferencing names a file of this machine, which is not opened"
+
+
+def names_a_file(file: IO[bytes], driver: str, limits: Limits) -> bool:
+    """Return True if the CRS of a file of this format may name another file by its path.
+
+    Args:
+        file: The file.
+        driver: GDAL's name of its format.
+        limits: Limits of its place.
+
+    Raises:
+        BrokenTiffError: It is a TIFF whose first directory cannot be read.
+        LimitExceeded: The parts that may hold a CRS take more than `Limits.document_bytes`.
+    """
+    if driver == "GTiff":
+        return _tiff_names_a_file(file)
+    if driver == "JP2OpenJPEG":
+        return any(map(may_name_file, _read_boxes(file, limits)))
+    return False  # PNG and JPEG state no CRS
+
+
+def _tiff_names_a_file(file: IO[bytes]) -> bool:
+    def fetch(start: int, length: int) -> bytes:
+        file.seek(start)
+        return file.read(length)
+
+    size = file.seek(0, os.SEEK_END)
+    directories = tiff.read_directories(tiff.FileBytes(fetch, size, fetch(0, 4096)))
+    main = None if directories is None else next(directories, None)
+    # in whatever type: libtiff makes text of numbers, too
+    return main is not None and tiff.GEO_ASCII in main and may_name_file(main.raw(tiff.GEO_ASCII))
+
+
+def _read_boxes(file: IO[bytes], limits: Limits) -> list[bytes]:
+    """Return the boxes of a JPEG 2000 file that are not of pixels."""
+    size = file.seek(0, os.SEEK_END)
+    boxes = [
+        (start, min(end or size, size))
+        for kind, start, end in iterate_boxes(file)
+        if kind != CODESTREAM_BOX
+    ]
+    total = sum(end - start for start, end in boxes)
+    if total > limits.document_bytes:
+        raise limits.exceeded("document_bytes", f"The file's boxes of metadata take {total} bytes")
+    found = []
+    for start, end in boxes:
+        file.seek(start)
+        found.append(file.read(end - start))
+    return found
