@@ -177,7 +177,7 @@ def _verdicts_on_tiffs(folder: Path) -> dict[str, str]:
 def main() -> None:
     share_arenas()
     kind = Planted()
-    bounds = Bounds(memory_bytes=256 << 20, seconds=1.0)
+    bounds = Bounds(memory_bytes=256 << 20, seconds=3.0)
     children = Children(kind, lambda n: kind.mutant(n, dice_of(kind.name, 0, n)), bounds)
     names = list(EXPECTED)
     found = {names[n]: verdict.name for n, verdict in children.try_all(range(len(names)))}

@@ -3,6 +3,7 @@
 Read the files in this order:
 
 - `window`: rectangles of whole pixels.
+- `named_files`: finds the files that the text of a CRS names.
 - `crs_text`: reads CRSs of PROJ, WKT and codes, and refuses those that name a file.
 - `same_crs`: compares two CRSs. Nothing else in stacchip does.
 - `crs`: parses and names CRSs, tells which are not on Earth, and hands on `same_crs`.

@@ -11,6 +11,7 @@ damage         the error for a damaged file: its name, and what to do
 thrift         the structs in which parquet writes footers and headers of pages
 seal           checksums of what parquet's own leave out
 footer         a footer, checked before pyarrow reads the file
+deltas         texts stored as differences, measured before pyarrow decodes them
 pages          headers of pages, checked before pyarrow decodes them
 batches        the rows of a file, a few at a time
 sealed_writer  files with all of these checksums
