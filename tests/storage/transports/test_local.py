@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -113,6 +114,32 @@ def test_a_file_written_to_while_it_is_read_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError, match="while it was read"):
         Storage().read_ranges(file, Ranges([(0, 5), (5, 5)]))
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_the_old_one_or_the_new_one(
+    tmp_path: Path,
+) -> None:
+    contents = [b"0" * 10, b"1" * 1000]
+    place, spare, stop = tmp_path / "a.bin", tmp_path / "spare", threading.Event()
+    for number, content in enumerate(contents):
+        (tmp_path / str(number)).write_bytes(content)
+    os.link(tmp_path / "0", place)
+
+    def replace() -> None:
+        while not stop.is_set():
+            for number in (1, 0):
+                os.link(tmp_path / str(number), spare)
+                spare.replace(place)
+
+    storage = Storage()
+    with ThreadPoolExecutor(1) as pool:
+        replacing = pool.submit(replace)
+        try:
+            seen = {bytes(storage.read(str(place))) for _ in range(5000)}
+        finally:
+            stop.set()
+        replacing.result()
+    assert seen == set(contents)
 
 
 def test_missing_files_and_folders_are_not_found(tmp_path: Path) -> None:

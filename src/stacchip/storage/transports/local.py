@@ -43,47 +43,59 @@ def stat_file(path: str) -> Identity:
 
 
 def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> list[Blob]:
-    """Read (start, length) ranges of one file, opened once.
-
-    The identity of the open file before the first byte is compared with that after the last, so
-    that a rewrite in between is noticed.
-    """
-    with _translated(path):
-        descriptor = os.open(path, _OPENING)
-        try:
-            before = os.fstat(descriptor)
-            _require_regular(path, before)
-            size = before.st_size
-            if len(ranges) > 1 and hasattr(os, "posix_fadvise"):  # macOS lacks it
-                for start, length in ranges:  # let the disk fetch them together
-                    os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_WILLNEED)
-            # the system would find memory for all that is asked for, whatever the file has
-            parts = [
-                read_fully(descriptor, start, min(length, size - start)) if start < size else b""
-                for start, length in ranges
-            ]
-            identity = identify(os.fstat(descriptor))
-        finally:
-            os.close(descriptor)
-    if identity != identify(before):
-        raise StorageError(f"{path} changed while it was read. Read it again.", href=path)
-    return [Blob(part, identity, start) for part, (start, _) in zip(parts, ranges, strict=True)]
+    """Read (start, length) ranges of one file, opened once."""
+    with _translated(path), _opened(path) as (descriptor, facts):
+        return _read_parts(path, descriptor, facts, ranges)
 
 
 def read_file(path: str, bound: Bound) -> Blob:
-    """Read a whole file.
+    """Read a whole file: the one that has the path at the start, even if another takes it.
 
     Raises:
         LimitExceeded: It has more bytes than the bound. For what a person keeps on a disk that
             counts only if it is sparse, and says more of itself than it holds.
     """
-    with _translated(path):
-        facts = os.stat(path)  # noqa: PTH116 - as above
-    size = facts.st_size
-    is_whole = getattr(facts, "st_blocks", 0) * 512 >= size
-    if size > bound.most_bytes and not (is_whole and bound.name == "file_bytes"):
-        raise bound.exceeded(path)
-    return read_ranges(path, [(0, size)])[0]
+    with _translated(path), _opened(path) as (descriptor, facts):
+        size = facts.st_size
+        is_whole = getattr(facts, "st_blocks", 0) * 512 >= size
+        if size > bound.most_bytes and not (is_whole and bound.name == "file_bytes"):
+            raise bound.exceeded(path)
+        return _read_parts(path, descriptor, facts, [(0, size)])[0]
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[tuple[int, os.stat_result]]:
+    """Open a file of bytes; yield its descriptor, and its facts at this time."""
+    descriptor = os.open(path, _OPENING)
+    try:
+        facts = os.fstat(descriptor)
+        _require_regular(path, facts)
+        yield descriptor, facts
+    finally:
+        os.close(descriptor)
+
+
+def _read_parts(
+    path: str, descriptor: int, before: os.stat_result, ranges: Sequence[tuple[int, int]]
+) -> list[Blob]:
+    """Read ranges of an open file.
+
+    Its identity before the first byte is compared with that after the last, so that a rewrite in
+    between is noticed.
+    """
+    size = before.st_size
+    if len(ranges) > 1 and hasattr(os, "posix_fadvise"):  # macOS lacks it
+        for start, length in ranges:  # let the disk fetch them together
+            os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_WILLNEED)
+    # the system would find memory for all that is asked for, whatever the file has
+    parts = [
+        read_fully(descriptor, start, min(length, size - start)) if start < size else b""
+        for start, length in ranges
+    ]
+    identity = identify(os.fstat(descriptor))
+    if identity != identify(before):
+        raise StorageError(f"{path} changed while it was read. Read it again.", href=path)
+    return [Blob(part, identity, start) for part, (start, _) in zip(parts, ranges, strict=True)]
 
 
 def read_fully(
