@@ -27,6 +27,7 @@ StacchipError
 │   ├── DiskFull                            there is no space to write to
 │   ├── StorageTimeout (TimeoutError)       the time limit passed
 │   └── AssetChanged                        the file is not the version that was read before
+│       └── IndexReplaced                     the index is not the one that rows were read from
 ├── LimitExceeded (ValueError)            something from outside asks for more than a limit allows
 ├── NotAllowed (PermissionError)          something from outside names what it may not reach
 └── UnexpectedError (RuntimeError)        something else failed; its `__cause__` says what
@@ -199,6 +200,10 @@ class StorageTimeout(StorageError, TimeoutError):
 
 class AssetChanged(StorageError):
     """The file is not the version that was read before: `href`, `expected`, `found`."""
+
+
+class IndexReplaced(AssetChanged):
+    """The index is no longer the one that rows were read from; open it again: `href`."""
 
 
 class LimitExceeded(StacchipError, ValueError):

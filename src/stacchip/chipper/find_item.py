@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 
 from stacchip.errors import (
+    AssetChanged,
     GridMismatch,
     InvalidMetadata,
     ItemNotFound,
@@ -24,7 +25,7 @@ from stacchip.index.dates import refuse_two_dates
 from stacchip.index.embedded import (
     embedded_items,
     give_platforms,
-    indexes_of,
+    indexes_and_editions,
     remote_index_of,
     row_keys,
 )
@@ -207,7 +208,10 @@ class ItemFinder:
     ) -> None:
         self._given = given
         self._embedded = embedded_items(table)
-        self._records = tuple(RecordLookup(index, storage) for index in indexes_of(table))
+        self._records = tuple(
+            RecordLookup(index, storage, known)
+            for index, known in indexes_and_editions(table).items()
+        )
         self._storage = storage
         self._origin = remote_index_of(table, storage)
         self._archive = archive
@@ -222,6 +226,7 @@ class ItemFinder:
         """Return the item of a key.
 
         Raises:
+            IndexReplaced: The index that the rows were read from has other items by now.
             ItemNotFound: It is in none of these places.
             UsageError: The caller gave another item, which only its id matches.
             StorageError: Its `item_href` could not be read.
@@ -296,12 +301,18 @@ class ItemFinder:
         """Return the item from the `_items.parquet` of an index, if one has it.
 
         Raises:
+            AssetChanged: An index is replaced, and nothing else tells the item.
             InvalidMetadata: Two indexes have different items of that key.
         """
         found: list[tuple[ItemRecord, str]] = []
         for index in self._records:
             try:
                 record = index.find(*key)
+            except AssetChanged as error:
+                if key not in self._given and key not in self._embedded:
+                    raise
+                _log.warning("items= and the table's metadata tell the items: %s", error)
+                continue
             except StorageError as error:
                 # a table may outlive its index; its rows may still say where the item is
                 _log.warning("the index is no longer where it was read from: %s", error)

@@ -24,6 +24,7 @@ The files, in reading order:
 
 ```
 embedded    items in a table's metadata, by platform and id
+editions    which records of items the rows of an index were written with
 remembered  the items of this process's tables, for tables that lost their metadata
 dates       the dates of rows, by which two items of one key or id are noticed
 schema      the columns, stated once; tables put together with their items

@@ -8,21 +8,24 @@ platform of the rows with its id: if there are several, the one that the item it
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pyarrow as pa
 
 from stacchip.errors import IndexFormatError
+from stacchip.index.editions import editions_of, with_editions
 from stacchip.index.remembered import REMEMBERED, remember_signed, signed_address
 from stacchip.items.copies import to_json
 from stacchip.items.keys import ItemKey, group_by_id, item_key
 from stacchip.items.reach import distant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable
 
     import pystac
 
+    from stacchip.index.editions import Known
     from stacchip.storage import Storage
 
     Items = dict[ItemKey, dict[str, Any]]
@@ -32,6 +35,7 @@ __all__ = [
     "embedded_items",
     "give_platforms",
     "index_of",
+    "indexes_and_editions",
     "indexes_of",
     "parse_items",
     "remote_index_of",
@@ -208,8 +212,20 @@ def remote_index_of(table: pa.Table, storage: Storage) -> str | None:
     return next((each for each in indexes_of(table) if distant(each, storage)), None)
 
 
-def with_indexes(table: pa.Table, hrefs: Iterable[str]) -> pa.Table:
-    """Return the table with the addresses that its parts were read from in its metadata."""
+def indexes_and_editions(table: pa.Table) -> dict[str, Known | None]:
+    """Return the addresses that the parts of a table were read from, and the editions there."""
+    hrefs = indexes_of(table)
+    return dict(zip(hrefs, editions_of(table, len(hrefs)), strict=True))
+
+
+def with_indexes(table: pa.Table, hrefs: Iterable[str] | Mapping[str, Known | None]) -> pa.Table:
+    """Return the table with the addresses that its parts were read from in its metadata.
+
+    Args:
+        table: A table.
+        hrefs: The addresses, if they are known with the editions of the files there.
+    """
     plain = map(remember_signed, hrefs)
     metadata = {**(table.schema.metadata or {}), _INDEX_KEY: "\n".join(plain)}
-    return table.replace_schema_metadata(metadata)
+    known = list(hrefs.values()) if isinstance(hrefs, Mapping) else []
+    return with_editions(table.replace_schema_metadata(metadata), known)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import DuplicateChips, InvalidMetadata, NothingFound, UsageError
+from stacchip.index.editions import select_editions
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.item_order import order_items
 from stacchip.index.files.item_records import (
@@ -309,8 +310,10 @@ def _write(
     for item in sorted(collected.parts):
         sources[item.platform].append(item)
     written = 0
-    for platform, name in new.name_chips(list(sources)).items():
-        with new.open_chips(name) as writer:
+    names = new.name_chips(list(sources))
+    editions = new.write_records()
+    for platform, name in names.items():
+        with new.open_chips(name, select_editions(editions, sources and [platform])) as writer:
             written += _write_source(collected, sources.get(platform, []), writer)
     total = sum(part.rows for parts in collected.parts.values() for part in parts)
     merged = Merged(

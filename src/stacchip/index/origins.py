@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from stacchip.errors import IndexFormatError, StorageError
-from stacchip.index.embedded import indexes_of
+from stacchip.errors import AssetChanged, IndexFormatError, StorageError
+from stacchip.index.editions import is_part, replaced
+from stacchip.index.embedded import indexes_and_editions
 from stacchip.index.foreign.own_columns import fill_from_own_columns
 from stacchip.index.read import read_index
 from stacchip.index.schema import SCHEMA
 
 if TYPE_CHECKING:
+    from stacchip.index.editions import Known
     from stacchip.storage import Storage
 
 __all__ = ["fill_from_indexes"]
@@ -29,19 +31,21 @@ def fill_from_indexes(table: pa.Table, storage: Storage) -> pa.Table:
     Args:
         table: Rows whose metadata may name the indexes that they were read from.
         storage: Reads the indexes.
+
+    Raises:
+        IndexReplaced: An index has other items by now.
     """
     lacking = [name for name in ("platform", "chip_size") if name not in table.column_names]
-    indexes = indexes_of(table) if lacking else ()
+    indexes = indexes_and_editions(table) if lacking else {}
     named = fill_from_own_columns(table, ["item_id"]) if indexes else table
     if not indexes or "item_id" not in named.column_names:
         return table
     try:
         rows = pa.concat_tables(
-            read_index(
-                href, columns=["item_id", *lacking], storage=storage
-            ).replace_schema_metadata()
-            for href in indexes
+            _read(href, known, ["item_id", *lacking], storage) for href, known in indexes.items()
         )
+    except AssetChanged:
+        raise
     except IndexFormatError:  # the index lacks them, too
         return table
     except StorageError as error:
@@ -55,3 +59,11 @@ def fill_from_indexes(table: pa.Table, storage: Storage) -> pa.Table:
             column = pa.array([values[item_id] for item_id in ids], SCHEMA.field(name).type)
             table = table.append_column(SCHEMA.field(name), column)
     return table
+
+
+def _read(href: str, known: Known | None, columns: list[str], storage: Storage) -> pa.Table:
+    table = read_index(href, columns=columns, storage=storage)
+    (now,) = indexes_and_editions(table).values()
+    if not is_part(known, now):
+        raise replaced(href)
+    return table.replace_schema_metadata()

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from stacchip.errors import ObjectNotFound, UsageError
 from stacchip.index.absent import NamesWanted
+from stacchip.index.editions import is_of, join, replaced
 from stacchip.index.embedded import embed_items, index_of, row_keys, with_indexes
 from stacchip.index.files.item_records import ItemRecord, from_table, of_origin, one_record
-from stacchip.index.files.layout import find_files, index_href
+from stacchip.index.files.layout import find_files, index_href, is_file
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.files.snapshot import at_one_moment, open_index
 from stacchip.index.filters import Filters, Selection
@@ -27,12 +28,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Unpack
 
+    from stacchip.index.editions import Editions, Known
     from stacchip.index.files.chips_file import ChipsFile
     from stacchip.index.files.layout import IndexFiles
     from stacchip.items.archive import Archive
     from stacchip.items.keys import ItemKey
 
-__all__ = ["index_of", "read_index", "read_item_index", "read_records", "read_rows", "scan_index"]
+__all__ = [
+    "index_of",
+    "read_index",
+    "read_item_index",
+    "read_records",
+    "read_rows",
+    "records_of",
+    "scan_index",
+]
 
 _FOOTERS_AHEAD: Final = 16
 
@@ -175,11 +185,39 @@ def read_records(
         IndexFormatError: A file is broken, or is missing.
         InvalidMetadata: Two files have different items of one platform and id.
     """
+    return records_of(path, None, platform=platform, item_ids=item_ids, storage=storage)
+
+
+def records_of(
+    path: str | os.PathLike[str],
+    known: Known | None,
+    *,
+    platform: str | Sequence[str] | None = None,
+    item_ids: Sequence[str] | None = None,
+    storage: Storage | None = None,
+) -> list[ItemRecord]:
+    """Read the records of items, as `read_records` does, for rows that were read before.
+
+    Args:
+        path: As in `read_records`.
+        known: The editions of the files that the rows were read from; None takes any record.
+        platform: As in `read_records`.
+        item_ids: As in `read_records`.
+        storage: As in `read_records`.
+
+    Raises:
+        IndexReplaced: A record is of another edition.
+    """
     storage = storage or Storage()
     chosen = Selection(item_id=item_ids, platform=platform).expression
 
     def read(href: str) -> tuple[str, pa.Table]:
-        return href, open_parquet(href, storage).read(where=chosen)
+        file = open_parquet(href, storage)
+        table = file.read(where=chosen)
+        for name in table["platform"].unique().to_pylist():
+            if not is_of(known, name, file.editions):
+                raise replaced(index_href(path))
+        return href, table
 
     def read_all(files: IndexFiles) -> dict[ItemKey, list[tuple[ItemRecord, str]]]:
         found: dict[ItemKey, list[tuple[ItemRecord, str]]] = defaultdict(list)
@@ -226,14 +264,17 @@ def _read(
     href = index_href(path)
     tables: list[pa.Table] = []
     items: dict[ItemKey, tuple[Mapping[str, Any], str]] = {}
+    editions: list[Editions | None] = []
     for chips in open_index(href, storage):
+        editions.append(chips.file.editions)
         for key, item in chips.items().items():
             there, origin = items.setdefault(key, (item, redact(chips.href)))
             if not is_same_item(there, item):
                 raise differing_copies(key, there, item, (origin, redact(chips.href)))
         tables.append(read(chips))
     table = pa.concat_tables(tables, promote_options="default") if len(tables) > 1 else tables[0]
-    return _with_origin(table, href, {key: item for key, (item, _) in items.items()})
+    plain = {key: item for key, (item, _) in items.items()}
+    return _with_origin(table, href, plain, None if is_file(href) else join(editions))
 
 
 def _report_absent(wanted: NamesWanted, path: str | os.PathLike[str], storage: Storage) -> None:
@@ -255,11 +296,13 @@ def _count_left_out(chips: ChipsFile, selection: Selection) -> int:
     return sum(part.num_rows for part in chips.scan(["chip_index_x"], rest))
 
 
-def _with_origin(table: pa.Table, href: str, items: dict[ItemKey, Any]) -> pa.Table:
-    """Return the table with its address and the items of its chips in the metadata."""
+def _with_origin(
+    table: pa.Table, href: str, items: dict[ItemKey, Any], known: Known | None
+) -> pa.Table:
+    """Return the table with its address, editions, and the items of its chips in the metadata."""
     local = local_path(href)
     origin = href if local is None else str(local.absolute())
-    table = with_indexes(table, [origin])
+    table = with_indexes(table, {origin: known})
     if items and {"platform", "item_id"} <= set(table.column_names):
         there = row_keys(table)
         items = {key: item for key, item in items.items() if key in there}

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import ItemNotFound, SourceNotFound, UsageError
+from stacchip.index.editions import select_editions
 from stacchip.index.embedded import row_keys, with_items
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.layout import (
@@ -32,6 +33,8 @@ from stacchip.storage import Storage, parent_href, redact
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
+
+    from stacchip.index.editions import Editions
 
 __all__ = ["remove"]
 
@@ -120,7 +123,7 @@ def _remove_in(part: _Part, chosen: pc.Expression, task: str, storage: Storage) 
         files = [replace(open_chips(entry, storage), origin=None) for entry in now.chips]
         counts = [chips.count(selection) for chips in files]
         if any(counts) and new.is_file:
-            _write_rest(files[0], CHIPS, chosen, new)
+            _write_rest(files[0], CHIPS, chosen, new, None)
             new.replace()
         elif any(counts):
             _remove_files(now, list(zip(files, counts, strict=True)), chosen, new)
@@ -131,15 +134,18 @@ def _remove_files(
     part: _Part, files: Sequence[tuple[ChipsFile, int]], chosen: pc.Expression, new: Replacement
 ) -> None:
     """Remove chips from the files of a folder, given with the numbers of those chosen."""
+    has_fewer = part.records is not None and _keep_records(part.records, chosen, new)
     gone = {_name(chips) for chips, count in files if 0 < count == chips.rows}
     for chips, count in files:
         if count and _name(chips) not in gone:
-            _write_rest(chips, _name(chips), chosen, new)
+            editions = chips.file.editions
+            if has_fewer and editions is not None:
+                editions = select_editions(new.write_records(), editions)
+            _write_rest(chips, _name(chips), chosen, new, editions)
     if len(gone) == len(files):
         # an index without chips is still an index
-        new.write_chips(CHIPS, SCHEMA.empty_table())
+        new.write_chips(CHIPS, SCHEMA.empty_table(), {})
         gone.discard(CHIPS)
-    has_fewer = part.records is not None and _keep_records(part.records, chosen, new)
     new.change(delete=gone, with_records=has_fewer)
 
 
@@ -157,7 +163,13 @@ def _look_again(part: _Part, storage: Storage) -> _Part:
     return now._replace(chips=[replace(entry, told=told) for entry in now.chips])
 
 
-def _write_rest(chips: ChipsFile, name: str, chosen: pc.Expression, new: Replacement) -> None:
+def _write_rest(
+    chips: ChipsFile,
+    name: str,
+    chosen: pc.Expression,
+    new: Replacement,
+    editions: Editions | None,
+) -> None:
     """Write the chips of a file that are not chosen to a new one, row group by row group."""
     items = chips.items()
     rest = Selection(where=~chosen)
@@ -167,19 +179,23 @@ def _write_rest(chips: ChipsFile, name: str, chosen: pc.Expression, new: Replace
         wanted = pc.field("item_id").isin(ids) & ~chosen
         left = row_keys(chips.read(["platform", "item_id"], Selection(where=wanted)))
         like = with_items(like, {key: item for key, item in items.items() if key in left})
-    with new.open_chips(name, like.schema) as writer:
+    with new.open_chips(name, editions, like.schema) as writer:
         for part in chips.scan(chosen=rest):
             if part.num_rows:
                 writer.write_table(part.replace_schema_metadata(like.schema.metadata))
 
 
 def _keep_records(href: str, chosen: pc.Expression, new: Replacement) -> bool:
-    """Add the records that are not chosen to the new ones; return False if none is chosen."""
+    """Write the records that are not chosen as the new ones; return False if none is chosen."""
     file = open_parquet(href, new.storage)
-    if not file.count(chosen):
+    changed = row_keys(file.read(["platform", "item_id"], chosen))
+    if not changed:
         return False
     for table in file.scan(where=~chosen):
         new.records.add(table, redact(href))
+    platforms = {key.platform for key in changed}
+    said = file.editions
+    new.write_records(said and {name: said[name] for name in said.keys() - platforms})
     return True
 
 

@@ -10,7 +10,13 @@ import pyarrow.compute as pc
 
 from stacchip.errors import IndexFormatError, StacchipError
 from stacchip.grid.footprints import BBOX
-from stacchip.index.embedded import embed_items, embedded_items, indexes_of, with_indexes
+from stacchip.index.editions import combine
+from stacchip.index.embedded import (
+    embed_items,
+    embedded_items,
+    indexes_and_editions,
+    with_indexes,
+)
 from stacchip.index.foreign.geometry import without_extension
 from stacchip.index.foreign.item_columns import ITEM_COLUMNS, fill_from_items
 from stacchip.index.foreign.own_columns import fill_from_own_columns
@@ -22,6 +28,7 @@ from stacchip.storage import unsign
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from stacchip.index.editions import Known
     from stacchip.index.foreign.item_columns import FindItem
     from stacchip.items.keys import ItemKey
 
@@ -302,5 +309,8 @@ def concat_indexes(tables: Sequence[Any]) -> pa.Table:
         for key, item in embedded_items(part).items():
             add_item(items, key, item)
     table = embed_items(table.replace_schema_metadata(SCHEMA.metadata), items)
-    hrefs = dict.fromkeys(href for part in parts for href in indexes_of(part))
-    return with_indexes(table, hrefs) if hrefs else table
+    known: dict[str, Known | None] = {}
+    for part in parts:
+        for href, editions in indexes_and_editions(part).items():
+            known[href] = combine(known[href], editions) if href in known else editions
+    return with_indexes(table, known) if known else table

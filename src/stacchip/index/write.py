@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip.errors import DuplicateChips, StorageError, UsageError
+from stacchip.errors import AssetChanged, DuplicateChips, StorageError, UsageError
 from stacchip.index.dates import refuse_strangers, refuse_two_dates
+from stacchip.index.editions import select_editions
 from stacchip.index.embedded import (
     embedded_items,
-    indexes_of,
+    indexes_and_editions,
     remote_index_of,
     row_keys,
     with_items,
@@ -28,7 +29,7 @@ from stacchip.index.files.replacing import Replacement
 from stacchip.index.filters import Selection
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.tables import as_table
-from stacchip.index.read import read_records
+from stacchip.index.read import records_of
 from stacchip.index.schema import KEY, SCHEMA, stored_rows
 from stacchip.items.copies import to_dict
 from stacchip.items.keys import ItemKey, add_item, by_key, match_keys, resolve_ids
@@ -83,6 +84,7 @@ def write_index(
         IndexFormatError: The table is not a chip index.
         DuplicateChips: Two rows are the same chip.
         InvalidMetadata: Two indexes that the table was read from have different items of one key.
+        IndexReplaced: The index that the table was read from has other items by now.
         UsageError: The place holds other parquet files, headers are given for a single file, or a
             name for several sources; two items have one key, or its rows several dates; it cannot
             be told which of several platforms an item or header is of.
@@ -123,9 +125,12 @@ def write_index(
             new.write_chips(CHIPS, with_items(chips, kept))
         else:
             platforms = pc.unique(chips["platform"]).to_pylist()
-            for platform, file in new.name_chips(platforms, name=name).items():
-                new.write_chips(file, chips.filter(pc.field("platform") == platform))
+            names = new.name_chips(platforms, name=name)
             new.records.add(to_table(_make_records(chips, records, given_headers)), "items")
+            editions = new.write_records()
+            for platform, file in names.items():
+                own = select_editions(editions, platforms and [platform])
+                new.write_chips(file, chips.filter(pc.field("platform") == platform), own)
         new.replace()
 
 
@@ -136,10 +141,12 @@ def _find_records(
     found = {key: ItemRecord(*key, item) for key, item in embedded_items(rows).items()}
     recorded: dict[ItemKey, list[tuple[ItemRecord, str]]] = defaultdict(list)
     ids = list({key.item_id for key in keys if key not in found})
-    for index in indexes_of(rows) if ids else ():
+    for index, known in indexes_and_editions(rows).items() if ids else ():
         try:
-            for record in read_records(index, item_ids=ids, storage=storage):
+            for record in records_of(index, known, item_ids=ids, storage=storage):
                 recorded[record.key].append((record, redact(index)))
+        except AssetChanged:
+            raise
         except StorageError as error:
             _log.warning("the index is no longer where it was read from: %s", error)
     found |= {key: one_record(key, several) for key, several in recorded.items()}
@@ -244,4 +251,4 @@ def write_headers(
                 for record in from_table(table, href=place)
             ]
             new.records.add(to_table(changed), place)
-        new.put_records()
+        new.put_records(file.editions)

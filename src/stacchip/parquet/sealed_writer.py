@@ -12,6 +12,7 @@ from stacchip.parquet.pages import header_checksum
 from stacchip.parquet.seal import make_seal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -46,6 +47,10 @@ class SealedWriter:
     def write_table(self, table: pa.Table, row_group_size: int | None = None) -> None:
         """Write rows."""
         self._file.write_table(table, row_group_size)
+
+    def add_metadata(self, metadata: Mapping[bytes, bytes]) -> None:
+        """Add metadata to the file, beside that of its schema."""
+        self._file.add_key_value_metadata(dict(metadata))
 
     def __enter__(self) -> Self:
         return self

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from index.tables import make_table, make_tables
+from index.tables import make_item, make_table, make_tables
 from servers.range_server import RangeServer
-from stacchip.errors import ObjectNotFound
+from stacchip.errors import IndexReplaced, ObjectNotFound
 from stacchip.index import merge_indexes, read_records, write_index
 from stacchip.index.files.item_records_lookup import RecordLookup
 from stacchip.items.copies import is_same_item
@@ -53,18 +53,42 @@ def test_an_index_far_away_is_opened_once(merged: Path) -> None:
         assert server.requests <= 4
 
 
-def test_an_index_written_anew_is_opened_again(tmp_path: Path) -> None:
+def test_an_index_that_is_replaced_is_served_as_it_was_opened(tmp_path: Path) -> None:
     path = tmp_path / "index"
     write_index(make_table("first"), path)
     lookup = RecordLookup(path, Storage())
     assert lookup.find("sentinel-2-l2a", "first") is not None
-    shutil.rmtree(path)
     write_index(make_table("second"), path)
-    assert lookup.find("sentinel-2-l2a", "second") is not None
-    assert lookup.find("sentinel-2-l2a", "first") is None
+    assert lookup.find("sentinel-2-l2a", "first") is not None
+    assert lookup.find("sentinel-2-l2a", "second") is None
+    copy = pickle.loads(pickle.dumps(lookup))  # it opens the files itself
+    for item_id in ("first", "second"):
+        with pytest.raises(IndexReplaced, match="Open it again"):
+            copy.find("sentinel-2-l2a", item_id)
     shutil.rmtree(path)
+    assert lookup.find("sentinel-2-l2a", "first") is not None
+    copy = pickle.loads(pickle.dumps(lookup))
     with pytest.raises(ObjectNotFound):
-        lookup.find("sentinel-2-l2a", "second")
+        copy.find("sentinel-2-l2a", "first")
+
+
+def test_one_of_many_indexes_that_is_replaced_is_noticed(folders: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tree"
+    shutil.copytree(folders, path)
+    records = read_records(path)
+    lookup = RecordLookup(path, Storage())
+    assert lookup.find(records[0].platform, records[0].item_id) is not None
+    shutil.rmtree(path / "003")
+    gone = next(each for each in records if each.item_id == "item-003")
+    with pytest.raises(IndexReplaced):
+        lookup.find(gone.platform, gone.item_id)
+    item = make_item(gone.item_id, red="https://example.com/other.tif")
+    table = make_table(gone.item_id, platform=gone.platform)
+    write_index(table, path / "003", items={(gone.platform, gone.item_id): item})
+    with pytest.raises(IndexReplaced):
+        lookup.find(gone.platform, gone.item_id)
+    other = next(each for each in records if each.item_id != gone.item_id)
+    assert lookup.find(other.platform, other.item_id) is not None
 
 
 def test_a_single_file_has_no_records_and_need_not_stay(tmp_path: Path) -> None:

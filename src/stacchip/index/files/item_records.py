@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import pyarrow as pa
 
 from stacchip.errors import IndexFormatError
+from stacchip.index.editions import Digests, to_metadata
 from stacchip.index.files.item_addresses import store_records
 from stacchip.index.files.spill import Spill
 from stacchip.items.copies import is_same_item, to_json
@@ -26,6 +27,8 @@ from stacchip.storage.documents import parse_json
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from stacchip.index.editions import Editions
 
 __all__ = [
     "RECORD_SCHEMA",
@@ -62,6 +65,7 @@ _MOST_PARTS: Final = 4_000_000
 # Records of a row group, the smallest unit of a look-up; a record has about 30 KB. A look-up takes
 # 2 ms with 32 records and 20 ms with 256, in files of the same size.
 _RECORDS_PER_GROUP: Final = 32
+_NONE_KEPT: Final[Editions] = {}
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,12 @@ class RecordFile:
     Args:
         stage: A folder for the records that are put aside.
         folder: Address of the folder that the file will be in; None keeps addresses as they are.
+
+    Attributes:
+        editions: What the file that was written says; None if it says none.
     """
+
+    editions: Editions | None = None
 
     def __init__(self, stage: Path, folder: str | None = None) -> None:
         self._folder = folder
@@ -266,22 +275,35 @@ class RecordFile:
             raise differing_copies(key, *items, (self._origins[there], origin))
         return len(new["assets"] or ()) > len(old["assets"] or ())
 
-    def write(self, path: Path, *, leave_out: Collection[tuple[str, str]] = ()) -> Path:
+    def write(
+        self,
+        path: Path,
+        *,
+        leave_out: Collection[tuple[str, str]] = (),
+        kept: Editions | None = _NONE_KEPT,
+    ) -> Path:
         """Write the records as `_items.parquet`, sorted by item id and platform; return the path.
 
         Args:
             path: The file to write.
             leave_out: (item id, platform) of records to leave out.
+            kept: The editions of sources whose records stay as they were; those of the others are
+                worked out. None if the file that is replaced says no editions: nor does this one.
         """
         keys = [key for key in sorted(self._numbers) if key not in leave_out]
+        digests = Digests()
         with _open_writer(path) as writer:
             for first in range(0, len(keys), _RECORDS_PER_GROUP):
                 group = keys[first : first + _RECORDS_PER_GROUP]
                 batches = [self._spill.read(self._numbers[key]) for key in group]
                 table = pa.Table.from_batches(batches, RECORD_SCHEMA)
-                writer.write_table(
-                    table if self._folder is None else store_records(table, self._folder)
-                )
+                if self._folder is not None:
+                    table = store_records(table, self._folder)
+                digests.add(table)
+                writer.write_table(table)
+            self.editions = None if kept is None else {**digests.editions(), **kept}
+            if self.editions is not None:
+                writer.add_metadata(to_metadata(self.editions))
         return path
 
 

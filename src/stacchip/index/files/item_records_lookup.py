@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from stacchip.errors import AssetChanged
+from stacchip.errors import AssetChanged, ObjectNotFound
+from stacchip.index.editions import NO_RECORDS, is_of, join, replaced
 from stacchip.index.files.item_records import from_table, one_record
-from stacchip.index.files.layout import find_files, index_href, is_file
+from stacchip.index.files.layout import index_href, is_file
 from stacchip.index.files.parquet import ParquetFile, open_parquet
+from stacchip.index.files.snapshot import at_one_moment
 from stacchip.index.filters import Selection
 from stacchip.items.keys import ItemKey
 from stacchip.runtime.concurrently import map_concurrently
@@ -17,7 +19,9 @@ from stacchip.storage import local_path, redact
 if TYPE_CHECKING:
     import os
 
+    from stacchip.index.editions import Editions, Known
     from stacchip.index.files.item_records import ItemRecord
+    from stacchip.index.files.layout import IndexFiles
     from stacchip.storage import Storage
 
 __all__ = ["RecordLookup"]
@@ -31,19 +35,29 @@ class RecordLookup:
     """The records of an index's items, one at a time.
 
     `read_records` opens every `_items.parquet` of the index at each call. This opens them once, and
-    reads a few records for each item. If the index is rewritten meanwhile, it is opened again. Of
-    an index of many files, it keeps the ids, and opens the one file that may hold the item.
-    There is no lock, because a forked process could inherit it locked. If several threads make the
-    first call at the same time, each opens the files.
+    reads a few records for each item. Of an index of many files, it keeps the ids, and opens the
+    one file that may hold the item. There is no lock, because a forked process could inherit it
+    locked. If several threads make the first call at the same time, each opens the files.
+
+    Rows never take records of another edition than theirs (`stacchip.index.editions`). If the index
+    is replaced, files that are open serve the old one: those of a local index of up to 32 files,
+    also in a forked process. A copy in another process opens them anew, and raises `IndexReplaced`.
 
     Args:
         path: Folder of an index; a single parquet file has no records.
         storage: How to reach it.
+        known: The editions of the files that the rows were read from. If they are not known, those
+            of the first call count.
     """
 
-    def __init__(self, path: str | os.PathLike[str], storage: Storage) -> None:
+    _known: Known | None = None  # pickles of earlier versions have none
+
+    def __init__(
+        self, path: str | os.PathLike[str], storage: Storage, known: Known | None = None
+    ) -> None:
         self._href = index_href(path)
         self._storage = storage
+        self._known = known
         self._files: list[_Opened] | None = None
 
     @property
@@ -55,32 +69,33 @@ class RecordLookup:
         """Return the record of an item; None if the index keeps none.
 
         Raises:
+            IndexReplaced: The index is no longer the one that the rows were read from.
             ObjectNotFound: The index is gone.
             IndexFormatError: A file is broken.
-        InvalidMetadata: Two files have different items of that platform and id.
+            InvalidMetadata: Two files have different items of that platform and id.
         """
-        files = self._files
-        if files is None or not all(file.is_current for file in files):
-            files = self._files = self._open()
+        if self._files is None:
+            self._files = self._open()
         try:
-            return self._find(files, platform, item_id)
-        except AssetChanged:
-            files = self._files = self._open()
-            return self._find(files, platform, item_id)
+            return self._find(self._files, platform, item_id)
+        except (AssetChanged, ObjectNotFound) as error:  # a file was opened again, or read on
+            raise replaced(self._href) from error
 
     def _open(self) -> list[_Opened]:
         if is_file(self._href):
             return []  # a single file keeps its items in its metadata, and need not be there now
 
-        hrefs = find_files(self._href, self._storage).records
+        def open_all(files: IndexFiles) -> list[_Opened]:
+            is_small = len(files.records) <= _MOST_OPEN
+            return map_concurrently(lambda href: self._open_one(href, is_small), files.records)
 
-        def open_one(href: str) -> _Opened:
-            version = _version(href)  # first: the file opened next is this version or a later one
-            file = open_parquet(href, self._storage)
-            kept = file if len(hrefs) <= _MOST_OPEN or file.remote is not None else None
-            return _Opened(href, kept, version, *_ends(file))
+        return at_one_moment(self._href, self._storage, open_all)
 
-        return map_concurrently(open_one, hrefs)
+    def _open_one(self, href: str, is_small: bool) -> _Opened:
+        version = _version(href)  # first: the file opened next is this version or a later one
+        file = open_parquet(href, self._storage)
+        kept = file if is_small or file.remote is not None else None
+        return _Opened(href, kept, version, file.editions, *_ends(file))
 
     def _find(self, files: list[_Opened], platform: str, item_id: str) -> ItemRecord | None:
         """Return the record of an item, the one with most headers.
@@ -92,14 +107,42 @@ class RecordLookup:
         found: list[tuple[ItemRecord, str]] = []
         for opened in files:
             if opened.first <= item_id <= opened.last:
-                file = opened.file or open_parquet(opened.href, self._storage)
+                file = opened.file or self._open_again(opened)
                 name = redact(opened.href)
-                table = file.read(where=wanted)
-                found += [(record, name) for record in from_table(table, href=name)]
-        return one_record(ItemKey(platform, item_id), found) if found else None
+                records = [
+                    (record, name) for record in from_table(file.read(where=wanted), href=name)
+                ]
+                if records and not is_of(self._known, platform, opened.editions):
+                    raise replaced(self._href)
+                found += records
+        if found:
+            return one_record(ItemKey(platform, item_id), found)
+        if self._lacks_edition(files, platform):
+            raise replaced(self._href)
+        return None
+
+    def _open_again(self, opened: _Opened) -> ParquetFile:
+        file = open_parquet(opened.href, self._storage)
+        is_same = file.editions == opened.editions
+        if opened.editions is None:
+            is_same = is_same and opened.version == _version(opened.href)
+        if not is_same:
+            raise replaced(self._href)
+        return file
+
+    def _lacks_edition(self, files: list[_Opened], platform: str) -> bool:
+        """True if records that the rows were written with are not there: the item may be theirs."""
+        known = frozenset() if self._known is None else self._known.get(platform, frozenset())
+        said = [opened.editions for opened in files]
+        return None not in said and not known <= {
+            NO_RECORDS if each is None else each.get(platform, NO_RECORDS) for each in said
+        }
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_href": self._href, "_storage": self._storage}
+        known = self._known
+        if known is None and self._files:
+            known = join(opened.editions for opened in self._files)
+        return {"_href": self._href, "_storage": self._storage, "_known": known}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state, _files=None)
@@ -107,7 +150,7 @@ class RecordLookup:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A file with records, its version if it is local, and its first and last item id.
+    """A file with records: its version if it is local, its editions, its first and last item id.
 
     `file` is None if it was closed again.
     """
@@ -115,12 +158,9 @@ class _Opened:
     href: str
     file: ParquetFile | None
     version: tuple[int, ...] | None
+    editions: Editions | None
     first: str
     last: str
-
-    @property
-    def is_current(self) -> bool:
-        return self.version is None or self.version == _version(self.href)
 
 
 def _ends(file: ParquetFile) -> tuple[str, str]:

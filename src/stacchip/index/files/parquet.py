@@ -15,6 +15,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from stacchip.errors import IndexFormatError, ObjectNotFound, StacchipError, UsageError
+from stacchip.index.editions import from_metadata
 from stacchip.index.files.item_addresses import read_addresses
 from stacchip.index.files.manifest import final_href
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
@@ -30,6 +31,7 @@ from stacchip.storage.remote_file import ExactFile
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from stacchip.index.editions import Editions
     from stacchip.storage import Storage
     from stacchip.storage.limits import Limits
 
@@ -83,6 +85,11 @@ class ParquetFile:
         for name, value in self.told.items():
             schema = schema.append(pa.field(name, value.type))
         return schema
+
+    @property
+    def editions(self) -> Editions | None:
+        """The editions of its sources; None if it says none."""
+        return from_metadata(self.fragment.metadata.metadata)
 
     @property
     def rows(self) -> int:

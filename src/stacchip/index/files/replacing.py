@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
 
 from stacchip.errors import UsageError
+from stacchip.index.editions import to_metadata
 from stacchip.index.files.item_addresses import store_addresses
 from stacchip.index.files.item_records import RecordFile
 from stacchip.index.files.layout import (
@@ -48,11 +50,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from stacchip.index.editions import Editions
     from stacchip.storage import Storage
 
 __all__ = ["ROWS_PER_GROUP", "ChipsWriter", "Replacement", "clear_remains", "staging"]
 
 _STAGE_PREFIX: Final = ".stacchip-stage-"
+_RECORDS_STAGED: Final = "_final.parquet"
 ROWS_PER_GROUP: Final = 50_000
 """Rows of a row group, the smallest unit of a filtered read: about 5 MB."""
 
@@ -78,10 +82,12 @@ class ChipsWriter:
     Attributes:
         file: The file.
         folder: Address of the folder that it will be in.
+        editions: The editions of its sources, which it says at the end; None to say none.
     """
 
     file: SealedWriter
     folder: str
+    editions: Editions | None = None
 
     def write_table(self, table: pa.Table, row_group_size: int | None = None) -> None:
         """Write chips, with the addresses of items as an index holds them."""
@@ -91,6 +97,8 @@ class ChipsWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if self.editions is not None:
+            self.file.add_metadata(to_metadata(self.editions))
         self.file.__exit__(kind, *rest)
 
 
@@ -135,8 +143,19 @@ class Replacement:
 
     @cached_property
     def records(self) -> RecordFile:
-        """The new records of items."""
+        """The new records of items; all are added before the first file with chips is opened."""
         return self._stack.enter_context(RecordFile(self.stage, self.folder))
+
+    def write_records(self, kept: Editions | None = MappingProxyType({})) -> Editions | None:
+        """Write the new records to the stage, once all are added; return their editions.
+
+        Args:
+            kept: As for `RecordFile.write`.
+        """
+        staged = self.stage / _RECORDS_STAGED
+        if not staged.exists():
+            self.records.write(staged, kept=kept)
+        return self.records.editions
 
     @cached_property
     def folder(self) -> str:
@@ -219,8 +238,16 @@ class Replacement:
             holder = _sole_platform(child_href(self.href, CHIPS), self.storage)
         return {each: CHIPS if each == holder else chips_name(each) for each in platforms}
 
-    def open_chips(self, name: str, schema: pa.Schema = SCHEMA) -> ChipsWriter:
-        """Return a writer of a new file with chips: GeoParquet 1.1, compressed with ZSTD."""
+    def open_chips(
+        self, name: str, editions: Editions | None, schema: pa.Schema = SCHEMA
+    ) -> ChipsWriter:
+        """Return a writer of a new file with chips: GeoParquet 1.1, compressed with ZSTD.
+
+        Args:
+            name: The name of the file.
+            editions: The editions of its sources; None if nothing is known of them.
+            schema: The schema of its rows.
+        """
         self._chips[name] = self.stage / name
         file = SealedWriter(
             self._chips[name],
@@ -229,11 +256,11 @@ class Replacement:
             use_dictionary=_REPEATING,
             write_statistics=_MEASURED,
         )
-        return ChipsWriter(file, self.folder)
+        return ChipsWriter(file, self.folder, editions)
 
-    def write_chips(self, name: str, chips: pa.Table) -> None:
-        """Write a new file with chips."""
-        with self.open_chips(name, chips.schema) as writer:
+    def write_chips(self, name: str, chips: pa.Table, editions: Editions | None = None) -> None:
+        """Write a new file with chips; arguments are those of `open_chips`."""
+        with self.open_chips(name, editions, chips.schema) as writer:
             writer.write_table(chips, row_group_size=ROWS_PER_GROUP)
 
     # -- to their places
@@ -263,7 +290,8 @@ class Replacement:
         """
         new = dict(self._chips)
         if with_records:
-            new[RECORDS] = self.records.write(self.stage / "_final.parquet")
+            self.write_records()
+            new[RECORDS] = self.stage / _RECORDS_STAGED
         before = set(chips_in_folder(self.href, self.storage))
         named = read_manifest(self.href, self.storage)
         files = Manifest(
@@ -274,10 +302,14 @@ class Replacement:
         put = switch_files if is_whole else make_files
         put(self.href, new, files, self.storage)
 
-    def put_records(self) -> None:
-        """Put the new records into the place of the present ones; the chips stay as they are."""
-        records = self.records.write(self.stage / "_final.parquet")
-        put_file(records, child_href(self.href, RECORDS), self.storage)
+    def put_records(self, editions: Editions | None) -> None:
+        """Put the new records into the place of the present ones; the chips stay as they are.
+
+        Args:
+            editions: What the present ones say, whose items are the same.
+        """
+        self.write_records(editions)
+        put_file(self.stage / _RECORDS_STAGED, child_href(self.href, RECORDS), self.storage)
 
 
 @contextlib.contextmanager
