@@ -1,7 +1,8 @@
-"""What the examples in docstrings may use without saying where it comes from."""
+"""What the examples in docstrings may use without saying where it comes from, and the workers."""
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,13 @@ collect_ignore = ["tests/typed/front_door.py", "tests/extras"] + (
         for path in (Path(__file__).parent / "src/stacchip/datasets").glob("[!_]*.py")
     ]
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto` is more than one worker a core: many tests wait for a server or a deadline."""
+    cores = os.cpu_count() or 1
+    return cores + min(cores, 4)
 
 
 @pytest.fixture(autouse=True)
