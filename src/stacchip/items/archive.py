@@ -27,7 +27,8 @@ from stacchip.errors import InvalidMetadata, UsageError
 from stacchip.items.load import load_items
 from stacchip.items.reach import find_origin, forget_origin, is_out_of_reach
 from stacchip.storage import child_href, local_path, redact
-from stacchip.storage.href import SCHEME, split_href
+from stacchip.storage.href import split_href
+from stacchip.storage.redaction import SCHEME
 
 if TYPE_CHECKING:
     import pystac

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stacchip.storage import redact, unsign
-from stacchip.storage.href import unsign_text
+from stacchip.storage.redaction import unsign_text
 
 if TYPE_CHECKING:
     import pystac

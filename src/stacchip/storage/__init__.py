@@ -10,6 +10,7 @@ In reading order:
 
 - `storage`: `Storage`, the verbs for every kind of place.
 - `href`, `identity`, `options`: an address, a version of an object, and how to reach it.
+- `redaction`: secrets in addresses, left out of what is shown and of what is kept.
 - `limits`: the most that a file, an answer or an item from outside may make us hold.
 - `local_hosts`: hosts that only this machine can reach, however an address spells them.
 - `aws_profile`: the keys of AWS profiles.
@@ -30,10 +31,10 @@ In reading order:
 
 It imports `stacchip.errors` and `stacchip.runtime`, and knows no imagery.
 
-Secrets are removed in one place, `href.redact`, before an href reaches an error, a log or a `repr`
-(`href.redact_text` finds the hrefs in a text of another library);
-`href.unsign` does so for hrefs that are stored. Errors of obstore, urllib3 and boto3 are translated
-and not chained, since their texts may hold keys. Options hide their keys in their `repr`.
+Secrets are removed in one place, `redaction`: `redact` does so before an href reaches an error, a
+log or a `repr`, `redact_text` in a text of another library, and `unsign` before an href is stored.
+Errors of obstore, urllib3 and boto3 are translated and not chained, since their texts may hold
+keys. Options hide their keys in their `repr`.
 
 These environment variables count here: `AWS_*` (`options`, `aws_profile`), `GOOGLE_*` and
 `AZURE_STORAGE_*` (obstore, `object_clients`), `http_proxy` and the like (`web_connection`), and one
@@ -44,19 +45,11 @@ To add a kind of place, add a module in `transports/` with one function for each
 only `StorageOptions(endpoint=...)`.
 """
 
-from stacchip.storage.href import (
-    child_href,
-    is_remote,
-    join_href,
-    local_path,
-    parent_href,
-    redact,
-    redact_text,
-    unsign,
-)
+from stacchip.storage.href import child_href, is_remote, join_href, local_path, parent_href
 from stacchip.storage.identity import Blob, Entry, Identity
 from stacchip.storage.limits import Limits
 from stacchip.storage.options import StorageOptions
+from stacchip.storage.redaction import redact, redact_text, unsign
 from stacchip.storage.storage import Storage
 
 __all__ = [

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from stacchip.runtime.per_process import PerProcess
 from stacchip.runtime.task_name import in_this_task
-from stacchip.storage.href import redact
+from stacchip.storage.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from stacchip.storage.href import SECRET_PARAMETER, parse_href, redact
+from stacchip.storage.href import parse_href
+from stacchip.storage.redaction import SECRET_PARAMETER, redact
 
 LOOKED_AT: Final = 1024
 """Bytes of a file that are looked at."""

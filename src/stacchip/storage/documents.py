@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stacchip.errors import InvalidMetadata
 from stacchip.storage.content import show_start
-from stacchip.storage.href import redact
+from stacchip.storage.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from stacchip.errors import AccessDenied, AssetChanged, ObjectNotFound, StorageError
-from stacchip.storage.href import parse_href, redact, split_href
+from stacchip.storage.href import parse_href, split_href
+from stacchip.storage.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -171,8 +172,8 @@ def _remedy(href: str) -> str:
 def _remedy_on_the_web(href: str) -> str:
     """Say how to get access to a file on a web server.
 
-    A signature that an item's address had is gone by now (`href.unsign`), so a file that was public
-    by its signature is refused.
+    A signature that an item's address had is gone by now (`redaction.unsign`), so a file that was
+    public by its signature is refused.
     """
     if redact(href) != href:
         return (

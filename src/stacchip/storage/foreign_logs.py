@@ -11,7 +11,7 @@ import logging
 import re
 from typing import Final
 
-from stacchip.storage.href import redact, redact_text
+from stacchip.storage.redaction import redact, redact_text
 
 LIBRARIES: Final = ("urllib3", "requests", "botocore", "boto3", "s3transfer", "pystac_client")
 _LOGS_ADDRESSES: Final = ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from stacchip.errors import LimitExceeded, StacchipError, StorageError, UsageError
-from stacchip.storage.href import redact
+from stacchip.storage.redaction import redact
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stacchip.errors import StacchipError, StorageError
-from stacchip.storage.href import redact
+from stacchip.storage.redaction import redact
 from stacchip.storage.transports import objects
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any, get_args
 
 from stacchip.errors import UsageError
 from stacchip.storage.aws_profile import Keys, ask_boto3, find_profile
-from stacchip.storage.href import redact
 from stacchip.storage.identity import Strictness
 from stacchip.storage.limits import DEFAULT_LIMITS, Limits
+from stacchip.storage.redaction import redact
 
 SECRET_FIELDS = frozenset({"access_key_id", "secret_access_key", "session_token", "headers"})
 TRUE_WORDS = frozenset({"1", "true", "yes", "on", "requester"})

@@ -16,7 +16,8 @@ from urllib3.connection import port_by_scheme
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
-from stacchip.storage.href import SCHEME, Location, parse_href, redact
+from stacchip.storage.href import Location, parse_href
+from stacchip.storage.redaction import SCHEME, redact
 
 
 class Origin(NamedTuple):

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from stacchip.errors import StorageError
-from stacchip.storage.href import redact
+from stacchip.storage.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

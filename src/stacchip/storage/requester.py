@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from stacchip.errors import AccessDenied, UsageError
 from stacchip.runtime.per_process import PerProcess
-from stacchip.storage.href import SCHEME, Location, parse_href, redact
+from stacchip.storage.href import Location, parse_href
 from stacchip.storage.origin import Origin, origin_of, parse_prefix, user_of, web_origin
+from stacchip.storage.redaction import SCHEME, redact
 from stacchip.storage.retry import persist
 from stacchip.storage.transports import object_clients, objects, planetary_computer
 

@@ -33,7 +33,7 @@ import tenacity
 from stacchip.errors import StorageError, StorageTimeout
 from stacchip.storage.contact import host_of, note_answer, report_failure, watched
 from stacchip.storage.failure import TransientError
-from stacchip.storage.href import redact
+from stacchip.storage.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable

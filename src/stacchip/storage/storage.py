@@ -10,12 +10,13 @@ from stacchip.errors import ObjectNotFound, UsageError
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.storage import copying
 from stacchip.storage.failure import failure_of_change
-from stacchip.storage.href import Location, parse_href, redact
+from stacchip.storage.href import Location, parse_href
 from stacchip.storage.identity import Blob, Entry, Identity
 from stacchip.storage.limits import Bound
 from stacchip.storage.listing import list_objects
 from stacchip.storage.options import StorageOptions
 from stacchip.storage.ranges import join_ranges, split_joins
+from stacchip.storage.redaction import redact
 from stacchip.storage.remote_file import PagedFile
 from stacchip.storage.requester import Requester, Sign
 from stacchip.storage.transports import local, objects, web

@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from stacchip.errors import StorageError, UsageError
-from stacchip.storage.href import child_href, local_path, redact
+from stacchip.storage.href import child_href, local_path
+from stacchip.storage.redaction import redact
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,11 +26,12 @@ from stacchip.storage.content import show_start
 from stacchip.storage.documents import parse_document
 from stacchip.storage.failure import TransientError, failure_of_status
 from stacchip.storage.foreign_logs import hide_secrets, keep_secrets_out
-from stacchip.storage.href import split_userinfo
 from stacchip.storage.local_hosts import local_refusal
 from stacchip.storage.origin import web_origin
+from stacchip.storage.redaction import split_userinfo
 from stacchip.storage.retry import persist
 from stacchip.storage.transports import redirects, web, web_connection
+from stacchip.storage.transports.web_failure import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -151,7 +152,7 @@ def _failure_of_connection(error: Exception, url: str) -> Exception:
     """Return what to raise: an unknown host or an untrusted certificate will not change."""
     cause = error.__cause__ or error.__context__  # what urllib3 raised, which tells the reason
     if isinstance(cause, urllib3.exceptions.HTTPError):
-        return web.failure_of(cause, url)
+        return failure_of(cause, url)
     return TransientError(f"a lost connection ({type(error).__name__})")
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from stacchip.errors import StorageError, StorageTimeout
 from stacchip.storage.deadline import call_within
-from stacchip.storage.href import parse_href, redact
+from stacchip.storage.href import parse_href
+from stacchip.storage.redaction import redact
 from stacchip.storage.s3.client import open_client
 
 if TYPE_CHECKING:

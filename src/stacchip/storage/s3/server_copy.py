@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage.deadline import call_within
-from stacchip.storage.href import parse_href, redact
+from stacchip.storage.href import parse_href
+from stacchip.storage.redaction import redact
 from stacchip.storage.s3.client import open_client
 
 if TYPE_CHECKING:

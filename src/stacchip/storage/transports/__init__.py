@@ -2,6 +2,7 @@
 
 - `local`: files; their errors are translated here, and nothing is tried again.
 - `web`: HTTP(S) reads, with ranges, redirects and encodings checked.
+- `web_failure`: errors of urllib3 and of sockets, as ours.
 - `redirects`: where a redirect may lead.
 - `web_connection`: urllib3's connections below it, with one deadline for head and body.
 - `host_lookup`: addresses of hosts, within a deadline, and which of them are refused.

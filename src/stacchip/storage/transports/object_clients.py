@@ -21,7 +21,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from stacchip.errors import StorageError, UsageError
 from stacchip.runtime.per_process import PerProcess
-from stacchip.storage.href import redact
+from stacchip.storage.redaction import redact
 from stacchip.storage.transports import web
 
 if TYPE_CHECKING:

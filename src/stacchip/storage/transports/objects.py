@@ -33,8 +33,9 @@ from stacchip.storage.failure import (
     failure_of_change,
     failure_of_status,
 )
-from stacchip.storage.href import Location, redact
+from stacchip.storage.href import Location
 from stacchip.storage.identity import Blob, Entry, Identity
+from stacchip.storage.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 
 from stacchip.errors import AccessDenied, StorageError
 from stacchip.runtime.per_process import PerProcess
-from stacchip.storage.href import redact, split_href
+from stacchip.storage.href import split_href
 from stacchip.storage.limits import Bound
 from stacchip.storage.origin import web_origin
+from stacchip.storage.redaction import redact
 from stacchip.storage.retry import persist
 from stacchip.storage.transports import web
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from stacchip.errors import StorageError
-from stacchip.storage.href import redact
 from stacchip.storage.local_hosts import is_local_host, local_refusal
+from stacchip.storage.redaction import redact
 
 if TYPE_CHECKING:
     from urllib3.util import Url

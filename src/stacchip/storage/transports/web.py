@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import io
 import re
-import socket
-import ssl
 import time
 from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from urllib3.connection import port_by_scheme
-from urllib3.exceptions import HTTPError, LocationValueError
 from urllib3.util import Url, parse_url
 
-from stacchip.errors import StacchipError, StorageError, UsageError
+from stacchip.errors import StorageError
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage.content import LOOKED_AT, describe_content
 from stacchip.storage.failure import (
@@ -25,10 +21,12 @@ from stacchip.storage.failure import (
     describe_status,
     failure_of_status,
 )
-from stacchip.storage.href import redact, split_href
+from stacchip.storage.href import split_href
 from stacchip.storage.identity import Blob, Identity
 from stacchip.storage.local_hosts import is_local_host
+from stacchip.storage.redaction import redact
 from stacchip.storage.transports import encoded_body, redirects, web_connection
+from stacchip.storage.transports.web_failure import translating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -61,55 +59,6 @@ COUNT = re.compile(r"[0-9]{1,18}")
 _REFUSING: PerProcess[set[str]] = PerProcess(set)
 
 
-def _call(url: str, act: Callable[[], T]) -> T:
-    """Use a connection, and turn its errors into ours.
-
-    The original is not chained: its text can hold a signed URL.
-
-    Raises:
-        TransientError: Another attempt may succeed.
-        StorageError: No attempt can succeed.
-        UsageError: The URL or a header cannot be sent.
-    """
-    failure: Exception
-    try:
-        return act()
-    except (HTTPError, http.client.HTTPException, OSError, ValueError, MemoryError) as error:
-        failure = failure_of(error, url)
-    raise failure
-
-
-def failure_of(error: BaseException, url: str) -> Exception:  # noqa: PLR0911, C901 - a table of cases
-    """Translate an error of urllib3 or of a socket: a `TransientError`, or the error to raise."""
-    shown = redact(url)
-    # urllib3 wraps the errors of sockets and parsers
-    while isinstance(error, HTTPError) and (inner := error.__cause__ or error.__context__):
-        error = inner
-    if isinstance(error, StacchipError):
-        return error
-    if isinstance(error, LocationValueError):
-        return UsageError(f"{shown!r} has no host, or an impossible port.")
-    if isinstance(error, MemoryError):
-        return StorageError(f"{shown} does not fit into memory.", href=shown)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        host = split_href(url).hostname
-        text = f"{shown}: the certificate of {host} is not trusted ({error.verify_message})."
-        return StorageError(text, href=shown)
-    if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
-        return StorageError(f"{shown}: there is no host {split_href(url).hostname}.", href=shown)
-    if isinstance(error, TimeoutError):
-        return TransientError("a time-out")
-    if isinstance(error, http.client.IncompleteRead):
-        return TransientError("a short read")
-    if isinstance(error, OSError):  # http.client.RemoteDisconnected too
-        is_proxy = str(error).startswith("Tunnel connection failed")
-        otherwise = "the proxy refused it" if is_proxy else "the connection was closed"
-        return TransientError(f"a failed connection ({(error.strerror or otherwise).lower()})")
-    if isinstance(error, ValueError) and not isinstance(error, http.client.HTTPException):
-        return UsageError(f"{shown!r}: a header has a character that HTTP does not allow.")
-    return TransientError(f"an answer that is not HTTP ({type(error).__name__})")
-
-
 def _failure_of_encoding(url: str, encoding: str) -> StorageError:
     shown = redact(url)
     text = f"{shown}: the server sent an encoding that cannot be read ({encoding})."
@@ -130,14 +79,14 @@ def send(
     The headers of the options and the URL's password go to the first origin only. If the user named
     it (`is_named`), it may be this machine by another name.
     """
-    parsed = first = _call(url, partial(parse_url, url))
+    parsed = first = translating(url, partial(parse_url, url))
     always = {"User-Agent": "stacchip", "Accept-Encoding": "identity", **headers}
     own = _merge(always, options.headers, web_connection.authorization(first))
     for _ in range(MOST_REDIRECTS + 1):
         is_first = _origin(parsed) == _origin(first)
         sent = own if is_first else always
         ask = partial(web_connection.request, method, parsed, sent, options, until_s)
-        answer = _call(url, partial(ask, is_named=is_named and is_first))
+        answer = translating(url, partial(ask, is_named=is_named and is_first))
         location = answer.get_redirect_location()
         if not location:
             return contextlib.closing(answer)
@@ -145,7 +94,7 @@ def send(
             _drain(answer, url)
         target = redirects.join(url, location)
         redirects.require_http(parsed.url, target)
-        parsed = _call(target, partial(parse_url, target))
+        parsed = translating(target, partial(parse_url, target))
         if not (options.allow_local or is_local_host(first.host or "")):
             redirects.refuse_local(url, parsed)
         url = target
@@ -167,7 +116,7 @@ def _read(answer: BaseHTTPResponse, url: str, amount: int) -> bytes:
     web_connection.expect_body(amount)
     # if that is all, it is read into memory from the pool
     asked = None if amount == _size(answer) else amount
-    return _call(url, partial(answer.read, asked, decode_content=False))
+    return translating(url, partial(answer.read, asked, decode_content=False))
 
 
 def _drain(answer: BaseHTTPResponse, url: str) -> None:
