@@ -11,6 +11,7 @@ import pytest
 from raster.pixels import distinct, same_bits
 from stacchip.errors import CorruptBlock
 from stacchip.raster import Window, read_header
+from stacchip.raster.block_requests import BlockAddress
 from stacchip.raster.blocks import (
     Block,
     Target,
@@ -20,7 +21,7 @@ from stacchip.raster.blocks import (
     decode_block,
     paste_block,
 )
-from stacchip.raster.fetch import BlockAddress, start_fetching
+from stacchip.raster.fetch import start_fetching
 
 if TYPE_CHECKING:
     from collections.abc import Callable

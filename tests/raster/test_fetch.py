@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from stacchip.errors import CorruptBlock
 from stacchip.raster import Header
 from stacchip.raster.allowance import for_fetching
+from stacchip.raster.block_requests import BlockAddress, plan_requests
 from stacchip.raster.blocks import Block
 from stacchip.raster.cache import Caches, DiskCache
-from stacchip.raster.fetch import BlockAddress, Fetching, plan_requests, start_fetching
+from stacchip.raster.fetch import Fetching, start_fetching
 from stacchip.storage import Identity, Storage
 
 MIB = 1 << 20

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacchip.raster import tiff
-from stacchip.raster.tiff import BrokenTiffError, FileBytes, read_directories, write_image
+from stacchip.raster.file_bytes import BrokenTiffError, FileBytes
+from stacchip.raster.tiff import read_directories, write_image
 
 DATA = bytes(np.random.default_rng(0).integers(0, 256, 300_000, np.uint8))
 

@@ -30,7 +30,7 @@ from stacchip.items import item_href, load_items, parse_item, read_assets
 from stacchip.items.archive import DEFAULT_CHIP_SIZE, Archive
 from stacchip.items.keys import ItemKey, by_key, match_keys
 from stacchip.items.mount import Mount
-from stacchip.raster.fetch import NO_CACHES
+from stacchip.raster.block_requests import NO_CACHES
 from stacchip.runtime.names import names_of
 from stacchip.sources.harmonize import require_harmonize
 from stacchip.storage import Storage, is_remote

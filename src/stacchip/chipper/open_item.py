@@ -16,7 +16,7 @@ from stacchip.errors import (
 )
 from stacchip.grid.chip_grid import ChipGrid
 from stacchip.items import item_datetime, read_assets
-from stacchip.raster.fetch import NO_CACHES
+from stacchip.raster.block_requests import NO_CACHES
 from stacchip.raster.reader import FastReader, open_reader, read_valid_windows, version_of
 from stacchip.raster.validity import hide_fill
 from stacchip.runtime.concurrently import map_concurrently

@@ -5,22 +5,23 @@ reader = open_reader("s3://sentinel-cogs/.../B04.tif", Storage())
 pixels = reader.read(Window(row=0, col=0, height=256, width=256))
 ```
 
-Read the files in this order: `reader` (windows of files), `fetch` (requests for blocks), `cache`
-(blocks that are kept), `blocks` (from bytes to pixels), `codecs` and `lzw` (decompression),
-`allowance` (how much large blocks may take at once), `header`, `parse`, `sample_tags` (what a
-sample is), `block_table` (where the blocks lie) and `tiff` (directories and tags), `location` and
-`sidecars` (what places the pixels), `nodata` (which values stand for no data), `validity` (which
-pixels may be used), `resample` and `placement` (pixels on the chip grid), `marking` (which pixels
-of a new file are valid), and the folder `gdal` (everything that GDAL does).
+Read the files in this order: `reader` (windows of files), `block_requests` (which requests fetch
+blocks), `fetch` (sends them), `cache` (blocks that are kept), `blocks` (from bytes to pixels),
+`codecs` and `lzw` (decompression), `allowance` (how much large blocks may take at once), `header`,
+`parse`, `sample_tags` (what a sample is), `block_table` (where the blocks lie), `tiff` (directories
+and tags) and `file_bytes` (the bytes of a header), `location` and `sidecars` (what places the
+pixels), `nodata` (which values stand for no data), `validity` (which pixels may be used),
+`resample` and `placement` (pixels on the chip grid), `marking` (which pixels of a new file are
+valid), and the folder `gdal` (everything that GDAL does).
 
 What happens when a block is missing:
 
 | the block | what happens | in |
 |---|---|---|
 | is sparse (length 0) | its pixels are `Header.fill`; no request is made | `blocks` |
-| is absent from the file's table of blocks | `CorruptBlock`, before any request | `fetch` |
-| lies beyond the end of the file | `CorruptBlock`, before any request | `fetch` |
-| is larger than `Limits.block_bytes` | `LimitExceeded`, before any request | `fetch` |
+| is absent from the table of blocks | `CorruptBlock`, before any request | `block_requests` |
+| lies beyond the end of the file | `CorruptBlock`, before any request | `block_requests` |
+| is larger than `Limits.block_bytes` | `LimitExceeded`, before any request | `block_requests` |
 | is not where it was (404) | `ObjectNotFound` | `stacchip.storage` |
 | belongs to another version of the file | `AssetChanged` | `stacchip.storage` |
 | cannot be decoded | `CorruptBlock` with file and block | `blocks`, `gdal.file` |

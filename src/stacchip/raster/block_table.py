@@ -10,8 +10,8 @@ import numpy as np
 
 from stacchip.raster import tiff
 from stacchip.raster.codecs import most_encoded
+from stacchip.raster.file_bytes import BrokenTiffError
 from stacchip.raster.header import MISSING
-from stacchip.raster.tiff import BrokenTiffError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,18 +18,19 @@ from stacchip.raster.codecs import (
     is_known_sample,
     name_codec,
 )
+from stacchip.raster.file_bytes import BrokenTiffError, FileBytes
 from stacchip.raster.gdal import ImageTags, describe_image, find_driver, not_a_raster
 from stacchip.raster.header import Header
 from stacchip.raster.location import BY_NOTHING, BY_TRANSFORM, find_location
 from stacchip.raster.sample_tags import read_samples
 from stacchip.raster.sidecars import find_sidecar
-from stacchip.raster.tiff import BrokenTiffError, ByteOrder, Directory, FileBytes
 from stacchip.storage import local_path, redact
 
 if TYPE_CHECKING:
     from affine import Affine
 
     from stacchip.raster.gdal.describe import ImageDescription
+    from stacchip.raster.tiff import ByteOrder, Directory
     from stacchip.storage import Identity, Storage
 
 # a COG of 10,980 px with 1024 px blocks and its overviews takes 4 KiB; 32 KiB hold 2,000 blocks

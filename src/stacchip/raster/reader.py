@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 import numpy as np
 
 from stacchip.errors import UnsupportedRaster
+from stacchip.raster.block_requests import NO_CACHES, BlockAddress, span_of
 from stacchip.raster.blocks import (
     Block,
     Target,
@@ -18,7 +19,7 @@ from stacchip.raster.blocks import (
     paste_block,
 )
 from stacchip.raster.cache import block_key
-from stacchip.raster.fetch import NO_CACHES, BlockAddress, span_of, start_fetching
+from stacchip.raster.fetch import start_fetching
 from stacchip.raster.gdal import GdalFile
 from stacchip.raster.location import place_image
 from stacchip.raster.parse import read_header

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stacchip.raster import tiff
 from stacchip.raster.codecs import COMPLEX, is_known_sample
-from stacchip.raster.tiff import BrokenTiffError
+from stacchip.raster.file_bytes import BrokenTiffError
 
 if TYPE_CHECKING:
     from stacchip.raster.tiff import Directory

@@ -1,9 +1,4 @@
-"""TIFF structure: directories and their tags, parsed by tifffile from as few bytes as possible.
-
-Headers are read from remote stores, and from untrusted files. So `FileBytes` is the file that
-tifffile sees: it fetches ahead, it bounds reads that a malformed header could make endless, and it
-remembers the store's errors, which tifffile would take for errors of the file.
-"""
+"""TIFF structure: directories and their tags, parsed by tifffile from as few bytes as possible."""
 
 from __future__ import annotations
 
@@ -15,8 +10,10 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
 
+from stacchip.raster.file_bytes import MAX_BYTES, BrokenTiffError, FileBytes
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -91,96 +88,11 @@ _TYPES: Final = {
     GDAL_NODATA: _ASCII,
 }  # fmt: skip
 
-# Limits of what tifffile may read from one file: it follows some microscopes' tags value by value,
-# and makes Python integers of tables, 40 bytes each. A directory by GDAL takes some 10 reads.
-_MAX_READS: Final = 500
-_READS_PER_DIRECTORY: Final = 30
-_MAX_FETCHES: Final = 300
+# tifffile makes Python objects of all entries
 _MAX_DIRECTORIES: Final = 256
 _MAX_ENTRIES: Final = 20_000
-_FEW_BYTES: Final = 8 << 20  # tables of 500,000 blocks; larger files may have more
-_MAX_BYTES: Final = 64 << 20
-_MAX_HELD: Final = 192 << 20  # both tables of an image of 8 million blocks, and of its mask
-_READ_AHEAD: Final = 32 << 10
 _MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _IS_PARSING: ContextVar[bool] = ContextVar("is_parsing", default=False)
-
-
-class BrokenTiffError(ValueError):
-    """The structure contradicts itself or the file's size; the message says how."""
-
-
-class FileBytes:
-    """The bytes of a file's header, each fetched once: a file object for tifffile.
-
-    Args:
-        fetch: Returns the bytes of (start, length), which lie inside the file.
-        size: The file's size in bytes.
-        head: The file's first bytes, which were read before.
-
-    Attributes:
-        failure: The error that a fetch raised; tifffile takes some for the end of the file.
-    """
-
-    def __init__(self, fetch: Callable[[int, int], Any], size: int, head: Any) -> None:
-        self._fetch = fetch
-        self.size = size
-        self.failure: Exception | None = None
-        self._chunks: list[tuple[int, memoryview]] = [(0, memoryview(head))]
-        self._position = 0
-        self._held = len(head)
-        self._reads_left = _MAX_READS
-        self._bytes_left = min(_FEW_BYTES + size // 256, _MAX_BYTES)
-
-    def allow_directory(self) -> None:
-        """Allow reads for one more directory."""
-        self._reads_left += _READS_PER_DIRECTORY
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Move to a byte, as a file's `seek`."""
-        self._position = offset + (0, self._position, self.size)[whence]
-        return self._position
-
-    def tell(self) -> int:
-        """Return the offset of the byte that is read next."""
-        return self._position
-
-    def read(self, length: int) -> bytes:
-        """Return the next bytes: fewer if the file ends.
-
-        Raises:
-            BrokenTiffError: More bytes are read than any sound header has.
-        """
-        start = self._position
-        length = max(0, min(length, self.size - start))
-        self._reads_left -= 1
-        self._bytes_left -= length
-        if self._reads_left < 0 or self._bytes_left < 0:
-            raise BrokenTiffError("its directories are too long")
-        self._position = start + length
-        # a place beyond the end has no bytes to fetch
-        return bytes(self.take(start, length)) if length else b""
-
-    def take(self, start: int, length: int) -> memoryview:
-        """Return the bytes `[start, start + length)`, which lie inside the file."""
-        for first, data in reversed(self._chunks):
-            if first <= start and start + length <= first + len(data):
-                return data[start - first : start - first + length]
-        if len(self._chunks) > _MAX_FETCHES:
-            raise BrokenTiffError("its directories are scattered over the file")
-        ahead = min(length + _READ_AHEAD, self.size - start)
-        self._held += ahead
-        if self._held > _MAX_HELD:
-            raise BrokenTiffError("its directories and their values are too long")
-        try:
-            data = memoryview(self._fetch(start, ahead))
-        except Exception as error:
-            self.failure = error
-            raise
-        if len(data) < length:
-            raise BrokenTiffError(f"fewer than {length} bytes came back from byte {start} on")
-        self._chunks.append((start, data))
-        return data[:length]
 
 
 class Directory:
@@ -203,7 +115,7 @@ class Directory:
         """Return the first bytes of a tag's values, at most `most`, without a copy."""
         entry = self._tags[tag]
         start, length = entry.valueoffset, entry.valuebytecount
-        if length > _MAX_BYTES or start + length > self._data.size:
+        if length > MAX_BYTES or start + length > self._data.size:
             raise BrokenTiffError(
                 f"the value of tag {tag} is said to lie at bytes {start} to {start + length}, "
                 f"but the file has {self._data.size}"
@@ -211,7 +123,7 @@ class Directory:
         length = min(length, most)
         return self._data.take(start, length) if length else memoryview(b"")
 
-    def integers(self, tag: int, most: int = _MAX_BYTES) -> NDArray[np.uint64]:
+    def integers(self, tag: int, most: int = MAX_BYTES) -> NDArray[np.uint64]:
         """Return the values of a tag of integers; empty if the tag is absent.
 
         Args:

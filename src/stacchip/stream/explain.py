@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from stacchip.errors import StacchipError, forget_frames
-from stacchip.raster.fetch import plan_requests
+from stacchip.raster.block_requests import plan_requests
 from stacchip.runtime.pools import core_count
 from stacchip.stream.plan.ledger import Ledger, Load
 from stacchip.stream.read.decode_speed import decode_seconds

@@ -14,9 +14,9 @@ from rasterio.crs import CRS
 from raster.pixels import HALF_FLOAT
 from stacchip.grid.crs import name_crs, same_crs
 from stacchip.raster import read_header
+from stacchip.raster.file_bytes import BrokenTiffError
 from stacchip.raster.gdal import ImageTags, describe_image
 from stacchip.raster.gdal.describe import crs_of, nodata_of
-from stacchip.raster.tiff import BrokenTiffError
 
 PLAIN = ImageTags(
     samples=1, bits=16, sample_format=1, photometric=1, extra_samples=(), byteorder="<", geo=(),

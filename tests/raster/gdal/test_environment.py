@@ -13,10 +13,10 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from stacchip.grid.window import Window
+from stacchip.raster.file_bytes import BrokenTiffError
 from stacchip.raster.gdal import Conversion, GdalFile, ImageTags, convert_to_cog, describe_image
 from stacchip.raster.gdal.cog import write_cog
 from stacchip.raster.gdal.environment import gdal_environment
-from stacchip.raster.tiff import BrokenTiffError
 from stacchip.storage import Storage
 
 NAMES = ("GDAL_DISABLE_READDIR_ON_OPEN", "GDAL_PAM_ENABLED")

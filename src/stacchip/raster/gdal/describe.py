@@ -11,6 +11,7 @@ import numpy as np
 
 from stacchip.grid.named_files import may_name_file
 from stacchip.raster import tiff
+from stacchip.raster.file_bytes import BrokenTiffError
 from stacchip.raster.gdal import named_files
 from stacchip.raster.gdal.environment import error_types, gdal_environment, gdal_says
 from stacchip.raster.location import find_location
@@ -76,12 +77,12 @@ def describe_image(image: ImageTags) -> ImageDescription:
     resolution of a scene share their tags, and so their description.
 
     Raises:
-        tiff.BrokenTiffError: GDAL refuses such an image.
+        BrokenTiffError: GDAL refuses such an image.
     """
     from rasterio.io import MemoryFile
 
     if any(tag == tiff.GEO_ASCII and may_name_file(raw) for tag, *_, raw in image.geo):
-        raise tiff.BrokenTiffError(named_files.WHY)
+        raise BrokenTiffError(named_files.WHY)
     if image.samples > _MOST_SAMPLES:
         few = replace(image, samples=_MOST_SAMPLES, extra_samples=(), metadata=b"")
         return replace(describe_image(few), alpha=None)
@@ -94,7 +95,7 @@ def describe_image(image: ImageTags) -> ImageDescription:
             return _describe(dataset, image)
     except error_types() as error:
         message = f"GDAL refuses an image of that form: {gdal_says(error)}"
-        raise tiff.BrokenTiffError(message) from error
+        raise BrokenTiffError(message) from error
 
 
 def _one_pixel(image: ImageTags) -> bytes:

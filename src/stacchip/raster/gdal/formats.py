@@ -21,11 +21,11 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import numpy as np
 
 from stacchip.errors import NotARaster, StacchipError, UnsupportedRaster
+from stacchip.raster.file_bytes import BrokenTiffError
 from stacchip.raster.gdal import named_files
 from stacchip.raster.gdal.describe import dtype_of
 from stacchip.raster.gdal.environment import error_types, gdal_says
 from stacchip.raster.gdal.jpeg2000 import why_too_large
-from stacchip.raster.tiff import BrokenTiffError
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage import is_remote, redact
 from stacchip.storage.content import (

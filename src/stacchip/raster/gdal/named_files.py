@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from stacchip.grid.named_files import may_name_file
 from stacchip.raster import tiff
+from stacchip.raster.file_bytes import FileBytes
 from stacchip.raster.gdal.jpeg2000 import CODESTREAM_BOX, iterate_boxes
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _tiff_names_a_file(file: IO[bytes]) -> bool:
         return file.read(length)
 
     size = file.seek(0, os.SEEK_END)
-    directories = tiff.read_directories(tiff.FileBytes(fetch, size, fetch(0, 4096)))
+    directories = tiff.read_directories(FileBytes(fetch, size, fetch(0, 4096)))
     main = None if directories is None else next(directories, None)
     # in whatever type: libtiff makes text of numbers, too
     return main is not None and tiff.GEO_ASCII in main and may_name_file(main.raw(tiff.GEO_ASCII))

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stacchip.raster.fetch import BlockAddress, Fetching
+    from stacchip.raster.block_requests import BlockAddress
+    from stacchip.raster.fetch import Fetching
     from stacchip.runtime.memory import MemoryPool
     from stacchip.stream.plan.ledger import LayerBlock
     from stacchip.stream.read.layers import Layer
