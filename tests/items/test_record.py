@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stacchip.errors import InvalidMetadata, ItemError, LimitExceeded, MissingMetadata
-from stacchip.items import item_href, parse_item, read_assets
+from stacchip.items import item_href, load_items, parse_item, read_assets
 
 SIGNED = "https://account.blob.core.windows.net/c/B04.tif?sv=2024&se=2025&sr=c&sig=abc"
 UNSIGNED = "https://account.blob.core.windows.net/c/B04.tif"
@@ -135,6 +135,28 @@ def test_a_record_nested_without_end_is_refused() -> None:
 
     with pytest.raises(LimitExceeded, match="more than 100 deep"):
         parse_item(record(properties={"datetime": "2020-02-19T11:04:56Z", "deep": deep}))
+
+
+@pytest.mark.parametrize("place", ["properties", "extra_fields", "asset", "link", "geometry"])
+def test_an_item_of_pystac_nested_without_end_is_refused(place: str) -> None:
+    deep: Any = "end"
+    for _ in range(20_000):
+        deep = [deep]
+    item = parse_item(
+        record(assets={"red": {"href": UNSIGNED}}, links=[{"rel": "via", "href": "a"}])
+    )
+    item.geometry = {"type": "Point", "coordinates": []}
+    places = {
+        "properties": item.properties,
+        "extra_fields": item.extra_fields,
+        "asset": item.assets["red"].extra_fields,
+        "link": item.links[0].extra_fields,
+        "geometry": item.geometry,
+    }
+    places[place]["deep"] = deep
+
+    with pytest.raises(LimitExceeded, match="more than 100 deep"):
+        list(load_items(item))
 
 
 @pytest.mark.parametrize(("field", "value"), [("roles", 5), ("roles", {}), ("type", 5)])

@@ -73,9 +73,19 @@ def test_a_value_that_holds_itself_is_refused_at_once() -> None:
     inside: dict[str, Any] = {}
     inside |= {str(number): inside for number in range(50)}
     with pytest.raises(LimitExceeded):
-        require_depth(inside, "The item", Limits())
+        require_depth(inside, "The item", Limits(), most_parts=1000)
     with pytest.raises(StacchipError):
         list(load_items([inside]))
+
+
+def test_a_list_in_several_places_counts_in_each() -> None:
+    doubled: list[Any] = [1]
+    for _ in range(40):  # 2^40 lists, once copied or written
+        doubled = [doubled, doubled]
+    with pytest.raises(LimitExceeded, match="has more than 1,000 parts") as caught:
+        require_depth(doubled, "The item", Limits(), most_parts=1000)
+    assert caught.value.limit == "item_parts"
+    require_depth([[1, 2]] * 1000, "The item", Limits(), most_parts=1000)
 
 
 def test_a_file_of_items_above_the_limit_is_refused(tmp_path) -> None:

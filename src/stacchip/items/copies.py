@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Mapping
 from itertools import islice
-from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,65 +43,74 @@ def to_dict(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
 # -- signatures ------------------------------------------------------------------------------------
 
 
-def _may_be_signed(text: str) -> bool:
-    """Return False for a text without a mark of a signature."""
-    # short texts are searched for a character in a tenth of the time
-    if "?" in text or "#" in text or "@" in text:
-        return True
-    return "%" in text and _search_marks(text) is not None
+class OwnCopy(dict[str, Any]):
+    """A copy that nobody else holds: pystac, which copies what it migrates, takes it as it is."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return dict(self)
 
 
 def unsign_hrefs(value: Any) -> Any:
-    """Return a JSON value without the signature of any address in it; itself if none has one.
+    """Return a copy of a JSON value without the signature of any address in it.
 
     Whatever it is called (`href`, `signed_url`, `thumbnail`) and wherever it stands, a text that is
-    an address, or holds one, is unsigned.
+    an address, or holds one, is unsigned. Nothing of the copy is shared with the value but what is
+    no JSON.
 
     Example:
         >>> asset = {"href": "https://example.com/B04.tif?versionId=7&X-Amz-Signature=abc"}
         >>> unsign_hrefs({"red": asset})
         {'red': {'href': 'https://example.com/B04.tif?versionId=7'}}
     """
-    kind = type(value)
-    if kind is dict or (kind is not list and isinstance(value, Mapping)):
+    if type(value) is dict:
         return _unsign_members(value)
     if isinstance(value, str):
         return _unsign_text("", value)
     if isinstance(value, list | tuple):
-        if _SCALARS.issuperset(map(type, value)):  # a position, a transform: most lists are
-            return value
-        plain = [inner if type(inner) in _SCALARS else unsign_hrefs(inner) for inner in value]
-        return value if all(map(is_, plain, value)) else plain
-    return value
+        # a position, a transform: most lists are of numbers
+        copy = [
+            inner
+            if (kind := type(inner)) in _SCALARS
+            else inner.copy()
+            if kind is list and _SCALARS.issuperset(map(type, inner))
+            else unsign_hrefs(inner)
+            for inner in value
+        ]
+        return copy if isinstance(value, list) else tuple(copy)
+    return _unsign_members(value) if isinstance(value, Mapping) else value
 
 
-def _unsign_members(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    changed = {}
+def _unsign_members(value: Mapping[str, Any]) -> dict[str, Any]:
+    copy: dict[str, Any] = {}
     for key, inner in value.items():
         kind = type(inner)
-        # GeoJSON has no hrefs, but a footprint may have thousands of coordinates
-        if kind in _SCALARS or key == "geometry" or (kind is str and not _may_be_signed(inner)):
-            continue
-        new = _unsign_text(key, inner) if isinstance(inner, str) else unsign_hrefs(inner)
-        if new is not inner:
-            changed[key] = new
-    whole = {**value, **changed} if changed else value
+        if kind is str:
+            # a mark of a signature; short texts are searched so in a tenth of the time
+            if "?" in inner or "@" in inner or "#" in inner or "%" in inner:
+                copy[key] = _unsign_text(str(key), inner)
+            else:
+                copy[key] = inner
+        elif kind in _SCALARS:
+            copy[key] = inner
+        elif kind is list and _SCALARS.issuperset(map(type, inner)):
+            copy[key] = inner.copy()
+        else:
+            copy[key] = unsign_hrefs(inner)
     try:
-        names = "".join(value)
+        names = "".join(copy)
     except TypeError:  # a name that is no text
-        names = "".join(map(str, value))
-    return _unsign_keys(whole) if "://" in names else whole
+        names = "".join(map(str, copy))
+    return _unsign_keys(copy) if "://" in names else copy
 
 
 def _unsign_text(key: str, value: str) -> str:
-    if not _may_be_signed(value):
+    if not _search_marks(value):
         return value
     is_address = ("href" in key or "url" in key) and " " not in value
-    plain = unsign(value) if is_address else unsign_text(value)
-    return value if plain == value else plain
+    return unsign(value) if is_address else unsign_text(value)
 
 
-def _unsign_keys(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def _unsign_keys(value: dict[str, Any]) -> dict[str, Any]:
     signed = [key for key in value if isinstance(key, str) and "://" in key]
     names = {key: plain for key in signed if (plain := unsign_text(key)) != key}
     return {names.get(key, key): inner for key, inner in value.items()} if names else value
@@ -121,7 +129,7 @@ def unsign_item(item: pystac.Item) -> pystac.Item:
     """
     own = [item.properties, item.extra_fields, item.stac_extensions]
     content = [*own, *map(_asset_texts, item.assets.values()), *map(_link_texts, item.links)]
-    if unsign_hrefs(content) is content:
+    if unsign_hrefs(content) == content:
         return item
     copy = item.clone()
     ours, theirs = ([link for link in each.links if link.rel != "root"] for each in (item, copy))
@@ -163,7 +171,7 @@ def to_json(value: Any) -> str:
     """
     text = _dump(value)
     # searching an item takes milliseconds; searching its text does not
-    return _dump(unsign_hrefs(value)) if _may_be_signed(text) else text
+    return _dump(unsign_hrefs(value)) if _search_marks(text) else text
 
 
 def _dump(value: Any) -> str:

@@ -14,13 +14,7 @@ from stacchip.errors import Errors, InvalidMetadata, StacchipError, UsageError
 from stacchip.items.copies import unsign_item
 from stacchip.items.geoparquet import read_rows
 from stacchip.items.reach import require_allowed
-from stacchip.items.record import (
-    FoundItems,
-    Unreadable,
-    require_few_assets,
-    require_name,
-    try_record,
-)
+from stacchip.items.record import FoundItems, Unreadable, require_sound, try_record
 from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.storage import Storage, join_href, local_path, redact
 from stacchip.storage.documents import parse_document
@@ -92,8 +86,7 @@ class _Loader:
     def open(self, source: Any) -> Iterator[_Found]:
         """Return the items of a source; refuse one that holds none now, not at the first item."""
         if isinstance(source, pystac.Item):
-            require_name(source.id)
-            require_few_assets(source.id, source.assets, self._limits(None))
+            require_sound(source, self._limits(None))
             return iter((unsign_item(source),))
         if isinstance(source, FoundItems):
             return source.found

@@ -19,6 +19,7 @@ from stacchip.errors import (
     attribute,
 )
 from stacchip.items.copies import (
+    OwnCopy,
     unsign_hrefs,
     unsign_item,  # noqa: F401 - pickles of 0.x name it here
 )
@@ -88,7 +89,7 @@ def parse_item(
         >>> item.datetime.isoformat()
         '2020-02-19T11:04:56+00:00'
     """
-    _require_depth(record, limits)
+    _require_depth(record, record.get("id") if isinstance(record, Mapping) else None, limits)
     copy = _check(unsign_hrefs(record), limits)
     is_from_user = (origin or href) is None and (base is None or is_given(record))
     origin = origin or href or base
@@ -103,7 +104,7 @@ def parse_item(
         # pystac would resolve a relative one from the working directory
         copy["links"] = [link for link in copy["links"] if link.get("rel") != "self"]
     try:
-        item = pystac.Item.from_dict(copy, href=href, preserve_dict=False)
+        item = pystac.Item.from_dict(OwnCopy(copy), href=href, preserve_dict=False)
     except Exception as error:
         # any error of pystac and its extensions; the common cases were handled above
         raise InvalidMetadata(
@@ -211,9 +212,9 @@ def parse_items(
     return FoundItems(tried, errors, origin)
 
 
-def _check(record: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
-    """Return a copy of a record, after checking that it has what every item must have."""
-    if not isinstance(record, Mapping):
+def _check(record: Any, limits: Limits) -> dict[str, Any]:
+    """Return a record that is our own, after checking that it has what every item must have."""
+    if not isinstance(record, dict):
         raise InvalidMetadata(
             f"A STAC item is a JSON object, but this is of type {type(record).__name__}: "
             f"{str(record)[:80]!r}. Pass the object of an item, or a FeatureCollection.",
@@ -239,36 +240,42 @@ def _check(record: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
             )
     if not isinstance(record["stac_version"], str):
         _refuse(item_id, "stac_version", record["stac_version"], 'it must be text such as "1.1.0"')
-    copy = dict(record)
     for field, kind_, name in _CONTAINERS:
-        if field != "properties" and copy.get(field) is None:
-            copy[field] = kind_()  # absent and null mean the same
-        if not isinstance(copy[field], kind_):
-            _refuse(item_id, field, copy[field], f"it must be {name}")
-    require_few_assets(item_id, copy["assets"], limits)
-    _check_members(item_id, copy)
-    # copied only as deep as it is changed below; pystac copies the rest when it migrates
-    copy["properties"] = dict(copy["properties"])
-    copy["links"] = [dict(link) for link in copy["links"] if link["href"]]
-    copy["assets"] = {key: dict(asset) for key, asset in copy["assets"].items()}
-    return copy
+        if field != "properties" and record.get(field) is None:
+            record[field] = kind_()  # absent and null mean the same
+        if not isinstance(record[field], kind_):
+            _refuse(item_id, field, record[field], f"it must be {name}")
+    _require_few_assets(item_id, record["assets"], limits)
+    _check_members(item_id, record)
+    record["links"] = [link for link in record["links"] if link["href"]]
+    return record
 
 
-def _require_depth(record: Any, limits: Limits) -> None:
-    """Refuse a record that nests too deeply; the error names its item."""
+def require_sound(item: pystac.Item, limits: Limits) -> None:
+    """Refuse an item of pystac with a wrong id, or with more than the limits allow.
+
+    Raises:
+        InvalidMetadata: Its id cannot be the name of a file.
+        LimitExceeded: It has too many assets, or nests too deeply.
+    """
+    require_name(item.id)
+    _require_few_assets(item.id, item.assets, limits)
+    parts: list[Any] = [item.geometry, item.properties, item.extra_fields]
+    parts += [asset.extra_fields for asset in item.assets.values()]
+    parts += [link.extra_fields for link in item.links]
+    _require_depth(parts, item.id, limits)
+
+
+def _require_depth(value: Any, item_id: Any, limits: Limits) -> None:
+    """Refuse the content of an item that nests too deeply."""
     try:
-        require_depth(record, "It", limits, most_parts=limits.item_parts)
+        require_depth(value, "It", limits, most_parts=limits.item_parts)
     except LimitExceeded as error:
-        item_id = record.get("id") if isinstance(record, Mapping) else None
         raise attribute(error, str(item_id)[:80]) from None
 
 
-def require_few_assets(item_id: str, assets: Collection[str], limits: Limits) -> None:
-    """Refuse an item with more assets than the limit, which would take minutes to read.
-
-    Raises:
-        LimitExceeded: It has more.
-    """
+def _require_few_assets(item_id: str, assets: Collection[str], limits: Limits) -> None:
+    """Refuse an item with more assets than the limit, which would take minutes to read."""
     if len(assets) > limits.assets:
         error = limits.exceeded("assets", f"It has {len(assets):,} assets")
         raise attribute(error, item_id)

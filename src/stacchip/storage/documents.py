@@ -56,7 +56,7 @@ def parse_document(data: bytes, href: str, limits: Limits, *, remedy: str = _ITE
     except ValueError as error:
         reason = str(error)
     else:
-        require_depth(value, shown, limits)
+        require_depth(value, shown, limits, most_parts=len(data))
         return value
     # not chained: the original carries the whole text, and a pickle of it may hold a signature
     raise InvalidMetadata(
@@ -141,28 +141,29 @@ def parse_json(text: str | bytes, most_parts: int) -> Any:
         raise ValueError("its JSON nests too deeply") from error
 
 
-def require_depth(value: Any, what: str, limits: Limits, *, most_parts: int | None = None) -> None:
+def require_depth(value: Any, what: str, limits: Limits, *, most_parts: int) -> None:
     """Refuse a value of lists and objects that nest too deeply to be copied and written.
 
     Args:
         value: The value.
         what: What it is, as the subject of a sentence.
         limits: Those of its place.
-        most_parts: The most lists and objects in it, if it is an item: `limits.item_parts`.
+        most_parts: The most lists and objects in it: `limits.item_parts` of an item. One in several
+            places counts in each, as it will when the value is copied or written.
 
     Raises:
         LimitExceeded: It nests too deeply, holds itself, or has too many parts.
 
     Example:
         >>> from stacchip.storage import Limits
-        >>> require_depth([[[]]], "The list", Limits(document_depth=2))
+        >>> require_depth([[[]]], "The list", Limits(document_depth=2), most_parts=10)
         Traceback (most recent call last):
         stacchip.errors.LimitExceeded: The list nests more than 2 deep, and the limit ...
     """
-    level, count = [value], 0
+    level, left = [value], most_parts
     parts: Iterable[Any]
     for _ in range(limits.document_depth):  # level by level, since recursion would end first
-        inner: dict[int, Any] = {}  # each once: what is shared would count again at every level
+        inner: list[Any] = []
         for each in level:
             # lists first: looking for a Mapping costs ten times as much
             if type(each) is not list and isinstance(each, Mapping):
@@ -173,13 +174,15 @@ def require_depth(value: Any, what: str, limits: Limits, *, most_parts: int | No
                 continue
             # a position of a footprint is a list of numbers: most lists are
             if not _SCALARS.issuperset(map(type, parts)):
-                inner |= {id(part): part for part in parts if type(part) not in _SCALARS}
+                inner += [part for part in parts if type(part) not in _SCALARS]
+                if len(inner) > left:
+                    raise limits.exceeded(
+                        "item_parts", f"{what} has more than {most_parts:,} parts"
+                    )
         if not inner:
             return
-        level = list(inner.values())
-        count += len(level)
-        if most_parts is not None and count > most_parts:
-            raise limits.exceeded("item_parts", f"{what} has more than {most_parts:,} parts")
+        level = inner
+        left -= len(inner)
     raise _too_deep(what, limits)
 
 

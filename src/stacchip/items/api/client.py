@@ -260,14 +260,14 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         """Return an answer as a JSON object."""
         try:
             answer = parse_document(txt.encode(), self._address, self._options.limits)
-        except InvalidMetadata as error:
-            reason = str(error.__cause__)
+        except InvalidMetadata:
+            pass  # the error would hold the whole text, or its context would
         else:
             if isinstance(answer, dict):
                 return answer
             raise self._malformed(f"JSON that is not an object: {show_start(txt.encode())!r}")
-        start = show_start(txt[:1024].encode())  # the error would hold the whole text
-        raise self._malformed(f"text that is not JSON ({reason}); it begins with {start!r}")
+        start = show_start(txt[:1024].encode())
+        raise self._malformed(f"text that is not JSON; it begins with {start!r}")
 
     def get_pages(
         self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
