@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -202,6 +203,17 @@ def test_a_kept_grid_that_is_none_is_refused(name, value):
             with pytest.raises(InvalidMetadata, match="grid of its chips") as caught:
                 read_grid({"stacchip:grid": odd})
             assert caught.value.field == "stacchip:grid"
+
+
+@pytest.mark.parametrize("place", ["crs", "transform", "shape", "stranger", None])
+def test_the_error_for_a_kept_grid_tells_nothing_that_it_holds(place):
+    geobox = make_geobox("EPSG:32629", Affine(10, 0, 6e5, 0, -10, 4e6), (1, 1))
+    kept = record_grid({"id": "a"}, RecordedGrid(geobox, "red"))["stacchip:grid"]
+    secret = "https://user:hidden@example.com/a?sig=hidden"
+    odd = secret if place is None else {**kept, "crs": 1, place: secret}
+    with pytest.raises(InvalidMetadata) as caught:
+        read_grid({"stacchip:grid": odd})
+    assert "hidden" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_the_item_given_is_left_alone():

@@ -267,12 +267,13 @@ def read_grid(item: Mapping[str, Any]) -> RecordedGrid | None:
         return None
     try:
         return _parse_grid(member)
-    except (LookupError, TypeError, ValueError, OverflowError, UsageError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, UsageError):
+        # neither what it keeps nor the cause is shown: a signed address may stand there
         raise InvalidMetadata(
-            f"The item keeps {str(member)[:200]!r} as the grid of its chips ({_MEMBER!r}), which "
-            "is no grid. Index the item again.",
+            f"What the item keeps as the grid of its chips ({_MEMBER!r}) is none: that has a CRS, "
+            "a shape, a transform and the key of the reference band. Index the item again.",
             field=_MEMBER,
-        ) from error
+        ) from None
 
 
 def _parse_grid(member: Any) -> RecordedGrid:
