@@ -249,7 +249,8 @@ def _with_length(data: bytes, before: int, length: int, dice: Random) -> bytes:
     """Mostly give a footer that grew or shrank its new length, so that it is read."""
     if len(data) == before or data[-4:] != b"PAR1" or dice.random() < 0.3:
         return data
-    return data[:-8] + max(0, length + len(data) - before).to_bytes(4, "little") + b"PAR1"
+    grown = max(0, length + len(data) - before) % 2**32
+    return data[:-8] + grown.to_bytes(4, "little") + b"PAR1"
 
 
 def _rewrite(data: bytes, dice: Random) -> bytes:

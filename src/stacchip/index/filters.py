@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import shapely
 
 from stacchip.errors import UsageError
-from stacchip.index.foreign.geometry import read_shapes, without_extension
+from stacchip.index.foreign.geometry import in_parts, read_shapes, without_extension
 from stacchip.index.schema import SCHEMA, SHARE_COLUMNS
 from stacchip.items.dates import Moment, Period
 from stacchip.sources import list_sources
@@ -206,11 +206,16 @@ class Selection:
         if self.area is None or table.num_rows == 0:
             return table
         shapely.prepare(self.area)
-        shapes = read_shapes(without_extension(table["geometry"]), "geometry")
-        lacking = shapely.is_missing(shapes)
-        if lacking.any():
-            shapes[lacking] = _boxes(table["bbox"].filter(pa.array(lacking)))
-        return table.filter(pa.array(shapely.intersects(self.area, shapes)))
+        bounds, row = table["bbox"], 0
+        met = []
+        for part in in_parts(without_extension(table["geometry"])):
+            shapes = read_shapes(part, "geometry")
+            lacking = shapely.is_missing(shapes)
+            if lacking.any():
+                shapes[lacking] = _boxes(bounds.slice(row, len(part)).filter(pa.array(lacking)))
+            met.append(shapely.intersects(self.area, shapes))
+            row += len(part)
+        return table.filter(pa.array(np.concatenate(met)))
 
     def apply(self, table: pa.Table) -> pa.Table:
         """Return the chosen rows of a table in memory.

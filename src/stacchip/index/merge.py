@@ -53,6 +53,7 @@ _log = logging.getLogger(__name__)
 # Number and size of files that are read ahead. Larger files are read by row group, in their turn.
 _AHEAD: Final = 16
 _SMALL_BYTES: Final = 4 << 20
+_GROUP_BYTES: Final = 128 << 20  # of a row group in memory; 50,000 usual rows take 20 MB
 
 
 @dataclass(frozen=True)
@@ -395,12 +396,17 @@ def _unique_rows(parts: Sequence[_Part], spill: Spill) -> pa.Table:
 
 
 def _gather(tables: Iterable[pa.Table], wanted: int) -> Iterator[pa.Table]:
-    """Join tables until they have the rows wanted, or somewhat more, since items stay whole."""
+    """Join tables until they have the rows wanted, or somewhat more, since items stay whole.
+
+    Rows of long texts are written earlier.
+    """
     gathered: list[pa.Table] = []
+    rows = size = 0
     for table in tables:
         gathered.append(table)
-        if sum(part.num_rows for part in gathered) >= wanted:
+        rows, size = rows + table.num_rows, size + table.nbytes
+        if rows >= wanted or size >= _GROUP_BYTES:
             yield pa.concat_tables(gathered).cast(SCHEMA)
-            gathered = []
+            gathered, rows, size = [], 0, 0
     if gathered:
         yield pa.concat_tables(gathered).cast(SCHEMA)

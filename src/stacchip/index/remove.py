@@ -26,7 +26,7 @@ from stacchip.index.files.parquet import open_parquet
 from stacchip.index.files.replacing import Replacement
 from stacchip.index.filters import Selection
 from stacchip.index.read import scan_index
-from stacchip.index.schema import SCHEMA, conform
+from stacchip.index.schema import SCHEMA, conform, require_short_values
 from stacchip.runtime.near_names import list_names
 from stacchip.storage import Storage, parent_href, redact
 
@@ -182,6 +182,7 @@ def _write_rest(
     with new.open_chips(name, editions, like.schema) as writer:
         for part in chips.scan(chosen=rest):
             if part.num_rows:
+                require_short_values(part, redact(chips.href))
                 writer.write_table(part.replace_schema_metadata(like.schema.metadata))
 
 

@@ -17,7 +17,7 @@ from stacchip.index.embedded import (
     indexes_and_editions,
     with_indexes,
 )
-from stacchip.index.foreign.geometry import without_extension
+from stacchip.index.foreign.geometry import LONGEST_VALUE, without_extension
 from stacchip.index.foreign.item_columns import ITEM_COLUMNS, fill_from_items
 from stacchip.index.foreign.own_columns import fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
@@ -42,6 +42,7 @@ __all__ = [
     "conform",
     "embed_items",
     "embedded_items",
+    "require_short_values",
     "select_columns",
     "stored_rows",
     "validate",
@@ -103,6 +104,11 @@ the chip's footprint and `bbox` its bounds, both in OGC:CRS84. Both are null for
 wholly beyond the Earth's edge in its projection (the corners of a global sinusoidal grid).
 """
 
+_TEXTS: Final = [
+    field.name
+    for field in SCHEMA
+    if pa.types.is_string(field.type) or pa.types.is_binary(field.type)
+]
 SHARE_COLUMNS: Final = {
     "cloud": "cloud_cover_percentage",
     "nodata": "nodata_percentage",
@@ -263,9 +269,10 @@ def stored_rows(
         find_item: As in `conform`.
 
     Raises:
-        IndexFormatError: `table` is not a chip index.
+        IndexFormatError: `table` is not a chip index, or a value is longer than `LONGEST_VALUE`.
     """
     rows = conform(table, href=href, find_item=find_item).select(SCHEMA.names)
+    require_short_values(rows, href)
     hrefs = rows["item_href"].combine_chunks().dictionary_encode()
     signed = hrefs.dictionary.to_pylist()
     plain = [href and unsign(href) for href in signed]
@@ -274,6 +281,19 @@ def stored_rows(
     position = SCHEMA.get_field_index("item_href")
     unsigned = pa.array(plain, pa.string()).take(hrefs.indices)
     return rows.set_column(position, rows.schema.field(position), unsigned)
+
+
+def require_short_values(rows: pa.Table, href: str | None) -> None:
+    """Refuse texts and footprints that no index has: to write them takes memory without bounds.
+
+    Raises:
+        IndexFormatError: A value is longer than `LONGEST_VALUE`.
+    """
+    for name in _TEXTS:
+        longest = pc.max(pc.binary_length(rows[name])).as_py() or 0
+        if longest > LONGEST_VALUE:
+            problem = f"has a value of {longest:,} bytes, of {LONGEST_VALUE:,} at most"
+            raise _wrong(name, problem, href)
 
 
 def _wrong(column: str, problem: str, href: str | None) -> IndexFormatError:

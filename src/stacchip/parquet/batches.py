@@ -77,7 +77,7 @@ def _held_bytes(read_at: ReadAt, group: Group, columns: tuple[Column, ...], rows
     How many values of a list are in a row is known only once they are decoded. So all values of
     lists count, but for those that the stored bytes account for.
     """
-    pages = flat = nested = stored = 0
+    pages = flat = nested = stored = longest = 0
     for chunk, column in zip(group.chunks, columns, strict=True):
         held, values = _cost(read_at, chunk, column, rows)
         pages += held
@@ -86,7 +86,9 @@ def _held_bytes(read_at: ReadAt, group: Group, columns: tuple[Column, ...], rows
             stored += chunk.length
         else:
             flat += values
-    return pages + flat + max(0, nested - _MOST_EXPANSION * stored)
+            # memory for texts grows twofold: while a column is decoded, it takes it twice
+            longest = max(longest, 0 if column.width else values)
+    return pages + flat + longest + max(0, nested - _MOST_EXPANSION * stored)
 
 
 def _cost(read_at: ReadAt, chunk: Chunk, column: Column, rows: int) -> tuple[int, int]:

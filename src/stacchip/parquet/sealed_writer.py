@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow.parquet as pq
 
+from stacchip.errors import StorageError
 from stacchip.parquet.footer import parse_footer
 from stacchip.parquet.pages import header_checksum
 from stacchip.parquet.seal import make_seal
@@ -45,8 +46,18 @@ class SealedWriter:
         self._file = pq.ParquetWriter(path, schema, write_page_checksum=True, **options)
 
     def write_table(self, table: pa.Table, row_group_size: int | None = None) -> None:
-        """Write rows."""
-        self._file.write_table(table, row_group_size)
+        """Write rows.
+
+        Raises:
+            StorageError: They take more memory than there is.
+        """
+        try:
+            self._file.write_table(table, row_group_size)
+        except MemoryError as error:
+            raise StorageError(
+                f"{self._path.name} cannot be written: its rows take more memory than there is "
+                f"({error}). Write fewer of them at once, or shorter texts and footprints."
+            ) from error
 
     def add_metadata(self, metadata: Mapping[bytes, bytes]) -> None:
         """Add metadata to the file, beside that of its schema."""

@@ -55,6 +55,19 @@ def test_the_limit_can_be_raised_and_lowered(tmp_path) -> None:
         open_parquet(str(tmp_path / "a.parquet"), low).read()
 
 
+def test_texts_count_twice_since_they_take_it_while_they_are_decoded(tmp_path) -> None:
+    write_text(tmp_path / "a.parquet", 1000, 1000)
+    for megabytes, is_read in ((1.5, False), (2.5, True)):
+        limits = Limits(table_bytes=int(megabytes * 1e6))
+        storage = Storage(options=StorageOptions(limits=limits))
+        file = open_parquet(str(tmp_path / "a.parquet"), storage)
+        if is_read:
+            assert file.read().num_rows == 1000
+            continue
+        with pytest.raises(LimitExceeded):
+            file.read()
+
+
 def test_a_small_file_of_many_row_groups_is_refused(tmp_path) -> None:
     write_text(tmp_path / "a.parquet", 100_000, 40 * 1000, row_group_size=1000)
     file = open_parquet(str(tmp_path / "a.parquet"), Storage())

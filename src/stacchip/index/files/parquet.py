@@ -107,9 +107,8 @@ class ParquetFile:
         with self._naming_damage(where):
             chosen = self._choose(where)
             groups = [group.id for group in chosen.row_groups]
-            self._look_at_pages(self.read_at, groups, self._needed(names, where))
-            table = chosen.to_table(schema=self._schema, columns=names, filter=where)
-            return self._finish(table)
+            size = self._look_at_pages(self.read_at, groups, self._needed(names, where))
+            return self._finish(self._load(chosen, names, where, size))
 
     def scan(
         self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
@@ -134,9 +133,8 @@ class ParquetFile:
         if self.remote is None:
             for number, group in zip(groups, chosen.split_by_row_group(), strict=True):
                 with self._naming_damage(where):
-                    self._look_at_pages(self.read_at, [number], needed)
-                    table = group.to_table(schema=self._schema, columns=names, filter=where)
-                    part = self._finish(table)
+                    size = self._look_at_pages(self.read_at, [number], needed)
+                    part = self._finish(self._load(group, names, where, size))
                 yield part
             return
         remote, metadata, schema = self.remote, self.fragment.metadata, self._schema
@@ -218,8 +216,24 @@ class ParquetFile:
     def _leaves(self, names: Sequence[str]) -> list[int]:
         return [leaf for name in names for leaf in self.footer.names.get(name, ())]
 
-    def _look_at_pages(self, read_at: _ReadAt, groups: Sequence[int], names: Sequence[str]) -> None:
+    def _load(
+        self,
+        chosen: ds.ParquetFileFragment,
+        names: Sequence[str],
+        where: pc.Expression | None,
+        size: int,
+    ) -> pa.Table:
+        """Return rows of a local file that take so many bytes; of many, column after column."""
+        is_small = 2 * size <= self.limits.table_bytes
+        return chosen.to_table(
+            schema=self._schema, columns=names, filter=where, use_threads=is_small
+        )
+
+    def _look_at_pages(self, read_at: _ReadAt, groups: Sequence[int], names: Sequence[str]) -> int:
         """Check the headers of pages, and how much memory they take, before pyarrow reads them.
+
+        Returns:
+            The bytes that the rows take.
 
         Raises:
             IndexFormatError: A header is not the one that was written.
@@ -230,13 +244,17 @@ class ParquetFile:
         most = max(self.limits.table_bytes, _MOST_EXPANSION * self.footer.size)
         total = 0
         for group in groups:
-            taken = 0
+            taken = longest = 0
             for leaf in leaves:
-                taken += self._size_of(read_at, group, leaf)
+                size = self._size_of(read_at, group, leaf)
+                taken += size
+                # memory for texts grows twofold: while a column is decoded, it takes it twice
+                longest = max(longest, 0 if self.footer.columns[leaf].width else size)
                 # at once, since it takes time to look at more
-                self._require_few(taken, f"Row group {group}", self.limits.table_bytes)
+                self._require_few(taken + longest, f"Row group {group}", self.limits.table_bytes)
             total += taken
             self._require_few(total, "What is read", most)
+        return total
 
     def _require_few(self, size: int, what: str, most: int) -> None:
         if size > most:

@@ -7,11 +7,13 @@ and `multipolygon` (GeoParquet 1.1.0, "Encoding"). Its CRS is named in the field
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 
 from stacchip.errors import IndexFormatError, UsageError
@@ -20,13 +22,17 @@ from stacchip.grid.footprints import BBOX
 from stacchip.grid.geometry_bytes import read_wkb, read_wkt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     Shapes = NDArray[np.object_]
 
 __all__ = [
+    "LONGEST_VALUE",
     "bounds_of",
     "find_geometry",
+    "in_parts",
     "is_plain",
     "read_geometry",
     "read_shapes",
@@ -36,6 +42,10 @@ __all__ = [
 _EXTENSION: Final = b"ARROW:extension:name"
 _METADATA: Final = b"ARROW:extension:metadata"
 _CRS84: Final = "OGC:CRS84"
+_AT_ONCE: Final = 8 << 20  # bytes of footprints; as shapes, points take ten times as much
+_TEXT_BYTES: Final = 4  # of WKT for a byte of WKB, at most
+LONGEST_VALUE: Final = 1 << 16
+"""The most bytes of a footprint, or of a text of an index: a polygon of 4,000 corners."""
 
 
 def find_geometry(schema: pa.Schema) -> str | None:
@@ -78,12 +88,15 @@ def read_geometry(table: pa.Table, name: str) -> tuple[pa.ChunkedArray, bool]:
     if is_plain(table.schema, name):
         return column.cast(pa.binary()), False
     crs = _foreign_crs(table.schema, table.schema.field(name))
-    shapes = read_shapes(column, name)
-    if crs is not None:
-        project = lonlat_transformer(crs)
-        shapes = shapely.transform(shapes, project.transform, interleaved=False)
-    wkb = shapely.to_wkb(shapes, byte_order=1, output_dimension=2)
-    return pa.chunked_array([pa.array(wkb, pa.binary())]), crs is not None
+    chunks = []
+    for part in in_parts(column):
+        shapes = read_shapes(part, name)
+        if crs is not None:
+            project = lonlat_transformer(crs)
+            shapes = shapely.transform(shapes, project.transform, interleaved=False)
+        wkb = shapely.to_wkb(shapes, byte_order=1, output_dimension=2)
+        chunks.append(pa.array(wkb, pa.binary()))
+    return pa.chunked_array(chunks, pa.binary()), crs is not None
 
 
 def bounds_of(wkb: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -93,7 +106,8 @@ def bounds_of(wkb: pa.ChunkedArray) -> pa.ChunkedArray:
         >>> bounds_of(pa.chunked_array([[shapely.box(1, 2, 3, 4).wkb, None]])).to_pylist()
         [{'xmin': 1.0, 'ymin': 2.0, 'xmax': 3.0, 'ymax': 4.0}, None]
     """
-    bounds = shapely.bounds(read_shapes(wkb, "geometry")).reshape(-1, 4)
+    parts = [shapely.bounds(read_shapes(part, "geometry")) for part in in_parts(wkb)]
+    bounds = np.concatenate(parts).reshape(-1, 4)
     absent = ~np.isfinite(bounds).all(axis=1)
     sides = [pa.array(side) for side in np.ascontiguousarray(bounds.T)]
     array = pa.StructArray.from_arrays(sides, fields=list(BBOX), mask=pa.array(absent))
@@ -177,16 +191,37 @@ def _object(value: Any) -> dict[str, Any]:
 # -- the encoding ----------------------------------------------------------------------------------
 
 
+def in_parts(column: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
+    """Yield a column of geometries in parts that take little memory as shapes; one at least.
+
+    Example:
+        >>> column = pa.chunked_array([[b"x" * 30_000] * 1000])
+        >>> [len(part) for part in in_parts(column)]
+        [279, 280, 279, 162]
+    """
+    if column.nbytes <= _AT_ONCE or not (_is_binary(column.type) or _is_text(column.type)):
+        yield column
+        return
+    part = np.cumsum(_lengths(column), dtype=np.int64) // _AT_ONCE
+    starts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(column)]
+    for start, stop in itertools.pairwise(starts):
+        yield column.slice(start, stop - start)
+
+
 def read_shapes(column: pa.ChunkedArray, name: str) -> Shapes:
     """Return geometries in any encoding as shapely's, with None for null.
 
     Raises:
-        IndexFormatError: The column holds something else.
+        IndexFormatError: The column holds something else, or a geometry of `LONGEST_VALUE` or more.
     """
+    if _is_binary(column.type):
+        _require_short(column, name, LONGEST_VALUE)
+    elif _is_text(column.type):
+        _require_short(column, name, _TEXT_BYTES * LONGEST_VALUE)
     try:
         if _is_binary(column.type):
             return read_wkb(_objects(column))
-        if pa.types.is_string(column.type) or column.type in (pa.large_string(), pa.string_view()):
+        if _is_text(column.type):
             return read_wkt(_objects(column))
         kind = _ragged_kind(column.type)
         if kind is not None:
@@ -211,6 +246,23 @@ def _no_geometry(name: str, problem: str) -> IndexFormatError:
 
 def _is_binary(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or kind in (pa.large_binary(), pa.binary_view())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or kind in (pa.large_string(), pa.string_view())
+
+
+def _require_short(column: pa.ChunkedArray, name: str, most: int) -> None:
+    longest = _lengths(column).max(initial=0)
+    if longest > most:
+        raise _no_geometry(name, f"one takes {longest:,} bytes, of {most:,} at most")
+
+
+def _lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Return the bytes of each value of a column of texts or binary, 0 for null."""
+    kind = {pa.binary_view(): pa.large_binary(), pa.string_view(): pa.large_string()}
+    lengths = pc.binary_length(column.cast(kind.get(column.type, column.type)))
+    return np.asarray(lengths.fill_null(0).to_numpy(), np.int64)
 
 
 def _objects(column: pa.ChunkedArray) -> NDArray[np.object_]:
