@@ -17,7 +17,7 @@ from stacchip.demo.stac import (
     write_thumbnail,
 )
 from stacchip.raster.gdal.cog import write_cog
-from stacchip.runtime.full_disk import naming_full_disk
+from stacchip.runtime.unwritable import naming_unwritable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +106,7 @@ def write_scene(
 ) -> Path:
     """Write a sensor's files below `root`, and return the path of their item."""
     folder = root / sensor.collection / sensor.item_id
-    with naming_full_disk(folder):
+    with naming_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
     progress(sensor.name, 0, len(sensor.files))
     view = sensor.choose_view(landscape, small)

@@ -52,7 +52,8 @@ def remove(
 
     The files of other sources stay as they are, byte for byte. A file of several sources, as other
     tools write it, is written again without the chips. If a removal is killed, each source has
-    either all of its chips or none of those to remove; run it again to complete it.
+    either all of its chips or none of those to remove; run it again to complete it. If it was
+    killed after its last step, the second run finds nothing to remove, and says so.
 
     Args:
         path: Folder or parquet file of an index.

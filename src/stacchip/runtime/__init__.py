@@ -14,7 +14,7 @@ In reading order:
 - `names`: names that a caller gives: several, or one as a plain string.
 - `odd_values`: the errors that values raise where nobody expected them.
 - `lazy_names`: names of a package that are loaded when they are first used.
-- `full_disk`: the error of a full disk, with the path.
+- `unwritable`: errors of what cannot be written, with the path.
 - `whole_file`: local files that appear whole or not at all, scratch folders, locks.
 
 This folder imports only `stacchip.errors`.

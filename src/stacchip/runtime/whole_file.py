@@ -22,17 +22,20 @@ import secrets
 import shutil
 import tempfile
 import time
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
-from stacchip.runtime.full_disk import naming_full_disk
 from stacchip.runtime.per_process import PerProcess
+from stacchip.runtime.unwritable import naming_unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import FileIO
 
 __all__ = [
+    "Turn",
     "held_at_once",
     "is_unfinished",
     "locked_file",
@@ -66,8 +69,9 @@ def is_unfinished(name: str) -> bool:
 def whole_file(target: Path, *, sync: bool = False) -> Iterator[Path]:
     """Yield a path to write to; the file takes the name `target` if the block succeeds.
 
-    If the block fails, the file is deleted and `target` stays as it was. The folder must exist. On
-    a full disk, `DiskFull` names `target`.
+    If the block fails, the file is deleted and `target` stays as it was. The folder must exist. If
+    it cannot be written (a full disk, say), the error is one of `naming_unwritable`. A link of this
+    name is replaced; the file that it leads to stays as it is.
 
     Args:
         target: The final path.
@@ -87,23 +91,30 @@ def whole_file(target: Path, *, sync: bool = False) -> Iterator[Path]:
     _clear_unfinished(target.parent)
     part = target.with_name(f".stacchip-{_machine()}{os.getpid():06x}{secrets.token_hex(3)}.part")
     try:
-        with naming_full_disk(target):
+        with naming_unwritable(target):
             yield part
             if sync:
                 move_whole(part, target)
             else:
                 part.replace(target)
     finally:
-        part.unlink(missing_ok=True)
+        _delete(part)
 
 
 def move_whole(file: Path, target: Path) -> None:
     """Rename a finished file of the same file system; its bytes reach the disk before its name."""
-    with naming_full_disk(target):
+    with naming_unwritable(file, shown=str(target)):
         _sync(file)
+    with naming_unwritable(target):
         file.replace(target)
     with contextlib.suppress(OSError):  # not every file system can sync a folder
         _sync(target.parent)
+
+
+def _delete(file: Path) -> None:
+    """Delete what was needed meanwhile; if it cannot be, that is no failure of the work."""
+    with contextlib.suppress(OSError):
+        file.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:
@@ -153,18 +164,19 @@ def _has_ended(machine: str, process: str) -> bool:
 
 
 @contextlib.contextmanager
-def locked_file(path: Path) -> Iterator[BinaryIO]:
+def locked_file(path: Path) -> Iterator[FileIO]:
     """Open a file that no other thread or process can open in this way at the same time.
 
     The file is made if it does not exist, and opened for reading and writing, at its start. A
-    symbolic link is refused: another user may have put it there.
+    symbolic link is refused: another user may have put it there. Errors name its folder.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    with os.fdopen(descriptor, "r+b") as file:
+    with naming_unwritable(path.parent):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    # without a buffer, which would be written again after a failure
+    with os.fdopen(descriptor, "r+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield file
-            file.flush()
         finally:
             _unlock(descriptor)
 
@@ -175,41 +187,58 @@ def _unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
+@dataclass
+class Turn:
+    """The turn of one of several writers.
+
+    Attributes:
+        left: The task of the last writer, if it was killed or left its work unfinished; else "".
+        is_unfinished: Set it if the work could not be ended: the task stays for the next writer.
+    """
+
+    left: str
+    is_unfinished: bool = False
+
+
 @contextlib.contextmanager
-def writing(place: Path, task: str) -> Iterator[str]:
+def writing(place: Path, task: str) -> Iterator[Turn]:
     """Wait until no other thread or process of this machine writes, then keep others waiting.
 
     Args:
-        place: The file that is locked; it is there as long as somebody writes, or waits to.
+        place: The file that is locked; it is there as long as somebody writes, or waits to. Errors
+            name its folder.
         task: What this writer does.
-
-    Yields:
-        The task of the last writer, if it was killed, else "".
 
     Example:
         >>> with (
         ...     tempfile.TemporaryDirectory() as folder,
-        ...     writing(Path(folder, "lock"), "remove naip") as left,
+        ...     writing(Path(folder, "lock"), "remove naip") as turn,
         ... ):
-        ...     left, Path(folder, "lock").read_text()
+        ...     turn.left, Path(folder, "lock").read_text()
         ('', 'remove naip')
     """
     while True:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        with naming_unwritable(place.parent):
+            place.parent.mkdir(parents=True, exist_ok=True)
         with locked_file(place) as lock:
             if not _is_at(lock.fileno(), place):
                 continue  # its holder has deleted it
-            left = lock.read(_LONGEST_TASK).decode(errors="replace")
-            if left != task:
-                lock.seek(0)
-                lock.truncate()
-                lock.write(task.encode()[:_LONGEST_TASK])
-                lock.flush()
+            turn = Turn(lock.read(_LONGEST_TASK).decode(errors="replace"))
             try:
-                yield left
+                if turn.left != task:
+                    with naming_unwritable(place.parent):
+                        _write_over(lock, task.encode()[:_LONGEST_TASK])
+                yield turn
             finally:
-                place.unlink(missing_ok=True)
+                if not turn.is_unfinished:
+                    _delete(place)
             return
+
+
+def _write_over(file: FileIO, content: bytes) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(content)
 
 
 @contextlib.contextmanager
@@ -245,7 +274,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
         True
     """
     while True:
-        with naming_full_disk(folder):
+        with naming_unwritable(folder):
             folder.mkdir(parents=True, exist_ok=True)
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -295,7 +324,7 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
         (True, [])
     """
     _clear_scratch(parent, prefix)
-    with naming_full_disk(parent), _make_scratch(parent, prefix) as folder:
+    with naming_unwritable(parent), _make_scratch(parent, prefix) as folder:
         yield folder
 
 
@@ -312,7 +341,7 @@ def _make_scratch(parent: Path, prefix: str) -> Iterator[Path]:
                 yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
-                place.unlink(missing_ok=True)
+                _delete(place)
             return
 
 
@@ -332,7 +361,7 @@ def _clear_scratch(parent: Path, prefix: str) -> None:
 
 @contextlib.contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
-    """Make a folder in `TMPDIR` that lasts as long as the block; `DiskFull` names it.
+    """Make a folder in `TMPDIR` that lasts as long as the block; errors name it.
 
     Those that killed processes left with this prefix are cleared away.
 
@@ -343,5 +372,8 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
     """
     parent = Path(tempfile.gettempdir())
     _clear_scratch(parent, prefix)
-    with naming_full_disk(f"{parent} (TMPDIR)"), _make_scratch(parent, prefix) as folder:
+    with (
+        naming_unwritable(parent, shown=f"{parent} (TMPDIR)"),
+        _make_scratch(parent, prefix) as folder,
+    ):
         yield folder

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from rich.console import Console
 from rich.segment import Segment
 
-from stacchip.runtime.full_disk import naming_full_disk
+from stacchip.runtime.unwritable import naming_unwritable
 from stacchip.storage import redact_text
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _write_line(stream: TextIO, text: str) -> None:
             if stream is sys.stderr:
                 return  # a log that cannot be written stops no work
             silence(sys.stdout)
-            with naming_full_disk("standard output"):
+            with naming_unwritable("standard output"):
                 raise
 
 

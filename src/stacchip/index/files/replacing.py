@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
 
-from stacchip.errors import UsageError
+from stacchip.errors import StacchipError, UsageError
 from stacchip.index.editions import to_metadata
 from stacchip.index.files.item_addresses import store_addresses
 from stacchip.index.files.item_records import RecordFile
@@ -29,7 +29,7 @@ from stacchip.index.files.layout import (
     is_file,
     read_manifest,
 )
-from stacchip.index.files.manifest import Manifest
+from stacchip.index.files.manifest import Manifest, load_manifest
 from stacchip.index.files.parquet import open_parquet
 from stacchip.index.files.switch import (
     WRITER,
@@ -40,8 +40,8 @@ from stacchip.index.files.switch import (
 )
 from stacchip.index.schema import SCHEMA
 from stacchip.parquet.sealed_writer import SealedWriter
-from stacchip.runtime.full_disk import naming_full_disk
-from stacchip.runtime.whole_file import scratch_folder, temporary_folder, writing
+from stacchip.runtime.unwritable import naming_unwritable
+from stacchip.runtime.whole_file import Turn, scratch_folder, temporary_folder, writing
 from stacchip.storage import child_href, local_path, parent_href, redact
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ class Replacement:
     task: str = ""
     stage: Path = field(init=False)
     resumes: bool = field(init=False, default=False)
+    _turn: Turn | None = field(init=False, default=None)
     _chips: dict[str, Path] = field(init=False, default_factory=dict)
     _stack: contextlib.ExitStack = field(init=False, default_factory=contextlib.ExitStack)
 
@@ -170,7 +171,9 @@ class Replacement:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            self.resumes = stack.enter_context(_alone(self.href, self.task))
+            self._turn = stack.enter_context(_alone(self.href, self.task))
+            self.resumes = self._turn is not None and self._turn.left == self.task != ""
+            stack.push(self._note_unfinished)
             if not self.is_file:
                 end_switch(self.folder, self.storage)
             self.stage = stack.enter_context(staging(self.folder))
@@ -187,6 +190,14 @@ class Replacement:
             self._stack.__exit__(kind, error, trace)
         finally:
             self._forget()
+
+    def _note_unfinished(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Leave a switch that failed halfway to the next reader or writer, as a killed one does."""
+        if kind is None or self._turn is None or self.is_file:
+            return
+        with contextlib.suppress(StacchipError):
+            manifest = load_manifest(self.folder, self.storage)
+            self._turn.is_unfinished = manifest is not None and not manifest.is_settled
 
     def _forget(self) -> None:
         self._chips.clear()
@@ -333,19 +344,19 @@ def staging(href: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _alone(href: str, task: str) -> Iterator[bool]:
+def _alone(href: str, task: str) -> Iterator[Turn | None]:
     """Wait until no other process of this machine writes to a local index, and keep others waiting.
 
     Yields:
-        True if a writer with this task was killed here, and no other came since.
+        The writer's turn; None if the index is not local.
     """
     _refuse_web(href)
     place = _lock_place(href)
     if place is None:
-        yield False
+        yield None
         return
-    with _made(place.parent), writing(place, task) as left:
-        yield bool(task) and left == task
+    with _made(place.parent), writing(place, task) as turn:
+        yield turn
 
 
 def _lock_place(href: str) -> Path | None:
@@ -362,7 +373,7 @@ def _lock_place(href: str) -> Path | None:
 def _made(folder: Path) -> Iterator[None]:
     """Make a folder if it is not there; if it is empty at the end, it goes again."""
     is_new = not folder.exists()
-    with naming_full_disk(folder):
+    with naming_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
         yield

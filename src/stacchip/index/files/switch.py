@@ -16,6 +16,7 @@ last of its files is there.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 from dataclasses import replace
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from stacchip.errors import StorageError
 from stacchip.index.files.manifest import MANIFEST, NEXT, Manifest, load_manifest
-from stacchip.runtime.full_disk import naming_full_disk
+from stacchip.runtime.unwritable import naming_unwritable
 from stacchip.runtime.whole_file import held_at_once, move_whole
 from stacchip.storage import child_href, local_path
 
@@ -78,13 +79,23 @@ def make_files(folder: str, new: Mapping[str, Path], files: Manifest, storage: S
         storage: Reaches the folder.
 
     Raises:
-        StorageError: A file could not be written; the steps before it stay.
+        StorageError: A file could not be written. Those put before it are deleted again.
     """
+    is_new = load_manifest(folder, storage) is None
     for name in files.gone:
         storage.delete(child_href(folder, name))
-    _put_manifest(folder, Manifest(files.files), storage)
-    for name in sorted(new, key=lambda name: (name in files.files, name)):
-        put_file(new[name], child_href(folder, name), storage)
+    put: list[str] = []
+    try:
+        _put_manifest(folder, Manifest(files.files), storage)
+        put += [MANIFEST] if is_new else []
+        for name in sorted(new, key=lambda name: (name in files.files, name)):
+            put_file(new[name], child_href(folder, name), storage)
+            put.append(name)
+    except StorageError:
+        for name in reversed(put):
+            with contextlib.suppress(StorageError):
+                storage.delete(child_href(folder, name))
+        raise
 
 
 def resume_switch(folder: str, storage: Storage) -> bool:
@@ -158,6 +169,11 @@ def _put_manifest(folder: str, manifest: Manifest, storage: Storage) -> None:
         storage.write(child_href(folder, MANIFEST), manifest.to_bytes())
         return
     part = local / f"{NEXT}{secrets.token_hex(8)}-{MANIFEST}"  # a killed writer's is deleted
-    with naming_full_disk(part):
-        part.write_bytes(manifest.to_bytes())
-    move_whole(part, local / MANIFEST)
+    try:
+        with naming_unwritable(local / MANIFEST):
+            part.write_bytes(manifest.to_bytes())
+        move_whole(part, local / MANIFEST)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise

@@ -7,7 +7,7 @@ files as one that ran without interruption.
 from __future__ import annotations
 
 import math
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from stacchip.raster.gdal.describe import location_of
 from stacchip.raster.gdal.environment import error_types, gdal_environment, gdal_says
 from stacchip.raster.gdal.formats import OpenImage
 from stacchip.raster.location import refuse_no_grid, why_no_grid
-from stacchip.runtime.full_disk import find_full_disk
+from stacchip.runtime.unwritable import find_full_disk
 from stacchip.storage import redact
 from stacchip.storage.limits import DEFAULT_LIMITS
 
@@ -103,7 +103,8 @@ def convert_to_cog(
             href=redact(href),
         ) from error
     finally:
-        plain.unlink(missing_ok=True)
+        with suppress(OSError):
+            plain.unlink(missing_ok=True)
 
 
 def _open(source: Path, href: str, limits: Limits) -> OpenImage:

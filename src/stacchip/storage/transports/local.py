@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from stacchip.errors import AccessDenied, ObjectNotFound, StorageError
-from stacchip.runtime.full_disk import naming_full_disk
+from stacchip.runtime.unwritable import naming_unwritable
 from stacchip.runtime.whole_file import is_unfinished, whole_file
 from stacchip.storage.identity import Blob, Entry, Identity, file_tag
 
@@ -119,7 +119,8 @@ def write_file(path: str, chunks: Iterable[bytes | memoryview]) -> None:
     with _translated(path):
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        with naming_unwritable(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(target, sync=True) as part, part.open("xb") as stream:
             for chunk in chunks:
                 stream.write(chunk)
@@ -187,8 +188,7 @@ def _suppressed(*numbers: int) -> Iterator[None]:
 def _translated(path: str) -> Iterator[None]:
     """Turn errors of the operating system into ours, with path and remedy."""
     try:
-        with naming_full_disk(path):
-            yield
+        yield
     except StorageError:
         raise
     except (FileNotFoundError, NotADirectoryError) as error:

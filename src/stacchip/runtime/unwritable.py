@@ -1,0 +1,106 @@
+"""What cannot be written: an error that names the place and says why, whichever library noticed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from typing import TYPE_CHECKING, Final
+
+from stacchip.errors import AccessDenied, DiskFull, ObjectNotFound, StacchipError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# a quota and the largest size of a file are limits of space too
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM})
+# an error that names no path is of the place if it can only be a disk's
+_OF_DISKS: Final = _FULL | _REFUSED | {errno.EROFS, errno.EIO, errno.ESTALE}
+_NO_FOLDER: Final = "a file, or a link that leads nowhere, is where a folder should be"
+_WHY: Final = {
+    errno.EEXIST: _NO_FOLDER,
+    errno.ENOTDIR: _NO_FOLDER,
+    errno.EISDIR: "it is a folder",
+    errno.EROFS: "its file system is read-only",
+}
+
+
+@contextlib.contextmanager
+def naming_unwritable(place: Path | str, *, shown: str | None = None) -> Iterator[None]:
+    """Raise an error that names a place if the block cannot write there.
+
+    Errors of the system are translated if they name a path at the place, or none. Others are left
+    alone: the block may do more than write.
+
+    Args:
+        place: What is written, or the folder for files that the caller does not know.
+        shown: The name of the place in the error.
+
+    Raises:
+        DiskFull: There is no space left.
+        AccessDenied: The user may not write there, or nobody may.
+        ObjectNotFound: The folder is not there.
+        StorageError: Anything else: a part of the path is a file, the disk fails.
+
+    Example:
+        >>> with naming_unwritable("chip.npy"):
+        ...     raise OSError(errno.ENOSPC, "No space left on device")
+        Traceback (most recent call last):
+        ...
+        stacchip.errors.DiskFull: No space left on device: chip.npy. Free some, or write elsewhere.
+    """
+    try:
+        yield
+    except StacchipError:
+        raise
+    except OSError as error:
+        if error.errno is None or not _is_of(place, error):
+            raise
+        raise _name(shown or str(place), error.errno) from error
+
+
+def find_full_disk(place: Path, size_bytes: int) -> DiskFull | None:
+    """Return the error for a library that failed to write and does not say why, if space is short.
+
+    Args:
+        place: The file that it was writing, in a folder that exists.
+        size_bytes: Its size, roughly.
+    """
+    if shutil.disk_usage(place.parent).free >= size_bytes:
+        return None
+    return _disk_full(str(place), errno.ENOSPC)
+
+
+def _is_of(place: Path | str, error: OSError) -> bool:
+    """Return True if an error comes from writing to a place, not from what was done meanwhile."""
+    named = [
+        os.path.abspath(os.fsdecode(name))  # noqa: PTH100 - text is enough
+        for name in (error.filename, error.filename2)
+        if isinstance(name, str | bytes | os.PathLike)
+    ]
+    ours = os.path.abspath(place)  # noqa: PTH100 - as above
+    return any(_is_near(ours, each) for each in named) if named else error.errno in _OF_DISKS
+
+
+def _is_near(ours: str, theirs: str) -> bool:
+    """Return True if one path is within the other, or both are in one folder."""
+    is_within = f"{theirs}/".startswith(f"{ours}/") or f"{ours}/".startswith(f"{theirs}/")
+    return is_within or os.path.dirname(ours) == os.path.dirname(theirs)  # noqa: PTH120 - as above
+
+
+def _name(place: str, code: int) -> StorageError:
+    if code in _FULL:
+        return _disk_full(place, code)
+    if code in _REFUSED:
+        message = f"Access to {place} was refused. Check its permissions and those of its folder."
+        return AccessDenied(message, href=place)
+    kind = {errno.ENOENT: ObjectNotFound, errno.EROFS: AccessDenied}.get(code, StorageError)
+    why = _WHY.get(code, os.strerror(code))
+    return kind(f"{place} cannot be written: {why}. Choose another place.", href=place)
+
+
+def _disk_full(place: str, code: int) -> DiskFull:
+    return DiskFull(f"{os.strerror(code)}: {place}. Free some, or write elsewhere.", href=place)
