@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from failures import small_files
 from stacchip.cli import run
 
 LIMIT = 2_000  # bytes: of the files that commands write, some are smaller
-
-
-@contextmanager
-def small_disk():
-    """Let no file grow beyond `LIMIT`; anyone may do this, and it fails where a full disk would."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 COMMANDS = {
@@ -55,7 +43,7 @@ def test_a_full_disk_is_one_line_with_the_path(name, demo, tmp_path, capfd):
     chips = pq.read_table(index / "chips-naip.parquet", columns=["chipid"])
     (item,) = (demo / "archive" / "naip").glob("*/*.json")
     facts = {"index": index, "item": item, "out": tmp_path, "chip": chips["chipid"][0].as_py()}
-    with small_disk():
+    with small_files(LIMIT):
         assert run([word.format(**facts) for word in words.split()]) == 1
     line = capfd.readouterr().err.splitlines()[-1]
     assert line.startswith("stacchip: ")
@@ -70,7 +58,7 @@ def test_an_index_whose_working_files_do_not_fit(demo, tmp_path, monkeypatch, ca
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     (item,) = (demo / "archive" / "naip").glob("*/*.json")
-    with small_disk():
+    with small_files(LIMIT):
         assert run(["index", str(item), "-o", str(tmp_path / "index"), "--skip-errors"]) == 1
     assert f"{os.strerror(errno.EFBIG)}: {tmp_path}" in capsys.readouterr().err
     assert not (tmp_path / "index").exists()
