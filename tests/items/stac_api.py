@@ -18,6 +18,19 @@ CORE = "https://api.stacspec.org/v1.0.0/core"
 SEARCH = "https://api.stacspec.org/v1.0.0/item-search"
 
 
+def bare_record(number: int) -> dict[str, Any]:
+    """Return a small item, `scene-{number}`, without assets."""
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": f"scene-{number}",
+        "geometry": None,
+        "properties": {"datetime": "2020-02-19T11:04:56Z"},
+        "links": [],
+        "assets": {},
+    }
+
+
 @dataclass(frozen=True)
 class Trouble:
     """What one search is answered with instead of items."""

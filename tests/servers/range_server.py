@@ -14,22 +14,22 @@ like path-style S3 buckets for GET, HEAD, PUT and DELETE of one object.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import re
 import socket
 import ssl
 import struct
-import threading
 import time
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
+
+from servers.loopback import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -70,7 +70,7 @@ class Request:
 Answer = tuple[int, "Mapping[str, str]", bytes]
 
 
-class RangeServer:
+class RangeServer(LoopbackServer):
     """A server of the files below `root`; see the module's docstring.
 
     Args:
@@ -89,17 +89,14 @@ class RangeServer:
         seed: int = 0,
         certificate: Path | None = None,
     ) -> None:
+        super().__init__()
         self.root = Path(root).resolve()
         self.delay_s = delay_s
         self.fail_rate = fail_rate
         self._random = random.Random(seed)
-        self._lock = threading.Lock()
         self._scripts: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._always: dict[str, Fault] = {}
         self._routes: dict[str, Callable[[Request], Answer]] = {}
-        self._connections: set[socket.socket] = set()
-        self._threads: set[threading.Thread] = set()
-        self._stopping = threading.Event()
         self._tls: ssl.SSLContext | None = None
         if certificate:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -145,64 +142,17 @@ class RangeServer:
         with self._lock:
             return [request.time_s for request in self.log if request.path == _key(path)]
 
-    def drop_connections(self) -> None:
-        """Close all connections, as servers do with idle ones."""
-        with self._lock:
-            connections = list(self._connections)
-        for connection in connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+    # -- one connection ----------------------------------------------------------------------
 
-    # -- life --------------------------------------------------------------------------------
-
-    def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port: int = self._listener.getsockname()[1]
-        self._acceptor = threading.Thread(target=self._accept, daemon=True)
-        self._acceptor.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
-        self._listener.close()
-        self._acceptor.join()
-        self.drop_connections()
-        with self._lock:
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join()
-
-    def _accept(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-            with self._lock:
-                self.connections += 1
-                self._connections.add(connection)
-                self._threads.add(thread)
-            thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            if self._tls:
-                connection = self._secure(connection, self._tls)
-            with connection, connection.makefile("rb") as stream:
-                while not self._stopping.is_set():
-                    request = _read_request(stream, connection)
-                    if request is None or not self._answer(connection, request):
-                        return
-        except OSError:
-            return
-        finally:
-            with self._lock:
-                self._connections.discard(connection)
-                self._threads.discard(threading.current_thread())
+        if self._tls:
+            connection = self._secure(connection, self._tls)
+        with connection, connection.makefile("rb") as stream:
+            while not self.stopping.is_set():
+                request = _read_request(stream, connection)
+                if request is None or not self._answer(connection, request):
+                    return
 
     def _secure(self, connection: socket.socket, tls: ssl.SSLContext) -> socket.socket:
         """Wrap a connection in TLS; the plain one must not be used any more."""
@@ -211,9 +161,7 @@ class RangeServer:
         except OSError:
             connection.close()
             raise
-        with self._lock:
-            self._connections.discard(connection)
-            self._connections.add(secured)
+        self.replace(connection, secured)
         return secured
 
     # -- one request -------------------------------------------------------------------------
@@ -222,7 +170,7 @@ class RangeServer:
         """Answer one request; return False if the connection must be closed."""
         fault = self._next_fault(request)
         wait_s = self.delay_s + fault.delay_s + fault.hang_s
-        if wait_s and self._stopping.wait(wait_s):
+        if wait_s and self.stopping.wait(wait_s):
             return False
         if fault.hang_s:
             return False
@@ -337,7 +285,7 @@ class RangeServer:
     def _drip(self, connection: socket.socket, body: bytes, drip_s: float) -> None:
         for i in range(len(body)):
             connection.sendall(body[i : i + 1])
-            if self._stopping.wait(drip_s):
+            if self.stopping.wait(drip_s):
                 return
 
     def _count(self, sent_bytes: int) -> None:

@@ -8,7 +8,6 @@ from itertools import islice
 
 import pytest
 
-from items.stac_api import StacApi as Server
 from items.stac_api import Trouble
 from stacchip.errors import InvalidMetadata, StorageError, UsageError
 from stacchip.items.api.client import StacApi
@@ -27,24 +26,6 @@ class Turns:
 
     def wait(self) -> None:
         self.waited += 1
-
-
-def make_record(number: int) -> dict[str, object]:
-    return {
-        "type": "Feature",
-        "stac_version": "1.0.0",
-        "id": f"scene-{number}",
-        "geometry": None,
-        "properties": {"datetime": "2020-02-19T11:04:56Z"},
-        "links": [],
-        "assets": {},
-    }
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server([make_record(number) for number in range(5)]) as api:
-        yield api
 
 
 def ids(records: Iterator[dict[str, object]]) -> list[object]:

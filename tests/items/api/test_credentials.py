@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from items.stac_api import StacApi as Server
-from items.stac_api import Trouble
+from items.stac_api import Trouble, bare_record
 from servers.range_server import RangeServer
 from stacchip.errors import StacchipError, StorageError
 from stacchip.items import load_items, read_assets, search_items
@@ -26,27 +26,9 @@ KEYED = StorageOptions(
 NAMES = ("Authorization", "X-API-Key")
 
 
-def record(number: int) -> dict[str, object]:
-    return {
-        "type": "Feature",
-        "stac_version": "1.0.0",
-        "id": f"scene-{number}",
-        "geometry": None,
-        "properties": {"datetime": "2020-02-19T11:04:56Z"},
-        "links": [],
-        "assets": {},
-    }
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server([record(number) for number in range(5)]) as api:
-        yield api
-
-
 @pytest.fixture
 def other() -> Iterator[Server]:
-    with Server([record(number) for number in (7, 8, 9)]) as api:
+    with Server([bare_record(number) for number in (7, 8, 9)]) as api:
         yield api
 
 
@@ -184,7 +166,9 @@ def test_files_that_an_item_of_the_catalogue_names_elsewhere_get_none(
             "far": {"href": away.url("far.tif"), "type": "image/tiff"},
             "lookalike": {"href": f"{own.url().rstrip('/')}0/a.tif", "type": "image/tiff"},
         }
-        (tmp_path / "own" / "item.json").write_text(json.dumps({**record(1), "assets": assets}))
+        (tmp_path / "own" / "item.json").write_text(
+            json.dumps({**bare_record(1), "assets": assets})
+        )
         storage = Storage(options=KEYED)
         (item,) = load_items(own.url("item.json"), storage=storage)
         for info in read_assets(item, storage).values():
@@ -199,8 +183,8 @@ def test_files_that_an_item_of_the_catalogue_names_elsewhere_get_none(
 def test_files_that_an_item_of_this_machine_names_get_none(tmp_path: Path) -> None:
     with RangeServer(tmp_path) as away:
         red = {"href": away.url("far.tif"), "type": "image/tiff"}
-        (tmp_path / "item.json").write_text(json.dumps({**record(1), "assets": {"red": red}}))
-        for source in (str(tmp_path / "item.json"), {**record(1), "assets": {"red": red}}):
+        (tmp_path / "item.json").write_text(json.dumps({**bare_record(1), "assets": {"red": red}}))
+        for source in (str(tmp_path / "item.json"), {**bare_record(1), "assets": {"red": red}}):
             storage = Storage(options=KEYED)
             (item,) = load_items(source, storage=storage)
             with pytest.raises(StacchipError):
