@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +79,6 @@ def mount(request, tmp_path):
 
 @pytest.mark.parametrize("headers", [True, False])
 def test_a_copy_that_is_replaced_between_two_chips_is_noticed(tmp_path, mount, headers):
-    # of a remote copy that items= name, a header of the index tells the size alone
-    headers = headers and not mount.startswith("http")
     (scene,) = make_copies(tmp_path, headers=headers)
     items = mounted([scene], mount)
     chipper = Chipper(tmp_path / "index", assets=["red"], items=items)
@@ -124,6 +124,36 @@ def test_a_copy_of_another_size_is_refused_from_the_beginning(tmp_path, mount):
     chipper = Chipper(tmp_path / "index", assets=["red"], items=mounted([scene], mount))
     with pytest.raises(AssetChanged, match=r"red\.tif"):
         chipper.chip(0, 0)
+
+
+@pytest.fixture
+def scratch(tmp_path, monkeypatch):
+    """A folder for temporary files of our own."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("headers", [True, False])
+def test_copies_in_other_processes_share_the_versions_of_files(tmp_path, mount, headers, scratch):
+    (scene,) = make_copies(tmp_path, headers=headers)
+    chipper = Chipper(tmp_path / "index", assets=["red"], items=mounted([scene], mount))
+    workers = [pickle.loads(pickle.dumps(chipper)) for _ in range(2)]
+    workers[0].chip(0, 0)
+    replace_copy(tmp_path, scene)
+    for later in (workers[1], chipper, pickle.loads(pickle.dumps(chipper))):
+        with pytest.raises(AssetChanged, match=r"red\.tif"):
+            later.chip(3, 3)
+    del chipper, workers, later
+    gc.collect()
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_chipper_without_copies_shares_nothing(tmp_path, mount, scratch):
+    (scene,) = make_copies(tmp_path, headers=False)
+    assert Chipper(tmp_path / "index", assets=["red"], items=mounted([scene], mount)).chip(0, 0)
+    assert list(scratch.iterdir()) == []
 
 
 def test_the_versions_of_files_that_were_opened_long_ago_make_room():

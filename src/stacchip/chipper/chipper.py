@@ -373,7 +373,6 @@ class Chipper:
             self.storage,
             caches=self.caches,
             versions=self._versions,
-            is_mounted=self._mount is not None,
         )
 
     def opens_without_store(self, row: int) -> bool:

@@ -22,7 +22,6 @@ from stacchip.raster.validity import hide_fill
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.runtime.per_process import PerProcess
 from stacchip.runtime.workers import Workers
-from stacchip.storage import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -186,7 +185,6 @@ def open_item(
     *,
     caches: Caches = NO_CACHES,
     versions: FileVersions,
-    is_mounted: bool = False,
 ) -> OpenedItem:
     """Open the chosen assets of an item, all at once, and place them on its chip grid.
 
@@ -197,7 +195,6 @@ def open_item(
         storage: Reads the files.
         caches: Keep their blocks.
         versions: The versions that the files must have, as far as they were opened before.
-        is_mounted: The files are below a mount; a remote one is asked for its version, too.
 
     Raises:
         AssetChanged: A file is not the version whose header is known, or that was opened before.
@@ -216,8 +213,7 @@ def open_item(
     def open_asset(key: str) -> Reader:
         found.require_file(key)
         href, header = infos[key].require_href(), headers.get(key)
-        is_pinned = is_mounted or local_path(href) is not None
-        if header is not None and key in found.moved and is_pinned:
+        if header is not None and key in found.moved:
             # the header tells only the size of a copy, which others may have, too
             copy = storage.stat(href)
             storage.require_version(href, header.identity, copy)

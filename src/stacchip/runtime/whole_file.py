@@ -36,11 +36,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Turn",
+    "has_ended",
     "held_at_once",
     "is_unfinished",
     "locked_file",
     "locked_folder",
     "move_whole",
+    "process_mark",
     "scratch_folder",
     "temporary_folder",
     "whole_file",
@@ -89,7 +91,7 @@ def whole_file(target: Path, *, sync: bool = False) -> Iterator[Path]:
         (False, 'chips')
     """
     _clear_unfinished(target.parent)
-    part = target.with_name(f".stacchip-{_machine()}{os.getpid():06x}{secrets.token_hex(3)}.part")
+    part = target.with_name(f".stacchip-{process_mark()}{secrets.token_hex(3)}.part")
     try:
         with naming_unwritable(target):
             yield part
@@ -148,6 +150,21 @@ def _machine() -> str:
             place = Path(path)
             marks.append(str(place.readlink()) if place.is_symlink() else place.read_text())
     return hashlib.sha256("\n".join(marks).encode()).hexdigest()[:4]
+
+
+def process_mark() -> str:
+    """Return a short mark of this process; its first four characters are those of its machine."""
+    return f"{_machine()}{os.getpid():06x}"
+
+
+def has_ended(mark: str) -> bool:
+    """Return True if a mark is that of a process of this machine that is no more.
+
+    Example:
+        >>> has_ended(process_mark())
+        False
+    """
+    return re.fullmatch(r"[0-9a-f]{10,}", mark) is not None and _has_ended(mark[:4], mark[4:])
 
 
 def _has_ended(machine: str, process: str) -> bool:

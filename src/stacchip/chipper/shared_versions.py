@@ -1,0 +1,176 @@
+"""The versions of files that the processes of one chipper tell each other.
+
+The workers of a `DataLoader` cut from the same files. They share one file in the folder for
+temporary files (`TMPDIR`): whoever opens a raster appends a line with its version, unless there is
+one, and the first line counts for all. A line is written at once, so that no lock is needed. It
+holds a digest of the address, which may be signed.
+
+The process that made the chipper deletes the file at its end. If it is killed, the next process
+that shares versions does, once no process has the file open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import secrets
+import stat
+import tempfile
+import threading
+import weakref
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from stacchip.runtime.per_process import PerProcess
+from stacchip.runtime.whole_file import has_ended, process_mark
+from stacchip.storage import Identity
+
+__all__ = ["SharedVersions"]
+
+_log = logging.getLogger(__name__)
+_PREFIX: Final = "stacchip-versions-"
+_MOST_BYTES: Final = 16 << 20  # of about 100,000 files; the versions of more are not shared
+_OPENING: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class SharedVersions:
+    """The version of each file that a process of this machine opened first.
+
+    A copy in another process shares the versions; on another machine it shares none.
+
+    Example:
+        >>> import pickle
+        >>> versions = SharedVersions()
+        >>> copy = pickle.loads(pickle.dumps(versions))
+        >>> copy.first("a.tif", Identity(10, '"1"')).etag
+        '"1"'
+        >>> versions.first("a.tif", Identity(10, '"2"')).etag
+        '"1"'
+    """
+
+    def __init__(self) -> None:
+        maker = process_mark()
+        self._begin(maker, f"{maker}-{secrets.token_hex(8)}")
+        weakref.finalize(self, _delete, self._name, os.getpid())
+
+    def _begin(self, maker: str, name: str) -> None:
+        self._maker, self._name = maker, name
+        self._lines: PerProcess[_Lines] = PerProcess(partial(_open, maker, name))
+
+    def first(self, href: str, found: Identity) -> Identity:
+        """Return the version that a file had when the first of the processes opened it.
+
+        Args:
+            href: The file.
+            found: The version that it has now.
+        """
+        return self._lines.get().first(href, found)
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"maker": self._maker, "name": self._name}
+
+    def __setstate__(self, state: dict[str, str]) -> None:
+        self._begin(**state)
+
+
+@dataclass
+class _Lines:
+    """The lines of an open file; without a file, every version is the first."""
+
+    descriptor: int = -1
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    known: dict[str, Identity] = field(default_factory=dict)
+    read_to: int = 0
+
+    def first(self, href: str, found: Identity) -> Identity:
+        name = hashlib.blake2b(href.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+        with self.lock, contextlib.suppress(OSError):  # the disk may be full
+            self._read_on()
+            if name not in self.known and self.descriptor >= 0 and self.read_to < _MOST_BYTES:
+                line = [name, found.size_bytes, found.etag, found.last_modified]
+                os.write(self.descriptor, json.dumps(line).encode() + b"\n")
+                self._read_on()
+        return self.known.get(name, found)
+
+    def _read_on(self) -> None:
+        """Read what was appended since the last time."""
+        while self.descriptor >= 0 and (data := os.pread(self.descriptor, 1 << 20, self.read_to)):
+            end = data.rfind(b"\n")
+            if end < 0:
+                return
+            self.read_to += end + 1
+            for line in data[:end].split(b"\n"):
+                with contextlib.suppress(ValueError, TypeError):  # cut short by a full disk
+                    name, *identity = json.loads(line)
+                    self.known.setdefault(name, Identity(*identity))
+
+
+def _open(maker: str, name: str) -> _Lines:
+    if process_mark()[:4] != maker[:4]:
+        return _Lines()  # on another machine, where nobody would delete the file
+    try:
+        path = _path(name)
+        descriptor = _open_held(path)
+    except OSError as error:
+        _log.debug("versions of files are not shared among processes: %s", error)
+        return _Lines()
+    lines = _Lines(descriptor)
+    weakref.finalize(lines, os.close, descriptor)
+    if not os.fstat(descriptor).st_size:
+        _clear(path.parent)
+    return lines
+
+
+def _path(name: str) -> Path:
+    return Path(tempfile.gettempdir(), _PREFIX + name)
+
+
+def _open_held(path: Path) -> int:
+    """Open a file, which is made if it is not there, and hold it, so that nobody clears it away.
+
+    Raises:
+        OSError: It cannot be opened, or is another user's.
+    """
+    while True:
+        descriptor = os.open(path, _OPENING, 0o600)
+        try:
+            _require_own(path, os.fstat(descriptor))
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # it was cleared away before it was held
+
+
+def _require_own(path: Path, facts: os.stat_result) -> None:
+    if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
+        raise PermissionError(f"{path} is not a file of this user")
+
+
+def _clear(folder: Path) -> None:
+    """Delete the files of processes that have ended, which no other process has open."""
+    for path in folder.glob(f"{_PREFIX}*"):
+        if not has_ended(path.name.removeprefix(_PREFIX).partition("-")[0]):
+            continue
+        with contextlib.suppress(OSError):  # it is in use, or another user's
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _delete(name: str, process: int) -> None:
+    """Delete a file at the end of the process that made its chipper."""
+    if os.getpid() == process:
+        with contextlib.suppress(OSError):
+            _path(name).unlink(missing_ok=True)
