@@ -6,6 +6,7 @@
 projection        proj:* fields to a geobox, by the rules of the STAC projection extension
 transform_order   the order of the numbers of proj:transform: the specification's, or GDAL's
 radar             images in the geometry of their sensor, whose grids catalogues make up
+bounds            boxes and footprints as longitudes and latitudes, and what two have in common
 place             the grid against all that an item says of its place: boxes, footprint, centroid
 ```
 

@@ -26,15 +26,13 @@ from stacchip.errors import UsageError
 from stacchip.grid.crs import lonlat_transformer
 from stacchip.grid.geobox import GeoBox, make_geobox
 from stacchip.grid.transform import map_points
+from stacchip.items.grids.bounds import Bounds, Box, box_of_geometry, box_of_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     import pystac
 
-Box = tuple[float, float, float, float]
-
-_SHARED: Final = 0.5
 # boxes that are this much alike tell that a shape is swapped, unless the shape as it stands is
 # nearly as good
 _ALIKE: Final = 0.95
@@ -81,7 +79,7 @@ def read_bounds(item: pystac.Item) -> Claims:
         >>> read_bounds(item)
         (('bbox', (-9.0, 38.0, -8.0, 39.0)),)
     """
-    found = _present(bbox=_box_of_numbers(item.bbox), geometry=_box_of_geometry(item.geometry))
+    found = _present(bbox=box_of_numbers(item.bbox), geometry=box_of_geometry(item.geometry))
     return tuple((field, box) for field, box in found if box[:2] != box[2:])
 
 
@@ -103,9 +101,9 @@ def read_projected(levels: Iterable[Mapping[str, Any]]) -> Claims:
     centre = [point.get("lon"), point.get("lat")] * 2 if isinstance(point, Mapping) else None
     return _present(
         **{
-            "proj:bbox": _box_of_numbers(found["proj:bbox"]),
-            "proj:geometry": _box_of_geometry(found["proj:geometry"]),
-            "proj:centroid": _box_of_numbers(centre),
+            "proj:bbox": box_of_numbers(found["proj:bbox"]),
+            "proj:geometry": box_of_geometry(found["proj:geometry"]),
+            "proj:centroid": box_of_numbers(centre),
         }
     )
 
@@ -163,119 +161,10 @@ def reads_as_degrees(grid: GeoBox, box: Box) -> bool:
         True
     """
     lies = _bounds_of_grid(grid)
-    return lies is not None and _shares(lies, _Bounds.of(box))
+    return lies is not None and _shares(lies, Bounds.of(box))
 
 
-# -- boxes -----------------------------------------------------------------------------------------
-
-
-def _box_of_numbers(numbers: Any) -> Box | None:
-    """Return a box of 4 or 6 numbers without its heights; None if it is none."""
-    try:
-        sides = [float(number) for number in numbers]
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if len(sides) == 6:
-        sides = [*sides[:2], *sides[3:5]]
-    if len(sides) != 4 or not all(map(math.isfinite, sides)):
-        return None
-    return (sides[0], sides[1], sides[2], sides[3])
-
-
-def _box_of_geometry(geometry: Any) -> Box | None:
-    """Return the box of a GeoJSON geometry; west is greater than east across the antimeridian."""
-    try:
-        points = np.array(list(_positions(geometry)), np.float64)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
-    if not points.size or not np.isfinite(points).all():
-        return None
-    (west, south), (east, north) = points.min(axis=0), points.max(axis=0)
-    if east - west > 180 and np.abs(points[:, 0]).max() <= 180:  # degrees on both sides of 180
-        around = points[:, 0] % 360
-        if around.max() - around.min() < 180:
-            west, east = (
-                each if each <= 180 else each - 360 for each in (around.min(), around.max())
-            )
-    return (float(west), float(south), float(east), float(north))
-
-
-def _positions(geometry: Any) -> Iterator[tuple[float, float]]:
-    """Yield (x, y) of all positions of a geometry."""
-    waiting: list[Any] = [geometry] if isinstance(geometry, Mapping) else []
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, Mapping):
-            waiting += [part.get("coordinates"), part.get("geometries")]
-        elif isinstance(part, list | tuple) and part:
-            if isinstance(part[0], int | float):
-                yield float(part[0]), float(part[1])
-            else:
-                waiting += part
-
-
-@dataclass(frozen=True)
-class _Bounds:
-    """Longitudes and latitudes between which something lies.
-
-    Attributes:
-        west: Degrees.
-        south: Degrees.
-        east: Degrees, greater than `west`, and maybe than 180.
-        north: Degrees.
-        unit: What the numbers are rounded to, in degrees.
-    """
-
-    west: float
-    south: float
-    east: float
-    north: float
-    unit: float = 0.0
-
-    @staticmethod
-    def of(box: Box) -> _Bounds | None:
-        """Return the bounds of a box; None if it is no box of degrees."""
-        west, south, east, north = box
-        if west > east:
-            east += 360
-        if not (-90 <= south <= north <= 90 and -540 <= west <= east <= 540):
-            return None
-        digits = max(len(f"{number:.6f}".rstrip("0").partition(".")[2]) for number in box)
-        return _Bounds(west, south, east, north, 10.0**-digits)
-
-    @property
-    def is_around(self) -> bool:
-        """True if the longitudes say nothing: a pole is inside, or -180 to 180 stands for 180."""
-        return self.east - self.west > 180
-
-    def grow(self, x: float, y: float) -> _Bounds:
-        """Return larger bounds."""
-        return _Bounds(self.west - x, self.south - y, self.east + x, self.north + y)
-
-    def turn(self, other: _Bounds) -> _Bounds:
-        """Return the same bounds, as many whole turns away as is nearest to others."""
-        turns = 360 * round((other.west + other.east - self.west - self.east) / 720)
-        return replace(self, west=self.west + turns, east=self.east + turns)
-
-    def area(self) -> float:
-        """Return square degrees; 0 for bounds that hold nothing."""
-        return max(0.0, self.east - self.west) * max(0.0, self.north - self.south)
-
-    def common(self, other: _Bounds) -> _Bounds:
-        """Return what both have in common."""
-        return _Bounds(
-            max(self.west, other.west),
-            max(self.south, other.south),
-            min(self.east, other.east),
-            min(self.north, other.north),
-        )
-
-    def shares(self, other: _Bounds) -> bool:
-        """Return whether both have half of the smaller in common."""
-        return self.common(other).area() >= _SHARED * min(self.area(), other.area())
-
-
-def _bounds_of_grid(grid: GeoBox) -> _Bounds | None:
+def _bounds_of_grid(grid: GeoBox) -> Bounds | None:
     """Return where a grid lies, seen at a lattice of points; None if that is nowhere on Earth."""
     height, width = grid.shape
     steps = np.linspace(0, 1, _LATTICE)
@@ -309,10 +198,10 @@ def _bounds_of_grid(grid: GeoBox) -> _Bounds | None:
     south, north = float(lat.min()), float(lat.max())
     for pole in (-90.0, 90.0):
         if not is_geographic and _holds(grid, project, pole):
-            return _Bounds(-180, min(south, pole), 180, max(north, pole))
+            return Bounds(-180, min(south, pole), 180, max(north, pole))
     middle = float(lon[len(lon) // 2])
     lon = lon if is_geographic else middle + (lon - middle + 180) % 360 - 180
-    return _Bounds(float(lon.min()), south, float(lon.max()), north)
+    return Bounds(float(lon.min()), south, float(lon.max()), north)
 
 
 def _holds(grid: GeoBox, project: Any, pole: float) -> bool:
@@ -327,20 +216,20 @@ def _holds(grid: GeoBox, project: Any, pole: float) -> bool:
 # -- comparison ------------------------------------------------------------------------------------
 
 
-def _fits(grid: GeoBox, lies: _Bounds | None, field: str, box: Box) -> bool:
+def _fits(grid: GeoBox, lies: Bounds | None, field: str, box: Box) -> bool:
     """Return whether a box does not contradict a grid by far."""
     if field in ("proj:bbox", "proj:geometry"):
         own = grid.boundingbox
-        flat = _Bounds(own.left, own.bottom, own.right, own.top)
+        flat = Bounds(own.left, own.bottom, own.right, own.top)
         x, y = (_SLACK_SHARE * side for side in (flat.east - flat.west, flat.north - flat.south))
-        other = _Bounds(*box).grow(x, y)
+        other = Bounds(*box).grow(x, y)
         # a catalogue may have it in degrees, or across the antimeridian, where it has no extent
         return box[0] > box[2] or flat.shares(other) or reads_as_degrees(grid, box)
-    other_bounds = _Bounds.of(box)
+    other_bounds = Bounds.of(box)
     return other_bounds is None or (lies is not None and _shares(lies, other_bounds))
 
 
-def _shares(lies: _Bounds, other: _Bounds | None) -> bool:
+def _shares(lies: Bounds, other: Bounds | None) -> bool:
     """Return whether a grid's bounds and other bounds share half of the smaller."""
     if other is None:
         return False
@@ -355,10 +244,10 @@ def _shares(lies: _Bounds, other: _Bounds | None) -> bool:
     return lies.shares(grown.turn(lies))
 
 
-def _is_swapped(grid: GeoBox, lies: _Bounds, box: Box) -> bool:
+def _is_swapped(grid: GeoBox, lies: Bounds, box: Box) -> bool:
     """Return whether a box is that of the grid with height and width exchanged."""
     height, width = grid.shape
-    other = _Bounds.of(box)
+    other = Bounds.of(box)
     if height == width or other is None or lies.is_around or other.is_around:
         return False
     swapped = _bounds_of_grid(make_geobox(grid.crs, grid.affine, (width, height)))
@@ -369,14 +258,14 @@ def _is_swapped(grid: GeoBox, lies: _Bounds, box: Box) -> bool:
     return as_swapped > _ALIKE and _likeness(lies, other) < _AS_GOOD * as_swapped
 
 
-def _likeness(one: _Bounds, other: _Bounds) -> float:
+def _likeness(one: Bounds, other: Bounds) -> float:
     """Return the share of two boxes' union that both have in common."""
     common = one.common(other).area()
     union = one.area() + other.area() - common
     return common / union if union else 0.0
 
 
-def _describe(grid: GeoBox, lies: _Bounds | None, field: str, box: Box) -> Contradiction:
+def _describe(grid: GeoBox, lies: Bounds | None, field: str, box: Box) -> Contradiction:
     """Say what contradicts a grid, with both values, and what would not."""
     place = "nowhere on Earth"
     if lies is not None:
