@@ -25,7 +25,7 @@ from stacchip.errors import (
     UsageError,
 )
 from stacchip.items import item_href, read_assets, search_items
-from stacchip.items.api.client import BoundedApiIO
+from stacchip.items.api.bounded_io import BoundedApiIO
 from stacchip.storage import Limits, StorageOptions
 
 if TYPE_CHECKING:

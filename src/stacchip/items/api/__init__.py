@@ -3,8 +3,9 @@
 The files, in reading order:
 
 ```
-client   an API: searches and their items, with retries and limits; the home of pystac_client
-pages    the next page of a search, as servers say it, and pages that lead in a circle
-pace     a limit on the rate of requests
+client       an API: searches and their items, through pystac_client
+bounded_io   the requests of pystac_client, with retries, deadlines and limits
+pages        the next page of a search, as servers say it, and pages that lead in a circle
+pace         a limit on the rate of requests
 ```
 """
