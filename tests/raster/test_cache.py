@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pickle
 import signal
@@ -18,6 +19,9 @@ import pytest
 import rasterio
 from affine import Affine
 
+from failures import failures_of
+from kills import files_of, left_by_kills
+from raster.dying import BLOCKS, fill, key_of
 from scenes import write_band
 from servers.range_server import RangeServer
 from stacchip.errors import AssetChanged
@@ -282,10 +286,6 @@ def test_a_block_that_is_kept_again_counts_once():
     assert cache.get(("a",)).all()
 
 
-def key_of(name, length):
-    return (f"s3://a/{name}.tif", 1000, None, None, 0, length, 0, 0, 0, 1, "uint8", 0)
-
-
 def test_the_oldest_blocks_make_room_on_disk(tmp_path):
     disk = DiskCache(tmp_path / "cache", 10_000)
     keys = [key_of(number, 2000) for number in range(6)]
@@ -316,6 +316,31 @@ def test_a_damaged_block_is_removed(tmp_path, damage):
     disk._path(key).write_bytes(damage)
     assert disk.get(key) is None
     assert not disk.has(key)
+
+
+def test_a_killed_process_leaves_whole_blocks_and_the_next_one_keeps_within_the_limit(tmp_path):
+    limit = 4_000  # for three of the four blocks
+    (tmp_path / "folder").mkdir()
+    lefts = left_by_kills(fill, tmp_path / "folder", limit, copies=tmp_path / "copies")
+    assert len(lefts) > 12
+    for left in lefts:
+        disk = DiskCache(left.folder, limit)
+        assert {disk.get(key) for key in BLOCKS} <= {None, *BLOCKS.values()}, left.step
+        fill(left.folder, limit)
+        *_, last = BLOCKS
+        assert disk.get(last) == BLOCKS[last], left.step
+        assert not [name for name in files_of(left.folder) if ".stacchip" in name], left.step
+        assert folder_bytes(left.folder) <= limit
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_cache_that_cannot_write_is_only_a_cache_that_keeps_nothing(tmp_path, code):
+    (tmp_path / "folder").mkdir()
+    failures = failures_of(fill, tmp_path / "folder", 10_000, code=code)
+    assert len(failures) > 8
+    assert {failure.error for failure in failures} == {None}
+    if code == errno.ENOSPC:
+        assert not [name for each in failures for name in each.files if ".stacchip" in name]
 
 
 def test_a_copy_of_a_disk_cache_shares_its_folder(tmp_path):

@@ -1,0 +1,25 @@
+"""Blocks that a process of its own puts into a cache on disk; it dies or fails meanwhile."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from stacchip.raster.cache import DiskCache
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def key_of(name: Any, length: int) -> tuple[Any, ...]:
+    return (f"s3://a/{name}.tif", 1000, None, None, 0, length, 0, 0, 0, 1, "uint8", 0)
+
+
+BLOCKS = {key_of(name, 1_000): random.Random(name).randbytes(1_000) for name in "abcd"}
+
+
+def fill(folder: Path, limit_bytes: int) -> None:
+    """Put four blocks into a cache."""
+    disk = DiskCache(folder, limit_bytes)
+    for key, data in BLOCKS.items():
+        disk.put(key, data)
