@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stacchip.collect.stored_item import Placed
-from stacchip.collect.transfer import Original, convert_file, copy_file, find_original
+from stacchip.collect.transfer import (
+    Original,
+    clear_conversions,
+    convert_file,
+    copy_file,
+    find_original,
+)
 from stacchip.errors import (
     InvalidMetadata,
     NotARaster,
@@ -117,7 +123,8 @@ class Placer:
     ) -> FilesOfItem:
         """Copy or convert the files into the archive, unless they are there, and return them.
 
-        Uploads that a killed job left in the item's folder are aborted.
+        Uploads that a killed job left in the item's folder are aborted, and its temporary files
+        deleted.
 
         Args:
             item: The item, as the catalogue gave it.
@@ -126,6 +133,8 @@ class Placer:
             present: Sizes of the files that are there already, by name.
         """
         abort_orphans(folder, self.storage.options_for(folder))
+        if self.recipe.converts:
+            clear_conversions()  # of a job that was killed once its file was there
         places = {key: self.candidates(item, key) for key in keys}
         names = {key: file_name(hrefs[0], item_id=item.id) for key, hrefs in places.items()}
         _refuse_same_names(names, item.id)

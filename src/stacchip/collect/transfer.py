@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stacchip.errors import AccessDenied, DiskFull, ObjectNotFound, StorageError
 from stacchip.raster.gdal import convert_to_cog
-from stacchip.runtime.whole_file import scratch_folder
+from stacchip.runtime.whole_file import clear_scratch, scratch_folder
 from stacchip.storage import redact
 from stacchip.storage.retry import repeat_step
 from stacchip.storage.s3.server_copy import copy_by_store
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from stacchip.raster.gdal import Conversion
     from stacchip.storage import Storage
+
+
+_SCRATCH: Final = "stacchip-convert-"
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,18 @@ def convert_file(original: Original, target: str, conversion: Conversion, storag
         StorageError: The file could not be read or written, after several tries.
         NotARaster: The file cannot be converted.
     """
-    with scratch_folder(Path(tempfile.gettempdir()), "stacchip-convert-") as folder:
+    with scratch_folder(Path(tempfile.gettempdir()), _SCRATCH) as folder:
         before, after = folder / "original", folder / "converted.tif"
         _persist(lambda: storage.copy(original.href, before), original.href, str(before))
         limits = storage.options_for(original.href).limits
         convert_to_cog(before, after, conversion, href=original.href, limits=limits)
         before.unlink()
         _persist(lambda: storage.write(target, after), target, target)
+
+
+def clear_conversions() -> None:
+    """Delete the temporary files of conversions that were killed."""
+    clear_scratch(Path(tempfile.gettempdir()), _SCRATCH)
 
 
 def _persist(step: Callable[[], None], href: str, target: str) -> None:

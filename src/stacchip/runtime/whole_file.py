@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Turn",
+    "clear_scratch",
     "has_ended",
     "held_at_once",
     "is_unfinished",
@@ -340,7 +341,7 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
         ...     there, list(Path(parent).iterdir())
         (True, [])
     """
-    _clear_scratch(parent, prefix)
+    clear_scratch(parent, prefix)
     with naming_unwritable(parent), _make_scratch(parent, prefix) as folder:
         yield folder
 
@@ -362,8 +363,8 @@ def _make_scratch(parent: Path, prefix: str) -> Iterator[Path]:
             return
 
 
-def _clear_scratch(parent: Path, prefix: str) -> None:
-    """Delete the scratch folders whose processes have ended."""
+def clear_scratch(parent: Path, prefix: str) -> None:
+    """Delete the scratch folders of this prefix whose processes have ended, as making one does."""
     for place in parent.glob(f"{prefix}*{_LOCK_SUFFIX}"):
         with contextlib.suppress(OSError):
             # a folder for temporary files is shared: a link or a pipe there is not ours
@@ -388,7 +389,7 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
         True
     """
     parent = Path(tempfile.gettempdir())
-    _clear_scratch(parent, prefix)
+    clear_scratch(parent, prefix)
     with (
         naming_unwritable(parent, shown=f"{parent} (TMPDIR)"),
         _make_scratch(parent, prefix) as folder,
