@@ -79,6 +79,7 @@ def test_rows_and_columns_are_the_same_near_and_far(files: Files, columns, where
         found = file.read(columns, where)
         assert set(found.column_names) == set(SCHEMA.names if columns is None else columns)
         assert found.num_rows == expected.num_rows
+        assert found.schema.metadata == files.rows.schema.metadata
         for name in found.column_names:
             assert found[name].to_pylist() == expected[name].to_pylist(), name
         parts = list(file.scan(columns, where))
@@ -87,6 +88,23 @@ def test_rows_and_columns_are_the_same_near_and_far(files: Files, columns, where
             assert found.column_names == columns, "in the order asked"
         if where is not None:
             assert file.count(where) == expected.num_rows
+
+
+def test_what_the_path_tells_is_in_every_row_near_and_far(files: Files) -> None:
+    told = {"sensor": pa.scalar("msi"), "note": pa.scalar(None, pa.string()),
+            "chipid": pa.scalar("the file's own column wins")}  # fmt: skip
+    for opened in (files.local, files.small, files.ranged):
+        size = opened.footer.size if opened is files.small else -1
+        file = open_parquet(opened.href, Storage(), size_bytes=size, told=told)
+        for where in (None, pc.field("sensor") == "msi"):
+            found = file.read(["sensor", "chipid", "note"], where)
+            assert found.column_names == ["sensor", "chipid", "note"]
+            assert found["chipid"].to_pylist() == files.rows["chipid"].to_pylist()
+            assert found.select(["sensor", "note"]).to_pylist() == [
+                {"sensor": "msi", "note": None}
+            ] * len(files.rows)
+        assert file.read(["sensor"]).num_rows == len(files.rows)
+        assert file.read(["chipid"], pc.field("sensor") == "radar").num_rows == 0
 
 
 def test_row_groups_that_cannot_have_rows_are_not_read(files: Files) -> None:

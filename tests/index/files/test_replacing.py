@@ -19,7 +19,9 @@ from stacchip.index import (
     write_index,
 )
 from stacchip.index.files.item_records import to_table
+from stacchip.index.files.parquet import open_parquet
 from stacchip.index.files.replacing import Replacement
+from stacchip.parquet.pages import DICTIONARY, iterate_pages
 from stacchip.storage import Storage
 
 
@@ -39,6 +41,16 @@ def state_of(index):
     recorded = sorted((record.platform, record.item_id) for record in read_records(index))
     assert {(row["platform"], row["item_id"]) for row in chips} == set(recorded)
     return chips, recorded
+
+
+def test_a_column_of_a_row_group_is_one_page(tmp_path):
+    write_index(make_table(chips=(150, 150)), tmp_path / "index")
+    file = open_parquet(str(tmp_path / "index/chips.parquet"), Storage())
+    (group,) = file.footer.groups
+    assert group.rows == 150 * 150 > 20_000, "where pyarrow begins another page by itself"
+    for chunk in group.chunks:
+        pages = [page for page in iterate_pages(file.read_at, chunk) if page.kind != DICTIONARY]
+        assert [page.values for page in pages] == [group.rows]
 
 
 def test_writers_wait_for_each_other(old_and_new, tmp_path):

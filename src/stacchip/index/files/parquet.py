@@ -30,6 +30,7 @@ from stacchip.storage.remote_file import ExactFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import BinaryIO
 
     from stacchip.index.editions import Editions
     from stacchip.storage import Storage
@@ -137,8 +138,7 @@ class ParquetFile:
                     part = self._finish(self._load(group, names, where, size))
                 yield part
             return
-        remote, metadata, schema = self.remote, self.fragment.metadata, self._schema
-        inside = self.fragment.physical_schema.names
+        remote = self.remote
 
         def load(group: int) -> pa.Table:
             with self._naming_damage(where):
@@ -148,12 +148,7 @@ class ParquetFile:
             chunks = (self.footer.groups[group].chunks[leaf] for leaf in self._leaves(needed))
             held = remote.hold([(chunk.start, chunk.length) for chunk in chunks])
             self._look_at_pages(held.pread, [group], needed)
-            file = pq.ParquetFile(held, metadata=metadata, page_checksum_verification=True)
-            table = file.read_row_group(group, columns=needed, use_threads=False)
-            for added in schema:
-                if added.name not in inside:
-                    value = self.told.get(added.name, pa.scalar(None, added.type))
-                    table = table.append_column(added.name, pa.repeat(value, table.num_rows))
+            table = self._read_groups(held, [group], needed, use_threads=False)
             rows = (table if where is None else table.filter(where)).select(names)
             return self._finish(rows)
 
@@ -225,9 +220,33 @@ class ParquetFile:
     ) -> pa.Table:
         """Return rows of a local file that take so many bytes; of many, column after column."""
         is_small = 2 * size <= self.limits.table_bytes
+        if where is None and is_small:  # a dataset would take a fifth longer
+            groups = [group.id for group in chosen.row_groups]
+            needed = self._needed(names, where)
+            table = self._read_groups(chosen.open(), groups, needed, use_threads=True)
+            return table.select(names)
         return chosen.to_table(
             schema=self._schema, columns=names, filter=where, use_threads=is_small
         )
+
+    def _read_groups(
+        self,
+        source: pa.NativeFile | BinaryIO,
+        groups: Sequence[int],
+        names: Sequence[str],
+        *,
+        use_threads: bool,
+    ) -> pa.Table:
+        """Return columns of row groups, and those that the file lacks: from its path, or null."""
+        metadata = self.fragment.metadata
+        file = pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True)
+        table = file.read_row_groups(groups, columns=names, use_threads=use_threads)
+        inside = self.fragment.physical_schema.names
+        for added in self._schema:
+            if added.name not in inside:
+                value = self.told.get(added.name, pa.scalar(None, added.type))
+                table = table.append_column(added, pa.repeat(value, table.num_rows))
+        return table.replace_schema_metadata(self.schema.metadata)  # as a dataset does
 
     def _look_at_pages(self, read_at: _ReadAt, groups: Sequence[int], names: Sequence[str]) -> int:
         """Check the headers of pages, and how much memory they take, before pyarrow reads them.
