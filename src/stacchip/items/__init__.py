@@ -12,23 +12,24 @@ Only `load_items`, `search_items`, `Archive.read_item` and `Mount.relocate` open
 The files, in reading order:
 
 ```
-load         items of objects, files, URLs, collections, stac-geoparquet
-geoparquet   the rows of stac-geoparquet as items
-record       one item from its JSON: checked, migrated by pystac, without signatures
-search       items of a STAC API; api/ sends the requests and follows the pages
-copies       items as dictionaries, without signatures; how two copies differ
-dates        the date of an item; periods of time, as users write them
-naming       the platform and the address of an item in an index
-keys         the key of an item, (platform, item id); items by key
-media        the assets that hold pixels, by media type, roles and file name
-grids/       proj:* fields to a geobox, and whether that can be true
-reach        which addresses an item may name, by the place that it came from
-alternates   which of the addresses of an asset is read
-assets       everything an item says about its assets
-file_grids   what files say of their grids, against what their item says
-reference    the asset whose grid carries the chips
-archive      the places of items, files and indexes in an archive
-mount        the files of items below a mounted bucket, or in an archive
+load           items of objects, files, URLs, collections, stac-geoparquet
+geoparquet     the rows of stac-geoparquet as items
+record         one item from its JSON: checked, migrated by pystac, without signatures
+record_checks  what a record must have, and how much it may
+search         items of a STAC API; api/ sends the requests and follows the pages
+copies         items as dictionaries, without signatures; how two copies differ
+dates          the date of an item; periods of time, as users write them
+naming         the platform and the address of an item in an index
+keys           the key of an item, (platform, item id); items by key
+media          the assets that hold pixels, by media type, roles and file name
+grids/         proj:* fields to a geobox, and whether that can be true
+reach          which addresses an item may name, by the place that it came from
+alternates     which of the addresses of an asset is read
+assets         everything an item says about its assets
+file_grids     what files say of their grids, against what their item says
+reference      the asset whose grid carries the chips
+archive        the places of items, files and indexes in an archive
+mount          the files of items below a mounted bucket, or in an archive
 ```
 
 A quirk of a catalogue belongs in the file that reads the field: a new media type in `media`,

@@ -14,7 +14,8 @@ from stacchip.errors import Errors, InvalidMetadata, StacchipError, UsageError
 from stacchip.items.copies import unsign_item
 from stacchip.items.geoparquet import read_rows
 from stacchip.items.reach import require_allowed
-from stacchip.items.record import FoundItems, Unreadable, require_sound, try_record
+from stacchip.items.record import FoundItems, Unreadable, try_record
+from stacchip.items.record_checks import require_sound
 from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.storage import Storage, join_href, local_path, redact
 from stacchip.storage.documents import parse_document
