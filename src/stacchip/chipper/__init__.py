@@ -6,7 +6,8 @@
 chipper.py      what a user calls
 rows_to_cut.py  rows of any table that name chips, completed as far as cutting needs
 index_rows.py   the chip in each row (`ChipKey`), and the row that a caller means
-find_item.py    the row's item, the headers that the index keeps, and the grid of the chips
+find_item.py    the row's item: given, kept by the index, or at its address
+found_item.py   that item, the headers that the index keeps, and the grid of the chips
 open_item.py    the item's rasters, opened and read together
 placing.py      where each raster lies on that grid, and which are refused
 file_versions.py  the version of each file that was opened first, which the chips have in common

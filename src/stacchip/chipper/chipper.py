@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stacchip.chipper.chip import Chip, name_bands
 from stacchip.chipper.file_versions import FileVersions
-from stacchip.chipper.find_item import FoundItem, ItemFinder
+from stacchip.chipper.find_item import ItemFinder
 from stacchip.chipper.index_rows import ChipRows, grid_table
 from stacchip.chipper.open_item import AssetChoice, OpenedItem, open_item
 from stacchip.chipper.open_items import OpenItems
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import pystac
     from numpy.typing import NDArray
 
+    from stacchip.chipper.found_item import FoundItem
     from stacchip.grid.chip_grid import ChipGrid
     from stacchip.index.foreign.item_columns import FindItem
     from stacchip.raster.cache import Caches

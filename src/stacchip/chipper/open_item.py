@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.chipper.file_versions import FileVersions
-    from stacchip.chipper.find_item import FoundItem
+    from stacchip.chipper.found_item import FoundItem
     from stacchip.chipper.index_rows import ChipKey
     from stacchip.grid.geobox import GeoBox, RecordedGrid
     from stacchip.grid.window import Window
