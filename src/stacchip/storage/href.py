@@ -17,7 +17,13 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urljoin, urlsplit, urlunsplit
 
 from stacchip.errors import UsageError
-from stacchip.storage.redaction import AZURE_SCHEMES, SCHEME, redact
+from stacchip.storage.redaction import (
+    AZURE_SCHEMES,
+    SCHEME,
+    redact,
+    redact_text,  # noqa: F401 - pickles of 0.x name it here
+    unsign,  # noqa: F401 - and this, too
+)
 
 OBJECT_SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 AZURE_HOST = ".core.windows.net"
