@@ -317,6 +317,7 @@ def test_any_other_error_of_a_header_is_one_of_ours(tmp_path: Path, storage: Sto
         {"t258": (LONG, [8, 65536])},
         {"t280": (LONG, [65536])},
         {"t281": (DOUBLE, [1.0])},
+        {"t277": (SHORT, [2]), "t280": (SHORT, [0, 1])},
         {"t340": (SHORT, [0, 0])},
         {"t341": (2, b"")},
         {"t32996": (SHORT, [7])},

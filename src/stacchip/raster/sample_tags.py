@@ -77,7 +77,8 @@ def _values_of_bands(page: Directory, tag: int, count: int) -> set[int]:
 def _check_ranges(page: Directory, count: int) -> None:
     """Check the tags that tell the least and the largest samples, which are not used."""
     for tag in (tiff.MIN_SAMPLE_VALUE, tiff.MAX_SAMPLE_VALUE):
-        _values_of_bands(page, tag, count)
+        if len(values := _values_of_bands(page, tag, count)) > 1:
+            raise BrokenTiffError(f"tag {tag} is different for each band: {sorted(values)[:9]}")
     for tag, kind, number, _ in page.raw_tags((tiff.S_MIN_SAMPLE_VALUE, tiff.S_MAX_SAMPLE_VALUE)):
         if number != count or kind not in _RANGE_TYPES:
             raise BrokenTiffError(f"tag {tag} has {number} values of type {kind}")
