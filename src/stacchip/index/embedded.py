@@ -56,10 +56,19 @@ def row_keys(table: pa.Table) -> set[ItemKey]:
     Args:
         table: A table with the columns `platform` and `item_id`.
 
+    Raises:
+        IndexFormatError: One of these holds no texts.
+
     Example:
         >>> row_keys(pa.table({"platform": ["naip", "naip"], "item_id": ["a", "a"]}))
         {ItemKey(platform='naip', item_id='a')}
     """
+    for name in _COLUMNS:
+        kind = table.schema.field(name).type
+        if pa.types.is_nested(kind):
+            raise IndexFormatError(
+                f"Column '{name}' has type {kind}, not string. Write the index again.", column=name
+            )
     pairs = table.select(_COLUMNS).group_by(_COLUMNS).aggregate([])
     return set(map(ItemKey, *(pairs[name].to_pylist() for name in _COLUMNS)))
 

@@ -211,19 +211,17 @@ def records_of(
     storage = storage or Storage()
     chosen = Selection(item_id=item_ids, platform=platform).expression
 
-    def read(href: str) -> tuple[str, pa.Table]:
+    def read(href: str) -> tuple[str, Editions | None, pa.Table]:
         file = open_parquet(href, storage)
-        table = file.read(where=chosen)
-        for name in table["platform"].unique().to_pylist():
-            if not is_of(known, name, file.editions):
-                raise replaced(index_href(path))
-        return href, table
+        return href, file.editions, file.read(where=chosen)
 
     def read_all(files: IndexFiles) -> dict[ItemKey, list[tuple[ItemRecord, str]]]:
         found: dict[ItemKey, list[tuple[ItemRecord, str]]] = defaultdict(list)
-        for href, table in stream_concurrently(read, files.records, ahead=_FOOTERS_AHEAD):
+        for href, editions, table in stream_concurrently(read, files.records, ahead=_FOOTERS_AHEAD):
             origin = distant(href, storage)
             for record in from_table(table, href=redact(href)):
+                if not is_of(known, record.platform, editions):
+                    raise replaced(index_href(path))
                 found[record.key].append((of_origin(record, origin), redact(href)))
         return found
 
