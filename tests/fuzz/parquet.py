@@ -265,11 +265,35 @@ def _rewrite(data: bytes, dice: Random) -> bytes:
         except (pa.ArrowException, ValueError, TypeError, OverflowError, RecursionError):
             continue
     out = io.BytesIO()
+    is_checked = dice.random() < 0.6
     try:
-        pq.write_table(table, out, write_page_checksum=dice.random() < 0.8)
-    except pa.ArrowException:
+        pq.write_table(table, out, write_page_checksum=is_checked, **_odd_options(table, dice))
+    except (pa.ArrowException, OSError):  # a type that does not go with its encoding
         return data
-    return out.getvalue()
+    made = out.getvalue()
+    if is_checked or dice.random() < 0.2:
+        return made
+    length = int.from_bytes(made[-8:-4], "little")
+    return damage(made, dice, 4, len(made) - 8 - length)  # no checksum tells it
+
+
+def _odd_options(table: Any, dice: Random) -> dict[str, Any]:
+    """Return options of a writer: how values are encoded, in which pages."""
+    import pyarrow as pa
+
+    options: dict[str, Any] = {
+        "data_page_version": dice.choice(("1.0", "2.0")),
+        "compression": dice.choice(("none", "none", "snappy", "gzip", "zstd", "brotli", "lz4")),
+        "data_page_size": dice.choice((100, 1 << 20)),
+    }
+    if dice.random() < 0.5:
+        return options
+    encodings = {
+        each.name: dice.choice(("PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"))
+        for each in table.schema
+        if pa.types.is_string(each.type) or pa.types.is_binary(each.type)
+    }
+    return {**options, "use_dictionary": False, "column_encoding": encodings}
 
 
 def _odd_table(table: Any, dice: Random) -> Any:
