@@ -86,19 +86,50 @@ def test_without_a_folder_for_temporary_files_nothing_is_shared(
     assert versions.first("/a", OTHER) == OTHER
 
 
-def test_what_a_killed_process_left_goes_with_the_next_that_shares(folder: Path) -> None:
-    script = """
-import os, pickle, signal, tempfile
+SCRIPT = """
+import multiprocessing, os, signal
 from stacchip.chipper.shared_versions import SharedVersions
 from stacchip.storage import Identity
+
+def work(versions):
+    versions.first("/a", Identity(1))
+    print("ready", flush=True)
+    multiprocessing.parent_process().join()
+
 versions = SharedVersions()
+if {workers}:
+    multiprocessing.get_context("fork").Process(target=work, args=(versions,)).start()
+    input()
 versions.first("/a", Identity(1))
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    killed = subprocess.run(
-        [sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(folder)}, check=False
+
+
+def start(folder: Path, *, workers: bool) -> subprocess.Popen[str]:
+    """Start a process that shares versions and then kills itself."""
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(workers=workers)],
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    assert killed.returncode == -signal.SIGKILL
+
+
+def test_a_worker_that_outlives_the_process_that_started_it_leaves_nothing(folder: Path) -> None:
+    process = start(folder, workers=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    assert len(names(folder)) == 1
+    process.communicate("\n")  # waits for the worker's end, too
+    assert process.returncode == -signal.SIGKILL
+    assert names(folder) == []
+
+
+def test_what_a_killed_process_left_goes_with_the_next_that_shares(folder: Path) -> None:
+    process = start(folder, workers=False)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
     (left,) = names(folder)
     (folder / "stacchip-versions-other").touch()  # of nobody knows whom
     versions = SharedVersions()

@@ -5,8 +5,8 @@ temporary files (`TMPDIR`): whoever opens a raster appends a line with its versi
 one, and the first line counts for all. A line is written at once, so that no lock is needed. It
 holds a digest of the address, which may be signed.
 
-The process that made the chipper deletes the file at its end. If it is killed, the next process
-that shares versions does, once no process has the file open.
+The process that made the chipper deletes the file at its end. If it is killed, its workers do, or
+else the next process that shares versions, once no process has the file open.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ import threading
 import weakref
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import parent_process
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Final
 
@@ -55,13 +57,16 @@ class SharedVersions:
     """
 
     def __init__(self) -> None:
-        maker = process_mark()
-        self._begin(maker, f"{maker}-{secrets.token_hex(8)}")
-        weakref.finalize(self, _delete, self._name, os.getpid())
+        maker, path = process_mark(), None
+        with contextlib.suppress(OSError):  # there is no folder to write to
+            path = Path(tempfile.gettempdir(), f"{_PREFIX}{maker}-{secrets.token_hex(8)}")
+        self._begin(maker, path)
+        if path is not None:
+            weakref.finalize(self, _delete, path, os.getpid())
 
-    def _begin(self, maker: str, name: str) -> None:
-        self._maker, self._name = maker, name
-        self._lines: PerProcess[_Lines] = PerProcess(partial(_open, maker, name))
+    def _begin(self, maker: str, path: Path | None) -> None:
+        self._maker, self._path = maker, path
+        self._lines: PerProcess[_Lines] = PerProcess(partial(_open, maker, path))
 
     def first(self, href: str, found: Identity) -> Identity:
         """Return the version that a file had when the first of the processes opened it.
@@ -72,11 +77,11 @@ class SharedVersions:
         """
         return self._lines.get().first(href, found)
 
-    def __getstate__(self) -> dict[str, str]:
-        return {"maker": self._maker, "name": self._name}
+    def __getstate__(self) -> tuple[str, Path | None]:
+        return self._maker, self._path
 
-    def __setstate__(self, state: dict[str, str]) -> None:
-        self._begin(**state)
+    def __setstate__(self, state: tuple[str, Path | None]) -> None:
+        self._begin(*state)
 
 
 @dataclass
@@ -111,11 +116,10 @@ class _Lines:
                     self.known.setdefault(name, Identity(*identity))
 
 
-def _open(maker: str, name: str) -> _Lines:
-    if process_mark()[:4] != maker[:4]:
-        return _Lines()  # on another machine, where nobody would delete the file
+def _open(maker: str, path: Path | None) -> _Lines:
+    if path is None or process_mark()[:4] != maker[:4]:
+        return _Lines()  # on another machine, nobody would delete the file
     try:
-        path = _path(name)
         descriptor = _open_held(path)
     except OSError as error:
         _log.debug("versions of files are not shared among processes: %s", error)
@@ -124,11 +128,9 @@ def _open(maker: str, name: str) -> _Lines:
     weakref.finalize(lines, os.close, descriptor)
     if not os.fstat(descriptor).st_size:
         _clear(path.parent)
+    if process_mark() != maker:  # `multiprocessing` ends its processes without `atexit`
+        Finalize(None, _delete_after, (maker, path), exitpriority=0)
     return lines
-
-
-def _path(name: str) -> Path:
-    return Path(tempfile.gettempdir(), _PREFIX + name)
 
 
 def _open_held(path: Path) -> int:
@@ -169,8 +171,17 @@ def _clear(folder: Path) -> None:
                 os.close(descriptor)
 
 
-def _delete(name: str, process: int) -> None:
+def _delete_after(maker: str, path: Path) -> None:
+    """Delete a file at the end of a worker, if the process that made its chipper was killed."""
+    parent = parent_process()  # a killed one counts as running until its own parent looks
+    is_orphan = parent is not None and not parent.is_alive() and parent.pid == int(maker[4:], 16)
+    if is_orphan or has_ended(maker):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _delete(path: Path, process: int) -> None:
     """Delete a file at the end of the process that made its chipper."""
     if os.getpid() == process:
         with contextlib.suppress(OSError):
-            _path(name).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
