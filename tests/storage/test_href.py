@@ -20,6 +20,7 @@ from stacchip.storage import (
     unsign,
 )
 from stacchip.storage.href import Location, parse_href, split_href
+from stacchip.storage.redaction import unsign_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,6 +169,13 @@ def test_what_is_no_secret_is_shown_and_kept(path: str, query: list[str]) -> Non
     href = f"https://example.com/{path}" + ("?" + "&".join(query) if query else "")
     assert redact(href) == href
     assert unsign(href) == href
+
+
+@pytest.mark.parametrize("name", ["jsessionid", "JSESSIONID", "sessionid", "token", "sig"])
+def test_a_session_in_the_path_is_neither_shown_nor_kept(name: str) -> None:
+    href = f"https://h/a;{name}={SECRET}/b.tif;v=1?w=2"
+    for hide in (redact, unsign, redact_text, unsign_text):
+        assert hide(href) == "https://h/a/b.tif;v=1?w=2"
 
 
 def test_unsigning_takes_the_signature_and_nothing_else() -> None:

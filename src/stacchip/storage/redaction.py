@@ -30,7 +30,11 @@ AZURE_SAS_PARAMETERS = re.compile(
     re.IGNORECASE,
 )
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
-_MAY_BE_SIGNED = re.compile("[?#@]|%3F|%23|%40", re.IGNORECASE)
+# a server that is given no cookie may keep its session in the path (RFC 3986, 3.3)
+_PATH_SECRET = re.compile(
+    r";(?:[a-z]*session_?(?:id)?|(?:access_?)?token|sig(?:nature)?)=[^;/?#]*", re.IGNORECASE
+)
+_MAY_BE_SIGNED = re.compile("[?#@;]|%3F|%23|%40", re.IGNORECASE)
 _SIGNED_PATH = re.compile(
     r"[^\s?@]+\.\w{2,5}\?(\S*&)?(sig|signature|x-(amz|goog)-(signature|credential|security-token)"
     r"|(access|id|session)[-_]?token|token|(api|subscription)[-_]?key)=\S*",
@@ -167,4 +171,5 @@ def split_userinfo(href: str) -> tuple[str, str | None]:
 
 
 def _strip_userinfo(href: str) -> str:
-    return split_userinfo(href)[0]
+    plain = split_userinfo(href)[0]
+    return _PATH_SECRET.sub("", plain) if ";" in plain else plain
