@@ -40,6 +40,12 @@ def test_a_document_whose_values_would_fill_the_memory_is_refused(part: bytes) -
         parse_document(b"[" + b"[]," * 300_000 + b"0]", "a.json", limits)
 
 
+def test_an_object_counts_as_the_memory_that_it_takes() -> None:
+    limits = Limits(document_bytes=1 << 20)
+    with pytest.raises(LimitExceeded, match="document_bytes"):
+        parse_document(b"[" + b'{"a":0},' * 55_000 + b"0]", "a.json", limits)
+
+
 def test_coordinates_may_fill_a_document_to_the_limit() -> None:
     data = b"[" + b"[-9.125,38.25]," * 69_000 + b"0]"
     assert len(parse_document(data, "a.json", Limits(document_bytes=1 << 20))) == 69_001

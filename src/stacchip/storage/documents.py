@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from stacchip.errors import LimitExceeded
     from stacchip.storage.limits import Limits
 
-# Memory of a list or object, and of a place in one. Coordinates take 11 times their text.
-_CONTAINER_BYTES: Final = 72
+# Memory of a list, of an object, and of a place in one. Coordinates take 11 times their text.
+_LIST_BYTES: Final = 72
+_OBJECT_BYTES: Final = 200
 _PLACE_BYTES: Final = 32
 _GROWTH: Final = 12
 _ITEMS: Final = "Pass an item, a FeatureCollection or a stac-geoparquet file."
@@ -107,8 +108,8 @@ def require_growth(data: bytes, what: str, limits: Limits, *, href: str | None =
     Raises:
         LimitExceeded: It has too many lists, objects and values.
     """
-    containers = data.count(b"[") + data.count(b"{")
-    grown = containers * _CONTAINER_BYTES + data.count(b",") * _PLACE_BYTES
+    grown = data.count(b"[") * _LIST_BYTES + data.count(b"{") * _OBJECT_BYTES
+    grown += data.count(b",") * _PLACE_BYTES
     if grown / _GROWTH > limits.document_bytes:
         said = f"{what} has {len(data):,} bytes, which take {grown:,} bytes of lists and numbers"
         raise limits.exceeded("document_bytes", said, href=href)
