@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from index.tables import make_tables
 from servers.range_server import RangeServer
-from stacchip.errors import IndexFormatError, ObjectNotFound
+from stacchip.errors import IndexFormatError, IndexReplaced, ObjectNotFound
 from stacchip.index import SCHEMA, concat_indexes
 from stacchip.index.files.parquet import ParquetFile, open_parquet
 from stacchip.storage import Storage
@@ -150,6 +150,23 @@ def test_what_is_there_in_place_of_an_index_is_named(tmp_path, content, expected
             with pytest.raises(IndexFormatError, match=expected) as caught:
                 open_parquet(href, Storage())
             assert caught.value.href == href
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_remote_file_that_is_replaced_while_it_is_read_is_said_to_be(
+    tmp_path: Path, is_gone: bool
+) -> None:
+    path = tmp_path / "chips.parquet"
+    table = pa.table({"noise": [(n * 7919**5) % 2**61 for n in range(200_000)]})
+    pq.write_table(table, path, row_group_size=50_000)  # more than what is kept of its end
+    with RangeServer(tmp_path) as server:
+        file = open_parquet(server.url("chips.parquet"), Storage())
+        if is_gone:
+            path.unlink()
+        else:
+            pq.write_table(table.slice(1), path, row_group_size=50_000)
+        with pytest.raises(IndexReplaced, match="replaced while it was read"):
+            list(file.scan())
 
 
 def test_an_open_file_stays_as_it_was_when_another_takes_its_name(tmp_path: Path) -> None:

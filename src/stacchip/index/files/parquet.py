@@ -14,7 +14,14 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from stacchip.errors import IndexFormatError, ObjectNotFound, StacchipError, UsageError
+from stacchip.errors import (
+    AssetChanged,
+    IndexFormatError,
+    IndexReplaced,
+    ObjectNotFound,
+    StacchipError,
+    UsageError,
+)
 from stacchip.index.editions import from_metadata
 from stacchip.index.files.item_addresses import read_addresses
 from stacchip.index.files.manifest import final_href
@@ -57,7 +64,7 @@ class ParquetFile:
     """One version of a parquet file, local or remote; only the parts that are needed are read.
 
     A local file stays open, so that its pages are read even if another has taken its name. If a
-    remote file is replaced, a read of another part raises `AssetChanged`.
+    remote file is replaced, a read of another part raises `IndexReplaced`.
 
     Attributes:
         href: Its address.
@@ -125,6 +132,7 @@ class ParquetFile:
         Raises:
             UsageError: The condition does not fit the columns.
             IndexFormatError: The file is damaged.
+            IndexReplaced: A remote file was replaced since it was opened.
         """
         names = self._names(columns)
         with self._naming_damage(where):
@@ -141,8 +149,14 @@ class ParquetFile:
         remote = self.remote
 
         def load(group: int) -> pa.Table:
-            with self._naming_damage(where):
-                return load_group(group)
+            try:
+                with self._naming_damage(where):
+                    return load_group(group)
+            except (AssetChanged, ObjectNotFound) as error:
+                name = redact(self.href)
+                raise IndexReplaced(
+                    f"{name} was replaced while it was read. Read the index again.", href=name
+                ) from error
 
         def load_group(group: int) -> pa.Table:
             chunks = (self.footer.groups[group].chunks[leaf] for leaf in self._leaves(needed))

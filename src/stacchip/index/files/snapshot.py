@@ -10,7 +10,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Final
 
-from stacchip.errors import AssetChanged, IndexFormatError, ObjectNotFound
+from stacchip.errors import AssetChanged, IndexFormatError, IndexReplaced, ObjectNotFound
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.layout import find_files, is_file
 from stacchip.index.files.manifest import manifest_version, see_manifest
@@ -43,7 +43,7 @@ def open_index(href: str, storage: Storage) -> Iterator[ChipsFile]:
     Raises:
         ObjectNotFound: Nothing is there.
         IndexFormatError: A file is not a chip index, or is missing.
-        AssetChanged: The index was replaced again and again.
+        IndexReplaced: The index was replaced again and again.
     """
 
     def open_one(entry: ChipsEntry) -> ChipsFile:
@@ -66,7 +66,7 @@ def at_one_moment(href: str, storage: Storage, look: Callable[[IndexFiles], T]) 
         look: Opens the files or reads them; it is called again if the index was replaced meanwhile.
 
     Raises:
-        AssetChanged: The index was replaced again and again.
+        IndexReplaced: The index was replaced again and again.
         StacchipError: `look` raised it, while the index stayed the same.
     """
     if is_file(href):
@@ -87,7 +87,7 @@ def at_one_moment(href: str, storage: Storage, look: Callable[[IndexFiles], T]) 
             if is_one or manifest_version(href, storage) == seen.version:
                 return found
         time.sleep(random.uniform(0, _LONGEST_PAUSE_S))  # noqa: S311 - no secret
-    raise AssetChanged(
+    raise IndexReplaced(
         f"The index at {redact(href)} is replaced again and again while it is read. "
         "Read it when its writers are done.",
         href=redact(href),
