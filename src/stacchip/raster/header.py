@@ -204,9 +204,9 @@ class Header:
             KeyError: A value is missing.
             TypeError: A value is of another type.
         """
-        _check_record(record)
+        numbers = _read_numbers(record)
         lengths = _unpack_lengths(record)
-        transform = record["transform"]
+        transform, scales, shifts = map(numbers.get, ("transform", "scales", "shifts"))
         return cls(
             identity=Identity(record["size_bytes"], record["etag"], record["last_modified"]),
             shape=(record["height"], record["width"]),
@@ -215,9 +215,9 @@ class Header:
             fill=_number(record["fill"]),
             block_offsets=_unpack_starts(record["block_starts"], lengths),
             block_lengths=lengths,
-            transform=None if transform is None else Affine(*_parse(transform)),
-            scales=None if record["scales"] is None else tuple(_parse(record["scales"])),
-            shifts=None if record["shifts"] is None else tuple(_parse(record["shifts"])),
+            transform=None if transform is None else Affine(*transform),
+            scales=None if scales is None else tuple(scales),
+            shifts=None if shifts is None else tuple(shifts),
             mask=None
             if record["mask"] is None
             else cls.from_record(_unpack_record(record["mask"])),
@@ -244,8 +244,8 @@ _MOST_PARTS: Final = 100_000  # facts of a header, values of a tag, and numbers 
 _LARGEST: Final = 2**31 - 1  # of what counts pixels; TIFF has 32 bits
 
 
-def _check_record(record: Mapping[str, Any]) -> None:
-    """Check the values of a record from outside, before any is used."""
+def _read_numbers(record: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Check the values of a record from outside; return those that are lists of numbers."""
     _check_types(record)
     for name in _FROM_ONE:
         if not 1 <= record[name] <= _LARGEST:
@@ -257,9 +257,12 @@ def _check_record(record: Mapping[str, Any]) -> None:
         raise ValueError(f"dtype of a header is {record['dtype']!r}")
     if record["alpha"] is not None and not 0 <= record["alpha"] < record["count"]:
         raise ValueError(f"alpha of a header is band {record['alpha']} of {record['count']}")
-    for name, count in (("transform", 6), ("scales", record["count"]), ("shifts", record["count"])):
-        if record[name] is not None:
-            _check_numbers(name, _parse(record[name]), count)
+    counts = {"transform": 6, "scales": record["count"], "shifts": record["count"]}
+    return {
+        name: _numbers(name, _parse(record[name]), count)
+        for name, count in counts.items()
+        if record[name] is not None
+    }
 
 
 def _check_types(record: Mapping[str, Any]) -> None:
@@ -269,12 +272,14 @@ def _check_types(record: Mapping[str, Any]) -> None:
             raise TypeError(f"{name} of a header is {str(value)[:40]!r}")
 
 
-def _check_numbers(name: str, numbers: Any, count: int) -> None:
-    is_list = isinstance(numbers, list) and len(numbers) == count
-    if not is_list or not all(type(each) in (int, float) for each in numbers):
+def _numbers(name: str, numbers: Any, count: int) -> list[Any]:
+    if not isinstance(numbers, list) or len(numbers) != count:
         raise ValueError(f"{name} of a header is not a list of {count} numbers")
+    if not all(type(each) in (int, float) for each in numbers):
+        raise ValueError(f"{name} of a header has something else than numbers")
     if name == "transform" and not all(map(math.isfinite, numbers)):
         raise ValueError("transform of a header is not finite")
+    return numbers
 
 
 def _number(text: str) -> Any:
