@@ -31,7 +31,8 @@ class Limits:
             one.
         assets: The assets of one item.
         chips: The chips of one item.
-        table_bytes: The rows of one row group of a parquet file, decoded, of the columns read. A
+        table_bytes: The rows of one row group of a parquet file, decoded, of the columns read; the
+            largest column of texts counts twice, since it takes that while it is decoded. A
             million rows of an index take about 400 MB.
 
     Example:
