@@ -54,6 +54,16 @@ def test_a_full_disk_is_one_line_with_the_path(name, demo, tmp_path, capfd):
     assert [path for path in left if path.name.endswith((".part", ".npz", ".tar", ".png"))] == []
 
 
+def test_an_array_is_not_there_without_the_one_that_says_where_it_is_valid(demo, tmp_path, capsys):
+    index = demo / "index"
+    chips = pq.read_table(index / "chips-naip.parquet", columns=["chipid"])
+    (tmp_path / "chip.valid.npy").mkdir()
+    chip = chips["chipid"][0].as_py()
+    assert run(["chip", str(index), chip, "-o", str(tmp_path / "chip.npy")]) == 1
+    assert "chip.valid.npy cannot be written: it is a folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["chip.valid.npy"]
+
+
 def test_an_index_whose_working_files_do_not_fit(demo, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()

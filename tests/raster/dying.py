@@ -1,4 +1,4 @@
-"""Blocks that a process of its own puts into a cache on disk; it dies or fails meanwhile."""
+"""Writers of blocks and COGs, to be run in processes of their own, which die or fail."""
 
 from __future__ import annotations
 
@@ -23,3 +23,10 @@ def fill(folder: Path, limit_bytes: int) -> None:
     disk = DiskCache(folder, limit_bytes)
     for key, data in BLOCKS.items():
         disk.put(key, data)
+
+
+def convert(folder: Path, source: Path) -> None:
+    """Convert a file to `converted.tif`."""
+    from stacchip.raster.gdal import Conversion, convert_to_cog
+
+    convert_to_cog(source, folder / "converted.tif", Conversion())

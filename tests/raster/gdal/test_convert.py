@@ -11,6 +11,9 @@ from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.warp import Resampling, reproject
 
+from kills import left_by_kills
+from raster import dying
+from scenes import make_scene
 from stacchip.errors import NotARaster, UsageError
 from stacchip.raster.gdal import Conversion, convert_to_cog
 
@@ -168,3 +171,19 @@ def test_bands_that_are_not_there_cannot_be_kept(tmp_path):
     source = write(tmp_path / "in.tif", distinct(1, 20, 20))
     with pytest.raises(UsageError, match="has 1 bands; 3"):
         convert_to_cog(source, tmp_path / "out.tif", Conversion(band_count=3))
+
+
+def test_a_conversion_that_is_killed_leaves_the_old_file_or_the_whole_new_one(tmp_path):
+    make_scene(tmp_path / "scene")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    target = folder / "converted.tif"
+    target.write_bytes(b"old")
+    lefts = left_by_kills(
+        dying.convert, folder, tmp_path / "scene" / "red.tif", copies=tmp_path / "copies"
+    )
+    new = target.read_bytes()
+    found = [(left.folder / "converted.tif").read_bytes() for left in lefts]
+    assert set(found) == {b"old", new}
+    assert any(left.step.endswith("as /converted.tif") for left in lefts)
+    assert [path.name for path in folder.iterdir()] == ["converted.tif"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import numpy as np
 import pyarrow.compute as pc
@@ -33,6 +33,8 @@ from stacchip.runtime.whole_file import whole_file
 from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from stacchip.chipper import Chip
     from stacchip.chipper.index_rows import ChipRows
     from stacchip.index import Unmeasured
@@ -105,12 +107,17 @@ def _save_arrays(chipper: Chipper, row: int, output: Path) -> str:
     """Write a chip's pixels, and beside them which are valid; return what was written."""
     cut = chipper.cut_row(row)
     beside = output.with_suffix(f".valid{output.suffix}")
-    for path, array in ((output, cut.array), (beside, cut.valid)):
-        content = io.BytesIO()  # np.save into a file does not say why it fails
-        np.save(content, array)
-        with whole_file(path) as part:
-            part.write_bytes(content.getvalue())
+    with whole_file(output) as pixels:
+        _save_array(pixels, cut.array)
+        with whole_file(beside) as valid:  # both are there, or neither
+            _save_array(valid, cut.valid)
     return f"{output}: {_describe(cut, cut.array.dtype)}; {beside}: where they are valid"
+
+
+def _save_array(path: Path, array: NDArray[Any]) -> None:
+    content = io.BytesIO()  # np.save into a file does not say why it fails
+    np.save(content, array)
+    path.write_bytes(content.getvalue())
 
 
 def _save_geotiff(chipper: Chipper, row: int, output: Path) -> str:

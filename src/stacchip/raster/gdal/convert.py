@@ -21,6 +21,7 @@ from stacchip.raster.gdal.environment import error_types, gdal_environment, gdal
 from stacchip.raster.gdal.formats import OpenImage
 from stacchip.raster.location import refuse_no_grid, why_no_grid
 from stacchip.runtime.unwritable import find_full_disk
+from stacchip.runtime.whole_file import whole_file
 from stacchip.storage import redact
 from stacchip.storage.limits import DEFAULT_LIMITS
 
@@ -90,8 +91,9 @@ def convert_to_cog(
             bands = _kept_bands(dataset, conversion, href)
             with _view(dataset, conversion) as view:
                 _write_plain(view, plain, bands)
-            copy(str(plain), str(target), driver="COG", **_cog_options(dataset.dtypes[0]))
-            _read_last_block(target)
+            with whole_file(target) as part:
+                copy(str(plain), str(part), driver="COG", **_cog_options(dataset.dtypes[0]))
+                _read_last_block(part)
     except StacchipError:
         raise
     except error_types() as error:
