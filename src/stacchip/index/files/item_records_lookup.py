@@ -175,7 +175,10 @@ def _ends(file: ParquetFile) -> tuple[str, str]:
 def _version(href: str) -> tuple[int, ...] | None:
     """Return facts that change when a local file is rewritten; None if it is not local, or gone."""
     path = local_path(href)
-    if path is None or not path.exists():
+    if path is None:
         return None
-    facts = path.stat()
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
     return (facts.st_ino, facts.st_size, facts.st_mtime_ns)
