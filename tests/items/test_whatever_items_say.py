@@ -16,7 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacchip.errors import ItemError
-from stacchip.items import AssetInfo, BandInfo, find_band, read_assets, reference_asset
+from stacchip.items import (
+    AssetInfo,
+    BandInfo,
+    find_band,
+    load_items,
+    read_assets,
+    reference_asset,
+)
 from stacchip.items.api.pace import Pace, pace_of
 
 FIELDS = (
@@ -181,3 +188,17 @@ def test_each_catalogue_has_one_pace_in_a_process():
     assert pace_of("https://a", 5) is pace_of("https://a", 5)
     assert pace_of("https://a", 5) is not pace_of("https://b", 5)
     assert pace_of("https://a", 5) is not pace_of("https://a", None)
+
+
+@pytest.mark.parametrize("item_id", ["\ud800", "", None, 5, ["a"], {"a": 1}, "../a"])
+def test_an_item_of_pystac_whose_id_is_no_name_is_refused(item_id: Any) -> None:
+    item = pystac.Item("a", None, None, datetime(2024, 5, 1, tzinfo=UTC), {})
+    item.id = item_id
+    with pytest.raises(ItemError, match="id"):
+        list(load_items([item]))
+
+
+def test_nor_may_its_collection_be_half_a_character() -> None:
+    item = pystac.Item("a", None, None, datetime(2024, 5, 1, tzinfo=UTC), {}, collection="\ud800")
+    with pytest.raises(ItemError, match="collection"):
+        list(load_items([item]))

@@ -44,15 +44,7 @@ def check_record(record: Any, limits: Limits) -> dict[str, Any]:
             f"{str(record)[:80]!r}. Pass the object of an item, or a FeatureCollection.",
             field="type",
         )
-    item_id = record.get("id")
-    if not isinstance(item_id, str) or not item_id:
-        kind = MissingMetadata if item_id is None else InvalidMetadata
-        raise kind(
-            f"A STAC item needs an id, a string; this one has {item_id!r}. Add an id.",
-            field="id",
-        )
-    _check_names(record)
-    require_name(item_id)
+    item_id = _check_names(record)
     if record.get("type") != "Feature":
         _refuse(item_id, "type", record.get("type"), "a STAC item is a GeoJSON Feature")
     for field in ("stac_version", "geometry", "properties"):
@@ -79,10 +71,11 @@ def require_sound(item: pystac.Item, limits: Limits) -> None:
     """Refuse an item of pystac with a wrong id, or with more than the limits allow.
 
     Raises:
-        InvalidMetadata: Its id cannot be the name of a file.
+        InvalidMetadata: Its id is no text, or cannot be the name of a file.
+        MissingMetadata: It has no id.
         LimitExceeded: It has too many assets, or nests too deeply.
     """
-    require_name(item.id)
+    _check_names({"id": item.id, "collection": item.collection_id})
     _require_few_assets(item.id, item.assets, limits)
     parts: list[Any] = [item.geometry, item.properties, item.extra_fields]
     parts += [asset.extra_fields for asset in item.assets.values()]
@@ -131,14 +124,23 @@ def require_name(item_id: str) -> None:
         )
 
 
-def _check_names(record: Mapping[str, Any]) -> None:
-    """Refuse names of an item with half of a surrogate pair, which no file can hold."""
+def _check_names(record: Mapping[str, Any]) -> str:
+    """Return the id of an item, after checking that files can hold it and its collection's."""
+    item_id = record.get("id")
+    if not isinstance(item_id, str) or not item_id:
+        kind = MissingMetadata if item_id is None else InvalidMetadata
+        raise kind(
+            f"A STAC item needs an id, a string; this one has {str(item_id)[:80]!r}. Add an id.",
+            field="id",
+        )
     for field in ("id", "collection"):
         try:
             str(record.get(field)).encode()
         except UnicodeEncodeError:
-            shown = str(record["id"]).encode(errors="backslashreplace").decode()
+            shown = item_id.encode(errors="backslashreplace").decode()
             _refuse(shown, field, shown, "it must be whole characters")
+    require_name(item_id)
+    return item_id
 
 
 def _check_members(item_id: str, record: dict[str, Any]) -> None:
