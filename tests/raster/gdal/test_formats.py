@@ -197,6 +197,17 @@ def test_nor_one_that_a_tiff_in_a_jpeg_2000_file_names(tmp_path, storage):
         open_reader(str(path), storage)
 
 
+def test_boxes_without_end_are_refused(tmp_path, storage):
+    path = tmp_path / "a.jp2"
+    with rasterio.open(
+        path, "w", driver="JP2OpenJPEG", height=64, width=64, count=1, dtype="uint8"
+    ) as dataset:
+        dataset.write(np.ones((1, 64, 64), "uint8"))
+    path.write_bytes(path.read_bytes() + (struct.pack(">I", 8) + b"free") * 1000)
+    with pytest.raises(LimitExceeded, match="boxes"):
+        open_reader(str(path), storage)
+
+
 def test_a_grid_of_projs_own_is_no_file_of_this_machine(tmp_path, storage):
     path = tmp_path / "a.tif"
     write_on_a_grid(path, "@null")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 CODESTREAM_BOX: Final = b"jp2c"
 _CODESTREAM: Final = b"\xff\x4f\xff\x51"  # markers SOC and SIZ (ISO/IEC 15444-1, A.4 and A.5)
-_MOST_BOXES: Final = 1000
+MOST_BOXES: Final = 1000
 # OpenJPEG 2.5 keeps 6000 bytes of each tile's parameters and 1100 of each component's in each tile.
 # GDAL has it read them once to open the file and once more to read a tile; with what else that
 # takes, 37,000 tiles of three components came to 1 GB and 7 s
@@ -101,7 +101,7 @@ def iterate_boxes(file: IO[bytes]) -> Iterator[tuple[bytes, int, int | None]]:
     The end is None for the last box, which reaches to the end of the file.
     """
     at = 0
-    for _ in range(_MOST_BOXES):
+    for _ in range(MOST_BOXES):
         file.seek(at)
         head = file.read(16)
         if len(head) < 8:

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Final
 from stacchip.grid.named_files import may_name_file
 from stacchip.raster import tiff
 from stacchip.raster.file_bytes import FileBytes
-from stacchip.raster.gdal.jpeg2000 import CODESTREAM_BOX, iterate_boxes
+from stacchip.raster.gdal.jpeg2000 import CODESTREAM_BOX, MOST_BOXES, iterate_boxes
 
 if TYPE_CHECKING:
     from stacchip.storage import Limits
@@ -54,10 +54,11 @@ def _tiff_names_a_file(file: IO[bytes]) -> bool:
 def _read_boxes(file: IO[bytes], limits: Limits) -> list[bytes]:
     """Return the boxes of a JPEG 2000 file that are not of pixels."""
     size = file.seek(0, os.SEEK_END)
+    everything = list(iterate_boxes(file))
+    if len(everything) >= MOST_BOXES:  # GDAL would read those behind them, too
+        raise limits.exceeded("document_bytes", f"The file has {MOST_BOXES} boxes of metadata")
     boxes = [
-        (start, min(end or size, size))
-        for kind, start, end in iterate_boxes(file)
-        if kind != CODESTREAM_BOX
+        (start, min(end or size, size)) for kind, start, end in everything if kind != CODESTREAM_BOX
     ]
     total = sum(end - start for start, end in boxes)
     if total > limits.document_bytes:
