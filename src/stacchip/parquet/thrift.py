@@ -64,11 +64,14 @@ def read_struct(
             at = _skip_value(data, at, kind, depth)
         elif 4 <= kind <= 6:  # the most frequent, and short ones, first: this is the inner loop
             value = data[at]
-            if value < 128:
-                at += 1
-                fields[number] = (value >> 1) ^ -(value & 1)
-            else:
-                fields[number], at = read_integer(data, at)
+            at += 1
+            if value > 127:
+                more = data[at]
+                if more < 128:
+                    value, at = (value & 127) | more << 7, at + 1
+                else:
+                    value, at = read_unsigned(data, at - 1)
+            fields[number] = (value >> 1) ^ -(value & 1)
         elif kind <= _FALSE:
             fields[number] = kind == _TRUE
         elif convert is not None and number in convert:
@@ -158,7 +161,15 @@ def _skip_struct(data: bytes, at: int, depth: int) -> int:
         at += 1
         if head <= 15:  # the number of the field follows
             at = _skip_value(data, at, 6, depth)
-        at = _skip_value(data, at, head & 15, depth)
+        kind = head & 15
+        if 4 <= kind <= 6:
+            while data[at] > 127:
+                at += 1
+            at += 1
+        elif kind == _BINARY and data[at] < 128:
+            at += data[at] + 1
+        elif kind > _FALSE:
+            at = _skip_value(data, at, kind, depth)
     return at + 1
 
 

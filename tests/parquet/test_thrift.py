@@ -1,0 +1,72 @@
+"""Structs of Thrift's compact protocol are read as they were written, and stepped over as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stacchip.parquet.thrift import read_struct
+
+NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-(2**6), 63, 64, 2**13 - 1, 2**13])
+LEAVES = NUMBERS | st.booleans() | st.binary(max_size=300)
+STRUCTS = st.recursive(
+    st.dictionaries(st.integers(1, 200), LEAVES, max_size=6),
+    lambda inner: st.dictionaries(st.integers(1, 200), LEAVES | inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def unsigned(number: int) -> bytes:
+    low, rest = number & 127, number >> 7
+    return bytes([low | 128]) + unsigned(rest) if rest else bytes([low])
+
+
+def signed(number: int) -> bytes:
+    return unsigned(2 * number if number >= 0 else -2 * number - 1)
+
+
+def write(struct: dict[int, Any]) -> bytes:
+    """The struct as bytes, by the protocol's specification."""
+    written, before = b"", 0
+    for number, value in sorted(struct.items()):
+        if isinstance(value, bool):
+            kind, data = (1 if value else 2), b""
+        elif isinstance(value, int):
+            kind, data = 6, signed(value)
+        elif isinstance(value, bytes):
+            kind, data = 8, unsigned(len(value)) + value
+        else:
+            kind, data = 12, write(value)
+        step = number - before
+        written += bytes([step << 4 | kind]) if step < 16 else bytes([kind]) + signed(number)
+        written, before = written + data, number
+    return written + b"\0"
+
+
+@settings(deadline=None)
+@given(STRUCTS)
+def test_a_struct_is_what_was_written(struct: dict[int, Any]) -> None:
+    data = b"x" + write(struct)
+    assert read_struct(data + b"rest", 1) == (struct, len(data))
+
+
+@settings(deadline=None)
+@given(STRUCTS, st.sets(st.integers(1, 200)))
+def test_fields_that_are_not_wanted_are_stepped_over(struct, wanted) -> None:
+    data = write(struct)
+    found, behind = read_struct(data + b"rest", 0, wanted=dict.fromkeys(wanted))
+    assert behind == len(data)
+    assert found == {number: value for number, value in struct.items() if number in wanted}
+
+
+@settings(deadline=None)
+@given(STRUCTS, st.data())
+def test_bytes_that_end_inside_a_struct_are_an_error(struct, data) -> None:
+    whole = write(struct)
+    part = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    for wanted in (None, {}):
+        with pytest.raises(IndexError):
+            read_struct(part, 0, wanted=wanted)
