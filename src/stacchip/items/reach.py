@@ -189,7 +189,7 @@ def refusal(
     Example:
         >>> from stacchip.storage import Storage
         >>> print(refusal("/etc/a.tif", "https://example.com/a.json", Storage(), item_id="a"))
-        Item 'a': https://example.com/a.json names '/etc/a.tif', which is local to this machine. ...
+        Item 'a': https://example.com/a.json names '/etc/a.tif', which is local to this machine: ...
     """
     if origin is None or not is_out_of_reach(href, origin):
         return None
