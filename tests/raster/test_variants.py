@@ -188,6 +188,8 @@ def test_gdal_decodes_the_blocks_of_codecs_that_it_alone_knows(
         ("CMYK", "none", "GDAL turns into RGB"),
         ("CIELAB", "none", "GDAL turns into RGB"),
         ("CIELAB", "lzma", "LZMA"),
+        ("CMYK", "lerc", "LERC"),
+        ("CMYK", "lerc band", "LERC"),
     ],
 )
 def test_gdal_reads_files_whose_colours_it_turns_into_rgb(
@@ -195,7 +197,10 @@ def test_gdal_reads_files_whose_colours_it_turns_into_rgb(
 ) -> None:
     bands = 4 if photometric == "CMYK" else 3
     pixels = distinct("uint8", (bands, *SHAPE))
-    path = write_tiff(pixels, photometric=photometric, compress=codec)
+    compress, _, interleave = codec.partition(" ")
+    path = write_tiff(
+        pixels, photometric=photometric, compress=compress, interleave=interleave or "pixel"
+    )
     assert why in (open_reader(path, storage).why_unsupported or "")
     assert_reads_like_rasterio(path, storage, force=None)
 

@@ -172,11 +172,16 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
     )
     why = _why_unsupported(header, page)
     header = replace(header, why_unsupported=why)
-    if why is not None and number in GDAL_TAGS and tags.photometric not in _RGBA_FORMS:
+    if why is not None and number in GDAL_TAGS and not _joins_bands(tags.photometric, header):
         header = replace(header, codec_tags=_read_codec_tags(page, byteorder, header))
     if header.row_bytes * header.block_shape[0] > _MAX_BLOCK_BYTES:
         raise BrokenTiffError(f"blocks of {header.row_bytes * header.block_shape[0]} bytes")
     return with_block_table(header, page, size)
+
+
+def _joins_bands(photometric: int, header: Header) -> bool:
+    """Return whether GDAL makes pixels of more than what one block holds."""
+    return photometric in (_RGB_FORMS if header.is_planar else _RGBA_FORMS)
 
 
 def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
