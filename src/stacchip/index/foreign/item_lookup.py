@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from stacchip.errors import ItemNotFound
@@ -42,8 +42,9 @@ class ItemLookup:
     ) -> None:
         self._at_hand = at_hand
         self._origin = None if origin is None else distant(origin, storage)
-        self._storage = storage
-        self._load = lru_cache(_MOST_KEPT)(self._load_anew)
+        # not a method: with one, the lookup and what `at_hand` keeps open would live until a
+        # collection of garbage
+        self._load = lru_cache(_MOST_KEPT)(partial(_load, self._origin, storage))
 
     @cached_property
     def _by_id(self) -> dict[str, list[AnyItem]]:
@@ -75,20 +76,23 @@ class ItemLookup:
             )
         return self._load(platform, item_id, item_href)
 
-    def _load_anew(self, platform: str | None, item_id: str, item_href: str) -> pystac.Item:
-        require_allowed(item_href, self._origin, self._storage, item_id=item_id)
-        self._storage.name_server(None)  # rows may be another's: they name no server
-        items = load_items(item_href, storage=self._storage)
-        found = pick_item((item for item in items if item.id == item_id), platform, item_id)
-        if found is not None:
-            return found
-        raise ItemNotFound(
-            f"Item {item_id!r} is not at its item_href {redact(item_href)}, or is one of several "
-            "with that id there.",
-            item_id=item_id,
-        )
-
     def _parse(self, item: AnyItem, item_href: str | None) -> pystac.Item:
         if not isinstance(item, Mapping):
             return item
         return parse_item(item, base=item_href, origin=self._origin)
+
+
+def _load(
+    origin: str | None, storage: Storage, platform: str | None, item_id: str, item_href: str
+) -> pystac.Item:
+    require_allowed(item_href, origin, storage, item_id=item_id)
+    storage.name_server(None)  # rows may be another's: they name no server
+    items = load_items(item_href, storage=storage)
+    found = pick_item((item for item in items if item.id == item_id), platform, item_id)
+    if found is not None:
+        return found
+    raise ItemNotFound(
+        f"Item {item_id!r} is not at its item_href {redact(item_href)}, or is one of several "
+        "with that id there.",
+        item_id=item_id,
+    )

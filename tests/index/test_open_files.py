@@ -1,0 +1,78 @@
+"""Any number of indexes is read and merged with a few files open at a time."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from index.tables import make_table
+from stacchip.index import merge_indexes, read_index, read_records, scan_index, write_index
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OPEN = Path("/dev/fd")
+NUMBER = 80  # more than are opened at one moment
+FEW = 40  # 16 are read ahead, by 32 threads at most
+
+
+def open_files() -> int:
+    return len(list(OPEN.iterdir()))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """80 folders of the same index."""
+    folder = tmp_path_factory.mktemp("indexes")
+    write_index(make_table("item"), folder / "0")
+    for number in range(1, NUMBER):
+        shutil.copytree(folder / "0", folder / f"{number}")
+    return folder
+
+
+@pytest.fixture
+def _without_collections() -> Iterator[None]:
+    """Files close without a collection of garbage, which may be too late."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+pytestmark = [
+    pytest.mark.skipif(not OPEN.is_dir(), reason="counts open files in /dev/fd"),
+    pytest.mark.usefixtures("_without_collections"),
+]
+
+
+def test_files_are_closed_once_they_are_read(folders: Path) -> None:
+    before = open_files()
+    assert read_index(folders).num_rows == 12 * NUMBER
+    assert open_files() < before + 10
+    assert read_index(folders, item_id=["item", "another"]).num_rows == 12 * NUMBER
+    assert open_files() < before + 10
+    assert len(read_records(folders)) == 1
+    assert open_files() < before + 10
+
+
+def test_few_files_are_open_during_a_scan(folders: Path) -> None:
+    before = open_files()
+    counts = [open_files() for _ in scan_index(folders)]
+    assert len(counts) == NUMBER
+    assert max(counts) < before + FEW
+
+
+def test_few_files_are_open_during_a_merge(folders: Path, tmp_path: Path) -> None:
+    before = open_files()
+    counts: list[int] = []
+    merge_indexes(
+        folders, tmp_path / "out", duplicates="drop",
+        progress=lambda *_: counts.append(open_files()),
+    )  # fmt: skip
+    assert len(counts) == NUMBER
+    assert max(counts) < before + FEW
+    assert open_files() < before + 10
