@@ -39,6 +39,7 @@ def item(self_href: str | None = None, properties: Any = None, **assets: Any) ->
         (None, "./B04.tif", "./B04.tif"),
         (None, "https://a.org/B04.tif?sv=2024&sig=abc", "https://a.org/B04.tif"),
         (None, "https://a.org/B04.tif?X-Amz-Signature=abc&X-Amz-Date=1", "https://a.org/B04.tif"),
+        (None, "https://a.org/B04.tif;jsessionid=abc", "https://a.org/B04.tif"),
         (None, "https://user:secret@a.org/B04.tif", "https://a.org/B04.tif"),
         (None, "https://a.org/B04.tif?versionId=7", "https://a.org/B04.tif?versionId=7"),
     ],

@@ -89,6 +89,7 @@ def test_text_that_is_no_address_is_kept():
         "licence": "https://example.com/terms?version=2&lang=en#key-points",
         "created_by": "me@example.com",
         "contact": "mailto:me@example.com?subject=token",
+        "type": "image/tiff; application=geotiff; profile=cloud-optimized",
     }
     assert unsign_hrefs(value) == value
 
@@ -130,15 +131,25 @@ def test_a_name_that_is_no_text_does_not_keep_a_signature():
         ("/vsicurl?url=https%3A%2F%2Fh%2Fa%3Fsig%3Ds", "/vsicurl?url=https%3A%2F%2Fh%2Fa"),
         ("/vsicurl/https://h/a.tif?sig=s", "/vsicurl/https://h/a.tif"),
         ("thumbnail.png?sig=s", "thumbnail.png"),
+        ("https://h/a.tif;jsessionid=s", "https://h/a.tif"),
+        ("https://h/a;token=s/b.tif;v=1", "https://h/a/b.tif;v=1"),
+        ("/vsicurl?url=https%3A%2F%2Fh%2Fa%3Bsig%3Ds", "/vsicurl?url=https%3A%2F%2Fh%2Fa"),
+        ("a/thumbnail.png;jsessionid=s", "a/thumbnail.png"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("place", ["signed_url", "thumbnail", "title", "mine:list"])
+@pytest.mark.parametrize("place", ["href", "signed_url", "thumbnail", "title", "mine:list"])
 def test_a_signature_is_left_out_wherever_it_stands(place, text, plain):
     value = {"properties": {"x": [{place: [text] if place == "mine:list" else text}]}, "id": "a"}
     expected = json.loads(json.dumps(value).replace(json.dumps(text), json.dumps(plain)))
     assert unsign_hrefs(value) == expected
     assert json.loads(to_json(value)) == expected
     assert unsign_hrefs(expected) == expected
+
+
+def test_a_session_in_the_path_is_left_out_whatever_its_member_is_called():
+    value = {"type": "https://h/a;token=s", "title": "https%3A%2F%2Fh%2Fa%3Btoken%3Ds"}
+    plain = {"type": "https://h/a", "title": "https%3A%2F%2Fh%2Fa"}
+    assert unsign_hrefs(value) == json.loads(to_json(value)) == plain
 
 
 def test_an_item_of_pystac_is_unsigned_wherever_a_signature_stands():

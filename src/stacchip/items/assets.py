@@ -207,7 +207,7 @@ def _resolve(href: str, base: str | None) -> str:
             href = join_href(base, href)
         except ValueError:  # urllib's, for a host that is none: nothing can be read there
             return href if "://" in href else f"https:{href}"
-    return unsign(href) if "?" in href or "@" in href else href
+    return unsign(href) if "?" in href or "@" in href or ";" in href else href
 
 
 def _is_web(href: str) -> bool:

@@ -34,9 +34,10 @@ _QUERY = re.compile(r"[?#].*", re.DOTALL)
 _PATH_SECRET = re.compile(
     r";(?:[a-z]*session_?(?:id)?|(?:access_?)?token|sig(?:nature)?)=[^;/?#]*", re.IGNORECASE
 )
-_MAY_BE_SIGNED = re.compile("[?#@;]|%3F|%23|%40", re.IGNORECASE)
+_MAY_BE_SIGNED = re.compile("[?#@;]|%3F|%23|%40|%3B", re.IGNORECASE)
 _SIGNED_PATH = re.compile(
-    r"[^\s?@]+\.\w{2,5}\?(\S*&)?(sig|signature|x-(amz|goog)-(signature|credential|security-token)"
+    r"[^\s?@]+\.\w{2,5}(\?(\S*&)?|;)"
+    r"(sig|signature|x-(amz|goog)-(signature|credential|security-token)|[a-z]*session_?id"
     r"|(access|id|session)[-_]?token|token|(api|subscription)[-_]?key)=\S*",
     re.IGNORECASE,
 )
