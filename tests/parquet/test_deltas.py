@@ -144,6 +144,36 @@ def test_broken_lengths_are_refused(data) -> None:
         repeated_bytes(data, 3)
 
 
+def test_widths_of_miniblocks_without_values_may_be_any(tmp_path) -> None:
+    """The format lets writers leave anything there (Apache Parquet's Encodings.md)."""
+    texts = pa.array(["abc", "abcdef", "abcdefghi"])
+    data = write(texts, compression="none")
+    head = bytes([128, 1, 4, 3, 0, 6])  # blocks of 4 miniblocks, 3 lengths: 0, then 3 more of each
+    assert data.count(head + bytes(4)) == 1
+    odd = data.replace(head + bytes(4), head + bytes([0, 200, 33, 255]))
+    assert repeated(odd) == 9
+    (tmp_path / "a.parquet").write_bytes(odd)
+    file = open_parquet(str(tmp_path / "a.parquet"), Storage())
+    assert file.read()["a"].combine_chunks().equals(texts)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "used"), [(2, 1), (33, 1), (34, 2), (65, 2), (97, 3), (98, 4), (127, 4)]
+)
+@pytest.mark.parametrize("place", range(4))
+def test_widths_of_miniblocks_with_a_value_are_checked(lengths, used, place) -> None:
+    """The first length is in the head, and each miniblock has 32."""
+    head = bytes([128, 1, 4, lengths, 0])
+    widths = bytearray(4)
+    widths[place] = 33
+    data = head + bytes([0, *widths]) + head + bytes(1000)
+    if place >= used:
+        assert repeated_bytes(data, lengths) == 0
+    else:
+        with pytest.raises(ValueError, match="lengths of texts are broken"):
+            repeated_bytes(data, lengths)
+
+
 def test_only_the_number_of_lengths_matters_if_nothing_is_repeated() -> None:
     check_lengths(bytes([128, 1, 4, 3, 0]), 3)
     with pytest.raises(ValueError, match="3 lengths for 2 texts"):

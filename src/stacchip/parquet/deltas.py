@@ -71,12 +71,14 @@ def _sum(data: bytes, values: int) -> tuple[int, int]:
         widths = data[at : at + blocks]
         at += len(widths)
         for bits in widths:
+            if bits > _MOST_BITS:
+                raise ValueError("lengths of texts are broken")
             taken.append((at, bits, least & 0xFFFFFFFF))
             at += per * bits // 8
             left -= per
             if left <= 0:
-                break
-        if len(widths) < blocks or at > len(data) or max(widths) > _MOST_BITS:
+                break  # the other miniblocks have no bytes, whatever their widths
+        if len(widths) < blocks or at > len(data):
             raise ValueError("lengths of texts are broken")
         if left <= 0 or len(taken) * per >= _AT_ONCE:
             lengths = _decode(data, taken, per, last)[: len(taken) * per + min(left, 0)]
