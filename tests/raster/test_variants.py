@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raster.pixels import HALF_FLOAT, as_rasterio, assert_reads_like_rasterio, distinct, same_bits
+from stacchip.errors import NotARaster
 from stacchip.raster import Header, Window, open_reader, read_header
 
 if TYPE_CHECKING:
@@ -189,7 +190,6 @@ def test_gdal_decodes_the_blocks_of_codecs_that_it_alone_knows(
         ("CIELAB", "none", "GDAL turns into RGB"),
         ("CIELAB", "lzma", "LZMA"),
         ("CMYK", "lerc", "LERC"),
-        ("CMYK", "lerc band", "LERC"),
     ],
 )
 def test_gdal_reads_files_whose_colours_it_turns_into_rgb(
@@ -197,12 +197,19 @@ def test_gdal_reads_files_whose_colours_it_turns_into_rgb(
 ) -> None:
     bands = 4 if photometric == "CMYK" else 3
     pixels = distinct("uint8", (bands, *SHAPE))
-    compress, _, interleave = codec.partition(" ")
-    path = write_tiff(
-        pixels, photometric=photometric, compress=compress, interleave=interleave or "pixel"
-    )
+    path = write_tiff(pixels, photometric=photometric, compress=codec)
     assert why in (open_reader(path, storage).why_unsupported or "")
     assert_reads_like_rasterio(path, storage, force=None)
+
+
+def test_planes_of_lerc_in_colours_of_which_gdal_makes_rgb_are_refused(
+    write_tiff: Callable[..., str], storage: Storage
+) -> None:
+    """GDAL gives other pixels than for other codecs, and not always the same."""
+    pixels = distinct("uint8", (4, *SHAPE))
+    path = write_tiff(pixels, photometric="CMYK", compress="lerc", interleave="band")
+    with pytest.raises(NotARaster, match="planes of LERC"):
+        open_reader(path, storage)
 
 
 def test_an_aerial_image_has_its_mask_on_the_fast_path(

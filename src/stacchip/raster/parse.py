@@ -38,6 +38,7 @@ HEAD_BYTES: Final = 32 << 10
 _REDUCED_IMAGE, _MASK = 1, 4  # bits of NewSubfileType
 _TOGETHER, _SEPARATE = 1, 2  # PlanarConfiguration: all bands in one plane, or one plane a band
 _PALETTE = 3
+_LERC: Final = "LERC"  # a name of `name_codec`
 _RGB_FORMS: Final = {
     5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32844: "LogL", 32845: "LogLuv",
 }  # fmt: skip
@@ -172,16 +173,11 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
     )
     why = _why_unsupported(header, page)
     header = replace(header, why_unsupported=why)
-    if why is not None and number in GDAL_TAGS and not _joins_bands(tags.photometric, header):
+    if why is not None and number in GDAL_TAGS and tags.photometric not in _RGBA_FORMS:
         header = replace(header, codec_tags=_read_codec_tags(page, byteorder, header))
     if header.row_bytes * header.block_shape[0] > _MAX_BLOCK_BYTES:
         raise BrokenTiffError(f"blocks of {header.row_bytes * header.block_shape[0]} bytes")
     return with_block_table(header, page, size)
-
-
-def _joins_bands(photometric: int, header: Header) -> bool:
-    """Return whether GDAL makes pixels of more than what one block holds."""
-    return photometric in (_RGB_FORMS if header.is_planar else _RGBA_FORMS)
 
 
 def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
@@ -286,6 +282,8 @@ def _why_unsupported(header: Header, page: Directory) -> str | None:
         raise BrokenTiffError("it has no colour map")
     if photometric == _PALETTE and header.count > 1:
         return "a palette beside other bands, of which GDAL decides what is valid"
+    if photometric in _RGB_FORMS and header.is_planar and header.compression == _LERC:
+        raise BrokenTiffError("planes of LERC in colours of which GDAL makes RGB, but not reliably")
     if header.compression not in CODECS:
         return f"compressed with {header.compression}"
     if photometric in _RGB_FORMS:
