@@ -144,6 +144,43 @@ def test_broken_lengths_are_refused(data) -> None:
         repeated_bytes(data, 3)
 
 
+RUNS, PACKED = 6, 8  # how levels are encoded, as a header stores it
+
+
+@pytest.mark.parametrize("encoding", [LENGTHS, BYTES])
+@pytest.mark.parametrize(
+    ("form", "definition", "repetition", "is_read"),
+    [
+        ("required", RUNS, RUNS, True),
+        ("required", PACKED, PACKED, True),
+        ("optional", RUNS, PACKED, True),
+        ("optional", PACKED, RUNS, False),
+        ("list", RUNS, PACKED, False),
+        ("list", PACKED, RUNS, False),
+    ],
+)
+def test_levels_that_a_column_lacks_may_have_an_old_encoding(
+    tmp_path, encoding, form, definition, repetition, is_read
+) -> None:
+    """parquet-mr says BIT_PACKED of them."""
+    column = pa.array(["abc", "abcdef", "abcdefghi"])
+    if form == "list":
+        column = pa.array([column.to_pylist()], pa.list_(pa.string()))
+    data = write(column, encoding, nullable=form != "required", write_page_checksum=False)
+    said = bytes([0x15, 14 if encoding == BYTES else 12, 0x15])
+    header = said + bytes([RUNS, 0x15, RUNS])
+    assert data.count(header) == 1
+    changed = data.replace(header, said + bytes([definition, 0x15, repetition]))
+    (tmp_path / "a.parquet").write_bytes(changed)
+    file = open_parquet(str(tmp_path / "a.parquet"), Storage())
+    if is_read:
+        assert file.read()["a"].combine_chunks().equals(column)
+        assert repeated(changed) == (9 if encoding == BYTES else 0)
+    else:
+        with pytest.raises(IndexFormatError, match="levels of an old encoding"):
+            file.read()
+
+
 def test_widths_of_miniblocks_without_values_may_be_any(tmp_path) -> None:
     """The format lets writers leave anything there (Apache Parquet's Encodings.md)."""
     texts = pa.array(["abc", "abcdef", "abcdefghi"])

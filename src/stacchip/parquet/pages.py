@@ -69,6 +69,8 @@ class Page(NamedTuple):
         encoding: How they are encoded.
         levels: The bytes in front of them that say which are null; None if these begin with their
             own length, and belong to what is compressed.
+        level_encodings: How levels that begin with their own length are encoded: those that say
+            which values are null, and those that say which are of one row.
         is_packed: False if they are not compressed, whatever the codec.
     """
 
@@ -80,6 +82,7 @@ class Page(NamedTuple):
     values: int
     encoding: int
     levels: int | None
+    level_encodings: tuple[int | None, int | None]
     is_packed: bool
 
 
@@ -132,12 +135,11 @@ def _parse_page(data: bytes, place: int, at: int) -> Page:
     levels = facts.get(5, 0) + facts.get(6, 0) if kind == _DATA_2 else None
     if min(unpacked, length, values) < 0 or not 0 <= (levels or 0) <= min(unpacked, length):
         raise ValueError("the size of a page is negative")
-    if encoding in _DELTAS and kind == _DATA and (facts.get(3), facts.get(4)) != (_RUNS, _RUNS):
-        raise ValueError("a page has levels of an old encoding")
     start = at + behind - place
     is_packed = facts.get(7, True) if kind == _DATA_2 else True
     header = data[place:behind]
-    return Page(kind, header, start, length, unpacked, values, encoding, levels, is_packed)
+    how = facts.get(3), facts.get(4)
+    return Page(kind, header, start, length, unpacked, values, encoding, levels, how, is_packed)
 
 
 def header_checksum(read_at: ReadAt, chunk: Chunk) -> int:
@@ -229,10 +231,15 @@ def delta_bytes(read_at: ReadAt, page: Page, chunk: Chunk, column: Column) -> tu
     """
     if page.encoding not in _DELTAS or not page.values:
         return 0, 0
+    # levels that a column lacks may have any encoding: parquet-mr says an old one
+    has_levels = (column.is_optional, column.is_repeated) if page.levels is None else ()
+    for there, encoding in zip(has_levels, page.level_encodings, strict=False):
+        if there and encoding != _RUNS:
+            raise ValueError("a page has levels of an old encoding")
     data = _unpack(read_at, page, chunk)
     if data is None:
         raise ValueError("its texts are differences, in pages too large or in an old compression")
-    for _ in range(0 if page.levels is not None else column.is_repeated + column.is_optional):
+    for _ in range(sum(has_levels)):
         data = data[4 + int.from_bytes(data[:4], "little") :]
     repeated = 0
     try:
