@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -132,6 +133,30 @@ def test_the_items_that_go_are_missed_even_if_others_stay(items, index):
         cut(open_chipper(table), "two")
     left = open_chipper(index)
     assert cut(left, "one") == TYPES["old"]
+
+
+def test_chips_whose_records_are_gone_are_cut_by_their_item_href(items, index, place):
+    table = read_index(place)
+    (index / "_items.parquet").unlink()
+    for each in (table, place):
+        assert cut(open_chipper(each), "one") == TYPES["old"]
+
+
+def test_chips_are_copied_without_records_but_never_meet_those_of_others(items, index):
+    copy = index.parent / "copy"
+    copy.mkdir()
+    for number, item in enumerate(items["old"]):
+        write([item], index.parent / item.id)
+        shutil.copy(index.parent / item.id / "chips.parquet", copy / f"{number}.parquet")
+    both = {"one", "two"}
+    assert {cut(open_chipper(copy), item_id) for item_id in both} == {TYPES["old"]}
+    shutil.copy(index.parent / "two" / "_items.parquet", copy)
+    assert {cut(open_chipper(copy), item_id) for item_id in both} == {TYPES["old"]}
+    write(items["new"], index.parent / "new")
+    shutil.copy(index.parent / "new" / "_items.parquet", copy)
+    for item_id in both:
+        with pytest.raises(IndexReplaced):
+            cut(open_chipper(copy), item_id)
 
 
 def test_rows_of_a_file_that_another_tool_wrote_take_the_records_that_are_there(items, index):

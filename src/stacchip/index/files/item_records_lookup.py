@@ -42,6 +42,8 @@ class RecordLookup:
     Rows never take records of another edition than theirs (`stacchip.index.editions`). If the index
     is replaced, files that are open serve the old one: those of a local index of up to 32 files,
     also in a forked process. A copy in another process opens them anew, and raises `IndexReplaced`.
+    Where no file has records of their source, nothing has replaced theirs: there are just none, as
+    for chips that were copied without `_items.parquet`.
 
     Args:
         path: Folder of an index; a single parquet file has no records.
@@ -117,7 +119,7 @@ class RecordLookup:
                 found += records
         if found:
             return one_record(ItemKey(platform, item_id), found)
-        if self._lacks_edition(files, platform):
+        if self._has_other_edition(files, platform):
             raise replaced(self._href)
         return None
 
@@ -130,13 +132,15 @@ class RecordLookup:
             raise replaced(self._href)
         return file
 
-    def _lacks_edition(self, files: list[_Opened], platform: str) -> bool:
-        """True if records that the rows were written with are not there: the item may be theirs."""
+    def _has_other_edition(self, files: list[_Opened], platform: str) -> bool:
+        """True if others are there in place of records that the rows were written with."""
         known = frozenset() if self._known is None else self._known.get(platform, frozenset())
-        said = [opened.editions for opened in files]
-        return None not in said and not known <= {
-            NO_RECORDS if each is None else each.get(platform, NO_RECORDS) for each in said
-        }
+        said: set[str] = set()
+        for opened in files:
+            if opened.editions is None:
+                return False
+            said.add(opened.editions.get(platform, NO_RECORDS))
+        return not known <= said and not said <= known | {NO_RECORDS}
 
     def __getstate__(self) -> dict[str, object]:
         known = self._known
