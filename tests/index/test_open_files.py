@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from index.tables import make_table
+from stacchip.errors import IndexFormatError
 from stacchip.index import merge_indexes, read_index, read_records, scan_index, write_index
 
 if TYPE_CHECKING:
@@ -75,4 +77,18 @@ def test_few_files_are_open_during_a_merge(folders: Path, tmp_path: Path) -> Non
     )  # fmt: skip
     assert len(counts) == NUMBER
     assert max(counts) < before + FEW
+    assert open_files() < before + 10
+
+
+def test_files_are_closed_if_one_is_broken(folders: Path, tmp_path: Path) -> None:
+    for number in range(60):  # all are opened at one moment
+        shutil.copy(folders / "0" / "chips.parquet", tmp_path / f"{number:02d}.parquet")
+    (tmp_path / "30.parquet").write_bytes(b"PAR1")
+    before = open_files()
+    for _ in range(2):
+        with pytest.raises(IndexFormatError, match="is not a parquet file"):
+            read_index(tmp_path)
+    until = time.monotonic() + 30
+    while open_files() >= before + 10 and time.monotonic() < until:
+        time.sleep(0.01)  # the calls that were under way end
     assert open_files() < before + 10

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from stacchip.runtime.pools import requesters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextvars import Context
 
     from stacchip.runtime.workers import Workers
 
@@ -21,16 +23,18 @@ R = TypeVar("R")
 def _submit(workers: Workers, function: Callable[[T], R], argument: T) -> Future[R]:
     future: Future[R] = Future()
     context = copy_context()  # the log tells the task of the caller
-
-    def run() -> None:
-        if future.set_running_or_notify_cancel():
-            try:
-                future.set_result(context.run(function, argument))
-            except BaseException as error:  # noqa: BLE001 - handed to the caller
-                future.set_exception(error)
-
-    workers.submit(run)
+    workers.submit(partial(_run, future, context, function, argument))
     return future
+
+
+def _run(future: Future[R], context: Context, function: Callable[[T], R], argument: T) -> None:
+    try:
+        if future.set_running_or_notify_cancel():
+            future.set_result(context.run(function, argument))
+    except BaseException as error:  # noqa: BLE001 - handed to the caller
+        future.set_exception(error)
+    finally:
+        del future  # or an error that it holds, and open files, wait for a garbage collection
 
 
 def map_concurrently(
@@ -55,12 +59,15 @@ def map_concurrently(
     if len(items) <= 1:
         return [function(item) for item in items]
     pool = workers or requesters()
-    futures = [_submit(pool, function, item) for item in items[:-1]]
+    pending = deque(_submit(pool, function, item) for item in items[:-1])
     try:
         last = function(items[-1])
-        return [*(future.result() for future in futures), last]
+        results: list[R] = []
+        while pending:
+            results.append(pending.popleft().result())  # without a name, for the same reason
+        return [*results, last]
     finally:
-        for future in futures:
+        for future in pending:
             future.cancel()
 
 
