@@ -69,6 +69,17 @@ def test_the_order_of_inputs_does_not_matter(tmp_path):
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
+@pytest.mark.parametrize("name", ["in/notes.csv", "out/notes.csv", "notes.csv"])
+def test_an_error_of_a_callback_stays_what_it_is(tmp_path, name):
+    write_each([make_table()], tmp_path / "in")
+    with pytest.raises(FileNotFoundError, match="notes") as caught:
+        merge_indexes(
+            tmp_path / "in", tmp_path / "out", progress=lambda *_: (tmp_path / name).read_text()
+        )
+    assert caught.value.filename == str(tmp_path / name)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_merged_index_can_be_merged_again(tmp_path):
     tables = make_tables(9)
     write_each(tables, tmp_path / "in")

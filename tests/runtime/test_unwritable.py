@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,8 +19,19 @@ from stacchip.errors import (
     StorageError,
     UsageError,
 )
-from stacchip.runtime.unwritable import naming_unwritable
-from stacchip.runtime.whole_file import locked_file, move_whole, whole_file, writing
+from stacchip.runtime.unwritable import naming_unwritable, naming_unwritable_within
+from stacchip.runtime.whole_file import (
+    locked_file,
+    move_whole,
+    scratch_folder,
+    temporary_folder,
+    whole_file,
+    writing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 
 def fail(place: Path, error: BaseException, **options: str) -> None:
@@ -59,22 +72,85 @@ def test_the_place_may_have_another_name(tmp_path):
         fail(tmp_path, system_error(errno.ENOSPC), shown="TMPDIR")
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        system_error(errno.EACCES, Path("/elsewhere/of/the/user")),
-        system_error(errno.ECONNREFUSED),
-        OSError("no number"),
-        BrokenPipeError(errno.EPIPE, "Broken pipe"),
-        UsageError("ours"),
-        CorruptBlock("ours"),
-        ValueError("not of the system"),
-    ],
-)
-def test_what_else_fails_meanwhile_is_left_alone(tmp_path, error):
+@pytest.mark.parametrize("error", [OSError("no number"), UsageError("ours"), ValueError("no file")])
+def test_what_is_no_error_of_the_system_is_left_alone(tmp_path, error):
     with pytest.raises(type(error)) as caught:
         fail(tmp_path / "a.txt", error)
     assert caught.value is error
+
+
+# -- blocks that do more than write ----------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def named_within(folder: Path) -> Iterator[Path]:
+    with naming_unwritable_within(folder / "own", shown=str(folder)):
+        yield folder / "own"
+
+
+@contextlib.contextmanager
+def temporary_folder_in(folder: Path) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(folder))
+        with temporary_folder("a-") as own:
+            yield own
+
+
+BLOCKS: dict[str, Callable[[Path], AbstractContextManager[Path]]] = {
+    "named": named_within,
+    "file": lambda folder: whole_file(folder / "a.txt"),
+    "scratch": lambda folder: scratch_folder(folder, "a-"),
+    "temporary": temporary_folder_in,
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("code", [errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ENOSPC])
+@pytest.mark.parametrize("name", ["", "b.txt", "absent/b.txt", "a.txtual", ".."])
+def test_an_error_of_another_file_is_left_alone(tmp_path, block, code, name):
+    error = system_error(code, tmp_path / name)
+    with pytest.raises(OSError, match="Errno") as caught, BLOCKS[block](tmp_path):
+        raise error
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize(
+    "error",
+    [
+        system_error(errno.EACCES),
+        system_error(errno.EPERM),
+        system_error(errno.ENOENT),
+        system_error(errno.EIO),
+        system_error(errno.ECONNREFUSED),
+        OSError("no number"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        CorruptBlock("ours"),
+    ],
+)
+def test_an_error_that_may_be_of_a_server_is_left_alone(tmp_path, block, error):
+    with pytest.raises(type(error)) as caught, BLOCKS[block](tmp_path):
+        raise error
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS])
+def test_an_error_that_only_writing_has_names_the_place(tmp_path, block, code):
+    with pytest.raises(StorageError, match=re.escape(str(tmp_path))), BLOCKS[block](tmp_path):
+        raise system_error(code)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_an_error_of_a_file_of_ours_names_the_place(tmp_path, block):
+    with pytest.raises(AccessDenied) as caught, BLOCKS[block](tmp_path) as own:
+        raise system_error(errno.EACCES, own / "rows" if own.is_dir() else own)
+    assert own.name not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+    assert [path for path in tmp_path.iterdir() if path.name != "own"] == []
+
+
+# -- files, links and locks ------------------------------------------------------------------------
 
 
 def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path):

@@ -6,19 +6,19 @@ import contextlib
 import errno
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stacchip.errors import AccessDenied, DiskFull, ObjectNotFound, StacchipError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 # a quota and the largest size of a file are limits of space too
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM})
-# an error that names no path is of the place if it can only be a disk's
-_OF_DISKS: Final = _FULL | _REFUSED | {errno.EROFS, errno.EIO, errno.ESTALE}
+# only writing fails so: an error that names no path is of what is written
+_OF_WRITING: Final = _FULL | {errno.EROFS}
 _NO_FOLDER: Final = "a file, or a link that leads nowhere, is where a folder should be"
 _WHY: Final = {
     errno.EEXIST: _NO_FOLDER,
@@ -30,14 +30,11 @@ _WHY: Final = {
 
 @contextlib.contextmanager
 def naming_unwritable(place: Path | str, *, shown: str | None = None) -> Iterator[None]:
-    """Raise an error that names a place if the block cannot write there.
-
-    Errors of the system are translated if they name a path at the place, or none. Others are left
-    alone: the block may do more than write.
+    """Raise an error that names a place if the block, which does nothing else, cannot write there.
 
     Args:
         place: What is written, or the folder for files that the caller does not know.
-        shown: The name of the place in the error.
+        shown: The name of the place in the error, by default its path.
 
     Raises:
         DiskFull: There is no space left.
@@ -57,9 +54,41 @@ def naming_unwritable(place: Path | str, *, shown: str | None = None) -> Iterato
     except StacchipError:
         raise
     except OSError as error:
-        if error.errno is None or not _is_of(place, error):
+        if error.errno is None:
             raise
         raise _name(shown or str(place), error.errno) from error
+
+
+@contextlib.contextmanager
+def naming_unwritable_within(own: Path, *, shown: str) -> Iterator[None]:
+    """Raise an error that names a place if a block of the caller cannot write to files of ours.
+
+    The block may do more than that: read, ask servers, call what a user gave. So an error counts
+    only if it names the path or one within, or names none and can only come from writing.
+
+    Args:
+        own: A file or folder that nobody else knows.
+        shown: The name of the place in the error.
+
+    Raises:
+        StorageError: As `naming_unwritable`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> with naming_unwritable_within(Path("index/.stage"), shown="index"):
+        ...     raise OSError(errno.ENOSPC, "No space left on device", "index/.stage/rows")
+        Traceback (most recent call last):
+        ...
+        stacchip.errors.DiskFull: No space left on device: index. Free some, or write elsewhere.
+    """
+    try:
+        yield
+    except StacchipError:
+        raise
+    except OSError as error:
+        if error.errno is None or not _is_of(own, error):
+            raise
+        raise _name(shown, error.errno) from error
 
 
 def find_full_disk(place: Path, size_bytes: int) -> DiskFull | None:
@@ -74,21 +103,16 @@ def find_full_disk(place: Path, size_bytes: int) -> DiskFull | None:
     return _disk_full(str(place), errno.ENOSPC)
 
 
-def _is_of(place: Path | str, error: OSError) -> bool:
-    """Return True if an error comes from writing to a place, not from what was done meanwhile."""
+def _is_of(own: Path, error: OSError) -> bool:
+    """Return True if an error comes from writing to a path, not from what was done meanwhile."""
     named = [
-        os.path.abspath(os.fsdecode(name))  # noqa: PTH100 - text is enough
+        Path(os.path.abspath(os.fsdecode(name)))  # noqa: PTH100 - text is enough
         for name in (error.filename, error.filename2)
         if isinstance(name, str | bytes | os.PathLike)
     ]
-    ours = os.path.abspath(place)  # noqa: PTH100 - as above
-    return any(_is_near(ours, each) for each in named) if named else error.errno in _OF_DISKS
-
-
-def _is_near(ours: str, theirs: str) -> bool:
-    """Return True if one path is within the other, or both are in one folder."""
-    is_within = f"{theirs}/".startswith(f"{ours}/") or f"{ours}/".startswith(f"{theirs}/")
-    return is_within or os.path.dirname(ours) == os.path.dirname(theirs)  # noqa: PTH120 - as above
+    if not named:
+        return error.errno in _OF_WRITING
+    return any(path.is_relative_to(own.absolute()) for path in named)
 
 
 def _name(place: str, code: int) -> StorageError:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stacchip.runtime.per_process import PerProcess
-from stacchip.runtime.unwritable import naming_unwritable
+from stacchip.runtime.unwritable import naming_unwritable, naming_unwritable_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,11 +94,12 @@ def whole_file(target: Path, *, sync: bool = False) -> Iterator[Path]:
     _clear_unfinished(target.parent)
     part = target.with_name(f".stacchip-{process_mark()}{secrets.token_hex(3)}.part")
     try:
-        with naming_unwritable(target):
+        with naming_unwritable_within(part, shown=str(target)):
             yield part
-            if sync:
-                move_whole(part, target)
-            else:
+        if sync:
+            move_whole(part, target)
+        else:
+            with naming_unwritable(target):
                 part.replace(target)
     finally:
         _delete(part)
@@ -342,12 +343,12 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
         (True, [])
     """
     clear_scratch(parent, prefix)
-    with naming_unwritable(parent), _make_scratch(parent, prefix) as folder:
+    with _make_scratch(parent, prefix, shown=str(parent)) as folder:
         yield folder
 
 
 @contextlib.contextmanager
-def _make_scratch(parent: Path, prefix: str) -> Iterator[Path]:
+def _make_scratch(parent: Path, prefix: str, *, shown: str) -> Iterator[Path]:
     while True:
         folder = parent / f"{prefix}{secrets.token_hex(8)}"
         place = folder.with_name(f"{folder.name}{_LOCK_SUFFIX}")
@@ -355,8 +356,10 @@ def _make_scratch(parent: Path, prefix: str) -> Iterator[Path]:
             if not os.fstat(lock.fileno()).st_nlink:
                 continue  # another process took it for abandoned before it was locked
             try:
-                folder.mkdir(mode=0o700)
-                yield folder
+                with naming_unwritable(parent, shown=shown):
+                    folder.mkdir(mode=0o700)
+                with naming_unwritable_within(folder, shown=shown):
+                    yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
                 _delete(place)
@@ -390,8 +393,5 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
     """
     parent = Path(tempfile.gettempdir())
     clear_scratch(parent, prefix)
-    with (
-        naming_unwritable(parent, shown=f"{parent} (TMPDIR)"),
-        _make_scratch(parent, prefix) as folder,
-    ):
+    with _make_scratch(parent, prefix, shown=f"{parent} (TMPDIR)") as folder:
         yield folder
