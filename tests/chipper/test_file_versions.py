@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gc
+import io
 import os
 import pickle
 import tempfile
@@ -136,7 +136,7 @@ def scratch(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("headers", [True, False])
-def test_copies_in_other_processes_share_the_versions_of_files(tmp_path, mount, headers, scratch):
+def test_copies_in_other_processes_share_the_versions_of_files(tmp_path, mount, headers):
     (scene,) = make_copies(tmp_path, headers=headers)
     chipper = Chipper(tmp_path / "index", assets=["red"], items=mounted([scene], mount))
     workers = [pickle.loads(pickle.dumps(chipper)) for _ in range(2)]
@@ -145,9 +145,6 @@ def test_copies_in_other_processes_share_the_versions_of_files(tmp_path, mount, 
     for later in (workers[1], chipper, pickle.loads(pickle.dumps(chipper))):
         with pytest.raises(AssetChanged, match=r"red\.tif"):
             later.chip(3, 3)
-    del chipper, workers, later
-    gc.collect()
-    assert list(scratch.iterdir()) == []
 
 
 def test_a_chipper_without_copies_shares_nothing(tmp_path, mount, scratch):
@@ -164,3 +161,20 @@ def test_the_versions_of_files_that_were_opened_long_ago_make_room():
     assert versions.require("/a", other, storage) is other
     with pytest.raises(AssetChanged):
         versions.require("/c", other, storage)
+
+
+def test_versions_are_sent_while_others_are_noted():
+    versions, storage = FileVersions(), Storage()
+    known = Identity(1, '"a"')
+
+    class Sender(pickle.Pickler):
+        def persistent_id(self, sent: object) -> None:
+            if sent == known:  # as another thread may do at any time
+                versions.require(f"/{len(versions._first)}", known, storage)
+
+    for href in ("/a", "/b"):
+        versions.require(href, known, storage)
+    data = io.BytesIO()
+    Sender(data).dump(versions)
+    with pytest.raises(AssetChanged):
+        pickle.loads(data.getvalue()).require("/b", Identity(1, '"b"'), storage)

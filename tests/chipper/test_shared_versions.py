@@ -61,8 +61,6 @@ def test_a_forked_process_and_its_parent_share_versions(folder: Path) -> None:
     for href in ("/known", "/new"):
         with pytest.raises(AssetChanged):
             versions.require(href, OTHER, storage)
-    del versions
-    assert names(folder) == []
 
 
 def test_lines_that_a_full_disk_cut_short_are_left_out(folder: Path) -> None:
@@ -84,6 +82,46 @@ def test_without_a_folder_for_temporary_files_nothing_is_shared(
     versions = SharedVersions()
     assert versions.first("/a", ONE) == ONE
     assert versions.first("/a", OTHER) == OTHER
+
+
+LATE = """
+import multiprocessing
+from multiprocessing.util import Finalize
+from stacchip.chipper.shared_versions import SharedVersions
+from stacchip.storage import Identity
+
+def work(versions, etag, is_time):
+    is_time.wait()
+    print(versions.first("/a", Identity(1, etag)).etag, flush=True)
+    own = SharedVersions()
+    print(own.first("/a", Identity(1, etag)).etag, flush=True)
+
+context = multiprocessing.get_context("fork")
+at_once, at_the_end = context.Event(), context.Event()
+at_once.set()
+Finalize(None, at_the_end.set, exitpriority=0)
+versions = SharedVersions()
+early = context.Process(target=work, args=(versions, "one", at_once))
+early.start()
+late = context.Process(target=work, args=(versions, "two", at_the_end))
+late.start()
+early.join()
+del versions
+"""
+
+
+def test_a_worker_that_begins_when_its_maker_has_ended_its_work_knows_the_first(
+    folder: Path,
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LATE],
+        env={**os.environ, "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.split() == ["one", "one", "one", "two"]
+    assert names(folder) == []
 
 
 SCRIPT = """
@@ -135,6 +173,5 @@ def test_what_a_killed_process_left_goes_with_the_next_that_shares(folder: Path)
     versions = SharedVersions()
     versions.first("/a", ONE)
     assert left not in names(folder)
+    assert "stacchip-versions-other" in names(folder)
     assert len(names(folder)) == 2
-    del versions
-    assert names(folder) == ["stacchip-versions-other"]

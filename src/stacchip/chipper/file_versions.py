@@ -76,4 +76,4 @@ class FileVersions:
 
     def __getstate__(self) -> dict[str, Any]:
         self._was_sent = True
-        return dict(self.__dict__)
+        return {**self.__dict__, "_first": self._first.copy()}  # one step, as other threads add

@@ -5,8 +5,10 @@ temporary files (`TMPDIR`): whoever opens a raster appends a line with its versi
 one, and the first line counts for all. A line is written at once, so that no lock is needed. It
 holds a digest of the address, which may be signed.
 
-The process that made the chipper deletes the file at its end. If it is killed, its workers do, or
-else the next process that shares versions, once no process has the file open.
+The file lasts as long as the process that made the chipper, even if that drops the chipper: a
+worker may open the file late. At its end, the process waits for its workers and deletes the file,
+unless others have it open. Then, or if the process was killed, the last that has the file open
+deletes it, or else the next process that shares versions.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ import secrets
 import stat
 import tempfile
 import threading
-import weakref
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import parent_process
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import Final
 
 from stacchip.runtime.per_process import PerProcess
-from stacchip.runtime.whole_file import has_ended, process_mark
+from stacchip.runtime.whole_file import has_ended, held_at_once, process_mark
 from stacchip.storage import Identity
 
 __all__ = ["SharedVersions"]
@@ -38,6 +39,7 @@ __all__ = ["SharedVersions"]
 _log = logging.getLogger(__name__)
 _PREFIX: Final = "stacchip-versions-"
 _MOST_BYTES: Final = 16 << 20  # of about 100,000 files; the versions of more are not shared
+_AFTER_WORKERS: Final = -1  # `multiprocessing` waits for them before it runs what is negative
 _OPENING: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -62,7 +64,7 @@ class SharedVersions:
             path = Path(tempfile.gettempdir(), f"{_PREFIX}{maker}-{secrets.token_hex(8)}")
         self._begin(maker, path)
         if path is not None:
-            weakref.finalize(self, _delete, path, os.getpid())
+            _folders.get().add(path.parent)
 
     def _begin(self, maker: str, path: Path | None) -> None:
         self._maker, self._path = maker, path
@@ -120,21 +122,23 @@ def _open(maker: str, path: Path | None) -> _Lines:
     if path is None or process_mark()[:4] != maker[:4]:
         return _Lines()  # on another machine, nobody would delete the file
     try:
-        descriptor = _open_held(path)
+        descriptor = _open_held(path, is_maker=process_mark() == maker)
     except OSError as error:
         _log.debug("versions of files are not shared among processes: %s", error)
         return _Lines()
     lines = _Lines(descriptor)
-    weakref.finalize(lines, os.close, descriptor)
+    Finalize(lines, os.close, (descriptor,), exitpriority=_AFTER_WORKERS)
+    _folders.get().add(path.parent)
     if not os.fstat(descriptor).st_size:
         _clear(path.parent)
-    if process_mark() != maker:  # `multiprocessing` ends its processes without `atexit`
-        Finalize(None, _delete_after, (maker, path), exitpriority=0)
     return lines
 
 
-def _open_held(path: Path) -> int:
+def _open_held(path: Path, *, is_maker: bool) -> int:
     """Open a file, which is made if it is not there, and hold it, so that nobody clears it away.
+
+    Its maker does not: nobody clears it away while that runs, and a worker that was forked from it
+    would keep its lock.
 
     Raises:
         OSError: It cannot be opened, or is another user's.
@@ -143,7 +147,8 @@ def _open_held(path: Path) -> int:
         descriptor = os.open(path, _OPENING, 0o600)
         try:
             _require_own(path, os.fstat(descriptor))
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if not is_maker:
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
             if os.fstat(descriptor).st_nlink:
                 return descriptor
         except BaseException:
@@ -157,31 +162,44 @@ def _require_own(path: Path, facts: os.stat_result) -> None:
         raise PermissionError(f"{path} is not a file of this user")
 
 
-def _clear(folder: Path) -> None:
-    """Delete the files of processes that have ended, which no other process has open."""
+def _clear(folder: Path, ending: str = "") -> None:
+    """Delete the files of processes that have ended, which no other process has open.
+
+    Args:
+        folder: The folder for temporary files.
+        ending: The mark of a process that counts as ended.
+    """
     for path in folder.glob(f"{_PREFIX}*"):
-        if not has_ended(path.name.removeprefix(_PREFIX).partition("-")[0]):
-            continue
-        with contextlib.suppress(OSError):  # it is in use, or another user's
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        maker = path.name.removeprefix(_PREFIX).partition("-")[0]
+        if maker == ending or has_ended(maker) or _was_killed(maker):
+            with contextlib.suppress(OSError), held_at_once(path):  # in use, or another user's
                 path.unlink()
-            finally:
-                os.close(descriptor)
 
 
-def _delete_after(maker: str, path: Path) -> None:
-    """Delete a file at the end of a worker, if the process that made its chipper was killed."""
-    parent = parent_process()  # a killed one counts as running until its own parent looks
-    is_orphan = parent is not None and not parent.is_alive() and parent.pid == int(maker[4:], 16)
-    if is_orphan or has_ended(maker):
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+def _was_killed(maker: str) -> bool:
+    """Return True for the parent of this process, if it has ended.
+
+    A killed one counts as running until its own parent looks.
+    """
+    parent = parent_process()
+    return (
+        parent is not None
+        and maker == f"{process_mark()[:4]}{parent.pid:06x}"
+        and not parent.is_alive()
+    )
 
 
-def _delete(path: Path, process: int) -> None:
-    """Delete a file at the end of the process that made its chipper."""
-    if os.getpid() == process:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+def _clear_at_end(folders: set[Path]) -> None:
+    for folder in tuple(folders):
+        _clear(folder, process_mark())
+
+
+def _folders_to_clear() -> set[Path]:
+    folders: set[Path] = set()
+    # workers end without `atexit`; by then, the files are closed
+    Finalize(None, _clear_at_end, (folders,), exitpriority=_AFTER_WORKERS - 1)
+    return folders
+
+
+# those that are cleared at the end of this process
+_folders: PerProcess[set[Path]] = PerProcess(_folders_to_clear)
