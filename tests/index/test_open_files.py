@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import gc
+import resource
 import shutil
 import time
+from contextlib import contextmanager
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from index.tables import make_table
 from stacchip.errors import IndexFormatError
-from stacchip.index import merge_indexes, read_index, read_records, scan_index, write_index
+from stacchip.index import merge_indexes, read_index, read_records, remove, scan_index, write_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +29,19 @@ FEW = 40  # 16 are read ahead, by 32 threads at most
 
 def open_files() -> int:
     return len(list(OPEN.iterdir()))
+
+
+@contextmanager
+def few_more_files() -> Iterator[None]:
+    """Let the process open few files more than it has open."""
+    taken = {int(place.name) for place in OPEN.iterdir()}
+    free = (number for number in count() if number not in taken)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next(islice(free, FEW, None)), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +110,13 @@ def test_files_are_closed_if_one_is_broken(folders: Path, tmp_path: Path) -> Non
     while open_files() >= before + 10 and time.monotonic() < until:
         time.sleep(0.01)  # the calls that were under way end
     assert open_files() < before + 10
+
+
+def test_few_files_are_open_during_a_removal(tmp_path: Path) -> None:
+    """Also from one folder with many files, as other tools write it."""
+    rows = pa.concat_tables(make_table(name, chips=(1, 2)) for name in ("kept", "removed"))
+    for number in range(NUMBER):
+        pq.write_table(rows, tmp_path / f"{number}.parquet")
+    with few_more_files():
+        assert remove(tmp_path, item_id="removed") == 2 * NUMBER
+    assert set(read_index(tmp_path)["item_id"].to_pylist()) == {"kept"}

@@ -120,38 +120,56 @@ def _remove_in(part: _Part, chosen: pc.Expression, task: str, storage: Storage) 
         return _Outcome(0)
     with new:  # nobody else writes from here on
         now = _look_again(part, storage)
-        # the rest stays at its place, and as it is
-        files = [replace(open_chips(entry, storage), origin=None) for entry in now.chips]
-        counts = [chips.count(selection) for chips in files]
-        if any(counts) and new.is_file:
-            _write_rest(files[0], CHIPS, chosen, new, None)
+        files = [_count(entry, selection, storage) for entry in now.chips]
+        removed = sum(file.chosen for file in files)
+        if removed and new.is_file:
+            _write_rest(_open(files[0].entry, storage), CHIPS, chosen, new, None)
             new.replace()
-        elif any(counts):
-            _remove_files(now, list(zip(files, counts, strict=True)), chosen, new)
-        return _Outcome(sum(counts), new.resumes)
+        elif removed:
+            _remove_files(now, files, chosen, new)
+        return _Outcome(removed, new.resumes)
+
+
+class _Counted(NamedTuple):
+    """A file with chips, which is closed again; how many it has, and how many of them to remove."""
+
+    entry: ChipsEntry
+    rows: int
+    chosen: int
+
+    @property
+    def name(self) -> str:
+        return self.entry.href.rpartition("/")[2]
+
+
+def _count(entry: ChipsEntry, selection: Selection, storage: Storage) -> _Counted:
+    chips = _open(entry, storage)
+    return _Counted(entry, chips.rows, chips.count(selection))
+
+
+def _open(entry: ChipsEntry, storage: Storage) -> ChipsFile:
+    """Open a file with chips that stay at their place, and as they are."""
+    return replace(open_chips(entry, storage), origin=None)
 
 
 def _remove_files(
-    part: _Part, files: Sequence[tuple[ChipsFile, int]], chosen: pc.Expression, new: Replacement
+    part: _Part, files: Sequence[_Counted], chosen: pc.Expression, new: Replacement
 ) -> None:
-    """Remove chips from the files of a folder, given with the numbers of those chosen."""
+    """Remove chips from the files of a folder."""
     has_fewer = part.records is not None and _keep_records(part.records, chosen, new)
-    gone = {_name(chips) for chips, count in files if 0 < count == chips.rows}
-    for chips, count in files:
-        if count and _name(chips) not in gone:
+    gone = {file.name for file in files if 0 < file.chosen == file.rows}
+    for file in files:
+        if file.chosen and file.name not in gone:
+            chips = _open(file.entry, new.storage)
             editions = chips.file.editions
             if has_fewer and editions is not None:
                 editions = select_editions(new.write_records(), editions)
-            _write_rest(chips, _name(chips), chosen, new, editions)
+            _write_rest(chips, file.name, chosen, new, editions)
     if len(gone) == len(files):
         # an index without chips is still an index
         new.write_chips(CHIPS, SCHEMA.empty_table(), {})
         gone.discard(CHIPS)
     new.change(delete=gone, with_records=has_fewer)
-
-
-def _name(chips: ChipsFile) -> str:
-    return chips.href.rpartition("/")[2]
 
 
 def _look_again(part: _Part, storage: Storage) -> _Part:
