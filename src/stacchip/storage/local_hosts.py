@@ -26,13 +26,25 @@ _NAMES: Final = frozenset(
 )  # fmt: skip
 # Clouds give a machine its keys at link-local addresses, and some of them at these.
 _METADATA: Final = frozenset(
-    map(ipaddress.ip_address, ("168.63.129.16", "100.100.100.200", "fd00:ec2::254"))
+    map(
+        ipaddress.ip_address,
+        (
+            "168.63.129.16",  # Azure
+            "100.100.100.200",  # Alibaba Cloud
+            "fd00:ec2::254",  # AWS: EC2
+            "fd00:ec2::23",  # AWS: identities of EKS's pods
+            "fd20:ce::254",  # Google Cloud
+            "fd00:c1::a9fe:a9fe",  # Oracle Cloud
+        ),
+    )
 )
 _METADATA_NAMES: Final = frozenset({"metadata.google.internal", "metadata.goog", "instance-data"})
 _MAPPED_V4: Final = tuple(
     map(ipaddress.IPv6Network, ("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "::/96"))
 )
 """IPv6 networks whose last 32 bits are an IPv4 address."""
+_TRANSLATED_V4: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
+"""Prefixes of 48 to 96 bits that a network chooses for its NAT64 (RFC 8215)."""
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -127,8 +139,8 @@ def _read_v4(text: str) -> ipaddress.IPv4Address:
 def _is_local(address: _Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         inner = _inner_v4(address)
-        if inner is not None:
-            return _is_local(inner)
+        if inner:
+            return any(map(_is_local, inner))
     # Linux takes 0.0.0.0 and :: for loopback
     is_this_network = address.version == 4 and address in ipaddress.IPv4Network("0.0.0.0/8")
     return (
@@ -140,10 +152,19 @@ def _is_local(address: _Address) -> bool:
     )
 
 
-def _inner_v4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that an IPv6 address stands for, if it does."""
+def _inner_v4(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """Return the IPv4 addresses that an IPv6 address may stand for; none if it stands for itself.
+
+    A translator's prefix is not known here: its length says where the address stands, around the
+    bits 64 to 71 (RFC 6052, 2.2).
+    """
     if address.sixtofour is not None:
-        return address.sixtofour
+        return [address.sixtofour]
     if int(address) > 1 and any(address in network for network in _MAPPED_V4):
-        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    return None
+        return [ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)]
+    if address in _TRANSLATED_V4:
+        all_bytes = address.packed
+        without = all_bytes[:8] + all_bytes[9:]
+        parts = [without[6:10], without[7:11], without[8:12], all_bytes[12:]]
+        return [ipaddress.IPv4Address(part) for part in parts if part[0]]  # zeros are its padding
+    return []
