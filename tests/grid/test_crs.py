@@ -23,6 +23,7 @@ from stacchip.grid.crs import (
     why_not_on_earth,
 )
 from stacchip.grid.geobox import crs_name, describe_geobox, is_same_grid, make_geobox
+from stacchip.grid.named_files import find_named_file, may_name_file, xml_may_name_file
 from stacchip.grid.nearest import nearest_pixels
 
 SINUSOIDAL = "+proj=sinu +R=6371007.181 +units=m"
@@ -284,10 +285,21 @@ ON_GRIDS = "+proj=longlat +ellps=clrk66 +nadgrids="
 PATHS = {
     "proj": "{0}{1}",
     "init": "+init={1}:key",
+    "model": "+proj=defmodel +model={1}",
+    "step": "+proj=pipeline +step +proj=utm +zone=33 +step +proj=defmodel +model={1}",
+    "file": "+proj=tinshift +file={1}",
+    "quoted": '{0}"@null, {1}"',
+    "list": "{0}@null, {1}",
+    "after a title": "+title=a +proj=defmodel +model={1}",
+    "a parameter of later versions": "+proj=longlat +unheard_of={1}",
+    "json of a model": '{{"proj": "defmodel", "model": "{1}"}}',
     "spaced init": "+init = {1}:key",
     "json of parameters": '{{"init": "{1}:key"}}',
     "wkt": 'GEOGCS["x",DATUM["y",SPHEROID["WGS 84",6378137,298.257223563],'
     'EXTENSION["PROJ4_GRIDS","{1}"]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]]',
+    "wkt with a model": 'PROJCS["x",GEOGCS["y",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,'
+    '298.257223563]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]],PROJECTION['
+    '"Transverse_Mercator"],UNIT["metre",1],EXTENSION["PROJ4","+proj=defmodel +model={1}"]]',
     "wkt with a text of PROJ": 'PROJCS["x",GEOGCS["y",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,'
     '298.257223563]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]],PROJECTION['
     '"Transverse_Mercator"],UNIT["metre",1],EXTENSION["PROJ4","+proj=utm +zone=19 +nadgrids={1}"]]',
@@ -308,12 +320,41 @@ def test_a_crs_opens_no_file_that_it_names(form, far, tmp_path):
             use(said)
 
 
+@pytest.mark.parametrize(
+    "said", ['PARAMETERFILE["x (a)","@null,],/a"]', 'EXTENSION["PROJ4_GRIDS","@null,) /a"]']
+)
+def test_a_bracket_ends_no_list_of_files(said):
+    assert may_name_file(said.encode())
+    assert find_named_file(f'BOUNDCRS[SOURCECRS[GEOGCRS["x"]],{said}]') is not None
+
+
 def test_nor_in_other_spellings(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     named = pyproj.CRS(f"{ON_GRIDS}{tmp_path}/fifo")
     spellings = [named.to_json(), named.to_wkt(), named.to_wkt("WKT1_GDAL")]
     spellings.append(named.to_json().replace(f"{tmp_path}/", f"{tmp_path}\\u002f"))
     assert [crs_of_text(said) for said in (*spellings, named.to_json_dict())] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "+title=WGS 84 (long/lat) +proj=longlat +datum=WGS84 +no_defs",
+        pyproj.CRS(32633).to_wkt(),
+        pyproj.CRS("ESRI:102100").to_wkt("WKT1_GDAL"),
+        pyproj.CRS("EPSG:3857+5773").to_json(),
+    ],
+)
+def test_a_slash_is_not_always_one_of_a_path(said):
+    assert crs_of_text(said) is not None
+
+
+def test_a_long_text_is_searched_in_time_in_proportion_to_it():
+    """Were it to the square of it, each of these would take minutes."""
+    parts = ("a", "PARAMETERFILE[", 'PARAMETERFILE["', "title=a ", "init ", '"', "<![CDATA[", ">")
+    for text in (b"proj=" + part.encode() * (300_000 // len(part)) for part in parts):
+        assert not may_name_file(text)
+        assert not xml_may_name_file(text)
 
 
 def test_grids_of_projs_own_are_no_files():

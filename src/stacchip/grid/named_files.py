@@ -9,25 +9,40 @@ from __future__ import annotations
 
 import html
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-_PARAMETERS: Final = r"\b(?:init|nadgrids|geoidgrids|grids|xy_grids|z_grids|file|catalog)\s*="
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# of PROJ 9: https://proj.org/en/stable/operations/transformations
+_PARAMETERS: Final = r"\b(?:init|nadgrids|geoidgrids|grids|xy_grids|z_grids|file|model|catalog)\s*="
+_WKT_FILES: Final = (
+    r"""(?:PARAMETERFILE\s*[\[(]\s*(?:"(?:[^"]|"")*"|[^",\[\]()]*)|PROJ4_GRIDS"?)\s*,\s*"""
+)
 # in a text of PROJ, in ESRI's and OGC's WKT
 _NAME: Final = re.compile(
-    rf"""(?:{_PARAMETERS}\s*"*"""
-    r"""|PARAMETERFILE\s*[\[(]\s*(?:"(?:[^"]|"")*"|[^",]*)\s*,\s*"*"""
-    r"""|PROJ4_GRIDS"?\s*,\s*"*)([^\s"\])]*)""",
+    rf"""{_WKT_FILES}"(?P<quoted>(?:[^"]|"")*)"""
+    rf"""|(?:{_PARAMETERS}|{_WKT_FILES})["\s]*(?P<plain>[^\s"\])]*(?:\s*,\s*[^\s"\])]+)*)""",
     re.IGNORECASE,
 )
-_MAY_NAME: Final = re.compile(
-    rf"(?:{_PARAMETERS}|PARAMETERFILE|PROJ4_GRIDS)(.*)", re.IGNORECASE | re.DOTALL
+_WKT: Final = re.compile(r"\s*\w+\s*[\[(]")
+# a text within WKT, in which a quote is written twice
+_BETWEEN_QUOTES: Final = re.compile(r'(?:[^"]|"")+')
+_OPERATION: Final = re.compile(r"\b(?:proj|init)\s*=")
+_KEY: Final = re.compile(r"(?<!\w)(\w+)\s*=")
+# GDAL hands the name of a CRS in XML to PROJ if it begins like this, whatever follows
+_SRS_NAME: Final = r"\s*(?:urn:|epsg:|(?:https?://)?(?:www\.)?opengis\.net/)"
+# ends of texts of XML, and how they begin: in either quotes, between tags, unparsed
+_XML_TEXTS: Final = tuple(
+    (end, re.compile(start + _SRS_NAME, re.IGNORECASE))
+    for end, start in (('"', r"\A"), ("'", r"\A"), ("<", ">"), ("]]>", r"<!\[CDATA\["))
 )
-# "WGS 84 / UTM zone 29N" is no path
-_OF_A_PATH: Final = re.compile(r"(?<!\s)[/\\~]|[/\\~](?!\s)")
 
 
 def find_named_file(text: str) -> str | None:
     """Return the first path of a file in the text of a CRS; None if it names none.
+
+    A value of any parameter of PROJ that holds a path counts: later versions of PROJ have others.
 
     Example:
         >>> find_named_file("+proj=longlat +nadgrids = /etc/passwd")
@@ -35,21 +50,61 @@ def find_named_file(text: str) -> str | None:
         >>> find_named_file("+proj=merc +nadgrids=@null") is None
         True
     """
-    names = (match[1] for match in _NAME.finditer(text))
-    return next((name for name in names if any(mark in name for mark in "/\\~")), None)
+    return _find_path(text, is_wkt=_WKT.match(text) is not None)
 
 
 def may_name_file(data: bytes) -> bool:
-    """Return True if the text of a CRS among other bytes may name a file by its path.
+    """Return True if WKT among other bytes may name a file by its path.
 
-    The text may be written in any way: in letters of two or four bytes, or as XML.
+    Letters may have one, two or four bytes.
 
     Example:
         >>> may_name_file(b'EXTENSION["PROJ4","+proj=utm +nadgrids=@null"],AUTHORITY["EPSG","1"]]')
         False
     """
     text = data.replace(b"\0", b"").decode("latin-1")
-    if "&" in text:
-        text = html.unescape(text)
-    found = _MAY_NAME.search(text)
-    return found is not None and _OF_A_PATH.search(found[1]) is not None
+    return _find_path(text, is_wkt=True) is not None
+
+
+def xml_may_name_file(data: bytes) -> bool:
+    """Return True if the name of a CRS in XML may name a file by its path.
+
+    Other texts and attributes are metadata, and may hold any path.
+
+    Example:
+        >>> xml_may_name_file(b'<product><source file="a/b.jp2"/></product>')
+        False
+    """
+    text = data.decode("latin-1")
+    if _OPERATION.search(html.unescape(text)) is None:
+        return False
+    for end, start in _XML_TEXTS:
+        for part in map(html.unescape, text.split(end)):
+            found = start.search(part)
+            if found is not None and find_named_file(part[found.start() :]) is not None:
+                return True
+    return False
+
+
+def _find_path(text: str, *, is_wkt: bool) -> str | None:
+    for match in _NAME.finditer(text):
+        name = match["quoted"] or match["plain"] or ""
+        if _is_path(name):
+            return name
+    texts = _BETWEEN_QUOTES.findall(text) if is_wkt else [text]
+    return next((path for each in texts for path in _paths_of_operation(each)), None)
+
+
+def _paths_of_operation(text: str) -> Iterator[str]:
+    """Yield the values of a text of PROJ that hold a path."""
+    if _OPERATION.search(text) is None:
+        return
+    _, *parts = _KEY.split(text)
+    for key, value in zip(parts[::2], parts[1::2], strict=True):
+        is_title = key == "title" and "," not in value  # such as "WGS 84 (long/lat)"
+        if not is_title and _is_path(value):
+            yield value.strip()
+
+
+def _is_path(name: str) -> bool:
+    return any(mark in name for mark in "/\\~")

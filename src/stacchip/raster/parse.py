@@ -20,6 +20,7 @@ from stacchip.raster.codecs import (
 )
 from stacchip.raster.file_bytes import BrokenTiffError, FileBytes
 from stacchip.raster.gdal import ImageTags, describe_image, find_driver, not_a_raster
+from stacchip.raster.gdal.named_files import NamedFileError, named_file_refusal
 from stacchip.raster.header import Header
 from stacchip.raster.location import BY_NOTHING, BY_TRANSFORM, find_location
 from stacchip.raster.sample_tags import read_samples
@@ -74,6 +75,8 @@ def read_header(storage: Storage, href: str) -> Header:
         raise NotARaster(f"{redact(href)} is empty.", href=redact(href))
     try:
         header = parse_header(FileBytes(fetch, size, blob.data), identity, redact(href))
+    except NamedFileError as error:
+        raise named_file_refusal(href) from error
     except BrokenTiffError as error:
         raise NotARaster(
             f"{redact(href)} has a broken TIFF header: {error}. Fetch or write the file again.",

@@ -174,35 +174,103 @@ def test_a_grid_that_a_crs_names_is_not_opened(force, tmp_path, storage):
     """PROJ would open it as soon as GDAL opens the file, and wait for ever at a pipe."""
     path = tmp_path / "a.tif"
     write_on_a_grid(path, "/no/fifo.gsb")
-    with pytest.raises(NotARaster, match="names a file of this machine"):
+    with pytest.raises(NotARaster, match="CRS names a file of this machine"):
         open_reader(str(path), storage, force=force)
-    with pytest.raises(NotARaster, match="names a file of this machine"):
+    with pytest.raises(NotARaster, match="CRS names a file of this machine"):
         convert_to_cog(path, tmp_path / "b.tif", Conversion())
 
 
-def test_nor_one_that_a_tiff_in_a_jpeg_2000_file_names(tmp_path, storage):
-    tiff = write_on_a_grid(tmp_path / "a.tif", "/no/fifo.gsb")
-    geojp2 = bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03")
-    path = tmp_path / "a.jp2"
+def write_jpeg_2000(path: Path, boxes: bytes = b"") -> None:
+    """Write a JPEG 2000 file without a place, with these boxes before its pixels."""
     with rasterio.open(
         path, "w", driver="JP2OpenJPEG", height=64, width=64, count=1, dtype="uint8"
     ) as dataset:
         dataset.write(np.ones((1, 64, 64), "uint8"))
     plain = path.read_bytes()
-    assert open_reader(str(path), storage).count == 1
-    box = struct.pack(">I", 24 + len(tiff)) + b"uuid" + geojp2 + tiff
     at = plain.index(b"jp2c") - 4
-    path.write_bytes(plain[:at] + box + plain[at:])
-    with pytest.raises(NotARaster, match="names a file of this machine"):
+    path.write_bytes(plain[:at] + boxes + plain[at:])
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def test_the_error_says_what_to_do(tmp_path, storage):
+    write_on_a_grid(tmp_path / "a.tif", "/no/fifo.gsb")
+    with pytest.raises(NotARaster) as caught:
+        open_reader(str(tmp_path / "a.tif"), storage)
+    assert "-a_srs" in str(caught.value)
+    assert "broken" not in str(caught.value)
+
+
+def test_nor_one_that_a_tiff_in_a_jpeg_2000_file_names(tmp_path, storage):
+    tiff = write_on_a_grid(tmp_path / "a.tif", "/no/fifo.gsb")
+    path = tmp_path / "a.jp2"
+    write_jpeg_2000(path)
+    assert open_reader(str(path), storage).count == 1
+    geojp2 = bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03")
+    write_jpeg_2000(path, box(b"uuid", geojp2 + tiff))
+    with pytest.raises(NotARaster, match="CRS names a file of this machine"):
         open_reader(str(path), storage)
+
+
+GRID_IN_GML = (
+    '<gml:RectifiedGridCoverage xmlns:gml="http://www.opengis.net/gml"><gml:rectifiedGridDomain>'
+    '<gml:RectifiedGrid dimension="2"><gml:limits><gml:GridEnvelope><gml:low>0 0</gml:low>'
+    "<gml:high>64 64</gml:high></gml:GridEnvelope></gml:limits><gml:origin>"
+    "<gml:Point{}<gml:pos>500000 4000000</gml:pos></gml:Point></gml:origin>"
+    "<gml:offsetVector>10 0</gml:offsetVector><gml:offsetVector>0 -10</gml:offsetVector>"
+    "</gml:RectifiedGrid></gml:rectifiedGridDomain></gml:RectifiedGridCoverage>"
+)
+URL = "http://www.opengis.net/def/crs/EPSG/0/1"
+MODEL = "+proj=defmodel +model=/no/fifo"
+
+
+def write_gml(path: Path, text: str) -> None:
+    root = box(b"lbl ", b"gml.root-instance") + box(b"xml ", text.encode())
+    write_jpeg_2000(path, box(b"asoc", box(b"lbl ", b"gml.data") + box(b"asoc", root)))
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        f' srsName="{URL} {MODEL}">',
+        f" srsName='urn:ogc:def:crs:x {MODEL}'>",
+        ' srsName="&#117;rn:ogc:def:crs:x&#32;&#43;proj=defmodel +title=< +model=/no/fifo">',
+        f' srsName="epsg:x {MODEL}">',
+        f"><srsName>{URL} +title=> {MODEL}</srsName>",
+        f"><srsName><![CDATA[{URL} +title=< {MODEL}]]></srsName>",
+    ],
+)
+def test_nor_one_that_xml_in_a_jpeg_2000_file_names(point, tmp_path, storage):
+    write_gml(tmp_path / "a.jp2", GRID_IN_GML.format(point))
+    with pytest.raises(NotARaster, match="CRS names a file of this machine"):
+        open_reader(str(tmp_path / "a.jp2"), storage)
+
+
+def test_the_name_of_a_crs_in_xml_is_read(tmp_path, storage):
+    """GDAL would read the texts of the test above at this place, too."""
+    write_gml(tmp_path / "a.jp2", GRID_IN_GML.format(' srsName="epsg:32633">'))
+    assert open_reader(str(tmp_path / "a.jp2"), storage).crs == "EPSG:32633"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<product><source file="GRANULE/IMG_DATA/B04.jp2"/></product>',
+        '<c catalog="Sentinel-2"><l>a/b</l></c>',
+        "<p><proj4>+proj=utm +zone=33 +datum=WGS84</proj4><file>a/b</file></p>",
+        '<p crs="urn:ogc:def:crs:EPSG::32633" model="/a"><f proj="utm" file="a/b"/></p>',
+    ],
+)
+def test_paths_in_other_metadata_are_none_of_a_crs(text, tmp_path, storage):
+    write_jpeg_2000(tmp_path / "a.jp2", box(b"xml ", text.encode()))
+    assert open_reader(str(tmp_path / "a.jp2"), storage).count == 1
 
 
 def test_boxes_without_end_are_refused(tmp_path, storage):
     path = tmp_path / "a.jp2"
-    with rasterio.open(
-        path, "w", driver="JP2OpenJPEG", height=64, width=64, count=1, dtype="uint8"
-    ) as dataset:
-        dataset.write(np.ones((1, 64, 64), "uint8"))
+    write_jpeg_2000(path)
     path.write_bytes(path.read_bytes() + (struct.pack(">I", 8) + b"free") * 1000)
     with pytest.raises(LimitExceeded, match="boxes"):
         open_reader(str(path), storage)

@@ -12,8 +12,8 @@ import numpy as np
 from stacchip.grid.named_files import may_name_file
 from stacchip.raster import tiff
 from stacchip.raster.file_bytes import BrokenTiffError
-from stacchip.raster.gdal import named_files
 from stacchip.raster.gdal.environment import error_types, gdal_environment, gdal_says
+from stacchip.raster.gdal.named_files import NamedFileError
 from stacchip.raster.location import find_location
 
 if TYPE_CHECKING:
@@ -78,11 +78,12 @@ def describe_image(image: ImageTags) -> ImageDescription:
 
     Raises:
         BrokenTiffError: GDAL refuses such an image.
+        NamedFileError: Its CRS names a file, which PROJ would open.
     """
     from rasterio.io import MemoryFile
 
     if any(tag == tiff.GEO_ASCII and may_name_file(raw) for tag, *_, raw in image.geo):
-        raise BrokenTiffError(named_files.WHY)
+        raise NamedFileError("its CRS names a file")
     if image.samples > _MOST_SAMPLES:
         few = replace(image, samples=_MOST_SAMPLES, extra_samples=(), metadata=b"")
         return replace(describe_image(few), alpha=None)

@@ -185,12 +185,12 @@ def _choose_driver(source: Path | bytes, href: str, limits: Limits) -> str:
 def _refuse_named_files(file: IO[bytes], driver: str, href: str, limits: Limits) -> None:
     """Refuse a file whose CRS names another one: PROJ would open it, whatever it is."""
     try:
-        why = named_files.WHY if named_files.names_a_file(file, driver, limits) else None
+        names_a_file = named_files.names_a_file(file, driver, limits)
     except BrokenTiffError as error:
-        why = f"it has a broken TIFF header: {error}"
-    if why is not None:
-        message = f"{redact(href)} cannot be read: {why}. {_CONVERT}"
-        raise NotARaster(message, href=redact(href))
+        message = f"{redact(href)} cannot be read: it has a broken TIFF header: {error}. {_CONVERT}"
+        raise NotARaster(message, href=redact(href)) from error
+    if names_a_file:
+        raise named_files.named_file_refusal(href)
 
 
 def _plain_path(path: Path) -> Path:

@@ -1,7 +1,7 @@
 """Files that a raster's georeferencing names, which GDAL would have PROJ open.
 
 A TIFF may state its CRS as ESRI's WKT, and a JPEG 2000 file as a TIFF of its own or as XML. PROJ
-opens the grids that such a text names as soon as GDAL opens the file.
+opens the files that such a text names as soon as GDAL opens the file.
 """
 
 from __future__ import annotations
@@ -9,15 +9,32 @@ from __future__ import annotations
 import os
 from typing import IO, TYPE_CHECKING, Final
 
-from stacchip.grid.named_files import may_name_file
+from stacchip.errors import NotARaster
+from stacchip.grid.named_files import may_name_file, xml_may_name_file
 from stacchip.raster import tiff
-from stacchip.raster.file_bytes import FileBytes
+from stacchip.raster.file_bytes import BrokenTiffError, FileBytes
 from stacchip.raster.gdal.jpeg2000 import CODESTREAM_BOX, MOST_BOXES, iterate_boxes
+from stacchip.storage import redact
 
 if TYPE_CHECKING:
     from stacchip.storage import Limits
 
-WHY: Final = "its georeferencing names a file of this machine, which is not opened"
+# of the box that holds a TIFF of one pixel, whose tags state the place
+_GEOJP2: Final = bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03")
+
+
+class NamedFileError(BrokenTiffError):
+    """The tags of a TIFF state a CRS that names a file."""
+
+
+def named_file_refusal(href: str) -> NotARaster:
+    """Return the error for a file whose CRS names another one."""
+    return NotARaster(
+        f"{redact(href)} is not read: its CRS names a file of this machine, which PROJ would open. "
+        "Write it again with a CRS that names none (gdal_translate -a_srs EPSG:...), or leave this "
+        "asset out.",
+        href=redact(href),
+    )
 
 
 def names_a_file(file: IO[bytes], driver: str, limits: Limits) -> bool:
@@ -35,8 +52,12 @@ def names_a_file(file: IO[bytes], driver: str, limits: Limits) -> bool:
     if driver == "GTiff":
         return _tiff_names_a_file(file)
     if driver == "JP2OpenJPEG":
-        return any(map(may_name_file, _read_boxes(file, limits)))
+        return any(map(_box_names_a_file, _read_boxes(file, limits)))
     return False  # PNG and JPEG state no CRS
+
+
+def _box_names_a_file(content: bytes) -> bool:
+    return xml_may_name_file(content) or (_GEOJP2 in content and may_name_file(content))
 
 
 def _tiff_names_a_file(file: IO[bytes]) -> bool:
