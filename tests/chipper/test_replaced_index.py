@@ -13,6 +13,7 @@ import pytest
 from scenes import make_scene, write_band
 from servers.range_server import RangeServer
 from stacchip.chipper import Chipper
+from stacchip.chipper.find_item import ItemFinder
 from stacchip.errors import IndexReplaced
 from stacchip.index import (
     SCHEMA,
@@ -24,6 +25,8 @@ from stacchip.index import (
     remove,
     write_index,
 )
+from stacchip.index.embedded import row_keys
+from stacchip.index.read import records_of
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.storage import Storage, StorageOptions
 
@@ -102,8 +105,17 @@ def test_rows_that_were_read_before_an_index_was_replaced_are_refused(items, ind
         write_index(table, index.parent / "copy", storage=STORAGE)
     with pytest.raises(IndexReplaced):
         open_chipper(concat_indexes([table, read_index(place)])).cut_row(0)
+    assert not ItemFinder({}, table, STORAGE).is_at_hand(row_keys(table).pop())
     given = open_chipper(table, items=items["old"])
     assert cut(given, "one") == TYPES["old"]
+
+
+def test_an_index_that_was_replaced_for_good_is_asked_once(items, index):
+    known = {key.platform: frozenset({"gone"}) for key in row_keys(read_index(index))}
+    with RangeServer(index.parent) as server:
+        with pytest.raises(IndexReplaced, match="Open it again"):
+            records_of(server.url("index"), known, storage=STORAGE)
+        assert [each.path.endswith("_index.json") for each in server.log].count(True) == 1
 
 
 def test_rows_stay_good_as_long_as_the_items_of_their_source_are_the_same(items, index, place):

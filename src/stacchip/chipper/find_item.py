@@ -13,6 +13,7 @@ from stacchip.errors import (
     AssetChanged,
     ItemNotFound,
     ObjectNotFound,
+    StacchipError,
     StorageError,
     UsageError,
     attribute,
@@ -135,8 +136,13 @@ class ItemFinder:
         )
 
     def is_at_hand(self, key: ItemKey) -> bool:
-        """True if the item of a key is found without its `item_href`."""
-        return key in self._given or key in self._embedded or self._find_record(key) is not None
+        """True if the item of a key is found without its `item_href`; False if `find` raises."""
+        if key in self._given or key in self._embedded:
+            return True
+        try:
+            return self._find_record(key) is not None
+        except StacchipError:  # such as IndexReplaced
+            return False
 
     def _with_given(self, key: ItemKey, kept: FoundItem | None) -> FoundItem:
         """Return the item that the caller gave, with the headers of the one that the index keeps.

@@ -215,17 +215,19 @@ def records_of(
         file = open_parquet(href, storage)
         return href, file.editions, file.read(where=chosen)
 
-    def read_all(files: IndexFiles) -> dict[ItemKey, list[tuple[ItemRecord, str]]]:
+    def read_all(files: IndexFiles) -> dict[ItemKey, list[tuple[ItemRecord, str]]] | None:
         found: dict[ItemKey, list[tuple[ItemRecord, str]]] = defaultdict(list)
         for href, editions, table in stream_concurrently(read, files.records, ahead=_FOOTERS_AHEAD):
             origin = distant(href, storage)
             for record in from_table(table, href=redact(href)):
                 if not is_of(known, record.platform, editions):
-                    raise replaced(index_href(path))
+                    return None  # for good: no later look finds the old ones again
                 found[record.key].append((of_origin(record, origin), redact(href)))
         return found
 
     found = at_one_moment(index_href(path), storage, read_all)
+    if found is None:
+        raise replaced(index_href(path))
     records = [one_record(key, several) for key, several in found.items()]
     return sorted(records, key=lambda record: (record.item_id, record.platform))
 
