@@ -77,8 +77,10 @@ def at_one_moment(href: str, storage: Storage, look: Callable[[IndexFiles], T]) 
             files = find_files(href, storage, seen)
             found = look(files)
         except (AssetChanged, IndexFormatError, ObjectNotFound) as error:
-            # headers that are added replace the records alone, and not `_index.json`
-            may_pass = isinstance(error, AssetChanged) and attempt < _TRIES_OF_A_FILE
+            # headers that are added replace the records alone, and not `_index.json`; nor does a
+            # file that takes its place
+            is_moving = seen.manifest is not None and not seen.manifest.is_settled
+            may_pass = (is_moving or isinstance(error, AssetChanged)) and attempt < _TRIES_OF_A_FILE
             if not may_pass and manifest_version(href, storage) == seen.version:
                 raise
         else:
