@@ -383,7 +383,10 @@ def _lock_place(href: str) -> Path | None:
 
 @contextlib.contextmanager
 def _made(folder: Path) -> Iterator[None]:
-    """Make a folder if it is not there; if it is empty at the end, it goes again."""
+    """Make a folder if it is not there; if it is empty at the end, it goes again.
+
+    Folders above it stay, since another writer may be about to use them.
+    """
     is_new = not folder.exists()
     with naming_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
