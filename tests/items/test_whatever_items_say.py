@@ -198,6 +198,19 @@ def test_an_item_of_pystac_whose_id_is_no_name_is_refused(item_id: Any) -> None:
         list(load_items([item]))
 
 
+@pytest.mark.parametrize(
+    ("item_id", "shown"), [(None, "none"), ("", "''"), (5, "5"), (["a"], "['a']")]
+)
+def test_what_an_item_has_instead_of_an_id_is_shown_as_it_is(item_id: Any, shown: str) -> None:
+    item = pystac.Item("a", None, None, datetime(2024, 5, 1, tzinfo=UTC), {})
+    record = {**item.to_dict(), "id": item_id}
+    item.id = item_id
+    for source in (item, record):
+        with pytest.raises(ItemError) as caught:
+            list(load_items([source]))
+        assert f"needs an id, a string; this one has {shown}. Add an id." in str(caught.value)
+
+
 def test_nor_may_its_collection_be_half_a_character() -> None:
     item = pystac.Item("a", None, None, datetime(2024, 5, 1, tzinfo=UTC), {}, collection="\ud800")
     with pytest.raises(ItemError, match="collection"):

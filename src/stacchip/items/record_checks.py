@@ -129,9 +129,9 @@ def _check_names(record: Mapping[str, Any]) -> str:
     item_id = record.get("id")
     if not isinstance(item_id, str) or not item_id:
         kind = MissingMetadata if item_id is None else InvalidMetadata
+        shown = "none" if item_id is None else repr(item_id)[:80]
         raise kind(
-            f"A STAC item needs an id, a string; this one has {str(item_id)[:80]!r}. Add an id.",
-            field="id",
+            f"A STAC item needs an id, a string; this one has {shown}. Add an id.", field="id"
         )
     for field in ("id", "collection"):
         try:
