@@ -291,6 +291,7 @@ PATHS = {
     "quoted": '{0}"@null, {1}"',
     "list": "{0}@null, {1}",
     "after a title": "+title=a +proj=defmodel +model={1}",
+    "within a title": '+proj=defmodel +title=a "model"={1}',
     "a parameter of later versions": "+proj=longlat +unheard_of={1}",
     "json of a model": '{{"proj": "defmodel", "model": "{1}"}}',
     "spaced init": "+init = {1}:key",

@@ -101,7 +101,7 @@ def _paths_of_operation(text: str) -> Iterator[str]:
         return
     _, *parts = _KEY.split(text)
     for key, value in zip(parts[::2], parts[1::2], strict=True):
-        is_title = key == "title" and "," not in value  # such as "WGS 84 (long/lat)"
+        is_title = key == "title" and not {",", "="} & set(value)  # such as "WGS 84 (long/lat)"
         if not is_title and _is_path(value):
             yield value.strip()
 
