@@ -73,6 +73,7 @@ class ParquetFile:
         footer: The same, as it was checked before pyarrow read it.
         read_at: Returns bytes of it, from a start, of a length.
         limits: The limits of the place.
+        local: The open file, which pyarrow itself reads; None if it is read in parts.
         remote: Reads parts of it; None if pyarrow itself can read the file.
         told: Columns that the file lacks, and the one value that its path gives to all its rows.
     """
@@ -82,6 +83,7 @@ class ParquetFile:
     footer: Footer
     read_at: _ReadAt
     limits: Limits
+    local: pa.NativeFile | None = None
     remote: ExactFile | None = None
     told: Mapping[str, pa.Scalar] = field(default_factory=dict)
     # of each row group and leaf whose pages were looked at: the bytes that its values take
@@ -235,11 +237,12 @@ class ParquetFile:
     ) -> pa.Table:
         """Return rows of a local file that take so many bytes; of many, column after column."""
         is_small = 2 * size <= self.limits.table_bytes
-        # a dataset would take a fifth longer; but of many rows it holds those alone that are chosen
-        if is_small and (where is None or size <= _FEW_BYTES):
+        # A dataset would take a fifth longer; but of many rows it holds those alone that are chosen.
+        # The file is read, not `chosen.open()`, which ends the process in pyarrow 18.
+        if self.local is not None and is_small and (where is None or size <= _FEW_BYTES):
             groups = [group.id for group in chosen.row_groups]
             needed = self._needed(names, where)
-            table = self._read_groups(chosen.open(), groups, needed, use_threads=True)
+            table = self._read_groups(self.local, groups, needed, use_threads=True)
             return (table if where is None else table.filter(where)).select(names)
         return chosen.to_table(
             schema=self._schema, columns=names, filter=where, use_threads=is_small
@@ -365,7 +368,7 @@ def _open(
     """Open a file where it is now."""
     limits = storage.options_for(href).limits
     try:
-        make, read_at, size, remote = _find_maker(href, storage, size_bytes)
+        make, read_at, size, local, remote = _find_maker(href, storage, size_bytes)
         footer = read_footer(read_at, size, href, limits)
         fragment = make(None)
         fragment.ensure_complete_metadata()
@@ -393,18 +396,18 @@ def _open(
             f"{redact(href)} is not a parquet file: {came or f'{error}. Write the index again.'}",
             href=redact(href),
         ) from error
-    return ParquetFile(href, fragment, footer, read_at, limits, remote, told)
+    return ParquetFile(href, fragment, footer, read_at, limits, local, remote, told)
 
 
 def _find_maker(
     href: str, storage: Storage, size_bytes: int
-) -> tuple[_MakeFragment, _ReadAt, int, ExactFile | None]:
-    """Return what makes fragments of a file, from what is true of all its rows; and its reader."""
+) -> tuple[_MakeFragment, _ReadAt, int, pa.NativeFile | None, ExactFile | None]:
+    """Return what makes fragments of a file, from what is true of all its rows; and its readers."""
     local = local_path(href)
     if local is None and not 0 <= size_bytes <= _SMALL_BYTES:
         remote = ExactFile.open(storage, href)
         make = lambda same: _FORMAT.make_fragment(remote.reopen(), None, same)  # noqa: E731
-        return make, remote.pread, remote.size, remote
+        return make, remote.pread, remote.size, None, remote
     if local is None:
         file = pa.BufferReader(storage.read(href))
     else:
@@ -415,7 +418,8 @@ def _find_maker(
     def read_at(start: int, length: int) -> bytes:
         return bytes(file.read_at(length, start))
 
-    return lambda same: _FORMAT.make_fragment(file, None, same), read_at, file.size(), None
+    make = lambda same: _FORMAT.make_fragment(file, None, same)  # noqa: E731
+    return make, read_at, file.size(), file, None
 
 
 def _is(name: str, value: pa.Scalar) -> pc.Expression:
