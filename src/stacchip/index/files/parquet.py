@@ -241,6 +241,8 @@ class ParquetFile:
         # The file is read, not `chosen.open()`, which ends the process in pyarrow 18.
         if self.local is not None and is_small and (where is None or size <= _FEW_BYTES):
             groups = [group.id for group in chosen.row_groups]
+            if not groups:  # pyarrow 18 reads none by an error
+                return self._nothing(names)
             needed = self._needed(names, where)
             table = self._read_groups(self.local, groups, needed, use_threads=True)
             return (table if where is None else table.filter(where)).select(names)
