@@ -237,7 +237,7 @@ class ParquetFile:
     ) -> pa.Table:
         """Return rows of a local file that take so many bytes; of many, column after column."""
         is_small = 2 * size <= self.limits.table_bytes
-        # A dataset would take a fifth longer; but of many rows it holds those alone that are chosen.
+        # A dataset takes a fifth longer; but of many rows it holds those alone that are chosen.
         # The file is read, not `chosen.open()`, which ends the process in pyarrow 18.
         if self.local is not None and is_small and (where is None or size <= _FEW_BYTES):
             groups = [group.id for group in chosen.row_groups]
