@@ -205,7 +205,7 @@ def test_gdal_reads_files_whose_colours_it_turns_into_rgb(
 def test_planes_of_lerc_in_colours_of_which_gdal_makes_rgb_are_refused(
     write_tiff: Callable[..., str], storage: Storage
 ) -> None:
-    """GDAL gives other pixels than for other codecs, and not always the same."""
+    """GDAL reads none of YCbCr; of CMYK it makes RGB, which is not what the blocks hold."""
     pixels = distinct("uint8", (4, *SHAPE))
     path = write_tiff(pixels, photometric="CMYK", compress="lerc", interleave="band")
     with pytest.raises(NotARaster, match="planes of LERC"):

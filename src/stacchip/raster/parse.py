@@ -286,7 +286,7 @@ def _why_unsupported(header: Header, page: Directory) -> str | None:
     if photometric == _PALETTE and header.count > 1:
         return "a palette beside other bands, of which GDAL decides what is valid"
     if photometric in _RGB_FORMS and header.is_planar and header.compression == _LERC:
-        raise BrokenTiffError("planes of LERC in colours of which GDAL makes RGB, but not reliably")
+        raise BrokenTiffError("planes of LERC in colours other than RGB, on which GDAL fails")
     if header.compression not in CODECS:
         return f"compressed with {header.compression}"
     if photometric in _RGB_FORMS:
