@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cache, reduce
 from operator import and_
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from stacchip.errors import (
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
+    import pyarrow.dataset as ds
+
     from stacchip.index.editions import Editions
     from stacchip.storage import Storage
     from stacchip.storage.limits import Limits
@@ -55,9 +56,6 @@ _FEW_BYTES: Final = 4 << 20  # of rows, such as a row group of records
 _SHOWN: Final = 200  # characters of a condition
 # Bytes that a byte of a whole file may stand for; in an index, it stands for seven.
 _MOST_EXPANSION: Final = 200
-_FORMAT: Final = ds.ParquetFileFormat(
-    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-)
 
 
 @dataclass(frozen=True)
@@ -408,7 +406,7 @@ def _find_maker(
     local = local_path(href)
     if local is None and not 0 <= size_bytes <= _SMALL_BYTES:
         remote = ExactFile.open(storage, href)
-        make = lambda same: _FORMAT.make_fragment(remote.reopen(), None, same)  # noqa: E731
+        make = lambda same: _format().make_fragment(remote.reopen(), None, same)  # noqa: E731
         return make, remote.pread, remote.size, None, remote
     if local is None:
         file = pa.BufferReader(storage.read(href))
@@ -420,8 +418,20 @@ def _find_maker(
     def read_at(start: int, length: int) -> bytes:
         return bytes(file.read_at(length, start))
 
-    make = lambda same: _FORMAT.make_fragment(file, None, same)  # noqa: E731
+    make = lambda same: _format().make_fragment(file, None, same)  # noqa: E731
     return make, read_at, file.size(), file, None
+
+
+@cache
+def _format() -> ds.ParquetFileFormat:
+    """How pyarrow reads the files.
+
+    It is made by the first read: `pyarrow.dataset` imports pandas, which takes 0.2 s.
+    """
+    import pyarrow.dataset as ds
+
+    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    return ds.ParquetFileFormat(default_fragment_scan_options=checked)
 
 
 def _is(name: str, value: pa.Scalar) -> pc.Expression:
