@@ -11,7 +11,9 @@ import base64
 import json
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from operator import itemgetter
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -204,9 +206,11 @@ class Header:
             KeyError: A value is missing.
             TypeError: A value is of another type.
         """
-        numbers = _read_numbers(record)
+        _check(record)
         lengths = _unpack_lengths(record)
-        transform, scales, shifts = map(numbers.get, ("transform", "scales", "shifts"))
+        count = record["count"]
+        transform = _numbers(record, "transform", 6)
+        scales, shifts = _numbers(record, "scales", count), _numbers(record, "shifts", count)
         return cls(
             identity=Identity(record["size_bytes"], record["etag"], record["last_modified"]),
             shape=(record["height"], record["width"]),
@@ -221,7 +225,7 @@ class Header:
             mask=None
             if record["mask"] is None
             else cls.from_record(_unpack_record(record["mask"])),
-            codec_tags=_unpack_tags(record.get("codec_tags") or b"[]"),
+            codec_tags=_unpack_tags(record["codec_tags"]) if record.get("codec_tags") else (),
             located_by=record.get("located_by"),
             **{name: record[name] for name in _PLAIN},
         )
@@ -234,20 +238,29 @@ _PLAIN: Final = (
 )  # fmt: skip
 
 
-_FROM_ONE: Final = ("height", "width", "count", "block_height", "block_width", "bits")
+_MOST_PARTS: Final = 100_000  # facts of a header, values of a tag, and numbers of its bands
+_LARGEST: Final = 2**31 - 1  # of what counts pixels; TIFF has 32 bits
 _CHOICES: Final[Mapping[str, tuple[Any, ...]]] = {
     "byteorder": ("<", ">"),
     "fill_order": (1, 2),
     "validity": ("mask", "nodata", "alpha", "all"),
 }
-_MOST_PARTS: Final = 100_000  # facts of a header, values of a tag, and numbers of its bands
-_LARGEST: Final = 2**31 - 1  # of what counts pixels; TIFF has 32 bits
+_COUNTS: Final = ("height", "width", "count", "block_height", "block_width", "bits")
+_FACTS: Final = (*_COUNTS, *_CHOICES, "dtype", "alpha")
+_facts_of: Final = itemgetter(*_FACTS)
 
 
-def _read_numbers(record: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Check the values of a record from outside; return those that are lists of numbers."""
+def _check(record: Mapping[str, Any]) -> None:
+    """Check the values of a record from outside, but those that a text or bytes hold."""
     _check_types(record)
-    for name in _FROM_ONE:
+    _check_facts(_facts_of(record))
+
+
+@lru_cache(maxsize=1024)  # the files of an archive are alike
+def _check_facts(facts: tuple[Any, ...]) -> None:
+    """Check values of the right types, in the order of `_FACTS`."""
+    record = dict(zip(_FACTS, facts, strict=True))
+    for name in _COUNTS:
         if not 1 <= record[name] <= _LARGEST:
             raise ValueError(f"{name} of a header is {record[name]}")
     for name, choices in _CHOICES.items():
@@ -257,25 +270,29 @@ def _read_numbers(record: Mapping[str, Any]) -> dict[str, list[Any]]:
         raise ValueError(f"dtype of a header is {record['dtype']!r}")
     if record["alpha"] is not None and not 0 <= record["alpha"] < record["count"]:
         raise ValueError(f"alpha of a header is band {record['alpha']} of {record['count']}")
-    counts = {"transform": 6, "scales": record["count"], "shifts": record["count"]}
-    return {
-        name: _numbers(name, _parse(record[name]), count)
-        for name, count in counts.items()
-        if record[name] is not None
-    }
 
 
 def _check_types(record: Mapping[str, Any]) -> None:
-    for name, kind in RECORD_TYPES.items():
-        value = record.get(name)
-        if value is not None and type(value) is not kind:
-            raise TypeError(f"{name} of a header is {str(value)[:40]!r}")
+    name = _find_odd(tuple(map(type, map(record.get, RECORD_TYPES))))
+    if name is not None:
+        raise TypeError(f"{name} of a header is {str(record[name])[:40]!r}")
 
 
-def _numbers(name: str, numbers: Any, count: int) -> list[Any]:
+@lru_cache(maxsize=256)  # the headers of an index have a few combinations of types
+def _find_odd(kinds: tuple[type, ...]) -> str | None:
+    """Return the first name of `RECORD_TYPES` whose value has another type and is not None."""
+    pairs = zip(RECORD_TYPES.items(), kinds, strict=True)
+    return next((name for (name, kind), found in pairs if found not in (kind, NoneType)), None)
+
+
+def _numbers(record: Mapping[str, Any], name: str, count: int) -> list[Any] | None:
+    """Return the list of numbers that is the text of this name; None if there is none."""
+    if record[name] is None:
+        return None
+    numbers = _parse(record[name])
     if not isinstance(numbers, list) or len(numbers) != count:
         raise ValueError(f"{name} of a header is not a list of {count} numbers")
-    if not all(type(each) in (int, float) for each in numbers):
+    if not {int, float}.issuperset(map(type, numbers)):
         raise ValueError(f"{name} of a header has something else than numbers")
     if name == "transform" and not all(map(math.isfinite, numbers)):
         raise ValueError("transform of a header is not finite")
@@ -320,11 +337,10 @@ def _unpack_starts(raw: bytes, lengths: NDArray[np.uint64]) -> NDArray[np.uint64
     values = np.frombuffer(raw, "<i8")
     if len(values) not in (2, len(lengths)):
         raise ValueError(f"a header has {len(lengths)} blocks, and {len(values)} starts")
-    steps = np.empty(len(lengths), np.int64)
-    steps[:1] = values[:1]
-    steps[1:] = values[1:]
-    steps[1:] += lengths[:-1].astype(np.int64)
-    return np.cumsum(steps).astype(np.uint64)
+    starts = np.empty(len(lengths), np.int64)
+    starts[:1] = values[:1]
+    np.add(lengths[:-1].view(np.int64), values[1:], out=starts[1:])
+    return starts.cumsum(out=starts).view(np.uint64)
 
 
 def _pack_tags(tags: tuple[RawTag, ...]) -> bytes:
