@@ -211,8 +211,12 @@ class Lab:
         module, needed = CONTENDERS[name]
         python = ensure_environment(needed) if needed else sys.executable
         contender = Contender(module, python, environment)
-        self._exits.callback(contender.close)
+        self.callback(contender.close)
         return contender
+
+    def callback(self, close: Callable[[], object]) -> None:
+        """Call this at the end of the run."""
+        self._exits.callback(close)
 
     def question(self, name: str, task: str, **arguments: Any) -> Callable[[], Mapping[str, Any]]:
         """Return a call that asks this contender to do this task, for `in_turn`."""

@@ -110,6 +110,7 @@ def first_chip(path: str, x: int, y: int) -> dict[str, Any]:
 def _import_all() -> None:
     """Import what the first chip would: the interpreter's time is not the reader's."""
     import imagecodecs
+    import pyarrow.dataset  # noqa: F401 - the first index that is read imports it
     import pystac
     import urllib3  # noqa: F401 - the first address that is opened imports it
 
