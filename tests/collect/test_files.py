@@ -160,6 +160,16 @@ def test_a_plan_has_the_size_that_the_item_states_or_that_the_file_has(source, a
     assert placer.look(item, "gone").size_bytes is None
 
 
+@pytest.mark.parametrize("size", ["17", -1, 1.5, float("nan"), True, [17], {}, 2**70])
+def test_a_size_that_cannot_be_one_is_not_believed(size, source, archive):
+    path = write_tiff(source / "B04.tif")
+    item = make_item(red=path)
+    item.assets["red"].extra_fields["file:size"] = size
+    placer = make_placer(archive)
+    assert placer.look(item, "red").size_bytes == path.stat().st_size
+    assert placer.link(item, ("red",)).placed["red"].size_bytes is None
+
+
 def test_a_page_in_place_of_a_raster_is_an_error_and_is_not_kept(source, archive):
     item = make_item(red=write_tiff(source / "B04.tif"), nir=source / "B08.tif")
     (source / "B08.tif").write_text("<!DOCTYPE html><title>Log in</title>")

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from stacchip.storage import Storage
 
 ASSETS_AT_A_TIME = 4
+_LARGEST_BYTES = 1 << 63
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class Placer:
     def look(self, item: pystac.Item, key: str) -> Original:
         """Return an asset's file, and its size if that is known without reading the file."""
         candidates = self.candidates(item, key)
-        size = item.assets[key].extra_fields.get("file:size")
+        size = _stated_size(item, key)
         if size is not None and len(candidates) == 1:
             return Original(candidates[0], size)
         try:
@@ -112,7 +113,7 @@ class Placer:
         placed = {}
         for key in keys:
             candidates = self.candidates(item, key)
-            original = Original(candidates[0], item.assets[key].extra_fields.get("file:size"))
+            original = Original(candidates[0], _stated_size(item, key))
             if len(candidates) > 1:
                 original = find_original(candidates, self.storage)
             placed[key] = Placed(original.href, original.size_bytes)
@@ -224,6 +225,12 @@ class Placer:
 
         found = zip(placed, map_concurrently(read, placed), strict=True)
         return {key: header for key, header in found if header is not None}
+
+
+def _stated_size(item: pystac.Item, key: str) -> int | None:
+    """Return the size of a file in bytes, as its item states it; None if that cannot be one."""
+    size = item.assets[key].extra_fields.get("file:size")
+    return size if type(size) is int and 0 <= size < _LARGEST_BYTES else None
 
 
 def _undated(header: Header) -> Header:
