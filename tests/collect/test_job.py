@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing import get_context
@@ -14,6 +15,7 @@ from stacchip.collect.job import Job
 from stacchip.collect.recipes.linz import RECIPE
 from stacchip.collect.sample import Row
 from stacchip.collect.settings import Settings
+from stacchip.items import parse_item
 
 
 def make_item(collection: str) -> pystac.Item:
@@ -63,3 +65,16 @@ def test_rows_that_share_an_item_bring_it_once(copies, tmp_path):
     assert [report.errors for report in reports] == [()] * 4
     assert sum(item.files_written for report in reports for item in report.items) == 1
     assert sum(report.there for report in reports) == 3
+
+
+def test_an_item_of_an_api_is_brought_into_a_folder_without_a_link_to_itself(tmp_path):
+    survey = Survey(tmp_path / "nz-imagery")
+    survey.photograph(10)
+    record = json.loads((survey.folder / "CE17.json").read_text())
+    record["assets"]["visual"]["href"] = str(survey.folder / "CE17.tiff")
+    item = parse_item(record, origin="https://example.com/stac")
+    recipe = dataclasses.replace(RECIPE, converts=False, choose=lambda *_: Chosen((item,)))
+    settings = Settings(str(tmp_path / "archive"), catalogue=str(tmp_path / "nz-imagery"))
+    report = Job(recipe, recipe.choices, settings).run(Row(0, "a row"))
+    assert report.errors == ()
+    assert report.items[0].chips == 1

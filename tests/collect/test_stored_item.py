@@ -135,3 +135,23 @@ def test_what_is_no_item_is_not_taken_for_one(data):
 def test_a_stored_item_is_read_as_it_was_written():
     record = {"properties": {"a": 1}, "assets": {"b": {"href": "./b.tif"}}}
     assert parse_stored_item(to_bytes(record), HREF, Limits()) == record
+
+
+def test_numbers_and_texts_that_json_lacks_are_written_as_json_has_them():
+    record = {"properties": {"a": float("nan"), "b": [{"c": -float("inf")}], "d": 1.5, "\ud800": 1},
+              "assets": {}}  # fmt: skip
+    read = json.loads(to_bytes(record).decode(), parse_constant=pytest.fail)
+    assert read["properties"] == {"a": "nan", "b": [{"c": "-inf"}], "d": 1.5, "\ud800": 1}
+
+
+@pytest.mark.parametrize(("files", "kept"), [("copy", None), ("link", "https://example.com/stac")])
+def test_an_item_whose_files_are_in_the_archive_comes_from_there(files, kept):
+    record = {"type": "Feature", "stac_version": "1.1.0", "id": "a", "geometry": None,
+              "properties": {"datetime": "2020-02-19T00:00:00Z"}, "links": [],
+              "assets": {"red": {"href": "https://example.com/a.tif"}}}  # fmt: skip
+    item = parse_item(record, origin="https://example.com/stac")
+    placed = {"red": Placed("/data/p/a/a.tif")}
+    stored = make_stored_item(
+        item, placed, href="/data/p/a/stac_item.json", choices={"assets": files}
+    )
+    assert stored.get("stacchip:origin") == kept

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pystac
 
 from stacchip.errors import InvalidMetadata, LimitExceeded
+from stacchip.items.reach import ORIGIN
 from stacchip.storage import is_remote, join_href, local_path, parent_href, unsign
 from stacchip.storage.documents import parse_object
 
@@ -78,6 +80,8 @@ def make_stored_item(
     record["links"] = _stored_links(record.get("links", []), origin, href)
     _link_collection(record, collection_href)
     record["properties"][CHOICES] = dict(choices)
+    if choices.get("assets") != "link":
+        record.pop(ORIGIN, None)  # all its files are in the archive, which may be local
     # these describe the alternate addresses, which are gone
     record["stac_extensions"] = [
         url for url in record.get("stac_extensions", []) if not url.startswith(OF_ALTERNATES)
@@ -112,8 +116,32 @@ def parse_stored_item(data: bytes, href: str, limits: Limits) -> dict[str, Any] 
 
 
 def to_bytes(record: Mapping[str, Any]) -> bytes:
-    """Return the item as JSON, as it is stored."""
-    return (json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    r"""Return the item as JSON, as it is stored.
+
+    JSON has no NaN and no infinity: they are written as STAC writes them, as texts (item-spec,
+    common metadata, `nodata`). Half a character is written as its escape.
+
+    Example:
+        >>> to_bytes({"nodata": float("nan"), "unit": "\ud800"}).decode()
+        '{\n  "nodata": "nan",\n  "unit": "\\ud800"\n}\n'
+    """
+    try:
+        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        record = _with_finite_numbers(record)
+        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        return f"{text}\n".encode()
+    except UnicodeEncodeError:
+        return f"{json.dumps(record, indent=2)}\n".encode()
+
+
+def _with_finite_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_finite_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_finite_numbers(inner) for inner in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def stored_href(file: str, item: str) -> str:
