@@ -14,6 +14,7 @@ import typer
 from stacchip.cli.trust import AllowLocal, LimitList, parse_limits
 from stacchip.errors import StacchipError, UsageError
 from stacchip.items.archive import Archive, other_reading
+from stacchip.runtime.presence import is_there
 from stacchip.storage import Storage, StorageOptions, is_remote, local_path, redact
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def other_reading_offered(*places: Place | None) -> Iterator[None]:
 def _is_absent(href: str, error: StacchipError) -> bool:
     path = local_path(href)
     if path is not None:
-        return not path.exists()
+        return not is_there(path)
     refused = getattr(error, "status", None) in (301, 400, 403, 404)  # it may be someone else's
     return refused and str(getattr(error, "href", "")).startswith(href)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stacchip.cli.terminal import console
 from stacchip.errors import StacchipError, UsageError
 from stacchip.index.files.layout import find_files, is_file
+from stacchip.runtime.presence import is_folder, is_there
 from stacchip.storage import Storage, parent_href, redact
 from stacchip.storage.writable import require_writable
 
@@ -35,10 +36,10 @@ def require_file(path: Path) -> None:
         UsageError: Its folder is absent or a file, it is a folder itself, it is in a store, or
             writing is refused.
     """
-    if path.is_dir():
+    if is_folder(path):
         raise UsageError(f"{path} is a folder: give the name of a file in it.")
     require_folder(path.parent)
-    if not path.parent.exists():
+    if not is_there(path.parent):
         raise UsageError(
             f"{path} cannot be written: there is no folder {path.parent}. "
             f"Make it (mkdir -p {shlex.quote(str(path.parent))}), or choose another place."

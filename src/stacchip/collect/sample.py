@@ -17,6 +17,7 @@ from urllib.error import HTTPError
 import shapely
 
 from stacchip.errors import UsageError
+from stacchip.runtime.presence import is_folder, is_there
 from stacchip.storage import redact, redact_text
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _open_layer(path: str) -> Any:
 def _refuse_pointers(path: str) -> None:
     """Refuse a local file that is no layer, but names one elsewhere, or commands for GDAL."""
     file = Path(path)
-    if not file.exists() or file.is_dir():
+    if not is_there(file) or is_folder(file):
         return  # an address, or the folder of a shapefile or a geodatabase
     if not file.is_file():
         raise UsageError(f"{path} is not a regular file, and no layer of places.")

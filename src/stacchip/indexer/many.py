@@ -25,6 +25,7 @@ from stacchip.indexer.unmeasured import UnmeasuredChipIndexer
 from stacchip.items import best_candidates
 from stacchip.items.keys import ItemKey
 from stacchip.items.record import Unreadable
+from stacchip.runtime.presence import is_folder, is_there
 from stacchip.runtime.whole_file import temporary_folder
 from stacchip.storage import Storage, local_path, redact
 
@@ -255,8 +256,8 @@ def _require_place(path: str) -> None:
     if local is None:
         return
     folder = local.absolute().parent if is_file(path) else local.absolute()
-    there = next(each for each in (folder, *folder.parents) if each.exists())
-    if not there.is_dir():
+    there = next(each for each in (folder, *folder.parents) if is_there(each))
+    if not is_folder(there):
         raise UsageError(f"{path} cannot hold an index: {there} is a file. Name a folder.")
 
 
@@ -267,7 +268,7 @@ def _working_folder(path: str) -> AbstractContextManager[Path]:
     """
     local = local_path(index_href(path))
     beside = None if local is None else local.absolute().parent
-    if beside is not None and beside.is_dir() and os.access(beside, os.W_OK | os.X_OK):
+    if beside is not None and is_folder(beside) and os.access(beside, os.W_OK | os.X_OK):
         return staging(str(beside))
     return temporary_folder("stacchip-index-")
 

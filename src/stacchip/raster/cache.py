@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from stacchip.raster.blocks import block_number
 from stacchip.raster.codecs import checksum
 from stacchip.runtime.per_process import PerProcess
+from stacchip.runtime.presence import is_there
 from stacchip.runtime.whole_file import locked_file, whole_file
 from stacchip.storage import unsign
 
@@ -151,7 +152,7 @@ class DiskCache:
 
     def has(self, key: tuple[Any, ...]) -> bool:
         """Return whether a block is here at this moment."""
-        return self._path(key).exists()
+        return is_there(self._path(key))
 
     def get(self, key: tuple[Any, ...]) -> bytes | None:
         """Return the bytes of a block; None if they are not here."""

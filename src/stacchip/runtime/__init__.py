@@ -15,6 +15,7 @@ In reading order:
 - `odd_values`: the errors that values raise where nobody expected them.
 - `lazy_names`: names of a package that are loaded when they are first used.
 - `unwritable`: errors of what cannot be written, with the path.
+- `presence`: whether something is at a local path, for a user who may not look.
 - `whole_file`: local files that appear whole or not at all, scratch folders, locks.
 
 This folder imports only `stacchip.errors`.

@@ -273,6 +273,24 @@ def test_a_file_that_may_not_be_read_is_an_error_with_the_remedy(tmp_path: Path)
         storage.read(file)
 
 
+def test_a_folder_that_may_not_be_listed_is_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage()
+    for name in ("folder/a.tif", "folder/below/b.tif", "folder/.another-users/c.tif"):
+        storage.write(tmp_path / name, b"")
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # the folders above are root's alone
+    (tmp_path / "folder" / ".another-users").chmod(0)
+    with without_privileges():
+        listed = [entry.href for entry in storage.list("folder")]
+    assert listed == ["folder/a.tif", "folder/below/b.tif"]
+    for name in ("folder/below", "folder"):
+        (tmp_path / name).chmod(0)
+        with without_privileges(), pytest.raises(AccessDenied, match="permissions"):
+            list(storage.list("folder"))
+
+
 def test_two_writers_of_one_file_leave_one_of_the_two(tmp_path: Path) -> None:
     target, storage = tmp_path / "a.bin", Storage()
     contents = [bytes([number]) * 100_000 for number in range(4)]

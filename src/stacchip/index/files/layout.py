@@ -38,6 +38,7 @@ from stacchip.index.files.manifest import (
 )
 from stacchip.index.files.paths import told_by_paths
 from stacchip.index.files.switch import resume_switch
+from stacchip.runtime.presence import is_folder, is_there
 from stacchip.storage import Entry, child_href, local_path, parent_href, redact
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def index_href(path: str | os.PathLike[str]) -> str:
 def is_file(href: str) -> bool:
     """Return True if an index at this href is a single parquet file."""
     local = local_path(href)
-    if local is not None and local.is_dir():
+    if local is not None and is_folder(local):
         return False
     return _is_parquet(href.partition("?")[0])
 
@@ -175,7 +176,7 @@ def _place(folder: str, name: str, manifest: Manifest, storage: Storage) -> str:
 
 def _no_index(href: str, reason: str) -> ObjectNotFound:
     local = local_path(href)
-    is_bare = local is not None and "/" not in href and not local.exists()
+    is_bare = local is not None and "/" not in href and not is_there(local)
     other = f" For a bucket, write s3://{href}." if is_bare else ""
     return ObjectNotFound(
         f"There is no index at {redact(href)}: {reason}. Give the folder or parquet file that an "

@@ -42,6 +42,7 @@ from stacchip.index.files.switch import (
 )
 from stacchip.index.schema import SCHEMA
 from stacchip.parquet.sealed_writer import SealedWriter
+from stacchip.runtime.presence import is_there
 from stacchip.runtime.unwritable import naming_unwritable
 from stacchip.runtime.whole_file import Turn, scratch_folder, temporary_folder, writing
 from stacchip.storage import child_href, local_path, parent_href, redact
@@ -178,7 +179,7 @@ class Replacement:
     def was_killed(self) -> bool:
         """True if a local index has what a killed writer left, or one writes it now."""
         place = _lock_place(self.href)
-        return place is not None and place.exists()
+        return place is not None and is_there(place)
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -387,7 +388,7 @@ def _made(folder: Path) -> Iterator[None]:
 
     Folders above it stay, since another writer may be about to use them.
     """
-    is_new = not folder.exists()
+    is_new = not is_there(folder)
     with naming_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from stacchip.errors import StorageError
+from stacchip.errors import ObjectNotFound, StorageError
 from stacchip.index.files.manifest import MANIFEST, NEXT, Manifest, load_manifest
 from stacchip.runtime.unwritable import naming_unwritable
 from stacchip.runtime.whole_file import held_at_once, move_whole
@@ -139,7 +140,12 @@ def _list_next(folder: str, storage: Storage) -> list[str]:
     """Return the names of files in a folder that have yet to take their places."""
     local = local_path(folder)
     if local is not None:
-        return [path.name for path in local.glob(f"{NEXT}*")]
+        try:
+            # `glob` takes a folder that it may not list for an empty one
+            with naming_unwritable(local):
+                return [name for name in os.listdir(local) if name.startswith(NEXT)]  # noqa: PTH208 - names are enough
+        except ObjectNotFound:
+            return []
     names = (entry.href[len(folder) :].strip("/") for entry in storage.list(folder))
     return [name for name in names if "/" not in name and name.startswith(NEXT)]
 

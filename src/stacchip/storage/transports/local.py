@@ -129,7 +129,7 @@ def write_file(path: str, chunks: Iterable[bytes | memoryview]) -> None:
 def list_files(path: str) -> Iterator[Entry]:
     """Yield all files below a folder, in the order of their names; none if there is no folder."""
     with _translated(path):
-        for folder, folders, files in os.walk(path or "."):
+        for folder, folders, files in os.walk(path or ".", onerror=_refuse_partly_listed):
             folders.sort()
             for name in sorted(files):
                 if is_unfinished(name):
@@ -138,6 +138,17 @@ def list_files(path: str) -> Iterator[Entry]:
                 # deleted meanwhile, or a link that leads nowhere
                 with _suppressed(errno.ENOENT, errno.ELOOP):
                     yield Entry(file, os.stat(file).st_size)  # noqa: PTH116 - as above
+
+
+def _refuse_partly_listed(error: OSError) -> None:
+    """Raise the error of a folder that is there and cannot be listed, which `os.walk` skips.
+
+    A hidden folder may be another user's, who writes there.
+    """
+    is_gone = error.errno in (errno.ENOENT, errno.ENOTDIR)
+    is_hidden = os.path.basename(os.fsdecode(error.filename or "")).startswith(".")  # noqa: PTH119 - text is enough
+    if not (is_gone or (is_hidden and error.errno in (errno.EACCES, errno.EPERM))):
+        raise error
 
 
 def delete_file(path: str) -> None:
