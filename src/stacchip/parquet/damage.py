@@ -14,7 +14,7 @@ from stacchip.storage import redact
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["REMEDY", "damaged", "naming_damage"]
+__all__ = ["REMEDY", "damaged", "naming_damage", "unreadable"]
 
 REMEDY = (
     "Copy the file again from where it came from; or write the index again, with `stacchip index`, "
@@ -34,6 +34,12 @@ def damaged(href: str, problem: object) -> IndexFormatError:
     return IndexFormatError(f"{name} is damaged: {said}. {REMEDY}", href=name)
 
 
+def unreadable(href: str, error: OSError) -> StorageError:
+    """Return the error for a file that the system cannot read; that does not make it damaged."""
+    name = redact(href)
+    return StorageError(f"{name} cannot be read: {error}.", href=name)
+
+
 @contextlib.contextmanager
 def naming_damage(href: str) -> Iterator[None]:
     """Turn what pyarrow raises for a damaged file into one error that names the file.
@@ -51,8 +57,7 @@ def naming_damage(href: str) -> Iterator[None]:
         raise
     except (*ODD_VALUES, pa.ArrowException, OSError, SystemError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            name = redact(href)
-            raise StorageError(f"{name} cannot be read: {error}.", href=name) from error
+            raise unreadable(href, error) from error
         if isinstance(error, MemoryError):  # a sound file, too, may have more than fits
             name = redact(href)
             raise IndexFormatError(

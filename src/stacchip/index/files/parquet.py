@@ -25,7 +25,7 @@ from stacchip.index.editions import from_metadata
 from stacchip.index.files.item_addresses import read_addresses
 from stacchip.index.files.manifest import final_href
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
-from stacchip.parquet.damage import damaged, naming_damage
+from stacchip.parquet.damage import damaged, naming_damage, unreadable
 from stacchip.parquet.footer import Footer, read_footer
 from stacchip.parquet.pages import decoded_bytes
 from stacchip.runtime.concurrently import stream_concurrently
@@ -352,6 +352,7 @@ def open_parquet(
     Raises:
         ObjectNotFound: Nothing is there.
         IndexFormatError: It is not a parquet file.
+        StorageError: The system or a server could not read it.
     """
     try:
         return _open(href, storage, size_bytes, told)
@@ -391,6 +392,8 @@ def _open(
         raise
     except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, MemoryError) as error:
         start = storage.read_range(href, 0, LOOKED_AT)
+        if isinstance(error, OSError) and error.errno is not None:  # it passed meanwhile
+            raise unreadable(href, error) from error
         came = describe_content(href, start.data, start.media_type, certainly=True)
         raise IndexFormatError(
             f"{redact(href)} is not a parquet file: {came or f'{error}. Write the index again.'}",
