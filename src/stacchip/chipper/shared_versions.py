@@ -169,7 +169,10 @@ def _clear(folder: Path, ending: str = "") -> None:
         folder: The folder for temporary files.
         ending: The mark of a process that counts as ended.
     """
-    for path in folder.glob(f"{_PREFIX}*"):
+    paths: list[Path] = []
+    with contextlib.suppress(OSError):  # too many files are open: the next process clears them
+        paths += folder.glob(f"{_PREFIX}*")
+    for path in paths:
         maker = path.name.removeprefix(_PREFIX).partition("-")[0]
         if maker == ending or has_ended(maker) or _was_killed(maker):
             with contextlib.suppress(OSError), held_at_once(path):  # in use, or another user's

@@ -11,6 +11,7 @@ from stacchip.errors import StorageError
 from stacchip.parquet.footer import parse_footer
 from stacchip.parquet.pages import header_checksum
 from stacchip.parquet.seal import make_seal
+from stacchip.runtime.unwritable import naming_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,16 +44,19 @@ class SealedWriter:
 
     def __init__(self, path: Path, schema: pa.Schema, **options: Any) -> None:
         self._path = path
-        self._file = pq.ParquetWriter(path, schema, write_page_checksum=True, **options)
+        with naming_path(path):
+            self._file = pq.ParquetWriter(path, schema, write_page_checksum=True, **options)
 
     def write_table(self, table: pa.Table, row_group_size: int | None = None) -> None:
         """Write rows.
 
         Raises:
             StorageError: They take more memory than there is.
+            OSError: The file cannot be written; the error names it.
         """
         try:
-            self._file.write_table(table, row_group_size)
+            with naming_path(self._path):
+                self._file.write_table(table, row_group_size)
         except MemoryError as error:
             raise StorageError(
                 f"{self._path.name} cannot be written: its rows take more memory than there is "
@@ -67,9 +71,10 @@ class SealedWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._file.close()
-        if kind is None:
-            _seal(self._path)
+        with naming_path(self._path):
+            self._file.close()
+            if kind is None:
+                _seal(self._path)
 
 
 def _seal(path: Path) -> None:

@@ -91,6 +91,32 @@ def naming_unwritable_within(own: Path, *, shown: str) -> Iterator[None]:
         raise _name(shown, error.errno) from error
 
 
+@contextlib.contextmanager
+def naming_path(path: Path) -> Iterator[None]:
+    """Give an error of the system that names no path the one that the block works on.
+
+    A failed `write` or `close` names none, nor do errors of pyarrow. Whoever made the folder then
+    knows by the path that the error is of its files (`naming_unwritable_within`).
+
+    Example:
+        >>> from pathlib import Path
+        >>> with naming_path(Path("rows")):
+        ...     raise OSError(errno.EIO, "Input/output error")
+        Traceback (most recent call last):
+        ...
+        OSError: [Errno 5] Input/output error: 'rows'
+    """
+    try:
+        yield
+    except StacchipError:
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        code = error.errno or errno.EIO  # pyarrow does not say why a file cannot be closed
+        raise OSError(code, os.strerror(code), str(path)) from error
+
+
 def find_full_disk(place: Path, size_bytes: int) -> DiskFull | None:
     """Return the error for a library that failed to write and does not say why, if space is short.
 

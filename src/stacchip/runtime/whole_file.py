@@ -192,12 +192,15 @@ def locked_file(path: Path) -> Iterator[FileIO]:
     with naming_unwritable(path.parent):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     # without a buffer, which would be written again after a failure
-    with os.fdopen(descriptor, "r+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield file
-        finally:
-            _unlock(descriptor)
+    file = os.fdopen(descriptor, "r+b", buffering=0)
+    try:
+        with naming_unwritable(path.parent):  # not every file system has locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+    finally:
+        _unlock(descriptor)
+        with contextlib.suppress(OSError):  # of a lock, nothing is lost
+            file.close()
 
 
 def _unlock(descriptor: int) -> None:
@@ -361,14 +364,13 @@ def _make_scratch(parent: Path, prefix: str, *, shown: str) -> Iterator[Path]:
                 with naming_unwritable_within(folder, shown=shown):
                     yield folder
             finally:
-                shutil.rmtree(folder, ignore_errors=True)
-                _delete(place)
+                _delete_scratch(folder, place)
             return
 
 
 def clear_scratch(parent: Path, prefix: str) -> None:
     """Delete the scratch folders of this prefix whose processes have ended, as making one does."""
-    for place in parent.glob(f"{prefix}*{_LOCK_SUFFIX}"):
+    for place in _list_named(parent, f"{prefix}*{_LOCK_SUFFIX}"):
         with contextlib.suppress(OSError):
             # a folder for temporary files is shared: a link or a pipe there is not ours
             descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -376,8 +378,22 @@ def clear_scratch(parent: Path, prefix: str) -> None:
                 if os.fstat(descriptor).st_uid != os.geteuid():
                     continue
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: it is in use
-                shutil.rmtree(place.with_suffix(""), ignore_errors=True)
-                place.unlink()
+                _delete_scratch(place.with_suffix(""), place)
+
+
+def _delete_scratch(folder: Path, place: Path) -> None:
+    """Delete a scratch folder, and then its lock; by a lock that stays, the next one finds it."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.lexists(folder):
+            place.unlink(missing_ok=True)
+
+
+def _list_named(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a folder whose names fit a pattern; none if it cannot be listed."""
+    with contextlib.suppress(OSError):
+        return list(folder.glob(pattern))
+    return []
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import time
 import geopandas
 import pytest
 
-from failures import failures_of, small_files
+from failures import failures_of, few_open_files, small_files
 from index import dying
 from index.tables import make_table, make_tables, rows_of
 from kills import ALL, files_of, kill_before, left_by_kills
@@ -27,6 +27,7 @@ from stacchip.errors import (
     StacchipError,
 )
 from stacchip.index import concat_indexes, merge_indexes, read_index, read_records, write_index
+from steps import in_a_process
 
 
 @pytest.fixture(scope="module")
@@ -238,6 +239,35 @@ def test_a_full_disk_leaves_the_old_index_and_no_more(over, limit):
     with small_files(limit), pytest.raises(DiskFull, match=str(index)):
         write(index, argument)
     assert files_of(index) == before
+
+
+def test_a_writer_that_may_open_few_files_leaves_the_old_index_or_the_new_one(world, tmp_path):
+    """A folder that cannot be listed is not taken for an empty one."""
+    index, whole = tmp_path / "index", [state_of(world / name) for name in ("old", "new")]
+    shutil.copytree(world / "old", index)
+    tries = in_a_process(write_with_few_files, index, world / "new")
+    for error, state, names in tries:
+        assert error is None or isinstance(error, StacchipError), error
+        assert state in whole
+        for name in names:  # the next writer finds it by its lock
+            assert f"{name.partition('/')[0].removesuffix('.lock')}.lock" in names
+    dying.write(index, world / "new")
+    assert files_of(index) == files_of(world / "new")
+
+
+def write_with_few_files(answer, index, source):
+    read_index(source)  # imports what it takes
+    tries = []
+    for more in range(8):
+        error = None
+        try:
+            with few_open_files(more):
+                dying.write(index, source)
+        except Exception as failure:  # noqa: BLE001 - the test looks at it
+            error = failure
+            error.__cause__ = error.__context__ = error.__traceback__ = None
+        tries.append((error, state_of(index), hidden(files_of(index))))
+    answer(tries)
 
 
 def test_a_new_index_that_cannot_be_finished_is_not_begun(world, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -43,6 +45,12 @@ def test_appending_after_reading_keeps_what_is_there(tmp_path):
             assert spill.read(number // 2).to_pylist() == [
                 {"x": number // 2, "text": "a" * (number // 2)}
             ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_an_error_of_the_disk_names_the_file():
+    with pytest.raises(OSError, match="/dev/full"), Spill(Path("/dev/full"), SCHEMA) as spill:
+        spill.append(to_batch([(1, "a")]))
 
 
 def test_a_slice_is_put_aside_alone(tmp_path):

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
+from stacchip.runtime.unwritable import naming_path
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -33,6 +35,7 @@ class Spill:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.schema = schema
+        self._path = path
         self._file = path.open("w+b")
         self._places: list[tuple[int, int, int]] = []  # offset, stored and true size in bytes
         self._end = 0
@@ -41,14 +44,16 @@ class Spill:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with naming_path(self._path):
+            self._file.close()
 
     def append(self, batch: pa.RecordBatch) -> int:
         """Put a batch aside; return its number."""
         plain = batch.serialize()
         packed = pa.compress(plain, codec="lz4")
-        self._file.seek(self._end)
-        self._file.write(packed)
+        with naming_path(self._path):
+            self._file.seek(self._end)
+            self._file.write(packed)
         self._places.append((self._end, packed.size, plain.size))
         self._end += packed.size
         return len(self._places) - 1
@@ -56,6 +61,8 @@ class Spill:
     def read(self, number: int) -> pa.RecordBatch:
         """Return the batch with a number."""
         offset, stored, size = self._places[number]
-        self._file.seek(offset)
-        plain = pa.decompress(self._file.read(stored), size, codec="lz4")
+        with naming_path(self._path):
+            self._file.seek(offset)
+            packed = self._file.read(stored)
+        plain = pa.decompress(packed, size, codec="lz4")
         return pa.ipc.read_record_batch(plain, self.schema)
