@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from items.stac_api import StacApi, Trouble
+from items.stac_api import StacApi, Trouble, bare_record
 from servers.pgstac import PgstacServer
 from stacchip.errors import (
     AccessDenied,
@@ -303,6 +303,31 @@ def test_a_remote_api_leads_to_nothing_on_this_machine(href: str) -> None:
     allowed = BoundedApiIO("https://example.com/v1", replace(QUICK, allow_local=True))
     with pytest.raises(StorageError):
         allowed.request("http://127.0.0.1:9/search")
+
+
+@pytest.mark.parametrize("leads", ["redirect", "next"])
+def test_an_api_of_this_machine_leads_to_nothing_here_by_way_of_one_elsewhere(
+    server: StacApi, monkeypatch: pytest.MonkeyPatch, leads: str
+) -> None:
+    page = {
+        "features": [bare_record(9)],
+        "links": [{"rel": "next", "href": f"{server.url}/search"}],
+    }
+    with StacApi([]) as elsewhere:  # as a proxy, it stands for one
+        monkeypatch.setenv("http_proxy", elsewhere.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        if leads == "redirect":
+            far = Trouble(status=307, headers={"Location": "http://far.invalid/search"})
+            server.troubles.append(far)
+            back = Trouble(status=307, headers={"Location": f"{server.url}/search"})
+        else:
+            server.next_url = "http://far.invalid"
+            back = Trouble(body=json.dumps(page).encode())
+        elsewhere.troubles.append(back)
+        found = search_items(server.url, options=QUICK)
+        with pytest.raises(NotAllowed, match=r"leads to http://127\.0\.0\.1"):
+            list(found)
+    assert len(server.bodies) == 1
 
 
 def test_what_is_no_api_is_an_error_that_says_so(server: StacApi) -> None:

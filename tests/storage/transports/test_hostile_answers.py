@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from servers.range_server import Fault
+from servers.range_server import Fault, RangeServer
 from servers.raw_server import RawServer
 from stacchip.errors import (
     LimitExceeded,
@@ -27,7 +27,6 @@ from stacchip.storage import Limits, Storage, StorageOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from servers.range_server import RangeServer
 
 OK = b"HTTP/1.1 200 OK\r\n"
 PART = b"HTTP/1.1 206 Partial Content\r\n"
@@ -265,6 +264,23 @@ def test_a_server_elsewhere_leads_to_nothing_on_this_machine(
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     allowed = impatient(allow_local=True, limits=Limits(), deadline_s=5.0)
     assert allowed.read("http://far.invalid/old") == content
+
+
+def test_a_server_of_this_machine_leads_to_nothing_here_by_way_of_one_elsewhere(
+    server: RangeServer, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    with RangeServer(server.root) as elsewhere:
+        monkeypatch.setenv("http_proxy", elsewhere.url())
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        back = Fault(status=302, headers={"Location": server.url("a.bin")})
+        server.always("/old", Fault(status=302, headers={"Location": "http://far.invalid/old"}))
+        elsewhere.always("/old", back)
+        with pytest.raises(NotAllowed, match=r"far\.invalid/old redirects to 127\.0\.0\.1"):
+            impatient().read(server.url("old"))
+        server.always("/here", back)
+        assert impatient(deadline_s=5.0).read(server.url("here")) == content
+        allowed = impatient(allow_local=True, deadline_s=5.0)
+        assert allowed.read(server.url("old")) == content
 
 
 NOWHERE = [

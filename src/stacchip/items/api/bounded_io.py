@@ -87,7 +87,7 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
                 self.session.mount(own, _TimedAdapter(web_connection.Guard.NAMED))
         self._pace = pace
         self._largest_page_bytes = largest_page_bytes or options.limits.document_bytes
-        self._address = address
+        self._address = self._place = address
         self._options = options
         # for no other server that a page may link to or lead to
         self._credentials = {**options.headers, **web_connection.basic_authorization(userinfo)}
@@ -100,25 +100,36 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         parameters: dict[str, Any] | None = None,
     ) -> str:
         """Return the text of an answer; requests are repeated as `StorageOptions` say."""
+        asked = PageRequest(href, (method or "GET").upper(), parameters or {}, headers or {})
+        text, self._place = self._ask(asked, self._place)
+        return text
+
+    def _ask(self, asked: PageRequest, leader: str) -> tuple[str, str]:
+        """Return the text of an answer, and the address that it came from, after redirects.
+
+        Args:
+            asked: What to ask.
+            leader: Address of the document that leads there.
+        """
         request = requests.Request(
-            (method or "GET").upper(), split_userinfo(href)[0], headers=dict(headers or {})
+            asked.method, split_userinfo(asked.href)[0], headers=dict(asked.headers)
         )
         if request.method == "POST":
-            request.json = parameters
+            request.json = asked.parameters
         else:
-            request.params = parameters or {}
+            request.params = asked.parameters
         return persist(
-            lambda until_s: self._attempt(request, until_s), str(request.url), self._options
+            lambda until_s: self._attempt(request, leader, until_s), str(request.url), self._options
         )
 
-    def _prepare(self, request: requests.Request) -> requests.PreparedRequest:
+    def _prepare(self, request: requests.Request, leader: str) -> requests.PreparedRequest:
         """Return a request as it is sent: with our credentials if it is for the API's own server.
 
         Raises:
             NotAllowed: A remote API leads to what only this machine can reach.
             StorageError: It cannot be sent.
         """
-        self._require_allowed(str(request.url))
+        self._require_allowed(str(request.url), leader)
         is_own = self._server is not None and web_origin(str(request.url)) == self._server
         prepared = copy(request)
         if is_own:
@@ -131,9 +142,12 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
             failure = self._unsendable(str(request.url), error)
         raise failure
 
-    def _require_allowed(self, href: str) -> None:
-        """Refuse a page, a link or a redirect of a remote API that leads to this machine."""
-        if not self._options.allow_local and is_out_of_reach(href, self._address):
+    def _require_allowed(self, href: str, leader: str) -> None:
+        """Refuse a page, a link or a redirect of a remote server that leads to this machine.
+
+        An API of this machine may lead to another server here, but not by way of one elsewhere.
+        """
+        if not self._options.allow_local and is_out_of_reach(href, leader):
             said = f"The STAC API at {redact(self._address)} leads to {redact(href)}"
             raise local_refusal(said, redact(href))
 
@@ -170,11 +184,11 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         first = PageRequest(url, (method or "GET").upper(), parameters or {})
         request: PageRequest | None = first
         circles = Circles()
-        count = 0
+        count, place = 0, self._place
         try:
             while request is not None:
                 circles.ask(request)
-                page = self._read_page(request)
+                page, place = self._read_page(request, place)
                 members = page.get("features") or page.get("collections")
                 if not members:
                     return
@@ -199,20 +213,22 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
             )
             raise self._options.limits.exceeded("listed", what, href=href)
 
-    def _read_page(self, request: PageRequest) -> dict[str, Any]:
-        text = self.request(request.href, request.method, request.headers, request.parameters)
+    def _read_page(self, request: PageRequest, leader: str) -> tuple[dict[str, Any], str]:
+        """Return a page, and the address that it came from."""
+        text, place = self._ask(request, leader)
         page = self.json_loads(text)
         for name in ("features", "collections"):
             if not isinstance(page.get(name, []), list):
                 raise BrokenPages(f"a page whose {name} are not a list")
-        return page
+        return page, place
 
-    def _attempt(self, request: requests.Request, until_s: float) -> str:
+    def _attempt(self, request: requests.Request, leader: str, until_s: float) -> tuple[str, str]:
         """Wait for a turn and send one request, which ends by `until_s` on the monotonic clock."""
         if self._pace is not None:
             self._pace.wait()
         for _ in range(web.MOST_REDIRECTS + 1):
-            answer, data = self._send(self._prepare(request), until_s)
+            answer, data = self._send(self._prepare(request, leader), until_s)
+            leader = str(answer.url)
             if not answer.is_redirect:
                 break
             request = _redirected(request, answer)
@@ -221,7 +237,7 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
             raise StorageError(text, href=redact(str(request.url)))
         if answer.status_code >= 300:
             raise self._refusal(answer, data)
-        return data.decode("utf-8", errors="replace")
+        return data.decode("utf-8", errors="replace"), leader
 
     def _send(
         self, prepared: requests.PreparedRequest, until_s: float

@@ -80,6 +80,8 @@ def send(
     it (`is_named`), it may be this machine by another name.
     """
     parsed = first = translating(url, partial(parse_url, url))
+    # a server of this machine may lead to another one here, but not by way of one elsewhere
+    may_be_local = options.allow_local or is_local_host(first.host or "")
     always = {"User-Agent": "stacchip", "Accept-Encoding": "identity", **headers}
     own = _merge(always, options.headers, web_connection.authorization(first))
     for _ in range(MOST_REDIRECTS + 1):
@@ -95,8 +97,9 @@ def send(
         target = redirects.join(url, location)
         redirects.require_http(parsed.url, target)
         parsed = translating(target, partial(parse_url, target))
-        if not (options.allow_local or is_local_host(first.host or "")):
+        if not may_be_local:
             redirects.refuse_local(url, parsed)
+        may_be_local = options.allow_local or (may_be_local and is_local_host(parsed.host or ""))
         url = target
     raise StorageError(f"{redact(url)} redirects too often.", href=redact(url))
 
