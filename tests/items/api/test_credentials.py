@@ -112,6 +112,16 @@ def test_passwords_of_netrc_do_not_take_the_place_of_ours_or_go_elsewhere(
     assert sent(other) == [{}]
 
 
+def test_cookies_are_not_kept(server: Server, other: Server) -> None:
+    """A jar would send them to every port of the host."""
+    body = json.dumps({"features": [bare_record(1)], "links": [{"rel": "next", "href": other.url}]})
+    cookie = {"Set-Cookie": "session=SECRET; Path=/"}
+    body = body.replace(other.url, f"{other.url}/search")
+    server.troubles.append(Trouble(headers=cookie, body=body.encode()))
+    assert search(server.url) == ["scene-1", "scene-7", "scene-8", "scene-9"]
+    assert [headers.get("Cookie") for headers in other.headers] == [None, None]
+
+
 HOLDS = "user:SECRET@", "/?api_key=SECRET"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from copy import copy
+from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -77,6 +78,8 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
     ) -> None:
         super().__init__(max_retries=None)
         keep_secrets_out()
+        # no cookies: a jar sends them to every port of a host, and to http too
+        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         address, userinfo = split_userinfo(api)
         guard = web_connection.Guard.NONE if options.allow_local else web_connection.Guard.ALL
         for scheme in ("http://", "https://"):
