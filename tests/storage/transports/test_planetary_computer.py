@@ -208,6 +208,19 @@ def test_an_answer_without_a_token_is_an_error(pc: RangeServer, service: Service
         signer.sign(HREF, options)
 
 
+def test_the_password_of_the_token_service_is_not_shown(
+    pc: RangeServer, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ENDPOINT_VARIABLE, pc.url("token").replace("//", "//me:PASSWORD@"))
+    pc.route("/token", lambda _: (200, {}, b"{}"))
+    storage = Storage(options=StorageOptions(max_attempts=1))
+    for _ in range(2):  # the second time without a request
+        with pytest.raises(StorageError, match="did not answer with a token") as caught:
+            read(storage)
+        cause = caught.value.__cause__
+        assert "PASSWORD" not in f"{caught.value}{cause}{vars(caught.value)}{vars(cause)}"
+
+
 def test_a_signature_is_stripped_before_it_is_stored(pc: RangeServer) -> None:
     signed = SIGNER.sign(HREF, StorageOptions())
     assert "sig=" in signed

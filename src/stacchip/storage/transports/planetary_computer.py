@@ -118,7 +118,7 @@ class Signer:
 
     def _fetch(self, token: _Token, key: tuple[str, str, str], options: StorageOptions) -> None:
         if token.failure and time.time() < token.failed_at_s + self.ask_again_s:
-            raise StorageError(token.failure, href="/".join(key))
+            raise StorageError(token.failure, href=redact("/".join(key)))
         try:
             token.query, token.ends_at_s = _fetch_token(key, options)
         except AccessDenied:
@@ -187,4 +187,5 @@ def _fetch_token(key: tuple[str, str, str], options: StorageOptions) -> tuple[st
         query = None  # and the error, whose text may hold a token, is dropped
     if isinstance(query, str) and query:
         return query.lstrip("?"), ends_at_s - RENEW_BEFORE_S
-    raise StorageError(f"{url} did not answer with a token and its expiry.", href=url)
+    shown = redact(url)
+    raise StorageError(f"{shown} did not answer with a token and its expiry.", href=shown)
