@@ -79,6 +79,10 @@ def test_impossible_options_are_refused() -> None:
         StorageOptions(identity="inode")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="both access_key_id and"):
         StorageOptions(access_key_id="a")
+    for headers in ("SECRET", [("a", "SECRET")], {"a": None}, {"a": b"SECRET"}, {5: "SECRET"}):
+        with pytest.raises(UsageError, match="must map names to texts") as caught:
+            StorageOptions(headers=headers)  # type: ignore[arg-type]
+        assert "SECRET" not in str(caught.value)
 
 
 def test_neither_options_nor_storage_show_a_secret() -> None:

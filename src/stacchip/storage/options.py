@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping  # noqa: TC003 - `typing.get_type_hints` must find it
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_args
 
@@ -87,6 +87,13 @@ class StorageOptions:
         if self.identity not in get_args(Strictness):
             known = ", ".join(map(repr, get_args(Strictness)))
             raise UsageError(f"StorageOptions.identity is {self.identity!r}; it is one of {known}.")
+        if not isinstance(self.headers, Mapping) or not all(
+            isinstance(text, str) for pair in self.headers.items() for text in pair
+        ):
+            raise UsageError(
+                "StorageOptions.headers must map names to texts, such as "
+                "{'Authorization': 'Bearer ...'}."
+            )
         if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
             shown = redact(self.endpoint)
             raise UsageError(f"The endpoint {shown!r} must begin with http:// or https://.")
