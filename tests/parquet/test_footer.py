@@ -7,10 +7,12 @@ import signal
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from index.tables import make_item, make_table
+from parquet.footers import BINARY, I64, LIST, STRUCT, change_footer, column, put
 from stacchip.errors import IndexFormatError, StacchipError
 from stacchip.index import read_index, write_index
 from stacchip.index.files.item_records import RECORD_SCHEMA
@@ -147,3 +149,48 @@ def test_an_unknown_compression_is_named(tmp_path) -> None:
     path.write_bytes(data.replace(snappy, unknown))
     with pytest.raises(ValueError, match="column 'a' is compressed by an unknown method, 9"):
         footer_of(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "facts"),
+    [
+        ("datetime", 12, [[5, BINARY, b"1234"], [6, BINARY, b"12345678"]]),
+        ("datetime", 12, [[5, BINARY, b""], [6, BINARY, b""]]),
+        ("datetime", 16, [[1, I64, 100]]),
+        ("datetime", 16, [[3, LIST, [I64, [0, 1, 12]]]]),
+        ("bbox.xmin", 16, [[2, LIST, [I64, [12, 0]]]]),
+    ],
+)
+def test_statistics_of_another_column_do_not_end_the_process(tmp_path, name, number, facts) -> None:
+    """pyarrow throws at them where nothing catches."""
+    table = make_table().replace_schema_metadata(None)
+    pq.write_table(table, tmp_path / "a.parquet")
+    raw = (tmp_path / "a.parquet").read_bytes()
+    broken = change_footer(raw, lambda fields: put(column(fields, name), number, STRUCT, facts))
+    (tmp_path / "a.parquet").write_bytes(broken)
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        said = ""
+        try:
+            read_index(tmp_path / "a.parquet", datetime="2024", bbox=(-180, -90, 180, 90))
+        except IndexFormatError as error:
+            said = str(error)
+        os._exit(0 if "a.parquet is damaged: the statistics of its column" in said else 1)
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+    where = pc.field("chip_index_x") > 0
+    rows = read_index(tmp_path / "a.parquet", where=where, columns=["chipid"])
+    assert rows["chipid"].equals(table.filter(where)["chipid"]), "other columns are read"
+
+
+def test_lists_in_a_table_of_chips_have_levels_of_their_own(tmp_path) -> None:
+    """The sizes of columns in lists are those that their levels ask for."""
+    table = make_table()
+    nested = pa.array([[[1], [], None], None, []] * 4, pa.list_(pa.list_(pa.int8())))
+    pq.write_table(table.append_column("notes", nested), tmp_path / "a.parquet")
+    footer = footer_of(tmp_path / "a.parquet")
+    assert not footer.unfit
+    assert [footer.columns[at][-2:] for at in footer.names["notes"]] == [(2, 5)]
+    found = read_index(tmp_path / "a.parquet", where=pc.list_value_length(pc.field("notes")) > 0)
+    assert found["notes"].to_pylist() == [[[1], [], None]] * 4

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacchip.parquet.thrift import read_struct
+from stacchip.parquet.thrift import COUNT, I32, read_struct
 
 NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-(2**6), 63, 64, 2**13 - 1, 2**13])
 LEAVES = NUMBERS | st.booleans() | st.binary(max_size=300)
@@ -70,3 +70,31 @@ def test_bytes_that_end_inside_a_struct_are_an_error(struct, data) -> None:
     for wanted in (None, {}):
         with pytest.raises(IndexError):
             read_struct(part, 0, wanted=wanted)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (bytes([0x15, 2, 0x05, 2, 4, 0]), "out of order"),  # the first field again
+        (bytes([0x15, 2, 0x05, *signed(65537), 4, 0]), "too large a number"),  # 1, in 16 bits
+        (bytes([0x15, *unsigned(1 << 32), 0]), "more than 32 bits"),  # 0, in 32 bits
+        (bytes([0x16, *[128] * 9, 2, 0]), "more than 64 bits"),  # 0, in 64 bits
+        (bytes([0x16, 2, 0]), "of another type"),  # not there, for a reader of 32 bits
+        (bytes([0x10, 0x15, 2, 0]), "no type"),  # the end
+    ],
+)
+def test_what_another_reader_reads_otherwise_is_refused(data: bytes, said: str) -> None:
+    for wanted in ({1: I32, 2: I32}, {7: {1: I32}}):
+        nested = data if 1 in wanted else bytes([0x7C, *data, 0])
+        with pytest.raises(ValueError, match=said):
+            read_struct(nested, 0, wanted=wanted)
+
+
+def test_the_end_of_a_struct_that_is_stepped_over_is_no_field() -> None:
+    with pytest.raises(ValueError, match="no type"):
+        read_struct(bytes([0x1C, 0x10, 0x15, 2, 0, 0]), 0, wanted={})
+
+
+def test_a_list_is_counted() -> None:
+    data = bytes([0x19, 0x36, 2, *unsigned(300), 6, 0x15, 4, 0])
+    assert read_struct(data, 0, wanted={1: COUNT, 2: I32}) == ({1: 3, 2: 2}, len(data))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stacchip.parquet.damage import damaged
 from stacchip.parquet.seal import read_seal
-from stacchip.parquet.thrift import Struct, Wanted, read_struct
+from stacchip.parquet.thrift import COUNT, I32, I64, Struct, Wanted, read_struct
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage import redact
 
@@ -50,12 +50,17 @@ _MOST_COLUMNS: Final = 10_000  # pyarrow takes a second for them
 _MOST_CHUNKS: Final = 200_000  # column chunks, which take 3 s to check
 # what `_take_chunk` takes of a column chunk
 _CHUNK: Final[Wanted] = {
-    1: None, 3: {**dict.fromkeys((1, 3, 4, 5, 6, 7, 9, 11)), 12: dict.fromkeys((5, 6))},
+    1: None, 3: {
+        1: I32, 3: None, 4: I32, 5: I64, 6: I64, 7: I64, 9: I64, 11: I64,
+        12: dict.fromkeys((1, 2, 5, 6)), 16: {1: None, 2: COUNT, 3: COUNT},
+    }, 8: None,
 }  # fmt: skip
-_FACTS: Final[Wanted] = {2: None, 3: None, 4: {1: _CHUNK, 3: None}}
+_ELEMENT: Final[Wanted] = {1: I32, 2: I32, 3: I32, 4: None, 5: I32, 6: I32, 10: None}
+_FACTS: Final[Wanted] = {2: _ELEMENT, 3: I64, 4: {1: _CHUNK, 3: I64}}
 _BYTE_ARRAY: Final = 6
 _FIXED: Final = 7
 _WIDTHS: Final = (1, 4, 8, 8, 4, 8)  # bytes of a value of each other physical type, in Arrow
+_STORED: Final = (1, 4, 8, 12, 4, 8)  # and in the file; eight booleans may share one
 _DECIMAL: Final = 5
 _LOGICAL_DECIMAL: Final = 5
 _DECIMAL_WIDTH: Final = 32  # the widest in Arrow
@@ -72,15 +77,27 @@ class Column(NamedTuple):
         path: Its name, and before it those of the columns that it is part of.
         kind: The number of its physical type.
         width: Bytes of a value; 0 for texts and binary.
-        is_repeated: True if a row may have several values.
-        is_optional: True if a value may be absent.
+        stored: Bytes of a value in the file; 0 for texts and binary.
+        repeated: How many of the columns of its path may have several values in a row.
+        optional: How many of them may be absent, those that may have several values included.
     """
 
     path: tuple[bytes, ...]
     kind: int
     width: int
-    is_repeated: bool
-    is_optional: bool
+    stored: int
+    repeated: int
+    optional: int
+
+    @property
+    def is_repeated(self) -> bool:
+        """True if a row may have several values."""
+        return self.repeated > 0
+
+    @property
+    def is_optional(self) -> bool:
+        """True if a value may be absent."""
+        return self.optional > 0
 
 
 class Chunk(NamedTuple):
@@ -120,6 +137,8 @@ class Footer:
         groups: The row groups.
         size: The size of the file in bytes.
         seal: The checksums in front of it; None if another tool wrote the file.
+        unfit: Columns on which no condition may be put: pyarrow cannot read their statistics, and
+            ends the process.
     """
 
     rows: int
@@ -127,6 +146,7 @@ class Footer:
     groups: tuple[Group, ...]
     size: int
     seal: Seal | None = None
+    unfit: frozenset[str] = frozenset()
 
     @cached_property
     def names(self) -> dict[str, list[int]]:
@@ -252,11 +272,12 @@ def parse_footer(data: bytes, start: int, size: int) -> Footer:
 
     facts, _ = read_struct(data, 0, convert={4: take_group}, wanted=_FACTS)
     columns = tuple(_read_columns(facts[2]))
-    groups = tuple(_check_group(rows, chunks, columns, start) for rows, chunks in facts[4])
+    unfit: set[str] = set()
+    groups = tuple(_check_group(rows, chunks, columns, start, unfit) for rows, chunks in facts[4])
     rows = _integer(facts[3])
     if rows != sum(group.rows for group in groups):
         raise ValueError(f"its row groups do not have {rows} rows together")
-    return Footer(rows, columns, groups, size)
+    return Footer(rows, columns, groups, size, unfit=frozenset(unfit))
 
 
 def _integer(value: Any) -> int:
@@ -276,8 +297,8 @@ def _read_columns(elements: list[Struct]) -> list[Column]:
     if len(elements) > _MOST_COLUMNS:
         raise ValueError(f"it has more than {_MOST_COLUMNS} columns")
     columns: list[Column] = []
-    # of each level that is open: the children to come, the path, whether it is repeated or optional
-    open_levels: list[list[Any]] = [[_integer(elements[0][5]), (), False, False]]
+    # of each level that is open: the children to come, the path, the repeated and optional ones
+    open_levels: list[list[Any]] = [[_integer(elements[0][5]), (), 0, 0]]
     for element in elements[1:]:
         while open_levels and not open_levels[-1][0]:
             open_levels.pop()
@@ -287,14 +308,16 @@ def _read_columns(elements: list[Struct]) -> list[Column]:
         level[0] -= 1
         path = (*level[1], _text(element[4]))
         repetition = _integer(element.get(3, _REQUIRED))
-        marks = (level[2] or repetition == _REPEATED, level[3] or repetition != _REQUIRED)
+        if repetition > _REPEATED:
+            raise ValueError(f"a column has the unknown repetition {repetition}")
+        marks = (level[2] + (repetition == _REPEATED), level[3] + (repetition != _REQUIRED))
         if element.get(5):
             open_levels.append([_integer(element[5]), path, *marks])
         else:
             kind = _integer(element[1])
-            width = _integer(element[2]) if kind == _FIXED else (*_WIDTHS, 0)[kind]
-            width = _DECIMAL_WIDTH if _is_decimal(element) else width
-            columns.append(Column(path, kind, width, *marks))
+            length = _integer(element[2]) if kind == _FIXED else 0
+            width = _DECIMAL_WIDTH if _is_decimal(element) else (*_WIDTHS, 0, length)[kind]
+            columns.append(Column(path, kind, width, (*_STORED, 0, length)[kind], *marks))
     if any(children for children, *_ in open_levels):
         raise ValueError("its schema lacks columns")
     return columns
@@ -315,9 +338,16 @@ def _text(value: Any) -> bytes:
 
 
 def _take_chunk(fields: Struct) -> tuple[Any, ...]:
-    """Return what is needed of a column chunk: a `Chunk`, its physical type, and its path."""
+    """Return what is needed of a column chunk.
+
+    Returns:
+        A `Chunk`, its physical type, its path, the length of the shortest end in its statistics
+        (None without any), and the struct of its sizes (None without one).
+    """
     if 1 in fields:
         raise ValueError("its columns lie in other files")
+    if 8 in fields:
+        raise ValueError("its columns are encrypted")
     facts = fields[3]
     start = _integer(facts[9])
     dictionary = _integer(facts.get(11, 0))
@@ -327,15 +357,22 @@ def _take_chunk(fields: Struct) -> tuple[Any, ...]:
     low, high = statistics.get(6), statistics.get(5)
     ends = (low, high) if isinstance(low, bytes) and isinstance(high, bytes) else None
     length, unpacked, values, codec = (_integer(facts[number]) for number in (7, 6, 5, 4))
-    return Chunk(start, length, unpacked, values, codec, ends), facts[1], facts[3]
+    chunk = Chunk(start, length, unpacked, values, codec, ends)
+    shortest = min(map(len, statistics.values()), default=None)
+    return chunk, facts[1], facts[3], shortest, facts.get(16)
 
 
 def _check_group(
-    rows: int, chunks: list[tuple[Any, ...]], columns: tuple[Column, ...], end: int
+    rows: int,
+    chunks: list[tuple[Any, ...]],
+    columns: tuple[Column, ...],
+    end: int,
+    unfit: set[str],
 ) -> Group:
+    """Return a row group; columns whose statistics do not fit are added to `unfit`."""
     if len(chunks) != len(columns):
         raise ValueError(f"a row group has {len(chunks)} of {len(columns)} columns")
-    for (chunk, kind, path), column in zip(chunks, columns, strict=True):
+    for (chunk, kind, path, *facts), column in zip(chunks, columns, strict=True):
         name = column.path[0].decode(errors="backslashreplace")
         if kind != column.kind or tuple(path) != column.path:
             raise ValueError(f"column '{name}' is another one in a row group")
@@ -345,4 +382,23 @@ def _check_group(
             raise ValueError(f"column '{name}' has {chunk.values} values in {rows} rows")
         if chunk.values and not len(MAGIC) <= chunk.start <= end - chunk.length:
             raise ValueError(f"column '{name}' lies outside the file")
+        if not _have_fitting_facts(column, *facts):
+            unfit.add(name)
     return Group(rows, tuple(chunk for chunk, *_ in chunks))
+
+
+def _have_fitting_facts(column: Column, shortest: int | None, sizes: Struct | None) -> bool:
+    """Return True if the statistics and sizes of a column chunk may be those of the column.
+
+    Otherwise a condition on the column ends the process. (Writers in Rust cut the ends of long
+    values, also of those of a fixed length.)
+    """
+    if shortest is not None and shortest < column.stored:
+        return False
+    if sizes is None:
+        return True
+    return (
+        (1 not in sizes or column.kind == _BYTE_ARRAY)
+        and sizes.get(2, 0) in (0, column.repeated + 1)
+        and sizes.get(3, 0) in (0, column.optional + 1)
+    )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import pyarrow as pa
 
 from stacchip.parquet.deltas import check_lengths, repeated_bytes
-from stacchip.parquet.thrift import Wanted, read_struct
+from stacchip.parquet.thrift import I32, Wanted, read_struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,8 +50,8 @@ _CODEC_NAMES: Final = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_r
 _MARK: Final = 2  # bytes
 _MANY: Final = 64 << 20  # bytes from which a dictionary is looked into; larger pages are not
 _FACTS: Final[Wanted] = {
-    1: None, 2: None, 3: None, 5: dict.fromkeys((1, 2, 3, 4)), 7: dict.fromkeys((1, 2)),
-    8: dict.fromkeys((1, 4, 5, 6, 7)),
+    1: I32, 2: I32, 3: I32, 5: dict.fromkeys((1, 2, 3, 4), I32), 7: dict.fromkeys((1, 2), I32),
+    8: {**dict.fromkeys((1, 4, 5, 6), I32), 7: None},
 }  # fmt: skip
 _SCRATCH: Final = 24  # bytes that pyarrow takes for a text that is stored as a difference
 
@@ -137,6 +137,8 @@ def _parse_page(data: bytes, place: int, at: int) -> Page:
         raise ValueError("the size of a page is negative")
     start = at + behind - place
     is_packed = facts.get(7, True) if kind == _DATA_2 else True
+    if not isinstance(is_packed, bool):
+        raise TypeError("a boolean of a page is of another type")
     header = data[place:behind]
     how = facts.get(3), facts.get(4)
     return Page(kind, header, start, length, unpacked, values, encoding, levels, how, is_packed)

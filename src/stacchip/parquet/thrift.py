@@ -1,7 +1,10 @@
 """Structs of Thrift's compact protocol, in which parquet writes footers and headers of pages.
 
 pyarrow reads them, too, but it trusts them: a wrong footer can end the process (see `footer`).
-(The source of the format is "Thrift Compact protocol encoding" in Apache Thrift's documentation.)
+It must see here what it checks there. Where Thrift's C++ would read something else, a struct is
+refused: it cuts numbers to their bits, merges fields that come twice, and skips those of other
+types. (The source of the format is "Thrift Compact protocol encoding" in Apache Thrift's
+documentation.)
 """
 
 from __future__ import annotations
@@ -12,24 +15,38 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Struct", "Wanted", "read_integer", "read_struct", "read_unsigned"]
+__all__ = [
+    "COUNT",
+    "I32",
+    "I64",
+    "Struct",
+    "Wanted",
+    "read_integer",
+    "read_struct",
+    "read_unsigned",
+]
 
 Struct = dict[int, Any]
 """The fields of a struct by number: int, bool, float, bytes, a list, or another struct."""
 
-Wanted = Mapping[int, "Wanted | None"]
-"""The fields of a struct that are read, and those of the structs in them; None for all."""
+Wanted = Mapping[int, "Wanted | int | None"]
+"""The fields of a struct that are read: of a struct, those in it, or None for all of them; of a
+number, its type (`I32`, `I64`); of a list, `COUNT` for the number of its elements."""
+I32: Final = 5
+I64: Final = 6
+COUNT: Final = 9
 
 _DEEPEST: Final = 16
+_MOST_FIELDS: Final = 1 << 15
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
 
 
-def read_struct(
+def read_struct(  # noqa: C901, PLR0912 - the inner loop: calls slow it down
     data: bytes,
     at: int,
     depth: int = 0,
     convert: Mapping[int, Callable[[Struct], Any]] | None = None,
-    wanted: Wanted | None = None,
+    wanted: Wanted | int | None = None,
 ) -> tuple[Struct, int]:
     """Return the struct that begins at a place, and the place behind it.
 
@@ -42,7 +59,7 @@ def read_struct(
         wanted: The fields to read, all by default. To step over the others takes half the time.
 
     Raises:
-        ValueError: There is no struct.
+        ValueError: There is no struct, or one that no writer makes.
         IndexError: The bytes end inside it.
 
     Example:
@@ -51,6 +68,8 @@ def read_struct(
     """
     if depth > _DEEPEST:
         raise ValueError("its structs are nested too deeply")
+    if isinstance(wanted, int):
+        raise TypeError("a struct is there in place of a number")
     fields: Struct = {}
     number = 0
     while head := data[at]:
@@ -59,7 +78,10 @@ def read_struct(
         if head > 15:
             number += head >> 4
         else:
+            before = number
             number, at = read_integer(data, at)
+            if number <= before:  # so that no field comes twice
+                raise ValueError("its fields are out of order")
         if wanted is not None and number not in wanted:
             at = _skip_value(data, at, kind, depth)
         elif 4 <= kind <= 6:  # the most frequent, and short ones, first: this is the inner loop
@@ -71,20 +93,33 @@ def read_struct(
                     value, at = (value & 127) | more << 7, at + 1
                 else:
                     value, at = read_unsigned(data, at - 1)
+                    if kind < I64 and value >> 32:
+                        raise ValueError("a number has more than 32 bits")
+            if wanted is not None and (wanted[number] or kind) != kind:
+                raise ValueError("a number is of another type")
             fields[number] = (value >> 1) ^ -(value & 1)
         elif kind <= _FALSE:
-            fields[number] = kind == _TRUE
+            fields[number] = _boolean(kind)
         elif convert is not None and number in convert:
             fields[number], at = _read_converted(
                 data, at, convert[number], wanted and wanted[number]
             )
         else:
             fields[number], at = _read_value(data, at, kind, depth, wanted and wanted[number])
+    if number >= _MOST_FIELDS:
+        raise ValueError("a field has too large a number")
     return fields, at + 1
 
 
+def _boolean(kind: int) -> bool:
+    """Return the boolean that a field's type is."""
+    if not kind:  # elsewhere it ends the struct, whatever its number
+        raise ValueError("a field has no type")
+    return kind == _TRUE
+
+
 def _read_converted(
-    data: bytes, at: int, convert: Callable[[Struct], Any], wanted: Wanted | None
+    data: bytes, at: int, convert: Callable[[Struct], Any], wanted: Wanted | int | None
 ) -> tuple[list[Any], int]:
     count, kind, at = _read_list_head(data, at)
     if count and kind != _STRUCT:
@@ -97,7 +132,7 @@ def _read_converted(
 
 
 def _read_value(
-    data: bytes, at: int, kind: int, depth: int, wanted: Wanted | None
+    data: bytes, at: int, kind: int, depth: int, wanted: Wanted | int | None
 ) -> tuple[Any, int]:
     if kind == _STRUCT:
         return read_struct(data, at, depth + 1, wanted=wanted)
@@ -107,8 +142,7 @@ def _read_value(
             raise IndexError("a text is longer than the rest")
         return data[at : at + length], at + length
     if kind in (_LIST, _SET):
-        count, kind, at = _read_list_head(data, at)
-        return _read_values(data, at, kind, count, depth=depth + 1, wanted=wanted)
+        return _read_list(data, at, depth + 1, wanted)
     if 4 <= kind <= 6:
         return read_integer(data, at)
     if kind in (_TRUE, _FALSE, _BYTE):  # in a list, a boolean is a byte
@@ -121,12 +155,13 @@ def _read_value(
     raise ValueError(f"a field has the unknown type {kind}")
 
 
-def _read_values(
-    data: bytes, at: int, kind: int, count: int, *, depth: int, wanted: Wanted | None
-) -> tuple[list[Any], int]:
-    values = []
+def _read_list(data: bytes, at: int, depth: int, wanted: Wanted | int | None) -> tuple[Any, int]:
     if depth > _DEEPEST:
         raise ValueError("its lists are nested too deeply")
+    if wanted == COUNT:
+        return _read_list_head(data, at)[0], _skip_list(data, at, depth)
+    values = []
+    count, kind, at = _read_list_head(data, at)
     for _ in range(count):
         value, at = _read_value(data, at, kind, depth, wanted)
         values.append(value)
@@ -140,17 +175,29 @@ def _skip_value(data: bytes, at: int, kind: int, depth: int) -> int:
             at += 1
         return at + 1
     if kind <= _FALSE:
+        _boolean(kind)
         return at
     if kind in (_LIST, _SET):
-        count, kind, at = _read_list_head(data, at)
-        if depth >= _DEEPEST:
-            raise ValueError("its lists are nested too deeply")
-        for _ in range(count):
-            at = at + 1 if kind <= _FALSE else _skip_value(data, at, kind, depth + 1)
-        return at
+        return _skip_list(data, at, depth + 1)
     if kind == _STRUCT:
         return _skip_struct(data, at, depth + 1)
     return _read_value(data, at, kind, depth, None)[1]
+
+
+def _skip_list(data: bytes, at: int, depth: int) -> int:
+    """Return the place behind a list."""
+    count, kind, at = _read_list_head(data, at)
+    if depth > _DEEPEST:
+        raise ValueError("its lists are nested too deeply")
+    if 4 <= kind <= 6:
+        for _ in range(count):
+            while data[at] > 127:
+                at += 1
+            at += 1
+        return at
+    for _ in range(count):
+        at = at + 1 if kind <= _FALSE else _skip_value(data, at, kind, depth)
+    return at
 
 
 def _skip_struct(data: bytes, at: int, depth: int) -> int:
@@ -168,7 +215,7 @@ def _skip_struct(data: bytes, at: int, depth: int) -> int:
             at += 1
         elif kind == _BINARY and data[at] < 128:
             at += data[at] + 1
-        elif kind > _FALSE:
+        elif kind not in (_TRUE, _FALSE):
             at = _skip_value(data, at, kind, depth)
     return at + 1
 
@@ -201,5 +248,5 @@ def read_unsigned(data: bytes, at: int) -> tuple[int, int]:
         if byte < 128:
             return value, at
         shift += 7
-        if shift > 63:
+        if shift > 63 or (shift == 63 and data[at] > 1):
             raise ValueError("a number has more than 64 bits")

@@ -328,7 +328,12 @@ class ParquetFile:
         return list(self._schema.names if columns is None else columns)
 
     def _choose(self, where: pc.Expression | None) -> ds.ParquetFileFragment:
-        return self.fragment if where is None else self.fragment.subset(where, schema=self._schema)
+        if where is None:
+            return self.fragment
+        unfit = sorted(self.footer.unfit.intersection(self._needed([], where)))
+        if unfit:
+            raise ValueError(f"the statistics of its column '{unfit[0]}' do not fit the column")
+        return self.fragment.subset(where, schema=self._schema)
 
     def _nothing(self, columns: Sequence[str] | None) -> pa.Table:
         return self._schema.empty_table().select(self._names(columns))
