@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -130,6 +131,9 @@ SIGNING = [
     "sig", "X-Amz-Signature", "x-amz-security-token", "X-Goog-Signature", "token", "access_token",
     "Signature", "AWSAccessKeyId", "api_key", "apikey", "subscription-key", "password", "key",
     "Authorization", "Policy", "code", "jwt", "client_secret", "%73ig", "X-Amz-Credential",
+    "api.key", "map_key", "auth-key", "AccountKey", "appid", "hdnts", "hmac", "JSESSIONID", "sid",
+    "sas", "sign", "verify", "ticket", "http_bearer", "header.Authorization", "userpwd", "cookie",
+    "sig%20", "si%0Ag",
 ]  # fmt: skip
 word = st.text("abcXYZ019-._~%", min_size=1, max_size=8)
 parameter = st.tuples(word, word).map("=".join)
@@ -176,6 +180,58 @@ def test_a_session_in_the_path_is_neither_shown_nor_kept(name: str) -> None:
     href = f"https://h/a;{name}={SECRET}/b.tif;v=1?w=2"
     for hide in (redact, unsign, redact_text, unsign_text):
         assert hide(href) == "https://h/a/b.tif;v=1?w=2"
+
+
+@pytest.mark.parametrize(
+    ("href", "plain"),
+    [
+        ("https://me:p/S3cr3tValue@h/a", "https://h/a"),
+        ("https://me:p#S3cr3tValue@h/a", "https://h/a"),
+        ("https://me:p?S3cr3tValue@h/a", "https://h/a"),
+        ("https://me:S3cr3tValue%40h/a", "https://h/a"),
+        ("//me:S3cr3tValue@h/a", "//h/a"),
+        ("https:/me:S3cr3tValue@h/a", "https:/h/a"),
+        ("https:me:S3cr3tValue@h/a", "https:h/a"),
+        ("https:\\\\me:S3cr3tValue@h/a", "https:\\\\h/a"),
+        ("https://proxy/https://me:S3cr3tValue@h/a", "https://proxy/https://h/a"),
+        ("https://p/https%3A%2F%2Fme%3AS3cr3tValue%40h/a", "https://p/https%3A%2F%2Fh/a"),
+        ("https://p/https%3A%2F%2Fh%3Fsig%3DS3cr3tValue/1", "https://p/https%3A%2F%2Fh/1"),
+        ("https://h/a%3Bjsessionid=S3cr3tValue", "https://h/a"),
+        ("https://h:80/a@b", "https://h:80/a@b"),
+        ("https://[::1]:80/a@b:c@d", "https://[::1]:80/a@b:c@d"),
+        ("s3://bucket/a:b@c/d//e@f", "s3://bucket/a:b@c/d//e@f"),
+        ("/data/a:b@c.tif", "/data/a:b@c.tif"),
+    ],
+)
+def test_a_password_is_neither_shown_nor_kept_however_it_is_written(href: str, plain: str) -> None:
+    assert redact(href) == unsign(href) == plain
+
+
+@pytest.mark.parametrize(
+    ("href", "kept"),
+    [
+        ("https://h/a?v=1?sv=1&sig=S3cr3tValue", "https://h/a?v=1"),  # signed by adding "?..."
+        ("https://h/a?v=1\\u0026sig=S3cr3tValue", "https://h/a?v=1"),  # as Go's JSON has it
+        ("https://h/a?v=1&amp;sig=S3cr3tValue", "https://h/a?v=1&amp"),
+        ("https://h/a?md5=S3cr3tValue&expires=1", "https://h/a"),
+        ("https://h/a?md5=0123", "https://h/a?md5=0123"),
+        ("/vsicurl?userpwd=me:S3cr3tValue&url=https%3A%2F%2Fh", "/vsicurl?url=https%3A%2F%2Fh"),
+    ],
+)
+def test_a_signature_is_not_kept_however_it_was_added(href: str, kept: str) -> None:
+    assert unsign(href) == kept
+    assert SECRET not in redact(href)
+
+
+def test_addresses_in_addresses_are_looked_at_to_a_depth_and_in_time() -> None:
+    inner = f"https://h/?sig={SECRET}"
+    for _ in range(12):
+        inner = f"https://h/?v=1&url={quote(inner, safe='')}"
+    raw = f"https://u:{SECRET}@h/" * 5_000 + "a.tif"
+    steps = "".join(f"x%{'25' * n}3A%{'25' * n}2F%{'25' * n}2F" for n in range(200))
+    for href in (inner, raw, f"https://h/{steps}?sig={SECRET}", "https://h/" + "a;" * 100_000):
+        for hide in (redact, unsign, redact_text, unsign_text):
+            assert SECRET not in hide(href)
 
 
 def test_unsigning_takes_the_signature_and_nothing_else() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stacchip.storage import redact, unsign
-from stacchip.storage.redaction import unsign_text
+from stacchip.storage.redaction import is_secret_name, unsign_text
 
 if TYPE_CHECKING:
     import pystac
@@ -26,6 +26,10 @@ _SCALARS = frozenset((int, float, bool, type(None)))
 # A signature is in the query, the fragment, the userinfo or a parameter of the path; most texts
 # have none of them. A media type has a space after its ";". A set would take twice the time.
 _search_marks = re.compile(r"\?|#|@|;\w|%3[fFbB]|%40|%23").search
+# an address in whose path a file or folder has a space in its name
+_is_address = re.compile(
+    r"(?:/vsi\w+/)?[a-z][a-z0-9+.-]*://[^?#\n]*[?#]\S*", re.IGNORECASE
+).fullmatch
 
 
 def to_dict(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
@@ -92,6 +96,7 @@ def _unsign_members(value: Mapping[str, Any]) -> dict[str, Any]:
                 or "@" in inner
                 or "#" in inner
                 or "%" in inner
+                or "sig=" in inner
                 or (";" in inner and (key != "type" or "://" in inner))  # no media type
             ):
                 copy[key] = _unsign_text(str(key), inner)
@@ -101,6 +106,8 @@ def _unsign_members(value: Mapping[str, Any]) -> dict[str, Any]:
             copy[key] = inner.copy()
         else:
             copy[key] = unsign_hrefs(inner)
+            if key == "headers" and isinstance(inner, Mapping):  # of a link
+                copy[key] = _without_credentials(copy[key])
     try:
         names = "".join(copy)
     except TypeError:  # a name that is no text
@@ -108,11 +115,21 @@ def _unsign_members(value: Mapping[str, Any]) -> dict[str, Any]:
     return _unsign_keys(copy) if "://" in names else copy
 
 
+def _without_credentials(headers: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: text for name, text in headers.items() if not is_secret_name(str(name))}
+
+
 def _unsign_text(key: str, value: str) -> str:
-    if not _search_marks(value):
+    if not _may_be_signed(value):
         return value
-    is_address = ("href" in key or "url" in key) and " " not in value
+    is_address = ("href" in key or "url" in key) and (
+        " " not in value or _is_address(value)  # with a space in the name of the file
+    )
     return unsign(value) if is_address else unsign_text(value)
+
+
+def _may_be_signed(text: str) -> bool:
+    return "sig=" in text or _search_marks(text) is not None
 
 
 def _unsign_keys(value: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +193,7 @@ def to_json(value: Any) -> str:
     """
     text = _dump(value)
     # searching an item takes milliseconds; searching its text does not
-    return _dump(unsign_hrefs(value)) if _search_marks(text) else text
+    return _dump(unsign_hrefs(value)) if _may_be_signed(text) or '"headers"' in text else text
 
 
 def _dump(value: Any) -> str:

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 # bounded: searching a long word for one would take quadratic time
 SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,30})://")
 AZURE_SCHEMES = ("abfs", "abfss", "wasb", "wasbs", "az", "azure")
 
-# An address in a text; in a query of another one it is escaped (/vsicurl?url=https%3A%2F%2Fhost).
+# An address in a text; in a query of another one it is escaped (/vsicurl?url=https%3A%2F%2Fhost),
+# and in the JSON that PHP writes, its slashes are.
 _ADDRESS = re.compile(
-    r"""(?P<address>[a-z][a-z0-9+.-]{0,30}(://|%3A%2F%2F)[^\s'"<>]*?)(?P<end>[.,:;!)\]}]*)"""
+    r"""(?P<address>[a-z][a-z0-9+.-]{0,30}(://|%3A%2F%2F|:\\/\\/)[^\s'"<>]*?)(?P<end>[.,:;!)\]}]*)"""
     r"""(?=[\s'"<>]|$)""",
     re.IGNORECASE,
 )
 # Query parameters that grant access, or belong to a scheme that does: AWS (SigV4 and the older
-# SigV2), Google, CloudFront, and the tokens and keys of smaller services.
+# SigV2), Google, CloudFront, Akamai (hdnts), Cloudflare (verify), Tencent (sign), and the tokens
+# and keys of smaller services; GDAL's options of /vsicurl? too.
+_SURE = (
+    r"(?:x-(?:amz|goog|ms)-(?:signature|credential|security-token)"
+    r"|[\w.-]*(?:signature|secret|passw(?:or)?d|passphrase|passcode|credential|hmac|jwt|userpwd"
+    r"|authorization|bearer|cookie|sess(?:ion)?_?id"
+    r"|(?:api|access|subscription|account|app|auth|licen[cs]e|map|private|user)[-_.]?key"
+    r"|(?:access|id|session|sas|auth)[-_]?token)[\w.-]*"
+    r"|sig|sas|token|hdn(?:ts|ea|tl)|__gda__)"
+)
 SECRET_PARAMETER = re.compile(
-    r"(x-amz-|x-goog-|x-ms-).*"
-    r"|.*(signature|token|secret|password|passwd|credential|(api|access|subscription)[-_]?key).*"
-    r"|sig|auth|authorization|key|code|pwd|pass|policy|expires|key-pair-id|jwt|session",
+    rf"(x-amz-|x-goog-|x-ms-).*|.*token.*|{_SURE}"
+    r"|auth|key|code|pwd|pass|policy|expires|key-pair-id|session|sid|sign|verify|ticket|cred|appid",
     re.IGNORECASE,
 )
 # An Azure shared access signature is `sig` and these; without `sig` they are no secret.
@@ -29,17 +39,40 @@ AZURE_SAS_PARAMETERS = re.compile(
     r"sv|sr|st|se|sp|sip|spr|ss|srt|skoid|sktid|skt|ske|sks|skv|saoid|suoid|scid|sdd|ses|sig",
     re.IGNORECASE,
 )
+_AZURE_STARTS = tuple(f"{scheme}://" for scheme in AZURE_SCHEMES)
+_DEEPEST = 8  # addresses in addresses
+_INVISIBLE = dict.fromkeys(map(ord, "\t\r\n"), None) | {ord("+"): " "}
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
+# a query as it is written, and as JSON may escape it (Go); HTML's "&amp;" ends in a ";"
+_PARAMETERS = re.compile(r"([&;?#])([^&;?#]*)")
+_ESCAPED_PARAMETERS = re.compile(r"(\\u0026|[&;?#])((?:(?!\\u0026)[^&;?#])*)")
 # a server that is given no cookie may keep its session in the path (RFC 3986, 3.3)
 _PATH_SECRET = re.compile(
-    r";(?:[a-z]*session_?(?:id)?|(?:access_?)?token|sig(?:nature)?)=[^;/?#]*", re.IGNORECASE
+    r"(?:;|%3B)(?:[a-z]*session_?(?:id)?|sid|(?:access_?)?token|sig(?:nature)?)=[^;/?#]*",
+    re.IGNORECASE,
 )
 _MAY_BE_SIGNED = re.compile("[?#@;]|%3F|%23|%40|%3B", re.IGNORECASE)
-_SIGNED_PATH = re.compile(
-    r"[^\s?@]+\.\w{2,5}(\?(\S*&)?|;)"
-    r"(sig|signature|x-(amz|goog)-(signature|credential|security-token)|[a-z]*session_?id"
-    r"|(access|id|session)[-_]?token|token|(api|subscription)[-_]?key)=\S*",
+_SURE_NAME = re.compile(_SURE, re.IGNORECASE)
+# the query of a signed address alone: planetary-computer gives it to fsspec as `credential`
+_SIGNATURE = re.compile(
+    r"\??(?:[\w-]+=[^\s&=]*&)*sig=[^\s&=]+=*(?:&[\w-]+=[^\s&=]*)*", re.IGNORECASE
+)
+_CONNECTION = re.compile(
+    r"(AccountKey|SharedAccessKey|SharedAccessSignature)=[^;\s]*;?", re.IGNORECASE
+)
+# `//user:pw@host`, and what is meant for an address: `https:/user:pw@host`
+_USERINFO = re.compile(
+    r"^((?:/vsicurl/)?(?:(?:[a-z][a-z0-9+.-]{0,30}:)?[/\\]{2,}|(?:https?|ftp|s3):[/\\]*))[^/\\?#\s]*@",
     re.IGNORECASE,
+)
+# a password whose "/", "?" or "#" was not escaped; what stands after the ":" is no port
+_BROKEN_PASSWORD = re.compile(
+    r"(?P<scheme>^[^:/]*:[/\\]+)(?!\[)[^/\\?#:]*:(?!\d*(?:[/\\?#]|$)).*(?:@|%40)",
+    re.IGNORECASE | re.DOTALL,
+)
+# an address inside of another one, escaped once or more
+_INNER = re.compile(
+    r"[a-z][a-z0-9+.-]{0,30}%(?:25){0,8}3A%(?:25){0,8}2F%(?:25){0,8}2F[^/?#&;\s]*", re.IGNORECASE
 )
 
 
@@ -71,7 +104,8 @@ def redact_text(text: str) -> str:
 
 def _redact_found(found: re.Match[str]) -> str:
     address = found["address"]
-    whole = address if SCHEME.match(address) else unquote(address)
+    whole = address.replace("\\/", "/")
+    whole = whole if SCHEME.match(whole) else unquote(address)
     shown = redact(whole)
     return found[0] if shown == whole else shown + found["end"]
 
@@ -85,21 +119,30 @@ def unsign(href: str) -> str:
         >>> unsign("https://example.com/a.tif?versionId=7&X-Amz-Signature=abc")
         'https://example.com/a.tif?versionId=7'
     """
-    plain = _strip_userinfo(href)
+    return _unsign(href, 0)
+
+
+def _unsign(href: str, depth: int) -> str:
+    plain = _strip_userinfo(href, depth)
     found = _QUERY.search(plain)
-    if found is None or not _is_secret(found[0]):
+    if found is None or not _is_secret(found[0], depth):
         return plain
-    body, query = plain[: found.start()], found[0].partition("#")[0].removeprefix("?")
+    body, query = plain[: found.start()], found[0].partition("#")[0]
     # the parts unchanged: decoding and encoding them again could change what is kept
-    parts = [(_name(part), part) for part in re.split(r"[&;]", query) if part]
-    is_sas = any(name.lower() == "sig" for name, _ in parts)
+    parts = [(mark, _name(part), part) for mark, part in _split_query(query) if part]
+    names = {name.lower() for _, name, _ in parts}
     kept = [
-        _unsign_inner(part)
-        for name, part in parts
-        if not SECRET_PARAMETER.fullmatch(name)
-        and not (is_sas and AZURE_SAS_PARAMETERS.fullmatch(name))
+        (mark, _unsign_inner(part, depth))
+        for mark, name, part in parts
+        if not _is_secret_parameter(name)
+        and not ("sig" in names and AZURE_SAS_PARAMETERS.fullmatch(name))
+        and not ("expires" in names and name.lower() == "md5")  # nginx's secure links
     ]
-    return f"{body}?{'&'.join(kept)}" if kept else body
+    if not kept:
+        return body
+    (_, first), *more = kept
+    rest = "".join(f"{'&' if mark == ';' else mark}{part}" for mark, part in more)
+    return f"{body}?{first}{rest}"
 
 
 def unsign_text(text: str) -> str:
@@ -109,9 +152,13 @@ def unsign_text(text: str) -> str:
         >>> unsign_text("See https://example.com/a.tif?v=2&sig=abc, as of May.")
         'See https://example.com/a.tif?v=2, as of May.'
     """
-    if "://" not in text and "%3A%2F%2F" not in text.upper():
+    if "=" in text:
+        text = _CONNECTION.sub("", text)
+    if _SIGNATURE.fullmatch(text):
+        return unsign(f"?{text.removeprefix('?')}")
+    if "://" not in text and ":\\/\\/" not in text and "%3A%2F%2F" not in text.upper():
         # a relative address; a question in words has no such parameter
-        return unsign(text) if _SIGNED_PATH.fullmatch(text) else text
+        return unsign(text) if text.startswith("//") or _is_signed_path(text) else text
     return text if not _MAY_BE_SIGNED.search(text) else _ADDRESS.sub(_unsign_found, text)
 
 
@@ -119,33 +166,75 @@ def _unsign_found(found: re.Match[str]) -> str:
     address = found["address"]
     if SCHEME.match(address):
         return unsign(address) + found["end"]
+    if ":\\/" in address:
+        return unsign(address.replace("\\/", "/")).replace("/", "\\/") + found["end"]
     whole = unquote(address)
     plain = unsign(whole)
     return found[0] if plain == whole else quote(plain, safe="") + found["end"]
 
 
-def _unsign_inner(part: str) -> str:
+def _unsign_inner(part: str, depth: int) -> str:
     """Return a `name=value` of a query whose value is unsigned, if it is an address itself."""
     name, mark, value = part.partition("=")
+    if "/" not in value and "%2f" not in value.lower():
+        return part
     inner = unquote(value)
-    plain = unsign(inner) if "://" in inner else inner
+    if "://" not in inner:
+        return part
+    plain = "" if depth > _DEEPEST else _unsign(inner, depth + 1)
     return part if plain == inner else f"{name}{mark}{quote(plain, safe='')}"
 
 
-def _is_secret(query: str) -> bool:
+def _is_secret(query: str, depth: int = 0) -> bool:
     """Return True if a query string has a parameter that signs or authenticates.
 
     A parameter may be an address itself: `/vsicurl?url=https%3A%2F%2F...`.
     """
     return any(
-        SECRET_PARAMETER.fullmatch(_name(part)) or _unsign_inner(part) != part
-        for part in re.split(r"[&;?#]", query)
+        _is_secret_parameter(_name(part)) or _unsign_inner(part, depth) != part
+        for _, part in _split_query(query)
+    )
+
+
+def _split_query(query: str) -> list[tuple[str, str]]:
+    """Return the parts of a query, each with the mark before it."""
+    form = _ESCAPED_PARAMETERS if "\\u0026" in query else _PARAMETERS
+    return form.findall(query)
+
+
+def _is_secret_parameter(name: str) -> bool:
+    # most names come again and again; long ones would fill the memory
+    return _is_secret_name(name) if len(name) < 100 else bool(SECRET_PARAMETER.fullmatch(name))
+
+
+@lru_cache(maxsize=4096)
+def _is_secret_name(name: str) -> bool:
+    return bool(SECRET_PARAMETER.fullmatch(name))
+
+
+def _is_signed_path(text: str) -> bool:
+    path = text[: found.start()] if (found := re.search("[?#;]", text)) else text
+    return (
+        "@" not in path
+        and text.split() == [text]
+        and any("=" in part and _SURE_NAME.fullmatch(_name(part)) for _, part in _split_query(text))
     )
 
 
 def _name(part: str) -> str:
     """Return the name of one `name=value` of a query."""
-    return unquote(part.partition("=")[0])
+    name = part.partition("=")[0]
+    return name if name.isalnum() else unquote(name).translate(_INVISIBLE).strip()
+
+
+def is_secret_name(name: str) -> bool:
+    """Return True if a header or parameter of this name surely holds a credential.
+
+    Example:
+        >>> is_secret_name("Authorization"), is_secret_name("Accept")
+        (True, False)
+    """
+    return _SURE_NAME.fullmatch(name) is not None
 
 
 def split_userinfo(href: str) -> tuple[str, str | None]:
@@ -171,6 +260,26 @@ def split_userinfo(href: str) -> tuple[str, str | None]:
     return href[:start] + host + href[stop:], userinfo
 
 
-def _strip_userinfo(href: str) -> str:
-    plain = split_userinfo(href)[0]
-    return _PATH_SECRET.sub("", plain) if ";" in plain else plain
+def _strip_userinfo(href: str, depth: int = 0) -> str:
+    """Return an address without userinfo, in any place and spelling, and without a session."""
+    plain = href
+    if "@" in plain or "%40" in plain:
+        # the path may be another address: https://proxy/https://user:pw@host/a.tif
+        starts = [match.start() for match in SCHEME.finditer(plain)][1:]
+        pieces = [plain[i:j] for i, j in zip([0, *starts], [*starts, None], strict=True)]
+        plain = "".join(split_userinfo(piece)[0] for piece in pieces)
+        if not plain.lower().startswith(_AZURE_STARTS):
+            plain = _USERINFO.sub(r"\1", plain)
+        plain = _BROKEN_PASSWORD.sub(r"\g<scheme>", plain)
+    if "%" in plain:
+        plain = _INNER.sub(lambda found: _unsign_escaped(found[0], depth), plain)
+    return _PATH_SECRET.sub("", plain) if ";" in plain or "%3b" in plain.lower() else plain
+
+
+def _unsign_escaped(text: str, depth: int) -> str:
+    """Return an escaped address unsigned; "" if addresses are nested too deeply to be looked at."""
+    if depth > _DEEPEST:
+        return ""
+    inner = unquote(text)
+    plain = _unsign(inner, depth + 1)
+    return text if plain == inner else quote(plain, safe="")
