@@ -15,7 +15,13 @@ import pystac
 import pytest
 from stac_geoparquet.arrow import parse_stac_items_to_arrow, to_parquet
 
-from stacchip.errors import InvalidMetadata, MissingMetadata, ObjectNotFound, UsageError
+from stacchip.errors import (
+    InvalidMetadata,
+    LimitExceeded,
+    MissingMetadata,
+    ObjectNotFound,
+    UsageError,
+)
 from stacchip.items import item_href, load_items, read_assets, reference_asset
 
 if TYPE_CHECKING:
@@ -378,3 +384,28 @@ def test_a_dead_link_of_a_catalogue_costs_one_item(tmp_path: Path) -> None:
 def test_malformed_links_of_a_catalogue_are_no_links(links: Any) -> None:
     with pytest.raises(UsageError, match="links to no items"):
         ids({"type": "Catalog", "links": links})
+
+
+# -- one item among others that nests too deeply
+
+
+@pytest.mark.parametrize("depth", [150, 5_000, 100_000])
+@pytest.mark.parametrize("brackets", [("[", "]"), ('{"\\"[{":', "}")])
+def test_an_item_that_nests_too_deeply_does_not_cost_the_others_of_its_file(
+    depth: int, brackets: tuple[str, str], tmp_path: Path
+) -> None:
+    nested = brackets[0] * depth + "1" + brackets[1] * depth
+    deep = json.dumps(record("b"))[:-1] + f', "mine": {nested}}}'
+    features = ", ".join([json.dumps(record("a")), deep, nested, json.dumps(record("c"))])
+    for text in (f'{{"type": "FeatureCollection", "features": [{features}]}}', f"[{features}]"):
+        path = write(tmp_path / "items.json", text)
+        assert ids(path, errors="skip") == ["a", "c"]
+        with pytest.raises(LimitExceeded, match=r"Item 'b': It nests more than 100 deep"):
+            ids(path)
+
+
+def test_links_of_a_catalogue_that_nest_too_deeply_are_refused(tmp_path: Path) -> None:
+    links = '[{"rel": "item", "href": ' + "[" * 700 + "]" * 700 + "}]"
+    path = write(tmp_path / "catalog.json", f'{{"type": "Catalog", "links": {links}}}')
+    with pytest.raises(LimitExceeded, match="nests more than 100 deep"):
+        ids(path)

@@ -101,3 +101,9 @@ def test_a_file_of_items_above_the_limit_is_refused(tmp_path) -> None:
     with pytest.raises(StacchipError, match="1000"):
         list(load_items(path, storage=storage))
     assert list(load_items(path)) == []
+
+
+def test_a_document_with_millions_of_lists_is_not_searched_for_the_end_of_each() -> None:
+    data = b"[" * 1_500_000 + b"]" * 1_500_000
+    with pytest.raises(LimitExceeded, match="nests more than 100 deep"):
+        parse_document(data, "a.json", Limits(), of_items=True)

@@ -18,7 +18,7 @@ from stacchip.items.record import FoundItems, Unreadable, try_record
 from stacchip.items.record_checks import require_sound
 from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.storage import Storage, join_href, local_path, redact
-from stacchip.storage.documents import parse_document
+from stacchip.storage.documents import parse_document, require_depth
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -127,7 +127,9 @@ class _Loader:
         if data[:4] == _PARQUET_MAGIC:
             yield from self._read_parquet(href)
             return
-        yield from self._read_object(parse_document(data, href, limits), href, is_linked=is_linked)
+        yield from self._read_object(
+            parse_document(data, href, limits, of_items=True), href, is_linked=is_linked
+        )
 
     def _read_object(
         self, record: Any, href: str | None, *, is_linked: bool = False
@@ -156,6 +158,9 @@ class _Loader:
 
     def _follow(self, record: Mapping[str, Any], href: str | None) -> Iterator[_Found]:
         """Return the items that a STAC Collection or Catalog links to, but not its children's."""
+        limits = self._limits(href)
+        most_parts = limits.listed + limits.item_parts
+        require_depth(record, _name(href), limits, most_parts=most_parts)
         hrefs = {rel: _linked_hrefs(record, rel) for rel in ("item", "child", "self")}
         if not hrefs["item"]:
             raise UsageError(

@@ -90,9 +90,12 @@ def require_few_parts(value: Any, item_id: Any, limits: Limits) -> None:
         LimitExceeded: It does; the error names the item.
     """
     try:
-        require_depth(value, "It", limits, most_parts=limits.item_parts)
+        what = "It" if isinstance(item_id, str) else "An item without an id"
+        require_depth(value, what, limits, most_parts=limits.item_parts)
     except LimitExceeded as error:
-        raise attribute(error, str(item_id)[:80]) from None
+        if not isinstance(item_id, str):
+            raise
+        raise attribute(error, item_id[:80]) from None
 
 
 def _require_few_assets(item_id: str, assets: Collection[str], limits: Limits) -> None:

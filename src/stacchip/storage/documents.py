@@ -7,6 +7,7 @@ written later on. So a document is measured before it is parsed, and a record be
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,10 +26,17 @@ _LIST_BYTES: Final = 72
 _OBJECT_BYTES: Final = 200
 _PLACE_BYTES: Final = 32
 _GROWTH: Final = 12
+# a page, its items, and one to spare
+_DEPTH_OF_LISTS: Final = 5
+# brackets, and texts, whose brackets do not count
+_MARKS: Final = re.compile(rb'[\[\]{}]|"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
+_MOST_MARKS: Final = 1_000_000
 _ITEMS: Final = "Pass an item, a FeatureCollection or a stac-geoparquet file."
 
 
-def parse_document(data: bytes, href: str, limits: Limits, *, remedy: str = _ITEMS) -> Any:
+def parse_document(
+    data: bytes, href: str, limits: Limits, *, remedy: str = _ITEMS, of_items: bool = False
+) -> Any:
     """Return the value of a JSON document.
 
     Args:
@@ -36,6 +44,9 @@ def parse_document(data: bytes, href: str, limits: Limits, *, remedy: str = _ITE
         href: Its address, for errors.
         limits: Those of its place.
         remedy: What to do if it is not JSON.
+        of_items: True if the caller checks the depth of each part that it reads, such as each item
+            of a list, so that one which nests too deeply does not cost the others. What lies far
+            below the limit is cut off.
 
     Raises:
         InvalidMetadata: It is not JSON.
@@ -51,13 +62,14 @@ def parse_document(data: bytes, href: str, limits: Limits, *, remedy: str = _ITE
         raise limits.exceeded("document_bytes", f"{shown} has {len(data):,} bytes", href=shown)
     require_growth(data, shown, limits, href=shown)
     try:
-        value = json.loads(data)
+        value = _parse(data, limits.document_depth + _DEPTH_OF_LISTS if of_items else None)
     except RecursionError as error:
         raise _too_deep(shown, limits) from error
     except ValueError as error:
         reason = str(error)
     else:
-        require_depth(value, shown, limits, most_parts=len(data))
+        if not of_items:
+            require_depth(value, shown, limits, most_parts=len(data))
         return value
     # not chained: the original carries the whole text, and a pickle of it may hold a signature
     raise InvalidMetadata(
@@ -65,6 +77,46 @@ def parse_document(data: bytes, href: str, limits: Limits, *, remedy: str = _ITE
         field="type",
         href=shown,
     )
+
+
+def _parse(data: bytes, depth: int | None) -> Any:
+    """Return the value of JSON; if it nests too deeply to be read, without what lies below `depth`.
+
+    Raises:
+        ValueError: It is not JSON.
+        RecursionError: It nests too deeply, and there is no `depth`, or that is too deep.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError:
+        # looking for the ends of millions of lists takes too long
+        if depth is None or data.count(b"[") + data.count(b"{") > _MOST_MARKS:
+            raise
+    return json.loads(_cut_off(data, depth))
+
+
+def _cut_off(data: bytes, depth: int) -> bytes:
+    """Return JSON with null in place of each list and object that lies below a depth.
+
+    Example:
+        >>> _cut_off(b'[1, {"a": [2, "]"]}]', 1)
+        b'[1, null]'
+    """
+    kept, start, level = [], 0, 0
+    for mark in _MARKS.finditer(data):
+        sign = mark[0]
+        if sign in b"[{":
+            if level == depth:
+                kept.append(data[start : mark.start()])
+            level += 1
+        elif sign in b"]}":
+            level -= 1
+            if level == depth:
+                start = mark.end()
+                kept.append(b"null")
+    if level <= depth:
+        kept.append(data[start:])
+    return b"".join(kept)
 
 
 def parse_object(data: bytes, href: str, limits: Limits, *, remedy: str) -> dict[str, Any]:

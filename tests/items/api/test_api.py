@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -88,3 +89,33 @@ def test_an_address_in_an_error_of_the_client_is_not_shown(server):
     with pytest.raises(StorageError, match="does not answer as a STAC API") as caught:
         next(StacApi(f"{server.url}/?token=secret", OPTIONS).search())
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("depth", [150, 5_000])
+def test_an_item_that_nests_too_deeply_does_not_end_the_search(depth, server, caplog):
+    def text(mine):
+        page = {"type": "FeatureCollection", "features": [*server.records[:2]], "links": []}
+        return json.dumps(page).replace('"scene-1"', f'"scene-1", "mine": {mine}').encode()
+
+    server.troubles.append(Trouble(body=text("[" * depth + "]" * depth)))
+    found = StacApi(server.url, OPTIONS).search()
+    items = list(parse_items(found, errors="skip", origin="here"))
+    assert [item.id for item in items] == ["scene-0"]
+    assert "Item 'scene-1': It nests more than 100 deep" in caplog.text
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"code": "Timeout", "links": []}'])
+def test_a_page_without_items_or_their_list_does_not_end_the_search_in_silence(body, server):
+    server.troubles.append(Trouble(body=body))
+    with pytest.raises(StorageError, match="a page without features"):
+        ids(StacApi(server.url, OPTIONS).search())
+
+
+def test_an_id_that_is_no_text_does_not_become_another_id(server, caplog):
+    page = {"type": "FeatureCollection", "features": server.records[:2], "links": []}
+    body = json.dumps(page).encode().replace(b"scene-0", b"sc\xe9ne-0")
+    server.troubles.append(Trouble(body=body))
+    found = StacApi(server.url, OPTIONS).search()
+    items = list(parse_items(found, errors="skip", origin="here"))
+    assert [item.id for item in items] == ["scene-1"]
+    assert "it must be whole characters" in caplog.text

@@ -20,7 +20,7 @@ from stacchip.items.api.pages import BrokenPages, Circles, PageRequest, next_req
 from stacchip.items.reach import is_out_of_reach
 from stacchip.storage import StorageOptions, redact
 from stacchip.storage.content import show_start
-from stacchip.storage.documents import parse_document
+from stacchip.storage.documents import parse_document, require_depth
 from stacchip.storage.failure import TransientError, failure_of_status
 from stacchip.storage.foreign_logs import hide_secrets, keep_secrets_out
 from stacchip.storage.local_hosts import local_refusal
@@ -164,16 +164,20 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
 
     def json_loads(self, txt: str, *_: Any, **__: Any) -> dict[str, Any]:
         """Return an answer as a JSON object."""
+        return self._parse(txt)
+
+    def _parse(self, text: str, *, of_items: bool = False) -> dict[str, Any]:
+        data = text.encode(errors="surrogatepass")
+        limits = self._options.limits
         try:
-            answer = parse_document(txt.encode(), self._address, self._options.limits)
+            answer = parse_document(data, self._address, limits, of_items=of_items)
         except InvalidMetadata:
             pass  # the error would hold the whole text, or its context would
         else:
             if isinstance(answer, dict):
                 return answer
-            raise self._malformed(f"JSON that is not an object: {show_start(txt.encode())!r}")
-        start = show_start(txt[:1024].encode())
-        raise self._malformed(f"text that is not JSON; it begins with {start!r}")
+            raise self._malformed(f"JSON that is not an object: {show_start(data)!r}")
+        raise self._malformed(f"text that is not JSON; it begins with {show_start(data)!r}")
 
     def get_pages(
         self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
@@ -219,10 +223,18 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
     def _read_page(self, request: PageRequest, leader: str) -> tuple[dict[str, Any], str]:
         """Return a page, and the address that it came from."""
         text, place = self._ask(request, leader)
-        page = self.json_loads(text)
+        page = self._parse(text, of_items=True)
+        # each item is measured where it is read
+        rest = {name: value for name, value in page.items() if name != "features"}
+        limits = self._options.limits
+        require_depth(rest, redact(request.href), limits, most_parts=len(text))
         for name in ("features", "collections"):
             if not isinstance(page.get(name, []), list):
                 raise BrokenPages(f"a page whose {name} are not a list")
+        if "features" not in page and "collections" not in page:
+            # the search would seem to end here
+            start = show_start(text[:1024].encode(errors="surrogatepass"))
+            raise BrokenPages(f"a page without features or collections: {start!r}")
         return page, place
 
     def _attempt(self, request: requests.Request, leader: str, until_s: float) -> tuple[str, str]:
@@ -240,7 +252,9 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
             raise StorageError(text, href=redact(str(request.url)))
         if answer.status_code >= 300:
             raise self._refusal(answer, data)
-        return data.decode("utf-8", errors="replace"), leader
+        # half a character in place of each byte that is no text: an id that has one is refused, and
+        # does not become another id
+        return data.decode("utf-8", errors="surrogateescape"), leader
 
     def _send(
         self, prepared: requests.PreparedRequest, until_s: float

@@ -109,7 +109,9 @@ class Circles:
             BrokenPages: Several pages in a row have come before.
         """
         ids = [
-            (str(each.get("collection")), str(each.get("id"))) if isinstance(each, dict) else each
+            [_shallow(each.get("collection")), _shallow(each.get("id"))]
+            if isinstance(each, dict)
+            else _shallow(each)
             for each in members
         ]
         mark = hash(json.dumps(ids))
@@ -117,3 +119,8 @@ class Circles:
         self._seen.add(mark)
         if self._repeats > _MOST_REPEATS:
             raise BrokenPages("the same page again and again (under other addresses)")
+
+
+def _shallow(value: Any) -> Any:
+    """Return a text or a number; of what may nest too deeply to be written, only its type."""
+    return value if isinstance(value, str | int | float | None) else type(value).__name__
