@@ -41,7 +41,7 @@ def test_a_chip_outside_the_grid_is_refused(chip):
         make_grid(chips=(3, 4)).window(*chip)
 
 
-@pytest.mark.parametrize("chip_size", [0, -1, 2.5, True])
+@pytest.mark.parametrize("chip_size", [0, -1, 2.5, True, 1 << 31, 1 << 70])
 def test_an_impossible_chip_size_is_refused(chip_size):
     with pytest.raises(UsageError, match="chip_size"):
         ChipGrid(make_grid().geobox, chip_size)

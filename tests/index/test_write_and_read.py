@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ import shapely
 
 from index.tables import make_header, make_item, make_table, make_tables, rows_of
 from servers.range_server import RangeServer
+from stacchip.chipper import Chipper
 from stacchip.errors import DuplicateChips, IndexFormatError, ObjectNotFound, UsageError
 from stacchip.index import (
     SCHEMA,
@@ -18,8 +20,10 @@ from stacchip.index import (
     concat_indexes,
     embedded_items,
     index_of,
+    merge_indexes,
     read_index,
     read_records,
+    remove,
     scan_index,
     write_headers,
     write_index,
@@ -435,3 +439,27 @@ def test_no_secret_is_written_with_an_index(tmp_path):
     (record,) = read_records(tmp_path)
     assert "secret" not in json.dumps(record.item)
     assert "secret" not in str(read_index(tmp_path)["item_href"].to_pylist())
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800", "x" * 300, "x" * 300 + ".parquet"])
+def test_a_path_that_no_file_can_have_is_refused(name, tmp_path):
+    path = f"{tmp_path}/{name}"
+    uses = (
+        read_index, Chipper, partial(write_index, SCHEMA.empty_table()),
+        partial(merge_indexes, [tmp_path]), partial(remove, platform="naip"),
+    )  # fmt: skip
+    for use in uses:
+        with pytest.raises(UsageError, match="cannot be the path of an index"):
+            use(path)
+
+
+def test_a_name_that_no_index_can_hold_is_refused(tmp_path):
+    write_index(SCHEMA.empty_table(), tmp_path / "index")
+    for wanted in ({"platform": ["\ud800"]}, {"item_id": 5}, {"chip_size": 1 << 70}):
+        with pytest.raises(UsageError, match="cannot be looked for"):
+            read_index(tmp_path / "index", **wanted)
+
+
+def test_no_table_at_all_is_not_put_together():
+    with pytest.raises(UsageError, match="no table"):
+        concat_indexes([])

@@ -21,3 +21,9 @@ def test_options_of_a_chipper_are_refused_beside_one(nested):
 
 def test_options_of_a_chipper_reach_the_one_that_is_made(nested):
     assert ChipStream(nested, assets=["red"]).chipper.choice.assets == ("red",)
+
+
+@pytest.mark.parametrize("dtype", ["2024-01-01", "no type", "U5", object, [("a", "u1")]])
+def test_a_type_that_pixels_cannot_have_is_refused(dtype, nested):
+    with pytest.raises(UsageError, match="dtype must be"):
+        ChipStream(nested, dtype=dtype)

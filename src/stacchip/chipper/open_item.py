@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -13,18 +14,20 @@ from stacchip.chipper.placing import Placing, confirm
 from stacchip.errors import (
     AssetNotFound,
     ChipNotFound,
+    UsageError,
 )
 from stacchip.grid.chip_grid import ChipGrid
 from stacchip.items import item_datetime, read_assets
 from stacchip.raster.block_requests import NO_CACHES
 from stacchip.raster.reader import FastReader, open_reader, read_valid_windows, version_of
+from stacchip.raster.resample import Resampling
 from stacchip.raster.validity import hide_fill
 from stacchip.runtime.concurrently import map_concurrently
 from stacchip.runtime.per_process import PerProcess
 from stacchip.runtime.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pystac
     from numpy.typing import NDArray
@@ -38,7 +41,6 @@ if TYPE_CHECKING:
     from stacchip.raster.cache import Caches
     from stacchip.raster.placement import Placement
     from stacchip.raster.reader import Reader
-    from stacchip.raster.resample import Resampling
     from stacchip.sources import Harmonize
     from stacchip.storage import Storage
 
@@ -62,6 +64,16 @@ class AssetChoice:
     blacklist: frozenset[str] = frozenset()
     resampling: Resampling | Mapping[str, Resampling] = "nearest"
     harmonize: Harmonize | None = None
+
+    def __post_init__(self) -> None:
+        methods = self.resampling
+        named = methods.values() if isinstance(methods, Mapping) else (methods,)
+        for method in named:
+            if method not in get_args(Resampling):
+                raise UsageError(
+                    f"resampling= is one of {', '.join(get_args(Resampling))}, for all assets or "
+                    f"by key; not {method!r}."
+                )
 
     def keys(self, item: pystac.Item, infos: Mapping[str, AssetInfo]) -> list[str]:
         """Return the keys of the assets to read.

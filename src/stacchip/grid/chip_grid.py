@@ -221,10 +221,12 @@ def require_grid(chip_size: Any, edge: Any) -> None:
     """Refuse a chip size or an edge that no chip grid can have.
 
     Raises:
-        UsageError: The chip size is not a whole number of at least 1, or `edge` is unknown.
+        UsageError: The chip size is not a whole number from 1 to 2^31 - 1, or `edge` is unknown.
     """
     is_whole = isinstance(chip_size, Integral) and not isinstance(chip_size, bool)
-    if not is_whole or chip_size < 1:
-        raise UsageError(f"chip_size is a whole number of pixels, at least 1, not {chip_size!r}.")
+    if not is_whole or not 1 <= chip_size < 1 << 31:
+        raise UsageError(
+            f"chip_size is a whole number of pixels, at least 1 and below 2^31, not {chip_size!r}."
+        )
     if edge not in ("drop", "pad"):
         raise UsageError(f"edge is 'drop' or 'pad', not {edge!r}.")

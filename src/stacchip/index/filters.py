@@ -191,7 +191,11 @@ class Selection:
             if wanted is None:
                 continue
             values = [wanted] if isinstance(wanted, str | int) else list(wanted)
-            yield pc.field(column).isin(pa.array(values, SCHEMA.field(column).type))
+            try:
+                named_values = pa.array(values, SCHEMA.field(column).type)
+            except (ValueError, TypeError, OverflowError) as error:  # half a character, say
+                raise UsageError(f"{column}={wanted!r} cannot be looked for: {error}.") from None
+            yield pc.field(column).isin(named_values)
 
     @property
     def columns(self) -> tuple[str, ...]:

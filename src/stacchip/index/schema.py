@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip.errors import IndexFormatError, StacchipError
+from stacchip.errors import IndexFormatError, StacchipError, UsageError
 from stacchip.grid.footprints import BBOX
 from stacchip.index.editions import combine
 from stacchip.index.embedded import (
@@ -314,7 +314,7 @@ def concat_indexes(tables: Sequence[Any]) -> pa.Table:
 
     Raises:
         IndexFormatError: A table is not a chip index.
-        UsageError: Two tables have different items of one platform and id.
+        UsageError: Two tables have different items of one platform and id, or there is no table.
 
     Example:
         >>> one = embed_items(SCHEMA.empty_table(), {("naip", "a"): {"id": "a"}})
@@ -323,6 +323,8 @@ def concat_indexes(tables: Sequence[Any]) -> pa.Table:
         ['naip', 'linz']
     """
     parts = [conform(table) for table in tables]
+    if not parts:
+        raise UsageError("There is no table to put together: the list is empty.")
     table = pa.concat_tables(parts, promote_options="default")
     items: dict[ItemKey, dict[str, Any]] = {}
     for part in parts:

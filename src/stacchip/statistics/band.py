@@ -247,7 +247,10 @@ def new_statistics(dtype: Any) -> CountedBand | SketchedBand:
         >>> new_statistics("uint16").method
         'histogram (exact)'
     """
-    dtype = np.dtype(dtype)
+    try:
+        dtype = np.dtype(dtype)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{dtype!r} is no type of pixels: {error}.") from error
     if dtype.kind in "ui" and dtype.itemsize <= 2:
         return CountedBand(Histogram.empty(dtype))
     if dtype.kind not in "uif":

@@ -16,7 +16,13 @@ from stacchip.cubes.left_out import count_left_out
 from stacchip.cubes.plan import read_plan
 from stacchip.cubes.sinks import CubeFolder, find_cubes, find_platforms
 from stacchip.cubes.sinks.cube import VALID, VERSION, not_a_cube
-from stacchip.errors import IndexFormatError, InvalidMetadata, NothingFound, ObjectNotFound
+from stacchip.errors import (
+    IndexFormatError,
+    InvalidMetadata,
+    NothingFound,
+    ObjectNotFound,
+    UsageError,
+)
 from stacchip.index import read_index
 from stacchip.items.archive import Archive
 from stacchip.runtime.concurrently import stream_concurrently
@@ -158,6 +164,8 @@ def _count(
     The threads are this call's own. Counting keeps a core busy: in the threads of
     `stacchip.runtime.concurrently` it would hold up those that wait for stores.
     """
+    if threads < 1:
+        raise UsageError(f"threads is {threads}; it must be at least 1.")
     statistics: PlatformStatistics | None = None
     with ThreadPoolExecutor(threads, thread_name_prefix="stacchip-stats") as pool:
         for pixels, valid in chips:

@@ -112,7 +112,7 @@ class ChipStream:
         self.open_areas = _whole("open_areas", open_areas)
         self.memory_bytes = _whole("memory_bytes", memory_bytes)
         self.errors = errors
-        self.dtype = None if dtype is None else np.dtype(dtype)
+        self.dtype = None if dtype is None else _pixel_type(dtype)
         self.with_valid = with_valid
         self.shard = shard or Shard()
         self.report = StreamReport()
@@ -413,6 +413,21 @@ class ChipStream:
     def _make_pools(self) -> None:
         self._pool = MemoryPool()
         self._block_pool = MemoryPool(self.memory_bytes * 9 // 8)  # sizes are rounded up
+
+
+def _pixel_type(dtype: Any) -> np.dtype[Any]:
+    """Return a type of pixels.
+
+    Raises:
+        UsageError: It is none.
+    """
+    try:
+        kind: np.dtype[Any] = np.dtype(dtype)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"dtype must be a type of numpy, not {dtype!r}: {error}.") from error
+    if kind.kind not in "biufc":
+        raise UsageError(f"dtype must be a type of numbers, not {dtype!r}.")
+    return kind
 
 
 def _whole(name: str, value: Any) -> int:

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
-from stacchip.errors import InvalidMetadata, ItemError, MissingMetadata
+from stacchip.errors import AssetNotFound, InvalidMetadata, ItemError, MissingMetadata
 from stacchip.grid.geobox import make_geobox
 from stacchip.items import read_assets, read_geobox
 from turned import turned
@@ -431,3 +431,8 @@ def test_no_value_raises_anything_but_an_item_error(fields: dict[str, Any]) -> N
     for made in (item(proj(**fields)), item(full(), proj(**fields))):
         asset = read_assets(made)["red"]
         assert (asset.geobox is None) == (asset.problem is not None)
+
+
+def test_the_grid_of_an_asset_that_is_not_there_is_refused():
+    with pytest.raises(AssetNotFound, match="'scene' has no asset 'nir'; it has: red"):
+        read_geobox(item(full()), "nir")

@@ -20,13 +20,14 @@ folders' names may tell columns (the module `paths`).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from stacchip.errors import IndexFormatError, ObjectNotFound
+from stacchip.errors import IndexFormatError, ObjectNotFound, UsageError
 from stacchip.index.files.manifest import (
     MANIFEST,
     NEXT,
@@ -118,10 +119,28 @@ def chips_name(platform: str) -> str:
 
 
 def index_href(path: str | os.PathLike[str]) -> str:
-    """Return the href of an index as it begins its files' hrefs: no trailing slash, no `./`."""
+    """Return the href of an index as it begins its files' hrefs: no trailing slash, no `./`.
+
+    Raises:
+        UsageError: No file of this machine can have that path.
+    """
     href = os.fspath(path)
     local = local_path(href)
-    return href.rstrip("/") if local is None else str(local)
+    if local is None:
+        return href.rstrip("/")
+    try:
+        os.lstat(local)
+    except ValueError as error:  # a NUL, or half a character
+        raise _no_path(href, error) from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise _no_path(href, error) from None
+    return str(local)
+
+
+def _no_path(href: str, error: Exception) -> UsageError:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return UsageError(f"{redact(href)[:200]!r} cannot be the path of an index: {reason}.")
 
 
 def is_file(href: str) -> bool:

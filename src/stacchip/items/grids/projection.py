@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from affine import Affine
 
-from stacchip.errors import InvalidMetadata, MissingMetadata
+from stacchip.errors import AssetNotFound, InvalidMetadata, MissingMetadata
 from stacchip.grid.crs import crs_of_code, crs_of_text, same_crs, why_not_on_earth
 from stacchip.grid.geobox import GeoBox, describe_geobox, make_geobox
 from stacchip.items.grids.place import (
@@ -70,6 +70,7 @@ def read_geobox(
         bounds: The result of `read_bounds(item)`; read if not given.
 
     Raises:
+        AssetNotFound: The item has no such asset.
         MissingMetadata: Fields are absent; `missing` lists them, and `field` is the first.
         InvalidMetadata: Fields contradict each other, or one is wrong.
 
@@ -170,7 +171,15 @@ class _Fields:
 
 
 def _levels(item: pystac.Item, key: str | None) -> tuple[Mapping[str, Any], ...]:
-    return (item.properties,) if key is None else (item.assets[key].extra_fields, item.properties)
+    if key is None:
+        return (item.properties,)
+    if key not in item.assets:
+        raise AssetNotFound(
+            f"Item {item.id!r} has no asset {key!r}; it has: {', '.join(item.assets) or 'none'}.",
+            item_id=item.id,
+            asset=key,
+        )
+    return (item.assets[key].extra_fields, item.properties)
 
 
 def _read_crs(fields: _Fields) -> CRS | None:
@@ -205,7 +214,7 @@ def _code(fields: _Fields, level: Mapping[str, Any]) -> str | None:
         try:
             epsg = f"EPSG:{int(epsg)}"
         except (TypeError, ValueError, OverflowError):
-            fields.refuse("proj:epsg", f"proj:epsg is {epsg!r}, which is not a number")
+            fields.refuse("proj:epsg", f"proj:epsg is {repr(epsg)[:120]}, which is not a number")
     if code is None or epsg is None or str(code).upper() == epsg:
         return str(code) if code is not None else epsg
     one, other = crs_of_code(str(code)), crs_of_code(epsg)
