@@ -113,22 +113,33 @@ def parse_header(data: FileBytes, identity: Identity, href: str) -> Header:
         reason = f"no TIFF: it begins with {start!r}"
         raise UnsupportedRaster(f"{href} is {reason}.", href=href, reason=reason)
     main = next(directories)
-    mask = next((directory for directory in directories if _is_mask(directory)), None)
     header = _read_image(main, main.byteorder, identity, size=data.size)
-    if mask is None:
-        return header
-    if tiff.SUB_DIRECTORIES in mask:  # with them GDAL finds no mask, or another one
-        raise BrokenTiffError("its mask has directories of its own")
-    inner = _read_image(mask, mask.byteorder, identity, size=data.size)
-    if inner.shape != header.shape:
-        return header
-    return replace(header, mask=inner, validity="mask")
+    for directory in filter(_is_mask, directories):
+        if tiff.SUB_DIRECTORIES in directory:  # with them GDAL finds no mask, or another one
+            raise BrokenTiffError("its mask has directories of its own")
+        mask = _read_image(directory, directory.byteorder, identity, size=data.size)
+        if _is_mask_of(mask, header):
+            return replace(header, mask=mask, validity="mask")
+    return header
 
 
 def _is_mask(directory: Directory) -> bool:
-    """Return whether this is the internal mask of the full-resolution image."""
+    """Return whether this is an internal mask of full resolution."""
     kind = directory.integer(tiff.NEW_SUBFILE_TYPE, 0)
     return bool(kind & _MASK) and not kind & _REDUCED_IMAGE
+
+
+def _is_mask_of(mask: Header, image: Header) -> bool:
+    """Return whether GDAL takes a mask for that of an image; else it looks for the next.
+
+    Raises:
+        BrokenTiffError: It has a band for each band of the image. TIFF 6.0 (page 37) allows one.
+    """
+    if mask.shape != image.shape or mask.dtype != "uint8":
+        return False
+    if mask.count == image.count > 1:
+        raise BrokenTiffError(f"its mask has {mask.count} bands")
+    return mask.count == 1
 
 
 def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size: int) -> Header:

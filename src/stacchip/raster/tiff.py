@@ -81,6 +81,7 @@ _ASCII, _SHORT, _UNDEFINED, _DOUBLE = 2, 3, 7, 12  # types of values
 # those that libtiff takes: for integers, for tables of blocks, for floating-point numbers
 _INTEGER_TYPES: Final = (1, 3, 4, 6, 8, 9, 16, 17)
 _TABLE_TYPES: Final = (3, 4, 16)
+_PLACE_TYPES: Final = (4, 13, 16, 18)
 _NUMBER_TYPES: Final = (*_INTEGER_TYPES, 11, 12)
 _TYPES: Final = {
     MODEL_PIXEL_SCALE: _DOUBLE, MODEL_TIEPOINT: _DOUBLE, MODEL_TRANSFORMATION: _DOUBLE,
@@ -90,6 +91,7 @@ _TYPES: Final = {
 
 # tifffile makes Python objects of all entries
 _MAX_DIRECTORIES: Final = 256
+_MAX_SUB_DIRECTORIES: Final = 64
 _MAX_ENTRIES: Final = 20_000
 _MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _IS_PARSING: ContextVar[bool] = ContextVar("is_parsing", default=False)
@@ -140,6 +142,14 @@ class Directory:
         if dtype.kind == "i" and len(values) and values.min() < 0:
             raise BrokenTiffError(f"tag {tag} has a value below 0")
         return values.astype(np.uint64)
+
+    def places(self, tag: int, most: int) -> list[int]:
+        """Return the first values of a tag of places in the file; none if it is of another type."""
+        if tag not in self or int(self._tags[tag].dtype) not in _PLACE_TYPES:
+            return []
+        dtype = np.dtype(self._tags[tag].dataformat[-1]).newbyteorder(self.byteorder)
+        values: list[int] = np.frombuffer(self._view(tag, most * dtype.itemsize), dtype).tolist()
+        return values
 
     def integer(self, tag: int, default: int | None = None) -> int:
         """Return the value of a tag of one integer; `default` if the tag is absent."""
@@ -195,8 +205,8 @@ class Directory:
 def read_directories(data: FileBytes) -> Iterator[Directory] | None:
     """Iterate over the directories of a TIFF in their order; None if it is not a TIFF.
 
-    A chain of directories that leads out of the file ends there, because a truncated file still has
-    its first image.
+    The first directory's own (SubIFDs) follow it, as in GDAL. A chain of directories that leads out
+    of the file ends there, because a truncated file still has its first image.
 
     Raises:
         BrokenTiffError: While iterating: a directory cannot be parsed, or comes twice.
@@ -230,9 +240,32 @@ def _walk(data: FileBytes) -> Iterator[Directory]:
         entries += len(page.tags)
         if entries > _MAX_ENTRIES:
             raise BrokenTiffError(f"its directories have more than {_MAX_ENTRIES} entries")
-        yield Directory(page, tags, data)
+        yield (directory := Directory(page, tags, data))
+        if number == 0:
+            yield from _walk_inside(file, directory, data)
     if not seen:
         raise BrokenTiffError("it has no directory inside the file")
+
+
+def _walk_inside(file: Any, directory: Directory, data: FileBytes) -> Iterator[Directory]:
+    """Iterate over the directories that a directory has of its own, to the first outside the file.
+
+    Raises:
+        BrokenTiffError: While iterating: one of them cannot be parsed.
+    """
+    from tifffile import TiffPage  # as above
+
+    for number, place in enumerate(directory.places(SUB_DIRECTORIES, most=_MAX_SUB_DIRECTORIES)):
+        if not 0 < place < data.size:
+            return
+        data.allow_directory()
+        with _guard(data):
+            file.filehandle.seek(place)
+            page = TiffPage(file, (0, number))
+            tags = _tags_of(page)
+        if len(tags) > _MAX_ENTRIES // _MAX_SUB_DIRECTORIES:
+            raise BrokenTiffError(f"the directory at byte {place} has {len(tags)} entries")
+        yield Directory(page, tags, data)
 
 
 def _tags_of(page: Any) -> dict[int, Any]:
