@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import rasterio
 import tifffile
+from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
 from raster.handmade import strip_tags, strips_of, write_handmade
-from raster.pixels import distinct
+from raster.pixels import distinct, same_bits
 from servers.range_server import Fault, RangeServer
 from stacchip.errors import (
     NotARaster,
@@ -118,6 +119,115 @@ def test_scale_and_offset_of_each_band(write_tiff: Callable[..., str], storage: 
         dataset.scales, dataset.offsets = (0.0001, 0.5), (-0.1, 0.0)
     header = read_header(storage, path)
     assert (header.scales, header.shifts) == ((0.0001, 0.5), (-0.1, 0.0))
+
+
+ITEM = '<Item name="SCALE" sample="0" role="scale">0.5</Item>'
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        ITEM,
+        ITEM.replace('"', "'"),
+        ITEM.replace("role=", "role = "),
+        ITEM.replace("role=", "ROLE\n="),
+        ITEM.replace('"scale"', '"Scale"'),
+        ITEM.replace('"scale"', '"sc&#97;le"'),
+        ITEM.replace('"', ""),
+    ],
+)
+def test_a_scale_in_any_spelling_is_one(item: str, tmp_path: Path, storage: Storage) -> None:
+    tags = strip_tags((9, 11), 9)
+    tags[42112] = (2, f"<GDALMetadata>{item}</GDALMetadata>".encode())
+    path = write_handmade(tmp_path / "a.tif", tags, [bytes(99)])
+    assert read_header(storage, path).scales == (0.5,)
+
+
+def test_colours_of_bands_in_the_metadata_win(
+    write_tiff: Callable[..., str], storage: Storage
+) -> None:
+    """GDAL takes a fourth band of bytes for alpha, unless the file says that it is none."""
+    array = distinct("uint8", (4, 50, 50))
+    path = write_tiff(array)
+    assert read_header(storage, path).validity == "alpha"
+    with rasterio.open(path, "r+") as dataset:
+        dataset.colorinterp = [ColorInterp.undefined] * 4
+    header = read_header(storage, path)
+    assert (header.alpha, header.validity) == (None, "all")
+
+
+def test_values_of_all_bands_together_are_no_data(tmp_path: Path, storage: Storage) -> None:
+    pixels = np.array([[[1, 1, 2, 3]], [[2, 9, 2, 1]]], np.uint8)
+    tags = strip_tags((1, 4), 1, t258=(3, [8, 8]), t277=(3, 2))
+    metadata = b"<GDALMetadata><Item name='NODATA_VALUES'>1 2</Item></GDALMetadata>"
+    path = write_handmade(
+        tmp_path / "a.tif", {**tags, 42112: (2, metadata)}, [pixels.transpose(1, 2, 0).tobytes()]
+    )
+    reader = open_reader(path, storage)
+    assert same_bits(reader.read(Window(0, 0, 1, 4)), pixels)
+    assert reader.read_valid(Window(0, 0, 1, 4)).tolist() == [[False, True, True, True]]
+
+
+@pytest.mark.parametrize("domain", ["'RPC'", '"RPC"', "RPC"])
+def test_polynomials_in_the_metadata_are_found(
+    domain: str, tmp_path: Path, storage: Storage
+) -> None:
+    item = f"<Item name='LINE_OFF' domain = {domain}>2</Item>"
+    tags = strip_tags((9, 11), 9, t33550=None, t33922=None)
+    tags[42112] = (2, f"<GDALMetadata>{item}</GDALMetadata>".encode())
+    path = write_handmade(tmp_path / "a.tif", tags, [bytes(99)])
+    assert read_header(storage, path).why_no_grid == "rational polynomials (RPCs)"
+
+
+# -- masks in other places and of other forms: pages of one TIFF, by tifffile ----------------------
+
+MASK = (np.arange(35).reshape(5, 7) % 3 > 0).astype(np.uint8)
+
+
+def write_pages(path: Path, *masks: np.ndarray[Any, Any], inside: int = 0, bands: int = 1) -> str:
+    form = {"photometric": "minisblack", "planarconfig": "contig" if bands > 1 else None}
+    with tifffile.TiffWriter(path) as file:
+        file.write(np.zeros((5, 7, bands), np.uint8), subifds=inside, **form)
+        for mask in masks:
+            file.write(mask, subfiletype=2, **form)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for page in [*(file.pages.first.pages or ()), *file.pages[1:]]:
+            page.tags[254].overwrite(4)
+    return str(path)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("inside", [0, 1, 2])
+def test_a_mask_may_lie_in_a_directory_of_the_image(
+    inside: int, tmp_path: Path, storage: Storage
+) -> None:
+    other = np.zeros((5, 7), np.int16)
+    masks = (other, MASK) if inside == 2 else (MASK,)
+    path = write_pages(tmp_path / "a.tif", *masks, inside=inside)
+    with rasterio.open(path) as dataset:
+        assert np.array_equal(dataset.read_masks(1) > 0, MASK)
+    assert np.array_equal(open_reader(path, storage).read_valid(Window(0, 0, 5, 7)), MASK)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "float32"])
+def test_a_mask_of_other_numbers_than_bytes_is_none(
+    dtype: str, tmp_path: Path, storage: Storage
+) -> None:
+    path = write_pages(tmp_path / "a.tif", MASK.astype(dtype))
+    assert read_header(storage, path).validity == "all"
+    path = write_pages(tmp_path / "a.tif", MASK.astype(dtype), MASK)
+    assert np.array_equal(open_reader(path, storage).read_valid(Window(0, 0, 5, 7)), MASK)
+
+
+def test_a_mask_of_another_size_is_passed_over(tmp_path: Path, storage: Storage) -> None:
+    path = write_pages(tmp_path / "a.tif", MASK[:4], MASK)
+    assert np.array_equal(open_reader(path, storage).read_valid(Window(0, 0, 5, 7)), MASK)
+
+
+def test_a_mask_of_each_band_is_refused(tmp_path: Path, storage: Storage) -> None:
+    path = write_pages(tmp_path / "a.tif", np.zeros((5, 7, 2), np.uint8), bands=2)
+    with pytest.raises(NotARaster, match="its mask has 2 bands"):
+        open_reader(path, storage)
 
 
 @pytest.mark.parametrize(

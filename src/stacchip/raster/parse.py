@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +48,11 @@ _RGB_FORMS: Final = {
 _RGBA_FORMS: Final = (8, 9, 10, 32844, 32845)
 # GDAL refuses blocks above 2 GiB; no sound file of chips needs blocks of half that size
 _MAX_BLOCK_BYTES: Final = 1 << 30
+# in GDAL's metadata, XML of any spelling: scales and offsets, colours of bands, values of no data
+_ABOUT_PIXELS: Final = re.compile(rb"(?i)scale|offset|colorinterp|nodata_values|&#")
+_DOMAIN: Final = rb"""(?i)\bdomain\s*=\s*["']?\s*"""
+_RPC_DOMAIN: Final = re.compile(_DOMAIN + rb"RPC\b")
+_ARRAYS_DOMAIN: Final = re.compile(_DOMAIN + rb"GEOLOCATION\b")
 _ONE_BAND: Final = {tiff.SAMPLES_PER_PIXEL: 1, tiff.PHOTOMETRIC: 1}
 # ground control points are the longest of the tags that place pixels, scales of bands of the others
 _MAX_TAG_BYTES: Final = 4 << 20
@@ -186,6 +192,8 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
         located_by=located_by,
     )
     why = _why_unsupported(header, page)
+    if image.validity == "mask":
+        why = "its metadata say which values of all bands together are no data"
     header = replace(header, why_unsupported=why)
     if why is not None and number in GDAL_TAGS and tags.photometric not in _RGBA_FORMS:
         header = replace(header, codec_tags=_read_codec_tags(page, byteorder, header))
@@ -205,7 +213,7 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
     if photometric >= 2**16:
         raise BrokenTiffError(f"a photometric interpretation of {photometric}")
     metadata = page.text(tiff.GDAL_METADATA)
-    if b'role="scale"' not in metadata and b'role="offset"' not in metadata:
+    if not _ABOUT_PIXELS.search(metadata):
         metadata = b""  # the rest of it differs from file to file, and does not concern pixels
     geo = tuple(tag for each in tiff.GEO_TAGS if (tag := page.typed(each)) is not None)
     nodata = page.text(tiff.GDAL_NODATA)
@@ -252,8 +260,8 @@ def _find_location(
         transform,
         shape,
         points=0 if is_of_scale or not points[:, 3:5].any() else len(points),
-        has_polynomials=tiff.RPC_COEFFICIENTS in page or b'domain="RPC"' in metadata,
-        has_arrays=b'domain="GEOLOCATION"' in metadata,
+        has_polynomials=tiff.RPC_COEFFICIENTS in page or bool(_RPC_DOMAIN.search(metadata)),
+        has_arrays=bool(_ARRAYS_DOMAIN.search(metadata)),
     )
 
 

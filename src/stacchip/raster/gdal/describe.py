@@ -40,7 +40,7 @@ class ImageTags:
         byteorder: "<" or ">".
         geo: The georeferencing tags: (tag, type, count, bytes).
         nodata: GDAL_NODATA's bytes, empty if absent.
-        metadata: GDAL_METADATA's bytes, empty if it holds no scale and offset.
+        metadata: GDAL_METADATA's bytes, empty if they do not concern pixels.
     """
 
     samples: int
@@ -160,7 +160,7 @@ def _describe(dataset: Any, image: ImageTags) -> ImageDescription:
         transform=dataset.transform if _has_transform(image) else None,
         scales=tuple(dataset.scales) if set(dataset.scales) != {1.0} else None,
         shifts=tuple(dataset.offsets) if set(dataset.offsets) != {0.0} else None,
-        alpha=alpha[0] if alpha else None,
+        alpha=alpha[-1] if alpha else None,
         validity=validity_of(dataset),
     )
 
@@ -234,6 +234,6 @@ def validity_of(dataset: Any) -> str:
     flags = {flag.name for flag in dataset.mask_flag_enums[0]}
     if "alpha" in flags:
         return "alpha"
-    if "nodata" in flags:
-        return "nodata"
-    return "mask" if "per_dataset" in flags else "all"
+    if "per_dataset" in flags:  # with "nodata" by the item NODATA_VALUES, one value for each band
+        return "mask"
+    return "nodata" if "nodata" in flags else "all"
