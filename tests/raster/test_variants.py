@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from raster.handmade import strip_tags, write_handmade
 from raster.pixels import HALF_FLOAT, as_rasterio, assert_reads_like_rasterio, distinct, same_bits
 from stacchip.errors import NotARaster
 from stacchip.raster import Header, Window, open_reader, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from stacchip.storage import Storage
 
@@ -200,6 +203,40 @@ def test_gdal_reads_files_whose_colours_it_turns_into_rgb(
     path = write_tiff(pixels, photometric=photometric, compress=codec)
     assert why in (open_reader(path, storage).why_unsupported or "")
     assert_reads_like_rasterio(path, storage, force=None)
+
+
+@pytest.mark.parametrize(
+    ("photometric", "bands", "planes"),
+    [
+        (3, 2, 1),  # a palette beside an alpha band
+        (5, 3, 1),
+        (5, 5, 1),
+        (5, 4, 2),
+        (6, 3, 2),
+    ],
+)
+def test_gdal_makes_of_colours_what_it_makes_of_them_in_the_whole_image(
+    photometric: int, bands: int, planes: int, tmp_path: Path, storage: Storage
+) -> None:
+    """By themselves, blocks of LZMA would have other bands, or valid pixels."""
+    pixels = distinct("uint8", (bands, 16, 16))
+    tags = strip_tags(
+        (16, 16), 16, compression=34925, t273=None, t278=None, t279=None, t322=(4, 16),
+        t323=(4, 16), t324=(4, None), t325=(4, None), t258=(3, [8] * bands), t262=(3, photometric),
+        t277=(3, bands), t284=(3, planes), t530=(3, [1, 1]),
+    )  # fmt: skip
+    if photometric == 3:
+        tags |= {320: (3, list(range(768))), 338: (3, 2)}
+    blocks = list(pixels) if planes == 2 else [pixels.transpose(1, 2, 0)]
+    path = write_handmade(
+        tmp_path / "a.tif", tags, [imagecodecs.lzma_encode(block.tobytes()) for block in blocks]
+    )
+    reader = open_reader(path, storage)
+    window = Window(0, 0, 16, 16)
+    with rasterio.open(path) as dataset:
+        assert reader.count == dataset.count
+        assert same_bits(reader.read(window), dataset.read())
+        assert np.array_equal(reader.read_valid(window), dataset.dataset_mask() > 0)
 
 
 def test_planes_of_lerc_in_colours_of_which_gdal_makes_rgb_are_refused(

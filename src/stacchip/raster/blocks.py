@@ -266,6 +266,9 @@ def _decode_rows(
             byteorder=header.byteorder,
             most_rows=0 if header.is_tiled else header.block_shape[0],
         )
+        if pixels.shape != (header.samples, rows, width):
+            shape = (header.samples, rows, width)
+            raise BrokenStreamError(f"GDAL makes {pixels.shape} of a block of {shape}")
         return pixels[:, top:stop]
     raw = decompress(
         header.compression,

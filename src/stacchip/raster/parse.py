@@ -39,13 +39,11 @@ if TYPE_CHECKING:
 HEAD_BYTES: Final = 32 << 10
 _REDUCED_IMAGE, _MASK = 1, 4  # bits of NewSubfileType
 _TOGETHER, _SEPARATE = 1, 2  # PlanarConfiguration: all bands in one plane, or one plane a band
-_PALETTE = 3
+_PALETTE, _CMYK, _YCBCR = 3, 5, 6
 _LERC: Final = "LERC"  # a name of `name_codec`
 _RGB_FORMS: Final = {
     5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32844: "LogL", 32845: "LogLuv",
 }  # fmt: skip
-# GDAL makes four bands of these, whatever the codec
-_RGBA_FORMS: Final = (8, 9, 10, 32844, 32845)
 # GDAL refuses blocks above 2 GiB; no sound file of chips needs blocks of half that size
 _MAX_BLOCK_BYTES: Final = 1 << 30
 # in GDAL's metadata, XML of any spelling: scales and offsets, colours of bands, values of no data
@@ -195,7 +193,7 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
     if image.validity == "mask":
         why = "its metadata say which values of all bands together are no data"
     header = replace(header, why_unsupported=why)
-    if why is not None and number in GDAL_TAGS and tags.photometric not in _RGBA_FORMS:
+    if why is not None and number in GDAL_TAGS and _may_be_decoded_alone(header, tags, image):
         header = replace(header, codec_tags=_read_codec_tags(page, byteorder, header))
     if header.row_bytes * header.block_shape[0] > _MAX_BLOCK_BYTES:
         raise BrokenTiffError(f"blocks of {header.row_bytes * header.block_shape[0]} bytes")
@@ -315,6 +313,23 @@ def _why_unsupported(header: Header, page: Directory) -> str | None:
     if not _fits_predictor(header):
         return f"predictor {header.predictor} over samples of {header.bits} bits"
     return None
+
+
+def _may_be_decoded_alone(header: Header, tags: ImageTags, image: ImageDescription) -> bool:
+    """Return whether GDAL makes of a block by itself what it makes of it in its image.
+
+    It makes four bands of some colours, and decides what is valid by more than the block.
+    """
+    if image.validity == "mask":
+        return False
+    if tags.photometric == _PALETTE:
+        return header.count == 1
+    if tags.photometric not in _RGB_FORMS:
+        return True
+    form = (tags.photometric, header.count, header.is_planar)
+    return form == (_CMYK, 4, False) or (
+        form == (_YCBCR, 3, False) and header.compression == "JPEG"
+    )
 
 
 def _fits_predictor(header: Header) -> bool:
