@@ -63,12 +63,26 @@ def test_years_are_different_inside_the_span_and_the_same_for_a_seed(seed, row, 
     assert drawn == random_years((2018, 2023), count, row_generator(seed, row))
 
 
+def test_a_negative_seed_is_refused():
+    with pytest.raises(UsageError, match="from 0 on"):
+        row_generator(-1, 0)
+
+
 def test_rows_draw_different_years():
     assert len({random_years((2018, 2023), 2, row_generator(0, row)) for row in range(50)}) > 10
 
 
 @pytest.mark.parametrize(
-    ("span", "count"), [((2020, 2018), 1), ((2018, 2019), 3), ((2018, 2019), 0)]
+    ("span", "count"),
+    [
+        ((2020, 2018), 1),
+        ((2018, 2019), 3),
+        ((2018, 2019), 0),
+        ((-5, -3), 1),
+        ((0, 1), 1),
+        ((9999, 9999), 1),
+        ((10**22, 10**22), 1),
+    ],
 )
 def test_years_that_are_not_there_cannot_be_drawn(span, count):
     with pytest.raises(UsageError):

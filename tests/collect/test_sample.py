@@ -131,11 +131,12 @@ def test_rows_that_are_written_down_are_read_again(numbers):
 
 def test_a_row_is_named_after_its_tile(tmp_path):
     path = tmp_path / "tiles.gpkg"
-    points = [shapely.Point(0, 0), shapely.Point(1, 1)]
+    points = [shapely.Point(n, n) for n in range(3)]
     geopandas.GeoDataFrame(
-        {"Name": ["29RKH", None], "n": [1, 2]}, geometry=points, crs="EPSG:4326"
+        {"Name": ["29RKH", None, "a\n0\tb"], "n": [1, 2, 3]}, geometry=points, crs="EPSG:4326"
     ).to_file(path)
-    assert [row.title for row in read_layer(str(path))] == ["row 0 (29RKH)", "row 1"]
+    titles = ["row 0 (29RKH)", "row 1", "row 2 (a 0 b)"]
+    assert [row.title for row in read_layer(str(path))] == titles
 
 
 def pointers(layer: Path) -> dict[str, str]:

@@ -22,6 +22,9 @@ from stacchip.runtime.names import names_of
 
 T = TypeVar("T")
 
+# a year's last quarter ends in the next one, which the calendar must have
+_FIRST_YEAR, _LAST_YEAR = 1, 9998
+
 Accept = Callable[[pystac.Item], str | None]
 """A rule on one item: returns `None` to take it, or the reason why not."""
 
@@ -83,10 +86,15 @@ def months(year: int) -> tuple[Period, ...]:
 def row_generator(seed: int, row: int) -> np.random.Generator:
     """Return the random generator of a row. It depends on seed and row, not on what ran before.
 
+    Raises:
+        UsageError: The seed is negative.
+
     Example:
         >>> bool(row_generator(0, 7).random() == row_generator(0, 7).random())
         True
     """
+    if seed < 0:
+        raise UsageError(f"The seed is {seed}; it must be a whole number from 0 on.")
     return np.random.default_rng([seed, row])
 
 
@@ -94,13 +102,18 @@ def random_years(span: tuple[int, int], count: int, dice: np.random.Generator) -
     """Return `count` different years of a span, both ends included, in the order drawn.
 
     Raises:
-        UsageError: The span is backwards, or has fewer years than `count`.
+        UsageError: The span is backwards, has fewer years than `count`, or leaves the calendar.
 
     Example:
         >>> sorted(random_years((2018, 2019), 2, row_generator(0, 0)))
         [2018, 2019]
     """
     first, last = span
+    if first < _FIRST_YEAR or last > _LAST_YEAR:
+        raise UsageError(
+            f"Years lie between {_FIRST_YEAR} and {_LAST_YEAR}: none can be drawn from {first} to "
+            f"{last}."
+        )
     if not 0 < count <= last - first + 1:
         raise UsageError(f"Cannot draw {count} different years from {first} to {last}.")
     drawn = dice.choice(np.arange(first, last + 1), count, replace=False)

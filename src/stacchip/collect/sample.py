@@ -117,9 +117,14 @@ def read_layer(path: str) -> list[Row]:
     columns = [name for name in frame.columns if name != frame.geometry.name]
     records = frame[columns].to_dict("records")
     return [
-        Row(number, _first_text(record, TILE_COLUMNS) or f"row {number}", geometry, record)
+        Row(number, _name_of(record) or f"row {number}", geometry, record)
         for number, (geometry, record) in enumerate(zip(frame.geometry, records, strict=True))
     ]
+
+
+def _name_of(record: Mapping[str, Any]) -> str:
+    """Return the name of a row as one line: a plan has a line for each file."""
+    return " ".join((_first_text(record, TILE_COLUMNS) or "").split())
 
 
 def _open_layer(path: str) -> Any:
