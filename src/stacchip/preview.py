@@ -33,6 +33,7 @@ HOLE = (250, 236, 228)
 
 _TITLE_SIZE, _COUNT_SIZE, _CAPTION_SIZE = 26, 16, 14
 _HOLE_MARGIN = 12
+_LONGEST_TEXT = 400  # the layout of a longer one takes seconds
 _PIECES = re.compile(r"-\d+-\d+$|[\s/_-]?[^\s/_-]*")  # the x and y of a chip's id stay together
 
 
@@ -332,8 +333,15 @@ def _write_captions(
         draw.text(place, line, colour, _font(_CAPTION_SIZE))
 
 
+def _without_middle(text: str) -> str:
+    """Return a text that takes no more than a moment to lay out."""
+    half = _LONGEST_TEXT // 2
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:half]}…{text[-half:]}"
+
+
 def _shorten(text: str, size: int, width: int) -> str:
     """Return the text, without its middle if it is wider than `width` pixels."""
+    text = _without_middle(text)
     kept, shown = len(text), text
     while kept and _font(size).getlength(shown) > width:
         kept -= 1
@@ -344,7 +352,7 @@ def _shorten(text: str, size: int, width: int) -> str:
 def _wrap(text: str, size: int, width: int) -> list[str]:
     """Return the text as lines of at most `width` pixels, broken between words or parts of ids."""
     lines = [""]
-    for piece in _PIECES.findall(" ".join(text.split())):
+    for piece in _PIECES.findall(" ".join(_without_middle(text).split())):
         if _font(size).getlength((lines[-1] + piece).strip()) <= width:
             lines[-1] += piece
             continue
