@@ -79,6 +79,10 @@ def test_impossible_options_are_refused() -> None:
         StorageOptions(identity="inode")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="both access_key_id and"):
         StorageOptions(access_key_id="a")
+    for endpoint in ("me:SECRET@h", "http://me:p/SECRET@h", "http://h:port", "https://", "s3://b"):
+        with pytest.raises(UsageError, match="endpoint") as caught:
+            StorageOptions(endpoint=endpoint)
+        assert "SECRET" not in str(caught.value)
     for headers in ("SECRET", [("a", "SECRET")], {"a": None}, {"a": b"SECRET"}, {5: "SECRET"}):
         with pytest.raises(UsageError, match="must map names to texts") as caught:
             StorageOptions(headers=headers)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from stacchip.errors import UsageError
 from stacchip.storage.aws_profile import Keys, ask_boto3, find_profile
 from stacchip.storage.identity import Strictness
 from stacchip.storage.limits import DEFAULT_LIMITS, Limits
+from stacchip.storage.origin import web_origin
 from stacchip.storage.redaction import redact
 
 SECRET_FIELDS = frozenset({"access_key_id", "secret_access_key", "session_token", "headers"})
@@ -95,8 +96,12 @@ class StorageOptions:
                 "{'Authorization': 'Bearer ...'}."
             )
         if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
+            # without a scheme, a password cannot be told from the rest
+            shown = "" if "@" in self.endpoint else f" {redact(self.endpoint)!r}"
+            raise UsageError(f"The endpoint{shown} must begin with http:// or https://.")
+        if self.endpoint and web_origin(self.endpoint) is None:  # obstore would panic
             shown = redact(self.endpoint)
-            raise UsageError(f"The endpoint {shown!r} must begin with http:// or https://.")
+            raise UsageError(f"The endpoint {shown!r} has no host, or an impossible port.")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Pickles of earlier versions answer as before: then there was no such rule. For the same
