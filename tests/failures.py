@@ -8,6 +8,8 @@ import resource
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kills import ALL, files_of
@@ -15,7 +17,6 @@ from steps import Step, Watch, in_a_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,11 @@ def small_files(limit: int) -> Iterator[None]:
 
 @contextmanager
 def few_open_files(more: int) -> Iterator[None]:
-    """Let this process open so many more files, roughly."""
+    """Let this process open so many files more than it has open."""
+    taken = {int(place.name) for place in Path("/dev/fd").iterdir()}
+    free = (number for number in count() if number not in taken)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    first_free = os.dup(0)
-    os.close(first_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (first_free + more, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next(islice(free, more, None)), before[1]))
     try:
         yield
     finally:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
-import resource
 import shutil
 import time
-from contextlib import contextmanager
-from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from failures import few_open_files
 from index.tables import make_table
-from stacchip.errors import IndexFormatError
+from stacchip.errors import IndexFormatError, StorageError
 from stacchip.index import merge_indexes, read_index, read_records, remove, scan_index, write_index
 
 if TYPE_CHECKING:
@@ -29,19 +28,6 @@ FEW = 40  # 16 are read ahead, by 32 threads at most
 
 def open_files() -> int:
     return len(list(OPEN.iterdir()))
-
-
-@contextmanager
-def few_more_files() -> Iterator[None]:
-    """Let the process open few files more than it has open."""
-    taken = {int(place.name) for place in OPEN.iterdir()}
-    free = (number for number in count() if number not in taken)
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (next(islice(free, FEW, None)), before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +103,18 @@ def test_few_files_are_open_during_a_removal(tmp_path: Path) -> None:
     rows = pa.concat_tables(make_table(name, chips=(1, 2)) for name in ("kept", "removed"))
     for number in range(NUMBER):
         pq.write_table(rows, tmp_path / f"{number}.parquet")
-    with few_more_files():
+    with few_open_files(FEW):
         assert remove(tmp_path, item_id="removed") == 2 * NUMBER
     assert set(read_index(tmp_path)["item_id"].to_pylist()) == {"kept"}
+
+
+def test_an_index_that_cannot_be_opened_for_a_moment_is_not_called_damaged(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("pyarrow.OSFile", fail)
+    with pytest.raises(StorageError, match=r"cannot be read: .*Input/output error") as caught:
+        read_index(folders / "0")
+    assert type(caught.value) is StorageError  # an `IndexFormatError` says to write it again

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -285,3 +286,16 @@ def test_what_a_living_process_or_another_machine_writes_stays(tmp_path: Path) -
     with whole_file(tmp_path / "other name" / "c") as part:
         part.write_text("whole")
     assert elsewhere.exists()
+
+
+def test_a_scratch_folder_that_cannot_be_deleted_yet_goes_with_the_next(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        with scratch_folder(tmp_path, "work-") as folder:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # deleting opens the folder
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert names(tmp_path) == [folder.name, f"{folder.name}.lock"]
+    with scratch_folder(tmp_path, "work-"):
+        pass
+    assert names(tmp_path) == []
