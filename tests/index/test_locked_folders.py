@@ -10,7 +10,7 @@ import pytest
 
 from index.tables import make_table, rows_of
 from kills import files_of
-from stacchip.errors import AccessDenied, StorageError
+from stacchip.errors import AccessDenied, StacchipError
 from stacchip.index import (
     add_headers,
     merge_indexes,
@@ -54,7 +54,7 @@ def test_an_index_that_cannot_be_looked_at_is_an_error_that_names_it(folder, nam
     if place == "inside":
         shutil.copytree(folder / "index", locked / "index")
         locked.chmod(0)
-    with without_privileges(), pytest.raises(StorageError, match=locked.name) as caught:
+    with without_privileges(), pytest.raises(StacchipError, match=locked.name[:100]) as caught:
         CALLS[name](locked / "index", folder / "new")
     if place == "inside":
         assert type(caught.value) is AccessDenied
