@@ -107,3 +107,12 @@ def test_the_geometry_may_have_geoarrows_type(tmp_path):
 
 def test_the_same_item_makes_the_same_table():
     assert make_table().equals(make_table(), check_metadata=True)
+
+
+@pytest.mark.parametrize("microseconds", [-(2**62), 2**62, 253_402_300_800_000_000])
+def test_a_date_that_python_does_not_have_is_refused(microseconds):
+    table = make_table()
+    place = table.schema.get_field_index("datetime")
+    dates = pa.array([microseconds] * len(table), SCHEMA.field("datetime").type)
+    with pytest.raises(IndexFormatError, match="'datetime' has dates beyond the years 1 to 9999"):
+        conform(table.set_column(place, table.schema.field(place), dates))

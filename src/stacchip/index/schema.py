@@ -249,7 +249,15 @@ def _conform_column(table: pa.Table, field: pa.Field, href: str | None) -> pa.Ch
             raise _wrong(field.name, problem, href) from error
     if column.null_count and field.name in _NEVER_NULL:
         raise _wrong(field.name, f"is null in {column.null_count} rows", href)
+    if pa.types.is_timestamp(field.type):
+        ends = pc.min_max(column).values()
+        if any(end.is_valid and not _FIRST <= end.value <= _LAST for end in ends):
+            raise _wrong(field.name, "has dates beyond the years 1 to 9999", href)
     return _nan_as_null(column) if pa.types.is_floating(field.type) else column
+
+
+# microseconds from 1970 to the first and last that a datetime of Python can be
+_FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
 def _nan_as_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
