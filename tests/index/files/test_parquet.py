@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from index.tables import make_tables
 from servers.range_server import RangeServer
 from stacchip.errors import IndexFormatError, IndexReplaced, ObjectNotFound
-from stacchip.index import SCHEMA, concat_indexes
+from stacchip.index import SCHEMA, concat_indexes, read_index
 from stacchip.index.files.parquet import ParquetFile, open_parquet
 from stacchip.storage import Storage
 
@@ -192,3 +192,36 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
     pq.write_table(table, tmp_path / "chips.parquet")
     with pytest.raises(IndexFormatError, match=f"several columns of the name '{name}'"):
         open_parquet(str(tmp_path / "chips.parquet"), Storage())
+
+
+@pytest.mark.parametrize("where", [None, pc.field("platform") == "sentinel-2-l2a"])
+def test_texts_that_a_file_stores_as_views_are_read_as_texts(tmp_path: Path, where) -> None:
+    """pyarrow filters no rows of views."""
+    rows = concat_indexes(make_tables(2)).append_column("notes", pa.array([["a"], None] * 12))
+    views = {
+        pa.string(): pa.string_view(),
+        pa.binary(): pa.binary_view(),
+        pa.list_(pa.string()): pa.list_(pa.string_view()),
+    }
+    kinds = [field.with_type(views.get(field.type, field.type)) for field in rows.schema]
+    pq.write_table(rows.cast(pa.schema(kinds)), tmp_path / "a.parquet", row_group_size=20)
+    with RangeServer(tmp_path) as server:
+        for href in (str(tmp_path / "a.parquet"), server.url("a.parquet")):
+            file = open_parquet(href, Storage())
+            found = file.read(rows.column_names, where)
+            wanted = rows if where is None else rows.filter(where)
+            assert found.equals(wanted)
+            assert file.schema.equals(found.schema)
+            assert where is None or file.count(where) == wanted.num_rows
+
+
+def test_shares_of_half_precision_can_be_compared(tmp_path: Path) -> None:
+    rows = concat_indexes(make_tables(2))
+    halves = pa.array([0.25, 0.5, None] * 8, pa.float16())
+    place = rows.schema.get_field_index("cloud_cover_percentage")
+    rows = rows.set_column(place, "cloud_cover_percentage", halves).append_column("mine", halves)
+    pq.write_table(rows, tmp_path / "a.parquet")
+    found = read_index(tmp_path / "a.parquet", max_cloud=0.3)
+    assert found["cloud_cover_percentage"].to_pylist() == [0.25] * 8
+    assert found.schema.field("cloud_cover_percentage").type == pa.float32()
+    assert found.schema.field("mine").type == pa.float16(), "columns of others stay"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, reduce
+from functools import cache, cached_property, reduce
 from operator import and_
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +24,7 @@ from stacchip.errors import (
 from stacchip.index.editions import from_metadata
 from stacchip.index.files.item_addresses import read_addresses
 from stacchip.index.files.manifest import final_href
+from stacchip.index.foreign.tables import without_views
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
 from stacchip.parquet.damage import damaged, naming_damage, unreadable
 from stacchip.parquet.footer import Footer, read_footer
@@ -87,10 +88,13 @@ class ParquetFile:
     # of each row group and leaf whose pages were looked at: the bytes that its values take
     _looked_at: dict[tuple[int, int], int] = field(init=False, default_factory=dict)
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         """The columns of the file and those that its path tells, with the file's metadata."""
         schema = self.fragment.physical_schema
+        for place, each in enumerate(schema):
+            if each.name in self._converted:
+                schema = schema.set(place, each.with_type(_type_to_read(each)))
         for name, value in self.told.items():
             schema = schema.append(pa.field(name, value.type))
         return schema
@@ -109,7 +113,7 @@ class ParquetFile:
         self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
     ) -> pa.Table:
         """Read the rows that satisfy a condition; see `scan`."""
-        if self.remote is not None:
+        if self.remote is not None or self._is_ours_to_filter(where):
             parts = list(self.scan(columns, where))
             return pa.concat_tables(parts) if parts else self._nothing(columns)
         names = self._names(columns)
@@ -200,7 +204,7 @@ class ParquetFile:
 
     def count(self, where: pc.Expression) -> int:
         """Return how many rows satisfy a condition."""
-        if self.remote is None:
+        if self.remote is None and not self._is_ours_to_filter(where):
             with self._naming_damage(where):
                 chosen = self._choose(where)
                 groups = [group.id for group in chosen.row_groups]
@@ -223,6 +227,19 @@ class ParquetFile:
         inside = self.fragment.physical_schema.names
         return [name for name in inside if name in names or name in said]
 
+    @cached_property
+    def _converted(self) -> frozenset[str]:
+        """The columns that are read in another type than the file has."""
+        inside = self.fragment.physical_schema
+        return frozenset(each.name for each in inside if _type_to_read(each) != each.type)
+
+    def _is_ours_to_filter(self, where: pc.Expression | None) -> bool:
+        """Return True if a condition is on columns that are read in another type.
+
+        pyarrow compares it with the statistics, which have the type of the file, and fails.
+        """
+        return bool(self._converted) and not self._converted.isdisjoint(self._needed([], where))
+
     def _leaves(self, names: Sequence[str]) -> list[int]:
         return [leaf for name in names for leaf in self.footer.names.get(name, ())]
 
@@ -237,7 +254,8 @@ class ParquetFile:
         is_small = 2 * size <= self.limits.table_bytes
         # A dataset takes a fifth longer; but of many rows it holds those alone that are chosen.
         # The file is read, not `chosen.open()`, which ends the process in pyarrow 18.
-        if self.local is not None and is_small and (where is None or size <= _FEW_BYTES):
+        is_quick = is_small and (where is None or size <= _FEW_BYTES)
+        if self.local is not None and (is_quick or self._is_ours_to_filter(where)):
             groups = [group.id for group in chosen.row_groups]
             if not groups:  # pyarrow 18 reads none by an error
                 return self._nothing(names)
@@ -260,6 +278,9 @@ class ParquetFile:
         metadata = self.fragment.metadata
         file = pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True)
         table = file.read_row_groups(groups, columns=names, use_threads=use_threads)
+        wanted = pa.schema([self.schema.field(name) for name in table.column_names])
+        if wanted.types != table.schema.types:
+            table = table.cast(wanted)
         inside = self.fragment.physical_schema.names
         for added in self._schema:
             if added.name not in inside:
@@ -333,10 +354,19 @@ class ParquetFile:
         unfit = sorted(self.footer.unfit.intersection(self._needed([], where)))
         if unfit:
             raise ValueError(f"the statistics of its column '{unfit[0]}' do not fit the column")
+        if self._is_ours_to_filter(where):
+            return self.fragment
         return self.fragment.subset(where, schema=self._schema)
 
     def _nothing(self, columns: Sequence[str] | None) -> pa.Table:
         return self._schema.empty_table().select(self._names(columns))
+
+
+def _type_to_read(column: pa.Field) -> pa.DataType:
+    """Return the type in which a column is read, which conditions can be put to."""
+    if pa.types.is_float16(column.type) and column.name in SCHEMA.names:
+        return SCHEMA.field(column.name).type  # pyarrow compares no halves
+    return without_views(column.type)
 
 
 def open_parquet(

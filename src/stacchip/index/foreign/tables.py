@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stacchip.errors import UsageError
 
-__all__ = ["as_table", "is_table"]
+__all__ = ["as_table", "is_table", "without_views"]
 
 # What else hands over a whole table: GeoDataFrames, whose stream fails at the geometry, and
 # DuckDB's relations, which warn of their older method.
@@ -21,6 +21,7 @@ _METHODS: Final = ("to_arrow", "to_arrow_table", "fetch_arrow_table")
 _STREAMS: Final = ("__arrow_c_stream__", "__arrow_c_array__")
 # the index of a DataFrame that has no name
 _PANDAS_INDEX: Final = re.compile(r"__index_level_\d+__")
+_VIEWS: Final = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 
 
 def is_table(value: Any) -> bool:
@@ -55,10 +56,41 @@ def as_table(value: Any) -> pa.Table:
     unnamed = [name for name in table.column_names if _PANDAS_INDEX.fullmatch(name)]
     table = table.drop_columns(unnamed) if unnamed else table
     for place, field in enumerate(table.schema):
-        plain = _without_view(field.type)
-        if plain is not None:
+        plain = without_views(field.type)
+        if plain != field.type:
             table = table.set_column(place, field.with_type(plain), table[place].cast(plain))
     return table
+
+
+def without_views(kind: pa.DataType) -> pa.DataType:
+    """Return a type with plain texts for views: pyarrow filters no rows of views.
+
+    polars exports views, and a parquet file may ask for them in its Arrow schema.
+
+    Example:
+        >>> without_views(pa.list_(pa.string_view()))
+        ListType(list<element: string>)
+    """
+    plain = kind
+    if kind in _VIEWS:
+        plain = _VIEWS[kind]
+    elif pa.types.is_dictionary(kind) and kind.value_type in _VIEWS:
+        plain = _VIEWS[kind.value_type]
+    elif pa.types.is_struct(kind):
+        plain = pa.struct([_plain(field) for field in kind])
+    elif pa.types.is_map(kind):
+        plain = pa.map_(_plain(kind.key_field), _plain(kind.item_field), kind.keys_sorted)
+    elif pa.types.is_list(kind):
+        plain = pa.list_(_plain(kind.value_field))
+    elif pa.types.is_large_list(kind):
+        plain = pa.large_list(_plain(kind.value_field))
+    elif pa.types.is_fixed_size_list(kind):
+        plain = pa.list_(_plain(kind.value_field), kind.list_size)
+    return plain
+
+
+def _plain(field: pa.Field) -> pa.Field:
+    return field.with_type(without_views(field.type))
 
 
 def _export(value: Any) -> pa.Table:
@@ -86,15 +118,6 @@ def _ask(value: Any) -> pa.Table:
     if any(hasattr(value, name) for name in _STREAMS):
         return pa.table(value)
     return pa.Table.from_pandas(value)  # pandas before 2.2 exports nothing
-
-
-def _without_view(kind: pa.DataType) -> pa.DataType | None:
-    """Return the plain type for a view, as polars exports: pyarrow lacks many functions on them."""
-    if pa.types.is_dictionary(kind):
-        return _without_view(kind.value_type)
-    if pa.types.is_string_view(kind):
-        return pa.string()
-    return pa.binary() if pa.types.is_binary_view(kind) else None
 
 
 def _is_pandas(value: Any) -> bool:
