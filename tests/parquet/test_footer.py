@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from index.tables import make_item, make_table
-from parquet.footers import BINARY, I64, LIST, STRUCT, change_footer, column, put
+from parquet.footers import BINARY, I32, I64, LIST, STRUCT, change_footer, column, put, value
 from stacchip.errors import IndexFormatError, StacchipError
 from stacchip.index import read_index, write_index
 from stacchip.index.files.item_records import RECORD_SCHEMA
@@ -194,3 +194,39 @@ def test_lists_in_a_table_of_chips_have_levels_of_their_own(tmp_path) -> None:
     assert [footer.columns[at][-2:] for at in footer.names["notes"]] == [(2, 5)]
     found = read_index(tmp_path / "a.parquet", where=pc.list_value_length(pc.field("notes")) > 0)
     assert found["notes"].to_pylist() == [[[1], [], None]] * 4
+
+
+@pytest.mark.parametrize("repetition", [3, 5, 2**31 - 1])
+def test_an_unknown_repetition_is_refused(tmp_path, repetition) -> None:
+    def change(fields) -> None:
+        for element in value(fields, 2)[1]:
+            if value(element, 4) == b"chip_index_x":
+                put(element, 3, I32, repetition)
+
+    said = f"a column has the unknown repetition {repetition}"
+    _require_refusal(tmp_path / "a.parquet", change, said)
+
+
+@pytest.mark.parametrize("how", [[], [[1, STRUCT, []]], [[2, STRUCT, [[2, BINARY, b"key"]]]]])
+def test_encrypted_columns_are_refused(tmp_path, how) -> None:
+    def change(fields) -> None:
+        put(value(value(fields, 4)[1][0], 1)[1][0], 8, STRUCT, how)
+
+    _require_refusal(tmp_path / "a.parquet", change, "its columns are encrypted")
+
+
+def _require_refusal(path: Path, change, said: str) -> None:
+    """Check that a file with another footer is refused, in a process that it may end."""
+    pq.write_table(make_table().replace_schema_metadata(None), path)
+    path.write_bytes(change_footer(path.read_bytes(), change))
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        found = ""
+        try:
+            read_index(path)
+        except IndexFormatError as error:
+            found = str(error)
+        os._exit(0 if said in found and path.name in found else 1)
+    _, status = os.waitpid(child, 0)
+    assert status == 0
