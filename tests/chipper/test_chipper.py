@@ -140,6 +140,32 @@ def test_dropping_refuses_a_chip_over_the_edge(scene: Scene):
         Chipper(table, edge="drop").chip(2, 2)
 
 
+@pytest.mark.parametrize("place", [-1, -(2**31), 3, 2**31 - 1])
+@pytest.mark.parametrize("axis", ["x", "y"])
+@pytest.mark.parametrize("edge", [None, "pad", "drop"])
+def test_a_row_of_another_grid_gives_an_error_and_no_zeros(scene: Scene, axis, place, edge):
+    table = NoStatsChipIndexer(scene.item, edge="pad").create_index().slice(0, 2)
+    number = table.column_names.index(f"chip_index_{axis}")
+    places = pa.array([0, place], table.schema.field(number).type)
+    table = table.set_column(number, table.schema.field(number), places)
+    chipper = Chipper(table, assets=["red"], edge=edge)
+    stream = ChipStream(chipper, errors="skip")
+    for cut in (
+        lambda: chipper[1],
+        lambda: chipper.cut_row(1),
+        lambda: list(ChipStream(chipper).batches(2)),
+        lambda: ChipStream(chipper).take([1]),
+    ):
+        with pytest.raises(
+            ChipNotFound, match=r"outside the item, which has 700 x 600 px"
+        ) as caught:
+            cut()
+        # an IndexError would end a loop over the chipper as if it had no more rows
+        assert not isinstance(caught.value, IndexError)
+    assert [len(batch) for batch in stream.batches(2)] == [1]
+    assert stream.report.skipped == 1
+
+
 def test_a_stream_and_a_chipper_refuse_a_chip_over_the_edge_alike(scene: Scene):
     table = NoStatsChipIndexer(scene.item, edge="pad").create_index()
     chipper, messages = Chipper(table, edge="drop"), []

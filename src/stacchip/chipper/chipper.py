@@ -345,9 +345,8 @@ class Chipper:
     def _read(self, row: int) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
         """Return pixels and valid of a chip, by asset key."""
         key, opened = self.rows.key(row), self.open(row)
-        window = opened.chip_grid(key.chip_size).window(key.x, key.y)
-        if self.edge == "drop":
-            opened.require_inside(key, window)
+        window = key.window
+        opened.require_chip(key, window, self.edge)
         return opened.read(window)
 
     def open(self, row: int) -> OpenedItem:

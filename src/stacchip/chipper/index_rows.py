@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import AmbiguousChip, ChipNotFound, ChipOutOfRange, UsageError
+from stacchip.grid.window import Window
 from stacchip.items.keys import ItemKey
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ class ChipKey:
     def chipid(self) -> str:
         """The chip's id, as in the index."""
         return f"{self.item_id}-{self.x}-{self.y}"
+
+    @property
+    def window(self) -> Window:
+        """The pixels of the chip in its item's grid."""
+        size = self.chip_size
+        return Window(self.y * size, self.x * size, size, size)
 
 
 class ChipRows:

@@ -130,20 +130,33 @@ class OpenedItem:
         """Return the CRS, transform and shape of a chip."""
         return self.chip_grid(key.chip_size).chip_geobox(key.x, key.y)
 
-    def require_inside(self, key: ChipKey, window: Window) -> None:
-        """Refuse a chip whose window reaches beyond the edge of the reference band.
+    def require_chip(self, key: ChipKey, window: Window, edge: str | None) -> None:
+        """Refuse a chip that the item does not have.
+
+        Args:
+            key: The chip.
+            window: Its window in the grid.
+            edge: `"drop"` also refuses a chip that reaches beyond the edge of the reference band.
 
         Raises:
-            ChipNotFound: It does.
+            ChipNotFound: It lies outside the item, or reaches beyond the edge.
         """
-        if window.clip(self.grid.shape.yx) != window:
-            raise ChipNotFound(
-                f"Chip ({key.x}, {key.y}) of item {key.item_id!r} reaches beyond the edge of the "
-                "reference band. Pass edge='pad' to have it padded with nodata.",
-                item_id=key.item_id,
-                x=key.x,
-                y=key.y,
+        inside = window.clip(self.grid.shape.yx)
+        if inside == window or (inside is not None and edge != "drop"):
+            return
+        chip = f"Chip ({key.x}, {key.y}) of {key.chip_size} px of item {key.item_id!r}"
+        if inside is None:
+            height, width = self.grid.shape.yx
+            message = (
+                f"{chip} lies outside the item, which has {width} x {height} px: the row is of "
+                "another grid. Index the item again."
             )
+        else:
+            message = (
+                f"{chip} reaches beyond the edge of the reference band. Pass edge='pad' to have it "
+                "padded with nodata."
+            )
+        raise ChipNotFound(message, item_id=key.item_id, x=key.x, y=key.y)
 
     def make_chip(
         self,

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stacchip.chipper.index_rows import ChipKey
-from stacchip.grid.window import Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.chipper.index_rows import ChipRows
+    from stacchip.grid.window import Window
 
 
 @dataclass(frozen=True)
@@ -99,5 +99,4 @@ class WantedChips:
 
     def window(self, row: int) -> Window:
         """Return the window of a row's chip in its item's grid."""
-        size = self.groups[self.group[row]].chip_size
-        return Window(int(self.y[row]) * size, int(self.x[row]) * size, size, size)
+        return self.key(row).window

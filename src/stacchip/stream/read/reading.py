@@ -158,13 +158,13 @@ class Reading:
         """Fill a chip (band, y, x), and `valid` unless it is None.
 
         Raises:
-            ChipNotFound: It reaches beyond the edge, and `edge="drop"`.
+            ChipNotFound: It lies outside its item, or reaches beyond the edge and `edge="drop"`.
             RasterError: A block is broken; item and asset are named.
             StorageError: A file could not be read; item and asset are named.
         """
-        window = self._plans.chips.window(row)
-        if self._edge == "drop":
-            item.opened.require_inside(self._plans.chips.key(row), window)
+        key = self._plans.chips.key(row)
+        window = key.window
+        item.opened.require_chip(key, window, self._edge)
         cut_chip(item, window, self._look_up, out, valid)
 
     def _look_up(self, block: LayerBlock) -> NDArray[Any]:
