@@ -245,6 +245,20 @@ def test_an_item_whose_index_is_not_complete_is_missed(tmp_path):
         merge_indexes(tmp_path / "in", tmp_path / "out")
 
 
+@pytest.mark.parametrize("wrong", [None, float("nan"), float("inf"), -1e308, 1e308])
+@pytest.mark.parametrize("wrong_rows", [range(3), range(12)])
+def test_bounds_that_are_wrong_in_part_cost_no_row(tmp_path, wrong, wrong_rows):
+    table = make_table()
+    bounds = table["bbox"].to_pylist()
+    for row in wrong_rows:
+        bounds[row] = {**bounds[row], "xmin": wrong, "ymax": wrong}
+    place = table.schema.get_field_index("bbox")
+    table = table.set_column(place, "bbox", pa.array(bounds, table.schema.field("bbox").type))
+    pq.write_table(table, tmp_path / "a.parquet")
+    merge_indexes([tmp_path / "a.parquet"], tmp_path / "all")
+    assert read_index(tmp_path / "all")["chipid"].equals(table["chipid"])
+
+
 def test_empty_indexes_merge(tmp_path):
     write_index(SCHEMA.empty_table(), tmp_path / "a")
     write_index(make_table(), tmp_path / "b")

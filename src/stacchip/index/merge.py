@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import DuplicateChips, InvalidMetadata, NothingFound, UsageError
+from stacchip.grid.footprints import BBOX
 from stacchip.index.editions import select_editions
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.item_order import order_items
@@ -289,14 +290,17 @@ def _split_by_item(table: pa.Table) -> Iterator[tuple[_Item, pa.Table]]:
 def _centre(rows: pa.Table) -> tuple[float, float]:
     """Return longitude and latitude of the middle of some chips, also across the antimeridian."""
     box = rows["bbox"].combine_chunks()
-    sides = [pc.struct_field(box, side).drop_null().to_numpy() for side in ("xmin", "xmax")]
-    lon = np.radians((sides[0] + sides[1])[sides[1] - sides[0] < 180] / 2)
-    lat = pc.mean(pc.add(pc.struct_field(box, "ymin"), pc.struct_field(box, "ymax"))).as_py()
-    if lat is None:  # no chip is on Earth
+    sides = [pc.struct_field(box, side).to_numpy(zero_copy_only=False) for side in BBOX.names]
+    # bounds are null where a chip is not on Earth; those of others may be wrong in part
+    is_there = (np.abs(sides) <= 360).all(axis=0)
+    if not is_there.any():
         return 0.0, 0.0
+    west, south, east, north = (side[is_there] for side in sides)
+    lat = float((south + north).mean()) / 2
+    lon = np.radians((west + east)[east - west < 180] / 2)
     if not len(lon):  # every chip crosses the antimeridian
-        return 180.0, lat / 2
-    return float(np.degrees(np.arctan2(np.sin(lon).mean(), np.cos(lon).mean()))), lat / 2
+        return 180.0, lat
+    return float(np.degrees(np.arctan2(np.sin(lon).mean(), np.cos(lon).mean()))), lat
 
 
 def _write(
