@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -64,6 +65,14 @@ def test_an_href_leads_to_one_place(href: str, expected: Location) -> None:
 def test_an_href_of_no_known_kind_is_refused(href: str) -> None:
     with pytest.raises(UsageError, match=r"unknown scheme|GDAL path|no bucket"):
         parse_href(href)
+
+
+@pytest.mark.parametrize("scheme", ["https", "s3", "GS", "abfss"])
+def test_an_address_that_lost_a_slash_is_no_local_file(scheme: str) -> None:
+    with pytest.raises(UsageError, match=rf"lacks a slash: write '{scheme}://h/a.tif'") as caught:
+        parse_href(str(PurePosixPath(f"{scheme}://u:{SECRET}@h/a.tif")))
+    assert SECRET not in str(caught.value)
+    assert parse_href("s3:a.tif").scheme == parse_href("C:/a.tif").scheme == "file"
 
 
 @pytest.mark.parametrize(

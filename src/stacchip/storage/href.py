@@ -81,6 +81,7 @@ def parse_href(href: str) -> Location:
         href = _translate_vsi(href)
     match = SCHEME.match(href)
     if match is None:
+        _refuse_lost_slash(href)
         return Location("file", "", href)
     scheme, rest = match[1].lower(), href[match.end() :]
     if scheme in ("http", "https"):
@@ -110,6 +111,22 @@ def parse_href(href: str) -> Location:
 _BUCKET = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]*")
 _CONTAINER = re.compile(r"[A-Za-z0-9$][A-Za-z0-9_-]*")
 _ACCOUNT = re.compile(r"[A-Za-z0-9-]+")
+
+
+_LOST_SLASH = re.compile(
+    rf"({'|'.join(['https?', *OBJECT_SCHEMES, *AZURE_SCHEMES])}):/(?!/)", re.IGNORECASE
+)
+
+
+def _refuse_lost_slash(href: str) -> None:
+    """Refuse what is meant for an address, and would be a local file named "https:/..."."""
+    match = _LOST_SLASH.match(href)
+    if match is not None:
+        meant = redact(f"{match[1]}://{href[match.end() :]}")
+        raise UsageError(
+            f"{redact(href)!r} lacks a slash: write {meant!r}. A Path cannot hold an address; pass "
+            "it as text."
+        )
 
 
 def _require_name(form: re.Pattern[str], name: str, what: str, href: str) -> None:
