@@ -42,6 +42,13 @@ def test_an_index_is_a_folder_with_chips_and_records(tmp_path, table):
     assert rows_of(read_index(tmp_path / "index")) == rows_of(table)
 
 
+@pytest.mark.parametrize("name", ["~", "~nobody"])
+def test_a_tilde_names_a_folder_like_any_other(tmp_path, monkeypatch, table, name):
+    monkeypatch.chdir(tmp_path)
+    write_index(table, f"{name}/i")
+    assert read_index(f"{name}/i").equals(read_index(tmp_path / name / "i"))
+
+
 def test_each_source_has_a_file_of_its_own(tmp_path):
     tables = make_tables(6)
     write_index(concat_indexes(tables), tmp_path)

@@ -44,8 +44,9 @@ class SealedWriter:
 
     def __init__(self, path: Path, schema: pa.Schema, **options: Any) -> None:
         self._path = path
+        whole = path.absolute()  # pyarrow takes a folder named "~" for the user's
         with naming_path(path):
-            self._file = pq.ParquetWriter(path, schema, write_page_checksum=True, **options)
+            self._file = pq.ParquetWriter(whole, schema, write_page_checksum=True, **options)
 
     def write_table(self, table: pa.Table, row_group_size: int | None = None) -> None:
         """Write rows.
