@@ -309,6 +309,12 @@ def test_a_platform_without_cubes_is_told_which_have_some(cubes):
         cube_statistics(cubes, "linz", Storage())
 
 
+@pytest.mark.parametrize("threads", [0, -1, float("nan"), 1.5, "two"])
+def test_a_number_of_threads_that_is_none_is_refused(local, threads):
+    with pytest.raises(UsageError, match="a whole number, at least 1"):
+        index_statistics(Imagery(local.index, PLATFORM), Storage(), threads=threads)
+
+
 @pytest.mark.parametrize("threads", [1, 3, 16])
 def test_threads_change_no_number(local, tmp_path, threads):
     imagery = Imagery(local.index, PLATFORM, bands=("red", "nir", "swir16"))

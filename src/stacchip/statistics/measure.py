@@ -6,6 +6,7 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import islice
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -164,8 +165,8 @@ def _count(
     The threads are this call's own. Counting keeps a core busy: in the threads of
     `stacchip.runtime.concurrently` it would hold up those that wait for stores.
     """
-    if threads < 1:
-        raise UsageError(f"threads is {threads}; it must be at least 1.")
+    if not isinstance(threads, Integral) or threads < 1:
+        raise UsageError(f"threads is {threads!r}; it must be a whole number, at least 1.")
     statistics: PlatformStatistics | None = None
     with ThreadPoolExecutor(threads, thread_name_prefix="stacchip-stats") as pool:
         for pixels, valid in chips:
