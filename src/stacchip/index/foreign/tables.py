@@ -21,7 +21,6 @@ _METHODS: Final = ("to_arrow", "to_arrow_table", "fetch_arrow_table")
 _STREAMS: Final = ("__arrow_c_stream__", "__arrow_c_array__")
 # the index of a DataFrame that has no name
 _PANDAS_INDEX: Final = re.compile(r"__index_level_\d+__")
-_VIEWS: Final = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 
 
 def is_table(value: Any) -> bool:
@@ -72,10 +71,13 @@ def without_views(kind: pa.DataType) -> pa.DataType:
         ListType(list<element: string>)
     """
     plain = kind
-    if kind in _VIEWS:
-        plain = _VIEWS[kind]
-    elif pa.types.is_dictionary(kind) and kind.value_type in _VIEWS:
-        plain = _VIEWS[kind.value_type]
+    if pa.types.is_string_view(kind):
+        plain = pa.string()
+    elif pa.types.is_binary_view(kind):
+        plain = pa.binary()
+    elif pa.types.is_dictionary(kind):
+        inner = without_views(kind.value_type)
+        plain = kind if inner == kind.value_type else inner
     elif pa.types.is_struct(kind):
         plain = pa.struct([_plain(field) for field in kind])
     elif pa.types.is_map(kind):
