@@ -5,11 +5,21 @@ import subprocess
 import sys
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import shapely
 
 from index.tables import make_table
 from stacchip.errors import IndexFormatError
-from stacchip.index import KEY, SCHEMA, conform, embed_items, embedded_items, validate
+from stacchip.index import (
+    KEY,
+    SCHEMA,
+    conform,
+    embed_items,
+    embedded_items,
+    read_index,
+    validate,
+)
 from stacchip.items import ItemKey
 
 
@@ -116,3 +126,22 @@ def test_a_date_that_python_does_not_have_is_refused(microseconds):
     dates = pa.array([microseconds] * len(table), SCHEMA.field("datetime").type)
     with pytest.raises(IndexFormatError, match="'datetime' has dates beyond the years 1 to 9999"):
         conform(table.set_column(place, table.schema.field(place), dates))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "dropped"),
+    [
+        ("geometry", b"\1\3", []),
+        ("geometry", "POLYGON 1", []),
+        ("geometry", 1, []),
+        ("chipid", "no place", ["chip_index_x"]),
+    ],
+)
+def test_a_file_whose_rows_are_wrong_is_named(tmp_path, table, column, value, dropped):
+    wrong = table.set_column(
+        table.schema.get_field_index(column), column, pa.array([value] * len(table))
+    )
+    pq.write_table(wrong.drop_columns(dropped), tmp_path / "a.parquet")
+    with pytest.raises(IndexFormatError, match=r"a\.parquet: Not a chip index") as caught:
+        read_index(tmp_path / "a.parquet", geometry=shapely.box(-180, -89, 180, 89))
+    assert caught.value.href == str(tmp_path / "a.parquet")

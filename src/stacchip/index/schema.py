@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +27,7 @@ from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.storage import unsign
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from stacchip.index.editions import Known
     from stacchip.index.foreign.item_columns import FindItem
@@ -42,6 +43,7 @@ __all__ = [
     "conform",
     "embed_items",
     "embedded_items",
+    "naming_table",
     "require_short_values",
     "select_columns",
     "stored_rows",
@@ -189,7 +191,8 @@ def conform(
     """
     table = as_table(table)
     try:
-        return _conform(table, SCHEMA.names if columns is None else columns, href, find_item)
+        with naming_table(href):
+            return _conform(table, SCHEMA.names if columns is None else columns, href, find_item)
     except StacchipError:
         raise
     except (*ODD_VALUES, pa.ArrowException) as error:
@@ -199,6 +202,24 @@ def conform(
             "again; its columns are stacchip.index.SCHEMA.",
             href=href,
         ) from error
+
+
+@contextlib.contextmanager
+def naming_table(href: str | None) -> Iterator[None]:
+    """Name a table in errors that say what is wrong in it, but not where.
+
+    Args:
+        href: Its address, without secrets; None if it has none.
+
+    Raises:
+        IndexFormatError: The table is wrong.
+    """
+    try:
+        yield
+    except IndexFormatError as error:
+        if href is None or error.href is not None:
+            raise
+        raise IndexFormatError(f"{href}: {error}", **{**error.facts, "href": href}) from error
 
 
 def _conform(

@@ -14,7 +14,13 @@ from stacchip.index.filters import Selection
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.own_columns import columns_to_derive, fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
-from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA, conform, select_columns
+from stacchip.index.schema import (
+    OPTIONAL_COLUMNS,
+    SCHEMA,
+    conform,
+    naming_table,
+    select_columns,
+)
 from stacchip.items.reach import distant, keep_origin
 from stacchip.storage import redact
 
@@ -143,7 +149,8 @@ class ChipsFile:
         rows = self._conform(table, names)
         if where is not None and pushed is not where:
             rows = rows.filter(where)
-        rows = chosen.refine(rows)
+        with naming_table(redact(self.href)):
+            rows = chosen.refine(rows)
         return rows if columns is None else select_columns(rows, columns)
 
     def _conform(self, table: pa.Table, columns: Collection[str] | None) -> pa.Table:
