@@ -222,8 +222,8 @@ def _read_integer(text: bytes, kind: np.dtype[Any]) -> int:
     What follows the digits is ignored, a text without digits is 0, a number beyond the range is the
     type's extreme, and an unsigned number below 0 wraps around (C17, section 7.22.1.4).
     """
-    digits = re.match(rb"\s*([+-]?\d{1,99})", text)
-    value = int(digits[1]) if digits else 0
+    digits = re.match(rb"\s*([+-]?)0*(\d{1,99})", text)
+    value = int(digits[1] + digits[2]) if digits else 0
     if kind.kind == "i":
         return min(max(value, -(2**63)), 2**63 - 1)
     return 2**64 - 1 if abs(value) >= 2**64 else value % 2**64
