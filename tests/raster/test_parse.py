@@ -179,6 +179,33 @@ def test_polynomials_in_the_metadata_are_found(
     assert read_header(storage, path).why_no_grid == "rational polynomials (RPCs)"
 
 
+def _with_metadata(path: Path, text: bytes, **more: tuple[int, object]) -> str:
+    tags = strip_tags((9, 11), 9, **more)
+    return write_handmade(path, {**tags, 42112: (2, text)}, [bytes(99)])
+
+
+def test_long_metadata_take_no_long_time(tmp_path: Path, storage: Storage) -> None:
+    path = _with_metadata(tmp_path / "a.tif", b"scale domain=" + b" " * 200_000)
+    begun = time.process_time()
+    read_header(storage, path)
+    assert time.process_time() - begun < 5  # the square of the spaces would take minutes
+
+
+@pytest.mark.parametrize("photometric", [1, 8], ids=["scale", "read by GDAL"])
+def test_metadata_of_too_many_items_are_refused(
+    photometric: int, tmp_path: Path, storage: Storage
+) -> None:
+    """GDAL's time for them grows by the square of their number; only then does it count."""
+    items = b"".join(b'<Item name="%d"/>' % number for number in range(30_001))
+    bands = {1: {}, 8: {"t258": (3, [8, 8, 8]), "t277": (3, 3), "t262": (3, 8)}}[photometric]
+    text = items if photometric == 8 else items + b"scale"
+    path = _with_metadata(tmp_path / "a.tif", text, **bands)
+    with pytest.raises(NotARaster, match="30001 items"):
+        read_header(storage, path)
+    path = _with_metadata(tmp_path / "b.tif", items)
+    assert read_header(storage, path).why_unsupported is None
+
+
 # -- masks in other places and of other forms: pages of one TIFF, by tifffile ----------------------
 
 MASK = (np.arange(35).reshape(5, 7) % 3 > 0).astype(np.uint8)

@@ -48,9 +48,11 @@ _RGB_FORMS: Final = {
 _MAX_BLOCK_BYTES: Final = 1 << 30
 # in GDAL's metadata, XML of any spelling: scales and offsets, colours of bands, values of no data
 _ABOUT_PIXELS: Final = re.compile(rb"(?i)scale|offset|colorinterp|nodata_values|&#")
-_DOMAIN: Final = rb"""(?i)\bdomain\s*=\s*["']?\s*"""
+_DOMAIN: Final = rb"""(?i)\bdomain\s*=\s*(?:["']\s*)?"""
 _RPC_DOMAIN: Final = re.compile(_DOMAIN + rb"RPC\b")
 _ARRAYS_DOMAIN: Final = re.compile(_DOMAIN + rb"GEOLOCATION\b")
+# the time GDAL takes for them grows by the square of their number: 4 s for these
+_MAX_ITEMS: Final = 30_000
 _ONE_BAND: Final = {tiff.SAMPLES_PER_PIXEL: 1, tiff.PHOTOMETRIC: 1}
 # ground control points are the longest of the tags that place pixels, scales of bands of the others
 _MAX_TAG_BYTES: Final = 4 << 20
@@ -193,6 +195,8 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
     if image.validity == "mask":
         why = "its metadata say which values of all bands together are no data"
     header = replace(header, why_unsupported=why)
+    if why is not None:  # GDAL reads the file, with all of its metadata
+        _require_few_items(page.text(tiff.GDAL_METADATA))
     if why is not None and number in GDAL_TAGS and _may_be_decoded_alone(header, tags, image):
         header = replace(header, codec_tags=_read_codec_tags(page, byteorder, header))
     if header.row_bytes * header.block_shape[0] > _MAX_BLOCK_BYTES:
@@ -213,6 +217,7 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
     metadata = page.text(tiff.GDAL_METADATA)
     if not _ABOUT_PIXELS.search(metadata):
         metadata = b""  # the rest of it differs from file to file, and does not concern pixels
+    _require_few_items(metadata)
     geo = tuple(tag for each in tiff.GEO_TAGS if (tag := page.typed(each)) is not None)
     nodata = page.text(tiff.GDAL_NODATA)
     if len(metadata) + len(nodata) + sum(len(raw) for *_, raw in geo) > _MAX_TAG_BYTES:
@@ -228,6 +233,12 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
         nodata=nodata,
         metadata=metadata,
     )
+
+
+def _require_few_items(metadata: bytes) -> None:
+    """Raise a `BrokenTiffError` if GDAL would take very long for its metadata."""
+    if (items := metadata.lower().count(b"<item")) > _MAX_ITEMS:
+        raise BrokenTiffError(f"its metadata have {items} items, more than {_MAX_ITEMS}")
 
 
 def _describe(tags: ImageTags) -> ImageDescription:
