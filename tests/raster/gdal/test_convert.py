@@ -159,6 +159,20 @@ def test_a_file_that_is_no_raster_is_an_error_that_names_it(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["in.tif"]
 
 
+def test_a_truncated_jpeg2000_is_an_error_too(tmp_path):
+    """GDAL hides such errors where it decodes tiles in several threads."""
+    path = tmp_path / "a.jp2"
+    grid = {"crs": "EPSG:2193", "transform": Affine(10, 0, 1.5e6, 0, -10, 5e6)}
+    size = {"count": 1, "height": 128, "width": 128, "dtype": "uint16"}
+    tiles = {"BLOCKXSIZE": 32, "BLOCKYSIZE": 32}
+    with rasterio.open(path, "w", driver="JP2OpenJPEG", **size, **grid, **tiles) as out:
+        out.write(distinct(1, 128, 128))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(NotARaster, match="cannot be converted"):
+        convert_to_cog(path, tmp_path / "b.tif", Conversion(crs="EPSG:3857"))
+
+
 def test_a_truncated_file_is_an_error_and_leaves_nothing(shared_data, tmp_path):
     with pytest.raises(NotARaster):
         convert_to_cog(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import rasterio
+from rasterio.transform import Affine
 
 from raster.pixels import as_rasterio, distinct, random_windows, same_bits
 from servers.range_server import Fault, RangeServer
@@ -174,3 +175,33 @@ def test_text_that_a_server_sends_in_place_of_a_file_is_called_so(tmp_path: Path
     with RangeServer(tmp_path) as server, pytest.raises(NotARaster, match="log-in") as caught:
         open_reader(server.url("a.tif"), Storage())
     assert "a.tif is text; it begins with 'Access denied for this user'" in str(caught.value)
+
+
+@pytest.mark.parametrize("driver", ["JP2OpenJPEG", "JPEG", "PNG"])
+def test_a_broken_image_is_an_error_each_time(
+    driver: str, tmp_path: Path, storage: Storage
+) -> None:
+    """GDAL returns memory as it was for some, or what a decoder has left after an error."""
+    pixels = distinct("uint8", (3, 64, 96)) * 37
+    tiles = {"BLOCKXSIZE": 32, "BLOCKYSIZE": 32} if driver == "JP2OpenJPEG" else {}
+    path = tmp_path / "a"
+    with rasterio.open(
+        path,
+        "w",
+        driver=driver,
+        width=96,
+        height=64,
+        count=3,
+        dtype="uint8",
+        crs="EPSG:32631",
+        transform=Affine(10, 0, 5e5, 0, -10, 4e6),
+        **tiles,
+    ) as out:
+        out.write(pixels)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    reader = open_reader(str(path), storage)
+    for _ in range(3):
+        for window in (Window(0, 0, 64, 96), Window(40, 0, 24, 96)):
+            with pytest.raises(CorruptBlock, match=r"Block \(0, \d"):
+                reader.read(window)

@@ -18,7 +18,7 @@ from stacchip.grid.crs import same_crs
 from stacchip.raster.gdal.cog import BLOCK
 from stacchip.raster.gdal.describe import location_of
 from stacchip.raster.gdal.environment import error_types, gdal_environment, gdal_says
-from stacchip.raster.gdal.formats import OpenImage
+from stacchip.raster.gdal.formats import JPEG2000, OpenImage
 from stacchip.raster.location import refuse_no_grid, why_no_grid
 from stacchip.runtime.unwritable import find_full_disk
 from stacchip.runtime.whole_file import whole_file
@@ -83,8 +83,9 @@ def convert_to_cog(
     plain = target.with_suffix(".plain.tif")
     try:
         with (
-            gdal_environment(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="ALL_CPUS"),
+            gdal_environment(GDAL_TIFF_INTERNAL_MASK=True),
             closing(_open(source, href or source.name, limits)) as image,
+            gdal_environment(GDAL_NUM_THREADS=_threads_for(image.dataset)),
         ):
             dataset = image.dataset
             refuse_no_grid(href or source.name, why_no_grid(location_of(dataset)))
@@ -107,6 +108,14 @@ def convert_to_cog(
     finally:
         with suppress(OSError):
             plain.unlink(missing_ok=True)
+
+
+def _threads_for(dataset: Any) -> str:
+    """Return in how many threads GDAL may read a file: one, if it is JPEG 2000.
+
+    In several, GDAL hides its errors (see `stacchip.raster.gdal.file`).
+    """
+    return "1" if dataset.driver == JPEG2000 else "ALL_CPUS"
 
 
 def _open(source: Path, href: str, limits: Limits) -> OpenImage:

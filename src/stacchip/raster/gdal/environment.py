@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 # GDAL does not look for sidecar files (.msk, .aux.xml, .tfw): each would be a request, and a file
 # must read the same wherever it was copied to. Nor does it write any.
-_OPTIONS: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
+# Nor does it read a PNG as a whole: then it returns memory that nothing was written to in place of
+# what it cannot decode.
+_OPTIONS: Final = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
+}
 _SHOWN: Final = 300
 # names that rasterio makes up for a file in memory, which differ each time
 _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

@@ -19,7 +19,7 @@ from stacchip.errors import CorruptBlock
 from stacchip.grid.window import Window
 from stacchip.raster.gdal.describe import crs_of, dtype_of, location_of, nodata_of, validity_of
 from stacchip.raster.gdal.environment import error_types, gdal_environment, gdal_says
-from stacchip.raster.gdal.formats import OpenImage, unreadable
+from stacchip.raster.gdal.formats import JPEG2000, OpenImage, unreadable
 from stacchip.raster.location import BY_TRANSFORM, why_no_grid
 from stacchip.raster.validity import find_valid, require_bands
 from stacchip.runtime.per_process import PerProcess
@@ -141,9 +141,11 @@ class GdalFile:
         """Call `read(dataset, window)`; if it fails, raise an error that names the block."""
         with self._handle() as handle:
             try:
-                return np.asarray(read(handle.dataset, _as_rasterio(window)))
+                return _read_parts(handle.dataset, read, window)
             except error_types() as error:
-                block = self._find_broken(handle, window, bands)
+                handle.is_sound = False
+                with self._handle() as another:
+                    block = self._find_broken(another, window, bands)
                 raise CorruptBlock(
                     f"Block {block} (band, row, column) of {redact(self.href)} cannot be decoded "
                     f"by GDAL: {gdal_says(error)}. Fetch the file again; its other blocks "
@@ -164,6 +166,7 @@ class GdalFile:
             try:
                 handle.dataset.read(band + 1, window=_as_rasterio(part or window))
             except error_types():
+                handle.is_sound = False
                 return (band, row, col)
         return None
 
@@ -176,7 +179,10 @@ class GdalFile:
             try:
                 yield handle
             finally:
-                idle.put_back(handle)
+                if handle.is_sound:
+                    idle.put_back(handle)
+                else:
+                    handle.close()
 
     def _get_source(self) -> Path | bytes:
         """Return the file's path, or all its bytes; refuse another version than before."""
@@ -193,6 +199,29 @@ class GdalFile:
             self._storage.require_version(self.href, self.identity, found)
             self.identity = found
             return self._source
+
+
+def _read_parts(dataset: Any, read: Any, window: Window) -> NDArray[Any]:
+    """Call `read(dataset, window)`, for each block by itself if it is JPEG 2000.
+
+    GDAL decodes several of its tiles in threads of their own, and hides the errors of these: their
+    pixels would be memory that nothing was written to. It decodes one tile in several threads, too.
+    """
+    height, width = dataset.block_shapes[0]
+    rows = range(window.row // height, (window.row_stop - 1) // height + 1)
+    cols = range(window.col // width, (window.col_stop - 1) // width + 1)
+    if dataset.driver != JPEG2000 or len(rows) * len(cols) == 1:
+        return np.asarray(read(dataset, _as_rasterio(window)))
+    lines = []
+    for row in rows:
+        top, bottom = max(row * height, window.row), min((row + 1) * height, window.row_stop)
+        line = []
+        for col in cols:
+            left, right = max(col * width, window.col), min((col + 1) * width, window.col_stop)
+            part = Window(top, left, bottom - top, right - left)
+            line.append(np.asarray(read(dataset, _as_rasterio(part))))
+        lines.append(np.concatenate(line, axis=-1))
+    return np.concatenate(lines, axis=-2)
 
 
 def _as_rasterio(window: Window) -> Any:

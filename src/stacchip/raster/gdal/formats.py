@@ -126,6 +126,8 @@ class OpenImage:
 
     Attributes:
         dataset: rasterio's dataset.
+        is_sound: False once a read has failed; after that GDAL may return pixels that are not in
+            the file. The user sets it.
 
     Raises:
         LimitExceeded: A read of any of its pixels takes too much memory.
@@ -139,6 +141,7 @@ class OpenImage:
         from rasterio.io import MemoryFile
 
         driver = _choose_driver(source, href, limits)
+        self.is_sound = True
         self._memory: Any = None
         try:
             with _without_warnings():
