@@ -3,6 +3,8 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +18,7 @@ from index.tables import make_header, make_item, make_table, make_tables, rows_o
 from stacchip.errors import (
     DuplicateChips,
     IndexFormatError,
+    IndexReplaced,
     InvalidMetadata,
     ObjectNotFound,
     UsageError,
@@ -30,6 +33,8 @@ from stacchip.index import (
     read_records,
     write_index,
 )
+from stacchip.index.files.switch import WRITER
+from stacchip.runtime.whole_file import writing
 from stacchip.storage import Storage
 
 
@@ -257,6 +262,50 @@ def test_bounds_that_are_wrong_in_part_cost_no_row(tmp_path, wrong, wrong_rows):
     pq.write_table(table, tmp_path / "a.parquet")
     merge_indexes([tmp_path / "a.parquet"], tmp_path / "all")
     assert read_index(tmp_path / "all")["chipid"].equals(table["chipid"])
+
+
+def test_merges_into_one_index_at_the_same_time_lose_nothing(tmp_path):
+    platforms = ["naip", "linz", "modis"]
+    for platform in platforms:
+        write_index(make_table(platform, platform=platform), tmp_path / platform)
+    write_index(make_table("first", platform="gone"), tmp_path / "all")
+
+    def add(platform):
+        paths = [tmp_path / "all", tmp_path / platform]
+        return merge_indexes(paths, tmp_path / "all", duplicates="drop")
+
+    with ThreadPoolExecutor(4) as threads:
+        with writing(tmp_path / "all" / WRITER, "another"):
+            merges = [threads.submit(add, platform) for platform in platforms]
+            time.sleep(0.3)  # all of them wait
+            write_index(make_table("first"), tmp_path / "new")
+            (tmp_path / "all" / "_index.json").unlink()
+            (tmp_path / "all" / "_items.parquet").unlink()
+            (tmp_path / "all" / "chips.parquet").unlink()
+            for name in ("chips.parquet", "_items.parquet", "_index.json"):
+                (tmp_path / "new" / name).rename(tmp_path / "all" / name)
+        for merge in merges:
+            merge.result()
+    rows = rows_of(read_index(tmp_path / "all"))
+    assert {row["platform"] for row in rows} == {"sentinel-2-l2a", *platforms}
+    assert len(read_records(tmp_path / "all")) == 4
+
+
+@pytest.mark.parametrize("platform", ["naip", "linz"], ids=["the same files", "other files"])
+def test_an_input_that_is_replaced_while_it_is_merged_is_refused(tmp_path, platform):
+    inputs = [*write_each(make_tables(30), tmp_path / "in"), tmp_path / "last"]
+    write_index(concat_indexes([make_table("a"), make_table("b", platform="naip")]), inputs[-1])
+    write_index(make_table("before"), tmp_path / "out")
+    new = concat_indexes([make_table("c"), make_table("d", platform=platform)])
+
+    def replace_last(*_):
+        write_index(new, inputs[-1])
+
+    with pytest.raises(IndexReplaced, match=r"last was replaced by another writer .* Run this aga"):
+        merge_indexes(inputs, tmp_path / "out", progress=replace_last)
+    assert rows_of(read_index(tmp_path / "out")) == rows_of(make_table("before"))
+    merge_indexes(inputs, tmp_path / "out")
+    assert {"c", "d"} <= {row["item_id"] for row in rows_of(read_index(tmp_path / "out"))}
 
 
 def test_empty_indexes_merge(tmp_path):

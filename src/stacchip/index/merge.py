@@ -31,6 +31,7 @@ from stacchip.index.files.item_records import (
 from stacchip.index.files.layout import ChipsEntry, find_files, index_href
 from stacchip.index.files.parquet import ParquetFile, open_parquet
 from stacchip.index.files.replacing import ROWS_PER_GROUP, Replacement
+from stacchip.index.files.snapshot import refusing_replaced
 from stacchip.index.files.spill import Spill
 from stacchip.index.schema import SCHEMA, stored_rows
 from stacchip.items.keys import ItemKey
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stacchip.index.files.manifest import Seen
     from stacchip.index.files.replacing import ChipsWriter
 
     Duplicates: TypeAlias = Literal["error", "drop"]
@@ -132,6 +134,7 @@ def merge_indexes(
         InvalidMetadata: Two inputs have different items of one id and source, or rows with one of
             these have several dates.
         IndexFormatError: An input is not an index.
+        IndexReplaced: An input was replaced while it was read.
         NothingFound: The inputs have no chips, and `allow_empty` is False.
         ObjectNotFound: Nothing is at one of the paths.
         UsageError: There is nothing to merge, `out` is a file or holds other parquet files, or
@@ -144,17 +147,21 @@ def merge_indexes(
     if new.is_file:
         name = redact(new.href)
         raise UsageError(f"A merged index is a folder, but {name} is the name of a file.")
-    chips, records = _find_inputs(paths, new.href, storage)
+    several = [paths] if isinstance(paths, str) or hasattr(paths, "__fspath__") else list(paths)
+    hrefs = [index_href(path) for path in several]
     with new, Spill(new.stage / "chips.spill", _SPILLED) as spill:
         collected = _Collected(spill, new.records)
-        for href, table in _read_records(records, storage):
-            collected.records.add(table, redact(href))
-        read: set[str] = set()
-        for part, items, href in _read_chips(chips, storage):
-            collected.add(part, items, redact(href))
-            if progress is not None and href not in read:
-                read.add(href)
-                progress(redact(href), len(chips))
+        with refusing_replaced(hrefs, storage) as seen:
+            # if `out` is among them, no other process writes to it from here on
+            chips, records = _find_inputs(hrefs, new.href, storage, seen)
+            for href, table in _read_records(records, storage):
+                collected.records.add(table, redact(href))
+            read: set[str] = set()
+            for part, items, href in _read_chips(chips, storage):
+                collected.add(part, items, redact(href))
+                if progress is not None and href not in read:
+                    read.add(href)
+                    progress(redact(href), len(chips))
         if not collected.parts and not allow_empty:
             raise NothingFound(
                 f"The indexes have no chips: {', '.join(redact(each.href) for each in chips)}. "
@@ -164,15 +171,13 @@ def merge_indexes(
 
 
 def _find_inputs(
-    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], target: str, storage: Storage
+    hrefs: Sequence[str], target: str, storage: Storage, seen: Mapping[str, Seen]
 ) -> tuple[list[ChipsEntry], list[str]]:
     """Return the inputs' files with chips and with records, without those of a former merge."""
-    several = [paths] if isinstance(paths, str) or hasattr(paths, "__fspath__") else list(paths)
     chips: list[ChipsEntry] = []
     records: list[str] = []
-    for path in several:
-        href = index_href(path)
-        files = find_files(href, storage)
+    for href in hrefs:
+        files = find_files(href, storage, seen.get(href))
         inside = f"{target}/" if href != target else "\0"
         chips += [entry for entry in files.chips if not entry.href.startswith(inside)]
         records += [record for record in files.records if not record.startswith(inside)]

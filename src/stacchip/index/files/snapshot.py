@@ -6,6 +6,7 @@ twice, so that files opened between two looks at the same `_index.json` are of o
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from typing import TYPE_CHECKING, Final
@@ -14,19 +15,21 @@ from stacchip.errors import AssetChanged, IndexFormatError, IndexReplaced, Objec
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.layout import find_files, is_file
 from stacchip.index.files.manifest import manifest_version, see_manifest
+from stacchip.index.files.switch import resume_switch
 from stacchip.runtime.concurrently import map_concurrently, stream_concurrently
 from stacchip.storage import local_path, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import TypeVar
 
     from stacchip.index.files.layout import ChipsEntry, IndexFiles
+    from stacchip.index.files.manifest import Seen
     from stacchip.storage import Storage
 
     T = TypeVar("T")
 
-__all__ = ["at_one_moment", "open_index"]
+__all__ = ["at_one_moment", "open_index", "refusing_replaced"]
 
 _FOOTERS_AHEAD: Final = 16
 # An index has a file for each source. A tree of more files is of many indexes, which change apart;
@@ -94,3 +97,51 @@ def at_one_moment(href: str, storage: Storage, look: Callable[[IndexFiles], T]) 
         "Read it when its writers are done.",
         href=redact(href),
     )
+
+
+@contextlib.contextmanager
+def refusing_replaced(hrefs: Sequence[str], storage: Storage) -> Iterator[Mapping[str, Seen]]:
+    """Read indexes in a `with` statement, file by file, none of which may be replaced meanwhile.
+
+    Yields:
+        What the `_index.json` of each folder says.
+
+    Raises:
+        IndexReplaced: One was replaced.
+    """
+    folders = [href for href in dict.fromkeys(hrefs) if not is_file(href)]
+    manifests = map_concurrently(lambda href: _see_settled(href, storage), folders)
+    seen = dict(zip(folders, manifests, strict=True))
+    try:
+        yield seen
+    except (AssetChanged, IndexFormatError, ObjectNotFound) as error:
+        if replaced := _find_replaced(seen, storage):  # a file that is gone may be of the old index
+            raise replaced from error
+        raise
+    if replaced := _find_replaced(seen, storage):
+        raise replaced
+
+
+def _see_settled(href: str, storage: Storage) -> Seen:
+    """Return what `_index.json` says, once a switch that is under way has ended."""
+    seen = see_manifest(href, storage)
+    for _ in range(_TRIES_OF_A_FILE):
+        if seen.manifest is None or seen.manifest.is_settled:
+            break
+        if not resume_switch(href, storage):
+            time.sleep(_LONGEST_PAUSE_S)
+        seen = see_manifest(href, storage)
+    return seen
+
+
+def _find_replaced(seen: Mapping[str, Seen], storage: Storage) -> IndexReplaced | None:
+    """Return the error for the first index that is no longer the one seen."""
+    versions = map_concurrently(lambda href: manifest_version(href, storage), seen)
+    for (href, before), now in zip(seen.items(), versions, strict=True):
+        if before.version != now:
+            return IndexReplaced(
+                f"The index at {redact(href)} was replaced by another writer while it was read. "
+                "Run this again.",
+                href=redact(href),
+            )
+    return None
