@@ -119,3 +119,19 @@ def test_a_source_goes_from_an_object_store(seaweed):
     ]
     assert len(read_records("s3://private/remove", storage=storage)) == 1
     assert storage.stat("s3://private/remove/chips-sentinel-2-l2a.parquet") != kept
+
+
+def test_a_source_that_another_writer_removes_meanwhile_is_not_found(tmp_path):
+    write_index(concat_indexes([make_table("a"), make_table("b", platform="naip")]), tmp_path)
+
+    class Meanwhile(Storage):
+        """Another writer replaces the index once its files are listed."""
+
+        def list(self, href):
+            entries = list(super().list(href))
+            if (tmp_path / "chips-naip.parquet").exists():
+                remove(tmp_path, platform="naip")
+            return iter(entries)
+
+    with pytest.raises(SourceNotFound, match="has no chip of source 'naip'"):
+        remove(tmp_path, platform="naip", storage=Meanwhile())

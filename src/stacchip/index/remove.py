@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip.errors import ItemNotFound, SourceNotFound, UsageError
+from stacchip.errors import (
+    AssetChanged,
+    ItemNotFound,
+    ObjectNotFound,
+    SourceNotFound,
+    UsageError,
+)
 from stacchip.index.editions import select_editions
 from stacchip.index.embedded import row_keys, with_items
 from stacchip.index.files.chips_file import ChipsFile, open_chips
@@ -114,9 +120,7 @@ def _remove_in(part: _Part, chosen: pc.Expression, task: str, storage: Storage) 
     """Remove chips from the files of one folder, or from a single file."""
     selection = Selection(where=chosen)
     new = Replacement(part.href, storage, task)
-    if not new.was_killed and not any(
-        open_chips(entry, storage).count(selection) for entry in part.chips
-    ):
+    if not new.was_killed and not _may_have(part, selection, storage):
         return _Outcome(0)
     with new:  # nobody else writes from here on
         now = _look_again(part, storage)
@@ -128,6 +132,14 @@ def _remove_in(part: _Part, chosen: pc.Expression, task: str, storage: Storage) 
         elif removed:
             _remove_files(now, files, chosen, new)
         return _Outcome(removed, new.resumes)
+
+
+def _may_have(part: _Part, selection: Selection, storage: Storage) -> bool:
+    """Return False if no file of a folder has chosen chips."""
+    try:
+        return any(open_chips(entry, storage).count(selection) for entry in part.chips)
+    except (AssetChanged, ObjectNotFound):
+        return True  # another writer has replaced files, and the next look is at the new ones
 
 
 class _Counted(NamedTuple):
