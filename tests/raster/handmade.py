@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-# a type's number in TIFF -> the letter of `struct`
-LETTERS = {1: "B", 2: "s", 3: "H", 4: "I", 12: "d", 16: "Q"}
+# a type's number in TIFF -> the letters of `struct`; a fraction is a tuple of two integers
+LETTERS = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 10: "iI", 12: "d", 16: "Q"}
 Tags = dict[int, tuple[int, Any]]
 
 
@@ -68,6 +68,8 @@ def _pack(byteorder: str, kind: int, values: Any) -> bytes:
     if kind == 2:
         return bytes(values) + b"\0"
     values = values if isinstance(values, (list, tuple)) else [values]
+    if kind in (5, 10):
+        return b"".join(struct.pack(byteorder + LETTERS[kind], *pair) for pair in values)
     return struct.pack(f"{byteorder}{len(values)}{LETTERS[kind]}", *values)
 
 

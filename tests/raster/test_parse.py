@@ -206,6 +206,28 @@ def test_metadata_of_too_many_items_are_refused(
     assert read_header(storage, path).why_unsupported is None
 
 
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize(
+    "scale",
+    [
+        (5, [(20, 2), (5, 1), (0, 1)]),
+        (10, [(-7, 2), (7, 2), (0, 1)]),
+        (5, [(7, 0), (7, 2), (0, 1)]),
+    ],
+)
+def test_a_pixel_size_in_fractions_is_read_as_by_gdal(
+    scale: tuple[int, list[tuple[int, int]]], byteorder: Any, tmp_path: Path, storage: Storage
+) -> None:
+    tie, matrix = (
+        (12, [0.0, 0, 0, 500_000, 4_000_000, 0]),
+        (12, [3.0, 0, 0, 8, 0, 3, 0, 8] + [0] * 8),
+    )
+    tags = strip_tags((9, 11), 9, t33550=scale, t33922=tie, t34264=matrix)
+    path = write_handmade(tmp_path / "a.tif", tags, [bytes(99)], byteorder=byteorder)
+    with rasterio.open(path) as dataset:
+        assert read_header(storage, path).transform == dataset.transform
+
+
 # -- masks in other places and of other forms: pages of one TIFF, by tifffile ----------------------
 
 MASK = (np.arange(35).reshape(5, 7) % 3 > 0).astype(np.uint8)

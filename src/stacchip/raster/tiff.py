@@ -83,6 +83,10 @@ _INTEGER_TYPES: Final = (1, 3, 4, 6, 8, 9, 16, 17)
 _TABLE_TYPES: Final = (3, 4, 16)
 _PLACE_TYPES: Final = (4, 13, 16, 18)
 _NUMBER_TYPES: Final = (*_INTEGER_TYPES, 11, 12)
+_RATIONAL_TYPES: Final = {
+    5: "u4",
+    10: "i4",
+}  # a numerator of this type, and an unsigned denominator
 _TYPES: Final = {
     MODEL_PIXEL_SCALE: _DOUBLE, MODEL_TIEPOINT: _DOUBLE, MODEL_TRANSFORMATION: _DOUBLE,
     GEO_KEYS: _SHORT, GEO_DOUBLES: _DOUBLE, GEO_ASCII: _ASCII, GDAL_METADATA: _ASCII,
@@ -177,6 +181,8 @@ class Directory:
             return (tag, kind, self._tags[tag].count, self.raw(tag))
         if wanted == _ASCII and kind == _UNDEFINED:
             return (tag, _ASCII, self._tags[tag].count, self.raw(tag))
+        if wanted == _DOUBLE and kind in _RATIONAL_TYPES:
+            return self._rationals(tag)
         if kind not in (_NUMBER_TYPES if wanted == _DOUBLE else _INTEGER_TYPES):
             return None
         dtype = np.dtype(self._tags[tag].dataformat[-1]).newbyteorder(self.byteorder)
@@ -188,6 +194,16 @@ class Directory:
                 return None
         raw = values.astype(target.newbyteorder(self.byteorder)).tobytes()
         return (tag, wanted, len(values), raw)
+
+    def _rationals(self, tag: int) -> RawTag:
+        """Return a tag of fractions as one of doubles; as in libtiff, what is divided by 0 is 0."""
+        kind = _RATIONAL_TYPES[int(self._tags[tag].dtype)]
+        order = self.byteorder
+        pairs = np.frombuffer(self._view(tag), [("over", order + kind), ("under", order + "u4")])
+        double = np.dtype("f8").newbyteorder(self.byteorder)
+        values = np.zeros(len(pairs), double)
+        np.divide(pairs["over"], pairs["under"], out=values, where=pairs["under"] != 0)
+        return (tag, _DOUBLE, len(values), values.tobytes())
 
     def text(self, tag: int) -> bytes:
         """Return the bytes of a tag of text; none if it is absent or of another type."""
