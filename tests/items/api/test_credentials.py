@@ -67,6 +67,20 @@ def test_they_follow_a_redirect_on_the_server(server: Server) -> None:
     assert server.bodies[0] == server.bodies[1], "the search is sent again"
 
 
+@pytest.mark.parametrize("status", [301, 307])
+def test_headers_of_a_page_stay_with_its_server(server: Server, other: Server, status: int) -> None:
+    keys = {"X-API-Key": "SECRET"}
+    following = {"rel": "next", "href": f"{server.url}/search", "method": "POST", "headers": keys}
+    page = {"type": "FeatureCollection", "features": [bare_record(1)], "links": [following]}
+    moved = {"Location": f"{other.url}/search"}
+    server.troubles += [
+        Trouble(body=json.dumps(page).encode()), Trouble(status=status, headers=moved)
+    ]  # fmt: skip
+    assert search(server.url, StorageOptions())[0] == "scene-1"
+    assert sent(server) == [{}, keys]
+    assert sent(other)[0] == {}
+
+
 @pytest.mark.parametrize("target", ["ftp://example.com/", "file:///etc/passwd", "gopher://a"])
 def test_a_redirect_away_from_http_is_an_error(server: Server, target: str) -> None:
     server.troubles.append(Trouble(status=302, headers={"Location": target}))

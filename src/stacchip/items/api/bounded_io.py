@@ -326,7 +326,7 @@ def _add_nothing(prepared: requests.PreparedRequest) -> requests.PreparedRequest
 
 
 def _redirected(request: requests.Request, answer: requests.Response) -> requests.Request:
-    """Return the request that an answer leads to.
+    """Return the request that an answer leads to; the headers of a page stay with its server.
 
     Raises:
         StorageError: It leads away from HTTP.
@@ -335,6 +335,8 @@ def _redirected(request: requests.Request, answer: requests.Response) -> request
     redirects.require_http(str(answer.url), there)
     following = copy(request)
     following.url, following.params = there, {}  # the parameters of a GET are in the address
+    if web_origin(there) != web_origin(str(answer.url)):
+        following.headers = {}
     is_seen_elsewhere = answer.status_code == 303 or (
         answer.status_code in (301, 302) and request.method == "POST"
     )
