@@ -86,6 +86,7 @@ def test_text_that_is_no_address_is_kept():
         "href": 7,
         "description": "a@b?sig=c",
         "question": "Which key? key=1",
+        "significance": "What is it? By t.test;sig=0.05, or ?sig=0.05.",
         "licence": "https://example.com/terms?version=2&lang=en#key-points",
         "created_by": "me@example.com",
         "contact": "mailto:me@example.com?subject=token",
@@ -135,6 +136,10 @@ def test_a_name_that_is_no_text_does_not_keep_a_signature():
         ("https://h/a;token=s/b.tif;v=1", "https://h/a/b.tif;v=1"),
         ("/vsicurl?url=https%3A%2F%2Fh%2Fa%3Bsig%3Ds", "/vsicurl?url=https%3A%2F%2Fh%2Fa"),
         ("a/thumbnail.png;jsessionid=s", "a/thumbnail.png"),
+        ("https://h/a b.tif?v=1&sig=s", "https://h/a b.tif?v=1"),
+        ("a b.tif?sig=s", "a b.tif"),
+        ("see (h.org/a.tif?v=1&sig=s).", "see (h.org/a.tif?v=1)."),
+        ("https://h/a?filter=b='c'&token=s", "https://h/a?filter=b='c'"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("place", ["href", "signed_url", "thumbnail", "title", "mine:list"])
@@ -153,12 +158,15 @@ def test_a_signature_is_left_out_wherever_it_stands(place, text, plain):
         ({"sas_token": "?sv=3&sr=c&sig=abc="}, {"sas_token": ""}),
         ({"x": "AccountName=a;AccountKey=abc=;B=c"}, {"x": "AccountName=a;B=c"}),
         ({"x": r'{"a": "https:\/\/h\/a?sig=s"}'}, {"x": r'{"a": "https:\/\/h\/a"}'}),
-        ({"href": "https://h/a b.tif?v=1&sig=s"}, {"href": "https://h/a b.tif?v=1"}),
+        ({"x": r'"{\"a\": \"https://h/a?sig=s\"}"'}, {"x": r'"{\"a\": \"https://h/a\"}"'}),
+        ({"x": '{"a": "b c.tif?sig=s"}'}, {"x": '{"a": "b c.tif"}'}),
+        ({"a/b.tif?sig=s": 1}, {"a/b.tif": 1}),
         ({"x": "../a/B04?api_key=s&v=1"}, {"x": "../a/B04?v=1"}),
         (
             {"headers": {"Authorization": "Bearer s", "X-Api-Key": "s", "Accept": "image/tiff"}},
             {"headers": {"Accept": "image/tiff"}},
         ),
+        ({"HTTP_Headers": {"Authorization": "s"}}, {"HTTP_Headers": {}}),
         ({"headers": ["Authorization"]}, {"headers": ["Authorization"]}),
     ],
 )  # fmt: skip

@@ -106,13 +106,14 @@ def _unsign_members(value: Mapping[str, Any]) -> dict[str, Any]:
             copy[key] = inner.copy()
         else:
             copy[key] = unsign_hrefs(inner)
-            if key == "headers" and isinstance(inner, Mapping):  # of a link
+            # of a link, or as an extension calls them: `http_headers`
+            if isinstance(inner, Mapping) and str(key).lower().endswith("headers"):
                 copy[key] = _without_credentials(copy[key])
     try:
         names = "".join(copy)
     except TypeError:  # a name that is no text
         names = "".join(map(str, copy))
-    return _unsign_keys(copy) if "://" in names else copy
+    return _unsign_keys(copy) if "://" in names or "?" in names else copy
 
 
 def _without_credentials(headers: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def _may_be_signed(text: str) -> bool:
 
 
 def _unsign_keys(value: dict[str, Any]) -> dict[str, Any]:
-    signed = [key for key in value if isinstance(key, str) and "://" in key]
+    signed = [key for key in value if isinstance(key, str) and ("://" in key or "?" in key)]
     names = {key: plain for key in signed if (plain := unsign_text(key)) != key}
     return {names.get(key, key): inner for key, inner in value.items()} if names else value
 
@@ -193,7 +194,7 @@ def to_json(value: Any) -> str:
     """
     text = _dump(value)
     # searching an item takes milliseconds; searching its text does not
-    return _dump(unsign_hrefs(value)) if _may_be_signed(text) or '"headers"' in text else text
+    return _dump(unsign_hrefs(value)) if _may_be_signed(text) or 'eaders"' in text else text
 
 
 def _dump(value: Any) -> str:

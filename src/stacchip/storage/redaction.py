@@ -13,9 +13,14 @@ AZURE_SCHEMES = ("abfs", "abfss", "wasb", "wasbs", "az", "azure")
 # An address in a text; in a query of another one it is escaped (/vsicurl?url=https%3A%2F%2Fhost),
 # and in the JSON that PHP writes, its slashes are.
 _ADDRESS = re.compile(
-    r"""(?P<address>[a-z][a-z0-9+.-]{0,30}(://|%3A%2F%2F|:\\/\\/)[^\s'"<>]*?)(?P<end>[.,:;!)\]}]*)"""
+    r"""(?P<address>[a-z][a-z0-9+.-]{0,30}(://|%3A%2F%2F|:\\/\\/)[^\s'"<>]*?)(?P<end>[.,:;!)\]}\\]*)"""
     r"""(?=[\s'"<>]|$)""",
     re.IGNORECASE,
+)
+# a word that may be an address without a scheme, or the end of one with a space in its path
+_SIGNED_WORD = re.compile(
+    r"""(?<![^\s'"<>])(?P<word>[^\s'"<>?#]*[^\s'"<>?#.][?#][^\s'"<>]*?)"""
+    r"""(?P<end>[.,:;!)\]}\\]*)(?=[\s'"<>]|$)"""
 )
 # Query parameters that grant access, or belong to a scheme that does: AWS (SigV4 and the older
 # SigV2), Google, CloudFront, Akamai (hdnts), Cloudflare (verify), Tencent (sign), and the tokens
@@ -158,8 +163,25 @@ def unsign_text(text: str) -> str:
         return unsign(f"?{text.removeprefix('?')}")
     if "://" not in text and ":\\/\\/" not in text and "%3A%2F%2F" not in text.upper():
         # a relative address; a question in words has no such parameter
-        return unsign(text) if text.startswith("//") or _is_signed_path(text) else text
-    return text if not _MAY_BE_SIGNED.search(text) else _ADDRESS.sub(_unsign_found, text)
+        is_address = text.startswith("//") or _is_signed_path(text)
+        return unsign(text) if is_address else _unsign_words(text)
+    if not _MAY_BE_SIGNED.search(text):
+        return text
+    if text.count("://") == 1 and SCHEME.match(text) and len(text.split()) == 1:
+        return unsign(text)  # there may be quotation marks in its query
+    return _unsign_words(_ADDRESS.sub(_unsign_found, text))
+
+
+def _unsign_words(text: str) -> str:
+    """Return a text with each word unsigned that is a signed path, such as `a.tif?sig=S`."""
+    return _SIGNED_WORD.sub(_unsign_word, text) if "=" in text else text
+
+
+def _unsign_word(found: re.Match[str]) -> str:
+    word = found["word"]
+    path = _QUERY.sub("", word)
+    is_path = ("." in path or "/" in path) and _is_signed_path(word)
+    return unsign(word) + found["end"] if is_path else found[0]
 
 
 def _unsign_found(found: re.Match[str]) -> str:
