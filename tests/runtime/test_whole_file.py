@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stacchip.errors import DiskFull
+from stacchip.errors import DiskFull, StorageError
 from stacchip.runtime.whole_file import (
     is_unfinished,
     locked_file,
@@ -21,6 +21,7 @@ from stacchip.runtime.whole_file import (
     move_whole,
     scratch_folder,
     whole_file,
+    writing,
 )
 
 DAY_S = 24 * 3600
@@ -299,3 +300,12 @@ def test_a_scratch_folder_that_cannot_be_deleted_yet_goes_with_the_next(tmp_path
     with scratch_folder(tmp_path, "work-"):
         pass
     assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="the system has no such file")
+def test_a_turn_that_cannot_be_read_is_an_error_that_names_the_folder() -> None:
+    with (
+        pytest.raises(StorageError, match="/proc/self cannot be written: Input/output error"),
+        writing(Path("/proc/self/mem"), "merge"),
+    ):
+        pass

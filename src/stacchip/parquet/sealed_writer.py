@@ -66,7 +66,8 @@ class SealedWriter:
 
     def add_metadata(self, metadata: Mapping[bytes, bytes]) -> None:
         """Add metadata to the file, beside that of its schema."""
-        self._file.add_key_value_metadata(dict(metadata))
+        with naming_path(self._path):
+            self._file.add_key_value_metadata(dict(metadata))
 
     def __enter__(self) -> Self:
         return self

@@ -245,7 +245,8 @@ def writing(place: Path, task: str) -> Iterator[Turn]:
         with locked_file(place) as lock:
             if not _is_at(lock.fileno(), place):
                 continue  # its holder has deleted it
-            turn = Turn(lock.read(_LONGEST_TASK).decode(errors="replace"))
+            with naming_unwritable(place.parent):
+                turn = Turn(lock.read(_LONGEST_TASK).decode(errors="replace"))
             try:
                 if turn.left != task:
                     with naming_unwritable(place.parent):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -20,8 +21,9 @@ from stacchip.index import (
 )
 from stacchip.index.files.item_records import to_table
 from stacchip.index.files.parquet import open_parquet
-from stacchip.index.files.replacing import Replacement
+from stacchip.index.files.replacing import ChipsWriter, Replacement
 from stacchip.parquet.pages import DICTIONARY, iterate_pages
+from stacchip.parquet.sealed_writer import SealedWriter
 from stacchip.storage import Storage
 
 
@@ -139,3 +141,13 @@ def test_a_second_use_begins_anew(tmp_path):
     names = {path.name for path in (tmp_path / "index").iterdir()}
     assert names == {"chips.parquet", "_items.parquet", "_index.json"}
     assert [each.item_id for each in read_records(tmp_path / "index")] == ["a"]
+
+
+def test_an_error_of_rows_that_cannot_be_written_stays_what_it_is(tmp_path):
+    rows = pa.table({"datetime": pa.array([1], pa.timestamp("us"))})
+    file = SealedWriter(tmp_path / "chips.parquet", rows.schema, coerce_timestamps="ms")
+    with (
+        pytest.raises(pa.ArrowInvalid, match="would lose data"),
+        ChipsWriter(file, str(tmp_path), {"naip": "1f"}) as writer,
+    ):
+        writer.write_table(rows)

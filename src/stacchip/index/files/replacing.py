@@ -109,7 +109,7 @@ class ChipsWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if self.editions is not None:
+        if kind is None and self.editions is not None:
             self.file.add_metadata(to_metadata(self.editions))
         self.file.__exit__(kind, *rest)
 
