@@ -301,7 +301,7 @@ def test_an_input_that_is_replaced_while_it_is_merged_is_refused(tmp_path, platf
     def replace_last(*_):
         write_index(new, inputs[-1])
 
-    with pytest.raises(IndexReplaced, match=r"last was replaced by another writer .* Run this aga"):
+    with pytest.raises(IndexReplaced, match=r"last was replaced or deleted .* Run this again"):
         merge_indexes(inputs, tmp_path / "out", progress=replace_last)
     assert rows_of(read_index(tmp_path / "out")) == rows_of(make_table("before"))
     merge_indexes(inputs, tmp_path / "out")

@@ -101,13 +101,13 @@ def at_one_moment(href: str, storage: Storage, look: Callable[[IndexFiles], T]) 
 
 @contextlib.contextmanager
 def refusing_replaced(hrefs: Sequence[str], storage: Storage) -> Iterator[Mapping[str, Seen]]:
-    """Read indexes in a `with` statement, file by file, none of which may be replaced meanwhile.
+    """Read indexes in a `with` statement, file by file; none may be replaced meanwhile.
 
     Yields:
         What the `_index.json` of each folder says.
 
     Raises:
-        IndexReplaced: One was replaced.
+        IndexReplaced: One was replaced or deleted.
     """
     folders = [href for href in dict.fromkeys(hrefs) if not is_file(href)]
     manifests = map_concurrently(lambda href: _see_settled(href, storage), folders)
@@ -140,7 +140,7 @@ def _find_replaced(seen: Mapping[str, Seen], storage: Storage) -> IndexReplaced 
     for (href, before), now in zip(seen.items(), versions, strict=True):
         if before.version != now:
             return IndexReplaced(
-                f"The index at {redact(href)} was replaced by another writer while it was read. "
+                f"The index at {redact(href)} was replaced or deleted while it was read. "
                 "Run this again.",
                 href=redact(href),
             )
