@@ -330,6 +330,48 @@ def test_an_api_of_this_machine_leads_to_nothing_here_by_way_of_one_elsewhere(
     assert len(server.bodies) == 1
 
 
+def test_a_landing_page_from_elsewhere_leads_to_nothing_on_this_machine(
+    server: StacApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API redirects to a page elsewhere, whose search is here."""
+    with StacApi([]) as elsewhere:  # as a proxy, it stands for one
+        monkeypatch.setenv("http_proxy", elsewhere.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        far = {"Location": "http://far.invalid/search"}
+        server.troubles.append(Trouble(status=302, headers=far))
+        elsewhere.troubles.append(Trouble(body=json.dumps(server.landing_page()).encode()))
+        with pytest.raises(NotAllowed, match=r"leads to http://127\.0\.0\.1"):
+            list(search_items(f"{server.url}/search", options=QUICK))
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("href", ["search", "/search", "http://far.invalid/search", "http://[", 5])
+def test_links_of_a_remote_landing_page_may_have_any_form(
+    monkeypatch: pytest.MonkeyPatch, href: object
+) -> None:
+    page = {"links": [{"rel": "search", "href": href}, {"rel": ["data"]}, 5]}
+    with StacApi([]) as elsewhere:  # as a proxy, it stands for one
+        monkeypatch.setenv("http_proxy", elsewhere.url)
+        elsewhere.troubles.append(Trouble(body=json.dumps(page).encode()))
+        io = BoundedApiIO("http://far.invalid/search", QUICK)
+        assert io.read_json("http://far.invalid/search") == page
+
+
+def test_one_redirect_elsewhere_does_not_close_an_api_of_this_machine(
+    server: StacApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    io = BoundedApiIO(server.url, QUICK)
+    with StacApi([]) as elsewhere:  # as a proxy, it stands for one
+        monkeypatch.setenv("http_proxy", elsewhere.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        far = Trouble(status=302, headers={"Location": "http://far.invalid/collections"})
+        server.troubles.append(far)
+        assert "collections" in io.request(f"{server.url}/search")
+    assert io.read_json(server.url)["id"] == "api"
+    pages = io.get_pages(f"{server.url}/search", "POST", {})
+    assert sum(len(page["features"]) for page in pages) == len(server.records)
+
+
 def test_what_is_no_api_is_an_error_that_says_so(server: StacApi) -> None:
     with pytest.raises(StorageError, match="STAC API"):
         list(search_items(f"{server.url}/search", options=QUICK))

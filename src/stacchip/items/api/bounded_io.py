@@ -7,9 +7,11 @@ server that sends byte by byte, accept an answer of any size, and hide the statu
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from copy import copy
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urljoin
 
 import requests
 import urllib3
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from stacchip.items.api.pace import Pace
 
 _CHUNK_BYTES = 1 << 20
+_FOLLOWED: Final = ("search", "data")  # links of a landing page to pages
 
 
 def _failure_of_connection(error: Exception, url: str) -> Exception:
@@ -90,7 +93,7 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
                 self.session.mount(own, _TimedAdapter(web_connection.Guard.NAMED))
         self._pace = pace
         self._largest_page_bytes = largest_page_bytes or options.limits.document_bytes
-        self._address = self._place = address
+        self._address = address
         self._options = options
         # for no other server that a page may link to or lead to
         self._credentials = {**options.headers, **web_connection.basic_authorization(userinfo)}
@@ -104,8 +107,30 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
     ) -> str:
         """Return the text of an answer; requests are repeated as `StorageOptions` say."""
         asked = PageRequest(href, (method or "GET").upper(), parameters or {}, headers or {})
-        text, self._place = self._ask(asked, self._place)
-        return text
+        # the user named the API; where another answer came from does not matter here
+        return self._ask(asked, self._address)[0]
+
+    def read_json(
+        self,
+        source: Any,
+        method: str | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return an answer as a JSON object, such as the landing page.
+
+        Raises:
+            NotAllowed: It came from a remote server, after redirects, and its links to the search
+                or the collections lead to what only this machine can reach.
+        """
+        asked = PageRequest(str(source), (method or "GET").upper(), parameters or {})
+        text, place = self._ask(asked, self._address)
+        page = self._parse(text)
+        links = page.get("links")
+        for link in links if isinstance(links, list) else ():
+            if isinstance(link, dict) and link.get("rel") in _FOLLOWED:
+                with suppress(ValueError):  # no address, which nobody can follow
+                    self._require_allowed(urljoin(asked.href, str(link.get("href"))), place)
+        return page
 
     def _ask(self, asked: PageRequest, leader: str) -> tuple[str, str]:
         """Return the text of an answer, and the address that it came from, after redirects.
@@ -191,7 +216,7 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
         first = PageRequest(url, (method or "GET").upper(), parameters or {})
         request: PageRequest | None = first
         circles = Circles()
-        count, place = 0, self._place
+        count, place = 0, self._address
         try:
             while request is not None:
                 circles.ask(request)
