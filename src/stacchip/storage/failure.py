@@ -81,6 +81,8 @@ def failure_of_status(
             f"Access to {shown} was refused ({text}). {_remedy(href)}", href=shown, status=status
         )
     message = f"The request for {shown} failed: {text}."
+    if status == 202:
+        message += " The server does not have the file at hand yet. Try later."
     if status == 412:  # though no version was asked for, or none that the server has
         message += (
             " The server refuses to send any version: check StorageOptions(headers=...), or copy "

@@ -436,6 +436,38 @@ def test_the_unit_of_a_range_may_be_written_in_other_ways(
     assert (bytes(blob.data), blob.identity.size_bytes) == (content[2:5], len(content))
 
 
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(202, "202 Accepted. The server does not have the file"), (204, "204"), (205, "205")],
+)
+def test_a_success_without_the_file_is_an_error(
+    server: RangeServer, storage: Storage, tmp_path: Path, status: int, text: str
+) -> None:
+    server.route("/a.bin", lambda request: (status, {}, b"soon" if status == 202 else b""))
+    url = server.url("a.bin")
+    for act in (
+        lambda: storage.read(url),
+        lambda: storage.read_range(url, 0, 4),
+        lambda: storage.stat(url),
+        lambda: storage.copy(url, tmp_path / "copy.bin"),
+    ):
+        with pytest.raises(StorageError, match=text):
+            act()
+    assert not (tmp_path / "copy.bin").exists()
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Range": "bytes 0-2/5"}])
+def test_a_part_that_nobody_asked_for_is_not_the_whole(
+    server: RangeServer, headers: dict[str, str]
+) -> None:
+    storage = Storage(options=StorageOptions(max_attempts=1))
+    server.route("/a.bin", lambda request: (206, headers, b"abc"))
+    with pytest.raises(StorageError, match="a part of what was requested"):
+        storage.read(server.url("a.bin"))
+    server.route("/a.bin", lambda request: (206, {"Content-Range": "bytes 0-2/3"}, b"abc"))
+    assert bytes(storage.read(server.url("a.bin"))) == b"abc"
+
+
 def test_parts_of_two_versions_are_never_mixed(server: RangeServer, storage: Storage) -> None:
     server.script("/a.bin", [Fault(), Fault(etag='"new"'), Fault()])
     with pytest.raises(AssetChanged):

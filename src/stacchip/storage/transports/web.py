@@ -55,6 +55,8 @@ CONTENT_RANGE = re.compile(
     r"bytes[ =]\s*([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE
 )
 COUNT = re.compile(r"[0-9]{1,18}")
+# statuses of success that come without the file: 202 while an archive fetches it from tape
+_WITHOUT_FILE = frozenset((202, 204, 205))
 # hosts that refused a tag of their own
 _REFUSING: PerProcess[set[str]] = PerProcess(set)
 
@@ -181,13 +183,13 @@ def _media_type(answer: BaseHTTPResponse) -> str | None:
 
 
 def check(answer: BaseHTTPResponse, url: str) -> None:
-    """Raise the error for a status, unless it means success.
+    """Raise the error for a status, unless it means that the file, or a part of it, is here.
 
     Raises:
         TransientError: Another attempt may succeed.
         StorageError: No attempt can succeed.
     """
-    if 200 <= answer.status < 300:
+    if 200 <= answer.status < 300 and answer.status not in _WITHOUT_FILE:
         return
     if answer.status < 200:  # informational, and nothing follows that could be told apart
         raise TransientError(describe_status(answer.status), answer.status)
@@ -203,6 +205,8 @@ def get(
     """Read a whole object, and decompress it if the server sent it compressed."""
     with send("GET", url, {}, options, until_s, is_named=is_named) as answer:
         check(answer, url)
+        if answer.status == 206 and not _is_whole(answer):
+            raise TransientError("a part of what was requested", answer.status)
         size = _size(answer)
         if size is not None and size > bound.most_bytes:
             raise bound.exceeded(url)
@@ -213,6 +217,12 @@ def get(
         if len(data) > bound.most_bytes:
             raise bound.exceeded(url)
         return Blob(data, _identify(answer, len(data)), media_type=_media_type(answer))
+
+
+def _is_whole(answer: BaseHTTPResponse) -> bool:
+    """Return True if a 206 says that its range is the whole object."""
+    match = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+    return match is not None and int(match[1]) == 0 and str(int(match[2]) + 1) == match[3]
 
 
 def _read_untold(answer: BaseHTTPResponse, url: str, most_bytes: int) -> bytes:
@@ -357,7 +367,7 @@ def stat(url: str, options: StorageOptions, until_s: float, *, is_named: bool = 
     """
     with send("HEAD", url, {}, options, until_s, is_named=is_named) as answer:
         _drain(answer, url)
-        if 200 <= answer.status < 300 and _size(answer) is not None:
+        if answer.status in (200, 203) and _size(answer) is not None:
             return _identify(answer, _size(answer))
         if not 200 <= answer.status < 300 and answer.status not in (400, 401, 403, 405, 501):
             check(answer, url)
