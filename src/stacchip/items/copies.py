@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stacchip.storage import redact, unsign
-from stacchip.storage.redaction import is_secret_name, unsign_text
+from stacchip.storage.redaction import unsign_text
+from stacchip.storage.secret_names import is_secret_name
 
 if TYPE_CHECKING:
     import pystac

@@ -177,10 +177,8 @@ class Directory:
         if tag not in self:
             return None
         kind, wanted = int(self._tags[tag].dtype), _TYPES[tag]
-        if kind == wanted:
-            return (tag, kind, self._tags[tag].count, self.raw(tag))
-        if wanted == _ASCII and kind == _UNDEFINED:
-            return (tag, _ASCII, self._tags[tag].count, self.raw(tag))
+        if kind == wanted or (wanted == _ASCII and kind == _UNDEFINED):
+            return (tag, wanted, self._tags[tag].count, self.raw(tag))
         if wanted == _DOUBLE and kind in _RATIONAL_TYPES:
             return self._rationals(tag)
         if kind not in (_NUMBER_TYPES if wanted == _DOUBLE else _INTEGER_TYPES):

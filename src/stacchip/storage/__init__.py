@@ -10,7 +10,7 @@ In reading order:
 
 - `storage`: `Storage`, the verbs for every kind of place.
 - `href`, `identity`, `options`: an address, a version of an object, and how to reach it.
-- `redaction`: secrets in addresses, left out of what is shown and of what is kept.
+- `secret_names`, `redaction`: secrets in addresses, left out of what is shown and of what is kept.
 - `limits`: the most that a file, an answer or an item from outside may make us hold.
 - `local_hosts`: hosts that only this machine can reach, however an address spells them.
 - `aws_profile`: the keys of AWS profiles.

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from stacchip.storage.href import parse_href
-from stacchip.storage.redaction import SECRET_PARAMETER, redact
+from stacchip.storage.redaction import redact
+from stacchip.storage.secret_names import may_be_secret
 
 LOOKED_AT: Final = 1024
 """Bytes of a file that are looked at."""
@@ -177,7 +178,7 @@ def _hide_values(text: str) -> str:
     """Return text without the values of names that stand for secrets."""
     shown, at = "", 0
     for name in _NAME.finditer(text):
-        is_secret = SECRET_PARAMETER.fullmatch(name[1]) or _SESSION.search(name[1])
+        is_secret = may_be_secret(name[1]) or _SESSION.search(name[1])
         value = _VALUE.match(text, name.end())
         if is_secret and value and value[0] and name.start() >= at:
             shown += text[at : name.end()] + "***"

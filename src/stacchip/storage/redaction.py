@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
+
+from stacchip.storage.secret_names import is_secret_name, is_secret_parameter, may_be_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    _IsSecret = Callable[[str], bool]
 
 # bounded: searching a long word for one would take quadratic time
 SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,30})://")
@@ -13,31 +20,11 @@ AZURE_SCHEMES = ("abfs", "abfss", "wasb", "wasbs", "az", "azure")
 # An address in a text; in a query of another one it is escaped (/vsicurl?url=https%3A%2F%2Fhost),
 # and in the JSON that PHP writes, its slashes are.
 _ADDRESS = re.compile(
-    r"""(?P<address>[a-z][a-z0-9+.-]{0,30}(://|%3A%2F%2F|:\\/\\/)[^\s'"<>]*?)(?P<end>[.,:;!)\]}\\]*)"""
-    r"""(?=[\s'"<>]|$)""",
-    re.IGNORECASE,
+    r"""[a-z][a-z0-9+.-]{0,30}(?:://|%3A%2F%2F|:\\/\\/)[^\s'"<>]*""", re.IGNORECASE
 )
 # a word that may be an address without a scheme, or the end of one with a space in its path
-_SIGNED_WORD = re.compile(
-    r"""(?<![^\s'"<>])(?P<word>[^\s'"<>?#]*[^\s'"<>?#.][?#][^\s'"<>]*?)"""
-    r"""(?P<end>[.,:;!)\]}\\]*)(?=[\s'"<>]|$)"""
-)
-# Query parameters that grant access, or belong to a scheme that does: AWS (SigV4 and the older
-# SigV2), Google, CloudFront, Akamai (hdnts), Cloudflare (verify), Tencent (sign), and the tokens
-# and keys of smaller services; GDAL's options of /vsicurl? too.
-_SURE = (
-    r"(?:x-(?:amz|goog|ms)-(?:signature|credential|security-token)"
-    r"|[\w.-]*(?:signature|secret|passw(?:or)?d|passphrase|passcode|credential|hmac|jwt|userpwd"
-    r"|authorization|bearer|cookie|sess(?:ion)?_?id"
-    r"|(?:api|access|subscription|account|app|auth|licen[cs]e|map|private|user)[-_.]?key"
-    r"|(?:access|id|session|sas|auth)[-_]?token)[\w.-]*"
-    r"|sig|sas|token|hdn(?:ts|ea|tl)|__gda__)"
-)
-SECRET_PARAMETER = re.compile(
-    rf"(x-amz-|x-goog-|x-ms-).*|.*token.*|{_SURE}"
-    r"|auth|key|code|pwd|pass|policy|expires|key-pair-id|session|sid|sign|verify|ticket|cred|appid",
-    re.IGNORECASE,
-)
+_SIGNED_WORD = re.compile(r"""(?<![^\s'"<>])[^\s'"<>?#]*[^\s'"<>?#.][?#][^\s'"<>]*""")
+_AFTER_ADDRESS = ".,:;!)]}\\"  # marks of the sentence, or of the JSON, that an address stands in
 # An Azure shared access signature is `sig` and these; without `sig` they are no secret.
 # https://learn.microsoft.com/rest/api/storageservices/create-user-delegation-sas
 AZURE_SAS_PARAMETERS = re.compile(
@@ -57,7 +44,6 @@ _PATH_SECRET = re.compile(
     re.IGNORECASE,
 )
 _MAY_BE_SIGNED = re.compile("[?#@;]|%3F|%23|%40|%3B", re.IGNORECASE)
-_SURE_NAME = re.compile(_SURE, re.IGNORECASE)
 # the query of a signed address alone: planetary-computer gives it to fsspec as `credential`
 _SIGNATURE = re.compile(
     r"\??(?:[\w-]+=[^\s&=]*&)*sig=[^\s&=]+=*(?:&[\w-]+=[^\s&=]*)*", re.IGNORECASE
@@ -65,14 +51,18 @@ _SIGNATURE = re.compile(
 _CONNECTION = re.compile(
     r"(AccountKey|SharedAccessKey|SharedAccessSignature)=[^;\s]*;?", re.IGNORECASE
 )
-# `//user:pw@host`, and what is meant for an address: `https:/user:pw@host`
+# what is meant for an address: `https:/user:pw@host`, `https:///user:pw@host`
 _USERINFO = re.compile(
-    r"^((?:/vsicurl/)?(?:(?:[a-z][a-z0-9+.-]{0,30}:)?[/\\]{2,}|(?:https?|ftp|s3):[/\\]*))[^/\\?#\s]*@",
+    r"^((?:/vsicurl/)?(?:(?!file:)[a-z][a-z0-9+.-]{0,30}:[/\\]{2,}|(?:https?|ftp|s3):[/\\]*))"
+    r"[^/\\?#\s]*@",
     re.IGNORECASE,
 )
+# `//user:pw@host`: without the ":" it may be a folder
+_USERINFO_ALONE = re.compile(r"^([/\\]{2,})[^/\\?#\s:]*:[^/\\?#\s]*@")
 # a password whose "/", "?" or "#" was not escaped; what stands after the ":" is no port
 _BROKEN_PASSWORD = re.compile(
-    r"(?P<scheme>^[^:/]*:[/\\]+)(?!\[)[^/\\?#:]*:(?!\d*(?:[/\\?#]|$)).*(?:@|%40)",
+    r"(?P<scheme>^(?!file:)[a-z][a-z0-9+.-]{1,30}:[/\\]+)(?!\[)[^/\\?#:]*:(?!\d*(?:[/\\?#]|$))"
+    r".*(?:@|%40)",
     re.IGNORECASE | re.DOTALL,
 )
 # an address inside of another one, escaped once or more
@@ -94,7 +84,7 @@ def redact(href: str) -> str:
     """
     plain = _strip_userinfo(href)
     query = _QUERY.search(plain)
-    return plain[: query.start()] if query and _is_secret(query[0]) else plain
+    return plain[: query.start()] if query and _is_secret(query[0], may_be_secret) else plain
 
 
 def redact_text(text: str) -> str:
@@ -108,11 +98,17 @@ def redact_text(text: str) -> str:
 
 
 def _redact_found(found: re.Match[str]) -> str:
-    address = found["address"]
+    address, end = _split_end(found[0])
     whole = address.replace("\\/", "/")
     whole = whole if SCHEME.match(whole) else unquote(address)
     shown = redact(whole)
-    return found[0] if shown == whole else shown + found["end"]
+    return found[0] if shown == whole else shown + end
+
+
+def _split_end(text: str) -> tuple[str, str]:
+    """Return an address, and the marks of the sentence that follow it."""
+    address = text.rstrip(_AFTER_ADDRESS)
+    return address, text[len(address) :]
 
 
 def unsign(href: str) -> str:
@@ -130,7 +126,7 @@ def unsign(href: str) -> str:
 def _unsign(href: str, depth: int) -> str:
     plain = _strip_userinfo(href, depth)
     found = _QUERY.search(plain)
-    if found is None or not _is_secret(found[0], depth):
+    if found is None or not _is_secret(found[0], is_secret_parameter, depth):
         return plain
     body, query = plain[: found.start()], found[0].partition("#")[0]
     # the parts unchanged: decoding and encoding them again could change what is kept
@@ -139,7 +135,7 @@ def _unsign(href: str, depth: int) -> str:
     kept = [
         (mark, _unsign_inner(part, depth))
         for mark, name, part in parts
-        if not _is_secret_parameter(name)
+        if not is_secret_parameter(name)
         and not ("sig" in names and AZURE_SAS_PARAMETERS.fullmatch(name))
         and not ("expires" in names and name.lower() == "md5")  # nginx's secure links
     ]
@@ -178,21 +174,21 @@ def _unsign_words(text: str) -> str:
 
 
 def _unsign_word(found: re.Match[str]) -> str:
-    word = found["word"]
+    word, end = _split_end(found[0])
     path = _QUERY.sub("", word)
     is_path = ("." in path or "/" in path) and _is_signed_path(word)
-    return unsign(word) + found["end"] if is_path else found[0]
+    return unsign(word) + end if is_path else found[0]
 
 
 def _unsign_found(found: re.Match[str]) -> str:
-    address = found["address"]
+    address, end = _split_end(found[0])
     if SCHEME.match(address):
-        return unsign(address) + found["end"]
+        return unsign(address) + end
     if ":\\/" in address:
-        return unsign(address.replace("\\/", "/")).replace("/", "\\/") + found["end"]
+        return unsign(address.replace("\\/", "/")).replace("/", "\\/") + end
     whole = unquote(address)
     plain = unsign(whole)
-    return found[0] if plain == whole else quote(plain, safe="") + found["end"]
+    return found[0] if plain == whole else quote(plain, safe="") + end
 
 
 def _unsign_inner(part: str, depth: int) -> str:
@@ -207,13 +203,13 @@ def _unsign_inner(part: str, depth: int) -> str:
     return part if plain == inner else f"{name}{mark}{quote(plain, safe='')}"
 
 
-def _is_secret(query: str, depth: int = 0) -> bool:
+def _is_secret(query: str, is_secret: _IsSecret, depth: int = 0) -> bool:
     """Return True if a query string has a parameter that signs or authenticates.
 
     A parameter may be an address itself: `/vsicurl?url=https%3A%2F%2F...`.
     """
     return any(
-        _is_secret_parameter(_name(part)) or _unsign_inner(part, depth) != part
+        is_secret(_name(part)) or _unsign_inner(part, depth) != part
         for _, part in _split_query(query)
     )
 
@@ -224,22 +220,12 @@ def _split_query(query: str) -> list[tuple[str, str]]:
     return form.findall(query)
 
 
-def _is_secret_parameter(name: str) -> bool:
-    # most names come again and again; long ones would fill the memory
-    return _is_secret_name(name) if len(name) < 100 else bool(SECRET_PARAMETER.fullmatch(name))
-
-
-@lru_cache(maxsize=4096)
-def _is_secret_name(name: str) -> bool:
-    return bool(SECRET_PARAMETER.fullmatch(name))
-
-
 def _is_signed_path(text: str) -> bool:
     path = text[: found.start()] if (found := re.search("[?#;]", text)) else text
     return (
         "@" not in path
         and text.split() == [text]
-        and any("=" in part and _SURE_NAME.fullmatch(_name(part)) for _, part in _split_query(text))
+        and any("=" in part and is_secret_name(_name(part)) for _, part in _split_query(text))
     )
 
 
@@ -247,16 +233,6 @@ def _name(part: str) -> str:
     """Return the name of one `name=value` of a query."""
     name = part.partition("=")[0]
     return name if name.isalnum() else unquote(name).translate(_INVISIBLE).strip()
-
-
-def is_secret_name(name: str) -> bool:
-    """Return True if a header or parameter of this name surely holds a credential.
-
-    Example:
-        >>> is_secret_name("Authorization"), is_secret_name("Accept")
-        (True, False)
-    """
-    return _SURE_NAME.fullmatch(name) is not None
 
 
 def split_userinfo(href: str) -> tuple[str, str | None]:
@@ -291,7 +267,7 @@ def _strip_userinfo(href: str, depth: int = 0) -> str:
         pieces = [plain[i:j] for i, j in zip([0, *starts], [*starts, None], strict=True)]
         plain = "".join(split_userinfo(piece)[0] for piece in pieces)
         if not plain.lower().startswith(_AZURE_STARTS):
-            plain = _USERINFO.sub(r"\1", plain)
+            plain = _USERINFO_ALONE.sub(r"\1", _USERINFO.sub(r"\1", plain))
         plain = _BROKEN_PASSWORD.sub(r"\g<scheme>", plain)
     if "%" in plain:
         plain = _INNER.sub(lambda found: _unsign_escaped(found[0], depth), plain)
