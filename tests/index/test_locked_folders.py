@@ -73,11 +73,23 @@ def test_an_index_whose_folder_may_not_be_listed_stays_as_it_is(folder):
     assert files_of(index) == before
 
 
-def test_another_users_hidden_folder_in_an_index_does_not_matter(folder):
-    stage = folder / "index" / ".stacchip-stage-0123456789abcdef"
-    stage.mkdir(mode=0)
+@pytest.mark.parametrize("name", [".stacchip-stage-0123456789abcdef", "lost+found"])
+def test_a_folder_of_the_system_or_another_user_in_an_index_does_not_matter(folder, name):
+    index = folder / "index"
+    index.chmod(0o777)
+    (index / name).mkdir(mode=0)
     with without_privileges():
-        assert len(rows_of(read_index(folder / "index"))) == 12
+        assert len(rows_of(read_index(index))) == 12
+        write_index(read_index(folder / "new"), index)
+        assert rows_of(read_index(index)) == rows_of(read_index(folder / "new"))
+
+
+def test_a_folder_that_may_hold_files_of_an_index_is_named(folder):
+    index = folder / "index"
+    (index / "year=2020").mkdir(mode=0)
+    with without_privileges(), pytest.raises(AccessDenied, match="index/year=2020") as caught:
+        read_index(index)
+    assert caught.value.href == str(index / "year=2020")
 
 
 def test_a_cache_that_may_not_be_looked_at_holds_no_block(folder):

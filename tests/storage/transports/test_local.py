@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -287,8 +288,28 @@ def test_a_folder_that_may_not_be_listed_is_not_taken_for_an_empty_one(
     assert listed == ["folder/a.tif", "folder/below/b.tif"]
     for name in ("folder/below", "folder"):
         (tmp_path / name).chmod(0)
-        with without_privileges(), pytest.raises(AccessDenied, match="permissions"):
+        with without_privileges(), pytest.raises(AccessDenied, match="permissions") as caught:
             list(storage.list("folder"))
+        assert caught.value.href == name
+
+
+@pytest.mark.parametrize(
+    "name", ["lost+found", "System Volume Information", "$RECYCLE.BIN", ".Trash-0/files"]
+)
+@pytest.mark.parametrize("mode", [0, 0o444])
+def test_what_the_system_keeps_in_a_folder_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, mode: int
+) -> None:
+    storage = Storage()
+    storage.write(tmp_path / "disk" / "a.tif", b"")
+    storage.write(tmp_path / "disk" / name / "b.tif", b"")
+    (tmp_path / "disk" / name).chmod(mode)
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # the folders above are root's alone
+    with without_privileges():
+        assert [entry.href for entry in storage.list("disk")] == ["disk/a.tif"]
+        with pytest.raises(AccessDenied, match=re.escape(f"Access to disk/{name}")):
+            list(storage.list(f"disk/{name}"))
 
 
 def test_two_writers_of_one_file_leave_one_of_the_two(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import stat
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _MOST_PER_CALL = 0x7FFF_F000
 # a pipe without a writer would keep `open` waiting; for files it changes nothing
 _OPENING = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+
+# what Linux and Windows keep at the root of a disk, in lower case; only the system may look there
+_OF_SYSTEM = frozenset({"lost+found", "system volume information", "$recycle.bin"})
 
 
 def identify(facts: os.stat_result) -> Identity:
@@ -128,27 +132,40 @@ def write_file(path: str, chunks: Iterable[bytes | memoryview]) -> None:
 
 def list_files(path: str) -> Iterator[Entry]:
     """Yield all files below a folder, in the order of their names; none if there is no folder."""
+    root = path or "."
+    refuse = partial(_refuse_partly_listed, root)
     with _translated(path):
-        for folder, folders, files in os.walk(path or ".", onerror=_refuse_partly_listed):
+        for folder, folders, files in os.walk(root, onerror=refuse):
             folders.sort()
             for name in sorted(files):
                 if is_unfinished(name):
                     continue
                 file = os.path.join(folder, name)  # noqa: PTH118 - keeps "./" off and is quick
-                # deleted meanwhile, or a link that leads nowhere
-                with _suppressed(errno.ENOENT, errno.ELOOP):
-                    yield Entry(file, os.stat(file).st_size)  # noqa: PTH116 - as above
+                try:
+                    size = os.stat(file).st_size  # noqa: PTH116 - as above
+                except OSError as error:
+                    if error.errno != errno.ELOOP:  # a link that leads nowhere
+                        refuse(error)
+                else:
+                    yield Entry(file, size)
 
 
-def _refuse_partly_listed(error: OSError) -> None:
-    """Raise the error of a folder that is there and cannot be listed, which `os.walk` skips.
+def _refuse_partly_listed(root: str, error: OSError) -> None:
+    """Raise the error for an existing folder that cannot be listed; `os.walk` would skip it.
 
-    A hidden folder may be another user's, who writes there.
+    Folders that the system or another user keeps below the root hold nothing of ours.
     """
+    refused = os.fsdecode(error.filename or root)
     is_gone = error.errno in (errno.ENOENT, errno.ENOTDIR)
-    is_hidden = os.path.basename(os.fsdecode(error.filename or "")).startswith(".")  # noqa: PTH119 - text is enough
-    if not (is_gone or (is_hidden and error.errno in (errno.EACCES, errno.EPERM))):
+    is_locked = error.errno in (errno.EACCES, errno.EPERM)
+    if is_gone or (is_locked and any(map(_is_of_system, Path(refused).relative_to(root).parts))):
+        return
+    with _translated(refused):
         raise error
+
+
+def _is_of_system(name: str) -> bool:
+    return name.startswith(".") or name.casefold() in _OF_SYSTEM
 
 
 def delete_file(path: str) -> None:
@@ -184,15 +201,6 @@ def _not_regular(path: str) -> StorageError:
         "a file.",
         href=path,
     )
-
-
-@contextlib.contextmanager
-def _suppressed(*numbers: int) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in numbers:
-            raise
 
 
 @contextlib.contextmanager
