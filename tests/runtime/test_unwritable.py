@@ -19,7 +19,7 @@ from stacchip.errors import (
     StorageError,
     UsageError,
 )
-from stacchip.runtime.unwritable import naming_unwritable, naming_unwritable_within
+from stacchip.runtime.unwritable import naming_path, naming_unwritable, naming_unwritable_within
 from stacchip.runtime.whole_file import (
     locked_file,
     move_whole,
@@ -77,6 +77,14 @@ def test_what_is_no_error_of_the_system_is_left_alone(tmp_path, error):
     with pytest.raises(type(error)) as caught:
         fail(tmp_path / "a.txt", error)
     assert caught.value is error
+
+
+def test_an_error_without_a_number_keeps_its_words(tmp_path):
+    with (
+        pytest.raises(StorageError, match=r"a\.txt cannot be written: not supported$"),
+        naming_path(tmp_path / "a.txt"),
+    ):
+        raise OSError("not supported")
 
 
 # -- blocks that do more than write ----------------------------------------------------------------

@@ -93,10 +93,14 @@ def naming_unwritable_within(own: Path, *, shown: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def naming_path(path: Path) -> Iterator[None]:
-    """Give an error of the system that names no path the one that the block works on.
+    """Add a path to an OSError that names none.
 
     A failed `write` or `close` names none, nor do errors of pyarrow. Whoever made the folder then
     knows by the path that the error is of its files (`naming_unwritable_within`).
+
+    Raises:
+        OSError: The system gave an error number: the same with the path.
+        StorageError: It gave none: pyarrow also raises an OSError for what it cannot encode.
 
     Example:
         >>> from pathlib import Path
@@ -113,7 +117,9 @@ def naming_path(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.filename is not None:
             raise
-        code = error.errno or errno.EIO  # pyarrow does not say why a file cannot be closed
+        code = error.errno
+        if code is None:
+            raise StorageError(f"{path} cannot be written: {error}", href=str(path)) from error
         raise OSError(code, os.strerror(code), str(path)) from error
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from index import dying
 from index.tables import make_item, make_table, make_tables, rows_of
-from stacchip.errors import UsageError
+from stacchip.errors import StorageError, UsageError
 from stacchip.index import (
     SCHEMA,
     ItemRecord,
@@ -149,5 +149,14 @@ def test_an_error_of_rows_that_cannot_be_written_stays_what_it_is(tmp_path):
     with (
         pytest.raises(pa.ArrowInvalid, match="would lose data"),
         ChipsWriter(file, str(tmp_path), {"naip": "1f"}) as writer,
+    ):
+        writer.write_table(rows)
+
+
+def test_an_option_that_pyarrow_refuses_is_no_failing_disk(tmp_path):
+    rows = pa.table({"a": [1]})
+    with (
+        pytest.raises(StorageError, match=r"a\.parquet cannot be written: While LZO compression"),
+        SealedWriter(tmp_path / "a.parquet", rows.schema, compression="lzo") as writer,
     ):
         writer.write_table(rows)
