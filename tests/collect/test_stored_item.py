@@ -16,6 +16,7 @@ from stacchip.collect.stored_item import (
     parse_stored_item,
     to_bytes,
 )
+from stacchip.errors import InvalidMetadata
 from stacchip.items import parse_item, read_assets
 from stacchip.storage import Limits
 
@@ -138,10 +139,35 @@ def test_a_stored_item_is_read_as_it_was_written():
 
 
 def test_numbers_and_texts_that_json_lacks_are_written_as_json_has_them():
-    record = {"properties": {"a": float("nan"), "b": [{"c": -float("inf")}], "d": 1.5, "\ud800": 1},
-              "assets": {}}  # fmt: skip
-    read = json.loads(to_bytes(record).decode(), parse_constant=pytest.fail)
-    assert read["properties"] == {"a": "nan", "b": [{"c": "-inf"}], "d": 1.5, "\ud800": 1}
+    nan, inf = float("nan"), float("inf")
+    properties = {"eo:cloud_cover": nan, "b": [{"c": -inf}], "d": 1.5, "\ud800": 1}
+    odd = {"e": (nan, 1), nan: 2, "nodata": -inf}
+    asset = {"raster:bands": [{"nodata": nan}], "file:nodata": [nan, 0]}
+    data = to_bytes({"properties": properties | odd, "assets": {"a": asset}})
+    read = json.loads(data.decode(), parse_constant=pytest.fail)
+    plain = {"eo:cloud_cover": None, "b": [{"c": None}], "d": 1.5, "\ud800": 1}
+    assert read["properties"] == plain | {"e": [None, 1], "nan": 2, "nodata": "-inf"}
+    assert read["assets"]["a"] == {"raster:bands": [{"nodata": "nan"}], "file:nodata": ["nan", 0]}
+
+
+def itself():
+    record = {}
+    record["a"] = [record]
+    return record
+
+
+def deep():
+    record = []
+    for _ in range(100_000):
+        record = [record]
+    return record
+
+
+@pytest.mark.parametrize("value", [itself(), deep(), {1, 2}, {(1, 2): 3}])
+def test_an_item_that_json_cannot_hold_is_an_error_that_names_it(value):
+    with pytest.raises(InvalidMetadata, match="Item 'a' cannot be written as JSON") as caught:
+        to_bytes({"id": "a", "properties": {"b": value, "c": float("nan")}})
+    assert caught.value.item_id == "a"
 
 
 @pytest.mark.parametrize(("files", "kept"), [("copy", None), ("link", "https://example.com/stac")])

@@ -118,30 +118,53 @@ def parse_stored_item(data: bytes, href: str, limits: Limits) -> dict[str, Any] 
 def to_bytes(record: Mapping[str, Any]) -> bytes:
     r"""Return the item as JSON, as it is stored.
 
-    JSON has no NaN and no infinity: they are written as STAC writes them, as texts (item-spec,
-    common metadata, `nodata`). Half a character is written as its escape.
+    JSON has no NaN and no infinity. As a nodata value they are written as texts (STAC raster
+    extension, `nodata`), elsewhere as null. A lone surrogate is written as its escape.
+
+    Raises:
+        InvalidMetadata: The item contains itself, nests too deeply, or has a value that JSON lacks.
 
     Example:
-        >>> to_bytes({"nodata": float("nan"), "unit": "\ud800"}).decode()
-        '{\n  "nodata": "nan",\n  "unit": "\\ud800"\n}\n'
+        >>> to_bytes({"nodata": float("nan"), "eo:cloud_cover": float("nan")}).decode()
+        '{\n  "nodata": "nan",\n  "eo:cloud_cover": null\n}\n'
     """
     try:
-        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
-    except ValueError:
-        record = _with_finite_numbers(record)
-        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+        try:
+            text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+        except ValueError:
+            record = _with_finite_numbers(record)
+            text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError, RecursionError) as error:
+        name = str(record.get("id"))
+        raise InvalidMetadata(
+            f"Item {name!r} cannot be written as JSON ({type(error).__name__}). Mend the values "
+            "that JSON lacks, and the objects that contain themselves.",
+            item_id=name,
+        ) from error
     try:
         return f"{text}\n".encode()
     except UnicodeEncodeError:
         return f"{json.dumps(record, indent=2)}\n".encode()
 
 
-def _with_finite_numbers(value: Any) -> Any:
+def _with_finite_numbers(value: Any, *, is_nodata: bool = False) -> Any:
     if isinstance(value, dict):
-        return {name: _with_finite_numbers(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_with_finite_numbers(inner) for inner in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        return {
+            str(name) if _is_odd(name) else name: _with_finite_numbers(
+                inner, is_nodata=name in ("nodata", "file:nodata")
+            )
+            for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_with_finite_numbers(inner, is_nodata=is_nodata) for inner in value]
+    if _is_odd(value):
+        return str(float(value)) if is_nodata else None
+    return value
+
+
+def _is_odd(value: Any) -> bool:
+    """Return True for NaN and infinity."""
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def stored_href(file: str, item: str) -> str:
