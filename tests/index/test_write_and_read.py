@@ -462,9 +462,17 @@ def test_a_path_that_no_file_can_have_is_refused(name, tmp_path):
 
 def test_a_name_that_no_index_can_hold_is_refused(tmp_path):
     write_index(SCHEMA.empty_table(), tmp_path / "index")
-    for wanted in ({"platform": ["\ud800"]}, {"item_id": 5}, {"chip_size": 1 << 70}):
-        with pytest.raises(UsageError, match="cannot be looked for"):
+    many = [f"item-{number}" for number in range(2000)]
+    for wanted, shown in (
+        ({"platform": ["\ud800"]}, r"platform= takes text without .* got '\\ud800'\. Mend"),
+        ({"item_id": 5}, r"item_id= takes text .* got 5\."),
+        ({"item_id": 5.5}, r"item_id= takes text .* got 5\.5\."),
+        ({"item_id": [*many, b"\xff", "\ud800"]}, r"item_id= takes text .* got b'\\xff'\."),
+        ({"chip_size": 1 << 70}, r"chip_size= takes whole numbers .* got 118059"),
+    ):
+        with pytest.raises(UsageError, match=shown) as caught:
             read_index(tmp_path / "index", **wanted)
+        assert len(str(caught.value)) < 200
 
 
 def test_no_table_at_all_is_not_put_together():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import reprlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +21,7 @@ from stacchip.items.dates import Moment, Period
 from stacchip.sources import list_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import date, datetime
 
     from numpy.typing import NDArray
@@ -190,12 +192,11 @@ class Selection:
         for column, wanted in named.items():
             if wanted is None:
                 continue
-            values = [wanted] if isinstance(wanted, str | int) else list(wanted)
-            try:
-                named_values = pa.array(values, SCHEMA.field(column).type)
-            except (ValueError, TypeError, OverflowError) as error:  # half a character, say
-                raise UsageError(f"{column}={wanted!r} cannot be looked for: {error}.") from None
-            yield pc.field(column).isin(named_values)
+            if isinstance(wanted, Iterable) and not isinstance(wanted, str):
+                values = list(wanted)
+            else:
+                values = [wanted]
+            yield pc.field(column).isin(_to_array(column, values))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -246,6 +247,29 @@ class Selection:
 
 
 _SHARE_NAMES: Final = {column: share for share, column in SHARE_COLUMNS.items()}
+
+
+def _to_array(column: str, values: list[Any]) -> pa.Array:
+    """Return values to look for in a column.
+
+    Raises:
+        UsageError: The column cannot hold one of them.
+    """
+    kind = SCHEMA.field(column).type
+    try:
+        return pa.array(values, kind)
+    except (ValueError, TypeError, OverflowError):
+        wrong = next((value for value in values if not _fits(value, kind)), values)
+    what = "text without lone surrogates" if kind == pa.string() else "whole numbers below 2**31"
+    raise UsageError(f"{column}= takes {what}; got {reprlib.repr(wrong)}. Mend it or leave it out.")
+
+
+def _fits(value: Any, kind: pa.DataType) -> bool:
+    try:
+        pa.scalar(value, kind)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return True
 
 
 def _is_null(column: str) -> pc.Expression:
