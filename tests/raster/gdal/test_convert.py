@@ -11,10 +11,11 @@ from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.warp import Resampling, reproject
 
+from failures import small_files
 from kills import left_by_kills
 from raster import dying
 from scenes import make_scene
-from stacchip.errors import NotARaster, UsageError
+from stacchip.errors import NotARaster, StorageError, UsageError
 from stacchip.raster.gdal import Conversion, convert_to_cog
 
 # rasterio 1.4 multiplies transforms as affine 3.1 no longer likes it
@@ -179,6 +180,15 @@ def test_a_truncated_file_is_an_error_and_leaves_nothing(shared_data, tmp_path):
             shared_data / "odd/derived/truncated_half.tif", tmp_path / "o.tif", Conversion()
         )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", [1000, 20_000, 1_300_000])
+def test_a_disk_that_takes_no_more_is_not_the_fault_of_the_source(tmp_path, limit):
+    rng = np.random.default_rng(0)
+    source = write(tmp_path / "in.tif", rng.integers(0, 60_000, (1, 600, 600)).astype("uint16"))
+    with pytest.raises(StorageError, match=r"out\.tif cannot be written"), small_files(limit):
+        convert_to_cog(source, tmp_path / "out.tif", Conversion())
+    assert [path.name for path in tmp_path.iterdir()] == ["in.tif"]
 
 
 def test_bands_that_are_not_there_cannot_be_kept(tmp_path):

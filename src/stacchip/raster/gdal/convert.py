@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stacchip.errors import NotARaster, StacchipError, UsageError
+from stacchip.errors import NotARaster, StacchipError, StorageError, UsageError
 from stacchip.grid.crs import same_crs
 from stacchip.raster.gdal.cog import BLOCK
 from stacchip.raster.gdal.describe import location_of
@@ -75,11 +75,10 @@ def convert_to_cog(
         DiskFull: There is no space for it.
         LimitExceeded: Its blocks are too large.
         NotARaster: GDAL cannot read the file, or it has no bands or no grid.
+        StorageError: The COG cannot be written.
         UnsupportedRaster: Its pixels lie on no grid.
         UsageError: It has fewer bands than `band_count`.
     """
-    from rasterio.shutil import copy  # half a second, and only conversions need it
-
     plain = target.with_suffix(".plain.tif")
     try:
         with (
@@ -91,10 +90,9 @@ def convert_to_cog(
             refuse_no_grid(href or source.name, why_no_grid(location_of(dataset)))
             bands = _kept_bands(dataset, conversion, href)
             with _view(dataset, conversion) as view:
-                _write_plain(view, plain, bands)
-            with whole_file(target) as part:
-                copy(str(plain), str(part), driver="COG", **_cog_options(dataset.dtypes[0]))
-                _read_last_block(part)
+                _write_plain(view, plain, bands, target)
+            with whole_file(target) as part, _blaming(target, plain):
+                _write_cog(plain, part, dataset.dtypes[0])
     except StacchipError:
         raise
     except error_types() as error:
@@ -125,6 +123,30 @@ def _open(source: Path, href: str, limits: Limits) -> OpenImage:
     except NotARaster as error:
         message = f"{redact(href)} cannot be converted. {error}"
         raise NotARaster(message, href=redact(href)) from error
+
+
+def _write_cog(plain: Path, part: Path, dtype: str) -> None:
+    """Write the COG of a file of ours."""
+    from rasterio.shutil import copy  # half a second, and only conversions need it
+
+    copy(str(plain), str(part), driver="COG", **_cog_options(dtype))
+    _read_last_block(part)
+
+
+@contextmanager
+def _blaming(target: Path, plain: Path) -> Iterator[None]:
+    """Raise an error of GDAL as one of the disk: the block reads no file but ours."""
+    try:
+        yield
+    except error_types() as error:
+        written = plain.stat().st_size if plain.exists() else 0
+        if full := find_full_disk(target, written):
+            raise full from error
+        raise StorageError(
+            f"{target} cannot be written: {gdal_says(error)}. Look at the space and the quota of "
+            "its disk, or choose another place.",
+            href=str(target),
+        ) from error
 
 
 def _read_last_block(path: Path) -> None:
@@ -242,8 +264,11 @@ def _extreme(dtype: str) -> float:
     return float(limits.max if kind.kind == "u" else limits.min)
 
 
-def _write_plain(view: _View, path: Path, bands: list[int]) -> None:
-    """Write the bands to an uncompressed GeoTIFF, strip by strip."""
+def _write_plain(view: _View, path: Path, bands: list[int], target: Path) -> None:
+    """Write the bands to an uncompressed GeoTIFF, strip by strip.
+
+    An error of writing it is one of `target`, which lies beside it.
+    """
     import rasterio
 
     dataset = view.dataset
@@ -263,9 +288,12 @@ def _write_plain(view: _View, path: Path, bands: list[int]) -> None:
     }
     with rasterio.open(path, "w", **profile) as out:
         for window in _strips(dataset.height, dataset.width):
-            out.write(dataset.read(bands, window=window), window=window)
-            if view.has_mask:
-                out.write_mask(view.mask(window), window=window)
+            pixels = dataset.read(bands, window=window)
+            mask = view.mask(window) if view.has_mask else None
+            with _blaming(target, path):
+                out.write(pixels, window=window)
+                if mask is not None:
+                    out.write_mask(mask, window=window)
         out.colorinterp = [dataset.colorinterp[number - 1] for number in bands]
         for number, name in enumerate((dataset.descriptions[band - 1] for band in bands), 1):
             if name:
