@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,12 +30,13 @@ from stacchip.errors import (
     UnsupportedRaster,
 )
 from stacchip.raster import Window, open_reader, read_header
+from stacchip.raster.file_bytes import FileBytes
+from stacchip.raster.parse import parse_header
 from stacchip.storage import Storage, StorageOptions
 from turned import turned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
 SHAPE = (50, 40)
 GREY = distinct("uint8", (1, *SHAPE))[0]
@@ -73,6 +75,97 @@ def test_directories_elsewhere_take_a_request_each(
         dataset.build_overviews([2, 4])
     with RangeServer(tmp_path) as server:
         assert 2 <= count_header_requests(server, "late.tif") <= 3
+
+
+def write_pyramid(path: Path, step: int, levels: int = 5, **options: Any) -> str:
+    """A pyramid in SubIFDs; only each `step`-th pixel is other than 0."""
+    pixels = np.zeros((1024, 1024), np.uint8)
+    pixels[::step, ::step] = 7
+    form = {"photometric": "minisblack", **options}
+    with tifffile.TiffWriter(path) as file:
+        file.write(pixels, subifds=levels, **form)
+        for level in range(1, levels + 1):
+            file.write(pixels[:: 2**level, :: 2**level], subfiletype=1, **form)
+    return str(path)
+
+
+def test_directories_of_overviews_inside_take_one_read_at_most(
+    tmp_path: Path, storage: Storage
+) -> None:
+    path = Path(write_pyramid(tmp_path / "far.tif", 8))
+    content = path.read_bytes()
+    reads: list[list[tuple[int, int]]] = []
+
+    def fetch(parts: Sequence[tuple[int, int]]) -> list[bytes]:
+        reads.append(list(parts))
+        return [content[start : start + length] for start, length in parts]
+
+    def fail(start: int, length: int) -> bytes:
+        raise AssertionError((start, length))
+
+    identity = storage.stat(str(path))
+    data = FileBytes(fail, len(content), content[: 32 << 10], fetch)
+    assert parse_header(data, identity, "far.tif").mask is None
+    ((first, *others),) = reads
+    assert len(others) == 4
+    assert first[1] == 4096
+    with RangeServer(tmp_path) as server:
+        assert count_header_requests(server, "far.tif") <= 6
+        write_pyramid(tmp_path / "near.tif", 64, compression="zlib")
+        assert count_header_requests(server, "near.tif") == 1
+
+
+@pytest.mark.parametrize("place", [7, 20_000, 10**7], ids=["odd", "in pixels", "outside"])
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_broken_directory_inside_hides_those_behind_it(
+    place: int, number: int, tmp_path: Path, storage: Storage
+) -> None:
+    path = write_pages(tmp_path / "a.tif", np.zeros((5, 7), np.int16), MASK, inside=2)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        places = list(file.pages.first.subifds)
+        places[number] = place
+        file.pages.first.tags[330].overwrite(places)
+    with Path(path).open("ab") as file:
+        file.write(bytes(range(1, 256)) * 100)
+    with rasterio.open(path) as dataset:
+        assert dataset.read_masks(1).all()
+    assert read_header(storage, path).validity == "all"
+
+
+@pytest.mark.parametrize("count", [3, 2**16, 2**20])
+def test_a_list_of_directories_outside_the_file_is_none(
+    count: int, tmp_path: Path, storage: Storage
+) -> None:
+    tags = strip_tags((9, 11), 9, t330=(4, [100, 200]))
+    path = Path(write_handmade(tmp_path / "a.tif", tags, [bytes(99)]))
+    entry = struct.pack("<HHI", 330, 4, 2)
+    lost = struct.pack("<HHII", 330, 4, count, 10**7)
+    content = path.read_bytes()
+    start = content.index(entry)
+    path.write_bytes(content[:start] + lost + content[start + 12 :])
+    assert read_header(storage, str(path)).validity == "all"
+
+
+@pytest.mark.parametrize(("entries", "is_found"), [(1000, True), (4096, True), (4097, False)])
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_directory_inside_has_as_many_entries_as_libtiff_reads(
+    entries: int, is_found: bool, tmp_path: Path, storage: Storage
+) -> None:
+    path = Path(write_pages(tmp_path / "a.tif", MASK, inside=1))
+    with tifffile.TiffFile(path) as file:
+        mask = file.pages.first.pages[0]
+        place, count = file.pages.first.tags[330].valueoffset, len(mask.tags)
+    content = path.read_bytes()
+    old = content[mask.offset + 2 : mask.offset + 2 + 12 * count]
+    more = b"".join(struct.pack("<HHII", 40000 + i, 3, 1, 0) for i in range(entries - count))
+    start = len(content) + len(content) % 2
+    moved = bytearray(content.ljust(start, b"\0"))
+    moved[place : place + 4] = struct.pack("<I", start)
+    path.write_bytes(moved + struct.pack("<H", entries) + old + more + bytes(4))
+    with rasterio.open(path) as dataset:
+        assert dataset.read_masks(1).all() != is_found
+    assert (read_header(storage, str(path)).mask is not None) == is_found
 
 
 def test_a_long_block_table_takes_one_request_more_and_milliseconds(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
 # Limits of what tifffile may read from one file: it follows some microscopes' tags value by value,
 # and makes Python integers of tables, 40 bytes each. A directory by GDAL takes some 10 reads.
@@ -34,13 +34,21 @@ class FileBytes:
         fetch: Returns the bytes of (start, length), which lie inside the file.
         size: The file's size in bytes.
         head: The file's first bytes, which were read before.
+        fetch_parts: Returns the bytes of several (start, length) at the same time.
 
     Attributes:
         failure: The error that a fetch raised; tifffile takes some for the end of the file.
     """
 
-    def __init__(self, fetch: Callable[[int, int], Any], size: int, head: Any) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[int, int], Any],
+        size: int,
+        head: Any,
+        fetch_parts: Callable[[Sequence[tuple[int, int]]], Sequence[Any]] | None = None,
+    ) -> None:
         self._fetch = fetch
+        self._fetch_parts = fetch_parts or (lambda parts: [fetch(*part) for part in parts])
         self.size = size
         self.failure: Exception | None = None
         self._chunks: list[tuple[int, memoryview]] = [(0, memoryview(head))]
@@ -80,9 +88,8 @@ class FileBytes:
 
     def take(self, start: int, length: int) -> memoryview:
         """Return the bytes `[start, start + length)`, which lie inside the file."""
-        for first, data in reversed(self._chunks):
-            if first <= start and start + length <= first + len(data):
-                return data[start - first : start - first + length]
+        if (held := self._find(start, length)) is not None:
+            return held
         if len(self._chunks) > _MAX_FETCHES:
             raise BrokenTiffError("its directories are scattered over the file")
         ahead = min(length + _READ_AHEAD, self.size - start)
@@ -98,3 +105,25 @@ class FileBytes:
             raise BrokenTiffError(f"fewer than {length} bytes came back from byte {start} on")
         self._chunks.append((start, data))
         return data[:length]
+
+    def prefetch(self, starts: Iterable[int], length: int) -> None:
+        """Fetch `length` bytes from each of these places, unless they are held: all together."""
+        parts = [(start, min(length, self.size - start)) for start in sorted(set(starts))]
+        if not (missing := [part for part in parts if self._find(*part) is None]):
+            return
+        self._held += sum(length for _, length in missing)
+        try:
+            found = self._fetch_parts(missing)
+        except Exception as error:
+            self.failure = error
+            raise
+        self._chunks += [
+            (start, memoryview(data)) for (start, _), data in zip(missing, found, strict=True)
+        ]
+
+    def _find(self, start: int, length: int) -> memoryview | None:
+        """Return bytes that are held; None if some of them are not."""
+        for first, data in reversed(self._chunks):
+            if first <= start and start + length <= first + len(data):
+                return data[start - first : start - first + length]
+        return None

@@ -29,11 +29,13 @@ from stacchip.raster.sidecars import find_sidecar
 from stacchip.storage import local_path, redact
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from affine import Affine
 
     from stacchip.raster.gdal.describe import ImageDescription
     from stacchip.raster.tiff import ByteOrder, Directory
-    from stacchip.storage import Identity, Storage
+    from stacchip.storage import Blob, Identity, Storage
 
 # a COG of 10,980 px with 1024 px blocks and its overviews takes 4 KiB; 32 KiB hold 2,000 blocks
 HEAD_BYTES: Final = 32 << 10
@@ -71,16 +73,12 @@ def read_header(storage: Storage, href: str) -> Header:
     blob = storage.read_range(href, 0, HEAD_BYTES)
     if blob.identity.size_bytes is None:
         blob = storage.read_blob(href)  # the server did not report the size
-    identity = blob.identity
-    size = len(blob.data) if identity.size_bytes is None else identity.size_bytes
-
-    def fetch(start: int, length: int) -> Any:
-        return storage.read_range(href, start, length, expect=identity).data
-
+    size = len(blob.data) if blob.identity.size_bytes is None else blob.identity.size_bytes
     if not size:
         raise NotARaster(f"{redact(href)} is empty.", href=redact(href))
     try:
-        header = parse_header(FileBytes(fetch, size, blob.data), identity, redact(href))
+        data = _file_bytes(storage, href, size, blob)
+        header = parse_header(data, blob.identity, redact(href))
     except NamedFileError as error:
         raise named_file_refusal(href) from error
     except BrokenTiffError as error:
@@ -104,6 +102,18 @@ def read_header(storage: Storage, href: str) -> Header:
     path = local_path(href) if header.located_by == BY_NOTHING else None
     beside = None if path is None else find_sidecar(path)
     return header if beside is None else replace(header, transform=None, located_by=beside)
+
+
+def _file_bytes(storage: Storage, href: str, size: int, head: Blob) -> FileBytes:
+    """Return the bytes of a file of which the first were read."""
+
+    def fetch(start: int, length: int) -> Any:
+        return storage.read_range(href, start, length, expect=head.identity).data
+
+    def fetch_parts(parts: Sequence[tuple[int, int]]) -> Any:
+        return storage.read_ranges(href, parts, expect=head.identity)
+
+    return FileBytes(fetch, size, head.data, fetch_parts)
 
 
 def parse_header(data: FileBytes, identity: Identity, href: str) -> Header:

@@ -6,6 +6,7 @@ import logging
 import struct
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import takewhile
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
@@ -77,6 +78,10 @@ _ESSENTIAL: Final = frozenset({
     IMAGE_WIDTH, IMAGE_LENGTH, BITS_PER_SAMPLE, COMPRESSION, SAMPLES_PER_PIXEL, ROWS_PER_STRIP,
     PLANAR_CONFIG, TILE_WIDTH, TILE_LENGTH, EXTRA_SAMPLES, SAMPLE_FORMAT, *TABLES,
 })  # fmt: skip
+_OF_ONE_NUMBER: Final = (
+    IMAGE_WIDTH, IMAGE_LENGTH, COMPRESSION, SAMPLES_PER_PIXEL, ROWS_PER_STRIP, PLANAR_CONFIG,
+    TILE_WIDTH, TILE_LENGTH,
+)  # fmt: skip
 _ASCII, _SHORT, _UNDEFINED, _DOUBLE = 2, 3, 7, 12  # types of values
 # those that libtiff takes: for integers, for tables of blocks, for floating-point numbers
 _INTEGER_TYPES: Final = (1, 3, 4, 6, 8, 9, 16, 17)
@@ -96,6 +101,8 @@ _TYPES: Final = {
 # tifffile makes Python objects of all entries
 _MAX_DIRECTORIES: Final = 256
 _MAX_SUB_DIRECTORIES: Final = 64
+_SUB_DIRECTORY_BYTES: Final = 4 << 10  # 340 entries; writers make some 20
+_MOST_ENTRIES: Final = 4096  # of a directory; libtiff parses none with more
 _MAX_ENTRIES: Final = 20_000
 _MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _IS_PARSING: ContextVar[bool] = ContextVar("is_parsing", default=False)
@@ -148,10 +155,17 @@ class Directory:
         return values.astype(np.uint64)
 
     def places(self, tag: int, most: int) -> list[int]:
-        """Return the first values of a tag of places in the file; none if it is of another type."""
-        if tag not in self or int(self._tags[tag].dtype) not in _PLACE_TYPES:
+        """Return the first values of a tag of places in the file.
+
+        There are none if GDAL ignores the tag: for its type, for 2**16 values or more, or because
+        they lie outside the file.
+        """
+        entry = self._tags.get(tag)
+        if entry is None or int(entry.dtype) not in _PLACE_TYPES or entry.count >= 2**16:
             return []
-        dtype = np.dtype(self._tags[tag].dataformat[-1]).newbyteorder(self.byteorder)
+        if entry.valueoffset + entry.valuebytecount > self._data.size:
+            return []
+        dtype = np.dtype(entry.dataformat[-1]).newbyteorder(self.byteorder)
         values: list[int] = np.frombuffer(self._view(tag, most * dtype.itemsize), dtype).tolist()
         return values
 
@@ -219,8 +233,9 @@ class Directory:
 def read_directories(data: FileBytes) -> Iterator[Directory] | None:
     """Iterate over the directories of a TIFF in their order; None if it is not a TIFF.
 
-    The first directory's own (SubIFDs) follow it, as in GDAL. A chain of directories that leads out
-    of the file ends there, because a truncated file still has its first image.
+    The masks among the first directory's own (SubIFDs) follow it, as in GDAL. A chain of
+    directories that leads out of the file ends there, because a truncated file still has its first
+    image.
 
     Raises:
         BrokenTiffError: While iterating: a directory cannot be parsed, or comes twice.
@@ -262,24 +277,64 @@ def _walk(data: FileBytes) -> Iterator[Directory]:
 
 
 def _walk_inside(file: Any, directory: Directory, data: FileBytes) -> Iterator[Directory]:
-    """Iterate over the directories that a directory has of its own, to the first outside the file.
+    """Iterate over the masks among the directories that a directory has of its own.
+
+    They end at the first directory that libtiff cannot read, as in GDAL. Overviews are not parsed,
+    and the directories that have not been read yet are fetched together.
 
     Raises:
-        BrokenTiffError: While iterating: one of them cannot be parsed.
+        BrokenTiffError: While iterating: a mask cannot be parsed.
     """
     from tifffile import TiffPage  # as above
 
-    for number, place in enumerate(directory.places(SUB_DIRECTORIES, most=_MAX_SUB_DIRECTORIES)):
-        if not 0 < place < data.size:
+    places = directory.places(SUB_DIRECTORIES, most=_MAX_SUB_DIRECTORIES)
+    places = list(takewhile(lambda place: 0 < place < data.size, places))
+    data.prefetch(places, _SUB_DIRECTORY_BYTES)
+    entries = 0
+    for number, place in enumerate(places):
+        if (kinds := _read_entries(file, place, data)) is None:
             return
+        if not _may_be_mask(kinds):
+            continue
+        entries += len(kinds)
+        if entries > _MAX_ENTRIES:
+            raise BrokenTiffError(f"its masks have more than {_MAX_ENTRIES} entries")
         data.allow_directory()
         with _guard(data):
             file.filehandle.seek(place)
             page = TiffPage(file, (0, number))
             tags = _tags_of(page)
-        if len(tags) > _MAX_ENTRIES // _MAX_SUB_DIRECTORIES:
-            raise BrokenTiffError(f"the directory at byte {place} has {len(tags)} entries")
         yield Directory(page, tags, data)
+
+
+def _read_entries(
+    file: Any, place: int, data: FileBytes
+) -> dict[int, tuple[int, int, bytes]] | None:
+    """Return the (type, count, value or its place) of each tag; None if libtiff reads no image."""
+    form = file.tiff
+    start = place + form.tagnosize
+    if start > data.size:
+        return None
+    (count,) = struct.unpack(form.tagnoformat, data.take(place, form.tagnosize))
+    if not 0 < count <= _MOST_ENTRIES or start + count * form.tagsize > data.size:
+        return None
+    entry = form.byteorder + ("HHI4s" if form.offsetsize == 4 else "HHQ8s")
+    found: dict[int, tuple[int, int, bytes]] = {}
+    for tag, kind, number, value in struct.iter_unpack(
+        entry, data.take(start, count * form.tagsize)
+    ):
+        found.setdefault(tag, (kind, number, value))  # of those that come twice, the first counts
+    numbers = [found[tag][:2] for tag in _OF_ONE_NUMBER if tag in found]
+    if any(kind not in _INTEGER_TYPES or number != 1 for kind, number in numbers):
+        return None
+    return found if {IMAGE_WIDTH, IMAGE_LENGTH} <= found.keys() else None
+
+
+def _may_be_mask(entries: dict[int, tuple[int, int, bytes]]) -> bool:
+    """Return whether NewSubfileType may have the bit of a mask, of value 4."""
+    kind, count, value = entries.get(NEW_SUBFILE_TYPE, (0, 0, b""))
+    is_elsewhere = len(value) < 8 and kind in (16, 17)
+    return kind in _INTEGER_TYPES and count == 1 and (is_elsewhere or any(b & 4 for b in value))
 
 
 def _tags_of(page: Any) -> dict[int, Any]:
@@ -294,8 +349,11 @@ def _tags_of(page: Any) -> dict[int, Any]:
     # of entries that come twice libtiff reads the first, even if it is the one that tifffile drops
     tags: dict[int, Any] = {}
     start = page.offset + form.tagnosize
-    for number in range(count):
-        tag = TiffTag.fromfile(file, offset=start + number * form.tagsize, validate=False)
+    file.filehandle.seek(start)
+    entries = file.filehandle.read(count * form.tagsize)
+    for place in range(0, count * form.tagsize, form.tagsize):
+        entry = entries[place : place + form.tagsize]
+        tag = TiffTag.fromfile(file, offset=start + place, header=entry, validate=False)
         if tag.dtype in TIFF.DATA_FORMATS:
             tags.setdefault(tag.code, tag)
         elif tag.code in _ESSENTIAL:
