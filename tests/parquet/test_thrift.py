@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacchip.parquet.thrift import COUNT, I32, read_struct
+from stacchip.parquet.thrift import COUNT, I32, I64, PLACE, read_struct
 
 NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-(2**6), 63, 64, 2**13 - 1, 2**13])
 LEAVES = NUMBERS | st.booleans() | st.binary(max_size=300)
@@ -80,11 +80,14 @@ def test_bytes_that_end_inside_a_struct_are_an_error(struct, data) -> None:
         (bytes([0x15, *unsigned(1 << 32), 0]), "more than 32 bits"),  # 0, in 32 bits
         (bytes([0x16, *[128] * 9, 2, 0]), "more than 64 bits"),  # 0, in 64 bits
         (bytes([0x16, 2, 0]), "of another type"),  # not there, for a reader of 32 bits
-        (bytes([0x10, 0x15, 2, 0]), "no type"),  # the end
+        (bytes([0x13, 2, 0]), "of another type"),  # a byte
+        (bytes([0x11, 0]), "of another type"),  # a boolean
+        (bytes([0x10, 0x15, 2, 0]), "no type|of another type"),  # the end
     ],
 )
 def test_what_another_reader_reads_otherwise_is_refused(data: bytes, said: str) -> None:
-    for wanted in ({1: I32, 2: I32}, {7: {1: I32}}):
+    kind = I64 if said == "more than 64 bits" else I32
+    for wanted in ({1: kind, 2: I32}, {7: {1: kind}}):
         nested = data if 1 in wanted else bytes([0x7C, *data, 0])
         with pytest.raises(ValueError, match=said):
             read_struct(nested, 0, wanted=wanted)
@@ -98,3 +101,9 @@ def test_the_end_of_a_struct_that_is_stepped_over_is_no_field() -> None:
 def test_a_list_is_counted() -> None:
     data = bytes([0x19, 0x36, 2, *unsigned(300), 6, 0x15, 4, 0])
     assert read_struct(data, 0, wanted={1: COUNT, 2: I32}) == ({1: 3, 2: 2}, len(data))
+
+
+def test_the_place_of_a_struct_leads_to_it() -> None:
+    data = bytes([0x1C, *write({3: 7, 4: b"ab"}), 0x15, 4, 0])
+    assert read_struct(data, 0, wanted={1: PLACE, 2: I32}) == ({1: 1, 2: 2}, len(data))
+    assert read_struct(data, 1)[0] == {3: 7, 4: b"ab"}

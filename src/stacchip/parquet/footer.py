@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stacchip.parquet.damage import damaged
 from stacchip.parquet.seal import read_seal
-from stacchip.parquet.thrift import COUNT, I32, I64, Struct, Wanted, read_struct
+from stacchip.parquet.thrift import COUNT, I32, I64, PLACE, Struct, Wanted, read_struct
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage import redact
 
@@ -47,14 +47,16 @@ MAGIC: Final = b"PAR1"
 _TRAILER: Final = 8  # the footer's length, and the magic
 _DEEPEST: Final = 32  # levels of a schema; ours has 5
 _MOST_COLUMNS: Final = 10_000  # pyarrow takes a second for them
-_MOST_CHUNKS: Final = 200_000  # column chunks, which take 3 s to check
+_MOST_CHUNKS: Final = 200_000  # column chunks, which take 3 to 4 s to check
 # what `_take_chunk` takes of a column chunk
 _CHUNK: Final[Wanted] = {
     1: None, 3: {
         1: I32, 3: None, 4: I32, 5: I64, 6: I64, 7: I64, 9: I64, 11: I64,
-        12: dict.fromkeys((1, 2, 5, 6)), 16: {1: None, 2: COUNT, 3: COUNT},
+        12: PLACE, 16: PLACE,
     }, 8: None,
 }  # fmt: skip
+_STATISTICS: Final[Wanted] = dict.fromkeys((1, 2, 5, 6))
+_SIZES: Final[Wanted] = {1: None, 2: COUNT, 3: COUNT}
 _ELEMENT: Final[Wanted] = {1: I32, 2: I32, 3: I32, 4: None, 5: I32, 6: I32, 10: None}
 _FACTS: Final[Wanted] = {2: _ELEMENT, 3: I64, 4: {1: _CHUNK, 3: I64}}
 _BYTE_ARRAY: Final = 6
@@ -109,7 +111,8 @@ class Chunk(NamedTuple):
         unpacked: Bytes once decompressed.
         values: Number of values, nulls included.
         codec: The number of the compression.
-        ends: The smallest and the largest value as bytes; None if they are not known.
+        statistics: Where its statistics begin in the footer's bytes; None without any.
+        sizes: The same of the statistics of its sizes.
     """
 
     start: int
@@ -117,7 +120,8 @@ class Chunk(NamedTuple):
     unpacked: int
     values: int
     codec: int
-    ends: tuple[bytes, bytes] | None
+    statistics: int | None
+    sizes: int | None
 
 
 class Group(NamedTuple):
@@ -137,8 +141,7 @@ class Footer:
         groups: The row groups.
         size: The size of the file in bytes.
         seal: The checksums in front of it; None if another tool wrote the file.
-        unfit: Columns on which no condition may be put: pyarrow cannot read their statistics, and
-            ends the process.
+        data: The bytes of the footer, in which statistics are read when they are needed.
     """
 
     rows: int
@@ -146,7 +149,8 @@ class Footer:
     groups: tuple[Group, ...]
     size: int
     seal: Seal | None = None
-    unfit: frozenset[str] = frozenset()
+    data: bytes = field(default=b"", repr=False)
+    _fits: dict[str, bool] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     @cached_property
     def names(self) -> dict[str, list[int]]:
@@ -161,13 +165,50 @@ class Footer:
         places = self.names.get(name, [])
         if len(places) != 1 or self.columns[places[0]].kind != _BYTE_ARRAY:
             return [None] * len(self.groups)
-        found = (group.chunks[places[0]].ends for group in self.groups)
-        return [each and _decode(each) for each in found]
+        found = (self._read(group.chunks[places[0]].statistics) or {} for group in self.groups)
+        return [_decode(each.get(6), each.get(5)) for each in found]
+
+    def has_fitting_statistics(self, name: str) -> bool:
+        """Return False if pyarrow would end the process at a condition on a column.
+
+        It cannot read statistics that are not those of the column. (Writers in Rust cut the ends of
+        long values, also of those of a fixed length, in sound files.)
+        """
+        if name not in self._fits:
+            self._fits[name] = all(
+                self._fit(group.chunks[leaf], self.columns[leaf])
+                for leaf in self.names.get(name, ())
+                for group in self.groups
+            )
+        return self._fits[name]
+
+    def _fit(self, chunk: Chunk, column: Column) -> bool:
+        statistics = self._read(chunk.statistics)
+        sizes = self._read(chunk.sizes, _SIZES)
+        if statistics is None or sizes is None:
+            return False
+        return (
+            all(type(end) is bytes and len(end) >= column.stored for end in statistics.values())
+            and (1 not in sizes or column.kind == _BYTE_ARRAY)
+            and sizes.get(2, 0) in (0, column.repeated + 1)
+            and sizes.get(3, 0) in (0, column.optional + 1)
+        )
+
+    def _read(self, place: int | None, wanted: Wanted = _STATISTICS) -> Struct | None:
+        """Return the struct at a place, or an empty one if there is no place; None if it is odd."""
+        if place is None:
+            return {}
+        try:
+            return read_struct(self.data, place, wanted=wanted)[0]
+        except (ValueError, IndexError):
+            return None
 
 
-def _decode(ends: tuple[bytes, bytes]) -> tuple[str, str] | None:
+def _decode(low: object, high: object) -> tuple[str, str] | None:
+    if not isinstance(low, bytes) or not isinstance(high, bytes):
+        return None
     try:
-        return ends[0].decode(), ends[1].decode()
+        return low.decode(), high.decode()
     except UnicodeDecodeError:
         return None
 
@@ -260,7 +301,7 @@ def parse_footer(data: bytes, start: int, size: int) -> Footer:
     """
     left = _MOST_CHUNKS
 
-    def take_group(fields: Struct) -> tuple[int, list[tuple[Any, ...]]]:
+    def take_group(fields: Struct) -> tuple[int, list[_Part]]:
         nonlocal left
         left -= len(fields[1])
         if left < 0:
@@ -272,12 +313,11 @@ def parse_footer(data: bytes, start: int, size: int) -> Footer:
 
     facts, _ = read_struct(data, 0, convert={4: take_group}, wanted=_FACTS)
     columns = tuple(_read_columns(facts[2]))
-    unfit: set[str] = set()
-    groups = tuple(_check_group(rows, chunks, columns, start, unfit) for rows, chunks in facts[4])
+    groups = tuple(_check_group(rows, parts, columns, start) for rows, parts in facts[4])
     rows = _integer(facts[3])
     if rows != sum(group.rows for group in groups):
         raise ValueError(f"its row groups do not have {rows} rows together")
-    return Footer(rows, columns, groups, size, unfit=frozenset(unfit))
+    return Footer(rows, columns, groups, size, data=data)
 
 
 def _integer(value: Any) -> int:
@@ -337,68 +377,59 @@ def _text(value: Any) -> bytes:
 # -- row groups ------------------------------------------------------------------------------------
 
 
-def _take_chunk(fields: Struct) -> tuple[Any, ...]:
-    """Return what is needed of a column chunk.
+class _Part(NamedTuple):
+    """A column chunk, and the column that it says it is of.
 
-    Returns:
-        A `Chunk`, its physical type, its path, the length of the shortest end in its statistics
-        (None without any), and the struct of its sizes (None without one).
+    Attributes:
+        chunk: Where it lies.
+        kind: The number of its physical type.
+        path: Its name, and before it those of the columns that it is part of.
     """
+
+    chunk: Chunk
+    kind: int
+    path: list[bytes]
+
+
+def _take_chunk(fields: Struct) -> _Part:
+    """Return what is needed of a column chunk."""
     if 1 in fields:
         raise ValueError("its columns lie in other files")
     if 8 in fields:
         raise ValueError("its columns are encrypted")
     facts = fields[3]
-    start = _integer(facts[9])
-    dictionary = _integer(facts.get(11, 0))
+    start, length, unpacked, values, codec = facts[9], facts[7], facts[6], facts[5], facts[4]
+    dictionary = facts.get(11, 0)
+    if min(start, length, unpacked, values, dictionary) < 0:
+        raise ValueError("a number is negative")
     if 0 < dictionary < start:
         start = dictionary
-    statistics = facts.get(12, {})
-    low, high = statistics.get(6), statistics.get(5)
-    ends = (low, high) if isinstance(low, bytes) and isinstance(high, bytes) else None
-    length, unpacked, values, codec = (_integer(facts[number]) for number in (7, 6, 5, 4))
-    chunk = Chunk(start, length, unpacked, values, codec, ends)
-    shortest = min(map(len, statistics.values()), default=None)
-    return chunk, facts[1], facts[3], shortest, facts.get(16)
+    chunk = Chunk(start, length, unpacked, values, codec, facts.get(12), facts.get(16))
+    return _Part(chunk, facts[1], facts[3])
 
 
-def _check_group(
-    rows: int,
-    chunks: list[tuple[Any, ...]],
-    columns: tuple[Column, ...],
-    end: int,
-    unfit: set[str],
-) -> Group:
-    """Return a row group; columns whose statistics do not fit are added to `unfit`."""
-    if len(chunks) != len(columns):
-        raise ValueError(f"a row group has {len(chunks)} of {len(columns)} columns")
-    for (chunk, kind, path, *facts), column in zip(chunks, columns, strict=True):
-        name = column.path[0].decode(errors="backslashreplace")
-        if kind != column.kind or tuple(path) != column.path:
-            raise ValueError(f"column '{name}' is another one in a row group")
-        if not 0 <= chunk.codec < _CODECS:
-            raise ValueError(f"column '{name}' is compressed by an unknown method, {chunk.codec}")
-        if not column.is_repeated and chunk.values != rows:
-            raise ValueError(f"column '{name}' has {chunk.values} values in {rows} rows")
-        if chunk.values and not len(MAGIC) <= chunk.start <= end - chunk.length:
-            raise ValueError(f"column '{name}' lies outside the file")
-        if not _have_fitting_facts(column, *facts):
-            unfit.add(name)
-    return Group(rows, tuple(chunk for chunk, *_ in chunks))
+def _check_group(rows: int, parts: list[_Part], columns: tuple[Column, ...], end: int) -> Group:
+    """Return a row group, after comparing it with the schema and the file."""
+    if len(parts) != len(columns):
+        raise ValueError(f"a row group has {len(parts)} of {len(columns)} columns")
+    for part, column in zip(parts, columns, strict=True):
+        problem = _find_problem(part, column, rows, end)
+        if problem is not None:
+            name = column.path[0].decode(errors="backslashreplace")
+            raise ValueError(f"column '{name}' {problem}")
+    return Group(rows, tuple(part.chunk for part in parts))
 
 
-def _have_fitting_facts(column: Column, shortest: int | None, sizes: Struct | None) -> bool:
-    """Return True if the statistics and sizes of a column chunk may be those of the column.
-
-    Otherwise a condition on the column ends the process. (Writers in Rust cut the ends of long
-    values, also of those of a fixed length.)
-    """
-    if shortest is not None and shortest < column.stored:
-        return False
-    if sizes is None:
-        return True
-    return (
-        (1 not in sizes or column.kind == _BYTE_ARRAY)
-        and sizes.get(2, 0) in (0, column.repeated + 1)
-        and sizes.get(3, 0) in (0, column.optional + 1)
-    )
+def _find_problem(part: _Part, column: Column, rows: int, end: int) -> str | None:
+    """Return what is wrong with a column chunk; None if nothing is."""
+    chunk, kind, path = part
+    if kind != column.kind or tuple(path) != column.path:
+        return "is another one in a row group"
+    start, length, _, values, codec, *_ = chunk
+    if not 0 <= codec < _CODECS:
+        return f"is compressed by an unknown method, {codec}"
+    if values != rows and not column.repeated:
+        return f"has {values} values in {rows} rows"
+    if values and not len(MAGIC) <= start <= end - length:
+        return "lies outside the file"
+    return None

@@ -1,9 +1,9 @@
 """Structs of Thrift's compact protocol, in which parquet writes footers and headers of pages.
 
 pyarrow reads them, too, but it trusts them: a wrong footer can end the process (see `footer`).
-It must see here what it checks there. Where Thrift's C++ would read something else, a struct is
-refused: it cuts numbers to their bits, merges fields that come twice, and skips those of other
-types. (The source of the format is "Thrift Compact protocol encoding" in Apache Thrift's
+This module must read exactly what pyarrow will read. Where Thrift's C++ would read something else,
+a struct is refused: it cuts numbers to their bits, merges fields that come twice, and skips those
+of other types. (The source of the format is "Thrift Compact protocol encoding" in Apache Thrift's
 documentation.)
 """
 
@@ -19,6 +19,7 @@ __all__ = [
     "COUNT",
     "I32",
     "I64",
+    "PLACE",
     "Struct",
     "Wanted",
     "read_integer",
@@ -31,22 +32,25 @@ Struct = dict[int, Any]
 
 Wanted = Mapping[int, "Wanted | int | None"]
 """The fields of a struct that are read: of a struct, those in it, or None for all of them; of a
-number, its type (`I32`, `I64`); of a list, `COUNT` for the number of its elements."""
+number, its type (`I32`, `I64`); of a list, `COUNT` for the number of its elements; of a struct that
+is read later or not at all, `PLACE` for where it begins."""
 I32: Final = 5
 I64: Final = 6
 COUNT: Final = 9
+PLACE: Final = 12
+_UNWANTED: Final = -1
 
 _DEEPEST: Final = 16
 _MOST_FIELDS: Final = 1 << 15
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
 
 
-def read_struct(  # noqa: C901, PLR0912 - the inner loop: calls slow it down
+def read_struct(  # noqa: C901, PLR0912, PLR0915 - the inner loop: calls slow it down
     data: bytes,
     at: int,
     depth: int = 0,
     convert: Mapping[int, Callable[[Struct], Any]] | None = None,
-    wanted: Wanted | int | None = None,
+    wanted: Wanted | None = None,
 ) -> tuple[Struct, int]:
     """Return the struct that begins at a place, and the place behind it.
 
@@ -68,10 +72,10 @@ def read_struct(  # noqa: C901, PLR0912 - the inner loop: calls slow it down
     """
     if depth > _DEEPEST:
         raise ValueError("its structs are nested too deeply")
-    if isinstance(wanted, int):
-        raise TypeError("a struct is there in place of a number")
     fields: Struct = {}
     number = 0
+    want: Wanted | int | None = None
+    find = None if wanted is None else wanted.get
     while head := data[at]:
         at += 1
         kind = head & 15
@@ -82,9 +86,19 @@ def read_struct(  # noqa: C901, PLR0912 - the inner loop: calls slow it down
             number, at = read_integer(data, at)
             if number <= before:  # so that no field comes twice
                 raise ValueError("its fields are out of order")
-        if wanted is not None and number not in wanted:
-            at = _skip_value(data, at, kind, depth)
-        elif 4 <= kind <= 6:  # the most frequent, and short ones, first: this is the inner loop
+        if find is not None:
+            want = find(number, _UNWANTED)
+        # the most frequent, and short ones, first: this is the inner loop
+        if want == _UNWANTED:
+            if 4 <= kind <= 6:
+                while data[at] > 127:
+                    at += 1
+                at += 1
+            else:
+                at = _skip_value(data, at, kind, depth)
+        elif isinstance(want, int) and want != kind:
+            raise ValueError("a field is of another type")
+        elif 4 <= kind <= 6:
             value = data[at]
             at += 1
             if value > 127:
@@ -95,17 +109,16 @@ def read_struct(  # noqa: C901, PLR0912 - the inner loop: calls slow it down
                     value, at = read_unsigned(data, at - 1)
                     if kind < I64 and value >> 32:
                         raise ValueError("a number has more than 32 bits")
-            if wanted is not None and (wanted[number] or kind) != kind:
-                raise ValueError("a number is of another type")
             fields[number] = (value >> 1) ^ -(value & 1)
         elif kind <= _FALSE:
             fields[number] = _boolean(kind)
+        elif isinstance(want, int):
+            fields[number] = at if want == PLACE else _read_list_head(data, at)[0]
+            at = _skip_value(data, at, kind, depth)
         elif convert is not None and number in convert:
-            fields[number], at = _read_converted(
-                data, at, convert[number], wanted and wanted[number]
-            )
+            fields[number], at = _read_converted(data, at, convert[number], want)
         else:
-            fields[number], at = _read_value(data, at, kind, depth, wanted and wanted[number])
+            fields[number], at = _read_value(data, at, kind, depth, want)
     if number >= _MOST_FIELDS:
         raise ValueError("a field has too large a number")
     return fields, at + 1
@@ -119,7 +132,7 @@ def _boolean(kind: int) -> bool:
 
 
 def _read_converted(
-    data: bytes, at: int, convert: Callable[[Struct], Any], wanted: Wanted | int | None
+    data: bytes, at: int, convert: Callable[[Struct], Any], wanted: Wanted | None
 ) -> tuple[list[Any], int]:
     count, kind, at = _read_list_head(data, at)
     if count and kind != _STRUCT:
@@ -132,7 +145,7 @@ def _read_converted(
 
 
 def _read_value(
-    data: bytes, at: int, kind: int, depth: int, wanted: Wanted | int | None
+    data: bytes, at: int, kind: int, depth: int, wanted: Wanted | None
 ) -> tuple[Any, int]:
     if kind == _STRUCT:
         return read_struct(data, at, depth + 1, wanted=wanted)
@@ -155,14 +168,17 @@ def _read_value(
     raise ValueError(f"a field has the unknown type {kind}")
 
 
-def _read_list(data: bytes, at: int, depth: int, wanted: Wanted | int | None) -> tuple[Any, int]:
+def _read_list(data: bytes, at: int, depth: int, wanted: Wanted | None) -> tuple[Any, int]:
     if depth > _DEEPEST:
         raise ValueError("its lists are nested too deeply")
-    if wanted == COUNT:
-        return _read_list_head(data, at)[0], _skip_list(data, at, depth)
     values = []
     count, kind, at = _read_list_head(data, at)
     for _ in range(count):
+        if kind == _BINARY and data[at] < 128 and at + data[at] < len(data):  # as names are
+            end = at + 1 + data[at]
+            values.append(data[at + 1 : end])
+            at = end
+            continue
         value, at = _read_value(data, at, kind, depth, wanted)
         values.append(value)
     return values, at

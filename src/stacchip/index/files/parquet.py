@@ -221,10 +221,13 @@ class ParquetFile:
     def _needed(self, names: Sequence[str], where: pc.Expression | None) -> list[str]:
         """Return the columns of the file that a read needs.
 
-        pyarrow does not say which columns an expression names, but its text holds them all.
+        pyarrow does not say which columns an expression names, but its text holds them all: by
+        name, or by number among all columns.
         """
         said = "" if where is None else str(where)
         inside = self.fragment.physical_schema.names
+        if "FieldPath(" in said:
+            return list(inside)
         return [name for name in inside if name in names or name in said]
 
     @cached_property
@@ -234,11 +237,15 @@ class ParquetFile:
         return frozenset(each.name for each in inside if _type_to_read(each) != each.type)
 
     def _is_ours_to_filter(self, where: pc.Expression | None) -> bool:
-        """Return True if a condition is on columns that are read in another type.
+        """Return True if a condition is on columns whose statistics pyarrow cannot use.
 
-        pyarrow compares it with the statistics, which have the type of the file, and fails.
+        Those of columns that are read in another type have the type of the file, so that it fails
+        to compare them. At those that do not fit their column, it ends the process.
         """
-        return bool(self._converted) and not self._converted.isdisjoint(self._needed([], where))
+        return any(
+            name in self._converted or not self.footer.has_fitting_statistics(name)
+            for name in self._needed([], where)
+        )
 
     def _leaves(self, names: Sequence[str]) -> list[int]:
         return [leaf for name in names for leaf in self.footer.names.get(name, ())]
@@ -351,9 +358,6 @@ class ParquetFile:
     def _choose(self, where: pc.Expression | None) -> ds.ParquetFileFragment:
         if where is None:
             return self.fragment
-        unfit = sorted(self.footer.unfit.intersection(self._needed([], where)))
-        if unfit:
-            raise ValueError(f"the statistics of its column '{unfit[0]}' do not fit the column")
         if self._is_ours_to_filter(where):
             return self.fragment
         return self.fragment.subset(where, schema=self._schema)
@@ -363,7 +367,7 @@ class ParquetFile:
 
 
 def _type_to_read(column: pa.Field) -> pa.DataType:
-    """Return the type in which a column is read, which conditions can be put to."""
+    """Return the type to read a column as, which pyarrow can filter."""
     if pa.types.is_float16(column.type) and column.name in SCHEMA.names:
         return SCHEMA.field(column.name).type  # pyarrow compares no halves
     return without_views(column.type)
