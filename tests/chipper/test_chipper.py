@@ -552,5 +552,5 @@ def test_a_nodata_that_a_band_cannot_hold_is_no_nodata(tmp_path: Path, said: obj
 
 @pytest.mark.parametrize("method", ["lanczos", None, {"red": "best"}])
 def test_an_unknown_way_to_resample_is_refused_at_once(method: object, scene: Scene):
-    with pytest.raises(UsageError, match="resampling= is one of nearest, bilinear"):
+    with pytest.raises(UsageError, match="resampling must be one of nearest, bilinear"):
         Chipper(NoStatsChipIndexer(scene.item), resampling=method)

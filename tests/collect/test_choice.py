@@ -89,6 +89,11 @@ def test_years_that_are_not_there_cannot_be_drawn(span, count):
         random_years(span, count, row_generator(0, 0))
 
 
+def test_years_partly_out_of_range_are_an_error_that_says_which_to_use():
+    with pytest.raises(UsageError, match=r"Years 0 to 5 are out of range: use 1 to 9998\."):
+        random_years((0, 5), 1, row_generator(0, 0))
+
+
 @pytest.mark.parametrize(
     ("population", "expected"),
     [

@@ -84,7 +84,7 @@ def test_impossible_options_are_refused() -> None:
             StorageOptions(endpoint=endpoint)
         assert "SECRET" not in str(caught.value)
     for headers in ("SECRET", [("a", "SECRET")], {"a": None}, {"a": b"SECRET"}, {5: "SECRET"}):
-        with pytest.raises(UsageError, match="must map names to texts") as caught:
+        with pytest.raises(UsageError, match="must map names to strings") as caught:
             StorageOptions(headers=headers)  # type: ignore[arg-type]
         assert "SECRET" not in str(caught.value)
 

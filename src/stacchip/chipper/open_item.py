@@ -71,8 +71,8 @@ class AssetChoice:
         for method in named:
             if method not in get_args(Resampling):
                 raise UsageError(
-                    f"resampling= is one of {', '.join(get_args(Resampling))}, for all assets or "
-                    f"by key; not {method!r}."
+                    f"resampling must be one of {', '.join(get_args(Resampling))}, or a mapping "
+                    f"from asset keys to these; got {method!r}."
                 )
 
     def keys(self, item: pystac.Item, infos: Mapping[str, AssetInfo]) -> list[str]:

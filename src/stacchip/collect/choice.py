@@ -111,8 +111,7 @@ def random_years(span: tuple[int, int], count: int, dice: np.random.Generator) -
     first, last = span
     if first < _FIRST_YEAR or last > _LAST_YEAR:
         raise UsageError(
-            f"Years lie between {_FIRST_YEAR} and {_LAST_YEAR}: none can be drawn from {first} to "
-            f"{last}."
+            f"Years {first} to {last} are out of range: use {_FIRST_YEAR} to {_LAST_YEAR}."
         )
     if not 0 < count <= last - first + 1:
         raise UsageError(f"Cannot draw {count} different years from {first} to {last}.")

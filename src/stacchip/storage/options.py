@@ -92,7 +92,7 @@ class StorageOptions:
             isinstance(text, str) for pair in self.headers.items() for text in pair
         ):
             raise UsageError(
-                "StorageOptions.headers must map names to texts, such as "
+                "StorageOptions.headers must map names to strings, such as "
                 "{'Authorization': 'Bearer ...'}."
             )
         if self.endpoint and not self.endpoint.startswith(("http://", "https://")):

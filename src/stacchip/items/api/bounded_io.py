@@ -277,7 +277,7 @@ class BoundedApiIO(StacApiIO):  # type: ignore[misc,unused-ignore]  # pystac-cli
             raise StorageError(text, href=redact(str(request.url)))
         if answer.status_code >= 300:
             raise self._refusal(answer, data)
-        # half a character in place of each byte that is no text: an id that has one is refused, and
+        # a lone surrogate in place of each byte that is no text: an id that has one is refused, and
         # does not become another id
         return data.decode("utf-8", errors="surrogateescape"), leader
 
