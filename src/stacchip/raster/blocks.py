@@ -268,7 +268,9 @@ def _decode_rows(
         )
         if pixels.shape != (header.samples, rows, width):
             shape = (header.samples, rows, width)
-            raise BrokenStreamError(f"GDAL makes {pixels.shape} of a block of {shape}")
+            raise BrokenStreamError(
+                f"GDAL decoded the block to shape {pixels.shape}; expected {shape}"
+            )
         return pixels[:, top:stop]
     raw = decompress(
         header.compression,
