@@ -31,6 +31,7 @@ from stacchip.errors import (
 )
 from stacchip.raster import Window, open_reader, read_header
 from stacchip.raster.file_bytes import FileBytes
+from stacchip.raster.gdal.describe import describe_image
 from stacchip.raster.parse import parse_header
 from stacchip.storage import Storage, StorageOptions
 from turned import turned
@@ -277,8 +278,44 @@ def _with_metadata(path: Path, text: bytes, **more: tuple[int, object]) -> str:
     return write_handmade(path, {**tags, 42112: (2, text)}, [bytes(99)])
 
 
+def test_files_that_differ_in_other_metadata_share_a_description(
+    tmp_path: Path, storage: Storage
+) -> None:
+    """GDAL takes milliseconds for a description, and those kept are few."""
+    other = '<Item name="FILE_%d" domain="A">a scale and an offset, role, &lt;%d&gt;</Item>'
+    scales = []
+    before = describe_image.cache_info()
+    for number in range(6):
+        items = "\n  ".join([other % (number, number), ITEM if number % 2 else ""])
+        text = f"<GDALMetadata>\n  {items}\n</GDALMetadata>\n".encode()
+        scales.append(read_header(storage, _with_metadata(tmp_path / "a.tif", text)).scales)
+    assert scales == [None, (0.5,)] * 3
+    assert describe_image.cache_info().misses - before.misses <= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "scales"),
+    [
+        (f"<GDALMetadata><!-- {ITEM} --></GDALMetadata>", None),
+        (f"<Other>{ITEM}</Other>", None),
+        (f"<GDALMetadata><Item name='a'>{ITEM}</Item></GDALMetadata>", None),
+        (f"<GDALMetadata>{ITEM}<Item name='b'/></GDALMetadata>", (0.5,)),
+        (f'<GDALMetadata>{ITEM}<Item name="b">&quot;</Item></GDALMetadata>', (0.5,)),
+        (f"<GDALMetadata>{ITEM}{ITEM.replace('0.5', '2')}</GDALMetadata>", (2.0,)),
+        (f"<GDALMetadata>{ITEM}</GDALMetadata>\0</GDALMetadata>", (0.5,)),
+    ],
+)
+def test_scales_in_metadata_are_those_of_gdal(
+    text: str, scales: tuple[float] | None, tmp_path: Path, storage: Storage
+) -> None:
+    path = _with_metadata(tmp_path / "a.tif", text.encode())
+    with rasterio.open(path) as dataset:
+        assert dataset.scales == (scales or (1.0,))
+    assert read_header(storage, path).scales == scales
+
+
 def test_long_metadata_take_no_long_time(tmp_path: Path, storage: Storage) -> None:
-    path = _with_metadata(tmp_path / "a.tif", b"scale domain=" + b" " * 200_000)
+    path = _with_metadata(tmp_path / "a.tif", b"role=scale domain=" + b" " * 200_000)
     begun = time.process_time()
     read_header(storage, path)
     assert time.process_time() - begun < 5  # the square of the spaces would take minutes
@@ -291,7 +328,7 @@ def test_metadata_of_too_many_items_are_refused(
     """GDAL's time for them grows by the square of their number; only then does it count."""
     items = b"".join(b'<Item name="%d"/>' % number for number in range(30_001))
     bands = {1: {}, 8: {"t258": (3, [8, 8, 8]), "t277": (3, 3), "t262": (3, 8)}}[photometric]
-    text = items if photometric == 8 else items + b"scale"
+    text = items if photometric == 8 else items + b"role=scale"
     path = _with_metadata(tmp_path / "a.tif", text, **bands)
     with pytest.raises(NotARaster, match="30001 items"):
         read_header(storage, path)

@@ -48,8 +48,10 @@ _RGB_FORMS: Final = {
 }  # fmt: skip
 # GDAL refuses blocks above 2 GiB; no sound file of chips needs blocks of half that size
 _MAX_BLOCK_BYTES: Final = 1 << 30
-# in GDAL's metadata, XML of any spelling: scales and offsets, colours of bands, values of no data
-_ABOUT_PIXELS: Final = re.compile(rb"(?i)scale|offset|colorinterp|nodata_values|&#")
+# in GDAL's metadata: what a value of a band is for, in lower case and XML of any spelling
+_ROLE_OF_PIXELS: Final = re.compile(rb"""role\s*=\s*["']?\s*(?:scale|offset|colorinterp)""")
+_START, _END = b"<GDALMetadata>", b"</GDALMetadata>"
+_PLAIN_ITEM: Final = re.compile(rb'\s*<Item(?: \w+="[^"<]*")*>[^<]*</Item>\s*')
 _DOMAIN: Final = rb"""(?i)\bdomain\s*=\s*(?:["']\s*)?"""
 _RPC_DOMAIN: Final = re.compile(_DOMAIN + rb"RPC\b")
 _ARRAYS_DOMAIN: Final = re.compile(_DOMAIN + rb"GEOLOCATION\b")
@@ -203,7 +205,7 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
     )
     why = _why_unsupported(header, page)
     if image.validity == "mask":
-        why = "its metadata say which values of all bands together are no data"
+        why = "GDAL_METADATA sets NODATA_VALUES, one value per band"
     header = replace(header, why_unsupported=why)
     if why is not None:  # GDAL reads the file, with all of its metadata
         _require_few_items(page.text(tiff.GDAL_METADATA))
@@ -224,9 +226,7 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
     photometric = page.integer(tiff.PHOTOMETRIC, 1)
     if photometric >= 2**16:
         raise BrokenTiffError(f"a photometric interpretation of {photometric}")
-    metadata = page.text(tiff.GDAL_METADATA)
-    if not _ABOUT_PIXELS.search(metadata):
-        metadata = b""  # the rest of it differs from file to file, and does not concern pixels
+    metadata = _items_about_pixels(page.text(tiff.GDAL_METADATA))
     _require_few_items(metadata)
     geo = tuple(tag for each in tiff.GEO_TAGS if (tag := page.typed(each)) is not None)
     nodata = page.text(tiff.GDAL_NODATA)
@@ -242,6 +242,37 @@ def _read_tags(page: Directory, byteorder: ByteOrder) -> ImageTags:
         geo=geo,
         nodata=nodata,
         metadata=metadata,
+    )
+
+
+def _items_about_pixels(metadata: bytes) -> bytes:
+    """Return GDAL's metadata without the items that do not concern pixels.
+
+    The others differ from file to file. Metadata in other XML than GDAL writes are left whole.
+    """
+    if not _is_about_pixels(metadata):
+        return b""
+    text = metadata.partition(b"\0")[0].strip()
+    if not (text.startswith(_START) and text.endswith(_END)):
+        return metadata
+    place, stop = len(_START), len(text) - len(_END)
+    items = []
+    while item := _PLAIN_ITEM.match(text, place, stop):
+        place = item.end()
+        if _is_about_pixels(item[0]):
+            items.append(item[0].strip())
+    if text[place:stop].strip():
+        return metadata
+    return b"".join([_START, *items, _END, b"\0"])
+
+
+def _is_about_pixels(text: bytes) -> bool:
+    """Return whether metadata may hold scales, offsets, colours of bands or values of no data."""
+    lower = text.lower()
+    return (
+        b"nodata_values" in lower
+        or b"&#" in lower  # any letter may be written so
+        or _ROLE_OF_PIXELS.search(lower) is not None
     )
 
 
@@ -275,12 +306,14 @@ def _find_location(
     # a single point belongs to its scale; some writers leave one of zeros in a file without a place
     is_of_scale = len(points) == 1 and tiff.MODEL_PIXEL_SCALE in page
     metadata = page.text(tiff.GDAL_METADATA)
+    has_domains = b"domain" in metadata.lower()
     return find_location(
         transform,
         shape,
         points=0 if is_of_scale or not points[:, 3:5].any() else len(points),
-        has_polynomials=tiff.RPC_COEFFICIENTS in page or bool(_RPC_DOMAIN.search(metadata)),
-        has_arrays=bool(_ARRAYS_DOMAIN.search(metadata)),
+        has_polynomials=tiff.RPC_COEFFICIENTS in page
+        or (has_domains and bool(_RPC_DOMAIN.search(metadata))),
+        has_arrays=has_domains and bool(_ARRAYS_DOMAIN.search(metadata)),
     )
 
 
