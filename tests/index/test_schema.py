@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from datetime import date
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -119,13 +121,28 @@ def test_the_same_item_makes_the_same_table():
     assert make_table().equals(make_table(), check_metadata=True)
 
 
-@pytest.mark.parametrize("microseconds", [-(2**62), 2**62, 253_402_300_800_000_000])
-def test_a_date_that_python_does_not_have_is_refused(microseconds):
-    table = make_table()
-    place = table.schema.get_field_index("datetime")
-    dates = pa.array([microseconds] * len(table), SCHEMA.field("datetime").type)
-    with pytest.raises(IndexFormatError, match="'datetime' has dates beyond the years 1 to 9999"):
-        conform(table.set_column(place, table.schema.field(place), dates))
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("datetime", value) for value in (-(2**62), 2**62, 253_402_300_800_000_000)),
+        *(("date", value) for value in (-(2**31), 2**31 - 1, -719_163, 2_932_897)),
+    ],
+)
+def test_a_date_that_python_does_not_have_is_refused(name, value):
+    with pytest.raises(IndexFormatError, match=f"'{name}' has dates beyond the years 1 to 9999"):
+        conform(with_dates(make_table(), name, value))
+
+
+@pytest.mark.parametrize("value", [-719_162, 2_932_896])
+def test_the_first_and_the_last_date_of_python_are_dates(value):
+    found = conform(with_dates(make_table(), "date", value))["date"][0].as_py()
+    assert found in (date.min, date.max)
+
+
+def with_dates(table, name, value):
+    field = SCHEMA.field(name)
+    numbers = pa.array([value] * len(table), pa.int32() if name == "date" else pa.int64())
+    return table.set_column(SCHEMA.get_field_index(name), field, numbers.cast(field.type))
 
 
 @pytest.mark.parametrize(
@@ -145,3 +162,13 @@ def test_a_file_whose_rows_are_wrong_is_named(tmp_path, table, column, value, dr
     with pytest.raises(IndexFormatError, match=r"a\.parquet: Not a chip index") as caught:
         read_index(tmp_path / "a.parquet", geometry=shapely.box(-180, -89, 180, 89))
     assert caught.value.href == str(tmp_path / "a.parquet")
+
+
+def test_a_file_with_nulls_is_named(tmp_path, table):
+    said = rf"^{re.escape(str(tmp_path))}/a\.parquet: Not a chip index: column 'item_id'"
+    nulls = pa.nulls(len(table), pa.string())
+    place = table.schema.get_field_index("item_id")
+    pq.write_table(table.set_column(place, "item_id", nulls), tmp_path / "a.parquet")
+    with pytest.raises(IndexFormatError, match=said) as caught:
+        read_index(tmp_path / "a.parquet")
+    assert (caught.value.column, caught.value.href) == ("item_id", str(tmp_path / "a.parquet"))

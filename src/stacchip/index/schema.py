@@ -190,23 +190,21 @@ def conform(
         UsageError: `table` is no table.
     """
     table = as_table(table)
-    try:
-        with naming_table(href):
-            return _conform(table, SCHEMA.names if columns is None else columns, href, find_item)
-    except StacchipError:
-        raise
-    except (*ODD_VALUES, pa.ArrowException) as error:
-        where = f" in {href}" if href else ""
-        raise IndexFormatError(
-            f"Not a chip index{where}: {type(error).__name__}: {str(error)[:200]}. Write the table "
-            "again; its columns are stacchip.index.SCHEMA.",
-            href=href,
-        ) from error
+    with naming_table(href):
+        try:
+            return _conform(table, SCHEMA.names if columns is None else columns, find_item)
+        except StacchipError:
+            raise
+        except (*ODD_VALUES, pa.ArrowException) as error:
+            raise IndexFormatError(
+                f"Not a chip index: {type(error).__name__}: {str(error)[:200]}. Write the table "
+                "again; its columns are stacchip.index.SCHEMA."
+            ) from error
 
 
 @contextlib.contextmanager
 def naming_table(href: str | None) -> Iterator[None]:
-    """Name a table in errors that say what is wrong in it, but not where.
+    """Add the table's address to errors that lack it.
 
     Args:
         href: Its address, without secrets; None if it has none.
@@ -222,9 +220,7 @@ def naming_table(href: str | None) -> Iterator[None]:
         raise IndexFormatError(f"{href}: {error}", **{**error.facts, "href": href}) from error
 
 
-def _conform(
-    table: pa.Table, names: Collection[str], href: str | None, find_item: FindItem | None
-) -> pa.Table:
+def _conform(table: pa.Table, names: Collection[str], find_item: FindItem | None) -> pa.Table:
     table = fill_from_own_columns(table, names)
     lacking = {name for name in names if name not in table.column_names}
     if find_item is not None and lacking & {*ITEM_COLUMNS} - {"geometry"}:
@@ -232,7 +228,7 @@ def _conform(
         table = fill_from_items(fill_from_own_columns(table, place), lacking, find_item)
         table = fill_from_own_columns(table, names)
     ours = [SCHEMA.field(name) for name in SCHEMA.names if name in names]
-    conformed = [_conform_column(table, field, href) for field in ours]
+    conformed = [_conform_column(table, field) for field in ours]
     others = [name for name in table.column_names if name not in SCHEMA.names]
     metadata = {**(table.schema.metadata or {}), **(SCHEMA.metadata or {})}
     schema = pa.schema([*ours, *(table.schema.field(name) for name in others)], metadata=metadata)
@@ -255,30 +251,41 @@ def select_columns(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     return rows.replace_schema_metadata(metadata)
 
 
-def _conform_column(table: pa.Table, field: pa.Field, href: str | None) -> pa.ChunkedArray:
+# microseconds and days from 1970 to the first and last time and date that Python knows
+_FIRST_DATETIME_US, _LAST_DATETIME_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+_FIRST_DATE_DAYS, _LAST_DATE_DAYS = -719_162, 2_932_896
+
+
+def _conform_column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
     found = table.schema.get_all_field_indices(field.name)
     if not found and (field.name in OPTIONAL_COLUMNS or field.name == "geometry"):
         return pa.chunked_array([pa.nulls(table.num_rows, field.type)])
     if len(found) != 1:
-        raise _wrong(field.name, "is there twice" if found else "is absent", href)
+        raise _wrong(field.name, "is there twice" if found else "is absent")
     column = without_extension(table.column(found[0]))
     if column.type != field.type:
         try:
             column = column.cast(field.type)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             problem = f"has type {column.type}, not {field.type}"
-            raise _wrong(field.name, problem, href) from error
+            raise _wrong(field.name, problem) from error
     if column.null_count and field.name in _NEVER_NULL:
-        raise _wrong(field.name, f"is null in {column.null_count} rows", href)
-    if pa.types.is_timestamp(field.type):
-        ends = pc.min_max(column).values()
-        if any(end.is_valid and not _FIRST <= end.value <= _LAST for end in ends):
-            raise _wrong(field.name, "has dates beyond the years 1 to 9999", href)
+        raise _wrong(field.name, f"is null in {column.null_count} rows")
+    if not _is_in_calendar(column):
+        raise _wrong(field.name, "has dates beyond the years 1 to 9999")
     return _nan_as_null(column) if pa.types.is_floating(field.type) else column
 
 
-# microseconds from 1970 to the first and last that a datetime of Python can be
-_FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
+def _is_in_calendar(column: pa.ChunkedArray) -> bool:
+    """Return False if some times or dates of a column are none that Python knows."""
+    if pa.types.is_timestamp(column.type):
+        first, last = _FIRST_DATETIME_US, _LAST_DATETIME_US
+    elif pa.types.is_date(column.type):
+        first, last = _FIRST_DATE_DAYS, _LAST_DATE_DAYS
+    else:
+        return True
+    ends = pc.min_max(column).values()
+    return all(first <= end.value <= last for end in ends if end.is_valid)
 
 
 def _nan_as_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -318,20 +325,19 @@ def require_short_values(rows: pa.Table, href: str | None) -> None:
     Raises:
         IndexFormatError: A value is longer than `LONGEST_VALUE`.
     """
-    for name in _TEXTS:
-        longest = pc.max(pc.binary_length(rows[name])).as_py() or 0
-        if longest > LONGEST_VALUE:
-            problem = f"has a value of {longest:,} bytes, of {LONGEST_VALUE:,} at most"
-            raise _wrong(name, problem, href)
+    with naming_table(href):
+        for name in _TEXTS:
+            longest = pc.max(pc.binary_length(rows[name])).as_py() or 0
+            if longest > LONGEST_VALUE:
+                problem = f"has a value of {longest:,} bytes, of {LONGEST_VALUE:,} at most"
+                raise _wrong(name, problem)
 
 
-def _wrong(column: str, problem: str, href: str | None) -> IndexFormatError:
-    where = f" in {href}" if href else ""
+def _wrong(column: str, problem: str) -> IndexFormatError:
     return IndexFormatError(
-        f"Not a chip index{where}: column '{column}' {problem}. "
+        f"Not a chip index: column '{column}' {problem}. "
         "An index is made by stacchip's create_index(); its columns are stacchip.index.SCHEMA.",
         column=column,
-        href=href,
     )
 
 
