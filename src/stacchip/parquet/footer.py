@@ -150,7 +150,8 @@ class Footer:
     size: int
     seal: Seal | None = None
     data: bytes = field(default=b"", repr=False)
-    _fits: dict[str, bool] = field(init=False, repr=False, compare=False, default_factory=dict)
+    # of columns that conditions named; shared by all that open a remembered footer
+    _fits: dict[str, bool] = field(repr=False, compare=False, default_factory=dict)
 
     @cached_property
     def names(self) -> dict[str, list[int]]:
