@@ -88,8 +88,9 @@ class FileBytes:
 
     def take(self, start: int, length: int) -> memoryview:
         """Return the bytes `[start, start + length)`, which lie inside the file."""
-        if (held := self._find(start, length)) is not None:
-            return held
+        for first, data in reversed(self._chunks):  # a call of `_holds` would cost 1 % of a header
+            if first <= start and start + length <= first + len(data):
+                return data[start - first : start - first + length]
         if len(self._chunks) > _MAX_FETCHES:
             raise BrokenTiffError("its directories are scattered over the file")
         ahead = min(length + _READ_AHEAD, self.size - start)
@@ -109,7 +110,7 @@ class FileBytes:
     def prefetch(self, starts: Iterable[int], length: int) -> None:
         """Fetch `length` bytes from each of these places, unless they are held: all together."""
         parts = [(start, min(length, self.size - start)) for start in sorted(set(starts))]
-        if not (missing := [part for part in parts if self._find(*part) is None]):
+        if not (missing := [part for part in parts if not self._holds(*part)]):
             return
         self._held += sum(length for _, length in missing)
         try:
@@ -121,9 +122,8 @@ class FileBytes:
             (start, memoryview(data)) for (start, _), data in zip(missing, found, strict=True)
         ]
 
-    def _find(self, start: int, length: int) -> memoryview | None:
-        """Return bytes that are held; None if some of them are not."""
-        for first, data in reversed(self._chunks):
-            if first <= start and start + length <= first + len(data):
-                return data[start - first : start - first + length]
-        return None
+    def _holds(self, start: int, length: int) -> bool:
+        """Return whether one of the chunks has all of these bytes."""
+        return any(
+            first <= start and start + length <= first + len(data) for first, data in self._chunks
+        )
