@@ -248,6 +248,32 @@ def test_a_folder_is_held_by_one_at_a_time_and_goes_if_it_stays_empty(tmp_path: 
     assert names(folder) == ["a.tif"]
 
 
+def test_a_folder_that_goes_while_it_is_made_is_made_again(tmp_path, monkeypatch) -> None:
+    make, calls = Path.mkdir, []
+
+    def mkdir(self: Path, *args: object, **options: object) -> None:
+        calls.append(self)
+        if len(calls) == 1:
+            raise FileExistsError(errno.EEXIST, "File exists")  # its holder deletes it now
+        make(self, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with locked_folder(tmp_path / "item"):
+        assert (tmp_path / "item").is_dir()
+    assert calls == [tmp_path / "item"] * 2
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_no_folder_cannot_be_held(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "item"
+    if kind == "file":
+        place.touch()
+    else:
+        place.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StorageError, match="where a folder should be"), locked_folder(place):
+        pass
+
+
 def test_what_a_killed_process_left_goes_with_the_next_write_there(tmp_path: Path) -> None:
     program = (
         "import os, pathlib, signal, sys\n"

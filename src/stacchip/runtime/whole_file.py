@@ -20,6 +20,7 @@ import platform
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from dataclasses import dataclass
@@ -298,7 +299,11 @@ def locked_folder(folder: Path) -> Iterator[None]:
     """
     while True:
         with naming_unwritable(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:  # or it did, a moment ago
+                if _is_no_folder(folder):
+                    raise
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
@@ -317,6 +322,15 @@ def locked_folder(folder: Path) -> Iterator[None]:
         finally:
             _unlock(descriptor)
             os.close(descriptor)
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Return True if something else than a folder, or a link to one, has this path."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISDIR(mode) and not (stat.S_ISLNK(mode) and path.is_dir())
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
