@@ -319,7 +319,7 @@ def test_a_truncated_file_is_an_error(tmp_path, table):
 
 def test_a_parquet_file_of_something_else_is_no_index(tmp_path):
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
-    with pytest.raises(IndexFormatError, match=r"other\.parquet: column 'chipid' is absent"):
+    with pytest.raises(IndexFormatError, match=r"other\.parquet: .*column 'chipid' is absent"):
         read_index(tmp_path)
 
 
