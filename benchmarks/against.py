@@ -108,6 +108,8 @@ def _pixel_cases(lab: Lab, checkouts: Mapping[str, Path]) -> Iterator[Case]:
     """Import, index, chips and epochs."""
     ours = _contenders(lab, "benchmarks.ours", checkouts)
     streams = _contenders(lab, "benchmarks.our_streams", checkouts)
+    for contender in streams.values():
+        lab.callback(partial(contender.ask, "end_loader"))
     remote = lab.scene.item(lab.url)
     paths = {name: str(lab.scratch / name) for name in checkouts}
     for name, contender in ours.items():
