@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -204,7 +205,10 @@ def test_texts_that_a_file_stores_as_views_are_read_as_texts(tmp_path: Path, whe
         pa.list_(pa.string()): pa.list_(pa.string_view()),
     }
     kinds = [field.with_type(views.get(field.type, field.type)) for field in rows.schema]
-    pq.write_table(rows.cast(pa.schema(kinds)), tmp_path / "a.parquet", row_group_size=20)
+    try:
+        pq.write_table(rows.cast(pa.schema(kinds)), tmp_path / "a.parquet", row_group_size=20)
+    except pa.ArrowNotImplementedError:
+        pytest.skip("this pyarrow writes no views")
     with RangeServer(tmp_path) as server:
         for href in (str(tmp_path / "a.parquet"), server.url("a.parquet")):
             file = open_parquet(href, Storage())
@@ -217,7 +221,8 @@ def test_texts_that_a_file_stores_as_views_are_read_as_texts(tmp_path: Path, whe
 
 def test_shares_of_half_precision_can_be_compared(tmp_path: Path) -> None:
     rows = concat_indexes(make_tables(2))
-    halves = pa.array([0.25, 0.5, None] * 8, pa.float16())
+    # pyarrow 18 takes no float of Python
+    halves = pa.array([np.float16(0.25), np.float16(0.5), None] * 8, pa.float16())
     place = rows.schema.get_field_index("cloud_cover_percentage")
     rows = rows.set_column(place, "cloud_cover_percentage", halves).append_column("mine", halves)
     pq.write_table(rows, tmp_path / "a.parquet")
