@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from stacchip.errors import AmbiguousChip, ChipNotFound, ChipOutOfRange, UsageError
 from stacchip.grid.window import Window
+from stacchip.index.table_rows import take_rows
 from stacchip.items.keys import ItemKey
 
 if TYPE_CHECKING:
@@ -155,10 +156,8 @@ class ChipRows:
 
     def _ambiguous(self, rows: NDArray[np.int64], asked: str) -> AmbiguousChip:
         """Return an error that names the columns in which the rows differ, with a few values."""
-        columns = {
-            name: pc.unique(self.table[name].take(pa.array(rows))).to_pylist()
-            for name in ("platform", "item_id", "chip_size")
-        }
+        found = take_rows(self.table.select(["platform", "item_id", "chip_size"]), rows)
+        columns = {name: pc.unique(found[name]).to_pylist() for name in found.column_names}
         choices = "; ".join(
             f"{name}= one of {', '.join(map(str, values[:5]))}{', ...' if len(values) > 5 else ''}"
             for name, values in columns.items()

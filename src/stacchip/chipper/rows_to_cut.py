@@ -18,6 +18,7 @@ from stacchip.index.foreign.item_columns import fill_from_items, size_classes
 from stacchip.index.foreign.own_columns import fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
 from stacchip.index.schema import KEY, OPTIONAL_COLUMNS, SCHEMA, conform
+from stacchip.index.table_rows import encode_texts
 from stacchip.items.archive import DEFAULT_CHIP_SIZE
 
 if TYPE_CHECKING:
@@ -78,11 +79,10 @@ def _fill_chip_sizes(table: pa.Table, find_item: FindItem, given: int | None) ->
     place = table.column_names.index("chip_size")
     sizes = np.array(table["chip_size"].fill_null(0).to_numpy(), np.int32)
     lacking = np.flatnonzero(sizes == 0)
-    rows = table.take(pa.array(lacking)).remove_column(place)
-    platforms = rows["platform"].combine_chunks().dictionary_encode().indices.to_numpy()
-    kinds = np.stack([platforms, size_classes(rows)])
+    rows = table.remove_column(place)
+    kinds = np.stack([encode_texts(rows["platform"])[0], size_classes(rows)])[:, lacking]
     _, first, inverse = np.unique(kinds, axis=1, return_index=True, return_inverse=True)
-    found = [_find_chip_size(rows.slice(int(row), 1), find_item, given) for row in first]
+    found = [_find_chip_size(rows.slice(int(lacking[row]), 1), find_item, given) for row in first]
     sizes[lacking] = np.array(found, np.int32)[inverse.ravel()]
     return table.set_column(place, SCHEMA.field("chip_size"), pa.array(sizes))
 

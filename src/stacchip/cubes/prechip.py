@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from stacchip.cubes.filling import fill_cubes
 from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import CubePlan, PlanSettings
 from stacchip.cubes.sinks import CubeFolder, get_form
 from stacchip.errors import UsageError
+from stacchip.index.table_rows import take_rows
 from stacchip.items.archive import Archive, safe_name
 from stacchip.storage import Storage
 from stacchip.storage.s3.orphaned_uploads import abort_orphans
@@ -150,7 +150,7 @@ class Prechip:
         """Cut the chips of these rows, and yield their cubes in this order."""
         if not rows:
             return
-        table = plan.table.take(pa.array(np.concatenate(list(rows.values()))))
+        table = take_rows(plan.table, np.concatenate(list(rows.values())))
         stream = ChipStream(
             self.imagery.chipper_of(table, self.storage),
             order="index",

@@ -27,6 +27,7 @@ embedded    items in a table's metadata, by platform and id
 editions    which records of items the rows of an index were written with
 remembered  the items of this process's tables, for tables that lost their metadata
 dates       the dates of rows, by which two items of one key or id are noticed
+table_rows  rows of a table by their numbers, however wide its columns
 schema      the columns, stated once; tables put together with their items
 build       an item's grid and shares to its rows
 quality     shares of cloud, nodata and others, counted from the QA band or the reference band

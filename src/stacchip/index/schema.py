@@ -22,6 +22,7 @@ from stacchip.index.foreign.geometry import LONGEST_VALUE, without_extension
 from stacchip.index.foreign.item_columns import ITEM_COLUMNS, fill_from_items
 from stacchip.index.foreign.own_columns import fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
+from stacchip.index.table_rows import change_texts
 from stacchip.items.keys import add_item
 from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.storage import unsign
@@ -309,13 +310,10 @@ def stored_rows(
     """
     rows = conform(table, href=href, find_item=find_item).select(SCHEMA.names)
     require_short_values(rows, href)
-    hrefs = rows["item_href"].combine_chunks().dictionary_encode()
-    signed = hrefs.dictionary.to_pylist()
-    plain = [href and unsign(href) for href in signed]
-    if plain == signed:
+    unsigned = change_texts(rows["item_href"], lambda href: href and unsign(href))
+    if unsigned is None:
         return rows
     position = SCHEMA.get_field_index("item_href")
-    unsigned = pa.array(plain, pa.string()).take(hrefs.indices)
     return rows.set_column(position, rows.schema.field(position), unsigned)
 
 

@@ -31,6 +31,7 @@ from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.tables import as_table
 from stacchip.index.read import records_of
 from stacchip.index.schema import KEY, SCHEMA, stored_rows
+from stacchip.index.table_rows import encode_texts
 from stacchip.items.copies import to_dict
 from stacchip.items.keys import ItemKey, add_item, by_key, match_keys, resolve_ids
 from stacchip.storage import Storage, child_href, redact
@@ -204,10 +205,16 @@ def refuse_duplicates(chips: pa.Table) -> None:
     Raises:
         DuplicateChips: Some are; the error names the first of these chips.
     """
-    counted = chips.group_by(list(KEY)).aggregate([([], "count_all")])
+    numbers = {name: chips[name] for name in KEY}
+    texts: dict[str, pa.Array] = {}
+    for name in ItemKey._fields:  # as numbers: millions of texts would not fit into one array
+        codes, texts[name] = encode_texts(chips[name])
+        numbers[name] = pa.chunked_array([codes])
+    counted = pa.table(numbers).group_by(list(KEY)).aggregate([([], "count_all")])
     if counted.num_rows == chips.num_rows:
         return
     twice = counted.filter(pc.field("count_all") > 1).slice(0, 1).to_pylist()[0]
+    twice |= {name: texts[name][twice[name]].as_py() for name in texts}
     times = twice.pop("count_all")
     raise DuplicateChips(
         f"{chips.num_rows - counted.num_rows} rows repeat a chip, such as {twice}, which is there "

@@ -10,7 +10,6 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.cubes.left_out import count_left_out
@@ -25,6 +24,7 @@ from stacchip.errors import (
     UsageError,
 )
 from stacchip.index import read_index
+from stacchip.index.table_rows import take_rows
 from stacchip.items.archive import Archive
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.sources.training_bands import get_platform
@@ -138,7 +138,7 @@ def _draw(imagery: Imagery, storage: Storage, max_chips: int | None, seed: int) 
     if max_chips is None or max_chips >= len(chipper):
         return chipper
     rows = np.random.default_rng(seed).choice(len(chipper), max_chips, replace=False)
-    return imagery.chipper_of(chipper.rows.table.take(pa.array(np.sort(rows))), storage)
+    return imagery.chipper_of(take_rows(chipper.rows.table, np.sort(rows)), storage)
 
 
 def _read_chips(stream: ChipStream, platform: PlatformBands) -> Iterator[_Chips]:

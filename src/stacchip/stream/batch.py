@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from stacchip.errors import UsageError
+from stacchip.index.table_rows import take_rows
 from stacchip.items import item_datetime
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class ChipBatch:
     @cached_property
     def table(self) -> pa.Table:
         """The chips' rows of the index."""
-        return self.index.take(self.rows)
+        return take_rows(self.index, self.rows)
 
     @property
     def index(self) -> pa.Table:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.chipper import Chipper
 from stacchip.cli.index_views.colours import find_shown_bands
 from stacchip.cli.terminal import console
 from stacchip.errors import StacchipError, forget_frames
+from stacchip.index.table_rows import take_rows
 from stacchip.items import item_datetime
 from stacchip.preview import ChipPicture, MissingChip, contact_sheet, describe_chip
 from stacchip.runtime.whole_file import whole_file
@@ -23,6 +23,7 @@ from stacchip.sources import clouds_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from stacchip.cli.index_views.colours import ShownBands
@@ -45,7 +46,7 @@ def choose_chips(table: pa.Table, number: int, seed: int = 0) -> pa.Table:
     for rows, share in _share_out(np.arange(len(table)), platforms, number, random):
         for few, their_share in _share_out(rows, items[rows], share, random):
             chosen.append(random.choice(few, their_share, replace=False))
-    return table.take(pa.array(np.sort(np.concatenate(chosen)), pa.int64()))
+    return take_rows(table, np.sort(np.concatenate(chosen)))
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stacchip.index.table_rows import change_texts
 from stacchip.items.archive import ITEM_NAME
 from stacchip.items.copies import to_json
 from stacchip.items.reach import is_out_of_reach
@@ -163,13 +164,5 @@ def _change(table: pa.Table, change: Callable[[str], str | None]) -> pa.Table:
     """Return a table with other addresses, each worked out once; itself if none changes."""
     position = table.schema.get_field_index(HREF)
     field = table.schema.field(position)
-    column = table[HREF]
-    if pa.types.is_dictionary(field.type):
-        column = column.cast(field.type.value_type)
-    encoded = column.combine_chunks().dictionary_encode()
-    before = encoded.dictionary.to_pylist()
-    after = [change(href) for href in before]
-    if after == before:
-        return table
-    changed = pa.array(after, encoded.dictionary.type).take(encoded.indices)
-    return table.set_column(position, field, changed.cast(field.type))
+    changed = change_texts(table[HREF], change)
+    return table if changed is None else table.set_column(position, field, changed)

@@ -17,6 +17,7 @@ from stacchip.errors import IndexFormatError, StacchipError
 from stacchip.grid.chip_grid import ChipGrid
 from stacchip.grid.footprints import BBOX
 from stacchip.grid.geobox import read_grid
+from stacchip.index.table_rows import encode_texts, take_rows
 from stacchip.items import item_datetime, platform_name, read_assets, reference_asset
 from stacchip.items.archive import DEFAULT_CHIP_SIZE
 from stacchip.items.grids.projection import read_geobox
@@ -44,6 +45,7 @@ ITEM_COLUMNS: Final[dict[str, pa.DataType]] = {
 }
 """The columns that an item tells, and their types."""
 _FINDERS: Final = 16
+_PLACE: Final = ("chip_index_x", "chip_index_y", "chip_size", "bbox")
 _OF_SIZE: Final = frozenset(("chip_size", "geometry", "bbox"))
 _CLASSES: Final = 16  # of the heights of footprints, in each doubling
 _FARTHEST: Final = 1 << 20  # takes the classes of heights away from chip sizes
@@ -92,14 +94,16 @@ def fill_from_items(table: pa.Table, lacking: Collection[str], find_item: FindIt
 
     items = _find_all(find, groups)
     parts: dict[str, list[pa.Array]] = {name: [] for name in names}
+    places = table.select([name for name in _PLACE if _has(table, name)])
     for group, item in zip(groups, items, strict=True):
-        told = _columns_of(item, table.take(pa.array(group.rows)), names)
+        told = _columns_of(item, take_rows(places, group.rows), names)
         for name in names:
             parts[name].append(told[name])
     order = np.argsort(np.concatenate([group.rows for group in groups] or [np.empty(0, int)]))
+    joined = [pa.chunked_array(parts[name], ITEM_COLUMNS[name]) for name in names]
+    found = take_rows(pa.table(joined, names=names), order)
     for name in names:
-        joined = pa.chunked_array(parts[name], ITEM_COLUMNS[name])
-        table = table.append_column(name, joined.take(pa.array(order)))
+        table = table.append_column(name, found[name])
     return table
 
 
@@ -120,7 +124,7 @@ def _group_by_item(table: pa.Table) -> list[_Group]:
     Two collections may have items of one id, so the address counts, too.
     """
     keys = [name for name in ("platform", "item_id", "item_href") if _has(table, name)]
-    codes = [*(_codes(table[name]) for name in keys), size_classes(table)]
+    codes = [*(encode_texts(table[name])[0] for name in keys), size_classes(table)]
     _, first, inverse = np.unique(np.stack(codes), axis=1, return_index=True, return_inverse=True)
     inverse = inverse.ravel()
     by_item = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
@@ -136,11 +140,6 @@ def _group_by_item(table: pa.Table) -> list[_Group]:
 
 def _has(table: pa.Table, name: str) -> bool:
     return name in table.column_names
-
-
-def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    indices = column.combine_chunks().dictionary_encode("encode").indices
-    return np.asarray(indices.to_numpy(zero_copy_only=False), np.int64)
 
 
 def size_classes(table: pa.Table) -> NDArray[np.int64]:
