@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stacchip.errors import IndexFormatError, LimitExceeded
-from stacchip.index.files.parquet import open_parquet
+from stacchip.index.files.opening import open_parquet
 from stacchip.parquet.batches import iterate_batches
 from stacchip.parquet.deltas import check_lengths, repeated_bytes
 from stacchip.parquet.footer import read_footer

@@ -17,7 +17,7 @@ from stacchip.errors import IndexFormatError, StacchipError
 from stacchip.index import read_index, write_index
 from stacchip.index.files.item_records import RECORD_SCHEMA
 from stacchip.index.files.item_records_lookup import RecordLookup
-from stacchip.index.files.parquet import open_parquet
+from stacchip.index.files.opening import open_parquet
 from stacchip.parquet.footer import ParsedFooters, read_footer
 from stacchip.storage import Storage
 from stacchip.storage.limits import DEFAULT_LIMITS

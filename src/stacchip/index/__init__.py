@@ -64,7 +64,14 @@ from stacchip.index.filters import Filters, Selection, Unmeasured, parse_period
 from stacchip.index.headers import add_headers, gather_headers
 from stacchip.index.merge import Merged, merge_indexes
 from stacchip.index.quality import chip_shares, count_shares, nodata_shares
-from stacchip.index.read import index_of, read_index, read_records, scan_index
+from stacchip.index.read import (
+    index_of,
+    read_index,
+    read_records,
+    read_rows_at,
+    scan_index,
+    scan_numbered,
+)
 from stacchip.index.remove import remove
 from stacchip.index.schema import (
     KEY,
@@ -109,9 +116,11 @@ __all__ = [
     "read_grid",
     "read_index",
     "read_records",
+    "read_rows_at",
     "record_grid",
     "remove",
     "scan_index",
+    "scan_numbered",
     "validate",
     "write_headers",
     "write_index",

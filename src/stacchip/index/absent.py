@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow.compute as pc
 
-from stacchip.index.files.parquet import open_parquet
+from stacchip.index.files.opening import open_parquet
 from stacchip.index.filters import Selection
 from stacchip.storage import redact
 

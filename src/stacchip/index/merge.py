@@ -29,7 +29,7 @@ from stacchip.index.files.item_records import (
     to_table,
 )
 from stacchip.index.files.layout import ChipsEntry, find_files, index_href
-from stacchip.index.files.parquet import ParquetFile, open_parquet
+from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.replacing import ROWS_PER_GROUP, Replacement
 from stacchip.index.files.snapshot import refusing_replaced
 from stacchip.index.files.spill import Spill
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.index.files.manifest import Seen
+    from stacchip.index.files.parquet import ParquetFile
     from stacchip.index.files.replacing import ChipsWriter
 
     Duplicates: TypeAlias = Literal["error", "drop"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from stacchip.errors import ObjectNotFound, UsageError
@@ -13,10 +14,11 @@ from stacchip.index.editions import is_of, join, replaced
 from stacchip.index.embedded import embed_items, index_of, row_keys, with_indexes
 from stacchip.index.files.item_records import ItemRecord, from_table, of_origin, one_record
 from stacchip.index.files.layout import find_files, index_href, is_file
-from stacchip.index.files.parquet import open_parquet
+from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.snapshot import at_one_moment, open_index
 from stacchip.index.filters import Filters, Selection
 from stacchip.index.schema import SCHEMA
+from stacchip.index.table_rows import take_rows
 from stacchip.items.copies import is_same_item
 from stacchip.items.keys import differing_copies
 from stacchip.items.reach import distant
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Unpack
+
+    from numpy.typing import NDArray
 
     from stacchip.index.editions import Editions, Known
     from stacchip.index.files.chips_file import ChipsFile
@@ -40,8 +44,10 @@ __all__ = [
     "read_item_index",
     "read_records",
     "read_rows",
+    "read_rows_at",
     "records_of",
     "scan_index",
+    "scan_numbered",
 ]
 
 _FOOTERS_AHEAD: Final = 16
@@ -144,21 +150,97 @@ def scan_index(
         IndexFormatError: A file is not a chip index, or is missing.
         UsageError: A filter or a column is unknown.
     """
+    numbered = scan_numbered(
+        path, columns=columns, storage=storage, explains_nothing=explains_nothing, **filters
+    )
+    return (part for _, part in numbered)
+
+
+def scan_numbered(
+    path: str | os.PathLike[str],
+    *,
+    columns: Sequence[str] | None = None,
+    storage: Storage | None = None,
+    explains_nothing: bool = False,
+    **filters: Unpack[Filters],
+) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
+    """Yield the chosen chips of an index as `scan_index` does, with the numbers of their rows.
+
+    Arguments are those of `read_index`.
+
+    Yields:
+        The numbers of rows of one row group, and the rows. All rows of the index count, from 0, in
+        the order of its files; `read_rows_at` finds rows by these numbers.
+
+    Raises:
+        ObjectNotFound: Nothing is there.
+        IndexFormatError: A file is not a chip index, or is missing.
+        UsageError: A filter or a column is unknown.
+    """
     storage = storage or Storage()
     selection = Selection.of(filters)
     names = _column_names(columns)
-    left_out = found = 0
+    left_out = found = before = 0
     wanted = NamesWanted(selection)
     for chips in open_index(index_href(path), storage):
-        for part in chips.scan(names, selection):
+        for rows, part in chips.scan_numbered(names, selection):
             if part.num_rows:
                 wanted.see(part)
                 found += part.num_rows
-                yield part
+                yield rows + before, part
+        before += chips.rows
         left_out += _count_left_out(chips, selection)
     selection.report_left_out(left_out)
     if found or not explains_nothing:
         _report_absent(wanted, path, storage)
+
+
+def read_rows_at(
+    path: str | os.PathLike[str],
+    rows: Sequence[int] | NDArray[np.int64],
+    *,
+    columns: Sequence[str] | None = None,
+    storage: Storage | None = None,
+) -> pa.Table:
+    """Read chips of an index by the numbers of their rows, in the order asked.
+
+    Only the row groups that have them are read.
+
+    Args:
+        path: As in `read_index`.
+        rows: Numbers of rows, as `scan_numbered` counts them; one may come several times.
+        columns: Names of the columns wanted; all by default.
+        storage: How to reach it.
+
+    Raises:
+        IndexError: The index has no such row.
+        ObjectNotFound: Nothing is there.
+        IndexFormatError: A file is not a chip index, or is missing.
+        UsageError: A column is unknown.
+
+    Example:
+        >>> import pyarrow.parquet as pq, tempfile
+        >>> from stacchip.index.schema import SCHEMA
+        >>> path = tempfile.mkdtemp() + "/index.parquet"
+        >>> pq.write_table(SCHEMA.empty_table(), path)
+        >>> read_rows_at(path, [], columns=["chipid"]).num_rows
+        0
+    """
+    names = _column_names(columns)
+    wanted = np.asarray(rows, np.int64)
+    parts: list[pa.Table] = []
+    places: list[NDArray[np.intp]] = []
+    before = 0
+    for chips in open_index(index_href(path), storage or Storage()):
+        here = np.flatnonzero((before <= wanted) & (wanted < before + chips.rows))
+        if len(here) or not parts:
+            parts.append(chips.take(wanted[here] - before, names))
+            places.append(here)
+        before += chips.rows
+    if sum(map(len, places)) < len(wanted):
+        raise IndexError(f"{redact(index_href(path))} has rows 0 to {before - 1} only")
+    table = pa.concat_tables(parts, promote_options="default")
+    return take_rows(table, np.argsort(np.concatenate(places)))
 
 
 def read_records(

@@ -28,7 +28,7 @@ from stacchip.index.files.layout import (
     index_href,
     is_file,
 )
-from stacchip.index.files.parquet import open_parquet
+from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.replacing import Replacement
 from stacchip.index.filters import Selection
 from stacchip.index.read import scan_index

@@ -24,7 +24,7 @@ from stacchip.index.embedded import (
 from stacchip.index.files.item_addresses import store_item
 from stacchip.index.files.item_records import ItemRecord, from_table, one_record, to_table
 from stacchip.index.files.layout import CHIPS, RECORDS
-from stacchip.index.files.parquet import open_parquet
+from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.replacing import Replacement
 from stacchip.index.filters import Selection
 from stacchip.index.foreign.item_lookup import ItemLookup

@@ -13,7 +13,7 @@ import pytest
 
 from parquet.footers import I32, I64, STRUCT, Plain, change_footer, column, put, unsigned, write
 from stacchip.errors import IndexFormatError, LimitExceeded
-from stacchip.index.files.parquet import open_parquet
+from stacchip.index.files.opening import open_parquet
 from stacchip.storage import Limits, Storage, StorageOptions
 
 if TYPE_CHECKING:

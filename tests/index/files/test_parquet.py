@@ -18,7 +18,8 @@ from index.tables import make_tables
 from servers.range_server import RangeServer
 from stacchip.errors import IndexFormatError, IndexReplaced, ObjectNotFound
 from stacchip.index import SCHEMA, concat_indexes, read_index
-from stacchip.index.files.parquet import ParquetFile, open_parquet
+from stacchip.index.files.opening import open_parquet
+from stacchip.index.files.parquet import ParquetFile
 from stacchip.storage import Storage
 
 OLD = ("shadow_percentage", "water_percentage", "item_href")  # columns that older files lack

@@ -20,7 +20,7 @@ from stacchip.index import (
     write_index,
 )
 from stacchip.index.files.item_records import to_table
-from stacchip.index.files.parquet import open_parquet
+from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.replacing import ChipsWriter, Replacement
 from stacchip.parquet.pages import DICTIONARY, iterate_pages
 from stacchip.parquet.sealed_writer import SealedWriter

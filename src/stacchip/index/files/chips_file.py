@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from stacchip.index.embedded import give_platforms, parse_items, row_keys
 from stacchip.index.files.item_addresses import HREF, drop_local_addresses
-from stacchip.index.files.parquet import ParquetFile, open_parquet
+from stacchip.index.files.opening import open_parquet
+from stacchip.index.files.parquet import ROW, ParquetFile
 from stacchip.index.filters import Selection
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.own_columns import columns_to_derive, fill_from_own_columns
@@ -27,7 +28,9 @@ from stacchip.storage import redact
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    import numpy as np
     import pyarrow.compute as pc
+    from numpy.typing import NDArray
 
     from stacchip.index.files.layout import ChipsEntry
     from stacchip.index.foreign.item_columns import FindItem
@@ -88,6 +91,25 @@ class ChipsFile:
         raw, pushed = self._plan(columns, chosen)
         for part in self.file.scan(raw, pushed):
             yield self._finish(part, columns, chosen, pushed)
+
+    def scan_numbered(
+        self, columns: Sequence[str] | None = None, chosen: Selection = _ALL
+    ) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
+        """Yield what `scan` does, and with each table the numbers of its rows in the file."""
+        raw, pushed = self._plan(columns, chosen)
+        wanted = None if columns is None else [*columns, ROW]
+        for part in self.file.scan(raw, pushed, numbered=True):
+            rows = self._finish(part, wanted, chosen, pushed)
+            yield rows[ROW].to_numpy(), rows.drop_columns(ROW)
+
+    def take(self, rows: NDArray[np.int64], columns: Sequence[str] | None = None) -> pa.Table:
+        """Return rows by their numbers in the file, in the order asked.
+
+        Raises:
+            IndexFormatError: The file has no chips.
+        """
+        raw, _ = self._plan(columns, _ALL)
+        return self._finish(self.file.take(rows, raw), columns, _ALL, None)
 
     def count(self, chosen: Selection) -> int:
         """Return how many rows are chosen; their footprints are compared by their bounds only."""

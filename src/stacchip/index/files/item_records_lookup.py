@@ -9,7 +9,7 @@ from stacchip.errors import AssetChanged, ObjectNotFound
 from stacchip.index.editions import NO_RECORDS, is_of, join, replaced
 from stacchip.index.files.item_records import from_table, one_record
 from stacchip.index.files.layout import index_href, is_file
-from stacchip.index.files.parquet import ParquetFile, open_parquet
+from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.snapshot import at_one_moment
 from stacchip.index.filters import Selection
 from stacchip.items.keys import ItemKey
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stacchip.index.editions import Editions, Known
     from stacchip.index.files.item_records import ItemRecord
     from stacchip.index.files.layout import IndexFiles
+    from stacchip.index.files.parquet import ParquetFile
     from stacchip.storage import Storage
 
 __all__ = ["RecordLookup"]

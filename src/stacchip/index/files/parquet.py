@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, cached_property, reduce
-from operator import and_
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stacchip.errors import (
@@ -18,45 +16,38 @@ from stacchip.errors import (
     IndexFormatError,
     IndexReplaced,
     ObjectNotFound,
-    StacchipError,
     UsageError,
 )
 from stacchip.index.editions import from_metadata
+from stacchip.index.files.file_columns import FileColumns
 from stacchip.index.files.item_addresses import read_addresses
-from stacchip.index.files.manifest import final_href
-from stacchip.index.foreign.tables import without_views
-from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
-from stacchip.parquet.damage import damaged, naming_damage, unreadable
-from stacchip.parquet.footer import Footer, read_footer
-from stacchip.parquet.pages import decoded_bytes
+from stacchip.index.files.page_checks import PageChecks
+from stacchip.index.table_rows import take_rows
+from stacchip.parquet.damage import naming_damage
 from stacchip.runtime.concurrently import stream_concurrently
-from stacchip.storage import local_path, redact
-from stacchip.storage.content import LOOKED_AT, describe_content
-from stacchip.storage.documents import require_growth
-from stacchip.storage.remote_file import ExactFile
+from stacchip.storage import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
+    import pyarrow.compute as pc
     import pyarrow.dataset as ds
+    from numpy.typing import NDArray
 
     from stacchip.index.editions import Editions
-    from stacchip.storage import Storage
+    from stacchip.index.files.page_checks import ReadAt
+    from stacchip.parquet.footer import Footer
     from stacchip.storage.limits import Limits
+    from stacchip.storage.remote_file import ExactFile
 
-    _ReadAt = Callable[[int, int], bytes]
-    _MakeFragment = Callable[[pc.Expression | None], ds.ParquetFileFragment]
+__all__ = ["ROW", "ParquetFile"]
 
-__all__ = ["ParquetFile", "open_parquet"]
-
-# A round trip costs as much as a megabyte: smaller remote files are fetched whole.
-_SMALL_BYTES: Final = 1 << 20
+ROW: Final = "stacchip:row"
+"""The column with the numbers of rows, if they are asked for."""
+_ROUND_TRIP_BYTES: Final = 1 << 20  # a round trip costs as much as a megabyte
 _GROUPS_AHEAD: Final = 8
-_FEW_BYTES: Final = 4 << 20  # of rows, such as a row group of records
 _SHOWN: Final = 200  # characters of a condition
-# Bytes that a byte of a whole file may stand for; in an index, it stands for seven.
-_MOST_EXPANSION: Final = 200
 
 
 @dataclass(frozen=True)
@@ -65,6 +56,9 @@ class ParquetFile:
 
     A local file stays open, so that its pages are read even if another has taken its name. If a
     remote file is replaced, a read of another part raises `IndexReplaced`.
+
+    Rows that satisfy a condition are read in two steps, row group by row group: first the columns
+    that the condition names, and the others only where it found rows.
 
     Attributes:
         href: Its address.
@@ -80,24 +74,21 @@ class ParquetFile:
     href: str
     fragment: ds.ParquetFileFragment
     footer: Footer
-    read_at: _ReadAt
+    read_at: ReadAt
     limits: Limits
     local: pa.NativeFile | None = None
     remote: ExactFile | None = None
     told: Mapping[str, pa.Scalar] = field(default_factory=dict)
-    # of each row group and leaf whose pages were looked at: the bytes that its values take
-    _looked_at: dict[tuple[int, int], int] = field(init=False, default_factory=dict)
 
     @cached_property
+    def columns(self) -> FileColumns:
+        """Its columns, and those that its rows get beside them."""
+        return FileColumns(self.fragment.physical_schema, self.told)
+
+    @property
     def schema(self) -> pa.Schema:
         """The columns of the file and those that its path tells, with the file's metadata."""
-        schema = self.fragment.physical_schema
-        for place, each in enumerate(schema):
-            if each.name in self._converted:
-                schema = schema.set(place, each.with_type(_type_to_read(each)))
-        for name, value in self.told.items():
-            schema = schema.append(pa.field(name, value.type))
-        return schema
+        return self.columns.schema
 
     @property
     def editions(self) -> Editions | None:
@@ -109,69 +100,217 @@ class ParquetFile:
         """The number of rows."""
         return self.footer.rows
 
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """The first row of each row group, and the number of all rows."""
+        return np.cumsum([0, *(group.rows for group in self.footer.groups)], dtype=np.int64)
+
+    @cached_property
+    def _pages(self) -> PageChecks:
+        return PageChecks(self.href, self.footer, self.limits)
+
+    # -- rows that satisfy a condition
+
     def read(
-        self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
+        self,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+        *,
+        among: Collection[int] | None = None,
+        numbered: bool = False,
     ) -> pa.Table:
-        """Read the rows that satisfy a condition; see `scan`."""
-        if self.remote is not None or self._is_ours_to_filter(where):
-            parts = list(self.scan(columns, where))
-            return pa.concat_tables(parts) if parts else self._nothing(columns)
-        names = self._names(columns)
-        with self._naming_damage(where):
-            chosen = self._choose(where)
-            groups = [group.id for group in chosen.row_groups]
-            size = self._look_at_pages(self.read_at, groups, self._needed(names, where))
-            return self._finish(self._load(chosen, names, where, size))
+        """Return the rows that satisfy a condition; see `scan`."""
+        if self.remote is None and where is None and among is None and not numbered:
+            with self._naming_damage(where):
+                names = self.columns.names(columns)
+                every = range(len(self.footer.groups))
+                return self._finish(self._read_groups(every, names).select(names))
+        parts, size = [], 0
+        for part in self.scan(columns, where, among=among, numbered=numbered):
+            parts.append(part)
+            size += part.nbytes
+            self._pages.require_plausible(size)
+        return pa.concat_tables(parts) if parts else self._nothing(columns, numbered=numbered)
 
     def scan(
-        self, columns: Sequence[str] | None = None, where: pc.Expression | None = None
+        self,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+        *,
+        among: Collection[int] | None = None,
+        numbered: bool = False,
     ) -> Iterator[pa.Table]:
-        """Yield the rows that satisfy a condition, one table for each row group that may have some.
+        """Yield the rows that satisfy a condition, one table for each row group that has some.
 
         Optional columns of `SCHEMA` that the file lacks are null. Addresses of items are absolute.
 
         Args:
             columns: Names of columns; all of the file's by default.
             where: The condition; row groups whose statistics rule it out are not read.
+            among: Numbers of the row groups that may have such rows; all by default.
+            numbered: Add a column `ROW` with the number of each row in the file, from 0.
 
         Raises:
             UsageError: The condition does not fit the columns.
             IndexFormatError: The file is damaged.
             IndexReplaced: A remote file was replaced since it was opened.
         """
-        names = self._names(columns)
-        with self._naming_damage(where):
-            chosen = self._choose(where)
-            groups = [group.id for group in chosen.row_groups]
-        needed = self._needed(names, where)
-        if self.remote is None:
-            for number, group in zip(groups, chosen.split_by_row_group(), strict=True):
-                with self._naming_damage(where):
-                    size = self._look_at_pages(self.read_at, [number], needed)
-                    part = self._finish(self._load(group, names, where, size))
-                yield part
-            return
-        remote = self.remote
+        names = self.columns.names(columns)
 
         def load(group: int) -> pa.Table:
-            try:
-                with self._naming_damage(where):
-                    return load_group(group)
-            except (AssetChanged, ObjectNotFound) as error:
-                name = redact(self.href)
-                raise IndexReplaced(
-                    f"{name} was replaced while it was read. Read the index again.", href=name
-                ) from error
+            with self._naming_damage(where), self._naming_replacement():
+                return self._finish(self._load(group, names, where, numbered=numbered))
 
-        def load_group(group: int) -> pa.Table:
-            chunks = (self.footer.groups[group].chunks[leaf] for leaf in self._leaves(needed))
-            held = remote.hold([(chunk.start, chunk.length) for chunk in chunks])
-            self._look_at_pages(held.pread, [group], needed)
-            table = self._read_groups(held, [group], needed, use_threads=False)
-            rows = (table if where is None else table.filter(where)).select(names)
-            return self._finish(rows)
+        with self._naming_damage(where):
+            groups = self._choose(where, among)
+        for part in self._each(load, groups):
+            if part.num_rows or where is None:
+                yield part
 
-        yield from stream_concurrently(load, groups, ahead=_GROUPS_AHEAD)
+    def count(self, where: pc.Expression, *, among: Collection[int] | None = None) -> int:
+        """Return how many rows satisfy a condition."""
+        if self.remote is None and not self._is_ours_to_filter(where):
+            with self._naming_damage(where):
+                groups = self._choose(where, among)
+                self._pages.look(self.read_at, groups, self._leaves(self.columns.needed([], where)))
+                chosen = self.fragment.subset(row_group_ids=groups)
+                return int(chosen.scanner(schema=self.columns.whole, filter=where).count_rows())
+        return sum(part.num_rows for part in self.scan([], where, among=among, numbered=True))
+
+    def take(self, rows: NDArray[np.int64], columns: Sequence[str] | None = None) -> pa.Table:
+        """Return rows by their numbers, in the order asked; other row groups are not read.
+
+        Args:
+            rows: Their numbers in the file, from 0.
+            columns: Names of columns; all of the file's by default.
+
+        Raises:
+            IndexFormatError: The file is damaged.
+            IndexReplaced: A remote file was replaced since it was opened.
+        """
+        names = self.columns.names(columns)
+        wanted, places = np.unique(rows, return_inverse=True)
+        of_group = np.searchsorted(self.starts, wanted, side="right") - 1
+
+        def load(group: int) -> pa.Table:
+            with self._naming_damage(None), self._naming_replacement():
+                found = self._read_groups([group], names).select(names)
+                inside = wanted[of_group == group] - self.starts[group]
+                return self._finish(take_rows(found, inside))
+
+        parts = list(self._each(load, np.unique(of_group).tolist()))
+        table = pa.concat_tables(parts) if parts else self.columns.nothing(names)
+        is_sorted = np.array_equal(places, np.arange(len(wanted)))
+        return table if is_sorted else take_rows(table, places.ravel())
+
+    def extremes(self, column: str) -> set[str]:
+        """Return the first and last text of a column in each row group, as its statistics say."""
+        if column in self.told:
+            return {self.told[column].as_py()} - {None}
+        return {end for ends in self.footer.ends(column) if ends is not None for end in ends}
+
+    # -- row groups
+
+    def _choose(
+        self, where: pc.Expression | None, among: Collection[int] | None = None
+    ) -> list[int]:
+        """Return the numbers of the row groups that may have rows that satisfy a condition."""
+        groups = list(range(len(self.footer.groups)) if among is None else sorted(among))
+        if where is None or not groups or self._is_ours_to_filter(where):
+            return groups
+        fragment = self.fragment if among is None else self.fragment.subset(row_group_ids=groups)
+        chosen = fragment.subset(where, schema=self.columns.whole)
+        return [group.id for group in chosen.row_groups]
+
+    def _is_ours_to_filter(self, where: pc.Expression | None) -> bool:
+        """Return True if a condition is on columns whose statistics pyarrow cannot use.
+
+        Those of columns that are read in another type have the type of the file, so that it fails
+        to compare them. At those that do not fit their column, it ends the process.
+        """
+        return any(
+            name in self.columns.converted or not self.footer.has_fitting_statistics(name)
+            for name in self.columns.needed([], where)
+        )
+
+    def _each(self, load: Callable[[int], pa.Table], groups: Sequence[int]) -> Iterator[pa.Table]:
+        """Yield what is loaded of row groups, in their order; if they are far, others ahead."""
+        if self.remote is None:
+            return map(load, groups)
+        return stream_concurrently(load, groups, ahead=_GROUPS_AHEAD)
+
+    def _load(
+        self, group: int, names: Sequence[str], where: pc.Expression | None, *, numbered: bool
+    ) -> pa.Table:
+        """Return the rows of a row group that satisfy a condition."""
+        first = self.columns.needed([], where)
+        rest = [name for name in self.columns.needed(names, where) if name not in first]
+        rows = None
+        if where is None or self._comes_along(group, rest):
+            table = self._read_groups([group], [*first, *rest])
+            rows = None if where is None else _matching(table, where)
+        else:
+            table = self._read_groups([group], first)
+            rows = _matching(table, where)
+            if not len(rows):
+                return self._nothing(names, numbered=numbered)
+            others = self._read_groups([group], rest)
+            for name in rest:
+                table = table.append_column(others.schema.field(name), others[name])
+        wanted = table.select(names)
+        if numbered:
+            numbers = np.arange(self.starts[group], self.starts[group + 1])
+            wanted = wanted.append_column(ROW, pa.array(numbers))
+        if rows is not None and len(rows) < wanted.num_rows:
+            wanted = take_rows(wanted, rows)
+        return wanted
+
+    def _comes_along(self, group: int, rest: Sequence[str]) -> bool:
+        """Return True if further columns of a row group cost less than to ask for them apart."""
+        if not rest or self.remote is None:
+            return not rest
+        chunks = self.footer.groups[group].chunks
+        return sum(chunks[leaf].length for leaf in self._leaves(rest)) <= _ROUND_TRIP_BYTES
+
+    def _read_groups(self, groups: Sequence[int], names: Sequence[str]) -> pa.Table:
+        """Return columns of row groups, after checking their pages, and those that it lacks."""
+        if not len(groups):  # pyarrow 18 reads none by an error
+            return self.columns.whole.empty_table()
+        inside = [name for name in self.columns.inside.names if name in names]
+        leaves = self._leaves(inside)
+        source: pa.NativeFile | BinaryIO | None = self.local
+        read_at = self.read_at
+        if self.remote is not None:
+            chunks = [self.footer.groups[group].chunks[leaf] for group in groups for leaf in leaves]
+            held = self.remote.hold([(chunk.start, chunk.length) for chunk in chunks])
+            source, read_at = held, held.pread
+        size = self._pages.look(read_at, groups, leaves)
+        # of many bytes one column after another: while a column is decoded, it takes them twice
+        is_small = self.remote is None and 2 * size <= self.limits.table_bytes
+        file = pq.ParquetFile(
+            source,
+            metadata=self.fragment.metadata,
+            page_checksum_verification=True,
+            pre_buffer=self.remote is None,  # it joins ranges, which `held` has one by one
+        )
+        return self.columns.complete(
+            file.read_row_groups(list(groups), columns=inside, use_threads=is_small)
+        )
+
+    def _leaves(self, names: Sequence[str]) -> list[int]:
+        return [leaf for name in names for leaf in self.footer.names.get(name, ())]
+
+    def _finish(self, rows: pa.Table) -> pa.Table:
+        """Return rows with absolute addresses; those of other tools are checked."""
+        if self.footer.seal is None:
+            rows.validate(full=True)  # texts may be no UTF-8, for one
+        return read_addresses(rows, self.href)
+
+    def _nothing(self, columns: Sequence[str] | None, *, numbered: bool) -> pa.Table:
+        nothing = self.columns.nothing(columns)
+        return nothing.append_column(ROW, pa.array([], pa.int64())) if numbered else nothing
+
+    # -- errors
 
     @contextmanager
     def _naming_damage(self, where: pc.Expression | None) -> Iterator[None]:
@@ -188,7 +327,7 @@ class ParquetFile:
         if where is None:
             return
         try:
-            self._schema.empty_table().filter(where)
+            self.columns.whole.empty_table().filter(where)
         except pa.ArrowException as error:
             reason = str(error).partition("\n")[0]  # all columns follow
             raise UsageError(
@@ -196,286 +335,22 @@ class ParquetFile:
                 f"{redact(self.href)}: {reason}. read_index(path).schema tells their types."
             ) from error
 
-    def _finish(self, rows: pa.Table) -> pa.Table:
-        """Return rows with absolute addresses; those of other tools are checked."""
-        if self.footer.seal is None:
-            rows.validate(full=True)  # texts may be no UTF-8, for one
-        return read_addresses(rows, self.href)
-
-    def count(self, where: pc.Expression) -> int:
-        """Return how many rows satisfy a condition."""
-        if self.remote is None and not self._is_ours_to_filter(where):
-            with self._naming_damage(where):
-                chosen = self._choose(where)
-                groups = [group.id for group in chosen.row_groups]
-                self._look_at_pages(self.read_at, groups, self._needed([], where))
-                return int(chosen.scanner(schema=self._schema, filter=where).count_rows())
-        return sum(part.num_rows for part in self.scan([self.schema.names[0]], where))
-
-    def extremes(self, column: str) -> set[str]:
-        """Return the first and last text of a column in each row group, as its statistics say."""
-        if column in self.told:
-            return {self.told[column].as_py()} - {None}
-        return {end for ends in self.footer.ends(column) if ends is not None for end in ends}
-
-    def _needed(self, names: Sequence[str], where: pc.Expression | None) -> list[str]:
-        """Return the columns of the file that a read needs.
-
-        pyarrow does not say which columns an expression names, but its text holds them all: by
-        name, or by number among all columns.
-        """
-        said = "" if where is None else str(where)
-        inside = self.fragment.physical_schema.names
-        if "FieldPath(" in said:
-            return list(inside)
-        return [name for name in inside if name in names or name in said]
-
-    @cached_property
-    def _converted(self) -> frozenset[str]:
-        """The columns that are read in another type than the file has."""
-        inside = self.fragment.physical_schema
-        return frozenset(each.name for each in inside if _type_to_read(each) != each.type)
-
-    def _is_ours_to_filter(self, where: pc.Expression | None) -> bool:
-        """Return True if a condition is on columns whose statistics pyarrow cannot use.
-
-        Those of columns that are read in another type have the type of the file, so that it fails
-        to compare them. At those that do not fit their column, it ends the process.
-        """
-        return any(
-            name in self._converted or not self.footer.has_fitting_statistics(name)
-            for name in self._needed([], where)
-        )
-
-    def _leaves(self, names: Sequence[str]) -> list[int]:
-        return [leaf for name in names for leaf in self.footer.names.get(name, ())]
-
-    def _load(
-        self,
-        chosen: ds.ParquetFileFragment,
-        names: Sequence[str],
-        where: pc.Expression | None,
-        size: int,
-    ) -> pa.Table:
-        """Return rows of a local file that take so many bytes; of many, column after column."""
-        is_small = 2 * size <= self.limits.table_bytes
-        # A dataset takes a fifth longer; but of many rows it holds those alone that are chosen.
-        # The file is read, not `chosen.open()`, which ends the process in pyarrow 18.
-        is_quick = is_small and (where is None or size <= _FEW_BYTES)
-        if self.local is not None and (is_quick or self._is_ours_to_filter(where)):
-            groups = [group.id for group in chosen.row_groups]
-            if not groups:  # pyarrow 18 reads none by an error
-                return self._nothing(names)
-            needed = self._needed(names, where)
-            table = self._read_groups(self.local, groups, needed, use_threads=True)
-            return (table if where is None else table.filter(where)).select(names)
-        return chosen.to_table(
-            schema=self._schema, columns=names, filter=where, use_threads=is_small
-        )
-
-    def _read_groups(
-        self,
-        source: pa.NativeFile | BinaryIO,
-        groups: Sequence[int],
-        names: Sequence[str],
-        *,
-        use_threads: bool,
-    ) -> pa.Table:
-        """Return columns of row groups, and those that the file lacks: from its path, or null."""
-        metadata = self.fragment.metadata
-        file = pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True)
-        table = file.read_row_groups(groups, columns=names, use_threads=use_threads)
-        wanted = pa.schema([self.schema.field(name) for name in table.column_names])
-        if wanted.types != table.schema.types:
-            table = table.cast(wanted)
-        inside = self.fragment.physical_schema.names
-        for added in self._schema:
-            if added.name not in inside:
-                value = self.told.get(added.name, pa.scalar(None, added.type))
-                table = table.append_column(added, pa.repeat(value, table.num_rows))
-        return table.replace_schema_metadata(self.schema.metadata)  # as a dataset does
-
-    def _look_at_pages(self, read_at: _ReadAt, groups: Sequence[int], names: Sequence[str]) -> int:
-        """Check the headers of pages, and how much memory they take, before pyarrow reads them.
-
-        Returns:
-            The bytes that the rows take.
-
-        Raises:
-            IndexFormatError: A header is not the one that was written.
-            ValueError: A header is broken.
-            LimitExceeded: A row group takes too much memory, or the file far more than its size.
-        """
-        leaves = self._leaves(names)
-        most = max(self.limits.table_bytes, _MOST_EXPANSION * self.footer.size)
-        total = 0
-        for group in groups:
-            taken = longest = 0
-            for leaf in leaves:
-                size = self._size_of(read_at, group, leaf)
-                taken += size
-                # memory for texts grows twofold: while a column is decoded, it takes it twice
-                longest = max(longest, 0 if self.footer.columns[leaf].width else size)
-                # at once, since it takes time to look at more
-                self._require_few(taken + longest, f"Row group {group}", self.limits.table_bytes)
-            total += taken
-            self._require_few(total, "What is read", most)
-        return total
-
-    def _require_few(self, size: int, what: str, most: int) -> None:
-        if size > most:
+    @contextmanager
+    def _naming_replacement(self) -> Iterator[None]:
+        """Say that a remote file was replaced while it was read."""
+        try:
+            yield
+        except (AssetChanged, ObjectNotFound) as error:
+            if self.remote is None:
+                raise
             name = redact(self.href)
-            raise self.limits.exceeded(
-                "table_bytes", f"{what} of {name} takes {size} bytes", href=name
-            )
-
-    def _size_of(self, read_at: _ReadAt, group: int, leaf: int) -> int:
-        """Return how many bytes a column of a row group takes."""
-        known = self._looked_at.get((group, leaf))
-        if known is None:
-            footer = self.footer
-            chunk = footer.groups[group].chunks[leaf]
-            known, checksum = decoded_bytes(read_at, chunk, footer.columns[leaf])
-            told = footer.seal
-            if told is not None and checksum != told[group * len(footer.columns) + leaf]:
-                raise damaged(self.href, "the header of a page is not the one that was written")
-            self._looked_at[group, leaf] = known
-        return known
-
-    @property
-    def _schema(self) -> pa.Schema:
-        """The columns of the file, and the optional ones that it lacks."""
-        schema = self.schema
-        if {"chipid", "chip_index_x"} & set(schema.names):
-            for name in OPTIONAL_COLUMNS:
-                if name not in schema.names:
-                    schema = schema.append(SCHEMA.field(name))
-        return schema
-
-    def _names(self, columns: Sequence[str] | None) -> list[str]:
-        return list(self._schema.names if columns is None else columns)
-
-    def _choose(self, where: pc.Expression | None) -> ds.ParquetFileFragment:
-        if where is None:
-            return self.fragment
-        if self._is_ours_to_filter(where):
-            return self.fragment
-        return self.fragment.subset(where, schema=self._schema)
-
-    def _nothing(self, columns: Sequence[str] | None) -> pa.Table:
-        return self._schema.empty_table().select(self._names(columns))
+            raise IndexReplaced(
+                f"{name} was replaced while it was read. Read the index again.", href=name
+            ) from error
 
 
-def _type_to_read(column: pa.Field) -> pa.DataType:
-    """Return the type to read a column as, which pyarrow can filter."""
-    if pa.types.is_float16(column.type) and column.name in SCHEMA.names:
-        return SCHEMA.field(column.name).type  # pyarrow compares no halves
-    return without_views(column.type)
-
-
-def open_parquet(
-    href: str,
-    storage: Storage,
-    *,
-    size_bytes: int = -1,
-    told: Mapping[str, pa.Scalar] | None = None,
-) -> ParquetFile:
-    """Open the parquet file at an href, and read its footer.
-
-    Args:
-        href: The file.
-        storage: How to reach it.
-        size_bytes: Its size if a listing gave it, which saves a request; else -1.
-        told: Values that its path gives to all its rows, by column. The file's own columns win.
-
-    Raises:
-        ObjectNotFound: Nothing is there.
-        IndexFormatError: It is not a parquet file.
-        StorageError: The system or a server could not read it.
-    """
-    try:
-        return _open(href, storage, size_bytes, told)
-    except ObjectNotFound:
-        place = final_href(href)
-        if place is None:
-            raise
-        return _open(place, storage, -1, told)  # it took its place meanwhile
-
-
-def _open(
-    href: str, storage: Storage, size_bytes: int, told: Mapping[str, pa.Scalar] | None
-) -> ParquetFile:
-    """Open a file where it is now."""
-    limits = storage.options_for(href).limits
-    try:
-        make, read_at, size, local, remote = _find_maker(href, storage, size_bytes)
-        footer = read_footer(read_at, size, href, limits)
-        fragment = make(None)
-        fragment.ensure_complete_metadata()
-        for key, value in (fragment.physical_schema.metadata or {}).items():  # items, places
-            what = f"The metadata {key.decode(errors='backslashreplace')!r} of {redact(href)}"
-            require_growth(value, what, limits, href=redact(href))
-        inside = fragment.physical_schema.names
-        twice = sorted(name for name, count in Counter(inside).items() if count > 1)
-        if twice:  # no column of theirs could be asked for by its name
-            raise IndexFormatError(
-                f"{redact(href)} has several columns of the name {twice[0]!r}. Write it again with "
-                "one of them.",
-                href=redact(href),
-            )
-        told = {name: value for name, value in (told or {}).items() if name not in inside}
-        if told:  # pyarrow gives these values to all rows, and skips files that they rule out
-            fragment = make(reduce(and_, (_is(name, value) for name, value in told.items())))
-            fragment.ensure_complete_metadata()
-    except StacchipError:
-        raise
-    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, MemoryError) as error:
-        start = storage.read_range(href, 0, LOOKED_AT)
-        if isinstance(error, OSError) and error.errno is not None:  # it passed meanwhile
-            raise unreadable(href, error) from error
-        came = describe_content(href, start.data, start.media_type, certainly=True)
-        raise IndexFormatError(
-            f"{redact(href)} is not a parquet file: {came or f'{error}. Write the index again.'}",
-            href=redact(href),
-        ) from error
-    return ParquetFile(href, fragment, footer, read_at, limits, local, remote, told)
-
-
-def _find_maker(
-    href: str, storage: Storage, size_bytes: int
-) -> tuple[_MakeFragment, _ReadAt, int, pa.NativeFile | None, ExactFile | None]:
-    """Return what makes fragments of a file, from what is true of all its rows; and its readers."""
-    local = local_path(href)
-    if local is None and not 0 <= size_bytes <= _SMALL_BYTES:
-        remote = ExactFile.open(storage, href)
-        make = lambda same: _format().make_fragment(remote.reopen(), None, same)  # noqa: E731
-        return make, remote.pread, remote.size, None, remote
-    if local is None:
-        file = pa.BufferReader(storage.read(href))
-    else:
-        storage.stat(href)  # raises if there is no file
-        # opened once: by its path, pyarrow opens it again for the pages, which may be another file
-        file = pa.OSFile(str(local), "rb")
-
-    def read_at(start: int, length: int) -> bytes:
-        return bytes(file.read_at(length, start))
-
-    make = lambda same: _format().make_fragment(file, None, same)  # noqa: E731
-    return make, read_at, file.size(), file, None
-
-
-@cache
-def _format() -> ds.ParquetFileFormat:
-    """How pyarrow reads the files.
-
-    It is made by the first read: `pyarrow.dataset` imports pandas, which takes 0.2 s.
-    """
-    import pyarrow.dataset as ds
-
-    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-    return ds.ParquetFileFormat(default_fragment_scan_options=checked)
-
-
-def _is(name: str, value: pa.Scalar) -> pc.Expression:
-    """Return the condition that a column has a value, which pyarrow then knows of all rows."""
-    return pc.field(name) == value if value.is_valid else pc.field(name).is_null()
+def _matching(table: pa.Table, where: pc.Expression) -> NDArray[np.int64]:
+    """Return the numbers of the rows that satisfy a condition, in their order."""
+    numbers = pa.array(np.arange(table.num_rows))
+    found = table.append_column(ROW, numbers).filter(where)[ROW].to_numpy()
+    return np.sort(found)  # pyarrow promises no order

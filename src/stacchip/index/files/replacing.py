@@ -32,7 +32,7 @@ from stacchip.index.files.layout import (
     read_manifest,
 )
 from stacchip.index.files.manifest import Manifest, load_manifest
-from stacchip.index.files.parquet import open_parquet
+from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.switch import (
     WRITER,
     end_switch,

@@ -1,0 +1,144 @@
+"""Opening parquet files, local or remote: their footers are checked before pyarrow reads them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache, reduce
+from operator import and_
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stacchip.errors import IndexFormatError, ObjectNotFound, StacchipError
+from stacchip.index.files.manifest import final_href
+from stacchip.index.files.parquet import ParquetFile
+from stacchip.parquet.damage import unreadable
+from stacchip.parquet.footer import read_footer
+from stacchip.storage import local_path, redact
+from stacchip.storage.content import LOOKED_AT, describe_content
+from stacchip.storage.documents import require_growth
+from stacchip.storage.remote_file import ExactFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pyarrow.dataset as ds
+
+    from stacchip.index.files.page_checks import ReadAt
+    from stacchip.storage import Storage
+
+    _MakeFragment = Callable[[pc.Expression | None], ds.ParquetFileFragment]
+
+__all__ = ["open_parquet"]
+
+# A round trip costs as much as a megabyte: smaller remote files are fetched whole.
+_SMALL_BYTES: Final = 1 << 20
+
+
+def open_parquet(
+    href: str,
+    storage: Storage,
+    *,
+    size_bytes: int = -1,
+    told: Mapping[str, pa.Scalar] | None = None,
+) -> ParquetFile:
+    """Open the parquet file at an href, and read its footer.
+
+    Args:
+        href: The file.
+        storage: How to reach it.
+        size_bytes: Its size if a listing gave it, which saves a request; else -1.
+        told: Values that its path gives to all its rows, by column. The file's own columns win.
+
+    Raises:
+        ObjectNotFound: Nothing is there.
+        IndexFormatError: It is not a parquet file.
+        StorageError: The system or a server could not read it.
+    """
+    try:
+        return _open(href, storage, size_bytes, told)
+    except ObjectNotFound:
+        place = final_href(href)
+        if place is None:
+            raise
+        return _open(place, storage, -1, told)  # it took its place meanwhile
+
+
+def _open(
+    href: str, storage: Storage, size_bytes: int, told: Mapping[str, pa.Scalar] | None
+) -> ParquetFile:
+    """Open a file where it is now."""
+    limits = storage.options_for(href).limits
+    try:
+        make, read_at, size, local, remote = _find_maker(href, storage, size_bytes)
+        footer = read_footer(read_at, size, href, limits)
+        fragment = make(None)
+        fragment.ensure_complete_metadata()
+        for key, value in (fragment.physical_schema.metadata or {}).items():  # items, places
+            what = f"The metadata {key.decode(errors='backslashreplace')!r} of {redact(href)}"
+            require_growth(value, what, limits, href=redact(href))
+        inside = fragment.physical_schema.names
+        twice = sorted(name for name, count in Counter(inside).items() if count > 1)
+        if twice:  # no column of theirs could be asked for by its name
+            raise IndexFormatError(
+                f"{redact(href)} has several columns of the name {twice[0]!r}. Write it again with "
+                "one of them.",
+                href=redact(href),
+            )
+        told = {name: value for name, value in (told or {}).items() if name not in inside}
+        if told:  # pyarrow gives these values to all rows, and skips files that they rule out
+            fragment = make(reduce(and_, (_is(name, value) for name, value in told.items())))
+            fragment.ensure_complete_metadata()
+    except StacchipError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, MemoryError) as error:
+        start = storage.read_range(href, 0, LOOKED_AT)
+        if isinstance(error, OSError) and error.errno is not None:  # it passed meanwhile
+            raise unreadable(href, error) from error
+        came = describe_content(href, start.data, start.media_type, certainly=True)
+        raise IndexFormatError(
+            f"{redact(href)} is not a parquet file: {came or f'{error}. Write the index again.'}",
+            href=redact(href),
+        ) from error
+    return ParquetFile(href, fragment, footer, read_at, limits, local, remote, told)
+
+
+def _find_maker(
+    href: str, storage: Storage, size_bytes: int
+) -> tuple[_MakeFragment, ReadAt, int, pa.NativeFile | None, ExactFile | None]:
+    """Return what makes fragments of a file, from what is true of all its rows; and its readers."""
+    local = local_path(href)
+    if local is None and not 0 <= size_bytes <= _SMALL_BYTES:
+        remote = ExactFile.open(storage, href)
+        make = lambda same: _format().make_fragment(remote.reopen(), None, same)  # noqa: E731
+        return make, remote.pread, remote.size, None, remote
+    if local is None:
+        file = pa.BufferReader(storage.read(href))
+    else:
+        storage.stat(href)  # raises if there is no file
+        # opened once: by its path, pyarrow opens it again for the pages, which may be another file
+        file = pa.OSFile(str(local), "rb")
+
+    def read_at(start: int, length: int) -> bytes:
+        return bytes(file.read_at(length, start))
+
+    make = lambda same: _format().make_fragment(file, None, same)  # noqa: E731
+    return make, read_at, file.size(), file, None
+
+
+@cache
+def _format() -> ds.ParquetFileFormat:
+    """How pyarrow reads the files.
+
+    It is made by the first read: `pyarrow.dataset` imports pandas, which takes 0.2 s.
+    """
+    import pyarrow.dataset as ds
+
+    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    return ds.ParquetFileFormat(default_fragment_scan_options=checked)
+
+
+def _is(name: str, value: pa.Scalar) -> pc.Expression:
+    """Return the condition that a column has a value, which pyarrow then knows of all rows."""
+    return pc.field(name) == value if value.is_valid else pc.field(name).is_null()
