@@ -14,6 +14,7 @@ Read the files in this order:
 - `nearest`: the rule that gives each pixel of a chip its pixel of a raster. Both the cutting of
   chips and the counting of cloud follow it.
 - `footprints`: polygons and boxes of all chips in longitude and latitude.
+- `rounded_bounds`: the boxes in float32, as an index stores them.
 - `geometry_bytes`: geometries from the bytes or texts of others.
 - `antimeridian`: footprints that cross the antimeridian or hold a pole.
 

@@ -15,6 +15,7 @@ from affine import Affine
 from stacchip.errors import ChipOutOfRange, UsageError
 from stacchip.grid.footprints import Footprints, make_footprints, pixels_at
 from stacchip.grid.geobox import GeoBox, crs_name
+from stacchip.grid.rounded_bounds import rounding_of
 from stacchip.grid.transform import compose, map_points
 from stacchip.grid.window import Window
 
@@ -172,7 +173,8 @@ class ChipGrid:
     def has_chip_at(self, x: int, y: int, bbox: Mapping[str, float]) -> bool:
         """Return True if chip (x, y) is there and has these bounds in OGC:CRS84.
 
-        They may differ by a fiftieth of the chip, since writers of indexes round.
+        They may differ by a fiftieth of the chip, since writers of indexes round; and by what
+        rounding to float32 may do to them.
 
         Args:
             x: The chip's column.
@@ -185,7 +187,8 @@ class ChipGrid:
         """Return by what share of a chip the bounds of chip (x, y) differ from others.
 
         It is the largest of the four sides' differences, to a ten-thousandth, since the numbers
-        are rounded; inf without such a chip.
+        are rounded; inf without such a chip. What rounding to float32 may have done to a side does
+        not count: for a chip of 20 m it is a twelfth of the chip.
 
         Args:
             x: The chip's column.
@@ -212,9 +215,14 @@ class ChipGrid:
 
 
 def _misfit(one: Mapping[str, float], other: Mapping[str, float], low: str, high: str) -> float:
-    distance = max(abs(one[low] - other[low]), abs(one[high] - other[high]))
+    distance = max(_distance(one[side], other[side]) for side in (low, high))
     length = one[high] - one[low]
     return distance / length if length > 0 else math.inf
+
+
+def _distance(made: float, told: float) -> float:
+    distance, rounding = abs(made - told), rounding_of(told)
+    return 0.0 if distance <= rounding else distance - rounding  # NaN stays NaN
 
 
 def require_grid(chip_size: Any, edge: Any) -> None:

@@ -29,9 +29,11 @@ remembered  the items of this process's tables, for tables that lost their metad
 dates       the dates of rows, by which two items of one key or id are noticed
 table_rows  rows of a table by their numbers, however wide its columns
 schema      the columns, stated once; tables put together with their items
+stored      the columns as files store them: slim bounds, with footprints or without
 build       an item's grid and shares to its rows
 quality     shares of cloud, nodata and others, counted from the QA band or the reference band
 filters     which rows are wanted
+made_footprints  footprints that an index does not store, made from its items
 read        an index to a table; no row group without wanted rows is read
 centres     centres of chips, also at the antimeridian and the poles
 origins     what rows of a few columns lack, from the index that they were read from

@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import UsageError
+from stacchip.grid.footprints import BBOX
 from stacchip.grid.geobox import RecordedGrid, record_grid
+from stacchip.grid.rounded_bounds import round_outwards
 from stacchip.index.embedded import embed_items
 from stacchip.index.schema import SCHEMA, SHARE_COLUMNS
 from stacchip.items.copies import to_dict
@@ -95,7 +97,7 @@ def build_table(
         "crs": _repeat(grid.crs_name, chips),
         "item_href": _repeat(None if item_href is None else unsign(item_href), chips),
         "geometry": footprints.wkb,
-        "bbox": footprints.bbox,
+        "bbox": round_outwards(pa.chunked_array([footprints.bbox]), BBOX),
         **_share_columns(shares or {}, grid, item_id),
     }
     table = pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)

@@ -210,6 +210,10 @@ class Selection:
         """
         if self.area is None or table.num_rows == 0:
             return table
+        return table.filter(pa.array(self.meets(table)))
+
+    def meets(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Return True for rows whose footprint, or else whose bounds, meet the area; (row,)."""
         shapely.prepare(self.area)
         bounds, row = table["bbox"], 0
         met = []
@@ -220,7 +224,12 @@ class Selection:
                 shapes[lacking] = _boxes(bounds.slice(row, len(part)).filter(pa.array(lacking)))
             met.append(shapely.intersects(self.area, shapes))
             row += len(part)
-        return table.filter(pa.array(np.concatenate(met)))
+        return np.concatenate(met)
+
+    def holds_bounds(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Return True for rows whose bounds, and so their footprints, lie in the area; (row,)."""
+        shapely.prepare(self.area)
+        return np.asarray(shapely.covers(self.area, _boxes(table["bbox"])))
 
     def apply(self, table: pa.Table) -> pa.Table:
         """Return the chosen rows of a table in memory.

@@ -33,7 +33,9 @@ from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.replacing import ROWS_PER_GROUP, Replacement
 from stacchip.index.files.snapshot import refusing_replaced
 from stacchip.index.files.spill import Spill
+from stacchip.index.made_footprints import fill_footprints, items_of_records
 from stacchip.index.schema import SCHEMA, stored_rows
+from stacchip.index.stored import require_form, store_columns, stored_schema
 from stacchip.items.keys import ItemKey
 from stacchip.items.reach import distant
 from stacchip.runtime.concurrently import stream_concurrently
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from stacchip.index.files.manifest import Seen
     from stacchip.index.files.parquet import ParquetFile
     from stacchip.index.files.replacing import ChipsWriter
+    from stacchip.index.stored import GeometryForm
 
     Duplicates: TypeAlias = Literal["error", "drop"]
 
@@ -106,6 +109,7 @@ def merge_indexes(
     out: str | os.PathLike[str],
     *,
     duplicates: Duplicates = "error",
+    geometry: GeometryForm = "wkb",
     allow_empty: bool = True,
     storage: Storage | None = None,
     progress: Callable[[str, int], None] | None = None,
@@ -123,6 +127,8 @@ def merge_indexes(
             inputs.
         duplicates: What to do with rows of the same key (`stacchip.index.KEY`): `"drop"` keeps the
             first, in the order of the inputs; `"error"` raises.
+        geometry: Whether the merged index stores footprints, as for `write_index`. Where an input
+            stores none and the merged index does, they are made from the items.
         allow_empty: False to raise if the inputs have no chips, and leave `out` as it is.
         storage: How to reach all of them.
         progress: Called with the address of each file that is read and the number of all files.
@@ -139,8 +145,9 @@ def merge_indexes(
         NothingFound: The inputs have no chips, and `allow_empty` is False.
         ObjectNotFound: Nothing is at one of the paths.
         UsageError: There is nothing to merge, `out` is a file or holds other parquet files, or
-            `duplicates` is unknown.
+            `duplicates` or `geometry` is unknown.
     """
+    require_form(geometry)
     storage = storage or Storage()
     new = Replacement(out, storage)
     if duplicates not in ("error", "drop"):
@@ -150,8 +157,9 @@ def merge_indexes(
         raise UsageError(f"A merged index is a folder, but {name} is the name of a file.")
     several = [paths] if isinstance(paths, str) or hasattr(paths, "__fspath__") else list(paths)
     hrefs = [index_href(path) for path in several]
-    with new, Spill(new.stage / "chips.spill", _SPILLED) as spill:
-        collected = _Collected(spill, new.records)
+    schema = stored_schema(SCHEMA, geometry)
+    with new, Spill(new.stage / "chips.spill", pa.schema(list(schema))) as spill:
+        collected = _Collected(spill, new.records, schema)
         with refusing_replaced(hrefs, storage) as seen:
             # if `out` is among them, no other process writes to it from here on
             chips, records = _find_inputs(hrefs, new.href, storage, seen)
@@ -223,27 +231,26 @@ def _read_chips(
             yield stored_rows(table, href=redact(chips.href)), items, chips.href
 
 
-_SPILLED: Final = pa.schema(list(SCHEMA))
-
-
 class _Collected:
     """Everything read so far: rows on disk, and an entry for each item in memory."""
 
-    def __init__(self, spill: Spill, records: RecordFile) -> None:
+    def __init__(self, spill: Spill, records: RecordFile, schema: pa.Schema) -> None:
         self.spill = spill
         self.records = records
+        self.schema = schema
         self.parts: dict[_Item, list[_Part]] = defaultdict(list)
         self._dates: dict[ItemKey, tuple[Any, str]] = {}
 
     def add(self, table: pa.Table, items: Mapping[ItemKey, Mapping[str, Any]], origin: str) -> None:
         """Put aside the rows of a table, item by item, and those of `items` that have rows."""
         named: dict[ItemKey, ItemRecord] = {}
-        for item, rows in _split_by_item(table):
+        geometry: GeometryForm = "wkb" if "geometry" in self.schema.names else "none"
+        for item, rows in _split_by_item(store_columns(table, geometry)):
             lon, lat = _centre(rows)
             key = ItemKey(item.platform, item.item_id)
             self._refuse_two_dates(key, rows["datetime"], origin)
             time = rows["datetime"][0].cast(pa.int64()).as_py()
-            batch = rows.cast(_SPILLED).combine_chunks().to_batches()[0]
+            batch = rows.cast(self.spill.schema).combine_chunks().to_batches()[0]
             number = self.spill.append(batch)
             repeats = len(np.unique(_places(batch))) < batch.num_rows
             part = _Part(number, rows.num_rows, lon, lat, time, origin, repeats)
@@ -256,6 +263,13 @@ class _Collected:
                     item_href=batch["item_href"][0].as_py(),
                 )
         self.records.add(to_table(named.values()), origin)
+
+    def rows(self, parts: Sequence[_Part]) -> pa.Table:
+        """Return the rows of one item, with the footprints that its index did not store."""
+        rows = _unique_rows(parts, self.spill)
+        if "geometry" not in self.schema.names:
+            return rows
+        return fill_footprints(rows, items_of_records(self.records.find), errors="skip")
 
     def _refuse_two_dates(self, key: ItemKey, dates: pa.ChunkedArray, origin: str) -> None:
         """Refuse rows that are of two items of one key: an item has one date.
@@ -324,7 +338,8 @@ def _write(
     names = new.name_chips(list(sources))
     editions = new.write_records()
     for platform, name in names.items():
-        with new.open_chips(name, select_editions(editions, sources and [platform])) as writer:
+        own = select_editions(editions, sources and [platform])
+        with new.open_chips(name, own, collected.schema) as writer:
             written += _write_source(collected, sources.get(platform, []), writer)
     total = sum(part.rows for parts in collected.parts.values() for part in parts)
     merged = Merged(
@@ -385,12 +400,12 @@ def _write_source(collected: _Collected, items: Sequence[_Item], writer: ChipsWr
     for region in regions:
         groups = max(1, round(int(rows[region].sum()) / ROWS_PER_GROUP))
         wanted = -(-int(rows[region].sum()) // groups)
-        tables = (_unique_rows(parts[place], collected.spill) for place in region.tolist())
-        for group in _gather(tables, wanted):
+        tables = (collected.rows(parts[place]) for place in region.tolist())
+        for group in _gather(tables, wanted, collected.schema):
             writer.write_table(group, row_group_size=2 * ROWS_PER_GROUP)
             written += group.num_rows
     if not regions:
-        writer.write_table(SCHEMA.empty_table())
+        writer.write_table(collected.schema.empty_table())
     return written
 
 
@@ -398,14 +413,14 @@ def _unique_rows(parts: Sequence[_Part], spill: Spill) -> pa.Table:
     """Return the rows of one item, each chip once, along the rows of its grid."""
     batches = [spill.read(part.number) for part in parts]
     places = np.concatenate([_places(batch) for batch in batches])
-    table = pa.Table.from_batches(batches, _SPILLED)
+    table = pa.Table.from_batches(batches, spill.schema)
     if len(places) > 1 and (np.diff(places) <= 0).any():
         _, first = np.unique(places, return_index=True)  # the first of equal ones, in order
         table = table.take(pa.array(first))
     return table
 
 
-def _gather(tables: Iterable[pa.Table], wanted: int) -> Iterator[pa.Table]:
+def _gather(tables: Iterable[pa.Table], wanted: int, schema: pa.Schema) -> Iterator[pa.Table]:
     """Join tables until they have the rows wanted, or somewhat more, since items stay whole.
 
     Rows of long texts are written earlier.
@@ -416,7 +431,7 @@ def _gather(tables: Iterable[pa.Table], wanted: int) -> Iterator[pa.Table]:
         gathered.append(table)
         rows, size = rows + table.num_rows, size + table.nbytes
         if rows >= wanted or size >= _GROUP_BYTES:
-            yield pa.concat_tables(gathered).cast(SCHEMA)
+            yield pa.concat_tables(gathered).cast(schema)
             gathered, rows, size = [], 0, 0
     if gathered:
-        yield pa.concat_tables(gathered).cast(SCHEMA)
+        yield pa.concat_tables(gathered).cast(schema)

@@ -12,7 +12,9 @@ from stacchip.errors import ObjectNotFound, UsageError
 from stacchip.index.absent import NamesWanted
 from stacchip.index.editions import is_of, join, replaced
 from stacchip.index.embedded import embed_items, index_of, row_keys, with_indexes
+from stacchip.index.files.chips_file import with_records
 from stacchip.index.files.item_records import ItemRecord, from_table, of_origin, one_record
+from stacchip.index.files.item_records_lookup import RecordLookup
 from stacchip.index.files.layout import find_files, index_href, is_file
 from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.snapshot import at_one_moment, open_index
@@ -23,7 +25,7 @@ from stacchip.items.copies import is_same_item
 from stacchip.items.keys import differing_copies
 from stacchip.items.reach import distant
 from stacchip.runtime.concurrently import stream_concurrently
-from stacchip.storage import Storage, local_path, redact
+from stacchip.storage import Storage, local_path, parent_href, redact
 
 if TYPE_CHECKING:
     import os
@@ -182,7 +184,7 @@ def scan_numbered(
     names = _column_names(columns)
     left_out = found = before = 0
     wanted = NamesWanted(selection)
-    for chips in open_index(index_href(path), storage):
+    for chips in _open_files(index_href(path), storage):
         for rows, part in chips.scan_numbered(names, selection):
             if part.num_rows:
                 wanted.see(part)
@@ -231,7 +233,7 @@ def read_rows_at(
     parts: list[pa.Table] = []
     places: list[NDArray[np.intp]] = []
     before = 0
-    for chips in open_index(index_href(path), storage or Storage()):
+    for chips in _open_files(index_href(path), storage or Storage()):
         here = np.flatnonzero((before <= wanted) & (wanted < before + chips.rows))
         if len(here) or not parts:
             parts.append(chips.take(wanted[here] - before, names))
@@ -347,7 +349,7 @@ def _read(
     tables: list[pa.Table] = []
     items: dict[ItemKey, tuple[Mapping[str, Any], str]] = {}
     editions: list[Editions | None] = []
-    for chips in open_index(href, storage):
+    for chips in _open_files(href, storage):
         editions.append(chips.file.editions)
         for key, item in chips.items().items():
             there, origin = items.setdefault(key, (item, redact(chips.href)))
@@ -357,6 +359,17 @@ def _read(
     table = pa.concat_tables(tables, promote_options="default") if len(tables) > 1 else tables[0]
     plain = {key: item for key, (item, _) in items.items()}
     return _with_origin(table, href, plain, None if is_file(href) else join(editions))
+
+
+def _open_files(href: str, storage: Storage) -> Iterator[ChipsFile]:
+    """Yield the files with chips of an index; those without footprints find its records, too."""
+    for chips in open_index(href, storage):
+        if is_file(href) or not chips.lacks_footprints:
+            yield chips
+            continue
+        folder = parent_href(chips.href)
+        lookup = RecordLookup(folder, storage, join([chips.file.editions]))
+        yield with_records(chips, lookup.find, distant(folder, storage))
 
 
 def _report_absent(wanted: NamesWanted, path: str | os.PathLike[str], storage: Storage) -> None:

@@ -33,6 +33,7 @@ from stacchip.index.files.replacing import Replacement
 from stacchip.index.filters import Selection
 from stacchip.index.read import scan_index
 from stacchip.index.schema import SCHEMA, conform, require_short_values
+from stacchip.index.stored import store_columns, stored_schema
 from stacchip.runtime.near_names import list_names
 from stacchip.storage import Storage, parent_href, redact
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from stacchip.index.editions import Editions
+    from stacchip.index.stored import GeometryForm
 
 __all__ = ["remove"]
 
@@ -179,7 +181,9 @@ def _remove_files(
             _write_rest(chips, file.name, chosen, new, editions)
     if len(gone) == len(files):
         # an index without chips is still an index
-        new.write_chips(CHIPS, SCHEMA.empty_table(), {})
+        lacks = all(_open(file.entry, new.storage).lacks_footprints for file in files)
+        empty = store_columns(SCHEMA.empty_table(), "none" if lacks else "wkb")
+        new.write_chips(CHIPS, empty, {})
         gone.discard(CHIPS)
     new.change(delete=gone, with_records=has_fewer)
 
@@ -210,11 +214,14 @@ def _write_rest(
         wanted = pc.field("item_id").isin(ids) & ~chosen
         left = row_keys(chips.read(["platform", "item_id"], Selection(where=wanted)))
         like = with_items(like, {key: item for key, item in items.items() if key in left})
-    with new.open_chips(name, editions, like.schema) as writer:
+    geometry: GeometryForm = "none" if chips.lacks_footprints else "wkb"
+    schema = stored_schema(like.schema, geometry)
+    with new.open_chips(name, editions, schema) as writer:
         for part in chips.scan(chosen=rest):
             if part.num_rows:
                 require_short_values(part, redact(chips.href))
-                writer.write_table(part.replace_schema_metadata(like.schema.metadata))
+                rows = store_columns(part, geometry)
+                writer.write_table(rows.replace_schema_metadata(schema.metadata))
 
 
 def _keep_records(href: str, chosen: pc.Expression, new: Replacement) -> bool:

@@ -29,8 +29,10 @@ from stacchip.index.files.replacing import Replacement
 from stacchip.index.filters import Selection
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.tables import as_table
+from stacchip.index.made_footprints import fill_footprints, items_of_records
 from stacchip.index.read import records_of
 from stacchip.index.schema import KEY, SCHEMA, stored_rows
+from stacchip.index.stored import require_form, store_columns
 from stacchip.index.table_rows import encode_texts
 from stacchip.items.copies import to_dict
 from stacchip.items.keys import ItemKey, add_item, by_key, match_keys, resolve_ids
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     import pystac
 
+    from stacchip.index.stored import GeometryForm
     from stacchip.raster.header import Header
 
     Item = pystac.Item | Mapping[str, Any]
@@ -59,6 +62,7 @@ def write_index(
     items: Items | None = None,
     headers: Headers | None = None,
     name: str | None = None,
+    geometry: GeometryForm = "wkb",
     storage: Storage | None = None,
 ) -> None:
     """Write a chip index to a folder, or to a single parquet file; what was there is replaced.
@@ -79,6 +83,9 @@ def write_index(
             will do where one platform has it.
         name: Name of the file with the chips in the folder, if they are of one source; by default
             `chips.parquet`, or `chips-{source}.parquet` for each of several sources.
+        geometry: `"wkb"` stores footprints, which makes the files GeoParquet; `"none"` leaves them
+            out, so that a chip takes half of the space. `read_index(path, columns=["geometry"])`
+            then makes them from the items.
         storage: How to reach the place.
 
     Raises:
@@ -88,7 +95,7 @@ def write_index(
         IndexReplaced: The index that the table was read from has other items by now.
         UsageError: The place holds other parquet files, headers are given for a single file, or a
             name for several sources; two items have one key, or its rows several dates; it cannot
-            be told which of several platforms an item or header is of.
+            be told which of several platforms an item or header is of; `geometry` is unknown.
 
     Example:
         >>> import tempfile
@@ -99,6 +106,7 @@ def write_index(
         >>> read_index(folder).num_rows
         0
     """
+    require_form(geometry)
     new = Replacement(path, storage or Storage())
     table = as_table(table)
     given = None if items is None else _by_key(items)
@@ -120,6 +128,10 @@ def write_index(
         records = _match_items(rows, there, given, new.storage)
     their_items = {key: record.item for key, record in records.items()}
     given_headers = resolve_ids(there, headers or {}, known=their_items.get, what="headers=")
+    if geometry == "wkb":
+        find_item = items_of_records(lambda *key: records.get(ItemKey(*key)))
+        chips = fill_footprints(chips, find_item, errors="skip")
+    chips = store_columns(chips, geometry)
     with new:
         if new.is_file:
             kept = {key: store_item(item, new.folder) for key, item in their_items.items()}

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from stacchip.errors import ItemNotFound
 from stacchip.index.embedded import give_platforms, parse_items, row_keys
 from stacchip.index.files.item_addresses import HREF, drop_local_addresses
 from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.parquet import ROW, ParquetFile
 from stacchip.index.filters import Selection
+from stacchip.index.foreign.geometry import find_geometry
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.own_columns import columns_to_derive, fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
+from stacchip.index.made_footprints import PLACE_COLUMNS, fill_footprints, items_of_records
 from stacchip.index.schema import (
     OPTIONAL_COLUMNS,
     SCHEMA,
@@ -30,14 +34,16 @@ if TYPE_CHECKING:
 
     import numpy as np
     import pyarrow.compute as pc
+    import pystac
     from numpy.typing import NDArray
 
     from stacchip.index.files.layout import ChipsEntry
     from stacchip.index.foreign.item_columns import FindItem
+    from stacchip.index.made_footprints import FindRecord
     from stacchip.items.keys import ItemKey
     from stacchip.storage import Storage
 
-__all__ = ["ChipsFile", "open_chips"]
+__all__ = ["ChipsFile", "open_chips", "with_records"]
 
 _ALL: Final = Selection()
 
@@ -50,15 +56,20 @@ class ChipsFile:
     to the derived rows. Any other is put to the file, so that no row group without a chosen row is
     read.
 
+    Footprints that the file does not store are made from the items, if they are asked for by name,
+    or where bounds alone do not tell whether a chip meets an area.
+
     Attributes:
         file: The file, with the columns that its path tells.
         find_item: Finds items, for columns that only they tell (`conform`).
+        find_kept: Finds the items that the index itself keeps, for footprints.
         origin: Its address if it is of a remote place: its items come as items of that place, and
             its rows without addresses that it may not name. None to read both as they are kept.
     """
 
     file: ParquetFile
     find_item: FindItem | None = None
+    find_kept: FindItem | None = None
     origin: str | None = None
 
     @property
@@ -70,6 +81,11 @@ class ChipsFile:
     def rows(self) -> int:
         """The number of its rows."""
         return self.file.rows
+
+    @property
+    def lacks_footprints(self) -> bool:
+        """True if the file stores no footprints."""
+        return find_geometry(self.file.schema) is None
 
     def read(self, columns: Sequence[str] | None = None, chosen: Selection = _ALL) -> pa.Table:
         """Return the chosen rows; see `scan`."""
@@ -151,6 +167,8 @@ class ChipsFile:
         """Return the columns to read from the file (None for all), and the condition put to it."""
         names = SCHEMA.names if columns is None else [*columns, *chosen.columns]
         self.require_chips(columns)
+        if "geometry" in names and self.lacks_footprints:
+            names = [name for name in (*names, *PLACE_COLUMNS) if name != "geometry"]
         pushed = self._pushed(chosen)
         needs_all = columns is None or self._derived(names) or pushed is not chosen.expression
         return None if needs_all else list(dict.fromkeys(names)), pushed
@@ -168,12 +186,40 @@ class ChipsFile:
         if columns is not None:
             names = {*columns, *chosen.columns}
             names |= set() if pushed is where else _named(where)
+            if "geometry" in names and self.lacks_footprints:
+                names |= {*PLACE_COLUMNS}
         rows = self._conform(table, names)
         if where is not None and pushed is not where:
             rows = rows.filter(where)
         with naming_table(redact(self.href)):
-            rows = chosen.refine(rows)
+            rows = self._refine(rows, chosen)
+            if columns is not None and "geometry" in columns and self.lacks_footprints:
+                rows = fill_footprints(rows, self._find_for_footprint)
         return rows if columns is None else select_columns(rows, columns)
+
+    def _refine(self, rows: pa.Table, chosen: Selection) -> pa.Table:
+        """Return the rows whose footprints meet the chosen area."""
+        if chosen.area is None or not rows.num_rows or not self.lacks_footprints:
+            return chosen.refine(rows)
+        met = chosen.holds_bounds(rows)
+        border = rows.filter(pa.array(~met))
+        if self.find_kept is not None:
+            border = fill_footprints(border, self.find_kept, errors="skip")
+        met[~met] = chosen.meets(border)
+        return rows.filter(pa.array(met))
+
+    def _find_for_footprint(
+        self, platform: str | None, item_id: str, item_href: str | None
+    ) -> pystac.Item:
+        """Return an item that the index keeps, else the one at its address."""
+        for find in (self.find_kept, self.find_item):
+            if find is not None:
+                with contextlib.suppress(ItemNotFound):
+                    return find(platform, item_id, item_href)
+        raise ItemNotFound(
+            f"The index stores no footprints, and keeps no record of item {item_id!r}.",
+            item_id=item_id,
+        )
 
     def _conform(self, table: pa.Table, columns: Collection[str] | None) -> pa.Table:
         href = redact(self.href)
@@ -215,8 +261,33 @@ def open_chips(entry: ChipsEntry, storage: Storage) -> ChipsFile:
         for items in parse_items(file.schema):
             yield from items.values()
 
-    find_item = ItemLookup(parse, storage, entry.href).find
-    return ChipsFile(file, find_item, distant(entry.href, storage))
+    lookup = ItemLookup(parse, storage, entry.href)
+
+    def find_kept(platform: str | None, item_id: str, _: str | None) -> pystac.Item:
+        return lookup.find(platform, item_id, None)
+
+    return ChipsFile(file, lookup.find, find_kept, distant(entry.href, storage))
+
+
+def with_records(chips: ChipsFile, find_record: FindRecord, origin: str | None) -> ChipsFile:
+    """Return a file of chips that also finds items among the records of its index.
+
+    Args:
+        chips: The file.
+        find_record: Returns the record of a platform and an item id, or None.
+        origin: Result of `stacchip.items.reach.distant` for the index.
+    """
+    in_records, in_file = items_of_records(find_record, origin), chips.find_kept
+
+    def find_kept(platform: str | None, item_id: str, item_href: str | None) -> pystac.Item:
+        try:
+            return in_records(platform, item_id, item_href)
+        except ItemNotFound:
+            if in_file is None:
+                raise
+            return in_file(platform, item_id, item_href)
+
+    return replace(chips, find_kept=find_kept)
 
 
 def _named(where: pc.Expression | None) -> set[str]:

@@ -228,6 +228,18 @@ class RecordFile:
     def __contains__(self, key: tuple[str, str]) -> bool:
         return key in self._numbers
 
+    def find(self, platform: str, item_id: str) -> ItemRecord | None:
+        """Return the record of an item; None if there is none.
+
+        Raises:
+            IndexFormatError: It is broken.
+        """
+        there = self._numbers.get((item_id, platform))
+        if there is None:
+            return None
+        table = pa.Table.from_batches([self._spill.read(there)], RECORD_SCHEMA)
+        return next(from_table(table, href=self._origins[there]))
+
     def add(self, table: pa.Table, origin: str, *, only_new: bool = False) -> None:
         """Add rows of `_items.parquet`.
 

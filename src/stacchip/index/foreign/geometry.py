@@ -20,6 +20,7 @@ from stacchip.errors import IndexFormatError, UsageError
 from stacchip.grid.crs import lonlat_transformer, same_crs, why_not_on_earth
 from stacchip.grid.footprints import BBOX
 from stacchip.grid.geometry_bytes import read_wkb, read_wkt
+from stacchip.grid.rounded_bounds import round_outwards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +101,9 @@ def read_geometry(table: pa.Table, name: str) -> tuple[pa.ChunkedArray, bool]:
 
 
 def bounds_of(wkb: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the bounds of footprints as the column `bbox`; null where there is no footprint.
+    """Return the bounds of footprints as the column `bbox`, rounded as an index stores them.
+
+    They are null where there is no footprint.
 
     Example:
         >>> bounds_of(pa.chunked_array([[shapely.box(1, 2, 3, 4).wkb, None]])).to_pylist()
@@ -111,7 +114,7 @@ def bounds_of(wkb: pa.ChunkedArray) -> pa.ChunkedArray:
     absent = ~np.isfinite(bounds).all(axis=1)
     sides = [pa.array(side) for side in np.ascontiguousarray(bounds.T)]
     array = pa.StructArray.from_arrays(sides, fields=list(BBOX), mask=pa.array(absent))
-    return pa.chunked_array([array])
+    return round_outwards(pa.chunked_array([array]), BBOX)
 
 
 def without_extension(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -13,10 +13,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip.errors import IndexFormatError, StacchipError
+from stacchip.errors import (
+    AssetChanged,
+    IndexFormatError,
+    ItemError,
+    ItemNotFound,
+    StacchipError,
+)
 from stacchip.grid.chip_grid import ChipGrid
 from stacchip.grid.footprints import BBOX
 from stacchip.grid.geobox import read_grid
+from stacchip.grid.rounded_bounds import round_outwards
 from stacchip.index.table_rows import encode_texts, take_rows
 from stacchip.items import item_datetime, platform_name, read_assets, reference_asset
 from stacchip.items.archive import DEFAULT_CHIP_SIZE
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     import pystac
     from numpy.typing import NDArray
 
+    from stacchip.errors import Errors
     from stacchip.grid.geobox import GeoBox
 
     FindItem = Callable[[str | None, str, str | None], pystac.Item]
@@ -69,7 +77,9 @@ class _Group(NamedTuple):
     rows: NDArray[np.int64]
 
 
-def fill_from_items(table: pa.Table, lacking: Collection[str], find_item: FindItem) -> pa.Table:
+def fill_from_items(
+    table: pa.Table, lacking: Collection[str], find_item: FindItem, *, errors: Errors = "raise"
+) -> pa.Table:
     """Return a table with those lacking columns that its items tell; see `ITEM_COLUMNS`.
 
     Args:
@@ -77,6 +87,7 @@ def fill_from_items(table: pa.Table, lacking: Collection[str], find_item: FindIt
             `bbox` are used if they are there.
         lacking: Names of columns.
         find_item: Returns the item of a platform (None if not known), id and address.
+        errors: `"skip"` leaves the columns of such items null.
 
     Raises:
         IndexFormatError: An item was not found, or does not tell a column.
@@ -86,17 +97,21 @@ def fill_from_items(table: pa.Table, lacking: Collection[str], find_item: FindIt
         return table
     groups = _group_by_item(table)
 
-    def find(group: _Group) -> pystac.Item:
+    def find(group: _Group) -> pystac.Item | None:
         try:
             return find_item(group.platform, group.item_id, group.item_href)
+        except AssetChanged:
+            raise
         except StacchipError as error:
+            if errors == "skip" and isinstance(error, (ItemError, ItemNotFound)):
+                return None
             raise _untold(names[0], str(error)) from error
 
     items = _find_all(find, groups)
     parts: dict[str, list[pa.Array]] = {name: [] for name in names}
     places = table.select([name for name in _PLACE if _has(table, name)])
     for group, item in zip(groups, items, strict=True):
-        told = _columns_of(item, take_rows(places, group.rows), names)
+        told = _tell(item, take_rows(places, group.rows), names, errors)
         for name in names:
             parts[name].append(told[name])
     order = np.argsort(np.concatenate([group.rows for group in groups] or [np.empty(0, int)]))
@@ -107,7 +122,26 @@ def fill_from_items(table: pa.Table, lacking: Collection[str], find_item: FindIt
     return table
 
 
-def _find_all(find: Callable[[_Group], pystac.Item], groups: Sequence[_Group]) -> list[pystac.Item]:
+def _tell(
+    item: pystac.Item | None, rows: pa.Table, names: Collection[str], errors: Errors
+) -> dict[str, pa.Array]:
+    """Return the columns that an item tells of its rows; with `errors="skip"`, null if it cannot.
+
+    Raises:
+        IndexFormatError: It does not tell one.
+    """
+    if item is not None:
+        try:
+            return _columns_of(item, rows, names)
+        except IndexFormatError:
+            if errors == "raise":
+                raise
+    return {name: pa.nulls(len(rows), ITEM_COLUMNS[name]) for name in names}
+
+
+def _find_all(
+    find: Callable[[_Group], pystac.Item | None], groups: Sequence[_Group]
+) -> list[pystac.Item | None]:
     """Find items, many at the same time.
 
     The threads are this call's own, since a thread of any pool may read a file of chips.
@@ -290,7 +324,8 @@ def _footprints(item: pystac.Item, rows: pa.Table, grid: ChipGrid) -> dict[str, 
             f"none at ({x[row]}, {y[row]})",
         )
     made, places = grid.footprints(), pa.array(y * grid.x_size + x)
-    return {"geometry": made.wkb.take(places), "bbox": made.bbox.take(places)}
+    bounds = round_outwards(pa.chunked_array([made.bbox.take(places)]), BBOX)
+    return {"geometry": made.wkb.take(places), "bbox": bounds.chunk(0)}
 
 
 def _untold(name: str, problem: str) -> IndexFormatError:
