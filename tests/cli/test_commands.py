@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 from PIL import Image
+from pyarrow import parquet
 
 from interrupts import heeding_interrupts
 from items.stac_api import StacApi, Trouble
@@ -115,6 +116,29 @@ def test_an_item_that_fails_can_be_left_out_and_is_reported(tmp_path: Path, caps
     _, err = lines(capsys)
     assert any(line.startswith("left out bad: ") for line in err)
     assert set(read_index(out)["item_id"].to_pylist()) == {"good"}
+
+
+def test_an_index_without_footprints_is_made_on_request(demo: Path, tmp_path: Path, capsys):
+    items = [str(path) for path in (demo / "archive").glob("naip/*/*.json")]
+    assert run(["index", *items, "-o", str(tmp_path / "made"), "--geometry", "none"]) == 0
+    assert (
+        run(["merge", str(tmp_path / "made"), "-o", str(tmp_path / "slim"), "--geometry", "none"])
+        == 0
+    )
+    assert run(["merge", str(tmp_path / "slim"), "-o", str(tmp_path / "whole")]) == 0
+    stored = {
+        name: "geometry" in parquet.read_schema(tmp_path / name / "chips.parquet").names
+        for name in ("made", "slim", "whole")
+    }
+    assert stored == {"made": False, "slim": False, "whole": True}
+    chosen = {"platform": "naip", "columns": ["chipid", "geometry"]}
+    slim, before = (read_index(path, **chosen) for path in (tmp_path / "slim", demo / "index"))
+    assert slim.sort_by("chipid") == before.sort_by("chipid")
+    assert (
+        run(["merge", str(tmp_path / "slim"), "-o", str(tmp_path / "wkt"), "--geometry", "wkt"])
+        == 2
+    )
+    assert 'must be "wkb" or "none"' in " ".join(lines(capsys)[1])
 
 
 def test_merge_and_remove(demo: Path, tmp_path: Path, capsys):

@@ -15,7 +15,8 @@ from stacchip.collect.recipes.linz import RECIPE
 from stacchip.collect.report import RowReport
 from stacchip.collect.sample import Row
 from stacchip.collect.settings import Settings
-from stacchip.index import read_grid, read_records
+from stacchip.errors import UsageError
+from stacchip.index import read_grid, read_index, read_records
 
 
 @pytest.fixture
@@ -36,6 +37,25 @@ def written_at(root: Path) -> dict[str, int]:
         for path in root.rglob("*")
         if path.is_file()
     }
+
+
+def test_the_index_of_an_item_has_footprints_unless_refused(survey, tmp_path):
+    for geometry in ("wkb", "none"):
+        settings = Settings(
+            str(tmp_path / geometry), catalogue=str(tmp_path / "nz-imagery"), geometry=geometry
+        )
+        report = Job(RECIPE, RECIPE.choices, settings).run(Row(0, SURVEY))
+        assert not report.errors
+    whole, slim = (read_index(tmp_path / geometry / "index") for geometry in ("wkb", "none"))
+    assert whole["geometry"].null_count == 0
+    assert slim["geometry"].null_count == slim.num_rows
+    apart = ["geometry", "item_href"]  # two archives
+    assert slim.drop_columns(apart).equals(whole.drop_columns(apart))
+
+
+def test_an_unknown_form_of_footprints_is_refused_at_once():
+    with pytest.raises(UsageError, match="geometry must be"):
+        Settings("archive/", geometry="wkt")
 
 
 @pytest.mark.parametrize("converts", [True, False])

@@ -9,6 +9,8 @@ from pathlib import Path
 import duckdb
 import duckdb_extension_spatial
 import geopandas
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -76,6 +78,16 @@ def test_duckdb_reads_its_geometry_with_the_spatial_extension(index):
     assert area == pytest.approx(shapely.area(footprints).sum())
 
 
+def test_polars_reads_it(index):
+    _, pattern = index
+    frame = pl.read_parquet(pattern)
+    assert frame.group_by("platform").len().sort("platform").rows() == [
+        ("landsat", 12),
+        ("sentinel-2-l2a", 12),
+    ]
+    assert frame.filter(pl.col("bbox").struct.field("xmin") < 0).height == 12
+
+
 def test_pyarrow_reads_it(index):
     path, _ = index
     table = pq.read_table(path)
@@ -85,6 +97,57 @@ def test_pyarrow_reads_it(index):
         ds.dataset(path, format="parquet").count_rows(filter=ds.field("platform") == "landsat")
         == 12
     )
+
+
+@pytest.fixture(params=["single file", "folder", "merged folder"])
+def slim(request, tmp_path):
+    """An index without footprints in each form it comes in, and the pattern of its files."""
+    several = pa.concat_tables([make_table("a"), make_table("b", zone=1, platform="landsat")])
+    if request.param == "single file":
+        write_index(several, tmp_path / "index.parquet", geometry="none")
+        return tmp_path / "index.parquet", tmp_path / "index.parquet"
+    write_index(several, tmp_path / "one", geometry="none")
+    if request.param == "merged folder":
+        merge_indexes(tmp_path / "one", tmp_path / "two", geometry="none")
+        return tmp_path / "two", tmp_path / "two" / "chips*.parquet"
+    return tmp_path / "one", tmp_path / "one" / "chips*.parquet"
+
+
+def test_duckdb_filters_an_index_without_footprints(slim):
+    found = duckdb.sql(
+        f"select platform, count(*) from read_parquet('{slim[1]}') "
+        "where bbox.xmax >= -180 and bbox.xmin <= 0 group by 1"
+    ).fetchall()
+    assert found == [("landsat", 12)]
+
+
+def test_polars_filters_an_index_without_footprints(slim):
+    west = pl.col("bbox").struct.field("xmin")
+    assert pl.scan_parquet(slim[1]).filter(west < 0).collect().height == 12
+
+
+def test_pyarrow_filters_an_index_without_footprints(slim):
+    dataset = ds.dataset(slim[0], format="parquet")
+    assert dataset.count_rows(filter=ds.field("bbox", "xmin") < 0) == 12
+
+
+def test_pandas_reads_an_index_without_footprints_and_geopandas_says_why_it_cannot(slim):
+    frame = pd.read_parquet(slim[0])
+    assert len(frame) == 24
+    with pytest.raises(ValueError, match="geo metadata"):
+        geopandas.read_parquet(slim[0])
+    boxes = shapely.box(*(frame.bbox.str[side] for side in ("xmin", "ymin", "xmax", "ymax")))
+    placed = geopandas.GeoDataFrame(frame, geometry=boxes, crs="OGC:CRS84")
+    west = placed[placed.geometry.bounds.maxx < 0]
+    assert set(west.platform) == {"landsat"}
+    write_index(west, slim[0].parent / "west")
+    assert read_index(slim[0].parent / "west").num_rows == 12
+
+
+def test_footprints_that_come_back_are_read_by_geopandas(slim):
+    whole = slim[0].parent / "whole"
+    write_index(read_index(slim[0]), whole, items=[])
+    assert geopandas.read_parquet(whole).crs == "OGC:CRS84"
 
 
 def test_geoarrow_reads_it(index):

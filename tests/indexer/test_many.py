@@ -460,7 +460,21 @@ def test_a_share_of_nodata_that_cannot_be_is_refused(scenes, tmp_path, share):
         index_items([scenes[0].item], tmp_path / "index", max_nodata=share)
 
 
-@pytest.mark.parametrize("wrong", [{"chip_size": 0}, {"edge": "cut"}, {"max_nodata": 7}], ids=str)
+@pytest.mark.parametrize("name", ["index", "index.parquet"])
+def test_footprints_are_stored_unless_refused(scenes, tmp_path, name):
+    index_items([scene.item for scene in scenes], tmp_path / "whole")
+    index_items([scene.item for scene in scenes], tmp_path / name, geometry="none")
+    columns = ["chipid", "geometry"]
+    assert read_index(tmp_path / name)["geometry"].null_count > 0
+    made, stored = (read_index(tmp_path / each, columns=columns) for each in (name, "whole"))
+    assert made.equals(stored)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"chip_size": 0}, {"edge": "cut"}, {"max_nodata": 7}, {"geometry": "wkt"}],
+    ids=str,
+)
 def test_a_wrong_argument_is_no_fault_of_the_items(scenes, tmp_path, wrong):
     with pytest.raises(UsageError):
         index_items([scenes[0].item], tmp_path / "index", errors="skip", **wrong)

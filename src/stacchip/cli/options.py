@@ -191,6 +191,13 @@ Index = Annotated[str, typer.Argument(help=_INDEX_HELP)]
 Replace = Annotated[
     bool, typer.Option("--replace", help="Replace an index that is already at the output.")
 ]
+Geometry = Annotated[
+    str,
+    typer.Option(
+        "--geometry",
+        help="Store footprints in the index (wkb), or none (none), which halves its size.",
+    ),
+]
 MaxCloud = Annotated[float | None, _max_share("cloud")]
 MaxNodata = Annotated[float | None, _max_share("nodata")]
 KeepUnmeasured = Annotated[str, _unmeasured()]

@@ -234,6 +234,7 @@ class Job:
             place.index_folder,
             name=place.index_name,
             headers={stored.id: files.headers},
+            geometry=self.settings.geometry,
             storage=self.storage,
         )
         return int(table.num_rows)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stacchip.collect.catalogue import OnlineCatalogue
+from stacchip.index.stored import require_form
 from stacchip.items.api.pace import pace_of
 from stacchip.items.archive import Archive
 from stacchip.storage import Limits, Storage, StorageOptions, local_path
@@ -15,6 +16,7 @@ from stacchip.storage.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from stacchip.collect.recipe import BucketAccess, Recipe
+    from stacchip.index.stored import GeometryForm
 
 AssetMode = Literal["copy", "link"]
 
@@ -37,6 +39,7 @@ class Settings:
         source_endpoint: URL of the S3 service to read from, in place of the buckets' own.
         requests_per_second: Limit of each process's requests to the catalogue; `None` for no limit.
         write_again: True to write again what is already there.
+        geometry: Whether indexes store footprints, as for `stacchip.index.write_index`.
         store_copies: True to let a store that holds both source and archive copy by itself, if it
             can.
         limits: The most that one file or item may make us hold.
@@ -52,11 +55,13 @@ class Settings:
     source_endpoint: str | None = None
     requests_per_second: float | None = None
     write_again: bool = False
+    geometry: GeometryForm = "wkb"
     store_copies: bool = True
     limits: Limits = DEFAULT_LIMITS
     allow_local: bool = False
 
     def __post_init__(self) -> None:
+        require_form(self.geometry)
         object.__setattr__(self, "root", _absolute(self.root))
         if self.catalogue is not None:
             object.__setattr__(self, "catalogue", _absolute(self.catalogue))

@@ -85,6 +85,7 @@ from stacchip.index.schema import (
     embedded_items,
     validate,
 )
+from stacchip.index.stored import GeometryForm
 from stacchip.index.write import write_headers, write_index
 
 __all__ = [
@@ -95,6 +96,7 @@ __all__ = [
     "Edge",
     "Filters",
     "Footprints",
+    "GeometryForm",
     "ItemRecord",
     "Merged",
     "RecordedGrid",

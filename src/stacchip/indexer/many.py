@@ -17,6 +17,7 @@ from stacchip.index import merge_indexes, read_index, write_index
 from stacchip.index.files.layout import index_href, is_file
 from stacchip.index.files.replacing import staging
 from stacchip.index.headers import gather_headers
+from stacchip.index.stored import require_form
 from stacchip.indexer.base import require_arguments
 from stacchip.indexer.by_source import Indexer
 from stacchip.indexer.intake import Intake
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from stacchip.errors import Errors
     from stacchip.grid.chip_grid import Edge
+    from stacchip.index import GeometryForm
     from stacchip.indexer.base import ChipIndexer
     from stacchip.items import AssetInfo
     from stacchip.items.load import ItemSource
@@ -57,6 +59,7 @@ def index_items(
     headers: bool = True,
     open_files: bool = False,
     indexer: Callable[..., ChipIndexer] | None = None,
+    geometry: GeometryForm = "wkb",
     errors: Errors = "raise",
     progress: Callable[[str], None] | None = None,
     storage: Storage | None = None,
@@ -84,6 +87,7 @@ def index_items(
             `headers` is False.
         indexer: A subclass of `ChipIndexer` that measures chips; by default `Indexer`, or
             `UnmeasuredChipIndexer` without `stats`.
+        geometry: Whether the index stores footprints, as for `write_index`.
         errors: `"skip"` leaves out items that fail, and reports them. If the source of items itself
             fails (a search whose next page cannot be fetched), what came before is indexed, and
             `Indexed.failure` is the error.
@@ -109,6 +113,7 @@ def index_items(
     path = os.fspath(path)
     _require_place(path)
     require_arguments(chip_size, max_nodata, edge)
+    require_form(geometry)
     kind = indexer or (Indexer if stats else UnmeasuredChipIndexer)
 
     # an `indexer` of the user's may know nothing of an option that is not asked for
@@ -130,7 +135,7 @@ def index_items(
                 if progress is not None:
                     progress(outcome.name)
         if tally.items:
-            _merge(folder, path, storage)
+            _merge(folder, path, geometry, storage)
     return tally.indexed(intake.repeats, intake.failure)
 
 
@@ -273,9 +278,10 @@ def _working_folder(path: str) -> AbstractContextManager[Path]:
     return temporary_folder("stacchip-index-")
 
 
-def _merge(folder: str, path: str, storage: Storage) -> None:
+def _merge(folder: str, path: str, geometry: GeometryForm, storage: Storage) -> None:
     """Write the indexes in a folder as one: a folder, or a single file."""
     if is_file(path):
-        write_index(read_index(folder, storage=storage), path, storage=storage)
+        table = read_index(folder, storage=storage)
+        write_index(table, path, geometry=geometry, storage=storage)
     else:
-        merge_indexes(folder, path, storage=storage)
+        merge_indexes(folder, path, geometry=geometry, storage=storage)

@@ -22,7 +22,7 @@ from stacchip.cli.commands.collect_output import (
     print_summary,
     show_progress,
 )
-from stacchip.cli.options import AllowEmpty, both_readings, parse_names
+from stacchip.cli.options import AllowEmpty, Geometry, both_readings, parse_names
 from stacchip.cli.output import require_file
 from stacchip.cli.terminal import console, logs
 from stacchip.cli.terminal.command_line import Command
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stacchip.collect.report import ItemReport, RowReport, RunReport
+    from stacchip.index import GeometryForm
 
 _WORDS = "stacchip.words"
 _DONE = {"copy": "copied", "link": "linked"}
@@ -92,6 +93,7 @@ def collect(
     source_endpoint: options.SourceEndpoint = None,
     rate: options.Rate = None,
     write_again: options.WriteAgain = False,
+    geometry: Geometry = "wkb",
     store_copies: options.StoreCopies = True,
     limits: LimitList = None,
     allow_local: AllowLocal = False,
@@ -133,6 +135,7 @@ def collect(
         source_endpoint=source_endpoint,
         requests_per_second=rate,
         write_again=write_again,
+        geometry=cast("GeometryForm", geometry),
         store_copies=store_copies,
         limits=parse_limits(limits),
         allow_local=allow_local,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -22,6 +22,8 @@ from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from stacchip.index import GeometryForm
 
 app = CommandLine()
 
@@ -97,6 +99,7 @@ def index(
     skip_errors: Annotated[
         bool, typer.Option("--skip-errors", help="Leave out items that fail, and report them.")
     ] = False,
+    geometry: options.Geometry = "wkb",
     replace: options.Replace = False,
     allow_empty: options.AllowEmpty = False,
     storage: Storage,
@@ -120,6 +123,7 @@ def index(
             stats=stats,
             headers=headers,
             open_files=open_files,
+            geometry=cast("GeometryForm", geometry),
             errors="skip" if skip_errors else "raise",
             progress=advance,
             storage=storage,
@@ -150,6 +154,7 @@ def merge(
         bool,
         typer.Option("--drop-duplicates", help="Keep the first of chips that occur twice."),
     ] = False,
+    geometry: options.Geometry = "wkb",
     replace: options.Replace = False,
     allow_empty: options.AllowEmpty = False,
     storage: Storage,
@@ -164,6 +169,7 @@ def merge(
             indexes,
             output,
             duplicates="drop" if drop_duplicates else "error",
+            geometry=cast("GeometryForm", geometry),
             allow_empty=allow_empty,
             storage=storage,
             progress=advance.step,
