@@ -58,8 +58,9 @@ format: .venv/ready ## format the code and fix what ruff can fix
 bench: .venv/ready ## run the benchmarks of docs/benchmarks (about 15 minutes, 10 GB of disk); BENCH=name runs one
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
-torch: .venv/ready ## install PyTorch into .venv, for the tests of the datasets
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+torch: .venv/ready ## install PyTorch and trainers into .venv, for the tests of the datasets
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
+	  lightning==2.6.6 torchdata==0.11.0 accelerate==1.15.0
 
 servers: .venv/ready ## install PostgreSQL, pgstac and nginx, for the tests that need them (Debian, root)
 	@bash tests/servers/install.sh

@@ -11,6 +11,9 @@ for batch in loader:
 Use `ChipStreamDataset` to train: it reads whole areas, and gives each chip once over all ranks
 and workers. `ChipDataset` gives any chip by its number, and decodes whole blocks for it.
 
+Each pass over the dataset is the next epoch. `ChipStreamDataset.track` keeps its place, for a
+checkpoint.
+
 If several processes train together and the number of chips is not a multiple of their number, some
 ranks have one chip more. They would wait forever for the gradients of the others. Give the stream
 `Shard(rank, world_size, uneven="pad")` or `"drop"`, or train inside
@@ -20,6 +23,10 @@ itself.
 In reading order:
 
 - `stream_dataset`: `ChipStreamDataset`, shared out among ranks and workers, and resumed
+- `ranks`: which part of the chips is for this process
+- `epochs`: each pass is the next epoch, in whatever process it is made
+- `position`: where a pass begins, and how far its chips have come
+- `tracking`: `TrackedLoader`, which keeps the position of what workers give
 - `chip_dataset`: `ChipDataset`, any chip by its number
 - `samples`: a batch of chips as a dictionary of tensors
 - `labels`: `Label`, a label from a function, a column or an asset

@@ -2,7 +2,8 @@
 
 PyTorch tells a dataset neither: it asks for the length and for the iterator without a word about
 the loader. So the functions here look at who called. If that is no `DataLoader` but a wrapping
-dataset, or a loop of the user, they find nothing.
+dataset, or a loop of the user, they find nothing. In a forked process, the callers are also those
+of the process that forked.
 
 They look at the name of a frame's function before its local variables: until Python 3.13, a frame
 whose `f_locals` was read keeps its objects alive, even after the caller's `del`. The methods named
@@ -12,12 +13,16 @@ here end before that matters; a training loop does not.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from torch.utils.data import DataLoader, default_collate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
+
+# PyTorch's, and torchdata's, whose name begins otherwise
+_MAKES_WORKERS: Final = "MultiProcessingDataLoaderIter.__init__"
 
 
 def find_measuring_loader() -> tuple[DataLoader[Any] | None, bool]:
@@ -47,6 +52,19 @@ def is_batched_again() -> bool:
     fetcher = frame.f_locals.get("self")  # a `_IterableDatasetFetcher`, in the parent or a worker
     collate = getattr(fetcher, "collate_fn", None)
     return collate is default_collate and bool(getattr(fetcher, "auto_collation", False))
+
+
+def makes_workers() -> bool:
+    """Return True if a loader is creating a worker, or this process has been forked as one."""
+    return any(name.endswith(_MAKES_WORKERS) for _, name in list_callers())
+
+
+def list_callers() -> Iterator[tuple[str, str]]:
+    """Yield who called, the nearest first: the module, and the name of the class and method."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        yield frame.f_globals.get("__name__", ""), frame.f_code.co_qualname
+        frame = frame.f_back
 
 
 def _caller_of_dataset() -> FrameType | None:

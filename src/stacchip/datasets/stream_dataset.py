@@ -3,58 +3,35 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from torch import distributed
 from torch.utils.data import IterableDataset, get_worker_info
 
 from stacchip.datasets.length import count_batches
 from stacchip.datasets.loader import find_measuring_loader, is_batched_again
+from stacchip.datasets.position import Place, Position
+from stacchip.datasets.ranks import Rank, find_rank, require_tensors
 from stacchip.datasets.samples import Sample, split, to_tensors
 from stacchip.datasets.shared_memory import SharedMemory, lend_when_pickled
+from stacchip.datasets.tracking import STATE, TrackedLoader
 from stacchip.errors import UsageError
 from stacchip.stream import KindCount, Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+    from torch.utils.data import DataLoader
 
     from stacchip.datasets.labels import Label
     from stacchip.stream import ChipStream
-
-_STATE = "stream_state"
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A place in an epoch, over all workers.
-
-    Attributes:
-        epoch: The epoch.
-        workers: Number of workers; 0 if no stream has given out a chip yet.
-        states: States of the workers' streams, by the number of the worker.
-        load: Number of the `load_state_dict` that set the place; 0 if none did.
-    """
-
-    epoch: int
-    workers: int = 0
-    states: Mapping[str, Any] = field(default_factory=dict)
-    load: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the place as plain values."""
-        place: dict[str, Any] = {"epoch": self.epoch}
-        if self.states:
-            place |= {"workers": self.workers, "states": json.loads(json.dumps(self.states))}
-        return place
 
 
 class ChipStreamDataset(IterableDataset[Sample]):
     """A stream's chips as dictionaries of tensors, in batches or one by one.
 
     Each chip comes once over all ranks and workers. The stream's shard says which rank this is. If
-    it has only one rank and `torch.distributed` is initialized, the rank comes from there.
+    it has only one rank and `torch.distributed` is initialized when a pass begins, the rank comes
+    from there. Each pass is the next epoch, also if the one before was left early.
 
     Args:
         stream: The stream. Its `memory_bytes` are for one process: each worker of a loader takes as
@@ -92,15 +69,11 @@ class ChipStreamDataset(IterableDataset[Sample]):
         resumable: bool = False,
     ) -> None:
         restored = stream.state_dict() if stream.is_restored else None
-        shard = stream.shard
-        if shard.workers != 1:
+        if stream.shard.workers != 1:
             raise UsageError(
                 "The stream has the shard of a worker. Give it the shard of the rank: "
                 "the dataset shares that out among workers itself."
             )
-        if shard.world_size == 1 and distributed.is_available() and distributed.is_initialized():
-            rank, world_size = distributed.get_rank(), distributed.get_world_size()
-            stream = stream.with_shard(Shard(rank, world_size, uneven=shard.uneven))
         self.stream = stream
         self.batch_size = batch_size
         self.transform = transform
@@ -108,15 +81,14 @@ class ChipStreamDataset(IterableDataset[Sample]):
         self.mixed: Literal["group", "pad"] = mixed
         self.drop_last = drop_last
         self.resumable = resumable
-        # epoch and load of the start, in shared memory: workers that outlive an epoch
-        # (`persistent_workers=True`) keep the start they were created with
-        self._told = cast("Any", torch.zeros(2, dtype=torch.int64)).share_memory_()
-        self._loads = 0
+        self._position = Position(stream.epoch)
+        self._told_rank: Rank | None = None  # a worker's, which has no process group
         self._shared: SharedMemory | None = None  # a worker's, for all its epochs
-        self.set_epoch(stream.epoch)
         if restored is not None:
-            states: dict[str, Any] = {"0": restored}
-            self.load_state_dict({"epoch": stream.epoch, "workers": 1, "states": states})
+            self._position.load(Place(stream.epoch, 1, {"0": restored}))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_told_rank": self._find_rank()}
 
     def __len__(self) -> int:
         """Return the number of batches (or chips) that the rank gets in a whole epoch.
@@ -131,11 +103,9 @@ class ChipStreamDataset(IterableDataset[Sample]):
         """
         loader, is_direct = find_measuring_loader()
         workers = max(1, 0 if loader is None else loader.num_workers)
-        own, total = self.stream.shard, len(self.stream.groups_of_rows())
-        shares = [
-            Shard(own.rank, own.world_size, worker, workers, own.uneven).size(total)
-            for worker in range(workers)
-        ]
+        total = len(self.stream.groups_of_rows())
+        rank = self._find_rank()
+        shares = [self._make_shard(rank, worker, workers).size(total) for worker in range(workers)]
         if self.batch_size is not None:
             kinds = KindCount((total,), is_exact=True)
             if self.mixed == "group":
@@ -160,38 +130,48 @@ class ChipStreamDataset(IterableDataset[Sample]):
         return self._give()
 
     def _give(self) -> Iterator[Any]:
-        stream = self._open_stream()
-        if get_worker_info() is not None and self.batch_size is not None:
-            lend_when_pickled()
-            self._shared = self._shared or SharedMemory()
-            stream.use_memory(self._shared)
-        batches = stream.batches(self.batch_size or 1, mixed=self.mixed, drop_last=self.drop_last)
-        for batch in batches:
+        rank = self._find_rank()
+        start = self._position.begin()
+        has_given = yield from self._give_rest(start, rank)
+        if start.states and not has_given and get_worker_info() is None:
+            # the state was that of an epoch's end; a worker does not know about the others
+            yield from self._give_rest(self._position.begin(), rank)
+
+    def _give_rest(self, start: Place, rank: Rank) -> Generator[Any, None, bool]:
+        """Give what is left of an epoch, and return True if that was anything."""
+        told, has_given = self._position.start, False
+        stream = self._open_stream(start, rank)
+        shard = stream.shard
+        for batch in stream.batches(
+            self.batch_size or 1, mixed=self.mixed, drop_last=self.drop_last
+        ):
             self.stream.report = stream.report
             sample = to_tensors(batch, self.label)
             if self.batch_size is None:
                 (sample,) = split(sample)
             given = sample if self.transform is None else self.transform(sample)
+            if rank.is_dispatched:
+                require_tensors(given)
+            state = stream.state_dict()
             if self.resumable:
-                if not isinstance(given, dict):
-                    raise UsageError(
-                        "With resumable=True, the stream's state goes into the sample: the "
-                        f"transform must return a dictionary, not {type(given).__name__}."
-                    )
-                given[_STATE] = json.dumps(stream.state_dict())
+                _put_state(given, state)
+            if self._position.start is told:
+                states = {**start.states, str(shard.worker): state}
+                self._position.reach(Place(start.epoch, shard.workers, states))
+            has_given = True
             yield given
             del batch, sample, given  # its memory is free while the next is made
         self.stream.report = stream.report  # even if all chips were skipped
+        if get_worker_info() is None and self._position.start is told:
+            self._position.reach(Place(start.epoch + 1))
+        return has_given
 
-    def _open_stream(self) -> ChipStream:
+    def _open_stream(self, start: Place, rank: Rank) -> ChipStream:
         """Return the stream of this process, set to where it begins."""
         worker = get_worker_info()
         number, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        own = self.stream.shard
-        shard = Shard(own.rank, own.world_size, number, workers, own.uneven)
-        stream = self.stream.with_shard(shard)
+        stream = self.stream.with_shard(self._make_shard(rank, number, workers))
         stream.cut_apart(None if self.label is None else self.label.apart)
-        start = self._find_start()
         stream.set_epoch(start.epoch)
         if start.states and start.workers != workers:
             raise UsageError(
@@ -199,33 +179,33 @@ class ChipStreamDataset(IterableDataset[Sample]):
             )
         if str(number) in start.states:
             stream.load_state_dict(start.states[str(number)])
+        if worker is not None and self.batch_size is not None:
+            lend_when_pickled()
+            self._shared = self._shared or SharedMemory()
+            stream.use_memory(self._shared)
         return stream
 
-    def _find_start(self) -> _Place:
-        """Return where this process begins, even in a worker that was created before."""
-        epoch, load = self._told.tolist()
-        if load == 0:
-            return _Place(epoch)
-        if load != self._start.load:
-            raise UsageError(
-                "The state was loaded after the loader had created its workers, and cannot reach "
-                "them: make another DataLoader of the dataset."
-            )
-        return self._start
+    def _find_rank(self) -> Rank:
+        shard = self.stream.shard
+        return find_rank(Rank(shard.rank, shard.world_size), self._told_rank)
+
+    def _make_shard(self, rank: Rank, worker: int, workers: int) -> Shard:
+        return Shard(rank.number, rank.world_size, worker, workers, self.stream.shard.uneven)
+
+    # --- epochs
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin an epoch: the next iteration gives all its chips. Call it before each."""
-        self._begin_at(_Place(int(epoch)))
+        """Let the next pass be an epoch; the passes after it are the epochs after it.
 
-    def _begin_at(self, start: _Place) -> None:
-        self._start = self._reached = start
-        # through numpy: outside `inference_mode`, PyTorch refuses tensors made inside
-        self._told.numpy()[:] = start.epoch, start.load
+        Call it before the loop begins: workers that have begun do not hear of it in this pass.
+        If a state within that epoch was just loaded, the pass gives the rest of it.
+        """
+        self._position.set_epoch(int(epoch))
 
     # --- saving and resuming
 
-    def track(self, loader: Iterable[Any]) -> Iterator[Any]:
-        """Yield what a loader of this dataset gives, and keep `state_dict` up to date with it.
+    def track(self, loader: DataLoader[Any]) -> TrackedLoader:
+        """Return what a loader of this dataset gives, and keep `state_dict` up to date with it.
 
         ```python
         dataset = ChipStreamDataset(stream, batch_size=64, resumable=True)
@@ -234,42 +214,44 @@ class ChipStreamDataset(IterableDataset[Sample]):
             checkpoint(model, dataset.state_dict())  # batches that wait in a queue do not count
         ```
 
-        A loop that is left early and begun again begins at the same place. A loop that comes to
-        its end forgets a loaded state, as `set_epoch` does.
+        Lightning's `Trainer` takes it in place of the loader, and keeps its state in checkpoints.
 
         Raises:
             UsageError: The dataset was not made with `resumable=True`.
         """
         if not self.resumable:
             raise UsageError("Make the dataset with resumable=True to track it.")
-        start = self._reached = self._start
-        states = dict(start.states)
-        for batch in loader:
-            told = batch.pop(_STATE)
-            state = json.loads(told if isinstance(told, str) else told[-1])
-            shard = state["settings"]["shard"]
-            states[str(shard[2])] = state
-            if self._start is start:
-                self._reached = _Place(start.epoch, shard[3], states)
-            yield batch
-        if self._start is start:
-            self.set_epoch(start.epoch)
-            self._reached = _Place(start.epoch + 1)
+        return TrackedLoader(loader, self._position)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the place after the batches that `track` gave, as plain values.
+        """Return the place after the chips that came, as plain values.
 
-        After the last batch, that is the beginning of the next epoch.
+        That is the place after the batches that `track` gave, or those of a pass without workers.
+        After the last, it is the beginning of the next epoch. In a worker it is that of the worker.
+
+        Raises:
+            UsageError: Workers gave chips, and nobody tracked them.
         """
-        return self._reached.to_dict()
+        return self._position.find_reached().to_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where another dataset stood, with the same number of workers.
 
         Load the state before the loader creates its workers. If `persistent_workers=True` has kept
-        older ones, the next iteration raises `UsageError`. The state holds until `set_epoch`.
+        older ones, the next iteration raises `UsageError`. The state holds for the next pass.
         """
-        states = dict(state.get("states", {}))
-        self._loads += 1
-        load = self._loads if states else 0
-        self._begin_at(_Place(int(state["epoch"]), state.get("workers", 0), states, load))
+        self._position.load(Place.from_dict(state))
+
+
+def _put_state(sample: Any, state: dict[str, Any]) -> None:
+    """Send the state of a stream with a sample.
+
+    Raises:
+        UsageError: The sample is no dictionary.
+    """
+    if not isinstance(sample, dict):
+        raise UsageError(
+            "With resumable=True, the stream's state goes into the sample: the transform must "
+            f"return a dictionary, not {type(sample).__name__}."
+        )
+    sample[STATE] = json.dumps(state)

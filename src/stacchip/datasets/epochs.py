@@ -1,0 +1,219 @@
+"""Epochs: each pass over a dataset is the next epoch, in whatever process it is made.
+
+PyTorch tells the dataset of the parent nothing of a pass that workers make, and the workers of a
+loader nothing of each other. Still all of them must take the same epoch, since the epoch decides
+which chips each gets. So they share a little memory, in which every process that begins a pass
+writes down its epoch.
+
+The order of events is that of `multiprocessing`'s numbers of processes, which the parent counts up
+and each worker knows. The workers of a loader are created one after another, so the number of a
+worker less its place in the loader is the same for all of them, and greater than for any loader
+before. A pass without workers, and `set`, draw a number, too. So a worker finds the epoch of the
+pass before its own without a lock, and whichever worker of a loader is first to begin.
+
+A worker that outlives a pass (`persistent_workers=True`) counts its further passes by itself.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import weakref
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import torch
+from torch.utils.data import get_worker_info
+
+from stacchip.datasets.loader import makes_workers
+from stacchip.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_WORKERS: Final = 256  # of more, two share a place, which is right unless both are the last of all
+_PARENT: Final = _WORKERS
+_EPOCH_BITS: Final = 32
+_all: weakref.WeakSet[Epochs] = weakref.WeakSet()
+
+
+class Pass(NamedTuple):
+    """A pass over the dataset.
+
+    Attributes:
+        epoch: Its epoch.
+        is_first: True if no other began since the epoch was set, or a state was loaded.
+    """
+
+    epoch: int
+    is_first: bool
+
+
+class Epochs:
+    """The epochs of a dataset's passes.
+
+    Copies of a dataset count for themselves, but those in the workers of a loader.
+
+    Args:
+        epoch: Epoch of the first pass.
+
+    Example:
+        >>> epochs = Epochs(5)
+        >>> epochs.begin(), epochs.begin()
+        (Pass(epoch=5, is_first=True), Pass(epoch=6, is_first=False))
+        >>> epochs.set(3)
+        >>> epochs.begin().epoch
+        3
+    """
+
+    def __init__(self, epoch: int) -> None:
+        self._start_counting(epoch)
+
+    def _start_counting(self, epoch: int) -> None:
+        # what `set` was told last: its number, the epoch, and whether a state came with it
+        self._told = _share(3)
+        # passes that began, by worker: the first and the latest of its process; each is a number,
+        # and the epoch in the lower bits, so that no process sees the one without the other
+        self._first, self._latest = _share(_WORKERS + 1), _share(_WORKERS + 1)
+        # 0 is less than any number, also if `multiprocessing` is about to count anew
+        self._put(0, epoch, with_state=False)
+        _all.add(self)
+
+    def _put(self, number: int, epoch: int, *, with_state: bool) -> None:
+        self._since, self._epoch = number, epoch
+        self._own: int | None = None  # epoch of the latest pass of this process, if it is a worker
+        self._resumed: int | None = None
+        # through numpy: outside `inference_mode`, PyTorch refuses tensors made inside
+        self._told.numpy()[:] = number, epoch, with_state
+
+    def set(self, epoch: int, *, with_state: bool = False) -> None:
+        """Let the next pass have this epoch, also in workers that exist.
+
+        Args:
+            epoch: The epoch.
+            with_state: The pass goes on from a state, which only workers that are created later
+                know.
+        """
+        self._put(_draw_number(), epoch, with_state=with_state)
+
+    def resume(self, epoch: int) -> None:
+        """Let the pass that this worker is about to begin have this epoch."""
+        self._resumed = epoch
+        self._write(epoch)
+
+    def begin(self) -> Pass:
+        """Begin a pass.
+
+        Raises:
+            UsageError: As for `find_next`.
+        """
+        found = self.find_next()
+        if self._own is not None:
+            self._since = int(self._told[0])
+        self._resumed = None
+        self._write(found.epoch)
+        return found
+
+    def find_next(self) -> Pass:
+        """Return the pass that begins next in this process.
+
+        Raises:
+            UsageError: It should go on from a state that this worker cannot know.
+        """
+        number = _number_of_loader()
+        if self._resumed is not None:
+            return Pass(self._resumed, is_first=True)
+        if number is None:
+            return self._follow(self._latest.numpy())
+        if self._own is None:
+            first = self._first.numpy()
+            own = first[_numbers(first) == number]
+            if len(own):
+                epoch = _epoch(own[0])
+                return Pass(epoch, is_first=epoch == self._epoch)
+            latest = self._latest.numpy()
+            return self._follow(latest[_numbers(latest) < number])
+        told, epoch, with_state = self._told.tolist()
+        if told == self._since:
+            return Pass(self._own + 1, is_first=False)
+        if with_state:
+            raise UsageError(
+                "The state was loaded after the loader had created its workers, and cannot reach "
+                "them: make another DataLoader of the dataset."
+            )
+        return Pass(epoch, is_first=False)
+
+    def _follow(self, passes: NDArray[np.int64]) -> Pass:
+        """Return the pass after some that began, of which only those since `set` count."""
+        latest = int(passes.max(initial=0))
+        if latest >> _EPOCH_BITS > self._since:
+            return Pass(_epoch(latest) + 1, is_first=False)
+        return Pass(self._epoch, is_first=True)
+
+    def _write(self, epoch: int) -> None:
+        """Write down that a pass began."""
+        worker = get_worker_info()
+        place = _PARENT if worker is None else worker.id % _WORKERS
+        number = _number_of_loader()
+        word = (_draw_number() if number is None else number) << _EPOCH_BITS | epoch
+        if worker is not None and self._own is None:
+            self._first.numpy()[place] = word
+        self._latest.numpy()[place] = word
+        if worker is not None:
+            self._own = epoch
+
+    # --- copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ if makes_workers() else {"_epoch": self.find_next().epoch}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if "_told" not in state:
+            self._start_counting(self._epoch)
+
+    def renew(self) -> None:
+        """Count for this process alone from now on."""
+        self._start_counting(self.find_next().epoch)
+
+
+def _share(size: int) -> torch.Tensor:
+    """Return numbers in shared memory, all 0."""
+    make: Any = torch.zeros(size, dtype=torch.int64)
+    shared: torch.Tensor = make.share_memory_()
+    return shared
+
+
+def _draw_number() -> int:
+    """Return a number greater than those of all processes that this one has created."""
+    return _own_number(multiprocessing.Process())
+
+
+def _number_of_loader() -> int | None:
+    """Return the number of the loader whose worker this process is; None if it is no worker."""
+    worker = get_worker_info()
+    return None if worker is None else _own_number(multiprocessing.current_process()) - worker.id
+
+
+def _own_number(process: Any) -> int:
+    # public is only the name, which a user may change
+    return int(process._identity[-1])  # noqa: SLF001 - as above
+
+
+def _numbers(passes: NDArray[np.int64]) -> NDArray[np.int64]:
+    return passes >> _EPOCH_BITS
+
+
+def _epoch(word: int) -> int:
+    return int(word) & ((1 << _EPOCH_BITS) - 1)
+
+
+def _renew_all() -> None:
+    """Let a forked process count for itself, unless it is a worker of a loader."""
+    if not makes_workers():
+        for each in list(_all):
+            each.renew()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_renew_all)
