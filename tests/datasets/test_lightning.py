@@ -113,14 +113,14 @@ def test_a_tracked_loader_goes_on_from_a_checkpoint(path, workers, tmp_path):
     length = len(tracked)
     keep = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=1, save_top_k=-1)
     whole = fit(Model(), tracked, 3, enable_checkpointing=True, callbacks=[keep])
-    assert whole.rows == epochs_of(path, workers, 0, 1, 2)
     for step, seen in ((length + 3, whole.rows[1][: 3 * SIZE]), (2 * length, whole.rows[1])):
         dataset = dataset_of(path, resumable=True)
         tracked = dataset.track(loader_of(dataset, workers))
         model = fit(Model(), tracked, 4, checkpoint=tmp_path / f"step={step}.ckpt")
         assert sorted(seen + model.rows.get(1, [])) == list(range(CHIPS))
         assert model.rows[2] == whole.rows[2]
-        assert model.rows[3] == epochs_of(path, workers, 3)[3]
+        assert sorted(model.rows[3]) == list(range(CHIPS))
+        assert model.rows[3] not in whole.rows.values()
 
 
 def test_an_epoch_set_as_lightning_begins_one_is_that_epoch(path, tmp_path):
