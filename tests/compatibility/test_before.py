@@ -36,6 +36,7 @@ from stacchip.index import (
     scan_index,
     write_headers,
 )
+from stacchip.index.stored import store_columns
 from stacchip.storage import Storage, StorageOptions
 from stacchip.stream import ChipStream
 from stacchip.stream.read.cutting import cut_chip
@@ -233,7 +234,7 @@ def test_indexes_are_merged_with_one_another(pixels, before):
     merged = merge_indexes(["archive/index", "indexes/folder"], "again", duplicates="drop")
     assert (merged.items, merged.chips, merged.dropped, merged.records) == (2, 22, 22, 2)
     assert require_pixels(Chipper("again"), pixels) == 22
-    assert read_index("again").equals(read_index("indexes/merged"))
+    assert pq.read_table("again").equals(store_columns(read_index("indexes/merged")))
 
 
 def test_a_merge_writes_the_same_values_and_each_time_the_same_bytes(before):
@@ -241,7 +242,10 @@ def test_a_merge_writes_the_same_values_and_each_time_the_same_bytes(before):
     for target in ("again", "once more"):
         merge_indexes(sources, target, duplicates="drop")
     for file in sorted(Path("indexes/merged").glob("*.parquet")):
-        assert pq.read_table(Path("again", file.name)).equals(pq.read_table(file)), file.name
+        before_it, now = pq.read_table(file), pq.read_table(Path("again", file.name))
+        if "bbox" in now.column_names:  # in float32 now
+            before_it = store_columns(before_it)
+        assert now.equals(before_it), file.name
     for file in sorted(Path("again").iterdir()):
         assert Path("once more", file.name).read_bytes() == file.read_bytes(), file.name
 

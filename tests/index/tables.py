@@ -11,6 +11,7 @@ from odc.geo.geobox import GeoBox
 
 from stacchip.index import ChipGrid, build_table
 from stacchip.raster import Header
+from stacchip.raster.block_places import BlockPlaces
 from stacchip.storage import Identity
 
 if TYPE_CHECKING:
@@ -76,8 +77,9 @@ def make_header(etag: str = '"1"') -> Header:
         sample_format=1,
         byteorder="<",
         fill_order=1,
-        block_offsets=np.array([100, 900, 5000, 7000], np.uint64),
-        block_lengths=np.array([800, 700, 0, 600], np.uint64),
+        places=BlockPlaces.of(
+            np.array([100, 900, 5000, 7000], np.uint64), np.array([800, 700, 0, 600], np.uint64)
+        ),
         crs="EPSG:32633",
         transform=Affine(10, 0, 500000, 0, -10, 4000000),
         scales=None,

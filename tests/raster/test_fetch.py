@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from stacchip.errors import CorruptBlock
 from stacchip.raster import Header
 from stacchip.raster.allowance import for_fetching
+from stacchip.raster.block_places import BlockPlaces
 from stacchip.raster.block_requests import BlockAddress, plan_requests
 from stacchip.raster.blocks import Block
 from stacchip.raster.cache import Caches, DiskCache
@@ -32,7 +33,7 @@ def header_of(spans: list[tuple[int, int]], size_bytes: int | None = None) -> He
         identity=Identity(size_bytes), shape=(16, 16 * len(spans)), count=1, dtype="uint8",
         nodata=None, fill=0, block_shape=(16, 16), is_planar=False, is_tiled=True,
         compression="none", predictor=1, bits=8, sample_format=1, byteorder="<", fill_order=1,
-        block_offsets=np.array(starts, np.uint64), block_lengths=np.array(lengths, np.uint64),
+        places=BlockPlaces.of(np.array(starts, np.uint64), np.array(lengths, np.uint64)),
         crs=None, transform=None, scales=None, shifts=None, alpha=None, validity="all", mask=None,
         why_unsupported=None,
     )  # fmt: skip

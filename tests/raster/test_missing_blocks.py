@@ -12,6 +12,7 @@ from raster.pixels import distinct
 from servers.range_server import RangeServer
 from stacchip.errors import AssetChanged, CorruptBlock, ObjectNotFound
 from stacchip.raster import Window, open_reader, read_header
+from stacchip.raster.block_places import BlockPlaces
 from stacchip.raster.blocks import Block, block_number, block_window
 from stacchip.raster.cache import Caches, DiskCache
 from stacchip.raster.reader import FastReader
@@ -43,7 +44,8 @@ def test_a_sparse_block_is_filled_and_asks_nothing(path, storage):
     reader, window, _, _ = last_block(path, storage)
     lengths = reader.header.block_lengths.copy()
     lengths[block_number(reader.header, LAST)] = 0
-    sparse = FastReader(str(path), storage, replace(reader.header, block_lengths=lengths))
+    places = BlockPlaces.of(reader.header.block_offsets, lengths)
+    sparse = FastReader(str(path), storage, replace(reader.header, places=places))
     before = storage.requests
     found = sparse.read(window)
     assert (found == sparse.header.fill).all()

@@ -8,11 +8,11 @@ pixels = reader.read(Window(row=0, col=0, height=256, width=256))
 Read the files in this order: `reader` (windows of files), `block_requests` (which requests fetch
 blocks), `fetch` (sends them), `cache` (blocks that are kept), `blocks` (from bytes to pixels),
 `codecs` and `lzw` (decompression), `allowance` (how much large blocks may take at once), `header`,
-`parse`, `sample_tags` (what a sample is), `block_table` (where the blocks lie), `tiff` (directories
-and tags) and `file_bytes` (the bytes of a header), `location` and `sidecars` (what places the
-pixels), `nodata` (which values stand for no data), `validity` (which pixels may be used),
-`resample` and `placement` (pixels on the chip grid), `marking` (which pixels of a new file are
-valid), and the folder `gdal` (everything that GDAL does).
+`parse`, `sample_tags` (what a sample is), `block_table` (where the blocks lie) and `block_places`
+(how that is kept), `tiff` (directories and tags) and `file_bytes` (the bytes of a header),
+`location` and `sidecars` (what places the pixels), `nodata` (which values stand for no data),
+`validity` (which pixels may be used), `resample` and `placement` (pixels on the chip grid),
+`marking` (which pixels of a new file are valid), and the folder `gdal` (everything that GDAL does).
 
 What happens when a block is missing:
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from stacchip.raster import tiff
+from stacchip.raster.block_places import BlockPlaces
 from stacchip.raster.codecs import most_encoded
 from stacchip.raster.file_bytes import BrokenTiffError
 from stacchip.raster.header import MISSING
@@ -78,8 +79,10 @@ def _read_table(header: Header, page: Directory, size: int) -> Header:
     missing = (0, blocks - len(offsets))
     return replace(
         header,
-        block_offsets=np.pad(offsets, missing, constant_values=np.uint64(MISSING)),
-        block_lengths=np.pad(lengths, missing, constant_values=np.uint64(1)),
+        places=BlockPlaces.of(
+            np.pad(offsets, missing, constant_values=np.uint64(MISSING)),
+            np.pad(lengths, missing, constant_values=np.uint64(1)),
+        ),
     )
 
 
@@ -175,6 +178,8 @@ def _split_strips(header: Header) -> Header:
     down = split.grid[0]
     return replace(
         split,
-        block_offsets=np.ascontiguousarray(offsets.reshape(header.planes, -1)[:, :down]).ravel(),
-        block_lengths=np.ascontiguousarray(lengths.reshape(header.planes, -1)[:, :down]).ravel(),
+        places=BlockPlaces.of(
+            np.ascontiguousarray(offsets.reshape(header.planes, -1)[:, :down]).ravel(),
+            np.ascontiguousarray(lengths.reshape(header.planes, -1)[:, :down]).ravel(),
+        ),
     )

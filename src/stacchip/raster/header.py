@@ -1,8 +1,8 @@
 """Headers: the facts of a TIFF's full-resolution image, parsed once and kept.
 
 With a header, a read requests nothing but blocks. `Header.to_record` writes it as flat values for
-an index. The table of blocks is packed into bytes, because list columns take three times the space:
-1,108 B against 393 B for a header of 121 blocks (Parquet with zstd, 2,000 headers).
+an index. The table of blocks is packed into bytes (`BlockPlaces`), because list columns take three
+times the space: 1,108 B against 393 B for a header of 121 blocks (Parquet with zstd).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from affine import Affine
 
+from stacchip.raster.block_places import BlockPlaces
 from stacchip.raster.location import place_image, why_no_grid
 from stacchip.storage import Identity
 from stacchip.storage.documents import parse_json
@@ -66,9 +67,7 @@ class Header:
         sample_format: TIFF's SampleFormat: 1 unsigned, 2 signed, 3 float, 5 and 6 complex.
         byteorder: "<" or ">".
         fill_order: 1, or 2 if the bits of each byte are reversed.
-        block_offsets: First byte of each block, uint64, [plane, row, column] flattened; `MISSING`
-            for a block that the file's table does not have.
-        block_lengths: Each block's length in bytes, uint64; 0 for a sparse block.
+        places: Where its blocks lie.
         crs: "EPSG:code" or WKT, or None.
         transform: Pixel (column, row) to coordinates, or None if the file has none.
         scales: Factor of each band, if one is not 1.
@@ -98,8 +97,7 @@ class Header:
     sample_format: int
     byteorder: ByteOrder
     fill_order: int
-    block_offsets: NDArray[np.uint64]
-    block_lengths: NDArray[np.uint64]
+    places: BlockPlaces
     crs: str | None
     transform: Affine | None
     scales: tuple[float, ...] | None
@@ -110,6 +108,19 @@ class Header:
     why_unsupported: str | None
     codec_tags: tuple[RawTag, ...] = ()
     located_by: str | None = None
+
+    @property
+    def block_offsets(self) -> NDArray[np.uint64]:
+        """First byte of each block, [plane, row, column] flattened.
+
+        `MISSING` for a block that the file's table does not have.
+        """
+        return self.places.offsets
+
+    @property
+    def block_lengths(self) -> NDArray[np.uint64]:
+        """Each block's length in bytes; 0 for a sparse block."""
+        return self.places.lengths
 
     @cached_property
     def block_bytes(self) -> int:
@@ -171,11 +182,7 @@ class Header:
         return replace(self, identity=identity, mask=mask)
 
     def to_record(self) -> dict[str, Any]:
-        """Return the header as flat values, of the types in `RECORD_TYPES`.
-
-        Blocks mostly lie in a row with equal gaps. Then 16 bytes hold the starts of all blocks, and
-        4 bytes per block hold its length.
-        """
+        """Return the header as flat values, of the types in `RECORD_TYPES`."""
         return {
             "size_bytes": self.identity.size_bytes,
             "etag": self.identity.etag,
@@ -186,8 +193,8 @@ class Header:
             "block_width": self.block_shape[1],
             "nodata": None if self.nodata is None else repr(self.nodata),
             "fill": repr(self.fill),
-            "block_starts": _pack_starts(self.block_offsets, self.block_lengths),
-            "block_lengths": _pack_lengths(self.block_lengths),
+            "block_starts": self.places.packed_starts,
+            "block_lengths": self.places.packed_lengths,
             "transform": None if self.transform is None else json.dumps(self.transform[:6]),
             "scales": None if self.scales is None else json.dumps(self.scales),
             "shifts": None if self.shifts is None else json.dumps(self.shifts),
@@ -207,7 +214,6 @@ class Header:
             TypeError: A value is of another type.
         """
         _check(record)
-        lengths = _unpack_lengths(record)
         count = record["count"]
         transform = _numbers(record, "transform", 6)
         scales, shifts = _numbers(record, "scales", count), _numbers(record, "shifts", count)
@@ -217,8 +223,7 @@ class Header:
             block_shape=(record["block_height"], record["block_width"]),
             nodata=None if record["nodata"] is None else _number(record["nodata"]),
             fill=_number(record["fill"]),
-            block_offsets=_unpack_starts(record["block_starts"], lengths),
-            block_lengths=lengths,
+            places=_places_of(record),
             transform=None if transform is None else Affine(*transform),
             scales=None if scales is None else tuple(scales),
             shifts=None if shifts is None else tuple(shifts),
@@ -309,38 +314,11 @@ def _number(text: str) -> Any:
     raise ValueError(f"{text!r} is not a number")
 
 
-def _pack_lengths(lengths: NDArray[np.uint64]) -> bytes:
-    """Pack lengths into four bytes per block, or eight if one does not fit."""
-    fits = not len(lengths) or int(lengths.max()) < 2**32
-    return lengths.astype("<u4" if fits else "<u8").tobytes()
-
-
-def _unpack_lengths(record: Mapping[str, Any]) -> NDArray[np.uint64]:
+def _places_of(record: Mapping[str, Any]) -> BlockPlaces:
     down = -(-record["height"] // record["block_height"])
     across = -(-record["width"] // record["block_width"])
     blocks = down * across * (record["count"] if record["is_planar"] else 1)
-    raw = record["block_lengths"]
-    if not blocks or len(raw) not in (4 * blocks, 8 * blocks):
-        raise ValueError(f"a header has {blocks} blocks, and {len(raw)} bytes of their lengths")
-    return np.frombuffer(raw, f"<u{len(raw) // blocks}").astype(np.uint64)
-
-
-def _pack_starts(offsets: NDArray[np.uint64], lengths: NDArray[np.uint64]) -> bytes:
-    """Pack the first start and the gaps that follow; a single gap if all are equal."""
-    starts = offsets.astype(np.int64)
-    gaps = starts[1:] - starts[:-1] - lengths[:-1].astype(np.int64)
-    is_even = len(gaps) > 1 and bool((gaps == gaps[0]).all())
-    return np.append(starts[:1], gaps[:1] if is_even else gaps).astype("<i8").tobytes()
-
-
-def _unpack_starts(raw: bytes, lengths: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    values = np.frombuffer(raw, "<i8")
-    if len(values) not in (2, len(lengths)):
-        raise ValueError(f"a header has {len(lengths)} blocks, and {len(values)} starts")
-    starts = np.empty(len(lengths), np.int64)
-    starts[:1] = values[:1]
-    np.add(lengths[:-1].view(np.int64), values[1:], out=starts[1:])
-    return starts.cumsum(out=starts).view(np.uint64)
+    return BlockPlaces(record["block_starts"], record["block_lengths"], blocks)
 
 
 def _pack_tags(tags: tuple[RawTag, ...]) -> bytes:

@@ -11,6 +11,7 @@ import numpy as np
 
 from stacchip.errors import NotARaster, StacchipError, UnsupportedRaster
 from stacchip.raster import tiff
+from stacchip.raster.block_places import BlockPlaces
 from stacchip.raster.block_table import with_block_table
 from stacchip.raster.codecs import (
     CODECS,
@@ -191,8 +192,7 @@ def _read_image(page: Directory, byteorder: ByteOrder, identity: Identity, size:
         sample_format=tags.sample_format,
         byteorder=byteorder,
         fill_order=2 if page.integer(tiff.FILL_ORDER, 1) == 2 else 1,  # libtiff ignores others
-        block_offsets=np.empty(0, np.uint64),
-        block_lengths=np.empty(0, np.uint64),
+        places=BlockPlaces.of(np.empty(0, np.uint64), np.empty(0, np.uint64)),
         crs=image.crs,
         transform=image.transform if located_by == BY_TRANSFORM else None,
         scales=image.scales,
