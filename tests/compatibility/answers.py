@@ -53,6 +53,11 @@ def ask_float(value: float) -> float | str:
     return value if math.isfinite(value) else repr(value)
 
 
+def ask_header(header: Header) -> dict[str, Any]:
+    places = {name: answer(getattr(header, name)) for name in ("block_offsets", "block_lengths")}
+    return ask_fields(header) | places
+
+
 def ask_fields(value: Any) -> dict[str, Any]:
     names = [each.name for each in fields(value) if not each.name.startswith("_")]
     return {"kind": type(value).__name__, **{name: answer(getattr(value, name)) for name in names}}
@@ -215,7 +220,7 @@ BY_KIND: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (Chipper, ask_chipper),
     (ChipStream, ask_stream),
     (ChipBatch, ask_batch),
-    (Header, ask_fields),
+    (Header, ask_header),
     (PlatformStatistics, ask_statistics),
     (Storage, ask_storage),
     (Mapping, lambda value: {str(key): answer(each) for key, each in value.items()}),

@@ -174,3 +174,11 @@ def test_a_header_of_planes_has_blocks_for_each_band() -> None:
     assert header.geobox is not None
     assert header.geobox.shape.yx == (20, 40)
     assert replace(header, transform=None).geobox is None
+
+
+def test_arrays_are_made_when_a_block_is_asked_for() -> None:
+    header = Header.from_record(header_of([0, 100], [90, 50]).to_record())
+    assert not {"offsets", "lengths"} & vars(header.places).keys()
+    assert header.moved().places is header.places
+    assert header.block_offsets.tolist() == [0, 100]
+    assert header.block_offsets is header.block_offsets

@@ -109,6 +109,12 @@ class Header:
     codec_tags: tuple[RawTag, ...] = ()
     located_by: str | None = None
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "places" not in state:  # pickles of earlier versions have the two arrays
+            offsets, lengths = state.pop("block_offsets"), state.pop("block_lengths")
+            state["places"] = BlockPlaces.of(offsets, lengths)
+        self.__dict__.update(state)
+
     @property
     def block_offsets(self) -> NDArray[np.uint64]:
         """First byte of each block, [plane, row, column] flattened.
