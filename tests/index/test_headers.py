@@ -14,9 +14,9 @@ from kills import files_of, left_by_kills
 from scenes import Scene, make_scene
 from servers.range_server import RangeServer
 from stacchip.chipper import Chipper
-from stacchip.errors import AssetChanged, AssetNotFound, ObjectNotFound
+from stacchip.errors import AssetChanged, AssetNotFound, ObjectNotFound, UsageError
 from stacchip.index import read_index, read_records, write_index
-from stacchip.index.headers import add_headers, gather_headers
+from stacchip.index.headers import add_headers, gather_headers, stream_headers
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.items import item_key
 from stacchip.storage import Storage
@@ -73,6 +73,28 @@ def test_a_lost_file_is_named_with_item_and_asset_or_left_out(scene, server):
     assert (caught.value.facts["item_id"], caught.value.facts["asset"]) == ("scene-1", "swir")
     headers = gather_headers(remote(scene, server), errors="skip")
     assert set(headers[item_key(scene.item)]) == {"red", "coastal"}
+
+
+def test_headers_of_many_items_are_read_as_they_are_needed(tmp_path):
+    scenes = [make_scene(tmp_path / f"{number}", f"item-{number}") for number in range(3)]
+    taken = []
+
+    def give_items():
+        for scene in scenes * 100:
+            taken.append(scene)
+            yield scene.item
+
+    found = dict(stream_headers(give_items()))
+    assert sorted(key.item_id for key in found) == ["item-0", "item-1", "item-2"]
+    assert {frozenset(each) for each in found.values()} == {frozenset(BANDS)}
+    assert len(taken) == 300, "an item may come again"
+
+
+def test_two_different_items_of_one_key_have_no_headers(scene):
+    other = scene.item.clone()
+    other.properties["eo:cloud_cover"] = 99
+    with pytest.raises(UsageError, match="Two different items have the key"):
+        list(stream_headers([scene.item, other]))
 
 
 def test_with_an_index_at_hand_the_first_chip_takes_one_round_trip(scene, server, tmp_path):

@@ -9,7 +9,7 @@ merge_indexes(["my-index", "s3://bucket/index"], "all")
 To work with an index:
 
 - `read_index`, `scan_index` read its rows, all at once or in parts; `read_records` its items.
-  `Selection` says which rows are wanted; all three take its arguments.
+  `scan_records` gives the items one after another. `Selection` says which rows are wanted.
 - `write_index` writes it. `gather_headers` reads the headers of the items' files for it, and
   `add_headers` adds them later, so that a reader of pixels need not fetch them.
 - `merge_indexes` merges indexes of any size; `concat_indexes` tables in memory. `remove` takes out
@@ -35,6 +35,7 @@ quality     shares of cloud, nodata and others, counted from the QA band or the 
 filters     which rows are wanted
 made_footprints  footprints that an index does not store, made from its items
 read        an index to a table; no row group without wanted rows is read
+record_scan  the records of items one after another
 centres     centres of chips, also at the antimeridian and the poles
 origins     what rows of a few columns lack, from the index that they were read from
 absent      platforms and items that a filter names and the index lacks
@@ -63,7 +64,7 @@ from stacchip.grid.geobox import RecordedGrid, read_grid, record_grid
 from stacchip.index.build import build_table
 from stacchip.index.files.item_records import ItemRecord
 from stacchip.index.filters import Filters, Selection, Unmeasured, parse_period
-from stacchip.index.headers import add_headers, gather_headers
+from stacchip.index.headers import add_headers, gather_headers, stream_headers
 from stacchip.index.merge import Merged, merge_indexes
 from stacchip.index.quality import chip_shares, count_shares, nodata_shares
 from stacchip.index.read import (
@@ -74,6 +75,7 @@ from stacchip.index.read import (
     scan_index,
     scan_numbered,
 )
+from stacchip.index.record_scan import scan_records
 from stacchip.index.remove import remove
 from stacchip.index.schema import (
     KEY,
@@ -125,6 +127,8 @@ __all__ = [
     "remove",
     "scan_index",
     "scan_numbered",
+    "scan_records",
+    "stream_headers",
     "validate",
     "write_headers",
     "write_index",

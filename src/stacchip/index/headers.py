@@ -6,7 +6,7 @@ import logging
 import os
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from stacchip.errors import (
     AssetNotFound,
@@ -15,14 +15,16 @@ from stacchip.errors import (
     StacchipError,
     StorageError,
     UnsupportedRaster,
+    UsageError,
     attribute,
 )
 from stacchip.grid.geobox import describe_geobox, is_same_grid, read_grid
 from stacchip.index.files.replacing import clear_remains
-from stacchip.index.read import read_records
+from stacchip.index.record_scan import scan_records
 from stacchip.index.write import write_headers
 from stacchip.items import load_items, parse_item, read_assets
-from stacchip.items.keys import by_key
+from stacchip.items.copies import content_digest
+from stacchip.items.keys import item_key
 from stacchip.items.reach import distant
 from stacchip.raster import Header, read_header
 from stacchip.runtime.concurrently import map_concurrently
@@ -41,9 +43,10 @@ if TYPE_CHECKING:
 
     Headers = dict[ItemKey, dict[str, Header]]
 
-__all__ = ["add_headers", "gather_headers"]
+__all__ = ["add_headers", "gather_headers", "stream_headers"]
 
 _log = logging.getLogger(__name__)
+_AT_ONCE: Final = 256  # rasters; a header takes a few kilobytes, and a store answers in 50 ms
 
 
 def gather_headers(
@@ -76,14 +79,94 @@ def gather_headers(
         RasterError: A file is broken; the error names item and asset.
         StorageError: A file could not be read.
     """
+    return dict(stream_headers(items, assets, storage=storage, errors=errors, on_error=on_error))
+
+
+def stream_headers(
+    items: Any,
+    assets: str | Sequence[str] | None = None,
+    *,
+    storage: Storage | None = None,
+    errors: Errors = "raise",
+    on_error: Callable[[StacchipError], None] | None = None,
+) -> Iterator[tuple[ItemKey, dict[str, Header]]]:
+    """Yield what `gather_headers` returns, item by item: a few hundred files are read at a time.
+
+    `write_headers(path, stream_headers(items))` takes any number of items.
+
+    Args:
+        items: As in `gather_headers`; they are loaded as they are needed.
+        assets: As in `gather_headers`.
+        storage: As in `gather_headers`.
+        errors: As in `gather_headers`.
+        on_error: As in `gather_headers`.
+
+    Yields:
+        The key of an item, and the headers of its files by asset key; no item without headers.
+
+    Raises:
+        AssetNotFound: No item has one of `assets`; this is known at the end.
+        UsageError: Two different items have one platform and id.
+        RasterError: A file is broken; the error names item and asset.
+        StorageError: A file could not be read.
+    """
     storage = storage or Storage()
-    assets = None if assets is None else names_of(assets, "assets")
-    loaded = by_key(load_items(items, storage=storage))
-    places = [
-        place for key, item in loaded.items() for place in _places_of(key, item, assets, storage)
-    ]
-    _require_assets(assets, places, len(loaded))
-    return _read_all(places, storage, on_error or _way_with(errors))
+    names = None if assets is None else names_of(assets, "assets")
+    handle = on_error or _way_with(errors)
+    return _stream(items, names, storage, handle)
+
+
+def _stream(
+    items: Any,
+    assets: Sequence[str] | None,
+    storage: Storage,
+    on_error: Callable[[StacchipError], None],
+) -> Iterator[tuple[ItemKey, dict[str, Header]]]:
+    seen: dict[ItemKey, bytes] = {}
+    lacking = set(assets or ())
+
+    def find_places() -> Iterator[Sequence[_Place]]:
+        for item in load_items(items, storage=storage):
+            key = item_key(item)
+            if _is_seen(seen, key, item):
+                continue
+            places = list(_places_of(key, item, assets, storage))
+            lacking.difference_update(place.asset for place in places)
+            yield places
+
+    for places in _in_batches(find_places()):
+        yield from _read_all(places, storage, on_error).items()
+    _refuse_lacking(lacking, len(seen))
+
+
+def _is_seen(seen: dict[ItemKey, bytes], key: ItemKey, item: pystac.Item) -> bool:
+    """Return True if an item came before.
+
+    Raises:
+        UsageError: Another item with its key did.
+    """
+    digest = content_digest(item)
+    there = seen.setdefault(key, digest)
+    if there is digest:
+        return False
+    if there == digest:
+        return True
+    raise UsageError(
+        f"Two different items have the key {key}. Leave one of them out, or give one of them "
+        "another platform, such as its collection."
+    )
+
+
+def _in_batches(each: Iterable[Sequence[_Place]]) -> Iterator[list[_Place]]:
+    """Yield the rasters of several items together, as many as are read at a time."""
+    batch: list[_Place] = []
+    for places in each:
+        batch += places
+        if len(batch) >= _AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def add_headers(
@@ -119,24 +202,86 @@ def add_headers(
     """
     storage = storage or Storage()
     assets = None if assets is None else names_of(assets, "assets")
-    records = read_records(path, storage=storage)
-    rasters = [
-        list(_places_of(each.key, _item_of(each, path, storage), assets, storage))
-        for each in records
-    ]
-    _require_assets(assets, chain(*rasters), len(records))
-    places = []
-    for record, there in zip(records, rasters, strict=True):
-        known: Collection[str] = () if refresh else record.headers
-        places += [place for place in there if place.asset not in known]
-    headers = _read_all(places, storage, on_error or _way_with(errors), progress)
-    if headers:
-        write_headers(path, headers, storage=storage)
-    else:
+    total = _count_places(path, assets, storage, refresh=refresh)
+    read = 0
+
+    def read_each() -> Iterator[tuple[ItemKey, dict[str, Header]]]:
+        nonlocal read
+        handle = on_error or _way_with(errors)
+        for batch in _batches_of_records(path, assets, storage, refresh=refresh):
+            places = [place for _, there in batch for place in there]
+            headers = _read_all(places, storage, handle, progress, total)
+            for record, _ in batch:
+                found = headers.get(record.key, {})
+                _warn_of_another_grid(record, found)
+                read += len(found)
+            yield from headers.items()
+
+    found = read_each() if total else iter(())
+    first = next(found, None)
+    if first is None:
         clear_remains(path, storage)
-    for record in records:
-        _warn_of_another_grid(record, headers.get(record.key, {}))
-    return sum(map(len, headers.values()))
+    else:
+        write_headers(path, chain([first], found), storage=storage)
+    return read
+
+
+def _count_places(
+    path: str | os.PathLike[str],
+    assets: Sequence[str] | None,
+    storage: Storage,
+    *,
+    refresh: bool,
+) -> int:
+    """Return how many headers are to be read for an index.
+
+    Raises:
+        AssetNotFound: No item has one of `assets`.
+    """
+    lacking = set(assets or ())
+    total = items = 0
+    for record in scan_records(path, storage=storage):
+        places = _places_of_record(record, path, assets, storage)
+        lacking.difference_update(place.asset for place in places)
+        total += sum(refresh or place.asset not in record.headers for place in places)
+        items += 1
+    _refuse_lacking(lacking, items)
+    return total
+
+
+def _batches_of_records(
+    path: str | os.PathLike[str],
+    assets: Sequence[str] | None,
+    storage: Storage,
+    *,
+    refresh: bool,
+) -> Iterator[list[tuple[ItemRecord, list[_Place]]]]:
+    """Yield records with the rasters whose headers are to be read, as many as are read at a time.
+
+    Records of which nothing is to be read are left out.
+    """
+    batch: list[tuple[ItemRecord, list[_Place]]] = []
+    size = 0
+    for record in scan_records(path, storage=storage):
+        there = _places_of_record(record, path, assets, storage)
+        places = [place for place in there if refresh or place.asset not in record.headers]
+        if places:
+            batch.append((record, places))
+            size += len(places)
+        if size >= _AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _places_of_record(
+    record: ItemRecord,
+    path: str | os.PathLike[str],
+    assets: Sequence[str] | None,
+    storage: Storage,
+) -> list[_Place]:
+    return list(_places_of(record.key, _item_of(record, path, storage), assets, storage))
 
 
 def _item_of(record: ItemRecord, path: str | os.PathLike[str], storage: Storage) -> pystac.Item:
@@ -185,13 +330,14 @@ def _warn_of_another_grid(record: ItemRecord, headers: Mapping[str, Header]) -> 
         )
 
 
-def _require_assets(
-    assets: Sequence[str] | None, places: Iterable[_Place], item_count: int
-) -> None:
-    """Refuse a key that no item has."""
-    lacking = set(assets or ()) - {place.asset for place in places}
-    if lacking and item_count:
-        key = min(lacking)
+def _refuse_lacking(assets: Collection[str], item_count: int) -> None:
+    """Refuse asset keys that no item has.
+
+    Raises:
+        AssetNotFound: There are some, and there are items.
+    """
+    if assets and item_count:
+        key = min(assets)
         raise AssetNotFound(
             f"None of the {item_count} items has an asset {key!r}. Name assets that they have.",
             asset=key,
@@ -210,17 +356,26 @@ def _way_with(errors: Errors) -> Callable[[StacchipError], None]:
 
 
 def _read_all(
-    rasters: Iterable[_Place],
+    places: Sequence[_Place],
     storage: Storage,
     on_error: Callable[[StacchipError], None],
     progress: Callable[[str, int], None] | None = None,
+    total: int = 0,
 ) -> Headers:
-    places = list(rasters)
+    """Return the headers of some rasters, which are read at the same time.
+
+    Args:
+        places: The rasters.
+        storage: Reads them.
+        on_error: Called with the error of each that cannot be read.
+        progress: Called with the item of each and `total`.
+        total: The number of rasters of all calls.
+    """
 
     def read_one(place: _Place) -> Header | StacchipError | None:
         header = read(place)
         if progress is not None:
-            progress(place.key.item_id, len(places))
+            progress(place.key.item_id, total)
         return header
 
     def read(place: _Place) -> Header | StacchipError | None:

@@ -6,7 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +21,7 @@ from stacchip.index.embedded import (
     row_keys,
     with_items,
 )
+from stacchip.index.files.header_spill import HeaderSpill
 from stacchip.index.files.item_addresses import store_item
 from stacchip.index.files.item_records import ItemRecord, from_table, one_record, to_table
 from stacchip.index.files.layout import CHIPS, RECORDS
@@ -36,10 +37,12 @@ from stacchip.index.stored import require_form, store_columns
 from stacchip.index.table_rows import encode_texts
 from stacchip.items.copies import to_dict
 from stacchip.items.keys import ItemKey, add_item, by_key, match_keys, resolve_ids
+from stacchip.runtime.whole_file import temporary_folder
 from stacchip.storage import Storage, child_href, redact
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     import pystac
 
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
     Item = pystac.Item | Mapping[str, Any]
     Items = Mapping[ItemKey, Item] | Mapping[str, Item] | Iterable[Item]
     Headers = Mapping[ItemKey, Mapping[str, Header]] | Mapping[str, Mapping[str, Header]]
+
+T = TypeVar("T")
 
 __all__ = ["refuse_duplicates", "write_headers", "write_index"]
 
@@ -236,14 +241,18 @@ def refuse_duplicates(chips: pa.Table) -> None:
 
 
 def write_headers(
-    path: str | os.PathLike[str], headers: Headers, *, storage: Storage | None = None
+    path: str | os.PathLike[str],
+    headers: Headers | Iterator[tuple[ItemKey, Mapping[str, Header]]],
+    *,
+    storage: Storage | None = None,
 ) -> None:
     """Add headers of files to the records of an index, or replace them; its chips stay as they are.
 
     Args:
         path: Folder of an index.
         headers: Headers by (platform, item id) and asset key; an item id alone will do where one
-            platform has it. Other headers in the index are kept.
+            platform has it. Other headers in the index are kept. An iterator of keys and headers,
+            such as `stream_headers` returns, is put aside on disk as it comes.
         storage: How to reach it.
 
     Raises:
@@ -253,6 +262,21 @@ def write_headers(
     new = Replacement(path, storage or Storage())
     if new.is_file:
         raise UsageError("A single parquet file cannot keep headers of files: write a folder.")
+    if isinstance(headers, Mapping):
+        _write_headers(new, headers, lambda each: each)
+        return
+    with temporary_folder("stacchip-headers-") as folder, HeaderSpill(folder / "spill") as spill:
+        for key, each in headers:
+            spill.add(key, each)
+        _write_headers(new, spill.numbers, spill.read)
+
+
+def _write_headers(
+    new: Replacement,
+    headers: Mapping[ItemKey, T] | Mapping[str, T],
+    load: Callable[[T], Mapping[str, Header]],
+) -> None:
+    """Write the records of an index again, with headers that are loaded in their turn."""
     place = child_href(new.href, RECORDS)
     with new:
         file = open_parquet(place, new.storage)
@@ -266,7 +290,9 @@ def write_headers(
         given = resolve_ids(there, headers, known=find_item, what="headers=")
         for table in file.scan():
             changed = [
-                replace(record, headers={**record.headers, **given.get(record.key, {})})
+                replace(record, headers={**record.headers, **load(given[record.key])})
+                if record.key in given
+                else record
                 for record in from_table(table, href=place)
             ]
             new.records.add(to_table(changed), place)

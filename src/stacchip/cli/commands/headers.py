@@ -11,7 +11,7 @@ from stacchip.cli.allow_empty import nothing_may_be_found
 from stacchip.cli.terminal import console
 from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.errors import NothingFound
-from stacchip.index import add_headers, read_records
+from stacchip.index import add_headers, scan_records
 from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def headers(
     for error in failed:
         console.note(f"left out: {error}")
     if not read and not failed:
-        if not read_records(index, storage=storage):
+        if next(scan_records(index, storage=storage), None) is None:
             with nothing_may_be_found(allowed=allow_empty):
                 raise NothingFound(f"{shown} has no items, and so no files to read headers of.")
             return

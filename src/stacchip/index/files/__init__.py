@@ -16,6 +16,7 @@ item_addresses        where an index says that its items are: relative in an arc
 chips_file            a file of chips as rows of an index, whatever tool wrote it
 snapshot              the files of an index opened at one moment
 item_records          `_items.parquet`: an item and the headers of its files in each row
+header_spill          headers on their way to the records, put aside on disk
 item_records_lookup   one item after another from an index whose files stay open
 item_order            the order of items in a merged index: neighbours in space and time stay near
 spill                 rows put aside on disk, to be read again in another order

@@ -34,6 +34,8 @@ __all__ = [
     "RECORD_SCHEMA",
     "ItemRecord",
     "RecordFile",
+    "decode_headers",
+    "encode_headers",
     "from_table",
     "of_origin",
     "one_record",
@@ -134,7 +136,7 @@ def to_table(records: Iterable[ItemRecord]) -> pa.Table:
             "item_id": record.item_id,
             "item_href": record.item_href,
             "item": to_json(record.item),
-            "assets": [_encode(key, record.headers[key]) for key in sorted(record.headers)],
+            "assets": encode_headers(record.headers),
         }
         for record in records
     ]
@@ -154,7 +156,7 @@ def from_table(table: pa.Table, *, href: str | None = None) -> Iterator[ItemReco
                 item_id=_text(row, "item_id"),
                 item=_read_object(row["item"]),
                 item_href=None if row["item_href"] is None else _text(row, "item_href"),
-                headers=dict(_decode(asset) for asset in row["assets"] or ()),
+                headers=decode_headers(row["assets"] or ()),
             )
     except (*ODD_VALUES, pa.ArrowException) as error:
         raise IndexFormatError(
@@ -177,6 +179,22 @@ def _read_object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError(f"it is no JSON object: {text[:40]!r}")
     return value
+
+
+def encode_headers(headers: Mapping[str, Header]) -> list[dict[str, Any]]:
+    """Return headers of an item's files, by asset key, as the column `assets` holds them."""
+    return [_encode(key, headers[key]) for key in sorted(headers)]
+
+
+def decode_headers(assets: Iterable[Mapping[str, Any]]) -> dict[str, Header]:
+    """Return the headers in a value of the column `assets`, by asset key.
+
+    Raises:
+        LookupError: A value is missing.
+        TypeError: A value is of another type.
+        ValueError: A value is not one of a header.
+    """
+    return dict(_decode(asset) for asset in assets)
 
 
 def _encode(key: str, header: Header) -> dict[str, Any]:
