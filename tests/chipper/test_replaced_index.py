@@ -26,7 +26,7 @@ from stacchip.index import (
     write_index,
 )
 from stacchip.index.embedded import row_keys
-from stacchip.index.read import records_of
+from stacchip.index.recorded import records_of
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.storage import Storage, StorageOptions
 

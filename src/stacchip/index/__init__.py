@@ -36,6 +36,7 @@ filters     which rows are wanted
 made_footprints  footprints that an index does not store, made from its items
 read        an index to a table; no row group without wanted rows is read
 record_scan  the records of items one after another
+recorded    the records of the items of an index
 centres     centres of chips, also at the antimeridian and the poles
 origins     what rows of a few columns lack, from the index that they were read from
 absent      platforms and items that a filter names and the index lacks
@@ -70,12 +71,13 @@ from stacchip.index.quality import chip_shares, count_shares, nodata_shares
 from stacchip.index.read import (
     index_of,
     read_index,
-    read_records,
     read_rows_at,
+    read_runs,
     scan_index,
     scan_numbered,
 )
 from stacchip.index.record_scan import scan_records
+from stacchip.index.recorded import read_records
 from stacchip.index.remove import remove
 from stacchip.index.schema import (
     KEY,
@@ -123,6 +125,7 @@ __all__ = [
     "read_index",
     "read_records",
     "read_rows_at",
+    "read_runs",
     "record_grid",
     "remove",
     "scan_index",

@@ -82,7 +82,7 @@ class NamesWanted:
 
 
 def _is(column: str, name: str) -> Selection:
-    return Selection(where=pc.field(column) == name)
+    return Selection.of({column: name})  # type: ignore[misc]
 
 
 def _item_ids(files: IndexFiles, storage: Storage) -> set[str]:

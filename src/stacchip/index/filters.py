@@ -152,6 +152,11 @@ class Selection:
         return replace(self, max_cloud=None, max_nodata=None).expression
 
     @cached_property
+    def of_items(self) -> pc.Expression | None:
+        """The part of `expression` that rules out items with all their chips."""
+        return replace(self, max_cloud=None, max_nodata=None, where=None).expression
+
+    @cached_property
     def left_out(self) -> pc.Expression | None:
         """The chips that are left out for a share that was not measured, and for nothing else.
 

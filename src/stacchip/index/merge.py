@@ -20,6 +20,7 @@ from stacchip.errors import DuplicateChips, InvalidMetadata, NothingFound, Usage
 from stacchip.grid.footprints import BBOX
 from stacchip.index.editions import select_editions
 from stacchip.index.files.chips_file import ChipsFile, open_chips
+from stacchip.index.files.chips_writer import ROWS_PER_GROUP
 from stacchip.index.files.item_order import order_items
 from stacchip.index.files.item_records import (
     ItemRecord,
@@ -30,7 +31,7 @@ from stacchip.index.files.item_records import (
 )
 from stacchip.index.files.layout import ChipsEntry, find_files, index_href
 from stacchip.index.files.opening import open_parquet
-from stacchip.index.files.replacing import ROWS_PER_GROUP, Replacement
+from stacchip.index.files.replacing import Replacement
 from stacchip.index.files.snapshot import refusing_replaced
 from stacchip.index.files.spill import Spill
 from stacchip.index.made_footprints import fill_footprints, items_of_records
@@ -47,9 +48,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stacchip.index.files.chips_writer import ChipsWriter
     from stacchip.index.files.manifest import Seen
     from stacchip.index.files.parquet import ParquetFile
-    from stacchip.index.files.replacing import ChipsWriter
     from stacchip.index.stored import GeometryForm
 
     Duplicates: TypeAlias = Literal["error", "drop"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -10,21 +9,19 @@ import pyarrow as pa
 
 from stacchip.errors import ObjectNotFound, UsageError
 from stacchip.index.absent import NamesWanted
-from stacchip.index.editions import is_of, join, replaced
+from stacchip.index.editions import join
 from stacchip.index.embedded import embed_items, index_of, row_keys, with_indexes
 from stacchip.index.files.chips_file import with_records
-from stacchip.index.files.item_records import ItemRecord, from_table, of_origin, one_record
+from stacchip.index.files.contents import CONTENTS_SCHEMA
 from stacchip.index.files.item_records_lookup import RecordLookup
 from stacchip.index.files.layout import find_files, index_href, is_file
-from stacchip.index.files.opening import open_parquet
-from stacchip.index.files.snapshot import at_one_moment, open_index
+from stacchip.index.files.snapshot import open_index
 from stacchip.index.filters import Filters, Selection
 from stacchip.index.schema import SCHEMA
 from stacchip.index.table_rows import take_rows
 from stacchip.items.copies import is_same_item
 from stacchip.items.keys import differing_copies
 from stacchip.items.reach import distant
-from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.storage import Storage, local_path, parent_href, redact
 
 if TYPE_CHECKING:
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
 
     from stacchip.index.editions import Editions, Known
     from stacchip.index.files.chips_file import ChipsFile
-    from stacchip.index.files.layout import IndexFiles
     from stacchip.items.archive import Archive
     from stacchip.items.keys import ItemKey
 
@@ -44,10 +40,9 @@ __all__ = [
     "index_of",
     "read_index",
     "read_item_index",
-    "read_records",
     "read_rows",
     "read_rows_at",
-    "records_of",
+    "read_runs",
     "scan_index",
     "scan_numbered",
 ]
@@ -197,6 +192,33 @@ def scan_numbered(
         _report_absent(wanted, path, storage)
 
 
+def read_runs(path: str | os.PathLike[str], *, storage: Storage | None = None) -> pa.Table | None:
+    """Read which rows of an index are of which item, and what is known of them together.
+
+    Args:
+        path: As in `read_index`.
+        storage: How to reach it.
+
+    Returns:
+        Rows of `stacchip.index.files.contents.CONTENTS_SCHEMA`, with `first` counted over the whole
+        index, as `scan_numbered` counts. None if a file does not tell: it is small, or another tool
+        or an earlier version wrote it.
+
+    Raises:
+        ObjectNotFound: Nothing is there.
+        IndexFormatError: A file is not a chip index, or is missing.
+    """
+    parts: list[pa.Table] = []
+    before = 0
+    for chips in open_index(index_href(path), storage or Storage()):
+        if chips.runs is None:
+            return None
+        first = pa.array(chips.runs["first"].to_numpy() + before)
+        parts.append(chips.runs.set_column(1, CONTENTS_SCHEMA.field("first"), first))
+        before += chips.rows
+    return pa.concat_tables(parts)
+
+
 def read_rows_at(
     path: str | os.PathLike[str],
     rows: Sequence[int] | NDArray[np.int64],
@@ -243,77 +265,6 @@ def read_rows_at(
         raise IndexError(f"{redact(index_href(path))} has rows 0 to {before - 1} only")
     table = pa.concat_tables(parts, promote_options="default")
     return take_rows(table, np.argsort(np.concatenate(places)))
-
-
-def read_records(
-    path: str | os.PathLike[str],
-    *,
-    platform: str | Sequence[str] | None = None,
-    item_ids: Sequence[str] | None = None,
-    storage: Storage | None = None,
-) -> list[ItemRecord]:
-    """Read the records of an index's items: the STAC items, and the headers of their files.
-
-    Args:
-        path: Folder of an index.
-        platform: Name of a source, or several; all by default.
-        item_ids: Ids of items; all by default.
-        storage: How to reach it.
-
-    Returns:
-        Records in the order of item id and platform. Items without a record are not among them: a
-        single parquet file keeps its items in its metadata.
-
-    Raises:
-        ObjectNotFound: Nothing is there.
-        IndexFormatError: A file is broken, or is missing.
-        InvalidMetadata: Two files have different items of one platform and id.
-    """
-    return records_of(path, None, platform=platform, item_ids=item_ids, storage=storage)
-
-
-def records_of(
-    path: str | os.PathLike[str],
-    known: Known | None,
-    *,
-    platform: str | Sequence[str] | None = None,
-    item_ids: Sequence[str] | None = None,
-    storage: Storage | None = None,
-) -> list[ItemRecord]:
-    """Read the records of items, as `read_records` does, for rows that were read before.
-
-    Args:
-        path: As in `read_records`.
-        known: The editions of the files that the rows were read from; None takes any record.
-        platform: As in `read_records`.
-        item_ids: As in `read_records`.
-        storage: As in `read_records`.
-
-    Raises:
-        IndexReplaced: A record is of another edition.
-    """
-    storage = storage or Storage()
-    chosen = Selection(item_id=item_ids, platform=platform).expression
-
-    def read(href: str) -> tuple[str, Editions | None, pa.Table]:
-        file = open_parquet(href, storage)
-        return href, file.editions, file.read(where=chosen)
-
-    def read_all(files: IndexFiles) -> dict[ItemKey, list[tuple[ItemRecord, str]]] | None:
-        found: dict[ItemKey, list[tuple[ItemRecord, str]]] = defaultdict(list)
-        for href, editions, table in stream_concurrently(read, files.records, ahead=_FOOTERS_AHEAD):
-            origin = distant(href, storage)
-            for record in from_table(table, href=redact(href)):
-                if not is_of(known, record.platform, editions):
-                    return None  # for good: no later look finds the old ones again
-                found[record.key].append((of_origin(record, origin), redact(href)))
-        return found
-
-    found = at_one_moment(index_href(path), storage, read_all)
-    if found is None:
-        raise replaced(index_href(path))
-    records = [one_record(key, several) for key, several in found.items()]
-    return sorted(records, key=lambda record: (record.item_id, record.platform))
 
 
 def read_item_index(
@@ -385,7 +336,14 @@ def _count_left_out(chips: ChipsFile, selection: Selection) -> int:
     """
     if selection.left_out is None:
         return 0
-    rest = Selection(where=selection.left_out, geometry=selection.area)
+    rest = Selection(
+        where=selection.left_out,
+        geometry=selection.area,
+        datetime=selection.datetime,
+        platform=selection.platform,
+        item_id=selection.item_id,
+        chip_size=selection.chip_size,
+    )
     if selection.area is None:
         return chips.count(rest)
     return sum(part.num_rows for part in chips.scan(["chip_index_x"], rest))

@@ -31,7 +31,7 @@ from stacchip.index.filters import Selection
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.tables import as_table
 from stacchip.index.made_footprints import fill_footprints, items_of_records
-from stacchip.index.read import records_of
+from stacchip.index.recorded import records_of
 from stacchip.index.schema import KEY, SCHEMA, stored_rows
 from stacchip.index.stored import require_form, store_columns
 from stacchip.index.table_rows import encode_texts

@@ -19,9 +19,10 @@ from stacchip.index import (
     read_records,
     write_index,
 )
+from stacchip.index.files.chips_writer import ChipsWriter
 from stacchip.index.files.item_records import to_table
 from stacchip.index.files.opening import open_parquet
-from stacchip.index.files.replacing import ChipsWriter, Replacement
+from stacchip.index.files.replacing import Replacement
 from stacchip.parquet.pages import DICTIONARY, iterate_pages
 from stacchip.parquet.sealed_writer import SealedWriter
 from stacchip.storage import Storage

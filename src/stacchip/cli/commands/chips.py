@@ -33,6 +33,7 @@ from stacchip.runtime.whole_file import whole_file
 from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from stacchip.chipper import Chip
@@ -77,7 +78,7 @@ def chip(
     if suffix not in _SUFFIXES:
         raise UsageError(f"{output} must end in one of {', '.join(_SUFFIXES)}.")
     require_file(output)
-    rows = read_index(index, where=pc.field("chipid") == chipid, storage=storage)
+    rows = _find_chip(index, chipid, storage)
     chipper = Chipper(
         rows,
         assets=options.parse_names(assets),
@@ -101,6 +102,14 @@ def chip(
         return
     save = _save_arrays if suffix == ".npy" else _save_geotiff
     console.say(save(chipper, row, output))
+
+
+def _find_chip(index: str, chipid: str, storage: Storage) -> pa.Table:
+    """Return the rows of a chip's id; by its item first, which is found without a look at chips."""
+    where = pc.field("chipid") == chipid
+    item_id = chipid.rsplit("-", 2)[0]
+    rows = read_index(index, item_id=item_id, where=where, storage=storage, explains_nothing=True)
+    return rows if rows.num_rows else read_index(index, where=where, storage=storage)
 
 
 def _save_arrays(chipper: Chipper, row: int, output: Path) -> str:

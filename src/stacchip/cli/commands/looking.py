@@ -18,10 +18,10 @@ from stacchip.cli.index_views.listing import (
     list_items,
     print_lines,
 )
-from stacchip.cli.index_views.summary import COLUMNS, summarise
+from stacchip.cli.index_views.summary import COLUMNS, summarise, summarise_runs
 from stacchip.cli.terminal import console
 from stacchip.cli.terminal.command_line import CommandLine
-from stacchip.index import scan_index
+from stacchip.index import read_runs, scan_index
 from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
@@ -43,7 +43,11 @@ def info(
     storage: Storage,
 ) -> None:
     """Summarise an index. Counts chips by source, cloud and nodata; shows extent and dates."""
-    summary = summarise(scan_index(index, columns=COLUMNS, storage=storage))
+    runs = read_runs(index, storage=storage)
+    if runs is None:
+        summary = summarise(scan_index(index, columns=COLUMNS, storage=storage))
+    else:
+        summary = summarise_runs(runs)
     if as_json:
         console.say(json.dumps({"index": redact(index), **summary.document()}, indent=2))
     elif not console.out.is_terminal:

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow.compute as pc
 from rich.table import Table
 
+from stacchip.index.files.contents import count_tenths
 from stacchip.sources import clouds_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from datetime import date
 
     import pyarrow as pa
@@ -46,8 +47,14 @@ class ShareSummary:
         """Add the shares of chips, 0..1; null and NaN are not measured."""
         values = column.drop_null().to_numpy()
         values = values[~np.isnan(values)]
-        self.tenths += np.histogram(values, bins=_BINS, range=(0, 1))[0].astype(np.int64)
+        self.tenths += count_tenths(values, np.zeros(len(values), np.int64), 1)[0]
         self.unmeasured += len(column) - len(values)
+
+    def add_runs(self, runs: pa.Table, share: str) -> None:
+        """Add chips that are counted already; see `stacchip.index.read_runs`."""
+        tenths = pc.list_flatten(runs[f"{share}_tenths"]).to_numpy()
+        self.tenths += tenths.reshape(-1, _BINS).sum(axis=0)
+        self.unmeasured += pc.sum(runs[f"{share}_unmeasured"]).as_py() or 0
 
     def bars(self) -> str:
         """Return the tenths as one line of bars; even a single chip has a bar."""
@@ -94,10 +101,21 @@ class SourceSummary:
     def add(self, chips: pa.Table) -> None:
         """Add chips of the source to the summary."""
         self.chips += chips.num_rows
-        self.items.update(pc.unique(chips["item_id"]).to_pylist())
-        self.sizes.update(pc.unique(chips["chip_size"]).to_pylist())
         self.cloud.add(chips["cloud_cover_percentage"])
         self.nodata.add(chips["nodata_percentage"])
+        self._add_ends(chips)
+
+    def add_runs(self, runs: pa.Table) -> None:
+        """Add chips of the source that are counted already; see `stacchip.index.read_runs`."""
+        self.chips += pc.sum(runs["rows"]).as_py() or 0
+        self.cloud.add_runs(runs, "cloud")
+        self.nodata.add_runs(runs, "nodata")
+        self._add_ends(runs)
+
+    def _add_ends(self, chips: pa.Table) -> None:
+        """Add the items of chips, or of runs of them, their sizes, bounds and days."""
+        self.items.update(pc.unique(chips["item_id"]).to_pylist())
+        self.sizes.update(pc.unique(chips["chip_size"]).to_pylist())
         box = chips["bbox"].combine_chunks().flatten()
         low = [pc.min(box[side]).as_py() for side in (0, 1)]
         high = [pc.max(box[side]).as_py() for side in (2, 3)]
@@ -216,13 +234,22 @@ class Summary:
 
 def summarise(parts: Iterable[pa.Table]) -> Summary:
     """Return the summary of an index that is read in parts."""
+    return _sum_up(parts, SourceSummary.add)
+
+
+def summarise_runs(runs: pa.Table) -> Summary:
+    """Return the summary of an index whose chips are counted; see `stacchip.index.read_runs`."""
+    return _sum_up([runs], SourceSummary.add_runs)
+
+
+def _sum_up(parts: Iterable[pa.Table], add: Callable[[SourceSummary, pa.Table], None]) -> Summary:
     sources: dict[str, SourceSummary] = {}
     for part in parts:
         for name in pc.unique(part["platform"]).to_pylist():
             chosen = part.filter(pc.equal(part["platform"], name))
             if name not in sources:
                 sources[name] = SourceSummary(cloud=ShareSummary(_why_absent(name)))
-            sources[name].add(chosen)
+            add(sources[name], chosen)
     return Summary(sources)
 
 

@@ -7,12 +7,14 @@ layout                which files an index is made of, and where they lie
 paths                 the columns that folders' names tell
 manifest              `_index.json`: the names of the files, and which have yet to take them
 switch                how an index's files are replaced at one moment
+chips_writer          how a file with chips is written
 replacing             how new files are written, one writer at a time
 file_columns          the columns of a parquet file as they are read
 page_checks           what is to be read of a parquet file, checked first
 parquet               how parquet files are read in parts, near or far
 opening               how they are opened
 item_addresses        where an index says that its items are: relative in an archive in a folder
+contents              `_contents.parquet`: which rows are of which item, and what is known of them
 chips_file            a file of chips as rows of an index, whatever tool wrote it
 snapshot              the files of an index opened at one moment
 item_records          `_items.parquet`: an item and the headers of its files in each row

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from stacchip.errors import ItemNotFound
 from stacchip.index.embedded import give_platforms, parse_items, row_keys
+from stacchip.index.files.contents import FolderContents
 from stacchip.index.files.item_addresses import HREF, drop_local_addresses
+from stacchip.index.files.manifest import final_href
 from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.parquet import ROW, ParquetFile
 from stacchip.index.filters import Selection
@@ -27,16 +31,16 @@ from stacchip.index.schema import (
     select_columns,
 )
 from stacchip.items.reach import distant, keep_origin
-from stacchip.storage import redact
+from stacchip.storage import parent_href, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
-    import numpy as np
     import pyarrow.compute as pc
     import pystac
     from numpy.typing import NDArray
 
+    from stacchip.index.files.contents import Contents
     from stacchip.index.files.layout import ChipsEntry
     from stacchip.index.foreign.item_columns import FindItem
     from stacchip.index.made_footprints import FindRecord
@@ -65,12 +69,14 @@ class ChipsFile:
         find_kept: Finds the items that the index itself keeps, for footprints.
         origin: Its address if it is of a remote place: its items come as items of that place, and
             its rows without addresses that it may not name. None to read both as they are kept.
+        read_contents: Returns the runs of its folder.
     """
 
     file: ParquetFile
     find_item: FindItem | None = None
     find_kept: FindItem | None = None
     origin: str | None = None
+    read_contents: Callable[[], Contents | None] = lambda: None
 
     @property
     def href(self) -> str:
@@ -90,7 +96,8 @@ class ChipsFile:
     def read(self, columns: Sequence[str] | None = None, chosen: Selection = _ALL) -> pa.Table:
         """Return the chosen rows; see `scan`."""
         raw, pushed = self._plan(columns, chosen)
-        return self._finish(self.file.read(raw, pushed), columns, chosen, pushed)
+        found = self.file.read(raw, pushed, among=self._among(chosen))
+        return self._finish(found, columns, chosen, pushed)
 
     def scan(
         self, columns: Sequence[str] | None = None, chosen: Selection = _ALL
@@ -105,7 +112,7 @@ class ChipsFile:
             IndexFormatError: The file has no chips.
         """
         raw, pushed = self._plan(columns, chosen)
-        for part in self.file.scan(raw, pushed):
+        for part in self.file.scan(raw, pushed, among=self._among(chosen)):
             yield self._finish(part, columns, chosen, pushed)
 
     def scan_numbered(
@@ -114,7 +121,7 @@ class ChipsFile:
         """Yield what `scan` does, and with each table the numbers of its rows in the file."""
         raw, pushed = self._plan(columns, chosen)
         wanted = None if columns is None else [*columns, ROW]
-        for part in self.file.scan(raw, pushed, numbered=True):
+        for part in self.file.scan(raw, pushed, among=self._among(chosen), numbered=True):
             rows = self._finish(part, wanted, chosen, pushed)
             yield rows[ROW].to_numpy(), rows.drop_columns(ROW)
 
@@ -133,8 +140,30 @@ class ChipsFile:
         if where is None:
             return self.rows
         if self._pushed(chosen) is where:
-            return self.file.count(where)
+            return self.file.count(where, among=self._among(chosen))
         return sum(part.num_rows for part in self.scan(["chip_index_x"], chosen))
+
+    @cached_property
+    def runs(self) -> pa.Table | None:
+        """Its runs of rows of one item, as `CONTENTS_SCHEMA` has them; None if nothing tells."""
+        contents = self.read_contents()
+        name = (final_href(self.href) or self.href).rpartition("/")[2]
+        runs = None if contents is None else contents.of(name, self.file)
+        return None if runs is None else drop_local_addresses(runs, self.origin)
+
+    def _among(self, chosen: Selection) -> list[int] | None:
+        """Return the row groups that have chips of the items chosen; None if nothing tells."""
+        where = chosen.of_items
+        if where is None or len(self.file.footer.groups) <= 1 or self.runs is None:
+            return None
+        runs = self.runs.filter(where)
+        first, rows = (runs[name].to_numpy() for name in ("first", "rows"))
+        starts = self.file.starts
+        low = np.searchsorted(starts, first, side="right") - 1
+        high = np.searchsorted(starts, first + rows, side="left")
+        spans = (np.arange(start, stop) for start, stop in zip(low, high, strict=True))
+        found: list[int] = np.unique(np.concatenate([[], *spans])).astype(int).tolist()
+        return found
 
     def told_columns(self) -> list[str]:
         """Return the columns that the file tells without its items, those of `SCHEMA` first."""
@@ -246,10 +275,17 @@ class ChipsFile:
         return columns_to_derive(self.file.schema, set(names)) - {*OPTIONAL_COLUMNS}
 
 
-def open_chips(entry: ChipsEntry, storage: Storage) -> ChipsFile:
+def open_chips(
+    entry: ChipsEntry, storage: Storage, contents: FolderContents | None = None
+) -> ChipsFile:
     """Open a file of chips, and read its footer.
 
     Columns that the rows lack come from the items in the file's metadata, or at `item_href`.
+
+    Args:
+        entry: The file.
+        storage: How to reach it.
+        contents: The runs of folders that were read already.
 
     Raises:
         ObjectNotFound: Nothing is there.
@@ -266,7 +302,13 @@ def open_chips(entry: ChipsEntry, storage: Storage) -> ChipsFile:
     def find_kept(platform: str | None, item_id: str, _: str | None) -> pystac.Item:
         return lookup.find(platform, item_id, None)
 
-    return ChipsFile(file, lookup.find, find_kept, distant(entry.href, storage))
+    contents = contents or FolderContents(storage)
+
+    def read_contents() -> Contents | None:
+        return contents.of(parent_href(entry.href))
+
+    origin = distant(entry.href, storage)
+    return ChipsFile(file, lookup.find, find_kept, origin, read_contents)
 
 
 def with_records(chips: ChipsFile, find_record: FindRecord, origin: str | None) -> ChipsFile:

@@ -5,6 +5,7 @@ An index is a folder:
 ```
 chips.parquet           the chips; or a file for each source, chips-{source}.parquet
 _items.parquet          a record of each item: the STAC item, and the headers of its assets' files
+_contents.parquet       which rows are of which item; small indexes have none
 _index.json             the names of the files with chips
 ```
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -46,6 +47,7 @@ __all__ = ["ROW", "ParquetFile"]
 ROW: Final = "stacchip:row"
 """The column with the numbers of rows, if they are asked for."""
 _ROUND_TRIP_BYTES: Final = 1 << 20  # a round trip costs as much as a megabyte
+_STEP_BYTES: Final = 1 << 18  # and a step of a read as much as these, such as a few records
 _GROUPS_AHEAD: Final = 8
 _SHOWN: Final = 200  # characters of a condition
 
@@ -99,6 +101,14 @@ class ParquetFile:
     def rows(self) -> int:
         """The number of rows."""
         return self.footer.rows
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of its footer and seal, which no other version of it shares."""
+        digest = hashlib.blake2b(self.footer.data, digest_size=12)
+        if self.footer.seal is not None:
+            digest.update(self.footer.seal.tobytes())
+        return digest.hexdigest()
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -216,7 +226,7 @@ class ParquetFile:
     ) -> list[int]:
         """Return the numbers of the row groups that may have rows that satisfy a condition."""
         groups = list(range(len(self.footer.groups)) if among is None else sorted(among))
-        if where is None or not groups or self._is_ours_to_filter(where):
+        if where is None or len(groups) <= 1 or self._is_ours_to_filter(where):
             return groups
         fragment = self.fragment if among is None else self.fragment.subset(row_group_ids=groups)
         chosen = fragment.subset(where, schema=self.columns.whole)
@@ -267,10 +277,9 @@ class ParquetFile:
 
     def _comes_along(self, group: int, rest: Sequence[str]) -> bool:
         """Return True if further columns of a row group cost less than to ask for them apart."""
-        if not rest or self.remote is None:
-            return not rest
         chunks = self.footer.groups[group].chunks
-        return sum(chunks[leaf].length for leaf in self._leaves(rest)) <= _ROUND_TRIP_BYTES
+        cost = _STEP_BYTES if self.remote is None else _ROUND_TRIP_BYTES
+        return sum(chunks[leaf].length for leaf in self._leaves(rest)) <= cost
 
     def _read_groups(self, groups: Sequence[int], names: Sequence[str]) -> pa.Table:
         """Return columns of row groups, after checking their pages, and those that it lacks."""

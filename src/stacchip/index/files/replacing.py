@@ -11,16 +11,18 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from inspect import signature
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from stacchip.errors import StacchipError, UsageError
-from stacchip.index.editions import to_metadata
-from stacchip.index.files.item_addresses import store_addresses
+from stacchip.errors import IndexFormatError, StacchipError, UsageError
+from stacchip.index.files.chips_writer import ROWS_PER_GROUP, ChipsWriter
+from stacchip.index.files.contents import (
+    CONTENTS,
+    Contents,
+    join_contents,
+    read_contents,
+    write_contents,
+)
 from stacchip.index.files.item_records import RecordFile
 from stacchip.index.files.layout import (
     CHIPS,
@@ -40,8 +42,6 @@ from stacchip.index.files.switch import (
     put_file,
     switch_files,
 )
-from stacchip.index.schema import SCHEMA
-from stacchip.parquet.sealed_writer import SealedWriter
 from stacchip.runtime.presence import is_there
 from stacchip.runtime.unwritable import naming_unwritable
 from stacchip.runtime.whole_file import Turn, scratch_folder, temporary_folder, writing
@@ -53,65 +53,16 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    import pyarrow as pa
+
     from stacchip.index.editions import Editions
+    from stacchip.index.files.contents import RunCounter
     from stacchip.storage import Storage
 
-__all__ = ["ROWS_PER_GROUP", "ChipsWriter", "Replacement", "clear_remains", "staging"]
+__all__ = ["Replacement", "clear_remains", "staging"]
 
 _STAGE_PREFIX: Final = ".stacchip-stage-"
 _RECORDS_STAGED: Final = "_final.parquet"
-ROWS_PER_GROUP: Final = 50_000
-"""Rows of a row group, the smallest unit of a filtered read: about 5 MB."""
-
-# Columns whose values repeat; a chipid is different in every row.
-_REPEATING: Final = ["platform", "item_id", "crs", "item_href", "chip_size", "date", "datetime"]
-# Readers skip row groups by the statistics of these. A footprint's bytes have no useful statistics.
-_MEASURED: Final = [
-    path
-    for field in SCHEMA
-    if field.name != "geometry"
-    for path in (
-        [f"{field.name}.{side.name}" for side in field.type]
-        if pa.types.is_struct(field.type)
-        else [field.name]
-    )
-]
-
-# A column of a row group is one page: the header of each is looked at before it is read, and large
-# ones are decoded a tenth faster. Bounds whose bytes are apart take half of the space.
-_PAGES: Final[dict[str, Any]] = {
-    "data_page_size": 16 << 20,
-    "use_byte_stream_split": [f"bbox.{side.name}" for side in SCHEMA.field("bbox").type],
-}
-if "max_rows_per_page" in signature(pq.ParquetWriter).parameters:  # earlier versions have no limit
-    _PAGES["max_rows_per_page"] = ROWS_PER_GROUP
-
-
-@dataclass(frozen=True)
-class ChipsWriter:
-    """A writer of a file with chips; use it in a `with` statement.
-
-    Attributes:
-        file: The file.
-        folder: Address of the folder that it will be in.
-        editions: The editions of its sources, which it says at the end; None to say none.
-    """
-
-    file: SealedWriter
-    folder: str
-    editions: Editions | None = None
-
-    def write_table(self, table: pa.Table, row_group_size: int | None = None) -> None:
-        """Write chips, with the addresses of items as an index holds them."""
-        self.file.write_table(store_addresses(table, self.folder), row_group_size)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if kind is None and self.editions is not None:
-            self.file.add_metadata(to_metadata(self.editions))
-        self.file.__exit__(kind, *rest)
 
 
 @dataclass(eq=False)
@@ -142,6 +93,7 @@ class Replacement:
     resumes: bool = field(init=False, default=False)
     _turn: Turn | None = field(init=False, default=None)
     _chips: dict[str, Path] = field(init=False, default_factory=dict)
+    _runs: dict[str, RunCounter] = field(init=False, default_factory=dict)
     _stack: contextlib.ExitStack = field(init=False, default_factory=contextlib.ExitStack)
 
     @cached_property
@@ -213,6 +165,7 @@ class Replacement:
 
     def _forget(self) -> None:
         self._chips.clear()
+        self._runs.clear()
         self.__dict__.pop("records", None)  # they were written to the stage
 
     # -- new files
@@ -272,15 +225,9 @@ class Replacement:
             schema: The schema of its rows, which have the columns of `store_columns`.
         """
         self._chips[name] = self.stage / name
-        file = SealedWriter(
-            self._chips[name],
-            schema,
-            compression="zstd",
-            use_dictionary=_REPEATING,
-            write_statistics=_MEASURED,
-            **_PAGES,
-        )
-        return ChipsWriter(file, self.folder, editions)
+        writer = ChipsWriter.open(self._chips[name], schema, self.folder, editions)
+        self._runs[name] = writer.runs
+        return writer
 
     def write_chips(self, name: str, chips: pa.Table, editions: Editions | None = None) -> None:
         """Write a new file with chips; arguments are those of `open_chips`."""
@@ -317,6 +264,10 @@ class Replacement:
             self.write_records()
             new[RECORDS] = self.stage / _RECORDS_STAGED
         before = set(chips_in_folder(self.href, self.storage))
+        contents = self._gather_contents(before - set(delete) - set(new))
+        if contents is not None:
+            new[CONTENTS] = self.stage / CONTENTS
+            write_contents(new[CONTENTS], contents)
         named = read_manifest(self.href, self.storage)
         files = Manifest(
             tuple((before | set(self._chips)) - set(delete)), gone=tuple(sorted(delete))
@@ -325,6 +276,24 @@ class Replacement:
         is_whole = bool(before or delete) and before.issuperset(named or ())
         put = switch_files if is_whole else make_files
         put(self.href, new, files, self.storage)
+
+    def _gather_contents(self, kept: Collection[str]) -> Contents | None:
+        """Return which rows are of which item: of the new files, and of files that stay.
+
+        None if the new index is as small as what a look-up reads at least.
+        """
+        there = None
+        with contextlib.suppress(IndexFormatError):  # it is damaged, and replaced
+            there = read_contents(self.href, self.storage)
+        parts = [] if there is None else [there.only(kept)]
+        is_large = there is not None
+        for name, path in sorted(self._chips.items()):
+            file = open_parquet(str(path), self.storage)
+            is_large |= len(file.footer.groups) > 1
+            runs = self._runs[name].finish(name)
+            if runs is not None:
+                parts.append(Contents(runs, {name: file.digest}))
+        return join_contents(parts) if is_large else None
 
     def put_records(self, editions: Editions | None) -> None:
         """Put the new records into the place of the present ones; the chips stay as they are.

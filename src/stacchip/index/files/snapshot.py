@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from stacchip.errors import AssetChanged, IndexFormatError, IndexReplaced, ObjectNotFound
 from stacchip.index.files.chips_file import ChipsFile, open_chips
+from stacchip.index.files.contents import FolderContents
 from stacchip.index.files.layout import find_files, is_file
 from stacchip.index.files.manifest import manifest_version, see_manifest
 from stacchip.index.files.switch import resume_switch
@@ -48,9 +49,10 @@ def open_index(href: str, storage: Storage) -> Iterator[ChipsFile]:
         IndexFormatError: A file is not a chip index, or is missing.
         IndexReplaced: The index was replaced again and again.
     """
+    contents = FolderContents(storage)
 
     def open_one(entry: ChipsEntry) -> ChipsFile:
-        return open_chips(entry, storage)
+        return open_chips(entry, storage, contents)
 
     def open_all(files: IndexFiles) -> Iterator[ChipsFile]:
         if len(files.chips) > _MOST_OPEN:
