@@ -6,6 +6,7 @@
 chipper.py      what a user calls
 rows_to_cut.py  rows of any table that name chips, completed as far as cutting needs
 index_rows.py   the chip in each row (`ChipKey`), and the row that a caller means
+stored_rows.py  the same for an index that stays on disk
 find_item.py    the row's item: given, kept by the index, or at its address
 found_item.py   that item, the headers that the index keeps, and the grid of the chips
 open_item.py    the item's rasters, opened and read together

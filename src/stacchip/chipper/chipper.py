@@ -18,11 +18,13 @@ from stacchip.chipper.index_rows import ChipRows, grid_table
 from stacchip.chipper.open_item import AssetChoice, OpenedItem, open_item
 from stacchip.chipper.open_items import OpenItems
 from stacchip.chipper.rows_to_cut import rows_to_cut
+from stacchip.chipper.stored_rows import StoredRows
 from stacchip.errors import ItemNotFound, ObjectNotFound, UsageError
 from stacchip.index.dates import refuse_strangers
 from stacchip.index.embedded import embedded_items, remote_index_of
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.tables import as_table, is_table
+from stacchip.index.on_disk import StoredIndex
 from stacchip.index.origins import fill_from_indexes
 from stacchip.index.read import read_item_index, read_rows
 from stacchip.indexer import ChipIndexer, NoStatsChipIndexer
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.chipper.found_item import FoundItem
+    from stacchip.chipper.index_rows import Rows
     from stacchip.grid.chip_grid import ChipGrid
     from stacchip.index.foreign.item_columns import FindItem
     from stacchip.raster.cache import Caches
@@ -148,12 +151,13 @@ class Chipper:
         if mountpath is not None:
             self._mount = Mount(os.fspath(mountpath))
         loaded = {} if items is None else by_key(load_items(items, storage=self.storage))
-        table, own = (
+        rows, own = (
             self._read_rows(index, loaded, chip_size)
             if bucket is None
             else self._find_in_bucket(bucket, platform, item_id, chip_size, loaded)
         )
-        self.rows = ChipRows(table)
+        self.rows: Rows = ChipRows(rows) if isinstance(rows, pa.Table) else rows
+        table = rows if isinstance(rows, pa.Table) else rows.runs
         if loaded:
             given = match_keys(self.rows.item_keys(), loaded, known=embedded_items(table).get)
             refuse_strangers(table, given)
@@ -191,13 +195,16 @@ class Chipper:
 
     def _read_rows(
         self, index: Any, loaded: Mapping[ItemKey, pystac.Item], chip_size: int | None
-    ) -> tuple[pa.Table, dict[ItemKey, pystac.Item]]:
-        """Return the rows to cut, and an indexer's item."""
+    ) -> tuple[pa.Table | StoredRows, dict[ItemKey, pystac.Item]]:
+        """Return the rows to cut, and an indexer's item; those of a large index stay on disk."""
         if isinstance(index, ChipIndexer):
             item = parse_item(index.recorded_item(), href=item_href(index.item))
             rows = grid_table(index.item.id, index.platform, self._grid_of(index))
             return rows, {ItemKey(index.platform, index.item.id): item}
         if isinstance(index, str | os.PathLike):
+            stored = StoredIndex.open(index, self.storage)
+            if stored is not None:
+                return StoredRows(stored), {}
             table = read_rows(index, storage=self.storage)
         elif is_table(index):
             self.storage.name_server(None)  # what its metadata name is not what the caller named

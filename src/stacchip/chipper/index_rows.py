@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,8 @@ from stacchip.index.table_rows import take_rows
 from stacchip.items.keys import ItemKey
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from stacchip.grid.chip_grid import ChipGrid
@@ -47,6 +49,49 @@ class ChipKey:
         return Window(self.y * size, self.x * size, size, size)
 
 
+class Rows(Protocol):
+    """Rows of an index, looked up by position or by what is known of a chip."""
+
+    def __len__(self) -> int: ...
+    @property
+    def table(self) -> pa.Table:
+        """All rows, in memory."""
+        ...
+
+    def position(self, index: int, /) -> int:
+        """Return a row number as counted from the front."""
+        ...
+
+    def key(self, row: int, /) -> ChipKey:
+        """Return the key of the chip in a row."""
+        ...
+
+    def item_keys(self) -> set[ItemKey]:
+        """Return the keys of the items that have rows."""
+        ...
+
+    def value(self, row: int, column: str, /) -> Any:
+        """Return a chip's value in a column, or None if there is no such column."""
+        ...
+
+    def codes(self, column: Literal["platform", "item_id"], /) -> NDArray[np.int64]:
+        """Return a number for each row, the same for the same platform or item."""
+        ...
+
+    def find(
+        self,
+        x: int | None = None,
+        y: int | None = None,
+        *,
+        platform: str | None = None,
+        item_id: str | None = None,
+        chip_size: int | None = None,
+        chipid: str | None = None,
+    ) -> int:
+        """Return the one row that matches everything given."""
+        ...
+
+
 class ChipRows:
     """The rows of an index table, looked up by position or by what is known of a chip.
 
@@ -55,7 +100,7 @@ class ChipRows:
     """
 
     def __init__(self, table: pa.Table) -> None:
-        self.table = table
+        self.table: pa.Table = table
         self._platforms = _encoded(table["platform"])
         self._items = _encoded(table["item_id"])
         self._x = table["chip_index_x"].to_numpy()
@@ -71,11 +116,7 @@ class ChipRows:
         Raises:
             ChipOutOfRange: Past either end.
         """
-        count = len(self)
-        if not -count <= index < count:
-            message = f"Chip {index} is out of range: there are {count} chips."
-            raise ChipOutOfRange(message)
-        return index % count
+        return find_position(index, len(self))
 
     def key(self, row: int) -> ChipKey:
         """Return the key of the chip in a row."""
@@ -141,30 +182,47 @@ class ChipRows:
         if chipid is not None:
             chosen &= pc.equal(self.table["chipid"], chipid).to_numpy()
         rows = np.flatnonzero(chosen)
-        asked = _describe(
-            x=x, y=y, platform=platform, item_id=item_id, chip_size=chip_size, chipid=chipid
-        )
+        asked = {"x": x, "y": y, "platform": platform, "item_id": item_id,
+                 "chip_size": chip_size, "chipid": chipid}  # fmt: skip
         if len(rows) == 0:
-            message = (
-                f"No chip matches {asked} among the {len(self)} rows of the index. Chips beyond "
-                "the grid, or with more nodata than the index allows, have no row."
-            )
-            raise ChipNotFound(message, item_id=item_id, x=x, y=y)
+            raise no_chip(asked, len(self))
         if len(rows) > 1:
-            raise self._ambiguous(rows, asked)
+            columns = ["platform", "item_id", "chip_size"]
+            raise several_chips(take_rows(self.table.select(columns), rows), asked)
         return int(rows[0])
 
-    def _ambiguous(self, rows: NDArray[np.int64], asked: str) -> AmbiguousChip:
-        """Return an error that names the columns in which the rows differ, with a few values."""
-        found = take_rows(self.table.select(["platform", "item_id", "chip_size"]), rows)
-        columns = {name: pc.unique(found[name]).to_pylist() for name in found.column_names}
-        choices = "; ".join(
-            f"{name}= one of {', '.join(map(str, values[:5]))}{', ...' if len(values) > 5 else ''}"
-            for name, values in columns.items()
-            if len(values) > 1
-        )
-        remedy = f"Add {choices}." if choices else "The index holds this chip more than once."
-        return AmbiguousChip(f"{len(rows)} chips match {asked}. {remedy}")
+
+def find_position(index: int, count: int) -> int:
+    """Return a row number as counted from the front; a negative one counts from the end.
+
+    Raises:
+        ChipOutOfRange: Past either end of so many rows.
+    """
+    if not -count <= index < count:
+        message = f"Chip {index} is out of range: there are {count} chips."
+        raise ChipOutOfRange(message)
+    return index % count
+
+
+def no_chip(asked: Mapping[str, Any], rows: int) -> ChipNotFound:
+    """Return the error for a chip that none of so many rows is of."""
+    message = (
+        f"No chip matches {_describe(asked)} among the {rows} rows of the index. Chips beyond "
+        "the grid, or with more nodata than the index allows, have no row."
+    )
+    return ChipNotFound(message, item_id=asked["item_id"], x=asked["x"], y=asked["y"])
+
+
+def several_chips(found: pa.Table, asked: Mapping[str, Any]) -> AmbiguousChip:
+    """Return the error for several rows that match; it names how they differ, with a few values."""
+    columns = {name: pc.unique(found[name]).to_pylist() for name in found.column_names}
+    choices = "; ".join(
+        f"{name}= one of {', '.join(map(str, values[:5]))}{', ...' if len(values) > 5 else ''}"
+        for name, values in columns.items()
+        if len(values) > 1
+    )
+    remedy = f"Add {choices}." if choices else "The index holds this chip more than once."
+    return AmbiguousChip(f"{found.num_rows} chips match {_describe(asked)}. {remedy}")
 
 
 def grid_table(item_id: str, platform: str, grid: ChipGrid) -> pa.Table:
@@ -196,5 +254,5 @@ def _equal(column: pa.DictionaryArray, value: str) -> NDArray[np.bool_]:
     return equal
 
 
-def _describe(**asked: Any) -> str:
+def _describe(asked: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in asked.items() if value is not None)

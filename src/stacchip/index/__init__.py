@@ -36,6 +36,7 @@ filters     which rows are wanted
 made_footprints  footprints that an index does not store, made from its items
 read        an index to a table; no row group without wanted rows is read
 record_scan  the records of items one after another
+on_disk     an index whose files stay open, and whose rows are read when they are asked for
 recorded    the records of the items of an index
 centres     centres of chips, also at the antimeridian and the poles
 origins     what rows of a few columns lack, from the index that they were read from

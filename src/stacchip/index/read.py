@@ -17,6 +17,7 @@ from stacchip.index.files.item_records_lookup import RecordLookup
 from stacchip.index.files.layout import find_files, index_href, is_file
 from stacchip.index.files.snapshot import open_index
 from stacchip.index.filters import Filters, Selection
+from stacchip.index.recorded import read_records
 from stacchip.index.schema import SCHEMA
 from stacchip.index.table_rows import take_rows
 from stacchip.items.copies import is_same_item
@@ -36,15 +37,19 @@ if TYPE_CHECKING:
     from stacchip.items.archive import Archive
     from stacchip.items.keys import ItemKey
 
+# pickles of earlier versions look for `read_records` here, where it was defined
 __all__ = [
     "index_of",
+    "open_files",
     "read_index",
     "read_item_index",
+    "read_records",
     "read_rows",
     "read_rows_at",
     "read_runs",
     "scan_index",
     "scan_numbered",
+    "with_origin",
 ]
 
 _FOOTERS_AHEAD: Final = 16
@@ -179,7 +184,7 @@ def scan_numbered(
     names = _column_names(columns)
     left_out = found = before = 0
     wanted = NamesWanted(selection)
-    for chips in _open_files(index_href(path), storage):
+    for chips in open_files(index_href(path), storage):
         for rows, part in chips.scan_numbered(names, selection):
             if part.num_rows:
                 wanted.see(part)
@@ -255,7 +260,7 @@ def read_rows_at(
     parts: list[pa.Table] = []
     places: list[NDArray[np.intp]] = []
     before = 0
-    for chips in _open_files(index_href(path), storage or Storage()):
+    for chips in open_files(index_href(path), storage or Storage()):
         here = np.flatnonzero((before <= wanted) & (wanted < before + chips.rows))
         if len(here) or not parts:
             parts.append(chips.take(wanted[here] - before, names))
@@ -300,7 +305,7 @@ def _read(
     tables: list[pa.Table] = []
     items: dict[ItemKey, tuple[Mapping[str, Any], str]] = {}
     editions: list[Editions | None] = []
-    for chips in _open_files(href, storage):
+    for chips in open_files(href, storage):
         editions.append(chips.file.editions)
         for key, item in chips.items().items():
             there, origin = items.setdefault(key, (item, redact(chips.href)))
@@ -309,10 +314,10 @@ def _read(
         tables.append(read(chips))
     table = pa.concat_tables(tables, promote_options="default") if len(tables) > 1 else tables[0]
     plain = {key: item for key, (item, _) in items.items()}
-    return _with_origin(table, href, plain, None if is_file(href) else join(editions))
+    return with_origin(table, href, plain, None if is_file(href) else join(editions))
 
 
-def _open_files(href: str, storage: Storage) -> Iterator[ChipsFile]:
+def open_files(href: str, storage: Storage) -> Iterator[ChipsFile]:
     """Yield the files with chips of an index; those without footprints find its records, too."""
     for chips in open_index(href, storage):
         if is_file(href) or not chips.lacks_footprints:
@@ -349,7 +354,7 @@ def _count_left_out(chips: ChipsFile, selection: Selection) -> int:
     return sum(part.num_rows for part in chips.scan(["chip_index_x"], rest))
 
 
-def _with_origin(
+def with_origin(
     table: pa.Table, href: str, items: dict[ItemKey, Any], known: Known | None
 ) -> pa.Table:
     """Return the table with its address, editions, and the items of its chips in the metadata."""

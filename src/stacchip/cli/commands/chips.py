@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.chipper import Chip
-    from stacchip.chipper.index_rows import ChipRows
+    from stacchip.chipper.index_rows import Rows
     from stacchip.index import Unmeasured
     from stacchip.sources import Harmonize
 
@@ -144,7 +144,7 @@ def _describe(cut: Chip, dtype: object) -> str:
     return f"{cut.chipid}, {cut.array.shape} {dtype}: {', '.join(cut.bands)}"
 
 
-def _variants(rows: ChipRows) -> str:
+def _variants(rows: Rows) -> str:
     keys = [rows.key(row) for row in range(len(rows))]
     there = {_as_options(key.platform, key.chip_size) for key in keys}
     return ", and one with ".join(sorted(there))

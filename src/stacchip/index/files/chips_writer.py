@@ -90,8 +90,8 @@ class ChipsWriter:
     def write_table(self, table: pa.Table, row_group_size: int | None = None) -> None:
         """Write chips, with the addresses of items as an index holds them."""
         stored = store_addresses(table, self.folder)
-        self.runs.add(stored)
         self.file.write_table(stored, row_group_size)
+        self.runs.add(stored)
 
     def __enter__(self) -> Self:
         return self

@@ -15,7 +15,7 @@ from stacchip.chipper.index_rows import ChipKey
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stacchip.chipper.index_rows import ChipRows
+    from stacchip.chipper.index_rows import Rows
     from stacchip.grid.window import Window
 
 
@@ -46,7 +46,7 @@ class WantedChips:
         fingerprint: A digest of the selection; a saved state belongs to one selection.
     """
 
-    rows: ChipRows
+    rows: Rows
     groups: tuple[Group, ...]
     group: NDArray[np.int64]
     x: NDArray[np.int64]
@@ -54,7 +54,7 @@ class WantedChips:
     fingerprint: str
 
     @classmethod
-    def of(cls, rows: ChipRows) -> WantedChips:
+    def of(cls, rows: Rows) -> WantedChips:
         """Return the chips of these rows."""
         table = rows.table
         codes = [rows.codes("platform"), rows.codes("item_id")]

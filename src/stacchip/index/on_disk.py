@@ -1,0 +1,133 @@
+"""An index whose files stay open, and whose rows are read when they are asked for.
+
+What it holds is an entry for each item. So an index of 10^8 chips opens in a second.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from stacchip.index.editions import join, replaced
+from stacchip.index.files.contents import CONTENTS_SCHEMA
+from stacchip.index.files.layout import index_href
+from stacchip.index.read import open_files, read_rows, with_origin
+from stacchip.index.schema import SCHEMA
+from stacchip.index.table_rows import take_rows
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from stacchip.index.files.chips_file import ChipsFile
+    from stacchip.index.filters import Selection
+    from stacchip.storage import Storage
+
+    Rows = NDArray[np.int64]
+
+__all__ = ["StoredIndex"]
+
+_MOST_FILES: Final = 64  # a process may have 1024 files open (256 on macOS)
+
+
+class StoredIndex:
+    """An index that says which of its rows are of which item; see `open`.
+
+    It serves the files that were opened first. A copy in another process opens them again, and
+    raises `IndexReplaced` if they are others by then.
+
+    Args:
+        href: The address of the index.
+        storage: How to reach it.
+        files: Its files, in their order.
+    """
+
+    def __init__(self, href: str, storage: Storage, files: Sequence[ChipsFile]) -> None:
+        self._href = href
+        self._storage = storage
+        self._digests = [chips.file.digest for chips in files]
+        self.__dict__["_files"] = list(files)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], storage: Storage) -> StoredIndex | None:
+        """Open an index; None if its files do not tell whose their rows are, or are many.
+
+        Raises:
+            ObjectNotFound: Nothing is there.
+            IndexFormatError: A file is not a chip index, or is missing.
+        """
+        href = index_href(path)
+        files: list[ChipsFile] = []
+        for chips in open_files(href, storage):
+            lacking = set(SCHEMA.names) - set(chips.file.columns.inside.names)
+            is_whole = lacking <= {"geometry"}
+            if len(files) == _MOST_FILES or not is_whole or chips.runs is None:
+                return None
+            files.append(chips)
+        return cls(href, storage, files)
+
+    @cached_property
+    def _files(self) -> list[ChipsFile]:
+        """The files, opened again in another process."""
+        files = list(open_files(self._href, self._storage))
+        if [chips.file.digest for chips in files] != self._digests:
+            raise replaced(self._href)
+        return files
+
+    @cached_property
+    def _starts(self) -> Rows:
+        """The first row of each file, and the number of all rows."""
+        return np.cumsum([0, *(chips.rows for chips in self._files)], dtype=np.int64)
+
+    @cached_property
+    def runs(self) -> pa.Table:
+        """Which rows are of which item, as `read_runs` returns it, with the index's metadata."""
+        parts = []
+        for chips, before in zip(self._files, self._starts.tolist(), strict=False):
+            runs: Any = chips.runs
+            first = pa.array(runs["first"].to_numpy() + before)
+            parts.append(runs.set_column(1, CONTENTS_SCHEMA.field("first"), first))
+        runs = pa.concat_tables(parts).combine_chunks().replace_schema_metadata()
+        items = {key: item for chips in self._files for key, item in chips.items().items()}
+        editions = join(chips.file.editions for chips in self._files)
+        return with_origin(runs, self._href, items, editions)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def take(self, rows: Sequence[int] | Rows, columns: Sequence[str]) -> pa.Table:
+        """Return rows by their numbers, in the order asked."""
+        wanted = np.asarray(rows, np.int64)
+        of_file = np.searchsorted(self._starts, wanted, side="right") - 1
+        order = np.argsort(of_file, kind="stable")
+        parts = [SCHEMA.empty_table().select(columns).replace_schema_metadata()]
+        for number in np.unique(of_file).tolist():
+            inside = wanted[of_file == number] - self._starts[number]
+            part = self._files[number].take(inside, columns)
+            parts.append(part.replace_schema_metadata())
+        return take_rows(pa.concat_tables(parts), np.argsort(order))
+
+    def scan_numbered(
+        self, columns: Sequence[str], chosen: Selection
+    ) -> Iterator[tuple[Rows, pa.Table]]:
+        """Yield chosen rows with their numbers, one table for each row group that has some."""
+        for chips, before in zip(self._files, self._starts.tolist(), strict=False):
+            for rows, part in chips.scan_numbered(columns, chosen):
+                yield rows + before, part
+
+    def read(self) -> pa.Table:
+        """Read all rows with all columns into memory."""
+        table = read_rows(self._href, storage=self._storage)
+        now = [chips.file.digest for chips in open_files(self._href, self._storage)]
+        if now != self._digests:
+            raise replaced(self._href)
+        return table
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = ("_href", "_storage", "_digests")
+        return {name: self.__dict__[name] for name in names}
