@@ -39,7 +39,8 @@ def epoch(
     areas: list[int] = []
     chips = 0
     waits: list[float] = []
-    of_row = stream.areas.of_row
+    of_row = np.empty(len(stream.table), np.int64)
+    of_row[stream.table.row] = stream.table.area_of(np.arange(len(of_row)))
     begin = last = time.perf_counter()
     for batch in stream.batches(BATCH):
         now = time.perf_counter()

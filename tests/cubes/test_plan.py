@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cubes.cube_world import ITEMS, PER_ITEM, PLATFORM, World, make_world
 from stacchip.cubes.imagery import Imagery
-from stacchip.cubes.plan import CubePlan, JobShard, PlanSettings, read_plan
+from stacchip.cubes.plan import CubePlan, PlanSettings, read_plan
 from stacchip.cubes.sinks import CubeFolder
 from stacchip.errors import LimitExceeded, StacchipError, UsageError
 from stacchip.storage import Limits, Storage, StorageOptions
@@ -34,17 +32,12 @@ def plan_of(world: World, rows: list[int] | None = None, **settings) -> CubePlan
     return CubePlan(chipper, PlanSettings(**settings), ("blue",))
 
 
-@settings(deadline=None)
-@given(st.integers(0, 50), st.integers(1, 9), st.integers(0, 3))
-def test_the_jobs_of_a_sequence_share_all_of_it_once(total, per_job, dropped):
-    sequence = np.arange(total + dropped)
-    jobs = max(1, -(-total // per_job))
-    parts = [
-        JobShard(job, jobs, chips_per_job=per_job, total=total).take(sequence)
-        for job in range(jobs)
-    ]
-    assert np.concatenate(parts).tolist() == list(range(total))
-    assert all(len(part) == per_job for part in parts[:-1])
+@pytest.mark.parametrize(("cube_size", "per_job"), [(10, 1), (7, 3), (100, 2), (1000, 1)])
+def test_the_jobs_share_all_chips_once_in_whole_cubes(local, cube_size, per_job):
+    plan = plan_of(local, cube_size=cube_size, cubes_per_job=per_job)
+    cubes = [rows for job in range(plan.jobs) for rows in plan.rows(job).values()]
+    assert sorted(np.concatenate(cubes).tolist()) == list(range(CHIPS))
+    assert all(len(rows) == cube_size for rows in cubes[:-1])
 
 
 @pytest.mark.parametrize("wrong", [{"cube_size": 0}, {"cubes_per_job": 0}, {"last_cube": "pad"}])

@@ -22,7 +22,7 @@ from stacchip.cubes.sinks.form import CubeSet
 from stacchip.errors import ObjectNotFound, UsageError
 from stacchip.storage import redact
 from stacchip.storage.documents import parse_object
-from stacchip.stream import ChipStream, Shard
+from stacchip.stream import ChipStream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 LastCube = Literal["keep", "drop"]
 CUBE_SIZE = 128
+_ORDER = "lanes"  # how the stream orders chips: other versions order them otherwise
 _NUMBERS = ("chip_size", "chip_index_x", "chip_index_y")
 
 
@@ -75,35 +76,6 @@ def read_plan(folder: CubeFolder, storage: Storage) -> dict[str, Any]:
     limits = storage.options_for(href).limits
     remedy = "If the cubes are your own, delete it; the next run writes it again."
     return parse_object(storage.read(href, limit="document_bytes"), href, limits, remedy=remedy)
-
-
-@dataclass(frozen=True)
-class JobShard(Shard):
-    """A job's part of a sequence, in whole cubes; only the last job's may end with a short one.
-
-    Attributes:
-        chips_per_job: Number of chips of one job.
-        total: Number of chips of all jobs together.
-
-    Example:
-        >>> JobShard(1, 3, chips_per_job=4, total=9).take(np.arange(10)).tolist()
-        [4, 5, 6, 7]
-    """
-
-    chips_per_job: int = 1
-    total: int = 0
-
-    def bounds(self, count: int) -> tuple[int, int]:
-        """Return the first position of the job's chips, and the one after the last."""
-        last = min(count, self.total)
-        return min(self.rank * self.chips_per_job, last), min(
-            (self.rank + 1) * self.chips_per_job, last
-        )
-
-    def take(self, sequence: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the job's part of a sequence."""
-        start, stop = self.bounds(len(sequence))
-        return sequence[start:stop]
 
 
 @dataclass(frozen=True)
@@ -161,13 +133,9 @@ class CubePlan:
         numbers, settings = self.numbers(job), self.settings
         if not numbers:
             return {}
-        shard = JobShard(
-            rank=job,
-            world_size=self.jobs,
-            chips_per_job=settings.cubes_per_job * settings.cube_size,
-            total=self.chips,
-        )
-        sequence = self._stream.with_shard(shard).rows()
+        per_job = settings.cubes_per_job * settings.cube_size
+        stop = min((job + 1) * per_job, self.chips)
+        sequence = self._stream.rows_between(job * per_job, stop)
         size = settings.cube_size
         return {
             number: sequence[place * size : (place + 1) * size]
@@ -198,6 +166,7 @@ class CubePlan:
             "harmonize": self.chipper.choice.harmonize,
             "index": self._fingerprint(),
             "mixing_bytes": settings.mixing_bytes,
+            "order": _ORDER,
             "seed": settings.seed,
         }
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch.utils.data import get_worker_info
@@ -24,25 +23,42 @@ class Place:
 
     Attributes:
         epoch: The epoch.
-        workers: Number of workers; 0 if no stream has given out a chip yet.
-        states: States of the workers' streams, by the number of the worker.
+        state: State of the stream from which the pass began; None if it began the epoch.
+        workers: Number of workers; 0 if none has given out a chip yet.
+        steps: Number of batches of each worker since then, as far as it has given any.
     """
 
     epoch: int
+    state: Mapping[str, Any] | None = None
     workers: int = 0
-    states: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the place as plain values."""
-        place: dict[str, Any] = {"epoch": self.epoch}
-        if self.states:
-            place |= {"workers": self.workers, "states": json.loads(json.dumps(self.states))}
-        return place
+    steps: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Place:
-        """Return the place that `to_dict` wrote."""
-        return cls(int(state["epoch"]), state.get("workers", 0), dict(state.get("states", {})))
+        """Return the place that a state says."""
+        is_within = len(state) > 1  # a state that is at the beginning of an epoch has only that
+        return cls(int(state["epoch"]), dict(state) if is_within else None)
+
+    def after(self, step: Step) -> Place:
+        """Return the place when a worker has given another batch."""
+        steps = {**self.steps, step.worker: step.number}
+        return replace(self, workers=step.workers, steps=steps)
+
+
+class Step(NamedTuple):
+    """A batch that a worker has given.
+
+    Attributes:
+        worker: The worker.
+        workers: Number of workers.
+        number: Number of batches that it has given with this one (`ChipBatch.step`).
+        epoch: The epoch.
+    """
+
+    worker: int
+    workers: int
+    number: int
+    epoch: int
 
 
 class _Reached(NamedTuple):
@@ -74,14 +90,14 @@ class Position:
     def set_epoch(self, epoch: int) -> None:
         """Let the next pass be this epoch: the rest of it, if a place in it was just loaded."""
         found = self._epochs.find_next()
-        if not (self._start.states and found.is_first and self._start.epoch == epoch):
+        if not (self._start.state is not None and found.is_first and self._start.epoch == epoch):
             self.load(Place(epoch))
 
     def load(self, place: Place) -> None:
         """Let the next pass begin at a place."""
         self._start, self._reached = place, None
         if get_worker_info() is None:
-            self._epochs.set(place.epoch, with_state=bool(place.states))
+            self._epochs.set(place.epoch, with_state=place.state is not None)
         else:
             self._epochs.resume(place.epoch)
 

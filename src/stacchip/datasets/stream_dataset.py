@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch.utils.data import IterableDataset, get_worker_info
 
-from stacchip.datasets.length import count_batches
 from stacchip.datasets.loader import find_measuring_loader, is_batched_again
-from stacchip.datasets.position import Place, Position
+from stacchip.datasets.position import Place, Position, Step
 from stacchip.datasets.ranks import Rank, find_rank, require_tensors
 from stacchip.datasets.samples import Sample, split, to_tensors
 from stacchip.datasets.shared_memory import SharedMemory, lend_when_pickled
 from stacchip.datasets.tracking import STATE, TrackedLoader
 from stacchip.errors import UsageError
-from stacchip.stream import KindCount, Shard
+from stacchip.stream import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -81,11 +80,11 @@ class ChipStreamDataset(IterableDataset[Sample]):
         self.mixed: Literal["group", "pad"] = mixed
         self.drop_last = drop_last
         self.resumable = resumable
-        self._position = Position(stream.epoch)
+        self.position = Position(stream.epoch)
         self._told_rank: Rank | None = None  # a worker's, which has no process group
         self._shared: SharedMemory | None = None  # a worker's, for all its epochs
         if restored is not None:
-            self._position.load(Place(stream.epoch, 1, {"0": restored}))
+            self.position.load(Place(stream.epoch, restored))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_told_rank": self._find_rank()}
@@ -95,30 +94,28 @@ class ChipStreamDataset(IterableDataset[Sample]):
 
         `len(loader)` counts what its workers give together. To find the kinds of chips, the first
         count opens up to 64 items (and one of each platform and chip size), if their headers are in
-        the index or their files are local: it opens no remote file. The length is exact, with four
-        exceptions. `errors="skip"` may leave out more. With several kinds of chips in several
-        processes (`mixed="group"`), it is the most that an epoch can have. So it is if the headers
-        of several platforms are unknown; or, with more than 64 items, if those of a platform and
-        chip size differ in bands or type. A loaded state leaves less than a whole epoch.
+        the index or their files are local: it opens no remote file. The length is exact, with three
+        exceptions. With `errors="skip"`, batches may be left out. If the headers of several
+        platforms are unknown, or those of more than 64 items differ in bands or type, a batch may
+        come as several. A loaded state leaves less than a whole epoch.
         """
         loader, is_direct = find_measuring_loader()
         workers = max(1, 0 if loader is None else loader.num_workers)
-        total = len(self.stream.groups_of_rows())
         rank = self._find_rank()
-        shares = [self._make_shard(rank, worker, workers).size(total) for worker in range(workers)]
+        streams = [self._open_share(rank, worker, workers) for worker in range(workers)]
         if self.batch_size is not None:
-            kinds = KindCount((total,), is_exact=True)
-            if self.mixed == "group":
-                kinds = self.stream.count_kinds(None if self.label is None else self.label.apart)
-            return count_batches(
-                shares, kinds.chips, self.batch_size,
-                drop_last=self.drop_last, is_exact=kinds.is_exact,
-            )  # fmt: skip
+            return sum(
+                each.count_batches(self.batch_size, mixed=self.mixed, drop_last=self.drop_last)
+                for each in streams
+            )
         if loader is None or loader.batch_size is None or not is_direct:
-            return sum(shares)
+            return sum(map(len, streams))
         # the loader will divide this by the size of its batches, which each worker makes by itself
         size = loader.batch_size
-        return size * count_batches(shares, [total], size, drop_last=loader.drop_last)
+        return size * sum(
+            len(stream) // size if loader.drop_last else -(-len(stream) // size)
+            for stream in streams
+        )
 
     def __iter__(self) -> Iterator[Any]:
         if self.batch_size is not None and is_batched_again():
@@ -131,15 +128,15 @@ class ChipStreamDataset(IterableDataset[Sample]):
 
     def _give(self) -> Iterator[Any]:
         rank = self._find_rank()
-        start = self._position.begin()
+        start = self.position.begin()
         has_given = yield from self._give_rest(start, rank)
-        if start.states and not has_given and get_worker_info() is None:
+        if start.state is not None and not has_given and get_worker_info() is None:
             # the state was that of an epoch's end; a worker does not know about the others
-            yield from self._give_rest(self._position.begin(), rank)
+            yield from self._give_rest(self.position.begin(), rank)
 
     def _give_rest(self, start: Place, rank: Rank) -> Generator[Any, None, bool]:
         """Give what is left of an epoch, and return True if that was anything."""
-        told, has_given = self._position.start, False
+        told, has_given = self.position.start, False
         stream = self._open_stream(start, rank)
         shard = stream.shard
         for batch in stream.batches(
@@ -152,45 +149,42 @@ class ChipStreamDataset(IterableDataset[Sample]):
             given = sample if self.transform is None else self.transform(sample)
             if rank.is_dispatched:
                 require_tensors(given)
-            state = stream.state_dict()
+            step = Step(shard.worker, shard.workers, batch.step, start.epoch)
             if self.resumable:
-                _put_state(given, state)
-            if self._position.start is told:
-                states = {**start.states, str(shard.worker): state}
-                self._position.reach(Place(start.epoch, shard.workers, states))
+                _put_step(given, step)
+            if self.position.start is told:
+                self.position.reach(start.after(step))
             has_given = True
             yield given
             del batch, sample, given  # its memory is free while the next is made
         self.stream.report = stream.report  # even if all chips were skipped
-        if get_worker_info() is None and self._position.start is told:
-            self._position.reach(Place(start.epoch + 1))
+        if get_worker_info() is None and self.position.start is told:
+            self.position.reach(Place(start.epoch + 1))
         return has_given
 
     def _open_stream(self, start: Place, rank: Rank) -> ChipStream:
         """Return the stream of this process, set to where it begins."""
         worker = get_worker_info()
         number, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        stream = self.stream.with_shard(self._make_shard(rank, number, workers))
-        stream.cut_apart(None if self.label is None else self.label.apart)
-        stream.set_epoch(start.epoch)
-        if start.states and start.workers != workers:
-            raise UsageError(
-                f"The state is of {start.workers} workers, and here are {workers}: use as many."
-            )
-        if str(number) in start.states:
-            stream.load_state_dict(start.states[str(number)])
+        stream = self._open_share(rank, number, workers)
+        _set(stream, start)
         if worker is not None and self.batch_size is not None:
             lend_when_pickled()
             self._shared = self._shared or SharedMemory()
             stream.use_memory(self._shared)
         return stream
 
+    def _open_share(self, rank: Rank, worker: int, workers: int) -> ChipStream:
+        """Return the stream of a worker's share."""
+        uneven = self.stream.shard.uneven
+        shard = Shard(rank.number, rank.world_size, worker, workers, uneven)
+        stream = self.stream.with_shard(shard)
+        stream.cut_apart(None if self.label is None else self.label.apart)
+        return stream
+
     def _find_rank(self) -> Rank:
         shard = self.stream.shard
         return find_rank(Rank(shard.rank, shard.world_size), self._told_rank)
-
-    def _make_shard(self, rank: Rank, worker: int, workers: int) -> Shard:
-        return Shard(rank.number, rank.world_size, worker, workers, self.stream.shard.uneven)
 
     # --- epochs
 
@@ -200,7 +194,7 @@ class ChipStreamDataset(IterableDataset[Sample]):
         Call it before the loop begins: workers that have begun do not hear of it in this pass.
         If a state within that epoch was just loaded, the pass gives the rest of it.
         """
-        self._position.set_epoch(int(epoch))
+        self.position.set_epoch(int(epoch))
 
     # --- saving and resuming
 
@@ -221,30 +215,59 @@ class ChipStreamDataset(IterableDataset[Sample]):
         """
         if not self.resumable:
             raise UsageError("Make the dataset with resumable=True to track it.")
-        return TrackedLoader(loader, self._position)
+        return TrackedLoader(loader, self)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place after the chips that came, as plain values.
 
         That is the place after the batches that `track` gave, or those of a pass without workers.
-        After the last, it is the beginning of the next epoch. In a worker it is that of the worker.
+        After the last, it is the beginning of the next epoch. In a worker, all workers count as
+        being as far as this one.
+
+        The state is that of all ranks, if each has had as many batches. Any rank can save it for
+        all, and any number of ranks and workers can go on from it.
 
         Raises:
             UsageError: Workers gave chips, and nobody tracked them.
         """
-        return self._position.find_reached().to_dict()
+        place = self.position.find_reached()
+        if not place.steps:
+            return dict(place.state or {"epoch": place.epoch})
+        worker = get_worker_info()
+        steps = place.steps
+        if worker is not None:
+            steps = dict.fromkeys(range(place.workers), steps[worker.id])
+        stream = self._open_share(self._find_rank(), 0, place.workers)
+        _set(stream, place)
+        return stream.state_after(
+            steps, self.batch_size or 1, mixed=self.mixed, drop_last=self.drop_last
+        )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where another dataset stood, with the same number of workers.
+        """Continue where other datasets stood, with any number of ranks and workers.
 
         Load the state before the loader creates its workers. If `persistent_workers=True` has kept
         older ones, the next iteration raises `UsageError`. The state holds for the next pass.
+
+        Raises:
+            UsageError: The state is of an earlier version of stacchip, which had another order.
         """
-        self._position.load(Place.from_dict(state))
+        place = Place.from_dict(state)
+        if place.state is not None:
+            _set(self._open_share(self._find_rank(), 0, 1), place)  # refuses what does not fit
+        self.position.load(place)
 
 
-def _put_state(sample: Any, state: dict[str, Any]) -> None:
-    """Send the state of a stream with a sample.
+def _set(stream: ChipStream, place: Place) -> None:
+    """Let a stream begin where a place's pass began."""
+    if place.state is None:
+        stream.set_epoch(place.epoch)
+    else:
+        stream.load_state_dict(place.state)
+
+
+def _put_step(sample: Any, step: Step) -> None:
+    """Send the number of a batch with it.
 
     Raises:
         UsageError: The sample is no dictionary.
@@ -254,4 +277,4 @@ def _put_state(sample: Any, state: dict[str, Any]) -> None:
             "With resumable=True, the stream's state goes into the sample: the transform must "
             f"return a dictionary, not {type(sample).__name__}."
         )
-    sample[STATE] = json.dumps(state)
+    sample[STATE] = json.dumps(step)

@@ -218,7 +218,7 @@ def cube_statistics(
     folder = CubeFolder(Archive.named(root, bare="folder").href.rstrip("/"), platform)
     cubes = find_cubes(folder, storage, form)
     chosen = cubes.numbers[:max_cubes]
-    numbers = (shard or Shard()).take(np.array(chosen)).tolist()
+    numbers = (shard or Shard()).take(chosen)
     record = _read_record(folder, storage)
     known = get_platform(platform, bands or _recorded_bands(record))
 

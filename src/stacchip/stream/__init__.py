@@ -23,8 +23,8 @@ explain.py   the cost of an epoch, before it is read
 mixing.py    how well a shuffle mixes
 ```
 
-The order of a shuffle is decided in `plan/epoch_order.py` alone. It depends on the index, `seed`,
-`epoch`, `shard`, `open_areas` and `memory_bytes`, and never on time.
+The order of an epoch is decided in `plan` alone. It depends on the chips, `seed`, `epoch` and
+`open_areas`, and neither on time nor on the number of processes, which share it out.
 
 If a chip cannot be read, `read/loading.py` keeps the error of the block, `read/reading.py` adds
 item and asset when the chip is cut, and `ChipStream` raises it. With `errors="skip"` it leaves the

@@ -11,6 +11,7 @@ import numpy as np
 from stacchip.errors import UsageError
 from stacchip.index.table_rows import take_rows
 from stacchip.items import item_datetime
+from stacchip.runtime.memory import MemoryPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.chipper import Chip
-    from stacchip.chipper.index_rows import ChipKey
+    from stacchip.chipper.index_rows import ChipKey, Rows
     from stacchip.grid.geobox import GeoBox
-    from stacchip.stream.plan.wanted_chips import WantedChips
     from stacchip.stream.read.layers import ItemLayers
 
 
@@ -85,6 +85,7 @@ class ChipBatch:
         rows: Each chip's row in the index.
         keys: Each chip's key: platform, item, size, x and y.
         apart: The same chips, of the asset that the stream cuts apart; None if it cuts none.
+        step: The number of batches that the process has delivered with this one.
     """
 
     array: NDArray[Any]
@@ -93,8 +94,13 @@ class ChipBatch:
     rows: NDArray[np.int64]
     keys: tuple[ChipKey, ...]
     _items: tuple[ItemLayers, ...]
-    _chips: WantedChips
+    _index: Rows
     apart: ChipBatch | None = None
+    step: int = 0
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        chips = state.pop("_chips", None)  # pickles of earlier versions have these for the index
+        self.__dict__.update(state if chips is None else {**state, "_index": chips.rows})
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -131,7 +137,7 @@ class ChipBatch:
     @property
     def index(self) -> pa.Table:
         """All rows of the index that the stream was made from."""
-        return self._chips.rows.table
+        return self._index.table
 
 
 class Allocator(Protocol):
@@ -154,43 +160,57 @@ class Building:
     def __init__(self, kind: ChipKind, size: int, pool: Allocator, *, with_valid: bool) -> None:
         shape = (size, len(kind.bands), kind.chip_size, kind.chip_size)
         self.kind = kind
-        self.positions: list[int] = []
         self._array = pool.array(shape, kind.dtype)
         self._valid = pool.array(shape, np.dtype(bool)) if with_valid else None
+        self._keys: list[ChipKey] = []
         self._rows: list[int] = []
         self._items: list[ItemLayers] = []
 
-    @property
-    def is_full(self) -> bool:
-        """True if no more chips fit."""
-        return len(self.positions) == len(self._array)
-
     def slot(self) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """Return the arrays (band, y, x) for the next chip's pixels, and for which are valid."""
-        number = len(self.positions)
+        number = len(self._rows)
         return self._array[number], None if self._valid is None else self._valid[number]
 
-    def add(self, position: int, row: int, item: ItemLayers) -> None:
+    def add(self, key: ChipKey, row: int, item: ItemLayers) -> None:
         """Keep the chip that was written to `slot`."""
-        self.positions.append(position)
+        self._keys.append(key)
         self._rows.append(row)
         self._items.append(item)
 
     def __len__(self) -> int:
         """Return the number of chips so far."""
-        return len(self.positions)
+        return len(self._rows)
 
-    def finish(self, chips: WantedChips) -> ChipBatch:
+    def first(self) -> Building:
+        """Return a copy that holds the first chip alone, in memory of its own."""
+        alone = Building(self.kind, 1, MemoryPool(0), with_valid=self._valid is not None)
+        alone.add_copy(self)
+        return alone
+
+    def add_copy(self, other: Building, number: int = 0) -> None:
+        """Add a chip of another batch of the kind, or of this one."""
+        pixels, valid = self.slot()
+        pixels[...] = other._array[number]
+        if valid is not None and other._valid is not None:
+            valid[...] = other._valid[number]
+        self.add(other._keys[number], other._rows[number], other._items[number])
+
+    def fill_up(self, size: int) -> None:
+        """Repeat chips, in their order, until there are `size`."""
+        for number in range(size - len(self)):
+            self.add_copy(self, number)
+
+    def finish(self, index: Rows) -> ChipBatch:
         """Return the batch, with the chips added so far."""
-        count = len(self.positions)
+        count = len(self)
         return ChipBatch(
             array=self._array[:count],
             valid=None if self._valid is None else self._valid[:count],
             bands=self.kind.bands,
             rows=np.array(self._rows, np.int64),
-            keys=tuple(chips.key(row) for row in self._rows),
+            keys=tuple(self._keys),
             _items=tuple(self._items),
-            _chips=chips,
+            _index=index,
         )
 
 

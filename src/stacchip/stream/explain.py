@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from stacchip.errors import Errors
     from stacchip.stream.plan.ledger import LayerBlock
+    from stacchip.stream.plan.visits import Visit
     from stacchip.stream.read.layers import Layer
     from stacchip.stream.read.reading import VisitPlans
 
@@ -25,12 +26,15 @@ if TYPE_CHECKING:
 # of 256 px in 16 bits, of which seven have twice the pixel size)
 _COPY_SECONDS: Final = 1.3e-10
 _MOST_NAMED: Final = 5
+_MOST_CHIPS: Final = 16_384
 _SHORT_S: Final = 10  # an epoch in which the start of workers, some seconds, is much
 
 
 @dataclass(frozen=True)
 class Explanation:
     """The cost of an epoch of a stream, if no cache holds any of its blocks.
+
+    Of a long epoch, the first chips are looked at, and their cost is multiplied.
 
     Attributes:
         chips: Number of chips delivered.
@@ -52,6 +56,8 @@ class Explanation:
         opening_s: Seconds in which this call opened the items; those that were open took none.
         unreadable_items: Ids of the items that cannot be opened.
         first_error: Why the first of them cannot be opened.
+        looked_at: Number of chips that were looked at; None for all. `items`, `opening_s`,
+            `distinct_blocks`, `gdal_files` and `unreadable_items` are those of these chips.
     """
 
     chips: int
@@ -68,6 +74,7 @@ class Explanation:
     opening_s: float = 0.0
     unreadable_items: tuple[str, ...] = ()
     first_error: StacchipError | None = None
+    looked_at: int | None = None
 
     @property
     def repeat_factor(self) -> float:
@@ -103,6 +110,8 @@ class Explanation:
         left_out = ["the start of worker processes", "the store's latency and bandwidth"]
         if self.gdal_files:
             left_out.append(f"the time in which GDAL reads {len(self.gdal_files):,} files")
+        if self.looked_at is not None:
+            yield f"judges by the first {self.looked_at:,} chips, of these {self.items:,} items"
         short = ": a short epoch is mostly these" if self.least_seconds < _SHORT_S else ""
         yield f"leaves out {', '.join(left_out)} and the training itself{short}"
         yield from self._unreadable()
@@ -120,54 +129,89 @@ class Explanation:
 
 
 def explain(
-    plans: VisitPlans, memory_bytes: int, ahead_bytes: int, errors: Errors = "raise"
+    plans: VisitPlans,
+    count: int,
+    memory_bytes: int,
+    ahead_bytes: int,
+    errors: Errors = "raise",
 ) -> Explanation:
-    """Simulate the epoch chip by chip, and total its cost.
+    """Simulate the epoch chip by chip, or its beginning, and total its cost.
+
+    Args:
+        plans: The visits from the first chip on.
+        count: Number of chips of the epoch.
+        memory_bytes: As for `Ledger`.
+        ahead_bytes: As for `Ledger`.
+        errors: `"skip"` counts the chips of items that cannot be opened.
 
     Raises:
         StacchipError: An item cannot be opened, unless `errors="skip"`.
     """
-    visits = plans.visits
-    ledger = Ledger(visits, plans, memory_bytes, ahead_bytes)
-    times: Counter[LayerBlock] = Counter()
-    requests = fetched = decoded = 0
-    seconds = 0.0
-    gdal_files: dict[str, str] = {}
+    ledger = Ledger(plans.visits, plans, memory_bytes, ahead_bytes)
+    looked_at = min(count, _MOST_CHIPS)
+    cost = _Cost()
     seen = _ItemsSeen(plans, errors)
-    for position in range(len(visits.rows)):
+    for position in range(looked_at):
         for step in ledger.advance(position):
-            if not isinstance(step, Load):
-                continue
-            found = plans.take(step)
-            seen.look_at(step.visit)
-            times.update(found.keys())
-            ranges = _ranges(found)
-            requests += len(ranges)
-            fetched += sum(ranges)
-            for block, layer in found.items():
-                size = layer.block_bytes(block)
-                decoded += size
-                seconds += size * (decode_seconds(layer.header) if layer.header else 0)
-                reader = layer.placed.reader
-                if layer.header is None:
-                    gdal_files[reader.href] = reader.why_unsupported or ""
-    seconds += seen.chip_bytes * _COPY_SECONDS
-    chips = len(visits.rows) - seen.unreadable_chips
+            if isinstance(step, Load):
+                seen.look_at(step.visit)
+                cost.add(plans.take(step))
+    seconds = cost.seconds + seen.chip_bytes * _COPY_SECONDS
+    # visits are loaded ahead: the chips of those count, too
+    begun = seen.chips + seen.unreadable_chips
+    times = count / begun if begun else 0.0
+    unreadable = round(seen.unreadable_chips * times)
     return Explanation(
-        chips=chips,
-        unreadable_chips=seen.unreadable_chips,
-        requests=requests,
-        bytes=fetched,
-        blocks=times.total(),
-        distinct_blocks=len(times),
-        decoded_bytes=decoded,
+        chips=count - unreadable,
+        unreadable_chips=unreadable,
+        requests=round(cost.requests * times),
+        bytes=round(cost.fetched * times),
+        blocks=round(cost.blocks.total() * times),
+        distinct_blocks=round(len(cost.blocks) * times),
+        decoded_bytes=round(cost.decoded * times),
         memory_bytes=ledger.peak_bytes,
-        chips_per_s=chips * core_count() / seconds if seconds else 0.0,
-        gdal_files=gdal_files,
+        chips_per_s=seen.chips * core_count() / seconds if seconds else 0.0,
+        gdal_files=cost.gdal_files,
         items=len(seen.readable),
         unreadable_items=tuple(seen.unreadable),
         first_error=next(iter(seen.unreadable.values()), None),
+        looked_at=None if looked_at == count else looked_at,
     )
+
+
+@dataclass
+class _Cost:
+    """The cost of the blocks that were loaded so far.
+
+    Attributes:
+        blocks: How often each was decoded.
+        requests: Number of ranges requested.
+        fetched: Bytes of these ranges.
+        decoded: Bytes of the decoded pixels.
+        seconds: Seconds in which one core decodes them.
+        gdal_files: Files that GDAL reads, and the reason, by href.
+    """
+
+    blocks: Counter[LayerBlock] = field(default_factory=Counter)
+    requests: int = 0
+    fetched: int = 0
+    decoded: int = 0
+    seconds: float = 0.0
+    gdal_files: dict[str, str] = field(default_factory=dict)
+
+    def add(self, found: Mapping[LayerBlock, Layer]) -> None:
+        """Count blocks that are loaded together."""
+        self.blocks.update(found.keys())
+        ranges = _ranges(found)
+        self.requests += len(ranges)
+        self.fetched += sum(ranges)
+        for block, layer in found.items():
+            size = layer.block_bytes(block)
+            self.decoded += size
+            self.seconds += size * (decode_seconds(layer.header) if layer.header else 0)
+            reader = layer.placed.reader
+            if layer.header is None:
+                self.gdal_files[reader.href] = reader.why_unsupported or ""
 
 
 def _in_seconds(seconds: float) -> str:
@@ -189,7 +233,8 @@ class _ItemsSeen:
     Attributes:
         plans: Opens them.
         errors: `"raise"` raises the error of an item that cannot be opened.
-        chip_bytes: Bytes of the chips that can be read.
+        chips: Number of chips that can be read.
+        chip_bytes: Their bytes.
         unreadable_chips: Number of chips that cannot.
         readable: Platform and id of the items that were opened.
         unreadable: The errors of those that were not, by id.
@@ -197,29 +242,28 @@ class _ItemsSeen:
 
     plans: VisitPlans
     errors: Errors
+    chips: int = 0
     chip_bytes: int = 0
     unreadable_chips: int = 0
     readable: set[tuple[str, str]] = field(default_factory=set)
     unreadable: dict[str, StacchipError] = field(default_factory=dict)
 
-    def look_at(self, visit: int) -> None:
+    def look_at(self, visit: Visit) -> None:
         """Count the chips of a visit.
 
         Raises:
             StacchipError: Their item cannot be opened, and `errors` is `"raise"`.
         """
-        rows = self.plans.visits.rows_of(visit)
-        chips = self.plans.chips
-        group = chips.groups[chips.group[int(rows[0])]]
+        group, count = self.plans.table.groups[visit.group], len(visit.chips)
         try:
-            item = self.plans.open(int(rows[0]))
+            item = self.plans.open(visit.group)
         except StacchipError as error:
             if self.errors == "raise":
                 raise
             forget_frames(error)
-            self.unreadable_chips += len(rows)
+            self.unreadable_chips += count
             self.unreadable.setdefault(group.item_id, error)
             return
+        self.chips += count
         self.readable.add((group.platform, group.item_id))
-        size = chips.window(int(rows[0])).height
-        self.chip_bytes += len(rows) * len(item.bands) * size * size * item.dtype.itemsize
+        self.chip_bytes += count * len(item.bands) * group.chip_size**2 * item.dtype.itemsize

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stacchip.errors import StacchipError
+from stacchip.errors import StacchipError, UsageError
 from stacchip.stream.batch import Building, find_kinds, fit, require_fitting
 
 if TYPE_CHECKING:
@@ -14,31 +14,39 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from stacchip.chipper.index_rows import ChipKey, Rows
     from stacchip.stream.batch import Allocator, Apart, ChipBatch, ChipKind, Kinds
-    from stacchip.stream.plan.wanted_chips import WantedChips
+    from stacchip.stream.plan.chip_table import ChipTable
+    from stacchip.stream.plan.lanes import Place
     from stacchip.stream.read.layers import ItemLayers
     from stacchip.stream.read.reading import Reading
 
 
 class Filling:
-    """The batches that one pass has begun to fill, one of each kind.
+    """The batches of one pass: each is begun, gets its chips, and is finished.
+
+    A batch is planned for chips of one kind. If items differ from what was known of them, it comes
+    as several, one of each kind.
 
     Args:
         reading: Cuts the chips.
-        chips: The chips.
+        table: The chips.
+        rows: The index that they are of.
         pool: Provides the memory of batches.
         size: Chips in a batch.
         common: The kinds that all chips are put into; None to give each kind batches of its own.
         dtype: Type of the pixels; None for the common type of a chip's bands.
         apart: The asset that is cut into an array of its own, if one is.
         with_valid: Also fill arrays that say which pixels are valid.
-        on_error: Called with the row of a chip that cannot be cut, and the error; it may raise.
+        on_error: Called with the key and row of a chip that cannot be cut, and the error; it may
+            raise.
     """
 
     def __init__(
         self,
         reading: Reading,
-        chips: WantedChips,
+        table: ChipTable,
+        rows: Rows,
         pool: Allocator,
         *,
         size: int,
@@ -46,10 +54,11 @@ class Filling:
         dtype: np.dtype[Any] | None,
         apart: Apart | None,
         with_valid: bool,
-        on_error: Callable[[int, StacchipError], None],
+        on_error: Callable[[ChipKey, int, StacchipError], None],
     ) -> None:
         self.reading = reading
-        self._chips = chips
+        self._table = table
+        self._rows = rows
         self._pool = pool
         self._size = size
         self._common = common
@@ -58,42 +67,30 @@ class Filling:
         self._with_valid = with_valid
         self._on_error = on_error
         self._building: dict[Kinds, tuple[Building, ...]] = {}
+        self._spare: dict[int, tuple[Building, ...]] = {}
 
-    @property
-    def kinds(self) -> list[Kinds]:
-        """The kinds of batches that hold chips; all chips of a batch may have been skipped."""
-        return [kinds for kinds, (pixels, *_) in self._building.items() if len(pixels)]
-
-    @property
-    def positions(self) -> list[int]:
-        """The positions of the chips in all batches."""
-        return [place for pixels, *_ in self._building.values() for place in pixels.positions]
-
-    def add(self, number: int, row: int, position: int) -> Kinds | None:
+    def add(self, time: int, place: Place) -> None:
         """Cut a chip into the batch of its kind.
 
         Args:
-            number: Its place in this pass.
-            row: Its row in the index.
-            position: Its position in the epoch.
-
-        Returns:
-            The kinds of the batch if that is full now, else None.
+            time: When it comes.
+            place: The chip.
         """
-        self.reading.advance(number)
+        self.reading.advance(time)
+        row = int(self._table.row[place.chip])
+        key = self._table.key(*place)
         try:
-            item = self.reading.open(row)
-            kinds = self._cut(row, item)
+            item = self.reading.open(place.group)
+            kinds = self._cut(key, item)
         except StacchipError as error:
-            self._on_error(row, error)
-            return None
+            self._on_error(key, row, error)
+            return
         for batch in self._building[kinds]:
-            batch.add(position, row, item)
-        return kinds if self._building[kinds][0].is_full else None
+            batch.add(key, row, item)
 
-    def _cut(self, row: int, item: ItemLayers) -> Kinds:
+    def _cut(self, key: ChipKey, item: ItemLayers) -> Kinds:
         """Cut a chip into the next slot of its batch, and return the batch's kinds."""
-        own = find_kinds(item, self._chips.key(row).chip_size, self._dtype, self._apart)
+        own = find_kinds(item, key.chip_size, self._dtype, self._apart)
         kinds = self._common or own
         for one, kind in zip(own, kinds, strict=True):
             if one != kind:
@@ -102,16 +99,16 @@ class Filling:
             self._building[kinds] = tuple(self._begin(kind, self._size) for kind in kinds)
         parts = item.parts(None if self._apart is None else self._apart.asset)
         for part, one, batch in zip(parts, own, self._building[kinds], strict=True):
-            self._cut_part(row, part, one, batch)
+            self._cut_part(key, part, one, batch)
         return kinds
 
-    def _cut_part(self, row: int, item: ItemLayers, own: ChipKind, batch: Building) -> None:
+    def _cut_part(self, key: ChipKey, item: ItemLayers, own: ChipKind, batch: Building) -> None:
         out, valid = batch.slot()
         if own == batch.kind:
-            self.reading.cut(row, item, out, valid)
+            self.reading.cut(key, item, out, valid)
             return
         alone, alone_valid = self._begin(own, 1).slot()
-        self.reading.cut(row, item, alone, alone_valid)
+        self.reading.cut(key, item, alone, alone_valid)
         fit(own, batch.kind, alone, out)
         if valid is not None:
             fit(own, batch.kind, alone_valid, valid)
@@ -119,7 +116,47 @@ class Filling:
     def _begin(self, kind: ChipKind, size: int) -> Building:
         return Building(kind, size, self._pool, with_valid=self._with_valid)
 
-    def finish(self, kinds: Kinds) -> ChipBatch:
-        """Return the batch of some kinds, full or not; their next chip begins another."""
-        pixels, *rest = (each.finish(self._chips) for each in self._building.pop(kinds))
-        return replace(pixels, apart=rest[0]) if rest else pixels
+    def finish(self, kind: int, size: int) -> list[ChipBatch]:
+        """Return the batches that hold chips, and begin others.
+
+        Args:
+            kind: The kind that the batch was planned for.
+            size: If chips were skipped, others are repeated until there are so many.
+
+        Raises:
+            StacchipError: None could be cut so far that could be repeated.
+        """
+        whole = [several for several in self._building.values() if len(several[0])]
+        self._building = {}
+        if size and not whole:
+            whole = [self._repeat(kind)]
+        if size and len(whole) > 1:
+            raise UsageError(
+                "Chips of one batch differ in bands or type, and the ranks could not deliver equal "
+                "numbers of batches. Choose assets that all items have, and a dtype: assets=[...], "
+                "dtype='float32'. Or add headers to the index, which tell the kinds beforehand."
+            )
+        for several in whole if size else ():
+            self._spare[kind] = tuple(building.first() for building in several)
+            for building in several:
+                building.fill_up(size)
+        batches = []
+        for several in whole:
+            pixels, *rest = (building.finish(self._rows) for building in several)
+            batches.append(replace(pixels, apart=rest[0]) if rest else pixels)
+        return batches
+
+    def _repeat(self, kind: int) -> tuple[Building, ...]:
+        """Begin a batch with a chip of the last one of a kind."""
+        if kind not in self._spare:
+            raise StacchipError(
+                "No chip of a batch can be read, nor of those before it that could be repeated, so "
+                "that the ranks would deliver different numbers of batches. Mend the cause, which "
+                "the report says, or give the stream Shard(..., uneven='exact')."
+            )
+        begun = []
+        for first in self._spare[kind]:
+            building = self._begin(first.kind, self._size)
+            building.add_copy(first)
+            begun.append(building)
+        return tuple(begun)

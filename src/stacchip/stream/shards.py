@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from stacchip.errors import UsageError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
+
+T = TypeVar("T")
 
 Uneven = Literal["exact", "pad", "drop"]
 
@@ -24,14 +24,16 @@ class Shard:
         world_size: Number of those processes.
         worker: Number of this loading process among those of the rank.
         workers: Number of the rank's loading processes.
-        uneven: What to do if the number of chips is not a multiple of `world_size`. `"exact"`
-            delivers each chip once, so some ranks get one chip more than others. `"pad"` gives all
-            ranks the same number and some chips twice; `"drop"` does so by leaving some chips out.
+        uneven: What to do if the number of chips of a kind is not a multiple of `world_size`.
+            `"exact"` delivers each chip once, so some ranks get one of a kind more. `"pad"`
+            gives all ranks the same number and some chips twice; `"drop"` does so by leaving some
+            chips out. With these two, all ranks also deliver the same number of batches, of the
+            same kinds in the same order.
 
     Example:
         >>> [Shard(rank, 3).bounds(10) for rank in range(3)]
         [(0, 3), (3, 6), (6, 10)]
-        >>> [len(Shard(rank, 3, uneven="pad").take(np.arange(10))) for rank in range(3)]
+        >>> [Shard(rank, 3, uneven="pad").size(10) for rank in range(3)]
         [4, 4, 4]
     """
 
@@ -54,34 +56,47 @@ class Shard:
         """Return the rank's first position, and the one after its last, out of `count`."""
         return _part(count, self.rank, self.world_size)
 
+    def part(self, count: int) -> tuple[int, int]:
+        """Return the worker's first chip, and the one after its last, among those of the rank.
+
+        Numbers beyond the rank's own chips stand for chips that repeat others (`"pad"`).
+        """
+        start, stop = self.bounds(count)
+        own = {
+            "exact": stop - start,
+            "drop": count // self.world_size,
+            "pad": -(-count // self.world_size),
+        }
+        return _part(own[self.uneven], self.worker, self.workers)
+
     def size(self, count: int) -> int:
-        """Return the number of the shard's chips, out of `count`.
+        """Return the number of the shard's chips, out of `count` of one kind.
 
         Example:
             >>> [Shard(rank, 3, uneven="drop").size(10) for rank in range(3)]
             [3, 3, 3]
         """
-        start, stop = self.bounds(count)
-        own = stop - start
-        if self.uneven == "drop":
-            own = count // self.world_size
-        elif self.uneven == "pad":
-            own = -(-count // self.world_size)
-        start, stop = _part(own, self.worker, self.workers)
+        start, stop = self.part(count)
         return stop - start
 
-    def take(self, sequence: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the shard's part of a sequence; neighbours stay together, so few areas are cut."""
-        start, stop = self.bounds(len(sequence))
-        own = sequence[start:stop]
-        if self.uneven == "drop":
-            own = own[: len(sequence) // self.world_size]
-        elif self.uneven == "pad" and len(sequence):
-            length = -(-len(sequence) // self.world_size)
-            more = own if len(own) else sequence
-            own = np.concatenate([own, np.resize(more, length - len(own))])
-        start, stop = _part(len(own), self.worker, self.workers)
-        return own[start:stop]
+    def take(self, values: Sequence[T]) -> Sequence[T]:
+        """Return the shard's values, of some that there are once each.
+
+        Example:
+            >>> Shard(1, 3).take("abcdefghij")
+            'def'
+        """
+        start, _ = self.bounds(len(values))
+        first, last = self.part(len(values))
+        return values[start + first : start + last]
+
+    def others(self) -> list[Shard]:
+        """Return the shards of all ranks and workers, rank by rank."""
+        return [
+            Shard(rank, self.world_size, worker, self.workers, self.uneven)
+            for rank in range(self.world_size)
+            for worker in range(self.workers)
+        ]
 
 
 def _part(count: int, number: int, parts: int) -> tuple[int, int]:

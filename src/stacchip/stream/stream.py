@@ -6,7 +6,8 @@ import logging
 from copy import copy
 from dataclasses import replace
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Final, Literal
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,16 +16,20 @@ from stacchip.errors import UsageError
 from stacchip.runtime.memory import MemoryPool
 from stacchip.stream.explain import Explanation, explain
 from stacchip.stream.filling import Filling
-from stacchip.stream.plan.epoch_order import Order, Ordering
-from stacchip.stream.plan.visits import Visits, find_visits
+from stacchip.stream.plan.course import Batching, Course, what_is_left
+from stacchip.stream.plan.epoch_order import Order, Ordering, find_open_areas, require_order
+from stacchip.stream.plan.segments import Segment
+from stacchip.stream.plan.sequence import ChipSequence
+from stacchip.stream.plan.shares import Share, find_shares
+from stacchip.stream.plan.visits import VisitQueue, within_memory
 from stacchip.stream.plan.wanted_chips import WantedChips
 from stacchip.stream.read.loading import LoadedBlocks
 from stacchip.stream.read.open_items import Catalog
 from stacchip.stream.read.reading import Reading, VisitPlans
 from stacchip.stream.report import Cause, StreamReport
 from stacchip.stream.shards import Shard
-from stacchip.stream.state import StreamState
-from stacchip.stream.survey import KindCount, Survey
+from stacchip.stream.state import Run, StreamState
+from stacchip.stream.survey import Classes, KindCount, Survey, Surveyed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,9 +37,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.chipper import Chip
+    from stacchip.chipper.index_rows import ChipKey
     from stacchip.errors import Errors, StacchipError
     from stacchip.stream.batch import Allocator, Apart, ChipBatch, Kinds
-    from stacchip.stream.plan.areas import Areas
+    from stacchip.stream.plan.chip_table import ChipTable
+    from stacchip.stream.plan.course import CourseReading
+    from stacchip.stream.plan.shares import Left
+    from stacchip.stream.plan.visits import Visit
+    from stacchip.stream.state import Mixed
 
     Rows = NDArray[np.int64]
 
@@ -48,8 +58,12 @@ class ChipStream:
     """Delivers the chips of an index, reading and decoding ahead on all cores.
 
     Chips that share blocks are read together. Each block is decoded once if chips nest in blocks,
-    and seldom more than once otherwise; `explain` says how often. The sequence is a function of the
-    index, `order`, `seed`, `epoch`, `shard`, `open_areas` and `memory_bytes`, and of nothing else.
+    and seldom more than once otherwise; `explain` says how often.
+
+    A shuffle is a function of the chips, `seed`, `epoch` and `open_areas`, and of nothing else. It
+    is cut into 64 lanes, of which each process of a training reads its part side by side. So ranks
+    and workers share out one order whatever their number, and any number can go on with an epoch
+    that others have begun (`state_dict`).
 
     Args:
         index: A `Chipper`, or anything that makes one: a table, a path or URL, an indexer.
@@ -57,14 +71,17 @@ class ChipStream:
             `"shuffle"` draws at random from many areas.
         seed: Seed of the shuffle.
         epoch: Number of the epoch. Each has a different shuffle; see `set_epoch`.
-        open_areas: Number of areas that a shuffle draws from at once, if memory allows. More areas
-            mix better, and the first batch waits for half of them.
+        open_areas: Number of areas of each kind of chips that a shuffle draws from at once, over
+            all processes; it counts as the next smaller power of two. More areas mix better and
+            take more memory. By default as many as `memory_bytes` hold, 64 to 256 if areas are not
+            very large.
         memory_bytes: Memory for decoded blocks, in each process: every worker of a DataLoader has
             its own. Batches come on top, and up to 200 MB of encoded blocks.
         shard: The part of the chips to deliver.
         errors: `"skip"` leaves out chips that cannot be cut, and keeps their number and the reasons
             in `report`. An epoch logs each reason once for an item (or an asset of it), and at its
-            end the number of chips.
+            end the number of chips. A batch is smaller by the chips that it lacks; with
+            `Shard(uneven="pad")` or `"drop"` others of it are repeated.
         dtype: Type of the pixels; by default the common type of a chip's bands.
         with_valid: Also deliver which pixels may be used.
         **options: Options of `Chipper`: `assets`, `resampling`, `mountpath`, `storage`, ...
@@ -89,7 +106,7 @@ class ChipStream:
         order: Order = "blocks",
         seed: int = 0,
         epoch: int = 0,
-        open_areas: int = 24,
+        open_areas: int | None = None,
         memory_bytes: int = 2 << 30,
         shard: Shard | None = None,
         errors: Errors = "raise",
@@ -106,29 +123,37 @@ class ChipStream:
             raise UsageError(
                 f"Pass {', '.join(options)} to the Chipper that the stream is made of."
             )
+        require_order(order)
         self.chipper = index if isinstance(index, Chipper) else Chipper(index, **options)
         self.order = order
         self.seed = _whole("seed", seed)
-        self.open_areas = _whole("open_areas", open_areas)
         self.memory_bytes = _whole("memory_bytes", memory_bytes)
         self.errors = errors
         self.dtype = None if dtype is None else _pixel_type(dtype)
         self.with_valid = with_valid
         self.shard = shard or Shard()
         self.report = StreamReport()
+        self._open_areas = None if open_areas is None else _whole("open_areas", open_areas)
         self._chips = WantedChips.of(self.chipper.rows)
         self._catalog = Catalog(self.chipper, self._chips)
-        self._survey = Survey(self._chips, self._catalog, self.memory_bytes, self.errors)
+        self._survey = Survey(self._chips, self._catalog, self.errors)
+        self._classes: dict[Any, Classes] = {}
+        self._surveyed: dict[Any, Surveyed] = {}
         self._pool: Allocator
         self._make_pools()
         self.set_epoch(epoch)
-        self._ordering()  # refuses an unknown order
 
     # --- the chips and their order
 
     def __len__(self) -> int:
-        """Return the number of the shard's chips in an epoch."""
-        return self.shard.size(len(self._chips))
+        """Return the number of the shard's chips in an epoch.
+
+        Among several processes, it depends on the kinds of the chips, for which some items are
+        opened.
+        """
+        if self.shard.world_size == self.shard.workers == 1:
+            return len(self._chips)
+        return sum(self.shard.size(count) for count in self.count_kinds().chips)
 
     @property
     def epoch(self) -> int:
@@ -141,49 +166,91 @@ class ChipStream:
         return self._is_restored
 
     @property
-    def areas(self) -> Areas:
-        """The groups of chips that share blocks; opens one item of each platform and chip size."""
-        return self._survey.areas
+    def open_areas(self) -> int:
+        """Number of areas that a shuffle draws from at once; opens some items to find it."""
+        if self._open_areas is not None:
+            return self._open_areas
+        surveyed = self._survey_chips()
+        return find_open_areas(surveyed.table, surveyed.classes.kinds, self.memory_bytes)
+
+    @property
+    def table(self) -> ChipTable:
+        """The chips by the areas in which they share blocks; opens one item of each kind."""
+        return self._survey_chips().table
 
     def rows(self) -> Rows:
-        """Return the rows of the index in the order of this epoch."""
-        return self._ordering().rows(self.areas, self.shard)
+        """Return the rows of the index in the order of this epoch, as if each were a batch."""
+        course = self._find_course(Batching(1))
+        rows = np.empty(course.steps, np.int64)
+        for kind, share in enumerate(course.shares):
+            steps = course.schedule.steps(kind, np.arange(len(share)))
+            rows[steps] = share.sequence.table.row[share.chips()]
+        return rows
+
+    def chip_numbers(self, size: int) -> Iterator[int]:
+        """Yield the numbers in `table` of the chips of this epoch, in batches of a size."""
+        for batch in self._find_course(Batching(size)).read().batches():
+            yield from (place.chip for place in batch.places)
+
+    def rows_between(self, start: int, stop: int) -> Rows:
+        """Return the rows of a part of this epoch's sequence, mixed among themselves.
+
+        The parts of a sequence share few areas. Chips of all kinds are in one sequence.
+
+        Args:
+            start: Where the part begins.
+            stop: Where it ends.
+        """
+        (sequence,) = self._sequences("pad")
+        share = Share(sequence, tuple(self._ordering().cut(start, stop)))
+        rows: Rows = sequence.table.row[share.chips()].astype(np.int64)
+        return rows
 
     def explain(self) -> Explanation:
         """Return what this epoch will read: requests, bytes, blocks, memory, speed.
 
-        It opens every item of the shard. An item whose headers the index keeps is opened from the
-        index, without a request: that a file is gone or has changed is noticed only when it is
-        read. With `errors="skip"` it counts the chips of items that cannot be opened, and keeps the
-        reason.
+        Of a long epoch, it looks at the first chips, and multiplies. It opens their items. An item
+        whose headers the index keeps is opened from the index, without a request: that a file is
+        gone or has changed is noticed only when it is read. With `errors="skip"` it counts the
+        chips of items that cannot be opened, and keeps the reason.
 
         Raises:
             StacchipError: An item cannot be opened, unless `errors="skip"`.
         """
         self._catalog.forget_failures()
         waited_before = self._catalog.waited_s
-        plans = VisitPlans(self._find_visits(self.rows()), self._chips, self._catalog)
-        explained = explain(plans, self.memory_bytes, self._ahead_bytes, self.errors)
+        course = self._find_course(Batching(1))
+        plans = self._plan_visits(course.read())
+        explained = explain(plans, course.steps, self.memory_bytes, self._ahead_bytes, self.errors)
         return replace(explained, opening_s=self._catalog.waited_s - waited_before)
-
-    def groups_of_rows(self) -> Rows:
-        """Return a number for each row of the index, equal for rows of one item and chip size."""
-        return self._chips.group
 
     def chips_by_kind(self) -> dict[tuple[str, int], int]:
         """Return the number of chips, over all shards, of each platform and chip size."""
         return self._chips.by_kind
 
-    def count_kinds(self, apart: Apart | None = None) -> KindCount:
+    def count_kinds(self, mixed: Mixed = "group") -> KindCount:
         """Return how many chips, over all shards, are of each kind: bands, chip size and type.
 
         Chips of one kind share batches, whatever their platforms. Up to 64 items are opened, and
         one of each platform and chip size, if that needs no remote store.
 
         Args:
-            apart: An asset that is cut into an array of its own, as `cut_apart` has it.
+            mixed: As in `batches`.
         """
-        return self._survey.count_kinds(self.dtype, apart)
+        if mixed == "pad":
+            return KindCount((len(self._chips),), is_exact=True)
+        classes = self._classify()
+        return KindCount(classes.chips_by_kind(self._chips), classes.are_known)
+
+    def count_batches(self, size: int, *, mixed: Mixed = "group", drop_last: bool = False) -> int:
+        """Return how many batches `batches` yields in a whole epoch, for the same arguments.
+
+        Exact, unless items differ in kind and nothing says so beforehand (`count_kinds`), or
+        `errors="skip"` leaves all chips of a batch out and `uneven` is `"exact"`.
+        """
+        batching = Batching(size, drop_last)
+        counts = self.count_kinds(mixed).chips
+        return sum(batching.count(self.shard.size(count)) for count in counts)
 
     def with_shard(self, shard: Shard) -> ChipStream:
         """Return a stream that delivers another shard of the same chips, with the same memory."""
@@ -219,20 +286,17 @@ class ChipStream:
             yield batch[0]
 
     def batches(
-        self,
-        size: int,
-        *,
-        mixed: Literal["group", "pad"] = "group",
-        drop_last: bool = False,
+        self, size: int, *, mixed: Mixed = "group", drop_last: bool = False
     ) -> Iterator[ChipBatch]:
         """Yield the chips in batches.
 
         Args:
             size: Chips in a batch.
             mixed: What to do with chips that differ in bands, size or type. `"group"` puts each
-                kind into batches of its own; those that are not full come at the end. `"pad"`
-                gives all chips all bands and the largest size, filled with 0 and not valid.
-            drop_last: Leave out batches that are not full.
+                kind into batches of its own, which come evenly among those of the others; the last
+                of a kind may be smaller. `"pad"` gives all chips all bands and the largest size,
+                filled with 0 and not valid.
+            drop_last: Leave out batches that are smaller for lack of chips of their kind.
 
         Raises:
             StacchipError: A chip cannot be cut, unless `errors="skip"`.
@@ -246,7 +310,7 @@ class ChipStream:
         common = None
         if mixed == "pad":
             common = self._survey.find_common_kinds(self.dtype, self._apart)
-        return self._give_batches(size, common, drop_last=drop_last)
+        return self._give_batches(Batching(size, drop_last), mixed, common)
 
     def take(self, rows: Sequence[int]) -> list[ChipBatch]:
         """Return the chips of some rows of the index, read together: a batch of each kind.
@@ -255,56 +319,56 @@ class ChipStream:
             StacchipError: A chip cannot be cut, unless `errors="skip"`.
         """
         self._catalog.forget_failures()
-        wanted = np.asarray(rows, np.int64)
-        filling = self._open_filling(wanted, len(wanted), None)
-        full: list[ChipBatch] = []
+        if not len(rows):
+            return []
+        keys = [self.chipper.rows.key(int(row)) for row in rows]
+        chips = WantedChips.of_keys(keys, [int(row) for row in rows])
+        shapes = self._survey.shapes_of(group.name for group in chips.groups)
+        of_group = np.arange(len(chips.groups))
+        table = chips.tabulate(of_group, shapes, by_row=True)
+        sequence = ChipSequence(table, tuple(range(len(shapes))))
+        course = Course.of([Share(sequence, (Segment(0, len(rows), 0),))], Batching(len(rows)))
+        reading = course.read()
+        catalog = self._catalog.of(chips)
+        filling = self._open_filling(reading, table, catalog, Batching(len(rows)), None)
         try:
-            for number, row in enumerate(wanted.tolist()):
-                kind = filling.add(number, row, number)
-                if kind is not None:
-                    full.append(filling.finish(kind))
+            for batch in reading.batches():
+                for number, place in enumerate(batch.places):
+                    filling.add(batch.time + number, place)
+            return filling.finish(0, 0)
         finally:
             filling.reading.close()
-        return [*full, *(filling.finish(kind) for kind in filling.kinds)]
 
     def _give_batches(
-        self, size: int, common: Kinds | None, *, drop_last: bool
+        self, batching: Batching, mixed: Mixed, common: Kinds | None
     ) -> Iterator[ChipBatch]:
-        state = self._begin()
-        sequence = self.rows()
-        positions = state.remaining(len(sequence))
-        filling = self._open_filling(sequence[positions], size, common)
-
-        def give(kind: Kinds) -> ChipBatch:
-            batch = filling.finish(kind)
-            drawn = max(state.next, int(positions[number]) + 1)
-            # some of those held when the state was saved may not have been cut again yet
-            waiting = positions[number + 1 :]
-            held = filling.positions + waiting[waiting < state.next].tolist()
-            self._state = state.at(drawn, held)
-            self._count(filling.reading, len(batch))
-            return batch
-
+        state = self._begin(batching, mixed)
+        course = self._find_course(batching, mixed, state)
+        reading = course.read(state.runs[-1].steps[self.shard.worker])
+        table = self._survey_chips().table
+        filling = self._open_filling(reading, table, self._catalog, batching, common)
+        is_filled_up = self.errors == "skip" and self.shard.uneven != "exact"
         try:
             if self._apart is not None and self.errors == "skip":
                 self._survey.require_asset(self._apart.asset)
-            for number, row in enumerate(sequence[positions].tolist()):
-                kind = filling.add(number, row, int(positions[number]))
-                if kind is not None:
-                    yield give(kind)
-            for kind in [] if drop_last else filling.kinds:
-                yield give(kind)
-            self._state = state.at(len(sequence), [])
+            for planned in reading.batches():
+                for number, place in enumerate(planned.places):
+                    filling.add(planned.time + number, place)
+                size = len(planned.places) if is_filled_up else 0
+                step = planned.step + 1
+                self._state = self._at_step(state, step)
+                for batch in filling.finish(planned.kind, size):
+                    self._count(filling.reading, len(batch))
+                    yield replace(batch, step=step)
             self._count(filling.reading, 0)
         finally:
             filling.reading.close()
             self._sum_up_skipped()
 
-    def _leave_out(self, row: int, error: StacchipError) -> None:
+    def _leave_out(self, key: ChipKey, row: int, error: StacchipError) -> None:
         """Skip a chip that cannot be cut, or raise; each cause is logged once in a pass."""
         if self.errors == "raise":
             raise error
-        key = self._chips.key(row)
         cause = Cause.of(error, key.item_id)
         if cause not in self.report.causes:
             _log.warning("Chips of %s are skipped: %s", cause.place, error)
@@ -328,44 +392,86 @@ class ChipStream:
         self._is_restored = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state: the place after the chips delivered, whatever was read ahead."""
+        """Return the state: the place after the batches delivered, whatever was read ahead.
+
+        It is that of all ranks and workers, if each has delivered as many batches as this one. It
+        can be loaded by any number of others. If all settings are the same, each goes on with its
+        own next batch; otherwise they share out what is left. A process that skipped chips has
+        delivered them.
+        """
         return self._state.to_dict(self._settings())
+
+    def state_after(
+        self,
+        steps: Mapping[int, int],
+        size: int,
+        *,
+        mixed: Mixed = "group",
+        drop_last: bool = False,
+    ) -> dict[str, Any]:
+        """Return the state when the workers of every rank have delivered so many batches.
+
+        Args:
+            steps: Number of batches of the workers (`ChipBatch.step`); those that are absent have
+                delivered none since the stream's own state.
+            size: As in `batches`.
+            mixed: As in `batches`.
+            drop_last: As in `batches`.
+        """
+        run = self._make_run(Batching(size, drop_last), mixed)
+        state = self._state.go_on(run)
+        known = enumerate(state.runs[-1].steps)
+        return state.at([steps.get(*each) for each in known]).to_dict(self._settings())
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from another stream's state: the next iteration delivers the remaining chips.
 
-        To compare the streams, it opens one item of each platform and chip size, as `areas` does.
+        To compare the streams, it opens some items, as `table` does.
 
         Raises:
             StacchipError: One of those cannot be opened, unless `errors="skip"`.
-            UsageError: That stream had other settings.
+            UsageError: That stream had other settings, or the state is of an earlier version.
         """
         self._state = StreamState.from_dict(state, self._settings())
         self._is_restored = True
 
-    def _begin(self) -> StreamState:
+    def _begin(self, batching: Batching, mixed: Mixed) -> StreamState:
         """Return the state to begin with: the one loaded, or the beginning of the epoch."""
-        if not self._is_restored:
-            self._state = StreamState(self.epoch)
+        loaded = self._state if self._is_restored else StreamState(self.epoch)
+        if loaded.runs and loaded.runs[-1].mixed != mixed:
+            raise UsageError(
+                f"The state is of batches with mixed={loaded.runs[-1].mixed!r}, and here it is "
+                f"{mixed!r}, which has another order. Iterate as the state was saved."
+            )
         self._is_restored = False
         self.report = StreamReport()
+        self._state = loaded.go_on(self._make_run(batching, mixed))
         return self._state
 
+    def _make_run(self, batching: Batching, mixed: Mixed) -> Run:
+        shard = self.shard
+        return Run(
+            shard.world_size, shard.workers, shard.uneven, batching.size, mixed,
+            batching.drop_last, (0,) * shard.workers,
+        )  # fmt: skip
+
+    def _at_step(self, state: StreamState, step: int) -> StreamState:
+        return state.at([step] * self.shard.workers)
+
     def _settings(self) -> dict[str, Any]:
-        shard, choice = self.shard, self.chipper.choice
+        choice = self.chipper.choice
         methods = choice.resampling
+        surveyed = self._survey_chips()
         return {
             "order": self.order,
             "seed": self.seed,
-            "shard": [shard.rank, shard.world_size, shard.worker, shard.workers, shard.uneven],
             "open_areas": self.open_areas,
-            "memory_bytes": self.memory_bytes,
             "assets": None if choice.assets is None else list(choice.assets),
             "asset_blacklist": sorted(choice.blacklist),
             "harmonize": choice.harmonize,
             "resampling": methods if isinstance(methods, str) else dict(methods),
             "chips": self._chips.fingerprint,
-            "areas": None if self.order == "index" else self._survey.fingerprint,
+            "areas": surveyed.fingerprint,
         }
 
     # --- reading
@@ -375,25 +481,81 @@ class ChipStream:
         return int(min(self.memory_bytes * _AHEAD_SHARE, _MOST_AHEAD_BYTES))
 
     def _ordering(self) -> Ordering:
-        open_bytes = self.memory_bytes - self._ahead_bytes
-        return Ordering(self.order, self.seed, self.epoch, self.open_areas, open_bytes)
+        open_areas = self.open_areas if self.order == "shuffle" else 1
+        return Ordering(self.order, self.seed, self.epoch, open_areas)
 
-    def _find_visits(self, rows: Rows) -> Visits:
-        return find_visits(rows, self.areas, self.memory_bytes)
+    def _survey_chips(self) -> Surveyed:
+        """Return the chips by classes and areas; found once, and sent to other processes."""
+        key = (self.dtype, self._apart)
+        if key not in self._surveyed:
+            classes = self._classify()
+            shapes = self._survey.shapes_of(classes.names)
+            by_row = self.order == "index"
+            table = self._chips.tabulate(classes.of_group, shapes, by_row=by_row)
+            self._surveyed[key] = Surveyed(table, classes)
+        return self._surveyed[key]
 
-    def _open_filling(self, rows: Rows, size: int, common: Kinds | None) -> Filling:
-        reading = Reading(
-            VisitPlans(self._find_visits(rows), self._chips, self._catalog),
+    def _classify(self) -> Classes:
+        key = (self.dtype, self._apart)
+        if key not in self._classes:
+            self._classes[key] = self._survey.classify(*key)
+        return self._classes[key]
+
+    def _sequences(self, mixed: Mixed) -> tuple[ChipSequence, ...]:
+        surveyed = self._survey_chips()
+        kinds = surveyed.classes.kinds
+        if mixed == "pad" and kinds:
+            kinds = (tuple(sorted(chain(*kinds))),)
+        return self._ordering().sequences(surveyed.table, kinds)
+
+    def _find_course(
+        self, batching: Batching, mixed: Mixed = "group", state: StreamState | None = None
+    ) -> Course:
+        """Return the batches of this process, of what the earlier runs of a state have left."""
+        sequences = self._sequences(mixed)
+        left = self._ordering().lanes(sequences)
+        for run in () if state is None else state.runs[:-1]:
+            left = self._rest_of(run, left)
+        return Course.of(find_shares(sequences, left, self.shard), batching)
+
+    def _rest_of(self, run: Run, left: Left) -> Left:
+        """Return what is left after a run."""
+        shards = Shard(0, run.ranks, 0, run.workers, run.uneven).others()
+        steps = [run.steps[shard.worker] for shard in shards]
+        sequences = self._sequences(run.mixed)
+        return what_is_left(sequences, left, shards, Batching(run.size, run.drop_last), steps)
+
+    def _plan_visits(self, reading: CourseReading) -> VisitPlans:
+        table = self._survey_chips().table
+        return VisitPlans(self._queue(reading, table), table, self._catalog)
+
+    def _queue(self, reading: CourseReading, table: ChipTable) -> VisitQueue:
+        def size_of(visit: Visit) -> int:
+            return table.visit_bytes(visit, is_part=self.order == "shuffle")
+
+        return VisitQueue(within_memory(reading.visits(), size_of, self.memory_bytes))
+
+    def _open_filling(
+        self,
+        reading: CourseReading,
+        table: ChipTable,
+        catalog: Catalog,
+        batching: Batching,
+        common: Kinds | None,
+    ) -> Filling:
+        own = Reading(
+            VisitPlans(self._queue(reading, table), table, catalog),
             LoadedBlocks(self._block_pool),
             memory_bytes=self.memory_bytes,
             ahead_bytes=self._ahead_bytes,
             edge=self.chipper.edge,
         )
         return Filling(
-            reading,
-            self._chips,
+            own,
+            table,
+            self.chipper.rows,
             self._pool,
-            size=size,
+            size=batching.size,
             common=common,
             dtype=self.dtype,
             apart=self._apart,
@@ -407,8 +569,17 @@ class ChipStream:
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._make_pools()
+        if "_surveyed" in state:
+            self.__dict__.update(state)
+            self._make_pools()
+            return
+        if state["_is_restored"]:
+            StreamState.from_dict({"epoch": state["_state"].epoch}, {})  # refuses it
+        # earlier versions ordered chips otherwise: only what was asked for goes on
+        names = ("order", "seed", "memory_bytes", "errors", "dtype", "with_valid", "shard")
+        options = {name: state[name] for name in names}
+        self.__init__(state["chipper"], epoch=state["_state"].epoch, **options)  # type: ignore[misc]
+        self.cut_apart(state.get("_apart"))
 
     def _make_pools(self) -> None:
         self._pool = MemoryPool()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,13 +17,16 @@ import numpy as np
 from stacchip.errors import AssetNotFound, StacchipError, UsageError, is_lasting
 from stacchip.runtime.near_names import list_names
 from stacchip.stream.batch import ChipKind, find_kinds
-from stacchip.stream.plan.areas import Areas, AreaShape, find_areas, find_shape
+from stacchip.stream.plan.areas import AreaShape, find_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from stacchip.errors import Errors
     from stacchip.stream.batch import Apart, Kinds
+    from stacchip.stream.plan.chip_table import ChipTable
     from stacchip.stream.plan.wanted_chips import WantedChips
     from stacchip.stream.read.layers import ItemLayers
     from stacchip.stream.read.open_items import Catalog
@@ -47,6 +49,48 @@ class KindCount(NamedTuple):
     is_exact: bool
 
 
+class Classes(NamedTuple):
+    """Chips of one platform, size and kind: the unit in which chips are ordered.
+
+    Attributes:
+        of_group: The class of each group.
+        names: Platform and chip size of each class.
+        kinds: The classes whose chips share batches, kind by kind.
+        are_known: False if some items may be of another kind than their class.
+    """
+
+    of_group: NDArray[np.int64]
+    names: tuple[tuple[str, int], ...]
+    kinds: tuple[tuple[int, ...], ...]
+    are_known: bool
+
+    def chips_by_kind(self, chips: WantedChips) -> tuple[int, ...]:
+        """Return the number of chips of each kind."""
+        counts = np.bincount(self.of_group, chips.counts, len(self.names)).astype(np.int64)
+        return tuple(int(counts[list(classes)].sum()) for classes in self.kinds)
+
+
+@dataclass(frozen=True, eq=False)
+class Surveyed:
+    """The chips of a stream by areas and classes.
+
+    Attributes:
+        table: The chips.
+        classes: Their classes.
+    """
+
+    table: ChipTable
+    classes: Classes
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of how the chips are grouped."""
+        said = repr(
+            (self.classes.of_group.tolist(), self.table.shapes, self.classes.kinds)
+        ).encode()
+        return hashlib.blake2b(said, digest_size=8).hexdigest()
+
+
 @dataclass(frozen=True, eq=False)
 class Survey:
     """The first items of each kind, which stand for all.
@@ -54,38 +98,69 @@ class Survey:
     Attributes:
         chips: The chips.
         catalog: Opens their items.
-        memory_bytes: Memory for decoded blocks.
         errors: `"skip"` opens another item if one is gone or broken. A store that fails is an error
             even then: other processes of the job may reach it, and all must group chips alike.
     """
 
     chips: WantedChips
     catalog: Catalog
-    memory_bytes: int
     errors: Errors
-
-    @cached_property
-    def areas(self) -> Areas:
-        """The areas of the chips."""
-        return find_areas(self.chips, self._shapes)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """A digest of how the chips are grouped."""
-        said = repr(sorted(self._shapes.items())).encode()
-        return hashlib.blake2b(said, digest_size=8).hexdigest()
 
     @cached_property
     def _shapes(self) -> dict[tuple[str, int], AreaShape]:
         """The size of areas, by platform and chip size."""
-        shapes = {}
-        for (platform, chip_size), item in self._first_items().items():
-            if item is None:
-                side = max(chip_size, _USUAL_AREA)
-                shapes[platform, chip_size] = AreaShape(side, side, side**2, chip_size**2)
-            else:
-                shapes[platform, chip_size] = find_shape(item.layers, chip_size, self.memory_bytes)
-        return shapes
+        return {
+            (platform, chip_size): AreaShape.square(max(chip_size, _USUAL_AREA), chip_size)
+            if item is None
+            else find_shape(item.layers, chip_size)
+            for (platform, chip_size), item in self._first_items().items()
+        }
+
+    def shapes_of(self, names: Iterable[tuple[str, int]]) -> list[AreaShape]:
+        """Return the size of areas, by platform and chip size; opens one item of each."""
+        return [self._shapes[name] for name in names]
+
+    def classify(self, dtype: np.dtype[Any] | None, apart: Apart | None) -> Classes:
+        """Return the classes of the chips.
+
+        If there are up to 64 items, all are opened. Of more, 64 are, which lie evenly among the
+        others: if those of a platform and chip size are of one kind, so are all of them. An item
+        that cannot be opened, whose chips do not come, counts as one of those.
+
+        An item that only a remote store could open is not opened: a process that has used a store
+        cannot fork workers. If none of a platform and chip size is opened, its chips are taken for
+        a kind of their own, which may be one of the others.
+        """
+        groups = self.chips.groups
+        found = self._find_kinds(dtype, apart) if len(groups) > 1 else {}
+        seen: dict[tuple[str, int], set[Kinds]] = {}
+        for number, kinds in found.items():
+            seen.setdefault(groups[number].name, set()).add(kinds)
+        classes: dict[tuple[tuple[str, int], Kinds | None], int] = {}
+        of_group = np.empty(len(groups), np.int64)
+        are_known = True
+        for number, group in enumerate(groups):
+            alike = seen.get(group.name, set())
+            kind = found.get(number, next(iter(alike)) if len(alike) == 1 else None)
+            are_known &= kind is not None
+            of_group[number] = classes.setdefault((group.name, kind), len(classes))
+        sharing: dict[Any, list[int]] = {}
+        for (name, kind), number in classes.items():
+            sharing.setdefault(name if kind is None else kind, []).append(number)
+        return Classes(
+            of_group,
+            tuple(name for name, _ in classes),
+            tuple(map(tuple, sharing.values())),
+            are_known or len(sharing) == 1,
+        )
+
+    def _find_kinds(self, dtype: np.dtype[Any] | None, apart: Apart | None) -> dict[int, Kinds]:
+        """Return the kinds of some groups' chips."""
+        found: dict[int, Kinds] = {}
+        for number, item in self._some_items(at_hand=True):
+            with contextlib.suppress(UsageError):  # it lacks the asset that is cut apart
+                found[number] = find_kinds(item, self.chips.groups[number].chip_size, dtype, apart)
+        return found
 
     def find_common_kinds(self, dtype: np.dtype[Any] | None, apart: Apart | None) -> Kinds | None:
         """Return the kinds that chips of all kinds fit into, judging by the first items.
@@ -98,51 +173,6 @@ class Survey:
             if item is not None
         ]
         return tuple(_find_common(part) for part in zip(*kinds, strict=True)) or None
-
-    def count_kinds(self, dtype: np.dtype[Any] | None, apart: Apart | None) -> KindCount:
-        """Return how many chips there are of each kind.
-
-        If there are up to 64 items, all are opened. Of more, 64 are, which lie evenly among the
-        others: if those of a platform and chip size are of one kind, so are all of them. An item
-        that cannot be opened, whose chips do not come, counts as one of those.
-
-        An item that only a remote store could open is not opened: a process that has used a store
-        cannot fork workers. If none of a platform and chip size is opened, its chips are taken for
-        a kind of their own, which may be one of the others.
-        """
-        if len(self.chips.groups) <= 1:
-            return KindCount((len(self.chips),), is_exact=True)
-        if (dtype, apart) not in self._counted:
-            self._counted[dtype, apart] = self._count_kinds(dtype, apart)
-        return self._counted[dtype, apart]
-
-    def _count_kinds(self, dtype: np.dtype[Any] | None, apart: Apart | None) -> KindCount:
-        groups = self.chips.groups
-        found: dict[int, Kinds] = {}
-        for number, item in self._some_items(at_hand=True):
-            with contextlib.suppress(UsageError):  # it lacks the asset that is cut apart
-                found[number] = find_kinds(item, groups[number].chip_size, dtype, apart)
-        seen: dict[tuple[str, int], set[Kinds]] = {}
-        for number, kinds in found.items():
-            seen.setdefault(groups[number].name, set()).add(kinds)
-        counts: Counter[Any] = Counter()
-        is_exact = True
-        in_group = np.bincount(self.chips.group, minlength=len(groups)).tolist()
-        for number, (group, count) in enumerate(zip(groups, in_group, strict=True)):
-            if number in found:
-                counts[found[number]] += count
-            elif len(alike := seen.get(group.name, set())) == 1:
-                counts[next(iter(alike))] += count
-            elif alike:  # of any of these
-                is_exact = False
-            else:
-                counts[group.name] += count
-        known = all(group.name in seen for group in groups) or len(counts) == 1
-        return KindCount(tuple(counts.values()), is_exact and known)
-
-    @cached_property
-    def _counted(self) -> dict[tuple[np.dtype[Any] | None, Apart | None], KindCount]:
-        return {}
 
     def require_asset(self, asset: str) -> None:
         """Refuse an asset that none of the items has which a survey looks at.
@@ -170,9 +200,9 @@ class Survey:
         Args:
             at_hand: Leave out those that only a remote store could open.
         """
-        _, first_rows = np.unique(self.chips.group, return_index=True)
-        count = min(len(first_rows), _ITEMS_TO_COUNT)
-        chosen = {number * len(first_rows) // count for number in range(count)} if count else set()
+        groups = len(self.chips.groups)
+        count = min(groups, _ITEMS_TO_COUNT)
+        chosen = {number * groups // count for number in range(count)} if count else set()
         first_of_name: dict[tuple[str, int], int] = {}
         for number, group in enumerate(self.chips.groups):
             first_of_name.setdefault(group.name, number)
@@ -180,15 +210,15 @@ class Survey:
         for begin in range(0, len(numbers), _ITEMS_TO_ASK):  # opened together
             some = numbers[begin : begin + _ITEMS_TO_ASK]
             if at_hand:
-                some = [each for each in some if self._is_at_hand(int(first_rows[each]))]
-            self.catalog.prepare(first_rows[some].tolist())
+                some = [each for each in some if self._is_at_hand(each)]
+            self.catalog.prepare(some)
             for number in some:
                 with contextlib.suppress(StacchipError):
-                    yield number, self.catalog.get(int(first_rows[number]))
+                    yield number, self.catalog.get(number)
 
-    def _is_at_hand(self, row: int) -> bool:
+    def _is_at_hand(self, group: int) -> bool:
         try:
-            return self.catalog.needs_no_store(row)
+            return self.catalog.needs_no_store(group)
         except StacchipError:
             return False
 
@@ -202,14 +232,13 @@ class Survey:
         self.catalog.forget_failures()
         found: dict[tuple[str, int], ItemLayers | None] = {}
         tries: dict[tuple[str, int], int] = {}
-        _, first_rows = np.unique(self.chips.group, return_index=True)
-        for group, row in zip(self.chips.groups, first_rows.tolist(), strict=True):
+        for number, group in enumerate(self.chips.groups):
             name = group.name
             if found.get(name) is not None or tries.get(name, 0) >= _ITEMS_TO_ASK:
                 continue
             tries[name] = tries.get(name, 0) + 1
             try:
-                found[name] = self.catalog.get(row)
+                found[name] = self.catalog.get(number)
             except StacchipError as error:
                 if self.errors == "raise" or not is_lasting(error):
                     raise

@@ -27,9 +27,9 @@ def test_index_order_is_the_index(nested):
 
 def test_block_order_finishes_an_area_before_the_next(nested):
     stream = ChipStream(nested, order="blocks")
-    areas = stream.areas.of_row[stream.rows()]
+    areas = stream.table.area_of(np.array(list(stream.chip_numbers(8))))
     assert (np.diff(areas) >= 0).all()
-    assert len(np.unique(areas)) == len(stream.areas) == 6 * 9
+    assert len(np.unique(areas)) == len(stream.table.group) == 6 * 9
 
 
 def test_a_shuffle_depends_on_seed_and_epoch_alone(nested):
@@ -117,7 +117,8 @@ def test_a_saved_state_goes_on_with_what_was_not_delivered(nested, server, order
     rest = rows_of(restored)
     assert seen + rest == whole
     # only the areas with chips left are read
-    assert server.bytes < 0.9 * ChipStream(nested, order=order, seed=5).explain().bytes
+    most = 0.9 if order == "blocks" else 1.0  # almost all areas of six small items are open
+    assert server.bytes < most * ChipStream(nested, order=order, seed=5).explain().bytes
     assert rows_of(restored) == whole, "the next iteration is a whole epoch"
 
 
@@ -177,7 +178,7 @@ def test_a_state_belongs_to_a_way_to_group_chips(tmp_path):
 
 @pytest.mark.parametrize("name", ["seed", "epoch", "open_areas", "memory_bytes"])
 def test_numbers_that_cannot_be_are_refused(nested, name):
-    for value in (-1, 0.5, None):
+    for value in (-1, 0.5, "1"):
         with pytest.raises(UsageError, match=name):
             ChipStream(nested, **{name: value})
 

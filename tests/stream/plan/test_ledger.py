@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacchip.stream.plan.ledger import PIXELS, Drop, LayerBlock, Ledger, Load
-from stacchip.stream.plan.visits import Visits
+from stacchip.stream.plan.visits import Visit, VisitQueue
 
 
 def block(number: int) -> LayerBlock:
@@ -22,18 +22,16 @@ class Plans:
     def __init__(self, *blocks: tuple[int, ...]) -> None:
         self.blocks = blocks
 
-    def find(self, visit: int) -> dict[LayerBlock, int]:
-        return {block(number): 10 for number in self.blocks[visit]}
+    def find(self, visit: Visit) -> dict[LayerBlock, int]:
+        return {block(number): 10 for number in self.blocks[visit.group]}
 
     def release(self, position: int) -> None:
         """Keep nothing."""
 
 
-def visits_of(*spans: tuple[int, int]) -> Visits:
-    first, last = np.array(spans, np.int64).reshape(-1, 2).T
-    count = int(last.max(initial=-1)) + 1
-    nothing = np.zeros(count, np.int64)
-    return Visits(np.arange(count), nothing, first, last, nothing, nothing)
+def visits_of(*spans: tuple[int, int]) -> VisitQueue:
+    nothing = np.zeros(2, np.int64)
+    return VisitQueue(iter([Visit(n, nothing, np.array(span)) for n, span in enumerate(spans)]))
 
 
 def run(spans, blocks, *, memory: int, ahead: int) -> tuple[list[str], Ledger]:

@@ -6,8 +6,15 @@ plan. Nothing here opens a file, and nothing imports `stacchip.stream.read`.
 ```
 wanted_chips.py   the rows of an index as arrays: item, size, column and row of each chip
 areas.py          neighbouring chips that share blocks, grouped to be read together
-epoch_order.py    the order of the chips; the shuffle is here
-visits.py         from the first to the last chip of an area: the time that its blocks are kept
+chip_table.py     the chips area by area: what an epoch puts in order
+epoch_order.py    the order of an epoch: sequences, and the lanes that they are cut into
+sequence.py       the chips of one kind in their order, found piece by piece; the shuffle is here
+segments.py       stretches of a sequence that are read side by side
+shares.py         what one process delivers
+lanes.py          the lanes of a share, chip by chip, and the visits that they make up
+schedule.py       of which kind each batch of a process is
+course.py         the batches of a process, and their visits
+visits.py         from the first to the last chip of a part of an area: its blocks are kept so long
 ledger.py         what to load and drop before each chip, within the memory allowed
 ```
 """

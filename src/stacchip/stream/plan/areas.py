@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-import numpy as np
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+# An area of more decoded bytes is made smaller. The number is fixed, since the order of a shuffle
+# depends on the areas, and may not depend on the memory of a machine.
+MOST_AREA_BYTES: Final = 85 << 20
 
-    from stacchip.stream.plan.wanted_chips import WantedChips
 
-# an area takes at most this share of the memory: a shuffle draws from 24 areas at once
-SMALLEST_SHARE = 1 / 24
+Areas = SimpleNamespace  # pickles of 0.x name it: surveys held one, which nothing reads now
 
 
 class Blocks(Protocol):
@@ -36,46 +34,66 @@ class Blocks(Protocol):
 
 
 class AreaShape(NamedTuple):
-    """The size of the areas into which an item's chips are grouped.
+    """The size of the areas into which an item's chips are grouped, and of their parts.
+
+    A part of an area is what one block of the finest raster spans. A shuffle reads an area part by
+    part, so that few blocks are in memory; the coarse blocks that the parts share stay meanwhile.
 
     Attributes:
-        height: Rows of the chip grid that an area spans.
-        width: Columns of the chip grid.
+        height: Pixels of the chip grid that an area spans down.
+        width: Pixels of the chip grid that it spans across.
         size_bytes: Approximate decoded bytes of the blocks of a whole area.
         chip_bytes: Approximate decoded bytes of the blocks that one chip touches.
+        part_height: Pixels of the chip grid that a part spans down.
+        part_width: Pixels of the chip grid that it spans across.
+        part_bytes: Approximate decoded bytes of the blocks of a part.
     """
 
     height: int
     width: int
     size_bytes: int
     chip_bytes: int
+    part_height: int = 0  # pickles of earlier versions have none
+    part_width: int = 0
+    part_bytes: int = 0
+
+    @classmethod
+    def square(cls, side: int, chip_size: int) -> AreaShape:
+        """Return a square area of one part, of a raster of which nothing is known."""
+        return cls(side, side, side**2, chip_size**2, side, side, side**2)
 
 
-def find_shape(layers: Sequence[Blocks], chip_size: int, memory_bytes: int) -> AreaShape:
-    """Return the largest area that a block of some raster spans and that fits 24 times in memory.
+def find_shape(layers: Sequence[Blocks], chip_size: int) -> AreaShape:
+    """Return the largest area that a block of some raster spans and that takes at most 85 MB.
 
     A block of 1024 px of a 20 m band spans 2048 px of a 10 m grid: an area of 64 chips of 256 px,
-    in which all blocks of the 10 m and 20 m bands nest. A block of a 60 m band spans 6144 px.
-    An area of that size would take a gigabyte, so nine of the smaller areas share the block.
+    in which all blocks of the 10 m and 20 m bands nest. Its four parts are the blocks of the 10 m
+    bands. A block of a 60 m band spans 6144 px. An area of that size would take a gigabyte, so nine
+    of the smaller areas share the block.
 
-    If no such area fits, the smallest one is returned.
+    If no such area is small enough, the smallest one is returned.
     """
-    heights = {max(chip_size, round(_span(layer)[0])) for layer in layers}
-    widths = {max(chip_size, round(_span(layer)[1])) for layer in layers}
-    shapes = [
-        AreaShape(
-            height,
-            width,
-            _decoded_bytes(layers, height, width),
-            _decoded_bytes(layers, chip_size, chip_size),
-        )
+    heights = sorted({max(chip_size, round(_span(layer)[0])) for layer in layers})
+    widths = sorted({max(chip_size, round(_span(layer)[1])) for layer in layers})
+    sizes = [
+        (_decoded_bytes(layers, height, width), height, width)
         for height in heights
         for width in widths
     ]
-    fitting = [shape for shape in shapes if shape.size_bytes <= memory_bytes * SMALLEST_SHARE]
-    if not fitting:
-        return min(shapes, key=lambda shape: (shape.height * shape.width, shape))
-    return max(fitting, key=lambda shape: (shape.height * shape.width, shape))
+    fitting = [size for size in sizes if size[0] <= MOST_AREA_BYTES]
+    if fitting:
+        size_bytes, height, width = max(fitting, key=lambda size: (size[1] * size[2], size))
+    else:
+        size_bytes, height, width = min(sizes, key=lambda size: (size[1] * size[2], size))
+    part = (heights[0], widths[0])
+    return AreaShape(
+        height,
+        width,
+        size_bytes,
+        _decoded_bytes(layers, chip_size, chip_size),
+        *part,
+        _decoded_bytes(layers, *part),
+    )
 
 
 def _span(layer: Blocks) -> tuple[float, float]:
@@ -91,56 +109,3 @@ def _decoded_bytes(layers: Sequence[Blocks], height: int, width: int) -> int:
         blocks = ceil(height / down) * ceil(width / across)
         total += blocks * layer.block_shape[0] * layer.block_shape[1] * layer.pixel_bytes
     return total
-
-
-@dataclass(frozen=True, eq=False)
-class Areas:
-    """The area of each chip.
-
-    Attributes:
-        of_row: Number of each row's area. Areas are numbered by group, then down, then across.
-        sorted_rows: The rows, area by area; within an area down, then across.
-        size_bytes: Approximate decoded bytes of all blocks of each area.
-        chip_bytes: Approximate decoded bytes of the blocks of one chip of each area.
-    """
-
-    of_row: NDArray[np.int64]
-    sorted_rows: NDArray[np.int64]
-    size_bytes: NDArray[np.float64]
-    chip_bytes: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.size_bytes)
-
-    def nominal_bytes(
-        self, areas: NDArray[np.int64], counts: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """Estimate the bytes decoded for a number of chips of each of these areas."""
-        nominal: NDArray[np.float64] = np.minimum(
-            self.size_bytes[areas], counts * self.chip_bytes[areas]
-        )
-        return nominal
-
-
-def find_areas(chips: WantedChips, shapes: Mapping[tuple[str, int], AreaShape]) -> Areas:
-    """Group chips into areas.
-
-    Args:
-        chips: The chips.
-        shapes: How chips are grouped, by platform and chip size.
-    """
-    nothing = AreaShape(1, 1, 1, 1)  # numpy needs a row to index, even if there is no chip
-    table = np.array(
-        [shapes[group.platform, group.chip_size] for group in chips.groups] or [nothing]
-    )
-    size = np.array([group.chip_size for group in chips.groups] or [1])[chips.group]
-    shape = table[chips.group]
-    row, col = chips.y * size // shape[:, 0], chips.x * size // shape[:, 1]
-    order = np.lexsort((chips.x, chips.y, col, row, chips.group))
-    sorted_keys = np.stack([chips.group, row, col])[:, order]
-    begins = np.ones(len(order), bool)
-    begins[1:] = (sorted_keys[:, 1:] != sorted_keys[:, :-1]).any(axis=0)
-    of_row = np.empty(len(order), np.int64)
-    of_row[order] = np.cumsum(begins) - 1
-    of_area = shape[order[begins]].astype(np.float64)
-    return Areas(of_row, order, of_area[:, 2], of_area[:, 3])

@@ -1,22 +1,28 @@
-"""The order of a shard's chips, as a function of seed and epoch."""
+"""The order of an epoch: a function of the selection, the seed and the epoch alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from stacchip.errors import UsageError
+from stacchip.stream.plan.segments import LANES, Segment, cut_lanes
+from stacchip.stream.plan.sequence import ChipSequence
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
-    from stacchip.stream.plan.areas import Areas
-    from stacchip.stream.shards import Shard
+    from stacchip.stream.plan.chip_table import ChipTable
+    from stacchip.stream.plan.shares import Left
 
 Order = Literal["index", "blocks", "shuffle"]
 ORDERS = ("index", "blocks", "shuffle")
+
+# A shuffle opens no more areas than 64 by itself if they take over half of the memory, and fewer if
+# they take over three quarters: the blocks of the next ones are decoded ahead.
+_MOST_SHARE = 3 / 4
+_EASY_SHARE = 1 / 2
+_MOST_OPEN = 256
 
 
 @dataclass(frozen=True)
@@ -28,56 +34,59 @@ class Ordering:
             many areas at once.
         seed: Seed of the shuffle.
         epoch: Number of the epoch. Each has a different shuffle.
-        open_areas: Number of areas that a shuffle draws from at once.
-        open_bytes: Decoded bytes of these areas, at most.
+        open_areas: Number of areas that a shuffle draws from at once, over all processes.
     """
 
     order: Order
     seed: int
     epoch: int
     open_areas: int
-    open_bytes: float
 
-    def __post_init__(self) -> None:
-        if self.order not in ORDERS:
-            raise UsageError(f"order is one of {', '.join(ORDERS)}; not {self.order!r}.")
+    def sequences(
+        self, table: ChipTable, kinds: Sequence[tuple[int, ...]]
+    ) -> tuple[ChipSequence, ...]:
+        """Return the sequence of each kind."""
+        if self.order != "shuffle":
+            return tuple(ChipSequence(table, classes) for classes in kinds)
+        together = max(1, self.open_areas // LANES)
+        return tuple(
+            ChipSequence(table, classes, (self.seed, self.epoch, number), together)
+            for number, classes in enumerate(kinds)
+        )
 
-    def rows(self, areas: Areas, shard: Shard) -> NDArray[np.int64]:
-        """Return the rows of a shard's chips, in the order of delivery."""
-        if self.order == "index":
-            return shard.take(np.arange(len(areas.of_row)))
-        if self.order == "blocks":
-            return shard.take(areas.sorted_rows)
-        # the areas' own sequence is the same for all shards
-        rank = np.random.default_rng((self.seed, self.epoch)).permutation(len(areas))
-        by_area = areas.sorted_rows
-        by_area = by_area[np.argsort(rank[areas.of_row[by_area]], kind="stable")]
-        draw = np.random.default_rng((self.seed, self.epoch, shard.rank, shard.worker))
-        return self._mix(shard.take(by_area), areas, draw)
+    def lanes(self, sequences: Sequence[ChipSequence]) -> Left:
+        """Return the lanes of each kind at the beginning of the epoch."""
+        return [self.cut(0, len(sequence)) for sequence in sequences]
 
-    def _mix(
-        self, rows: NDArray[np.int64], areas: Areas, draw: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """Draw chips out of many areas at once.
+    def cut(self, start: int, stop: int) -> list[Segment]:
+        """Return the lanes of a part of a sequence."""
+        if self.order != "shuffle":
+            return [Segment(start, stop, 0)]
+        open_lanes = 1 << (min(max(self.open_areas, 1), LANES).bit_length() - 1)
+        return cut_lanes(start, stop, open_lanes)
 
-        The areas lie one after another on a line measured in bytes. Each scatters its chips
-        uniformly over a stretch around its middle that is as long as `open_areas` areas. The chips
-        come in their order on the line. So the areas that are open at any time hold as many bytes
-        as the stretch is long, and run out one by one: reading is even, and no batch waits for a
-        buffer to be filled.
-        """
-        if not len(rows):
-            return rows
-        area = areas.of_row[rows]
-        begins = np.flatnonzero(np.append(True, area[1:] != area[:-1]))
-        counts = np.diff(np.append(begins, len(rows)))
-        sizes = areas.nominal_bytes(area[begins], counts)
-        ends = np.cumsum(sizes)
-        middles, total = ends - sizes / 2, ends[-1]
-        stretch = min(self.open_areas * sizes.mean(), self.open_bytes)
-        low = np.clip(middles - stretch / 2, 0, total)
-        high = np.clip(middles + stretch / 2, 0, total)
-        if total <= stretch:
-            low, high = np.zeros_like(low), np.full_like(high, total)
-        places = draw.uniform(np.repeat(low, counts), np.repeat(high, counts))
-        return rows[np.argsort(places, kind="stable")]
+
+def require_order(order: str) -> None:
+    """Refuse an order that there is not.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if order not in ORDERS:
+        raise UsageError(f"order is one of {', '.join(ORDERS)}; not {order!r}.")
+
+
+def find_open_areas(table: ChipTable, kinds: Sequence[tuple[int, ...]], memory_bytes: int) -> int:
+    """Return how many areas of each kind a shuffle draws from: as many as one process can hold.
+
+    The number is a power of two up to 256. Many processes have more memory in all; but the order
+    may not depend on their number.
+    """
+    parts = [max(table.shapes[number].part_bytes for number in classes) for classes in kinds]
+    size = sum(parts)
+    count = LANES
+    while count > 1 and count * size > _MOST_SHARE * memory_bytes:
+        count //= 2
+    while count >= LANES and count < _MOST_OPEN and 2 * count * size <= _EASY_SHARE * memory_bytes:
+        count *= 2
+    return count

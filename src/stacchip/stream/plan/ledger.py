@@ -9,17 +9,18 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from stacchip.stream.plan.visits import Visits
+    from stacchip.stream.plan.visits import Visit, VisitQueue
 
 
-# blocks are kept for this many visits ahead, if memory allows: enough to reach the neighbours in
-# the next row of areas; a row of a Sentinel-2 scene has six areas
-_LOOKAHEAD = 24
+# Blocks are kept for this many visits ahead, if memory allows: enough to reach the next part of the
+# same area in each of 64 lanes, and the neighbours in the next row of areas.
+_LOOKAHEAD = 128
 # visits planned at each step: few, so that the first chip does not wait for all of them
 _LOOK_AT_ONCE = 2
 PIXELS, MASK = 0, 1
@@ -49,7 +50,7 @@ class LayerBlock(NamedTuple):
 class Load:
     """Fetch and decode these blocks for this visit; none if all are in memory."""
 
-    visit: int
+    visit: Visit
     blocks: Sequence[LayerBlock]
 
 
@@ -63,7 +64,7 @@ class Drop:
 class Plans(Protocol):
     """Answers the ledger's questions about visits."""
 
-    def find(self, visit: int) -> Mapping[LayerBlock, int]:
+    def find(self, visit: Visit) -> Mapping[LayerBlock, int]:
         """Return the blocks of a visit with their decoded bytes."""
 
     def release(self, position: int) -> None:
@@ -78,7 +79,7 @@ class Ledger:
     """Decides which blocks are in memory during one pass over some visits.
 
     A visit's blocks are loaded before its first chip, and dropped after its last, unless an open
-    visit or one of the next 24 needs them too. Further visits are loaded ahead as long as they fit
+    visit or one of the next 128 needs them too. Further visits are loaded ahead as long as they fit
     into `ahead_bytes` and `memory_bytes`. A visit that begins is loaded even if memory is full.
 
     Args:
@@ -92,20 +93,20 @@ class Ledger:
         peak_bytes: The largest value of `held_bytes` so far.
     """
 
-    def __init__(self, visits: Visits, plans: Plans, memory_bytes: int, ahead_bytes: int) -> None:
-        self._first = visits.first.tolist()
-        self._last = visits.last.tolist()
+    def __init__(
+        self, visits: VisitQueue, plans: Plans, memory_bytes: int, ahead_bytes: int
+    ) -> None:
+        self._visits = visits
         self._plans = plans
         self._memory_bytes = memory_bytes
         self._ahead_bytes = ahead_bytes
         self._next_event = 0
-        self._cursor = 0  # the next visit to load
-        self._planned: deque[Mapping[LayerBlock, int]] = deque()  # from the cursor on
-        self._wanted: dict[LayerBlock, deque[int]] = {}  # by planned visits
+        self._planned: deque[tuple[Visit, Mapping[LayerBlock, int]]] = deque()
+        self._numbers = count()
+        self._wanted: dict[LayerBlock, deque[int]] = {}  # by planned visits, by their numbers
         self._users: Counter[LayerBlock] = Counter()  # open visits
-        self._open: dict[int, Sequence[LayerBlock]] = {}
-        self._closing: list[tuple[int, int]] = []  # heap of (last position, visit)
-        self._ahead: deque[tuple[int, int]] = deque()  # (first position, bytes) not begun
+        self._closing: list[tuple[int, int, Sequence[LayerBlock]]] = []  # heap of (last, number, _)
+        self._ahead: deque[tuple[int, int]] = deque()  # (first time, bytes) not begun
         self._held: dict[LayerBlock, int] = {}
         self._spare: dict[LayerBlock, None] = {}  # held for planned visits only
         self._spare_bytes = 0
@@ -118,10 +119,10 @@ class Ledger:
             return
         self._plans.release(position)
         while self._closing and self._closing[0][0] < position:
-            yield from self._close(heapq.heappop(self._closing)[1])
+            yield from self._close(heapq.heappop(self._closing)[2])
         while self._ahead and self._ahead[0][0] <= position:
             self._ahead.popleft()
-        while self._cursor < len(self._first) and self._first[self._cursor] <= position:
+        while (following := self._peek()) is not None and following.first <= position:
             yield from self._load(position)
         while self._may_load_ahead():
             yield from self._load(position)
@@ -131,8 +132,15 @@ class Ledger:
     def _find_next_event(self) -> int:
         events = [self._closing[0][0] + 1] if self._closing else []
         events += [self._ahead[0][0]] if self._ahead else []
-        events += [self._first[self._cursor]] if self._cursor < len(self._first) else []
+        following = self._peek()
+        events += [] if following is None else [following.first]
         return min(events, default=1 << 62)
+
+    def _peek(self) -> Visit | None:
+        """Return the next visit to load; None if there is none."""
+        if self._planned:
+            return self._planned[0][0]
+        return next(iter(self._visits.peek(1)), None)
 
     def _look_ahead(self) -> None:
         for _ in range(_LOOK_AT_ONCE):
@@ -141,19 +149,20 @@ class Ledger:
 
     def _plan_one(self) -> bool:
         """Plan the next visit that is not planned; return False if there is none."""
-        visit = self._cursor + len(self._planned)
-        if visit >= len(self._first):
+        if not self._visits.peek(1):
             return False
+        visit = self._visits.pop()
         blocks = self._plans.find(visit)
-        self._planned.append(blocks)
+        self._planned.append((visit, blocks))
+        number = next(self._numbers)
         for block in blocks:
-            self._wanted.setdefault(block, deque()).append(visit)
+            self._wanted.setdefault(block, deque()).append(number)
         return True
 
     def _may_load_ahead(self) -> bool:
         if not self._planned and (self._plans.is_full or not self._plan_one()):
             return False
-        more = self._missing_bytes(self._planned[0])
+        more = self._missing_bytes(self._planned[0][1])
         ahead = sum(size for _, size in self._ahead)
         fits = self.held_bytes - self._spare_bytes + more <= self._memory_bytes
         return fits and (not self._ahead or ahead + more <= self._ahead_bytes)
@@ -162,11 +171,10 @@ class Ledger:
         return sum(size for block, size in blocks.items() if block not in self._held)
 
     def _load(self, position: int) -> Iterator[Load | Drop]:
-        """Open the visit at the cursor."""
+        """Open the next visit."""
         if not self._planned:
             self._plan_one()
-        blocks, visit = self._planned.popleft(), self._cursor
-        self._cursor += 1
+        visit, blocks = self._planned.popleft()
         for block in blocks:
             self._users[block] += 1
             wanting = self._wanted[block]
@@ -182,10 +190,9 @@ class Ledger:
         self._held.update((block, blocks[block]) for block in missing)
         self.held_bytes += more
         self.peak_bytes = max(self.peak_bytes, self.held_bytes)
-        self._open[visit] = tuple(blocks)
-        heapq.heappush(self._closing, (self._last[visit], visit))
-        if self._first[visit] > position:
-            self._ahead.append((self._first[visit], more))
+        heapq.heappush(self._closing, (visit.last, next(self._numbers), tuple(blocks)))
+        if visit.first > position:
+            self._ahead.append((visit.first, more))
         yield Load(visit, missing)
 
     def _unspare(self, block: LayerBlock) -> None:
@@ -202,10 +209,10 @@ class Ledger:
             evicted.append(block)
         return evicted
 
-    def _close(self, visit: int) -> Iterator[Drop]:
+    def _close(self, blocks: Sequence[LayerBlock]) -> Iterator[Drop]:
         """Let go of the blocks that only this visit needed."""
         dropped = []
-        for block in self._open.pop(visit):
+        for block in blocks:
             self._users[block] -= 1
             if self._users[block]:
                 continue

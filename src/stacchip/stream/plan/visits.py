@@ -1,101 +1,110 @@
-"""Visits: an area's blocks are kept from its first chip to its last."""
+"""Visits: chips whose blocks are kept from the first of them to the last."""
 
 from __future__ import annotations
 
+import heapq
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
-    from stacchip.stream.plan.areas import Areas
 
-
-@dataclass(frozen=True, eq=False)
-class Visits:
-    """The visits of a sequence of chips, numbered by their first chips.
+@dataclass(frozen=True, eq=False, slots=True)
+class Visit:
+    """Chips of a part of an area, which need the same blocks.
 
     Attributes:
-        rows: The chips' rows, in the order of delivery.
-        of_position: The visit of each position.
-        first: First position of each visit.
-        last: Last position of each visit.
+        group: Their item and chip size.
+        chips: Their numbers, in the order of delivery.
+        times: When each of them comes.
     """
 
-    rows: NDArray[np.int64]
-    of_position: NDArray[np.int64]
-    first: NDArray[np.int64]
-    last: NDArray[np.int64]
-    _by_visit: NDArray[np.int64]
-    _begins: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.first)
+    group: int
+    chips: NDArray[np.int64]
+    times: NDArray[np.int64]
 
     @property
-    def counts(self) -> NDArray[np.int64]:
-        """Number of chips of each visit."""
-        return np.diff(self._begins)
+    def first(self) -> int:
+        """When the first of them comes."""
+        return int(self.times[0])
 
-    def rows_of(self, visit: int) -> NDArray[np.int64]:
-        """Return the rows of a visit's chips."""
-        return self.rows[self._by_visit[self._begins[visit] : self._begins[visit + 1]]]
+    @property
+    def last(self) -> int:
+        """When the last of them comes."""
+        return int(self.times[-1])
+
+    def before(self, time: int) -> Visit | None:
+        """Return the part of it before a time; None if it begins later."""
+        count = int((self.times < time).sum())
+        return Visit(self.group, self.chips[:count], self.times[:count]) if count else None
+
+    def split(self) -> list[Visit]:
+        """Return a visit for all chips that follow each other without a gap."""
+        cuts = np.flatnonzero(np.diff(self.times) > 1) + 1
+        parts = zip(np.split(self.chips, cuts), np.split(self.times, cuts), strict=True)
+        return [Visit(self.group, chips, times) for chips, times in parts]
 
 
-def find_visits(rows: NDArray[np.int64], areas: Areas, keep_bytes: float) -> Visits:
-    """Return visits such that those open at the same time hold about `keep_bytes` at most.
-
-    If memory allows, each area has one visit. Otherwise an area is left when its next chip is more
-    than a number of positions away, and visited again later; that number is the same for all
-    areas, and as large as memory allows.
+class VisitQueue:
+    """Visits in the order of their first chips, some of which may be looked at ahead.
 
     Args:
-        rows: Rows in the order of delivery.
-        areas: The areas of all rows.
-        keep_bytes: Decoded bytes of the areas that are kept at once.
+        visits: The visits in that order.
     """
-    gap = max(len(rows), 1)
-    visits = _split(rows, areas, gap)
-    while gap > 1 and _peak(visits, areas) > keep_bytes:
-        gap //= 2
-        visits = _split(rows, areas, gap)
-    return visits
+
+    def __init__(self, visits: Iterator[Visit]) -> None:
+        self._visits = visits
+        self._ahead: deque[Visit] = deque()
+
+    def peek(self, count: int) -> list[Visit]:
+        """Return the next visits, at most so many."""
+        while len(self._ahead) < count:
+            visit = next(self._visits, None)
+            if visit is None:
+                break
+            self._ahead.append(visit)
+        return [self._ahead[number] for number in range(min(count, len(self._ahead)))]
+
+    def pop(self) -> Visit:
+        """Return the next visit, and go on to the one after it."""
+        self.peek(1)
+        return self._ahead.popleft()
 
 
-def _split(rows: NDArray[np.int64], areas: Areas, gap: int) -> Visits:
-    """Return visits that end if an area's next chip comes more than `gap` positions later."""
-    area = areas.of_row[rows]
-    by_area = np.argsort(area, kind="stable")
-    is_first = np.ones(len(rows), bool)
-    is_first[1:] = (np.diff(area[by_area]) != 0) | (np.diff(by_area) > gap)
-    begins = np.flatnonzero(is_first)
-    order = np.argsort(by_area[begins], kind="stable")
-    number = np.empty(len(begins), np.int64)
-    number[order] = np.arange(len(begins))
-    of_position = np.empty(len(rows), np.int64)
-    of_position[by_area] = np.repeat(number, np.diff(np.append(begins, len(rows))))
-    by_visit = np.argsort(of_position, kind="stable")
-    counts = np.bincount(of_position, minlength=len(begins))
-    ends = np.cumsum(counts)
-    return Visits(
-        rows=rows,
-        of_position=of_position,
-        first=by_visit[ends - counts],
-        last=by_visit[ends - 1],
-        _by_visit=by_visit,
-        _begins=np.append(0, ends),
-    )
+def within_memory(
+    visits: Iterator[Visit], size_of: Callable[[Visit], float], memory_bytes: float
+) -> Iterator[Visit]:
+    """Yield visits such that those open at the same time take about so many bytes at most.
 
+    A visit that would not fit is split: its blocks are read again for chips that come later.
 
-def _peak(visits: Visits, areas: Areas) -> float:
-    """Estimate the most bytes of visits that are open at the same time."""
-    if not len(visits):
-        return 0.0
-    counts = visits.counts
-    sizes = areas.nominal_bytes(areas.of_row[visits.rows[visits.first]], counts)
-    change = np.zeros(len(visits.rows) + 1)
-    np.add.at(change, visits.first, sizes)
-    np.add.at(change, visits.last + 1, -sizes)
-    return float(np.cumsum(change).max())
+    Args:
+        visits: In the order of their first chips.
+        size_of: Returns the decoded bytes of a visit's blocks.
+        memory_bytes: The bytes allowed.
+    """
+    open_visits: list[tuple[int, float]] = []  # heap of (last, bytes)
+    pieces: list[tuple[int, int, Visit]] = []  # heap of (first, number, chip of a split visit)
+    held, number = 0.0, 0
+    for visit in visits:
+        while pieces and pieces[0][0] < visit.first:
+            yield heapq.heappop(pieces)[2]
+        while open_visits and open_visits[0][0] < visit.first:
+            held -= heapq.heappop(open_visits)[1]
+        size = size_of(visit)
+        if held + size <= memory_bytes or visit.last - visit.first < len(visit.chips):
+            held += size
+            heapq.heappush(open_visits, (visit.last, size))
+            yield visit
+            continue
+        for piece in visit.split():
+            heapq.heappush(pieces, (piece.first, number := number + 1, piece))
+        yield heapq.heappop(pieces)[2]
+    while pieces:
+        yield heapq.heappop(pieces)[2]

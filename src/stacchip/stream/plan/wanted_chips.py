@@ -1,4 +1,4 @@
-"""The chips of a stream, as arrays: the item of each, and its place there."""
+"""The chips that a stream is made of, before they are ordered: the items, and where chips lie."""
 
 from __future__ import annotations
 
@@ -10,52 +10,40 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stacchip.chipper.index_rows import ChipKey
+from stacchip.stream.plan.chip_table import ChipTable, Group
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from stacchip.chipper.index_rows import Rows
-    from stacchip.grid.window import Window
-
-
-@dataclass(frozen=True)
-class Group:
-    """Chips of one size of one item."""
-
-    platform: str
-    item_id: str
-    chip_size: int
-
-    @property
-    def name(self) -> tuple[str, int]:
-        """Platform and chip size, by which a survey looks at items."""
-        return self.platform, self.chip_size
+    from stacchip.chipper.index_rows import ChipKey, Rows
+    from stacchip.stream.plan.areas import AreaShape
 
 
 @dataclass(frozen=True, eq=False)
 class WantedChips:
-    """The rows of an index as arrays.
+    """Rows of an index as arrays.
 
     Attributes:
-        rows: The index itself.
         groups: The distinct items and chip sizes, in the order of their first rows.
+        first_rows: The first row of each group, by which its item is found.
         group: Number of each row's group.
         x: Column of each row's chip in its grid.
         y: Row of each row's chip in its grid.
-        fingerprint: A digest of the selection; a saved state belongs to one selection.
+        row: Each row's number in the index.
     """
 
-    rows: Rows
     groups: tuple[Group, ...]
+    first_rows: NDArray[np.int64]
     group: NDArray[np.int64]
     x: NDArray[np.int64]
     y: NDArray[np.int64]
-    fingerprint: str
+    row: NDArray[np.int64]
 
     @classmethod
     def of(cls, rows: Rows) -> WantedChips:
-        """Return the chips of these rows."""
+        """Return the chips of all rows."""
         table = rows.table
         codes = [rows.codes("platform"), rows.codes("item_id")]
         size = table["chip_size"].to_numpy().astype(np.int64)
@@ -67,36 +55,100 @@ class WantedChips:
         by_first = np.argsort(first)
         number = np.empty(len(first), np.int64)
         number[by_first] = np.arange(len(first))
-        keys = (rows.key(int(row)) for row in first[by_first])
-        groups = tuple(Group(key.platform, key.item_id, key.chip_size) for key in keys)
-        group, x, y = (
-            number[group.ravel()],
-            table["chip_index_x"].to_numpy().astype(np.int64),
-            table["chip_index_y"].to_numpy().astype(np.int64),
+        keys = [rows.key(int(row)) for row in first[by_first]]
+        x, y = (
+            table[name].to_numpy().astype(np.int64) for name in ("chip_index_x", "chip_index_y")
         )
-        digest = hashlib.blake2b(repr(groups).encode(), digest_size=8)
-        for array in (group, x, y):
+        groups = tuple(Group(key.platform, key.item_id, key.chip_size) for key in keys)
+        return cls(groups, first[by_first], number[group.ravel()], x, y, np.arange(len(x)))
+
+    @classmethod
+    def of_keys(cls, keys: Sequence[ChipKey], rows: Sequence[int]) -> WantedChips:
+        """Return the chips with these keys, which are in these rows; a chip may come twice."""
+        groups: dict[Group, int] = {}
+        first_rows: list[int] = []
+        group = []
+        places = [(key.x, key.y) for key in keys] or np.empty((0, 2))
+        for key, row in zip(keys, rows, strict=True):
+            own = Group(key.platform, key.item_id, key.chip_size)
+            if own not in groups:
+                groups[own] = len(groups)
+                first_rows.append(row)
+            group.append(groups[own])
+        x, y = (np.array([place[axis] for place in places], np.int64) for axis in (0, 1))
+        first, numbers, row_numbers = (np.array(e, np.int64) for e in (first_rows, group, rows))
+        return cls(tuple(groups), first, numbers, x, y, row_numbers)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of the selection."""
+        digest = hashlib.blake2b(repr(self.groups).encode(), digest_size=8)
+        for array in (self.group, self.x, self.y):
             digest.update(array.tobytes())
-        return cls(rows, groups, group, x, y, digest.hexdigest())
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.group)
 
     @cached_property
+    def counts(self) -> list[int]:
+        """The number of chips of each group."""
+        counts: list[int] = np.bincount(self.group, minlength=len(self.groups)).tolist()
+        return counts
+
+    @cached_property
     def by_kind(self) -> dict[tuple[str, int], int]:
         """The number of chips of each platform and chip size."""
         counts: Counter[tuple[str, int]] = Counter()
-        in_group = np.bincount(self.group, minlength=len(self.groups)).tolist()
-        for group, count in zip(self.groups, in_group, strict=True):
-            counts[group.platform, group.chip_size] += count
+        for group, count in zip(self.groups, self.counts, strict=True):
+            counts[group.name] += count
         return dict(counts)
 
-    def key(self, row: int) -> ChipKey:
-        """Return the key of the chip in a row."""
-        group = self.groups[self.group[row]]
-        x, y = int(self.x[row]), int(self.y[row])
-        return ChipKey(group.platform, group.item_id, group.chip_size, x, y)
+    def tabulate(
+        self,
+        class_of_group: NDArray[np.int64],
+        shapes: Sequence[AreaShape],
+        *,
+        by_row: bool = False,
+    ) -> ChipTable:
+        """Return the chips area by area.
 
-    def window(self, row: int) -> Window:
-        """Return the window of a row's chip in its item's grid."""
-        return self.key(row).window
+        Args:
+            class_of_group: The class of each group.
+            shapes: The size of the areas of each class.
+            by_row: Keep the order of the rows; areas then come in pieces.
+        """
+        sizes = np.array([each.chip_size for each in self.groups] or [1])[self.group]
+        classes = class_of_group[self.group]
+        sides = np.array([(shape.height, shape.width) for shape in shapes] or [(1, 1)])[classes]
+        down, across = self.y * sizes // sides[:, 0], self.x * sizes // sides[:, 1]
+        keys = np.stack([classes, self.group, down, across])
+        places = (self.x, self.y, *keys[::-1])
+        order = np.arange(len(self)) if by_row else np.lexsort(places)
+        begins = np.ones(len(order), bool)
+        begins[1:] = (np.diff(keys[:, order], axis=1) != 0).any(axis=0)
+        first = np.flatnonzero(begins)
+        group = self.group[order[first]]
+        of_area = class_of_group[group] if len(group) else group
+        turns = np.flatnonzero(np.diff(of_area, prepend=-1, append=-1))
+        stretches = [
+            (begin, end, int(of_area[begin]))
+            for begin, end in zip(turns[:-1].tolist(), turns[1:].tolist(), strict=True)
+        ]
+        chip_sizes = [0] * len(shapes)
+        for number, own in enumerate(class_of_group.tolist()):
+            chip_sizes[own] = self.groups[number].chip_size
+        return ChipTable(
+            x=self.x[order].astype(np.int32),
+            y=self.y[order].astype(np.int32),
+            row=self.row[order],
+            first=np.append(first, len(order)),
+            group=group,
+            groups=self.groups,
+            class_of_group=class_of_group,
+            shapes=tuple(shapes),
+            chip_sizes=tuple(chip_sizes),
+            stretches=stretches,
+            by_row=by_row,
+            fingerprint=self.fingerprint,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
     from stacchip.chipper import Chipper
     from stacchip.stream.plan.wanted_chips import WantedChips
 
-_OPEN_ITEMS = 256
+# A shuffle is in eight regions of each of its 64 lanes at a time.
+_OPEN_ITEMS = 512
 OPEN_GDAL_ITEMS = 8
 
 
 class Catalog:
-    """Opens the items of a stream's chips, as layers, and keeps the last 256.
+    """Opens the items of a stream's chips, as layers, and keeps the last 512.
 
     Of the items whose files GDAL reads, it keeps only the last eight; a caller that needs one
     longer holds on to it. An item that could not be opened is tried again when a pass begins.
@@ -51,39 +53,45 @@ class Catalog:
         self._chipper, self._chips = state["_chipper"], state["_chips"]
         self._begin()
 
-    def prepare(self, rows: Iterable[int]) -> None:
-        """Begin to open the items of these rows' chips."""
-        for row in rows:
-            self._items.prepare(self._name(row), partial(self._open, row))
+    def prepare(self, groups: Iterable[int]) -> None:
+        """Begin to open the items of these groups."""
+        for group in groups:
+            self._items.prepare(self._name(group), partial(self._open, group))
 
-    def get(self, row: int) -> ItemLayers:
-        """Return the opened item of a row's chip.
+    def get(self, group: int) -> ItemLayers:
+        """Return the opened item of a group.
 
         Raises:
             StacchipError: It cannot be found or opened.
         """
         begin = time.perf_counter()
         try:
-            return self._items.get(self._name(row), partial(self._open, row))
+            return self._items.get(self._name(group), partial(self._open, group))
         finally:
             self.waited_s += time.perf_counter() - begin
 
-    def needs_no_store(self, row: int) -> bool:
-        """True if the item of a row's chip is opened without a remote store.
+    def needs_no_store(self, group: int) -> bool:
+        """True if the item of a group is opened without a remote store.
 
         Raises:
             StacchipError: It cannot be found.
         """
-        return self._chipper.opens_without_store(row)
+        return self._chipper.opens_without_store(int(self._chips.first_rows[group]))
 
     def forget_failures(self) -> None:
         """Let items that could not be opened be tried again."""
         self._items.forget_failures()
 
-    def _name(self, row: int) -> tuple[str, str]:
-        group = self._chips.groups[self._chips.group[row]]
-        return group.platform, group.item_id
+    def of(self, chips: WantedChips) -> Catalog:
+        """Return a catalog of other chips of the same index, with the same open items."""
+        other = copy(self)
+        other._chips = chips  # noqa: SLF001 - of its kind
+        return other
 
-    def _open(self, row: int) -> ItemLayers:
-        platform, _ = self._name(row)
-        return layers_of(self._chipper.open_anew(row), platform)
+    def _name(self, group: int) -> tuple[str, str]:
+        own = self._chips.groups[group]
+        return own.platform, own.item_id
+
+    def _open(self, group: int) -> ItemLayers:
+        opened = self._chipper.open_anew(int(self._chips.first_rows[group]))
+        return layers_of(opened, self._chips.groups[group].platform)

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stacchip.chipper.index_rows import ChipKey
+    from stacchip.stream.plan.chip_table import ChipTable
     from stacchip.stream.plan.ledger import LayerBlock
-    from stacchip.stream.plan.visits import Visits
-    from stacchip.stream.plan.wanted_chips import WantedChips
+    from stacchip.stream.plan.visits import Visit, VisitQueue
     from stacchip.stream.read.layers import ItemLayers, Layer
     from stacchip.stream.read.loading import LoadedBlocks
     from stacchip.stream.read.open_items import Catalog
@@ -36,57 +37,53 @@ class VisitPlans:
 
     Attributes:
         visits: The visits.
-        chips: Their chips.
+        table: Their chips.
         catalog: Opens their items.
         open_ahead: Number of further visits whose items are opened in the background.
     """
 
-    visits: Visits
-    chips: WantedChips
+    visits: VisitQueue
+    table: ChipTable
     catalog: Catalog
     open_ahead: int = _OPEN_AHEAD
-    _found: dict[int, dict[LayerBlock, Layer]] = field(default_factory=dict)
+    _found: dict[Visit, dict[LayerBlock, Layer]] = field(default_factory=dict)
     _items: dict[int, ItemLayers] = field(default_factory=dict)  # by group
     _until: dict[int, int] = field(default_factory=dict)  # last position that needs a group's item
     _waiting: dict[int, int] = field(default_factory=dict)  # first position, of items read by GDAL
     _failed: dict[int, StacchipError] = field(default_factory=dict)
 
-    def find(self, visit: int) -> Mapping[LayerBlock, int]:
+    def find(self, visit: Visit) -> Mapping[LayerBlock, int]:
         """Return the blocks of a visit with their decoded bytes; none if its item is unreadable."""
-        following = range(visit, min(visit + 1 + self.open_ahead, len(self.visits)))
-        first_rows = (int(self.visits.rows[self.visits.first[each]]) for each in following)
-        self.catalog.prepare(row for row in first_rows if not self._is_known(row))
-        rows = self.visits.rows_of(visit).tolist()
-        group = int(self.chips.group[rows[0]])
+        group = visit.group
+        following = (each.group for each in (visit, *self.visits.peek(self.open_ahead)))
+        self.catalog.prepare(each for each in following if not self._is_known(each))
         try:
-            item = self.open(rows[0])
-            found = item.blocks([self.chips.window(row) for row in rows])
+            item = self.open(group)
+            found = item.blocks([self.table.key(int(c), group).window for c in visit.chips])
         except StacchipError as error:
             # raised again, or skipped, when each of its chips is cut
             self._failed.setdefault(group, error)
             self._found[visit] = {}
             return {}
         self._items[group] = item
-        self._until[group] = max(self._until.get(group, 0), int(self.visits.last[visit]))
+        self._until[group] = max(self._until.get(group, 0), visit.last)
         if item.is_read_by_gdal:
-            self._waiting.setdefault(group, int(self.visits.first[visit]))
+            self._waiting.setdefault(group, visit.first)
         self._found[visit] = found
         return {block: layer.block_bytes(block) for block, layer in found.items()}
 
-    def _is_known(self, row: int) -> bool:
-        group = int(self.chips.group[row])
+    def _is_known(self, group: int) -> bool:
         return group in self._items or group in self._failed
 
-    def open(self, row: int) -> ItemLayers:
-        """Return the item of a row's chip.
+    def open(self, group: int) -> ItemLayers:
+        """Return the item of a group.
 
         Raises:
             StacchipError: It cannot be found, opened or placed, or failed earlier in this pass.
         """
-        group = int(self.chips.group[row])
         if group in self._failed:
             raise again(self._failed[group])
-        return self._items.get(group) or self.catalog.get(row)
+        return self._items.get(group) or self.catalog.get(group)
 
     def take(self, load: Load) -> dict[LayerBlock, Layer]:
         """Return the blocks to load, each with its layer, and forget the visit's plan."""
@@ -144,16 +141,16 @@ class Reading:
             else:
                 self.blocks.drop(step.blocks)
 
-    def open(self, row: int) -> ItemLayers:
-        """Return the item of a row's chip.
+    def open(self, group: int) -> ItemLayers:
+        """Return the item of a group.
 
         Raises:
             StacchipError: It cannot be found or opened.
         """
-        return self._plans.open(row)
+        return self._plans.open(group)
 
     def cut(
-        self, row: int, item: ItemLayers, out: NDArray[Any], valid: NDArray[Any] | None
+        self, key: ChipKey, item: ItemLayers, out: NDArray[Any], valid: NDArray[Any] | None
     ) -> None:
         """Fill a chip (band, y, x), and `valid` unless it is None.
 
@@ -162,7 +159,6 @@ class Reading:
             RasterError: A block is broken; item and asset are named.
             StorageError: A file could not be read; item and asset are named.
         """
-        key = self._plans.chips.key(row)
         window = key.window
         item.opened.require_chip(key, window, self._edge)
         cut_chip(item, window, self._look_up, out, valid)

@@ -1,0 +1,174 @@
+"""The sequence of the chips of a kind: every chip once, in an order that is found piece by piece.
+
+A shuffle permutes at two levels. Regions, of up to 64 neighbouring areas each, come at random; of
+eight regions that follow each other, the areas come at random; and in an area, the parts that
+blocks span, and the chips of each part. So no array is as long as the index, the items of a region
+are opened once for it, and the first chip needs no other than those of eight regions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from stacchip.stream.plan.chip_table import ChipTable
+    from stacchip.stream.plan.segments import Segment
+
+_REGIONS_TOGETHER: Final = 8
+
+
+class Stretch(NamedTuple):
+    """Chips of a sequence that follow each other.
+
+    Attributes:
+        chip: The number of each chip.
+        group: Its group.
+        visit: A number for each chip, the same for chips whose blocks are kept together.
+        bundle: A number for each chip that never falls. Visits lie within one bundle.
+    """
+
+    chip: NDArray[np.int64]
+    group: NDArray[np.int64]
+    visit: NDArray[np.int64]
+    bundle: NDArray[np.int64]
+
+    def take(self, start: int, stop: int) -> Stretch:
+        """Return some of the chips, backwards if `stop` lies before `start`."""
+        if start <= stop:
+            return Stretch(*(values[start:stop] for values in self))
+        return Stretch(*(values[stop:start][::-1] for values in self))
+
+
+@dataclass(frozen=True, eq=False)
+class ChipSequence:
+    """The sequence of the chips of some classes.
+
+    Attributes:
+        table: The chips.
+        classes: The classes of the kind.
+        draw: Seeds of the shuffle; None to follow the areas.
+        areas_together: Number of areas whose chips a shuffle mixes within a lane.
+    """
+
+    table: ChipTable
+    classes: tuple[int, ...]
+    draw: tuple[int, ...] | None = None
+    areas_together: int = 1
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    @cached_property
+    def _regions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The first area of each region and the one after its last, in the order of the epoch."""
+        starts, stops = self.table.ranges(self.classes)
+        if self.draw is None:
+            return starts, stops
+        order = np.random.default_rng(self.draw).permutation(len(starts))
+        return starts[order], stops[order]
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        """The position after the last of each window of regions."""
+        starts, stops = self._regions
+        first = self.table.first
+        ends = np.cumsum(first[stops] - first[starts])
+        last = np.arange(_REGIONS_TOGETHER - 1, len(ends), _REGIONS_TOGETHER)
+        if len(ends) % _REGIONS_TOGETHER:
+            last = np.append(last, len(ends) - 1)
+        return ends[last]
+
+    def stretches(self, segment: Segment) -> Iterator[Stretch]:
+        """Yield the chips of a segment in the order of reading, bundle by bundle."""
+        begin, end = segment.begin, segment.end
+        while begin != end:
+            is_forward = begin < end
+            number = int(np.searchsorted(self._ends, begin - (not is_forward), side="right"))
+            low, high = int(self._ends[number - 1]) if number else 0, int(self._ends[number])
+            stop = min(end, high) if is_forward else max(end, low)
+            chips = self._window(number).take(begin - low, stop - low)
+            cuts = np.flatnonzero(np.diff(chips.bundle)) + 1
+            yield from map(Stretch, *(np.split(values, cuts) for values in chips))
+            begin = stop
+
+    def _window(self, number: int) -> Stretch:
+        """Return the chips of a window in their order; the last two windows are kept."""
+        if number not in self._kept:
+            while len(self._kept) > 1:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[number] = self._make_window(number)
+        return self._kept[number]
+
+    @cached_property
+    def _kept(self) -> dict[int, Stretch]:
+        return {}
+
+    def _make_window(self, number: int) -> Stretch:
+        regions = slice(number * _REGIONS_TOGETHER, (number + 1) * _REGIONS_TOGETHER)
+        starts, stops = (ends[regions] for ends in self._regions)
+        areas = np.concatenate([np.arange(*each) for each in zip(starts, stops, strict=True)])
+        first = self.table.first
+        counts = first[areas + 1] - first[areas]
+        offsets = np.cumsum(counts) - counts
+        # the number of each chip, and its area's place in the window
+        place = np.repeat(np.arange(len(areas)), counts)
+        chip = np.arange(counts.sum()) - offsets[place] + first[areas][place]
+        group = np.asarray(self.table.group[areas])[place]
+        if self.table.by_row:  # an area comes in pieces, which are visited together
+            whole = self._split(chip, group, group, areas=True)
+            return Stretch(chip, group, whole, np.zeros_like(chip))
+        if self.draw is None:
+            return Stretch(chip, group, place, place)
+        chips = Stretch(chip, group, self._split(chip, group, place), place)
+        return self._shuffle(chips, (*self.draw, number + 1))
+
+    def _split(
+        self,
+        chip: NDArray[np.int64],
+        group: NDArray[np.int64],
+        within: NDArray[np.int64],
+        *,
+        areas: bool = False,
+    ) -> NDArray[np.int64]:
+        """Return a number for each chip, the same for those of one part of an area.
+
+        Args:
+            chip: The chips.
+            group: Their groups.
+            within: A number for each; parts do not go beyond those of one number.
+            areas: Number whole areas, and not their parts.
+        """
+        table = self.table
+        sides = [
+            (s.height, s.width) if areas else (s.part_height, s.part_width) for s in table.shapes
+        ]
+        of_chip = table.class_of_group[group]
+        sizes = np.array(table.chip_sizes, np.int64)[of_chip]
+        height, width = np.array(sides, np.int64)[of_chip].T
+        down, across = table.y[chip] * sizes // height, table.x[chip] * sizes // width
+        rows, cols = int(down.max(initial=0)) + 1, int(across.max(initial=0)) + 1
+        _, part = np.unique((within * rows + down) * cols + across, return_inverse=True)
+        return part
+
+    def _shuffle(self, chips: Stretch, draw: tuple[int, ...]) -> Stretch:
+        """Return the chips of a window at random: areas, parts of areas, and chips of parts."""
+        random = np.random.default_rng(draw)
+        area, part = chips.bundle, chips.visit
+        areas, parts = int(area.max(initial=-1)) + 1, int(part.max(initial=-1)) + 1
+        area, rank = random.permutation(areas)[area], random.permutation(parts)[part]
+        order = np.lexsort((random.random(len(area)), rank, area))
+        bundle = area // self.areas_together
+        if self.areas_together > 1:  # chips of several areas by turns, each area in its own order
+            counts = np.bincount(area, minlength=areas)
+            within = np.arange(len(area)) - (np.cumsum(counts) - counts)[area[order]]
+            spread = (within + random.random(len(area))) / counts[area[order]]
+            order = order[np.lexsort((spread, bundle[order]))]
+        return Stretch(chips.chip[order], chips.group[order], part[order], bundle[order])
