@@ -168,14 +168,24 @@ def test_a_state_that_cannot_reach_the_workers_is_refused(path):
     end_workers(loader._iterator)
 
 
-def test_a_state_goes_on_with_another_number_of_workers(path):
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker")
+def test_another_number_of_workers_goes_on(path):
     dataset = dataset_of(path)
-    seen = track_some(dataset, loader_of(dataset), 3)
-    dataset.load_state_dict(json.loads(json.dumps(dataset.state_dict())))
-    loader = persistent_loader_of(dataset)
-    seen += rows_of(dataset.track(loader))
-    end_workers(loader._iterator)
-    assert sorted(seen) == list(range(CHIPS))
+    seen = track_some(dataset, loader_of(dataset, 2), 5)
+    state = json.loads(json.dumps(dataset.state_dict()))
+    for workers in (0, 1, 3):
+        restored = dataset_of(path)
+        restored.load_state_dict(state)
+        loader = DataLoader(
+            restored, batch_size=None, num_workers=workers,
+            multiprocessing_context="fork" if workers else None,
+        )  # fmt: skip
+        more = track_some(restored, loader, 2)
+        last = dataset_of(path)
+        last.load_state_dict(restored.state_dict())
+        rest = rows_of(last.track(loader_of(last)))
+        assert sorted(seen + more + rest) == list(range(CHIPS)), workers
 
 
 def test_a_state_of_an_earlier_version_is_refused(path):

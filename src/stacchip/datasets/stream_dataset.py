@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch.utils.data import IterableDataset, get_worker_info
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from stacchip.datasets.labels import Label
     from stacchip.stream import ChipStream
+
+
+_Place = SimpleNamespace  # pickles of 0.x name it
 
 
 class ChipStreamDataset(IterableDataset[Sample]):
@@ -85,6 +89,21 @@ class ChipStreamDataset(IterableDataset[Sample]):
         self._shared: SharedMemory | None = None  # a worker's, for all its epochs
         if restored is not None:
             self.position.load(Place(stream.epoch, restored))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "position" in state:
+            self.__dict__.update(state)
+            return
+        # of an earlier version, whose streams had another order
+        if getattr(state["_start"], "states", None):
+            raise UsageError(
+                "The dataset was saved within an epoch by an earlier version of stacchip, which "
+                "had another order. Make it anew, and begin an epoch: set_epoch(n)."
+            )
+        names = ("batch_size", "transform", "label", "mixed", "drop_last", "resumable")
+        options = {name: state[name] for name in names}
+        self.__init__(state["stream"], **options)  # type: ignore[misc]
+        self.set_epoch(state["_start"].epoch)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_told_rank": self._find_rank()}
