@@ -48,8 +48,10 @@ class Share:
         rounds = Rounds(self.segments)
         chips = np.empty(len(self), np.int64)
         for number, segment in enumerate(self.segments):
-            own = [stretch.chip for stretch in self.sequence.stretches(segment)]
-            chips[rounds.places(number, np.arange(len(segment)))] = np.concatenate(own)
+            places = rounds.places(number, np.arange(len(segment)))
+            for stretch in self.sequence.stretches(segment):
+                own, places = np.split(places, [len(stretch.chip)])
+                chips[own] = stretch.chip
         return chips
 
     def rest(self, count: int) -> list[Segment]:
