@@ -371,8 +371,11 @@ class Chipper:
         Raises:
             StacchipError: As for `chip`.
         """
-        found, key = self._find(row), self.rows.key(row)
-        grid = found.find_grid(key, self.rows.value(row, "bbox"), self.storage)
+        found = self._find(row)
+        grid = found.kept_grid
+        if grid is None:  # the chip itself is looked at only then: its row may be on disk
+            key = self.rows.key(row)
+            grid = found.find_grid(key, self.rows.value(row, "bbox"), self.storage)
         return open_item(
             found,
             grid,
@@ -388,9 +391,9 @@ class Chipper:
         Raises:
             StacchipError: The item cannot be found, or lacks an asset.
         """
-        key, href = self.rows.key(row), self.rows.value(row, "item_href")
+        key, href = self.rows.item(row), self.rows.value(row, "item_href")
         places = [] if self._mount is None else [self._mount.href]
-        if not self._finder.is_at_hand(key.item):
+        if not self._finder.is_at_hand(key):
             places.append(href or "")
         if any(map(is_remote, places)):
             return False
@@ -401,8 +404,8 @@ class Chipper:
         return not any(is_remote(infos[key].href) for key in keys if key not in known)
 
     def _find(self, row: int) -> FoundItem:
-        key = self.rows.key(row)
-        found = self._finder.find(key.item, self.rows.value(row, "item_href"))
+        key = self.rows.item(row)
+        found = self._finder.find(key, self.rows.value(row, "item_href"))
         if self._mount is None:
             return found
         if isinstance(self._mount, Archive):

@@ -66,8 +66,16 @@ class Rows(Protocol):
         """Return the key of the chip in a row."""
         ...
 
+    def item(self, row: int, /) -> ItemKey:
+        """Return the key of the item in a row."""
+        ...
+
     def item_keys(self) -> set[ItemKey]:
         """Return the keys of the items that have rows."""
+        ...
+
+    def take(self, rows: NDArray[np.int64], /) -> pa.Table:
+        """Return some of the rows, with all columns."""
         ...
 
     def value(self, row: int, column: str, /) -> Any:
@@ -127,6 +135,14 @@ class ChipRows:
             x=int(self._x[row]),
             y=int(self._y[row]),
         )
+
+    def item(self, row: int) -> ItemKey:
+        """Return the key of the item in a row."""
+        return self.key(row).item
+
+    def take(self, rows: NDArray[np.int64]) -> pa.Table:
+        """Return some of the rows, with all columns."""
+        return take_rows(self.table, rows)
 
     def item_keys(self) -> set[ItemKey]:
         """Return the keys of the items that have rows."""

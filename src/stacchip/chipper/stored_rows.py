@@ -17,6 +17,8 @@ from stacchip.index.schema import SCHEMA
 from stacchip.items.keys import ItemKey
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -81,6 +83,18 @@ class StoredRows:
             return self._whole.key(row)
         names = ("platform", "item_id", "chip_size", "chip_index_x", "chip_index_y")
         return ChipKey(*(self.value(row, name) for name in names))
+
+    def item(self, row: int) -> ItemKey:
+        """Return the key of the item in a row."""
+        return ItemKey(*(self.value(row, name) for name in ItemKey._fields))
+
+    def take(self, rows: NDArray[np.int64]) -> pa.Table:
+        """Return some of the rows, with all columns of `SCHEMA`."""
+        return self._index.take(rows, SCHEMA.names)
+
+    def scan(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield columns of all rows in parts, in their order."""
+        return (part for _, part in self._index.scan_numbered(columns, Selection()))
 
     def item_keys(self) -> set[ItemKey]:
         """Return the keys of the items that have rows."""

@@ -72,7 +72,10 @@ def split(sample: Sample) -> list[Sample]:
 
 def _locations(batch: ChipBatch) -> NDArray[np.float64]:
     """Return longitude and latitude of the centre of each chip, (chip, 2)."""
-    lonlat = np.stack(find_known_centres(batch.table), axis=-1)
+    if batch.is_in_memory:
+        lonlat = np.stack(find_known_centres(batch.table), axis=-1)
+    else:  # to read the rows from disk would take longer than to read the pixels
+        lonlat = np.full((len(batch), 2), np.nan)
     for number in np.flatnonzero(np.isnan(lonlat[:, 0])).tolist():  # no index tells these
         lonlat[number] = _project(batch.geobox(number))
     return lonlat

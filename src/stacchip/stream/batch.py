@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
+from stacchip.chipper.stored_rows import StoredRows
 from stacchip.errors import UsageError
-from stacchip.index.table_rows import take_rows
 from stacchip.items import item_datetime
 from stacchip.runtime.memory import MemoryPool
 
@@ -132,7 +132,12 @@ class ChipBatch:
     @cached_property
     def table(self) -> pa.Table:
         """The chips' rows of the index."""
-        return take_rows(self.index, self.rows)
+        return self._index.take(self.rows)
+
+    @property
+    def is_in_memory(self) -> bool:
+        """True if the index that the stream was made from is a table in memory."""
+        return not isinstance(self._index, StoredRows)
 
     @property
     def index(self) -> pa.Table:

@@ -6,10 +6,11 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from stacchip.chipper.stored_rows import StoredRows
 from stacchip.stream.plan.chip_table import ChipTable, Group
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from stacchip.chipper.index_rows import ChipKey, Rows
     from stacchip.stream.plan.areas import AreaShape
+
+_GROUP: Final = ("platform", "item_id", "chip_size")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +39,16 @@ class WantedChips:
 
     groups: tuple[Group, ...]
     first_rows: NDArray[np.int64]
-    group: NDArray[np.int64]
-    x: NDArray[np.int64]
-    y: NDArray[np.int64]
+    group: NDArray[np.signedinteger]
+    x: NDArray[np.signedinteger]
+    y: NDArray[np.signedinteger]
     row: NDArray[np.int64]
 
     @classmethod
     def of(cls, rows: Rows) -> WantedChips:
         """Return the chips of all rows."""
+        if isinstance(rows, StoredRows):
+            return cls._of_stored(rows)
         table = rows.table
         codes = [rows.codes("platform"), rows.codes("item_id")]
         size = table["chip_size"].to_numpy().astype(np.int64)
@@ -61,6 +66,24 @@ class WantedChips:
         )
         groups = tuple(Group(key.platform, key.item_id, key.chip_size) for key in keys)
         return cls(groups, first[by_first], number[group.ravel()], x, y, np.arange(len(x)))
+
+    @classmethod
+    def _of_stored(cls, rows: StoredRows) -> WantedChips:
+        """Return the chips of an index on disk, of which two columns are read."""
+        runs = rows.runs
+        keys = zip(*(runs[name].to_pylist() for name in _GROUP), strict=True)
+        numbers: dict[Group, int] = {}
+        of_run = np.array([numbers.setdefault(Group(*key), len(numbers)) for key in keys])
+        _, first_runs = np.unique(of_run, return_index=True)
+        first = np.asarray(runs["first"].to_numpy(), np.int64)
+        count = len(rows)
+        x, y = np.empty(count, np.int32), np.empty(count, np.int32)
+        done = 0
+        for part in rows.scan(["chip_index_x", "chip_index_y"]):
+            place = slice(done, done := done + part.num_rows)
+            x[place], y[place] = (part[name].to_numpy() for name in part.column_names)
+        group = np.repeat(of_run.astype(np.int32), runs["rows"].to_numpy())
+        return cls(tuple(numbers), first[first_runs], group, x, y, np.arange(count))
 
     @classmethod
     def of_keys(cls, keys: Sequence[ChipKey], rows: Sequence[int]) -> WantedChips:
@@ -84,7 +107,7 @@ class WantedChips:
         """A digest of the selection."""
         digest = hashlib.blake2b(repr(self.groups).encode(), digest_size=8)
         for array in (self.group, self.x, self.y):
-            digest.update(array.tobytes())
+            digest.update(array.astype(np.int64).tobytes())
         return digest.hexdigest()
 
     def __len__(self) -> int:
@@ -121,7 +144,8 @@ class WantedChips:
         sizes = np.array([each.chip_size for each in self.groups] or [1])[self.group]
         classes = class_of_group[self.group]
         sides = np.array([(shape.height, shape.width) for shape in shapes] or [(1, 1)])[classes]
-        down, across = self.y * sizes // sides[:, 0], self.x * sizes // sides[:, 1]
+        down = self.y.astype(np.int64) * sizes // sides[:, 0]
+        across = self.x.astype(np.int64) * sizes // sides[:, 1]
         keys = np.stack([classes, self.group, down, across])
         places = (self.x, self.y, *keys[::-1])
         order = np.arange(len(self)) if by_row else np.lexsort(places)

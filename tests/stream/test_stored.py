@@ -1,0 +1,74 @@
+"""A stream of an index on disk, of which it reads no more than it needs."""
+
+from __future__ import annotations
+
+import pickle
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stacchip.chipper.stored_rows import StoredRows
+from stacchip.index import read_index
+from stacchip.stream import ChipStream
+from stream.conftest import index_items, make_item
+
+SIZE = 32
+MEMORY = 2 << 20  # little is read ahead
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Two items of 57,600 chips of 8 px: an index of several row groups."""
+    folder = tmp_path_factory.mktemp("stored")
+    items = [make_item(folder / name, name, {"red": (10, 1920)}).item for name in ("a", "b")]
+    return index_items(items, folder / "index", chip_size=8)
+
+
+@pytest.mark.parametrize("order", ["index", "blocks", "shuffle"])
+def test_its_chips_are_those_of_a_table(path: str, order: str) -> None:
+    stream = ChipStream(path, order=order, seed=2, memory_bytes=MEMORY)
+    table = ChipStream(read_index(path), order=order, seed=2, memory_bytes=MEMORY)
+    assert isinstance(stream.chipper.rows, StoredRows)
+    assert (len(stream), stream.state_dict()) == (len(table), table.state_dict())
+    assert np.array_equal(stream.rows(), table.rows())
+    pairs = zip(stream.batches(SIZE), table.batches(SIZE), strict=False)
+    for batch, expected in islice(pairs, 3):
+        assert batch.keys == expected.keys
+        assert batch.rows.tolist() == expected.rows.tolist()
+        assert np.array_equal(batch.array, expected.array)
+    assert "_whole" not in vars(stream.chipper.rows), "the table was not read"
+
+
+def test_the_rows_of_a_batch_are_read_from_disk(path: str) -> None:
+    stream = ChipStream(path, order="shuffle", memory_bytes=MEMORY)
+    batch = next(stream.batches(SIZE))
+    assert batch.table["chipid"].to_pylist() == list(batch.chipids)
+    assert "_whole" not in vars(stream.chipper.rows)
+
+
+def test_some_of_its_chips_are_taken_by_their_rows(path: str) -> None:
+    stream = ChipStream(path, memory_bytes=MEMORY)
+    (batch,) = stream.take([57_700, 3, 57_701])
+    assert batch.rows.tolist() == [57_700, 3, 57_701]
+    table = ChipStream(read_index(path), memory_bytes=MEMORY)
+    assert np.array_equal(batch.array, table.take([57_700, 3, 57_701])[0].array)
+
+
+def test_a_copy_goes_without_the_rows(path: str) -> None:
+    stream = ChipStream(path, order="shuffle", memory_bytes=MEMORY)
+    stream.rows()
+    again = pickle.loads(pickle.dumps(stream))
+    assert np.array_equal(again.rows(), stream.rows())
+    assert Path(path).exists()
+
+
+def test_a_sample_says_where_its_chip_is(path: str) -> None:
+    pytest.importorskip("torch", reason="PyTorch is absent: make torch")
+    from stacchip.datasets import ChipDataset
+
+    stored, table = (ChipDataset(index, memory_bytes=MEMORY) for index in (path, read_index(path)))
+    for number in (5, 60_000):
+        places = [dataset[number]["location"].numpy() for dataset in (stored, table)]
+        np.testing.assert_allclose(*places, atol=1e-6)
