@@ -15,7 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacchip.items import unsign_item
-from stacchip.items.copies import describe_difference, is_same_item, to_dict, to_json, unsign_hrefs
+from stacchip.items.copies import (
+    content_digest,
+    describe_difference,
+    is_same_item,
+    to_dict,
+    to_json,
+    unsign_hrefs,
+)
 
 UNSIGNED = "https://h.blob.core.windows.net/c/B04.tif"
 SIGNED = f"{UNSIGNED}?sv=2024&se=2025&sr=c&sig=abc"
@@ -285,3 +292,14 @@ def test_a_dictionary_of_an_item_keeps_its_hrefs_and_its_address():
     assert [link["href"] for link in content["links"]] == ["/a/item.json"]
     content["id"] = "other"
     assert item.id == "scene"
+
+
+def test_items_are_compared_whose_files_have_addresses_that_lead_nowhere():
+    item = pystac.Item("a", None, None, datetime(2024, 5, 1, tzinfo=UTC), {})
+    item.set_self_href("https://example.com/a.json")
+    item.add_asset("red", pystac.Asset("http://[::1/red.tif"))
+    other = item.clone()
+    assert is_same_item(item, other)
+    assert content_digest(item) == content_digest(other)
+    other.assets["red"].href = "http://[::1/nir.tif"
+    assert not is_same_item(item, other)

@@ -244,8 +244,15 @@ def _content(item: pystac.Item | Mapping[str, Any]) -> dict[str, Any]:
         content.pop("links", None)
     else:
         # relative hrefs start from the self link, which is dropped here
-        content["links"] = [asset.get_absolute_href() for asset in item.assets.values()]
+        content["links"] = [_find_href(asset) for asset in item.assets.values()]
     return content
+
+
+def _find_href(asset: pystac.Asset) -> str | None:
+    try:
+        return asset.get_absolute_href()
+    except ValueError:  # it leads nowhere, as `http://[::1/` does
+        return asset.href
 
 
 def content_digest(item: pystac.Item | Mapping[str, Any]) -> bytes:
