@@ -36,6 +36,7 @@ class Batch:
         shape = (3, len(self.bands), 4, 4)
         self.array = np.arange(np.prod(shape)).reshape(shape).astype(self.dtype)
         self.valid = self.array % 3 != 0 if self.has_valid else None
+        self.is_in_memory = True
         self.rows = np.array([7, 3, 5])
         self.datetimes = [START + timedelta(days=number) for number in range(3)]
         self.chipids = [f"chip-{number}" for number in range(3)]
