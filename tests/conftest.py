@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from servers.seaweedfs import SeaweedFS
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from servers.outside import Outside
 
 shield()
+# Each property is tried fifty times: CI runs often, and each time with other values. No deadline,
+# since a machine may be busy.
+hypothesis.settings.register_profile("often", max_examples=50, deadline=None)
+hypothesis.settings.load_profile("often")
 SHARED_DATA = Path(
     os.environ.get("STACCHIP_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")
 )

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from servers.range_server import RangeServer
 from stacchip.chipper import Chipper
 from stacchip.errors import UsageError
+from stacchip.index import concat_indexes, write_index
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.stream import ChipBatch, ChipStream, Shard
-from stream.conftest import make_item
+from stream.conftest import behind, make_item
 
 SIZE = 8
 
@@ -177,6 +180,59 @@ def test_ranks_deliver_as_many_batches_when_chips_are_skipped(tmp_path, uneven):
     assert skipped > 10
     assert shapes[0] == shapes[1] == shapes[2]
     assert len(delivered) >= 128 - skipped - 2
+
+
+@pytest.fixture
+def unknown(tmp_path) -> Iterator[str]:
+    """An index of two items of one platform whose types nothing tells before they are read."""
+    scenes = [
+        make_item(tmp_path / "a", "a", {"red": (10, 256)}, dtype="uint8", predictor=1),
+        make_item(tmp_path / "b", "b", {"red": (10, 256)}, dtype="uint16"),
+    ]
+    with RangeServer(tmp_path) as server:
+        items = [behind(scene, server) for scene in scenes]
+        tables = [NoStatsChipIndexer(item, 64).create_index() for item in items]
+        write_index(concat_indexes(tables), tmp_path / "index", items=items)
+        yield str(tmp_path / "index")
+
+
+def test_no_part_of_a_batch_that_comes_as_several_is_lost(unknown):
+    whole = len(list(ChipStream(unknown, order="shuffle").batches(SIZE)))
+    assert whole > 4, "batches come as several"
+    for stop in range(1, whole):
+        stream = ChipStream(unknown, order="shuffle")
+        batches = stream.batches(SIZE)
+        seen = [next(batches).rows.tolist() for _ in range(stop)]
+        batches.close()
+        again = ChipStream(unknown, order="shuffle")
+        again.load_state_dict(stream.state_dict())
+        rest = rows(again.batches(SIZE))
+        assert {*chain(*seen), *rest} == set(range(32))
+
+
+@pytest.mark.parametrize("errors", ["raise", "skip"])
+def test_ranks_that_could_not_step_together_are_told(unknown, errors):
+    (stream, _) = streams_of(unknown, Shard(0, 2, uneven="pad"), errors=errors)
+    with pytest.raises(UsageError, match="different numbers of batches"):
+        list(stream.batches(SIZE))
+
+
+@pytest.mark.parametrize("order", ["index", "blocks"])
+def test_ranks_have_the_same_kinds_at_the_same_time_in_any_order(chipper, order):
+    kinds = [
+        [batch.bands for batch in stream.batches(SIZE)]
+        for stream in streams_of(chipper, Shard(0, 2, uneven="pad"), order=order)
+    ]
+    assert kinds[0] == kinds[1]
+
+
+def test_an_epoch_is_over_when_nothing_is_left_to_any_process(chipper):
+    stream = ChipStream(chipper, order="shuffle", seed=3, shard=Shard(0, 2, uneven="pad"))
+    batches = list(stream.batches(SIZE))
+    for steps, is_over in ((len(batches) - 1, False), (len(batches), True)):
+        again = ChipStream(chipper, order="shuffle", seed=3)
+        again.load_state_dict(stream.state_after({0: steps}, SIZE))
+        assert again.is_over == is_over
 
 
 def test_a_batch_without_any_readable_chip_is_told(tmp_path):

@@ -25,12 +25,14 @@ class Place:
         epoch: The epoch.
         state: State of the stream from which the pass began; None if it began the epoch.
         workers: Number of workers; 0 if none has given out a chip yet.
+        ranks: Number of ranks of the pass.
         steps: Number of batches of each worker since then, as far as it has given any.
     """
 
     epoch: int
     state: Mapping[str, Any] | None = None
     workers: int = 0
+    ranks: int = 1
     steps: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
@@ -42,7 +44,7 @@ class Place:
     def after(self, step: Step) -> Place:
         """Return the place when a worker has given another batch."""
         steps = {**self.steps, step.worker: step.number}
-        return replace(self, workers=step.workers, steps=steps)
+        return replace(self, workers=step.workers, ranks=step.ranks, steps=steps)
 
 
 class Step(NamedTuple):
@@ -53,12 +55,14 @@ class Step(NamedTuple):
         workers: Number of workers.
         number: Number of batches that it has given with this one (`ChipBatch.step`).
         epoch: The epoch.
+        ranks: Number of ranks.
     """
 
     worker: int
     workers: int
     number: int
     epoch: int
+    ranks: int
 
 
 class _Reached(NamedTuple):

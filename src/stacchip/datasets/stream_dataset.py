@@ -149,7 +149,8 @@ class ChipStreamDataset(IterableDataset[Sample]):
         rank = self._find_rank()
         start = self.position.begin()
         has_given = yield from self._give_rest(start, rank)
-        if start.state is not None and not has_given and get_worker_info() is None:
+        is_alone = get_worker_info() is None
+        if is_alone and not has_given and self.is_over(start):
             # the state was that of an epoch's end; a worker does not know about the others
             yield from self._give_rest(self.position.begin(), rank)
 
@@ -168,7 +169,7 @@ class ChipStreamDataset(IterableDataset[Sample]):
             given = sample if self.transform is None else self.transform(sample)
             if rank.is_dispatched:
                 require_tensors(given)
-            step = Step(shard.worker, shard.workers, batch.step, start.epoch)
+            step = Step(shard.worker, shard.workers, batch.step, start.epoch, shard.world_size)
             if self.resumable:
                 _put_step(given, step)
             if self.position.start is told:
@@ -192,6 +193,14 @@ class ChipStreamDataset(IterableDataset[Sample]):
             self._shared = self._shared or SharedMemory()
             stream.use_memory(self._shared)
         return stream
+
+    def is_over(self, place: Place) -> bool:
+        """Return True if a place is the end of its epoch, for all ranks and workers."""
+        if place.state is None:
+            return False
+        stream = self._open_share(self._find_rank(), 0, 1)
+        _set(stream, place)
+        return stream.is_over
 
     def _open_share(self, rank: Rank, worker: int, workers: int) -> ChipStream:
         """Return the stream of a worker's share."""
@@ -256,7 +265,7 @@ class ChipStreamDataset(IterableDataset[Sample]):
         steps = place.steps
         if worker is not None:
             steps = dict.fromkeys(range(place.workers), steps[worker.id])
-        stream = self._open_share(self._find_rank(), 0, place.workers)
+        stream = self._open_share(Rank(0, place.ranks), 0, place.workers)  # those of the pass
         _set(stream, place)
         return stream.state_after(
             steps, self.batch_size or 1, mixed=self.mixed, drop_last=self.drop_last

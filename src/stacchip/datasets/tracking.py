@@ -41,7 +41,7 @@ class TrackedLoader:
         position = self._dataset.position
         start = position.find_start()
         has_come = yield from self._give(start)
-        if start.state is not None and not has_come:  # the state was that of an epoch's end
+        if not has_come and self._dataset.is_over(start):  # the state was that of an epoch's end
             yield from self._give(position.find_start())
 
     def _give(self, start: Place) -> Generator[Any, None, bool]:

@@ -38,6 +38,7 @@ class Filling:
         dtype: Type of the pixels; None for the common type of a chip's bands.
         apart: The asset that is cut into an array of its own, if one is.
         with_valid: Also fill arrays that say which pixels are valid.
+        may_skip: Keep a chip of each kind, to repeat it if all of a batch are skipped.
         on_error: Called with the key and row of a chip that cannot be cut, and the error; it may
             raise.
     """
@@ -54,6 +55,7 @@ class Filling:
         dtype: np.dtype[Any] | None,
         apart: Apart | None,
         with_valid: bool,
+        may_skip: bool,
         on_error: Callable[[ChipKey, int, StacchipError], None],
     ) -> None:
         self.reading = reading
@@ -65,6 +67,7 @@ class Filling:
         self._dtype = dtype
         self._apart = apart
         self._with_valid = with_valid
+        self._may_skip = may_skip
         self._on_error = on_error
         self._building: dict[Kinds, tuple[Building, ...]] = {}
         self._spare: dict[int, tuple[Building, ...]] = {}
@@ -121,10 +124,12 @@ class Filling:
 
         Args:
             kind: The kind that the batch was planned for.
-            size: If chips were skipped, others are repeated until there are so many.
+            size: Number of chips that the batch must have, as one: if some were skipped, others are
+                repeated. 0 if it may be smaller, or come as several.
 
         Raises:
             StacchipError: None could be cut so far that could be repeated.
+            UsageError: The chips are of several kinds, and the batch must be one.
         """
         whole = [several for several in self._building.values() if len(several[0])]
         self._building = {}
@@ -132,11 +137,11 @@ class Filling:
             whole = [self._repeat(kind)]
         if size and len(whole) > 1:
             raise UsageError(
-                "Chips of one batch differ in bands or type, and the ranks could not deliver equal "
-                "numbers of batches. Choose assets that all items have, and a dtype: assets=[...], "
-                "dtype='float32'. Or add headers to the index, which tell the kinds beforehand."
+                "Chips of one batch differ in bands or type, so that the ranks would deliver "
+                "different numbers of batches. Choose assets that all items have, and a dtype: "
+                "assets=[...], dtype='float32'. Or take mixed='pad', or Shard(..., uneven='exact')."
             )
-        for several in whole if size else ():
+        for several in whole if size and self._may_skip else ():
             self._spare[kind] = tuple(building.first() for building in several)
             for building in several:
                 building.fill_up(size)

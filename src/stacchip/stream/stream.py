@@ -347,19 +347,21 @@ class ChipStream:
         reading = course.read(state.runs[-1].steps[self.shard.worker])
         table = self._survey_chips().table
         filling = self._open_filling(reading, table, self._catalog, batching, common)
-        is_filled_up = self.errors == "skip" and self.shard.uneven != "exact"
+        is_equal = self.shard.uneven != "exact"
         try:
             if self._apart is not None and self.errors == "skip":
                 self._survey.require_asset(self._apart.asset)
             for planned in reading.batches():
                 for number, place in enumerate(planned.places):
                     filling.add(planned.time + number, place)
-                size = len(planned.places) if is_filled_up else 0
-                step = planned.step + 1
-                self._state = self._at_step(state, step)
-                for batch in filling.finish(planned.kind, size):
+                batches = filling.finish(planned.kind, len(planned.places) if is_equal else 0)
+                for later, batch in enumerate(batches, 1 - len(batches)):
+                    # if it comes as several, the last one ends the step
+                    step = planned.step + (later == 0)
+                    self._state = self._at_step(state, step)
                     self._count(filling.reading, len(batch))
                     yield replace(batch, step=step)
+                self._state = self._at_step(state, planned.step + 1)
             self._count(filling.reading, 0)
         finally:
             filling.reading.close()
@@ -434,6 +436,18 @@ class ChipStream:
         """
         self._state = StreamState.from_dict(state, self._settings())
         self._is_restored = True
+
+    @property
+    def is_over(self) -> bool:
+        """True if the state that was loaded leaves nothing of its epoch to any process."""
+        left = self._ordering().lanes(self._sequences(self._mixed))
+        for run in self._state.runs:
+            left = self._rest_of(run, left)
+        return not any(map(len, chain(*left)))
+
+    @property
+    def _mixed(self) -> Mixed:
+        return self._state.runs[-1].mixed if self._state.runs else "group"
 
     def _begin(self, batching: Batching, mixed: Mixed) -> StreamState:
         """Return the state to begin with: the one loaded, or the beginning of the epoch."""
@@ -516,7 +530,7 @@ class ChipStream:
         left = self._ordering().lanes(sequences)
         for run in () if state is None else state.runs[:-1]:
             left = self._rest_of(run, left)
-        return Course.of(find_shares(sequences, left, self.shard), batching)
+        return Course.of(find_shares(sequences, left, self.shard), batching, self.shard.uneven)
 
     def _rest_of(self, run: Run, left: Left) -> Left:
         """Return what is left after a run."""
@@ -531,7 +545,8 @@ class ChipStream:
 
     def _queue(self, reading: CourseReading, table: ChipTable) -> VisitQueue:
         def size_of(visit: Visit) -> int:
-            return table.visit_bytes(visit, is_part=self.order == "shuffle")
+            is_part = self.order == "shuffle" and not table.by_row
+            return table.visit_bytes(visit, is_part=is_part)
 
         return VisitQueue(within_memory(reading.visits(), size_of, self.memory_bytes))
 
@@ -560,6 +575,7 @@ class ChipStream:
             dtype=self.dtype,
             apart=self._apart,
             with_valid=self.with_valid,
+            may_skip=self.errors == "skip",
             on_error=self._leave_out,
         )
 

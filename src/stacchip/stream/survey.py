@@ -213,13 +213,20 @@ class Survey:
                 some = [each for each in some if self._is_at_hand(each)]
             self.catalog.prepare(some)
             for number in some:
-                with contextlib.suppress(StacchipError):
-                    yield number, self.catalog.get(number)
+                try:
+                    item = self.catalog.get(number)
+                except StacchipError as error:
+                    if at_hand and not is_lasting(error):  # other processes may have it
+                        raise
+                else:
+                    yield number, item
 
     def _is_at_hand(self, group: int) -> bool:
         try:
             return self.catalog.needs_no_store(group)
-        except StacchipError:
+        except StacchipError as error:
+            if not is_lasting(error):
+                raise
             return False
 
     def _first_items(self) -> dict[tuple[str, int], ItemLayers | None]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stacchip.stream.plan.schedule import Schedule
     from stacchip.stream.plan.sequence import ChipSequence
     from stacchip.stream.plan.shares import Left, Share
-    from stacchip.stream.shards import Shard
+    from stacchip.stream.shards import Shard, Uneven
 
 
 class Batching(NamedTuple):
@@ -54,11 +54,15 @@ class Course:
     schedule: Schedule
 
     @classmethod
-    def of(cls, shares: Sequence[Share], batching: Batching) -> Course:
-        """Return the course of a process with these shares."""
+    def of(cls, shares: Sequence[Share], batching: Batching, uneven: Uneven = "exact") -> Course:
+        """Return the course of a process with these shares.
+
+        Batches of an index in its order come in that of their rows, unless ranks must have the same
+        kinds at the same time.
+        """
         counts = [batching.count(len(share)) for share in shares]
         by_row = bool(shares) and shares[0].sequence.table.by_row
-        if not by_row or len(shares) == 1:
+        if not by_row or len(shares) == 1 or uneven != "exact":
             return cls(tuple(shares), batching, Proportional(counts))
         keys = []
         for share, count in zip(shares, counts, strict=True):
@@ -163,7 +167,7 @@ def what_is_left(
     """Return what is left of each kind after processes have delivered so many batches each."""
     rests: Left = [[] for _ in sequences]
     for shard, step in zip(shards, steps, strict=True):
-        course = Course.of(find_shares(sequences, left, shard), batching)
+        course = Course.of(find_shares(sequences, left, shard), batching, shard.uneven)
         for kind, own in enumerate(course.rest(step)):
             rests[kind] += own
     return rests
