@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections import Counter
 
@@ -47,6 +48,29 @@ def test_workers_give_each_chip_once(nested, context, workers):
     )
     chipids = Counter(chipid for batch in loader for chipid in batch["chipid"])
     assert len(chipids) == chipids.total() == 864
+
+
+def busy(method: str) -> multiprocessing.context.BaseContext:
+    """A way to create workers, in a process in which other threads create processes meanwhile."""
+
+    class Busy(type(multiprocessing.get_context(method))):
+        def Process(self, *args, **kwargs):
+            multiprocessing.Process()
+            return super().Process(*args, **kwargs)
+
+    return Busy()
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_workers_created_beside_other_processes_take_the_same_epochs(nested, method):
+    dataset = ChipStreamDataset(stream_of(nested), batch_size=32)
+    loader = DataLoader(
+        dataset, batch_size=None, num_workers=2, multiprocessing_context=busy(method)
+    )
+    orders = [[row for batch in loader for row in batch["row"].tolist()] for _ in range(2)]
+    assert [sorted(rows) for rows in orders] == [list(range(864))] * 2
+    assert orders[0] != orders[1]
 
 
 def test_a_map_dataset_in_workers(nested):

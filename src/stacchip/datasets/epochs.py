@@ -5,18 +5,16 @@ loader nothing of each other. Still all of them must take the same epoch, since 
 which chips each gets. So they share a little memory, in which every process that begins a pass
 writes down its epoch.
 
-The order of events is that of `multiprocessing`'s numbers of processes, which the parent counts up
-and each worker knows. The workers of a loader are created one after another, so the number of a
-worker less its place in the loader is the same for all of them, and greater than for any loader
-before. A pass without workers, and `set`, draw a number, too. So a worker finds the epoch of the
-pass before its own without a lock, and whichever worker of a loader is first to begin.
+The parent counts what happens: a loader that creates workers, a pass without workers, and `set`
+each draw the next number. All workers of a loader carry the loader's number. So a worker finds the
+epoch of the pass before its own without a lock, and whichever worker of a loader is first to begin.
 
 A worker that outlives a pass (`persistent_workers=True`) counts its further passes by itself.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import itertools
 import os
 import weakref
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -24,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import torch
 from torch.utils.data import get_worker_info
 
-from stacchip.datasets.loader import makes_workers
+from stacchip.datasets.loader import find_maker_of_workers
 from stacchip.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +33,9 @@ _WORKERS: Final = 256  # of more, two share a place, which is right unless both 
 _PARENT: Final = _WORKERS
 _EPOCH_BITS: Final = 32
 _all: weakref.WeakSet[Epochs] = weakref.WeakSet()
+_drawn: Final = itertools.count(1)
+# the numbers of the loaders' iterators that have created workers
+_loaders: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
 
 
 class Pass(NamedTuple):
@@ -66,6 +67,8 @@ class Epochs:
         3
     """
 
+    _loader: int = 1  # a worker's: the number of its loader; 1 if it made its dataset itself
+
     def __init__(self, epoch: int) -> None:
         self._start_counting(epoch)
 
@@ -75,7 +78,6 @@ class Epochs:
         # passes that began, by worker: the first and the latest of its process; each is a number,
         # and the epoch in the lower bits, so that no process sees the one without the other
         self._first, self._latest = _share(_WORKERS + 1), _share(_WORKERS + 1)
-        # 0 is less than any number, also if `multiprocessing` is about to count anew
         self._put(0, epoch, with_state=False)
         _all.add(self)
 
@@ -94,7 +96,7 @@ class Epochs:
             with_state: The pass goes on from a state, which only workers that are created later
                 know.
         """
-        self._put(_draw_number(), epoch, with_state=with_state)
+        self._put(next(_drawn), epoch, with_state=with_state)
 
     def resume(self, epoch: int) -> None:
         """Let the pass that this worker is about to begin have this epoch."""
@@ -120,7 +122,7 @@ class Epochs:
         Raises:
             UsageError: It should go on from a state that this worker cannot know.
         """
-        number = _number_of_loader()
+        number = self._number_of_loader()
         if self._resumed is not None:
             return Pass(self._resumed, is_first=True)
         if number is None:
@@ -154,8 +156,8 @@ class Epochs:
         """Write down that a pass began."""
         worker = get_worker_info()
         place = _PARENT if worker is None else worker.id % _WORKERS
-        number = _number_of_loader()
-        word = (_draw_number() if number is None else number) << _EPOCH_BITS | epoch
+        number = self._number_of_loader()
+        word = (next(_drawn) if number is None else number) << _EPOCH_BITS | epoch
         if worker is not None and self._own is None:
             self._first.numpy()[place] = word
         self._latest.numpy()[place] = word
@@ -165,16 +167,26 @@ class Epochs:
     # --- copies
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ if makes_workers() else {"_epoch": self.find_next().epoch}
+        maker = find_maker_of_workers()
+        if maker is None:
+            return {"_epoch": self.find_next().epoch}
+        return {**self.__dict__, "_loader": _number_of(maker)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if "_told" not in state:
             self._start_counting(self._epoch)
 
-    def renew(self) -> None:
-        """Count for this process alone from now on."""
-        self._start_counting(self.find_next().epoch)
+    def follow_fork(self, loader: int | None) -> None:
+        """Go on in a forked process: a worker of the loader with this number, or none of any."""
+        if loader is None:  # it counts for itself alone
+            self._start_counting(self.find_next().epoch)
+        else:
+            self._loader = loader
+
+    def _number_of_loader(self) -> int | None:
+        """Return the number of the loader whose worker this process is; None if it is no worker."""
+        return None if get_worker_info() is None else self._loader
 
 
 def _share(size: int) -> torch.Tensor:
@@ -184,20 +196,11 @@ def _share(size: int) -> torch.Tensor:
     return shared
 
 
-def _draw_number() -> int:
-    """Return a number greater than those of all processes that this one has created."""
-    return _own_number(multiprocessing.Process())
-
-
-def _number_of_loader() -> int | None:
-    """Return the number of the loader whose worker this process is; None if it is no worker."""
-    worker = get_worker_info()
-    return None if worker is None else _own_number(multiprocessing.current_process()) - worker.id
-
-
-def _own_number(process: Any) -> int:
-    # public is only the name, which a user may change
-    return int(process._identity[-1])  # noqa: SLF001 - as above
+def _number_of(maker: object) -> int:
+    """Return the number of a loader's iterator, drawn when it creates its first worker."""
+    if maker not in _loaders:
+        _loaders[maker] = next(_drawn)
+    return _loaders[maker]
 
 
 def _numbers(passes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -208,12 +211,19 @@ def _epoch(word: int) -> int:
     return int(word) & ((1 << _EPOCH_BITS) - 1)
 
 
-def _renew_all() -> None:
-    """Let a forked process count for itself, unless it is a worker of a loader."""
-    if not makes_workers():
-        for each in list(_all):
-            each.renew()
+def _before_fork() -> None:
+    """Let the loader that creates a worker have a number that its further workers see, too."""
+    maker = find_maker_of_workers()
+    if maker is not None:
+        _number_of(maker)
+
+
+def _after_fork() -> None:
+    maker = find_maker_of_workers()
+    loader = None if maker is None else _number_of(maker)
+    for each in list(_all):
+        each.follow_fork(loader)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_renew_all)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)

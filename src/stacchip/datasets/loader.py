@@ -54,16 +54,26 @@ def is_batched_again() -> bool:
     return collate is default_collate and bool(getattr(fetcher, "auto_collation", False))
 
 
-def makes_workers() -> bool:
-    """Return True if a loader is creating a worker, or this process has been forked as one."""
-    return any(name.endswith(_MAKES_WORKERS) for _, name in list_callers())
+def find_maker_of_workers() -> object | None:
+    """Return a loader's iterator that is creating a worker, or has forked this process as one."""
+    for frame in _frames():
+        if frame.f_code.co_qualname.endswith(_MAKES_WORKERS):
+            maker: object = frame.f_locals["self"]
+            return maker
+    return None
 
 
 def list_callers() -> Iterator[tuple[str, str]]:
     """Yield who called, the nearest first: the module, and the name of the class and method."""
+    for frame in _frames():
+        yield frame.f_globals.get("__name__", ""), frame.f_code.co_qualname
+
+
+def _frames() -> Iterator[FrameType]:
+    """Yield the frames of the callers, the nearest first."""
     frame = inspect.currentframe()
     while frame is not None:
-        yield frame.f_globals.get("__name__", ""), frame.f_code.co_qualname
+        yield frame
         frame = frame.f_back
 
 
