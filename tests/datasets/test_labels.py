@@ -10,10 +10,12 @@ import pyarrow as pa
 import pytest
 import rasterio
 
+from index.tables import make_table
 from stacchip.chipper import Chipper
+from stacchip.chipper.index_rows import ChipRows
 from stacchip.errors import AssetNotFound, UsageError
 from stacchip.index import concat_indexes, read_index
-from stacchip.stream import ChipStream
+from stacchip.stream import ChipBatch, ChipStream
 from stream.conftest import index_items, make_item
 
 torch = pytest.importorskip("torch", reason="PyTorch is absent: make torch")
@@ -43,10 +45,16 @@ def labels_of_function(*values):
     return Label(function=value_of).of(Chips(*values))
 
 
+def chips_of_rows(column, rows=slice(None)) -> ChipBatch:
+    """Return a batch of some rows of an index with a further column, `it`."""
+    index = make_table().slice(0, len(column))
+    index = index.append_column("it", pa.table({"it": column})["it"])
+    numbers = np.arange(len(index))[rows]
+    return ChipBatch(np.empty(0), None, (), numbers, (), (), ChipRows(index))
+
+
 def labels_of_column(column, rows=slice(None)):
-    index = pa.table({"it": column})
-    table = index.take(np.arange(len(index))[rows])
-    return Label(column="it").of(SimpleNamespace(index=index, table=table))
+    return Label(column="it").of(chips_of_rows(column, rows))
 
 
 @pytest.mark.parametrize("name", WHOLE + FRACTIONS)
@@ -185,8 +193,8 @@ def test_a_dictionary_encoded_column_is_as_the_column_that_it_encodes():
 
 
 def test_a_column_that_is_not_there_is_named():
-    with pytest.raises(UsageError, match="'that' is not in the index; it has: it"):
-        Label(column="that").of(SimpleNamespace(index=pa.table({"it": [1]})))
+    with pytest.raises(UsageError, match=r"'that' is not in the index; it has: chipid.*, it"):
+        Label(column="that").of(chips_of_rows(pa.array([1])))
 
 
 # --- assets are cut in their own type

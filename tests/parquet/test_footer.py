@@ -49,6 +49,22 @@ def test_a_footer_says_what_pyarrow_says(tmp_path) -> None:
     assert ours.ends("chip_index_x") == [None] * 4, "it is no text"
 
 
+def test_statistics_tell_in_how_many_rows_a_column_is_null(tmp_path) -> None:
+    table = make_table(chips=(5, 7)).slice(0, 30)
+    place = table.schema.get_field_index("crs")
+    holes = pa.array([None if row % 4 else "EPSG:4326" for row in range(30)], pa.string())
+    table = table.set_column(place, "crs", holes)
+    box = pa.array([None, *table["bbox"].to_pylist()[1:]], table["bbox"].type)
+    table = table.set_column(table.schema.get_field_index("bbox"), "bbox", box)
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=7)
+    footer = footer_of(tmp_path / "a.parquet")
+    assert [footer.nulls(name) for name in ("crs", "bbox", "platform")] == [22, 1, 0]
+    assert footer.nulls("shadow_percentage") == 30
+    assert footer.nulls("absent") is None
+    pq.write_table(table, tmp_path / "b.parquet", write_statistics=["crs"])
+    assert [footer_of(tmp_path / "b.parquet").nulls(name) for name in ("crs", "bbox")] == [22, None]
+
+
 def test_our_files_have_a_seal_and_others_have_none(tmp_path) -> None:
     write_index(make_table(), tmp_path / "index")
     sealed = footer_of(tmp_path / "index/chips.parquet")

@@ -48,6 +48,25 @@ def test_the_rows_of_a_batch_are_read_from_disk(path: str) -> None:
     assert "_whole" not in vars(stream.chipper.rows)
 
 
+def test_one_column_of_a_batch_is_read_from_disk(path: str) -> None:
+    rows = np.array([60_000, 3, 57_700, 3, 115_199])
+    stored, table = (ChipStream(index).chipper.rows for index in (path, read_index(path)))
+    for name in ("item_id", "chip_index_x", "bbox", "geometry"):
+        assert stored.column(rows, name).to_pylist() == table.column(rows, name).to_pylist()
+        assert stored.column(rows[:0], name).type == table.column(rows[:0], name).type
+    assert "_whole" not in vars(stored)
+
+
+def test_nulls_are_counted_by_statistics_and_else_in_the_column(path: str, monkeypatch) -> None:
+    rows = ChipStream(path).chipper.rows
+    table = read_index(path)
+    assert rows.count_nulls("shadow_percentage") == table["shadow_percentage"].null_count
+    scanned: list[str] = []
+    monkeypatch.setattr(StoredRows, "scan", lambda _, columns: scanned.extend(columns) or iter(()))
+    assert rows.count_nulls("chip_index_x") == rows.count_nulls("bbox") == 0
+    assert scanned == []
+
+
 def test_some_of_its_chips_are_taken_by_their_rows(path: str) -> None:
     stream = ChipStream(path, memory_bytes=MEMORY)
     (batch,) = stream.take([57_700, 3, 57_701])
@@ -62,6 +81,23 @@ def test_a_copy_goes_without_the_rows(path: str) -> None:
     again = pickle.loads(pickle.dumps(stream))
     assert np.array_equal(again.rows(), stream.rows())
     assert Path(path).exists()
+
+
+@pytest.mark.parametrize("column", ["chip_index_x", "nodata_percentage", "item_id"])
+def test_a_label_out_of_a_column_reads_that_column_of_a_few_rows(path: str, column: str) -> None:
+    pytest.importorskip("torch", reason="PyTorch is absent: make torch")
+    from stacchip.datasets import ChipStreamDataset, Label
+
+    streams = [
+        ChipStream(index, order="shuffle", memory_bytes=MEMORY)
+        for index in (path, read_index(path))
+    ]
+    stored, table = (
+        ChipStreamDataset(stream, batch_size=SIZE, label=Label(column=column)) for stream in streams
+    )
+    for batch, expected in islice(zip(stored, table, strict=False), 2):
+        assert list(batch["label"]) == list(expected["label"])
+    assert "_whole" not in vars(streams[0].chipper.rows)
 
 
 def test_a_sample_says_where_its_chip_is(path: str) -> None:

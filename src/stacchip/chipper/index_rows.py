@@ -78,6 +78,19 @@ class Rows(Protocol):
         """Return some of the rows, with all columns."""
         ...
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the rows."""
+        ...
+
+    def column(self, rows: NDArray[np.int64], name: str, /) -> pa.ChunkedArray:
+        """Return one column of some of the rows."""
+        ...
+
+    def count_nulls(self, column: str, /) -> int:
+        """Return in how many of all rows a column is null."""
+        ...
+
     def value(self, row: int, column: str, /) -> Any:
         """Return a chip's value in a column, or None if there is no such column."""
         ...
@@ -143,6 +156,22 @@ class ChipRows:
     def take(self, rows: NDArray[np.int64]) -> pa.Table:
         """Return some of the rows, with all columns."""
         return take_rows(self.table, rows)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the rows."""
+        return self.table.schema
+
+    def column(self, rows: NDArray[np.int64], name: str) -> pa.ChunkedArray:
+        """Return one column of some of the rows."""
+        return take_rows(self.table.select([name]), rows)[name]
+
+    def count_nulls(self, column: str) -> int:
+        """Return in how many of all rows a column is null."""
+        values = self.table[column]
+        if pa.types.is_dictionary(values.type):  # its values may be null, too
+            values = values.cast(values.type.value_type)
+        return int(values.null_count)
 
     def item_keys(self) -> set[ItemKey]:
         """Return the keys of the items that have rows."""

@@ -8,18 +8,19 @@ from operator import and_
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.chipper.index_rows import ChipKey, ChipRows, find_position, no_chip, several_chips
 from stacchip.errors import UsageError
 from stacchip.index.filters import Selection
 from stacchip.index.schema import SCHEMA
+from stacchip.index.table_rows import take_rows
 from stacchip.items.keys import ItemKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from stacchip.index.on_disk import StoredIndex
@@ -33,8 +34,8 @@ _OF_RUN: Final = ("platform", "item_id", "chip_size", "date", "datetime", "item_
 class StoredRows:
     """The rows of an index on disk, looked up as `ChipRows` looks up those of a table.
 
-    It holds an entry for each item. An index in memory, `table`, is read only for callers that ask
-    for it; from then on the rows come from there.
+    It holds an entry for each item. The whole index, `table`, is read into memory only for callers
+    that ask for it, which nothing here does; from then on the rows come from there.
 
     Args:
         index: The index.
@@ -43,6 +44,7 @@ class StoredRows:
     def __init__(self, index: StoredIndex) -> None:
         self._index = index
         self._held: OrderedDict[tuple[int, str], pa.ChunkedArray] = OrderedDict()
+        self._nulls: dict[str, int] = {}
 
     @property
     def runs(self) -> pa.Table:
@@ -91,6 +93,31 @@ class StoredRows:
     def take(self, rows: NDArray[np.int64]) -> pa.Table:
         """Return some of the rows, with all columns of `SCHEMA`."""
         return self._index.take(rows, SCHEMA.names)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the rows."""
+        return SCHEMA
+
+    def column(self, rows: NDArray[np.int64], name: str) -> pa.ChunkedArray:
+        """Return one column of some of the rows; of items whose rows are held, nothing is read."""
+        run = np.searchsorted(self._first, rows, side="right") - 1
+        if name in _OF_RUN:
+            return take_rows(self.runs.select([name]), run)[name]
+        runs, place = np.unique(run, return_inverse=True)
+        columns = [self._column(each, name) for each in runs.tolist()]
+        starts = np.cumsum([0, *map(len, columns)])[:-1]
+        values = pa.table({name: pa.chunked_array(columns, SCHEMA.field(name).type)})
+        return take_rows(values, starts[place] + rows - self._first[run])[name]
+
+    def count_nulls(self, column: str) -> int:
+        """Return in how many of all rows a column is null; reads it if no statistics tell."""
+        if column not in self._nulls:
+            known = self._index.nulls(column)
+            if known is None:
+                known = sum(part[column].null_count for part in self.scan([column]))
+            self._nulls[column] = known
+        return self._nulls[column]
 
     def scan(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Yield columns of all rows in parts, in their order."""
@@ -158,4 +185,4 @@ class StoredRows:
         return int(rows[0])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_index": self._index, "_held": OrderedDict()}
+        return {"_index": self._index, "_held": OrderedDict(), "_nulls": {}}

@@ -184,26 +184,21 @@ def _name_kind(value: NDArray[Any]) -> str:
 
 
 def _from_column(batch: ChipBatch, name: str) -> Any:
-    if name not in batch.index.column_names:
-        raise UsageError(
-            f"The label's column {name!r} is not in the index; it has: "
-            f"{', '.join(batch.index.column_names)}."
-        )
-    index, values = batch.index[name], batch.table[name]
-    if pa.types.is_dictionary(index.type):  # a way to store values, which are what counts
-        index, values = (column.cast(index.type.value_type) for column in (index, values))
-    kind = index.type
+    values = batch.column(name)
+    if pa.types.is_dictionary(values.type):  # a way to store values, which are what counts
+        values = values.cast(values.type.value_type)
+    kind = values.type
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _to_tensor(values.cast(pa.float64()).to_numpy(), name)
     if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
         return values.to_pylist()
-    nulls = index.null_count
+    nulls, rows = batch.count_nulls(name)
     if nulls:
         raise UsageError(
             f"The label's column {name!r} holds whole numbers, and {nulls} of its "
-            f"{len(batch.index)} rows hold none. Leave those rows out, fill them with a class of "
-            "their own (such as the ignore_index of the loss), or cast the column to float: a null "
-            "is NaN then."
+            f"{rows} rows hold none. Leave those rows out, fill them with a class of their own "
+            "(such as the ignore_index of the loss), or cast the column to float: a null is NaN "
+            "then."
         )
     # a copy, because nobody may write to memory of Arrow
     return _to_tensor(values.to_numpy().copy(), name)

@@ -100,6 +100,12 @@ class StoredIndex:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
+    def nulls(self, column: str) -> int | None:
+        """Return in how many rows a column is null; None if only the rows tell."""
+        counts = [chips.nulls(column) for chips in self._files]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
     def take(self, rows: Sequence[int] | Rows, columns: Sequence[str]) -> pa.Table:
         """Return rows by their numbers, in the order asked."""
         wanted = np.asarray(rows, np.int64)

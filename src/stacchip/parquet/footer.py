@@ -56,6 +56,7 @@ _CHUNK: Final[Wanted] = {
     }, 8: None,
 }  # fmt: skip
 _STATISTICS: Final[Wanted] = dict.fromkeys((1, 2, 5, 6))
+_NULLS: Final[Wanted] = {3: I64}
 _SIZES: Final[Wanted] = {1: None, 2: COUNT, 3: COUNT}
 _ELEMENT: Final[Wanted] = {1: I32, 2: I32, 3: I32, 4: None, 5: I32, 6: I32, 10: None}
 _FACTS: Final[Wanted] = {2: _ELEMENT, 3: I64, 4: {1: _CHUNK, 3: I64}}
@@ -168,6 +169,23 @@ class Footer:
             return [None] * len(self.groups)
         found = (self._read(group.chunks[places[0]].statistics) or {} for group in self.groups)
         return [_decode(each.get(6), each.get(5)) for each in found]
+
+    def nulls(self, name: str) -> int | None:
+        """Return in how many rows a column is null; None if the statistics do not tell.
+
+        Of a struct, the part that is null most often counts.
+        """
+        places = self.names.get(name, [])
+        if not places or any(self.columns[place].is_repeated for place in places):
+            return None
+        total = 0
+        for group in self.groups:
+            read = (self._read(group.chunks[place].statistics, _NULLS) for place in places)
+            count = max((each or {}).get(3, group.rows + 1) for each in read)
+            if not 0 <= count <= group.rows:
+                return None
+            total += count
+        return total
 
     def has_fitting_statistics(self, name: str) -> bool:
         """Return False if pyarrow would end the process at a condition on a column.

@@ -135,13 +135,34 @@ class ChipBatch:
         return self._index.take(self.rows)
 
     @property
+    def schema(self) -> pa.Schema:
+        """The columns of the index that the stream was made from."""
+        return self._index.schema
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return one column of the chips' rows of the index.
+
+        Raises:
+            UsageError: The index has no such column.
+        """
+        if name not in self.schema.names:
+            raise UsageError(
+                f"Column {name!r} is not in the index; it has: {', '.join(self.schema.names)}."
+            )
+        return self._index.column(self.rows, name)
+
+    def count_nulls(self, name: str) -> tuple[int, int]:
+        """Return in how many rows of the whole index a column is null, and the number of rows."""
+        return self._index.count_nulls(name), len(self._index)
+
+    @property
     def is_in_memory(self) -> bool:
         """True if the index that the stream was made from is a table in memory."""
         return not isinstance(self._index, StoredRows)
 
     @property
     def index(self) -> pa.Table:
-        """All rows of the index that the stream was made from."""
+        """All rows of the index that the stream was made from; one on disk is read into memory."""
         return self._index.table
 
 

@@ -143,6 +143,16 @@ class ChipsFile:
             return self.file.count(where, among=self._among(chosen))
         return sum(part.num_rows for part in self.scan(["chip_index_x"], chosen))
 
+    def nulls(self, column: str) -> int | None:
+        """Return in how many rows a column is null; None if only the rows tell."""
+        if column in self.file.told:
+            return 0
+        if column in SCHEMA.names and self._derived([column]):
+            return None
+        is_float = column in SCHEMA.names and pa.types.is_floating(SCHEMA.field(column).type)
+        # other tools write NaN for what was not measured
+        return None if is_float else self.file.footer.nulls(column)
+
     @cached_property
     def runs(self) -> pa.Table | None:
         """Its runs of rows of one item, as `CONTENTS_SCHEMA` has them; None if nothing tells."""
