@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 from stacchip.chipper.stored_rows import StoredRows
@@ -16,6 +17,7 @@ from stream.conftest import index_items, make_item
 
 SIZE = 32
 MEMORY = 2 << 20  # little is read ahead
+SOME = pc.bit_wise_and(pc.field("chip_index_x"), 3) < pc.bit_wise_and(pc.field("chip_index_y"), 3)
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +28,11 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     return index_items(items, folder / "index", chip_size=8)
 
 
+@pytest.mark.parametrize("filters", [{}, {"item_id": "b"}, {"where": SOME}], ids=str)
 @pytest.mark.parametrize("order", ["index", "blocks", "shuffle"])
-def test_its_chips_are_those_of_a_table(path: str, order: str) -> None:
-    stream = ChipStream(path, order=order, seed=2, memory_bytes=MEMORY)
-    table = ChipStream(read_index(path), order=order, seed=2, memory_bytes=MEMORY)
+def test_its_chips_are_those_of_a_table(path: str, order: str, filters: dict) -> None:
+    stream = ChipStream(path, order=order, seed=2, memory_bytes=MEMORY, **filters)
+    table = ChipStream(read_index(path), order=order, seed=2, memory_bytes=MEMORY, **filters)
     assert isinstance(stream.chipper.rows, StoredRows)
     assert (len(stream), stream.state_dict()) == (len(table), table.state_dict())
     assert np.array_equal(stream.rows(), table.rows())

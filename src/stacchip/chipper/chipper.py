@@ -340,6 +340,16 @@ class Chipper:
         """
         return self._find(self.rows.position(row)).item
 
+    def find_named_item(
+        self, platform: str | None, item_id: str, item_href: str | None
+    ) -> pystac.Item:
+        """Return an item of the rows by its platform, id and address.
+
+        Raises:
+            ItemNotFound: It cannot be found.
+        """
+        return self._finder.find(ItemKey(platform or "", item_id), item_href).item
+
     def with_assets(self, assets: str | Iterable[str]) -> Chipper:
         """Return a chipper of the same rows that cuts other assets."""
         other = copy(self)

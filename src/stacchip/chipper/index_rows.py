@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -11,15 +11,20 @@ import pyarrow.compute as pc
 
 from stacchip.errors import AmbiguousChip, ChipNotFound, ChipOutOfRange, UsageError
 from stacchip.grid.window import Window
+from stacchip.index.choosing import choose_rows
+from stacchip.index.filters import Selection
 from stacchip.index.table_rows import take_rows
 from stacchip.items.keys import ItemKey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from stacchip.grid.chip_grid import ChipGrid
+    from stacchip.index.foreign.item_columns import FindItem
+
+_ALL: Final = Selection()
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,16 @@ class Rows(Protocol):
 
     def count_nulls(self, column: str, /) -> int:
         """Return in how many of all rows a column is null."""
+        ...
+
+    def scan(
+        self,
+        columns: Sequence[str],
+        chosen: Selection = ...,
+        find_item: FindItem | None = None,
+        /,
+    ) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
+        """Yield columns of the chosen rows in parts, in their order, with the numbers of rows."""
         ...
 
     def value(self, row: int, column: str, /) -> Any:
@@ -172,6 +187,26 @@ class ChipRows:
         if pa.types.is_dictionary(values.type):  # its values may be null, too
             values = values.cast(values.type.value_type)
         return int(values.null_count)
+
+    def scan(
+        self,
+        columns: Sequence[str],
+        chosen: Selection = _ALL,
+        find_item: FindItem | None = None,
+    ) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
+        """Yield columns of the chosen rows in parts, in their order, with the numbers of rows.
+
+        Args:
+            columns: Names of columns of the table.
+            chosen: The chips wanted.
+            find_item: Returns items, for what filters compare and the table lacks.
+
+        Raises:
+            UsageError: A filter is on a column that the table lacks.
+        """
+        wanted = self.table.select(columns)
+        rows = choose_rows(self.table, chosen, find_item)
+        yield rows, wanted if len(rows) == len(self) else take_rows(wanted, rows)
 
     def item_keys(self) -> set[ItemKey]:
         """Return the keys of the items that have rows."""

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stacchip.index.foreign.item_columns import FindItem
     from stacchip.index.on_disk import StoredIndex
 
 __all__ = ["StoredRows"]
 
+_ALL: Final = Selection()
 _MOST_HELD: Final = 64  # columns of an item's rows: of bounds, 64 kB each
 _OF_RUN: Final = ("platform", "item_id", "chip_size", "date", "datetime", "item_href")
 
@@ -115,13 +117,23 @@ class StoredRows:
         if column not in self._nulls:
             known = self._index.nulls(column)
             if known is None:
-                known = sum(part[column].null_count for part in self.scan([column]))
+                known = sum(part[column].null_count for _, part in self.scan([column]))
             self._nulls[column] = known
         return self._nulls[column]
 
-    def scan(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Yield columns of all rows in parts, in their order."""
-        return (part for _, part in self._index.scan_numbered(columns, Selection()))
+    def scan(
+        self,
+        columns: Sequence[str],
+        chosen: Selection = _ALL,
+        find_item: FindItem | None = None,  # noqa: ARG002 - of the protocol
+    ) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
+        """Yield columns of the chosen rows in parts, in their order, with the numbers of rows.
+
+        What `read_index` logs of chips that are not chosen is logged at the end.
+        """
+        yield from self._index.scan_numbered(columns, chosen)
+        if not chosen.wants_all:
+            self._index.report_left_out(chosen)
 
     def item_keys(self) -> set[ItemKey]:
         """Return the keys of the items that have rows."""

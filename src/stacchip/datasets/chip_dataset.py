@@ -31,7 +31,8 @@ class ChipDataset(Dataset[Sample]):
         label: Gives a sample its label.
         dtype: Type of the pixels; None for that of the files. float32 is the default, because
             PyTorch lacks most operations on uint16, the type of most imagery.
-        **options: Options of `ChipStream` and `Chipper`: `assets`, `memory_bytes`, `storage`, ...
+        **options: Options of `ChipStream` and `Chipper`, and filters: `assets`, `memory_bytes`,
+            `storage`, `max_cloud`, `bbox`, ... Chips are numbered without those left out.
 
     Raises:
         UsageError: `errors="skip"` was given; a dataset by number cannot leave a chip out.
@@ -87,8 +88,7 @@ class ChipDataset(Dataset[Sample]):
 
         A number that comes twice gives two samples, which share no memory.
         """
-        rows = self.stream.chipper.rows
-        asked = [rows.position(int(number)) for number in numbers]
+        asked = self.stream.rows_at(numbers).tolist()
         found: defaultdict[int, deque[Sample]] = defaultdict(deque)
         for batch in self.stream.take(asked):
             sample = to_tensors(batch, self.label)

@@ -34,6 +34,7 @@ build       an item's grid and shares to its rows
 quality     shares of cloud, nodata and others, counted from the QA band or the reference band
 filters     which rows are wanted
 made_footprints  footprints that an index does not store, made from its items
+choosing    the wanted rows of a table in memory
 read        an index to a table; no row group without wanted rows is read
 record_scan  the records of items one after another
 on_disk     an index whose files stay open, and whose rows are read when they are asked for

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stacchip.index.files.layout import IndexFiles
     from stacchip.storage import Storage
 
-__all__ = ["NamesWanted"]
+__all__ = ["NamesWanted", "report_absent_of_table"]
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +79,17 @@ class NamesWanted:
             ids = _item_ids(files, storage) or there["item_id"]
             for name in items:
                 _log.warning("%s has no item %r; %s", redact(files.href), name, _hint(name, ids))
+
+
+def report_absent_of_table(selection: Selection, table: pa.Table) -> None:
+    """Log the platforms and items that a selection names and a table in memory has not."""
+    wanted = {"platform": selection.platform, "item_id": selection.item_id}
+    for column, names in wanted.items():
+        asked = {names} if isinstance(names, str) else {*(names or ())}
+        there = set(pc.unique(table[column]).to_pylist()) if asked else set()
+        for name in sorted(asked - there):
+            what = "platform" if column == "platform" else "item"
+            _log.warning("The index has no %s %r; %s", what, name, _hint(name, there))
 
 
 def _is(column: str, name: str) -> Selection:

@@ -142,6 +142,11 @@ class Selection:
         return reduce(lambda one, other: one & other, conditions) if conditions else None
 
     @property
+    def wants_all(self) -> bool:
+        """True if no chip of any index is left out."""
+        return self.expression is None and self.area is None
+
+    @property
     def prunable(self) -> pc.Expression | None:
         """The part of `expression` for which a file's statistics can rule rows out.
 

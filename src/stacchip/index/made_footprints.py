@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
     from stacchip.errors import Errors
     from stacchip.index.files.item_records import ItemRecord
+    from stacchip.index.filters import Selection
     from stacchip.index.foreign.item_columns import FindItem
 
     FindRecord = Callable[[str, str], ItemRecord | None]
 
-__all__ = ["PLACE_COLUMNS", "fill_footprints", "items_of_records"]
+__all__ = ["PLACE_COLUMNS", "fill_footprints", "in_area", "items_of_records"]
 
 PLACE_COLUMNS: Final = (
     *("platform", "item_id", "item_href", "chip_index_x", "chip_index_y", "chip_size", "bbox"),
@@ -73,3 +74,25 @@ def fill_footprints(rows: pa.Table, find_item: FindItem, errors: Errors = "raise
     position = rows.schema.get_field_index("geometry")
     field = rows.schema.field(position)
     return rows.set_column(position, field, pa.chunked_array(parts, field.type))
+
+
+def in_area(rows: pa.Table, chosen: Selection, find_item: FindItem | None) -> pa.Table:
+    """Return the rows whose footprints meet the area of a selection.
+
+    A footprint that is not kept is made only where the bounds of a chip leave it open. If its item
+    is not found, the bounds stand in for it.
+
+    Args:
+        rows: Rows with `geometry` and `PLACE_COLUMNS`.
+        chosen: The selection.
+        find_item: Returns the item of a platform, id and address, if any can be found.
+    """
+    if chosen.area is None or not rows.num_rows:
+        return rows
+    met = chosen.holds_bounds(rows)
+    border = rows.filter(pa.array(~met))
+    if find_item is not None:
+        border = fill_footprints(border, find_item, errors="skip")
+    if border.num_rows:
+        met[~met] = chosen.meets(border)
+    return rows.filter(pa.array(met))

@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
+from stacchip.index.absent import NamesWanted
 from stacchip.index.editions import join, replaced
 from stacchip.index.files.contents import CONTENTS_SCHEMA
 from stacchip.index.files.layout import index_href
-from stacchip.index.read import open_files, read_rows, with_origin
+from stacchip.index.read import (
+    count_left_out,
+    open_files,
+    read_rows,
+    report_absent,
+    with_origin,
+)
 from stacchip.index.schema import SCHEMA
 from stacchip.index.table_rows import take_rows
 
@@ -125,6 +132,13 @@ class StoredIndex:
         for chips, before in zip(self._files, self._starts.tolist(), strict=False):
             for rows, part in chips.scan_numbered(columns, chosen):
                 yield rows + before, part
+
+    def report_left_out(self, chosen: Selection) -> None:
+        """Log what `read_index` logs: chips left out for unmeasured shares, and absent names."""
+        chosen.report_left_out(sum(count_left_out(chips, chosen) for chips in self._files))
+        wanted = NamesWanted(chosen)
+        wanted.see(self.runs)
+        report_absent(wanted, self._href, self._storage)
 
     def read(self) -> pa.Table:
         """Read all rows with all columns into memory."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 # pickles of earlier versions look for `read_records` here, where it was defined
 __all__ = [
+    "count_left_out",
     "index_of",
     "open_files",
     "read_index",
@@ -47,6 +48,7 @@ __all__ = [
     "read_rows",
     "read_rows_at",
     "read_runs",
+    "report_absent",
     "scan_index",
     "scan_numbered",
     "with_origin",
@@ -101,7 +103,7 @@ def read_index(
 
     def read(chips: ChipsFile) -> pa.Table:
         nonlocal left_out
-        left_out += _count_left_out(chips, selection)
+        left_out += count_left_out(chips, selection)
         return chips.read(names, selection)
 
     storage = storage or Storage()
@@ -110,7 +112,7 @@ def read_index(
     wanted = NamesWanted(selection)
     wanted.see(table)
     if table.num_rows or not explains_nothing:
-        _report_absent(wanted, path, storage)
+        report_absent(wanted, path, storage)
     return table
 
 
@@ -191,10 +193,10 @@ def scan_numbered(
                 found += part.num_rows
                 yield rows + before, part
         before += chips.rows
-        left_out += _count_left_out(chips, selection)
+        left_out += count_left_out(chips, selection)
     selection.report_left_out(left_out)
     if found or not explains_nothing:
-        _report_absent(wanted, path, storage)
+        report_absent(wanted, path, storage)
 
 
 def read_runs(path: str | os.PathLike[str], *, storage: Storage | None = None) -> pa.Table | None:
@@ -328,13 +330,14 @@ def open_files(href: str, storage: Storage) -> Iterator[ChipsFile]:
         yield with_records(chips, lookup.find, distant(folder, storage))
 
 
-def _report_absent(wanted: NamesWanted, path: str | os.PathLike[str], storage: Storage) -> None:
+def report_absent(wanted: NamesWanted, path: str | os.PathLike[str], storage: Storage) -> None:
+    """Log the platforms and items that a selection names and an index has not at all."""
     if wanted.is_any_missing:
         files = find_files(index_href(path), storage)
         wanted.report(files, open_index(files.href, storage), storage)
 
 
-def _count_left_out(chips: ChipsFile, selection: Selection) -> int:
+def count_left_out(chips: ChipsFile, selection: Selection) -> int:
     """Return the number of chips in a file that only lack a share; see `Selection.left_out`.
 
     Row groups without nulls in the limited columns are not read.

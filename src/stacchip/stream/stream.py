@@ -7,12 +7,15 @@ from copy import copy
 from dataclasses import replace
 from inspect import signature
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
 from stacchip.chipper import Chipper
+from stacchip.chipper.index_rows import find_position
 from stacchip.errors import UsageError
+from stacchip.index import Filters, Selection
 from stacchip.runtime.memory import MemoryPool
 from stacchip.stream.explain import Explanation, explain
 from stacchip.stream.filling import Filling
@@ -84,7 +87,10 @@ class ChipStream:
             `Shard(uneven="pad")` or `"drop"` others of it are repeated.
         dtype: Type of the pixels; by default the common type of a chip's bands.
         with_valid: Also deliver which pixels may be used.
-        **options: Options of `Chipper`: `assets`, `resampling`, `mountpath`, `storage`, ...
+        **options: Options of `Chipper`: `assets`, `resampling`, `mountpath`, `storage`, ...; and
+            the filters of `stacchip.index.read_index`, which say which chips are wanted:
+            `max_cloud`, `max_nodata`, `datetime`, `bbox`, `geometry`, `platform`, `item_id`,
+            `chip_size`, `where`, `unmeasured`. Rows keep their numbers in the whole index.
 
     Raises:
         IndexFormatError: `index` is not an index.
@@ -97,6 +103,7 @@ class ChipStream:
         5
     """
 
+    chosen = Selection()  # pickles of earlier versions have none
     _apart: Apart | None = None
 
     def __init__(
@@ -116,15 +123,8 @@ class ChipStream:
     ) -> None:
         if errors not in ("raise", "skip"):
             raise UsageError(f"errors is 'raise' or 'skip', not {errors!r}.")
-        unknown = sorted(options.keys() - signature(Chipper).parameters.keys())
-        if unknown:
-            raise UsageError(f"Neither ChipStream nor Chipper has an option {', '.join(unknown)}.")
-        if isinstance(index, Chipper) and options:
-            raise UsageError(
-                f"Pass {', '.join(options)} to the Chipper that the stream is made of."
-            )
         require_order(order)
-        self.chipper = index if isinstance(index, Chipper) else Chipper(index, **options)
+        self.chipper, self.chosen = _open(index, options)
         self.order = order
         self.seed = _whole("seed", seed)
         self.memory_bytes = _whole("memory_bytes", memory_bytes)
@@ -134,7 +134,9 @@ class ChipStream:
         self.shard = shard or Shard()
         self.report = StreamReport()
         self._open_areas = None if open_areas is None else _whole("open_areas", open_areas)
-        self._chips = WantedChips.of(self.chipper.rows)
+        self._chips = WantedChips.of(self.chipper.rows, self.chosen, self.chipper.find_named_item)
+        if not len(self._chips) and not self.chosen.wants_all:
+            _log.warning("The filters leave no chip of the %s.", f"{len(self.chipper):,}")
         self._catalog = Catalog(self.chipper, self._chips)
         self._survey = Survey(self._chips, self._catalog, self.errors)
         self._classes: dict[Any, Classes] = {}
@@ -179,13 +181,36 @@ class ChipStream:
         return self._survey_chips().table
 
     def rows(self) -> Rows:
-        """Return the rows of the index in the order of this epoch, as if each were a batch."""
+        """Return the rows of the index in the order of this epoch, as if each were a batch.
+
+        All of them are in memory; `chip_numbers` gives them one after another.
+        """
         course = self._find_course(Batching(1))
         rows = np.empty(course.steps, np.int64)
         for kind, share in enumerate(course.shares):
             steps = course.schedule.steps(kind, np.arange(len(share)))
             rows[steps] = share.sequence.table.row[share.chips()]
         return rows
+
+    def rows_at(self, places: Sequence[int]) -> Rows:
+        """Return the rows of some chips by their places among those chosen, as the index has them.
+
+        Args:
+            places: Places from 0, or from the end if negative.
+
+        Raises:
+            ChipOutOfRange: There is no such place.
+
+        Example:
+            >>> from stacchip.indexer import NoStatsChipIndexer
+            >>> from pyarrow import compute
+            >>> where = compute.field("chip_index_y") == 1
+            >>> ChipStream(NoStatsChipIndexer(item), where=where).rows_at([0, -1]).tolist()
+            [4, 7]
+        """
+        count = len(self._chips)
+        found = [find_position(int(place), count) for place in places]
+        return self._chips.rows_at(np.array(found, np.int64))
 
     def chip_numbers(self, size: int) -> Iterator[int]:
         """Yield the numbers in `table` of the chips of this epoch, in batches of a size."""
@@ -600,6 +625,36 @@ class ChipStream:
     def _make_pools(self) -> None:
         self._pool = MemoryPool()
         self._block_pool = MemoryPool(self.memory_bytes * 9 // 8)  # sizes are rounded up
+
+
+def _open(index: Any, options: Mapping[str, Any]) -> tuple[Chipper, Selection]:
+    """Return a stream's chipper and which of its rows are wanted.
+
+    Raises:
+        UsageError: An option is neither a filter nor one of `Chipper`, or the chipper is made
+            already, or a filter is wrong.
+    """
+    of_chipper = {*signature(Chipper).parameters}
+    filters = {*Filters.__annotations__}
+    if "bucket" in options:  # they name its item
+        filters -= {"platform", "item_id", "chip_size"}
+    unknown = sorted(options.keys() - of_chipper - filters)
+    if unknown:
+        raise UsageError(
+            f"Neither ChipStream nor Chipper has an option {', '.join(unknown)}, and no filter of "
+            "read_index is called so."
+        )
+    own = {name: value for name, value in options.items() if name not in filters}
+    asked = {name: value for name, value in options.items() if name in filters}
+    chosen = Selection.of(cast("Filters", asked))
+    if isinstance(index, Chipper):
+        if own:
+            raise UsageError(f"Pass {', '.join(own)} to the Chipper that the stream is made of.")
+        return index, chosen
+    size = options.get("chip_size")
+    if isinstance(size, Integral):  # also that of rows that do not tell theirs
+        own["chip_size"] = int(size)
+    return Chipper(index, **own), chosen
 
 
 def _pixel_type(dtype: Any) -> np.dtype[Any]:

@@ -22,7 +22,12 @@ from stacchip.index.foreign.geometry import find_geometry
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.own_columns import columns_to_derive, fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
-from stacchip.index.made_footprints import PLACE_COLUMNS, fill_footprints, items_of_records
+from stacchip.index.made_footprints import (
+    PLACE_COLUMNS,
+    fill_footprints,
+    in_area,
+    items_of_records,
+)
 from stacchip.index.schema import (
     OPTIONAL_COLUMNS,
     SCHEMA,
@@ -240,12 +245,7 @@ class ChipsFile:
         """Return the rows whose footprints meet the chosen area."""
         if chosen.area is None or not rows.num_rows or not self.lacks_footprints:
             return chosen.refine(rows)
-        met = chosen.holds_bounds(rows)
-        border = rows.filter(pa.array(~met))
-        if self.find_kept is not None:
-            border = fill_footprints(border, self.find_kept, errors="skip")
-        met[~met] = chosen.meets(border)
-        return rows.filter(pa.array(met))
+        return in_area(rows, chosen, self.find_kept)
 
     def _find_for_footprint(
         self, platform: str | None, item_id: str, item_href: str | None

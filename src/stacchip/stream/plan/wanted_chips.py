@@ -6,22 +6,29 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from stacchip.chipper.stored_rows import StoredRows
+from stacchip.index.filters import Selection
 from stacchip.stream.plan.chip_table import ChipTable, Group
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from stacchip.chipper.index_rows import ChipKey, Rows
+    from stacchip.index.foreign.item_columns import FindItem
     from stacchip.stream.plan.areas import AreaShape
 
+    FindGroup = Callable[[int, int], Group]
+
+_ALL: Final = Selection()
 _GROUP: Final = ("platform", "item_id", "chip_size")
+_PLACE: Final = ("chip_index_x", "chip_index_y")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,45 +52,33 @@ class WantedChips:
     row: NDArray[np.int64]
 
     @classmethod
-    def of(cls, rows: Rows) -> WantedChips:
-        """Return the chips of all rows."""
-        if isinstance(rows, StoredRows):
-            return cls._of_stored(rows)
-        table = rows.table
-        codes = [rows.codes("platform"), rows.codes("item_id")]
-        size = table["chip_size"].to_numpy().astype(np.int64)
-        joined = (codes[0] * (int(codes[1].max(initial=0)) + 1) + codes[1]) * (
-            int(size.max(initial=0)) + 1
-        ) + size
-        _, first, group = np.unique(joined, return_index=True, return_inverse=True)
-        # groups are numbered by their first rows, so that "blocks" follows the index
-        by_first = np.argsort(first)
-        number = np.empty(len(first), np.int64)
-        number[by_first] = np.arange(len(first))
-        keys = [rows.key(int(row)) for row in first[by_first]]
-        x, y = (
-            table[name].to_numpy().astype(np.int64) for name in ("chip_index_x", "chip_index_y")
-        )
-        groups = tuple(Group(key.platform, key.item_id, key.chip_size) for key in keys)
-        return cls(groups, first[by_first], number[group.ravel()], x, y, np.arange(len(x)))
+    def of(
+        cls, rows: Rows, chosen: Selection = _ALL, find_item: FindItem | None = None
+    ) -> WantedChips:
+        """Return the chosen chips of an index; of one on disk, only the columns needed are read.
 
-    @classmethod
-    def _of_stored(cls, rows: StoredRows) -> WantedChips:
-        """Return the chips of an index on disk, of which two columns are read."""
-        runs = rows.runs
-        keys = zip(*(runs[name].to_pylist() for name in _GROUP), strict=True)
-        numbers: dict[Group, int] = {}
-        of_run = np.array([numbers.setdefault(Group(*key), len(numbers)) for key in keys])
-        _, first_runs = np.unique(of_run, return_index=True)
-        first = np.asarray(runs["first"].to_numpy(), np.int64)
-        count = len(rows)
-        x, y = np.empty(count, np.int32), np.empty(count, np.int32)
-        done = 0
-        for part in rows.scan(["chip_index_x", "chip_index_y"]):
-            place = slice(done, done := done + part.num_rows)
-            x[place], y[place] = (part[name].to_numpy() for name in part.column_names)
-        group = np.repeat(of_run.astype(np.int32), runs["rows"].to_numpy())
-        return cls(tuple(numbers), first[first_runs], group, x, y, np.arange(count))
+        Args:
+            rows: The index.
+            chosen: The chips wanted.
+            find_item: Returns items, for what filters compare and a table lacks.
+
+        Raises:
+            UsageError: A filter is on a column that a table lacks.
+        """
+        parts = list(rows.scan(_PLACE, chosen, find_item))
+        row = np.concatenate([np.empty(0, np.int64), *(numbers for numbers, _ in parts)])
+        x, y = (_numbers(part[name] for _, part in parts) for name in _PLACE)
+        if isinstance(rows, StoredRows):
+            groups, group = _groups_of_runs(rows.runs, row)
+        else:
+            groups, group = _groups_of_rows(rows, row)
+        # groups are numbered by their first rows, so that "blocks" follows the index
+        numbers, first, group = np.unique(group, return_index=True, return_inverse=True)
+        by_first = np.argsort(first)
+        rank = np.empty(len(first), np.int32)
+        rank[by_first] = np.arange(len(first))
+        own = tuple(groups(int(numbers[each]), int(row[first[each]])) for each in by_first)
+        return cls(own, row[first[by_first]], rank[group.ravel()], x, y, row)
 
     @classmethod
     def of_keys(cls, keys: Sequence[ChipKey], rows: Sequence[int]) -> WantedChips:
@@ -101,6 +96,10 @@ class WantedChips:
         x, y = (np.array([place[axis] for place in places], np.int64) for axis in (0, 1))
         first, numbers, row_numbers = (np.array(e, np.int64) for e in (first_rows, group, rows))
         return cls(tuple(groups), first, numbers, x, y, row_numbers)
+
+    def rows_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows of chips by their places among all, in the order of the index."""
+        return self.row[places]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -176,3 +175,31 @@ class WantedChips:
             by_row=by_row,
             fingerprint=self.fingerprint,
         )
+
+
+def _numbers(columns: Iterable[pa.ChunkedArray]) -> NDArray[np.int32]:
+    """Return the values of columns that follow each other."""
+    return np.concatenate([np.empty(0, np.int32), *(column.to_numpy() for column in columns)])
+
+
+def _groups_of_runs(runs: pa.Table, rows: NDArray[np.int64]) -> tuple[FindGroup, NDArray[Any]]:
+    """Return what finds a group, and the number of each row's group, in an index on disk."""
+    keys = zip(*(runs[name].to_pylist() for name in _GROUP), strict=True)
+    numbers: dict[Group, int] = {}
+    of_run = np.array([numbers.setdefault(Group(*key), len(numbers)) for key in keys], np.int32)
+    run = np.searchsorted(runs["first"].to_numpy(), rows, side="right") - 1
+    groups = tuple(numbers)
+    return lambda number, _: groups[number], of_run[run]
+
+
+def _groups_of_rows(rows: Rows, chosen: NDArray[np.int64]) -> tuple[FindGroup, NDArray[Any]]:
+    """Return what finds a group, and the number of each row's group, in a table."""
+    platform, item = rows.codes("platform"), rows.codes("item_id")
+    size = rows.table["chip_size"].to_numpy().astype(np.int64)
+    group = (platform * (int(item.max(initial=0)) + 1) + item) * (int(size.max(initial=0)) + 1)
+
+    def find(_: int, row: int) -> Group:
+        key = rows.key(row)
+        return Group(key.platform, key.item_id, key.chip_size)
+
+    return find, (group + size)[chosen]
