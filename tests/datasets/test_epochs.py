@@ -15,9 +15,10 @@ from stream.conftest import index_items
 torch = pytest.importorskip("torch", reason="PyTorch is absent: make torch")
 
 from torch.utils.data import DataLoader, IterableDataset  # noqa: E402 - after the skip
+from torch.utils.data._utils.worker import WorkerInfo  # noqa: E402 - after the skip
 
 from stacchip.datasets import ChipStreamDataset  # noqa: E402 - needs torch
-from stacchip.datasets.epochs import Epochs  # noqa: E402 - needs torch
+from stacchip.datasets.epochs import Epochs, Pass  # noqa: E402 - needs torch
 
 CHIPS, SIZE = 144, 16
 
@@ -152,3 +153,25 @@ def test_a_forked_process_counts_for_itself():
     process.join()
     assert queue.get() == [4, 5, 9]
     assert epochs.begin().epoch == 4
+
+
+def test_a_worker_that_begins_while_another_writes_takes_the_same_epoch(monkeypatch):
+    info = WorkerInfo(id=1, num_workers=2, seed=0, dataset=None)
+    monkeypatch.setattr(torch.utils.data._utils.worker, "_worker_info", info)
+    epochs = Epochs(7)
+    of_other = epochs._loader << 32 | 7
+    latest = epochs._latest.numpy()  # shared with the process
+
+    def write() -> None:
+        while True:
+            latest[0] = of_other - latest[0]
+
+    other = multiprocessing.get_context("fork").Process(target=write, daemon=True)
+    other.start()
+    while latest[0] == 0:
+        pass
+    try:
+        assert {epochs.find_next() for _ in range(5000)} == {Pass(7, is_first=True)}
+    finally:
+        other.kill()
+        other.join()

@@ -126,14 +126,14 @@ class Epochs:
         if self._resumed is not None:
             return Pass(self._resumed, is_first=True)
         if number is None:
-            return self._follow(self._latest.numpy())
+            return self._follow(_passes(self._latest))
         if self._own is None:
-            first = self._first.numpy()
+            first = _passes(self._first)
             own = first[_numbers(first) == number]
             if len(own):
                 epoch = _epoch(own[0])
                 return Pass(epoch, is_first=epoch == self._epoch)
-            latest = self._latest.numpy()
+            latest = _passes(self._latest)
             return self._follow(latest[_numbers(latest) < number])
         told, epoch, with_state = self._told.tolist()
         if told == self._since:
@@ -201,6 +201,11 @@ def _number_of(maker: object) -> int:
     if maker not in _loaders:
         _loaders[maker] = next(_drawn)
     return _loaders[maker]
+
+
+def _passes(shared: torch.Tensor) -> NDArray[np.int64]:
+    """Return the passes that have been written down by now: a copy, since others write on."""
+    return shared.numpy().copy()
 
 
 def _numbers(passes: NDArray[np.int64]) -> NDArray[np.int64]:
