@@ -237,6 +237,15 @@ def test_preview_shows_only_what_is_within_the_limits(index: str, tmp_path: Path
     assert path.stat().st_size > 10_000
 
 
+def test_preview_draws_chips_of_an_item_alone(index: str, tmp_path: Path, capsys):
+    items = sorted(set(read_index(index)["item_id"].to_pylist()))
+    chosen = ["-n", "4", "--item", items[0], "--datetime", "1990/.."]
+    assert run(["preview", index, "-o", str(tmp_path / "a.png"), "--list", *chosen]) == 0
+    _, *ids = lines(capsys)[0]
+    assert len(ids) == 4
+    assert all(line.startswith(items[0]) for line in ids)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

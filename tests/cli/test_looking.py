@@ -71,6 +71,46 @@ def test_chips_are_listed_within_limits(index: str, capsys):
     assert [line.split("\t")[0] for line in kept] == ["one", "three"]
 
 
+@pytest.mark.parametrize(
+    ("filters", "ids"),
+    [
+        (["--platform", "drone"], ["one", "two"]),
+        (["--item", "three", "--item", "one"], ["one", "three"]),
+        (["--chip-size", "200", "--datetime", "2024-05"], ["one", "two", "three"]),
+        (["--bbox", "-180,0,180,90", "--max-nodata", "20%"], ["one"]),
+    ],
+)
+def test_chips_are_chosen_alike_by_what_looks_at_an_index(index: str, filters, ids, capsys):
+    listed = printed(capsys, "list", index, *filters)
+    assert [line.split("\t")[0] for line in listed] == ids
+    summary = json.loads("\n".join(printed(capsys, "info", index, "--json", *filters)))
+    assert (summary["chips"], summary["items"]) == (9 * len(ids), len(ids))
+
+
+@pytest.mark.parametrize("command", ["list", "info"])
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [
+        (["--datetime", "2020"], "Of its 27 chips, --datetime 2020 leaves 0"),
+        (["--bbox", "0,0,1,1"], "--bbox 0,0,1,1 leaves 0"),
+        (["--chip-size", "256", "--item", "one"], "--item one leaves 9, --chip-size 256 leaves 0"),
+    ],
+)
+def test_filters_that_leave_nothing_say_what_each_leaves(index, command, filters, said, capsys):
+    assert run([command, index, *filters]) == 1
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert run([command, index, *filters, "--allow-empty"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [(["--bbox", "1,2,3"], "xmin,ymin,xmax,ymax"), (["--datetime", "May"], "May")],
+)
+def test_filters_that_cannot_be_understood_are_refused(index: str, filters, said, capsys):
+    assert run(["info", index, *filters]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_limit_reads_no_more_than_it_needs(capsys):
     def lines():
         for number in range(10**12):

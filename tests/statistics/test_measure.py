@@ -209,6 +209,32 @@ def test_a_sample_of_chips_is_the_seeds(local):
     assert mean(1) == mean(1) != mean(2)
 
 
+def test_chips_are_drawn_on_disk_as_from_a_table(local, monkeypatch):
+    whole, stored = (
+        index_statistics(
+            Imagery(index, PLATFORM, data=local.data, bands=("red",)),
+            Storage(),
+            max_chips=20,
+            seed=5,
+        ).bands[0]
+        for index in (read_index(local.index), local.index)
+    )
+    assert whole.moments == stored.moments
+
+
+def test_chips_of_a_place_a_period_and_an_item_are_measured_alone(local):
+    item_id = local.table["item_id"][0].as_py()
+    for chosen in ({"item_id": (item_id,)}, {"datetime": "2023-01"}):
+        imagery = Imagery(local.index, PLATFORM, bands=("red",), **chosen)
+        statistics = index_statistics(imagery, Storage())
+        assert (statistics.chips, statistics.sample.there) == (100, 100)
+        assert next(iter(chosen)) in statistics.measured
+        assert index_statistics(imagery, Storage(), max_chips=7).chips == 7
+    far = Imagery(local.index, PLATFORM, bands=("red",), bbox=(0, 0, 1, 1))
+    with pytest.raises(ChipNotFound, match="other items, periods or places"):
+        index_statistics(far, Storage())
+
+
 @pytest.mark.parametrize("form", ["npz", "npz-uncompressed", "webdataset", "zarr"])
 def test_cubes_of_every_form_have_the_statistics_of_the_index(local, expected, tmp_path, form):
     imagery = Imagery(local.index, PLATFORM)

@@ -9,6 +9,8 @@ In reading order:
 - `scripts`: the console scripts that run one command.
 - `terminal/`: runs a command line, and prints: lines, progress, logs, help.
 - `options`: options that several commands share.
+- `added_options`: options that are added to a command, which gets one value made of them.
+- `filters`: options that choose chips of an index.
 - `trust`: options that say how far to trust what comes from outside.
 - `allow_empty`: what a command does if it finds nothing.
 - `output`: checks that a command can write its output, before it starts to work.

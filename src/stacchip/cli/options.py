@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from stacchip.cli.added_options import add_options
 from stacchip.cli.trust import AllowLocal, LimitList, parse_limits
 from stacchip.errors import StacchipError, UsageError
 from stacchip.items.archive import Archive, other_reading
@@ -260,26 +259,12 @@ def with_storage(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
         *names: The options that the command has: `endpoint`, `region`, `skip_signature`,
             `requester_pays`, `identity`; all of them by default. Those of trust are always there.
     """
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-        for name, (kind, default) in _STORAGE_OPTIONS.items()
+    shown = {
+        name: option
+        for name, option in _STORAGE_OPTIONS.items()
         if name in _ALWAYS or name in (names or _STORAGE_OPTIONS)
-    ]
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(command)
-        def reach_and_run(**options: Any) -> None:
-            storage = make_storage(**{each.name: options.pop(each.name) for each in added})
-            command(**options, storage=storage)
-
-        own = inspect.signature(command, eval_str=True).parameters.values()
-        shown = [*(each for each in own if each.name != "storage"), *added]
-        # typer makes the options from these
-        reach_and_run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
-        reach_and_run.__annotations__ = {each.name: each.annotation for each in shown}
-        return reach_and_run
-
-    return decorate
+    }
+    return add_options("storage", shown, make_storage)
 
 
 Harmonize = Annotated[

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.chipper import Chipper
 from stacchip.cubes.left_out import explain_nothing
 from stacchip.errors import ChipNotFound, UsageError
-from stacchip.index import Filters, Selection, Unmeasured, conform, read_index
+from stacchip.index import Filters, Selection, Unmeasured, conform, read_index, scan_index
+from stacchip.index.draws import read_places
+from stacchip.index.files.layout import index_href
+from stacchip.index.files.snapshot import refusing_replaced
+from stacchip.index.nulls import may_be_null
+from stacchip.index.table_rows import take_rows
 from stacchip.items.archive import Archive
 from stacchip.sources.training_bands import PlatformBands, get_platform
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
     from stacchip.sources import Harmonize
     from stacchip.storage import Storage
 
@@ -40,6 +51,9 @@ class Imagery:
         chip_size: The size of the chips, in pixels. Needed if the index has several.
         unmeasured: `"keep"` takes chips whose limited share was not measured, `"drop"` does not.
         harmonize: As for `stacchip.chipper.Chipper`.
+        item_id: Ids of the items whose chips are wanted; None for all.
+        datetime: The period of the chips, as `stacchip.index.Selection` takes it; None for all.
+        bbox: A box in degrees that footprints must meet; None for anywhere.
     """
 
     index: Any
@@ -51,6 +65,9 @@ class Imagery:
     chip_size: int | None = None
     unmeasured: Unmeasured = "drop"
     harmonize: Harmonize | None = None
+    item_id: tuple[str, ...] | None = None
+    datetime: str | None = None
+    bbox: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.data is not None:  # no bare name, so that a pickle says what it means
@@ -75,7 +92,9 @@ class Imagery:
     def limits(self) -> dict[str, Any]:
         """The limits that choose chips by their shares, as plain values."""
         names = ("max_nodata", "max_cloud", "unmeasured")
-        return {name: getattr(self, name) for name in names}
+        further = ("item_id", "datetime", "bbox")
+        chosen = {name: getattr(self, name) for name in (*names, *further)}
+        return {name: chosen[name] for name in chosen if name in names or chosen[name] is not None}
 
     @property
     def index_name(self) -> str:
@@ -95,37 +114,113 @@ class Imagery:
             UsageError: The index has several chip sizes, and none was chosen.
         """
         table = self._choose_rows(storage)
-        # a chip wholly outside the Earth's edge has no pixels and no location
-        table = table.filter(pc.is_valid(table["bbox"]))
-        if not table.num_rows:
-            raise ChipNotFound(explain_nothing(self, storage))
-        sizes = pc.unique(table["chip_size"]).to_pylist()
-        if len(sizes) > 1:
-            raise UsageError(
-                f"The index has chips of {', '.join(map(str, sorted(sizes)))} pixels: choose one "
-                "(chip_size=, --chip-size)."
-            )
-        if self.data is not None:
-            table = _with_item_hrefs(table, Archive(self.data))
+        self._require(count_sizes([table]), storage)
         return self.chipper_of(table, storage)
 
-    def _choose_rows(self, storage: Storage) -> pa.Table:
-        """Return the rows within the limits."""
-        limits: Filters = {
+    def draw(self, most: int, seed: int, storage: Storage) -> Chipper:
+        """Return a chipper of wanted chips drawn at random, or of all if there are no more.
+
+        Of an index that is somewhere, only the rows drawn are held.
+
+        Args:
+            most: Number of chips to draw.
+            seed: Seed of the draw.
+            storage: Reads the index.
+
+        Raises:
+            ChipNotFound: No chip is within the limits.
+            UsageError: The index has several chip sizes, and none was chosen.
+        """
+        if not self.has_path:
+            table = self._choose_rows(storage)
+            self._require(count_sizes([table]), storage)
+            if most < table.num_rows:
+                table = take_rows(table, _draw(table.num_rows, most, seed))
+            return self.chipper_of(table, storage)
+        with refusing_replaced([index_href(self.index)], storage):
+            filters = self.filters(storage)
+            chips = self.count(storage)
+            if most >= chips:
+                table = self._choose_rows(storage)
+            else:
+                table = read_places(self.index, _draw(chips, most, seed), storage, filters)
+        return self.chipper_of(table, storage)
+
+    def count(self, storage: Storage) -> int:
+        """Return the number of wanted chips; of an index that is somewhere, none is held.
+
+        Raises:
+            ChipNotFound: No chip is within the limits.
+            UsageError: The index has several chip sizes, and none was chosen.
+        """
+        if self.has_path:
+            parts = scan_index(
+                self.index,
+                columns=["chip_size"],
+                storage=storage,
+                explains_nothing=True,
+                **self.filters(storage),
+            )
+        else:
+            parts = iter([self._choose_rows(storage)])
+        sizes = count_sizes(parts)
+        self._require(sizes, storage)
+        return sizes.total()
+
+    def filters(self, storage: Storage) -> Filters:
+        """Return the filters of the index that leave the wanted chips."""
+        filters: Filters = {
             "platform": self.platform,
+            "item_id": self.item_id,
+            "datetime": self.datetime,
+            "bbox": self.bbox,
             "max_nodata": self.max_nodata,
             "max_cloud": self.max_cloud,
             "chip_size": self.chip_size,
             "unmeasured": self.unmeasured,
         }
+        # a chip wholly outside the Earth's edge has no pixels and no location
+        if not self.has_path or may_be_null(self.index, "bbox", storage):
+            filters["where"] = pc.is_valid(pc.field("bbox"))
+        return filters
+
+    def _require(self, sizes: Mapping[int, int], storage: Storage) -> None:
+        """Refuse wanted chips that are none, or of several sizes."""
+        if not sizes:
+            raise ChipNotFound(explain_nothing(self, storage))
+        if len(sizes) > 1:
+            raise UsageError(
+                f"The index has chips of {', '.join(map(str, sorted(sizes)))} pixels: choose one "
+                "(chip_size=, --chip-size)."
+            )
+
+    def _choose_rows(self, storage: Storage) -> pa.Table:
+        """Return the rows of the wanted chips."""
+        filters = self.filters(storage)
         if self.has_path:
-            return read_index(self.index, storage=storage, explains_nothing=True, **limits)
-        return Selection.of(limits).apply(conform(self.index))
+            return read_index(self.index, storage=storage, explains_nothing=True, **filters)
+        return Selection.of(filters).apply(conform(self.index))
 
     def chipper_of(self, table: pa.Table, storage: Storage) -> Chipper:
         """Return a chipper of some of the rows."""
+        if self.data is not None:
+            table = _with_item_hrefs(table, Archive(self.data))
         assets = self.platform_bands.assets
         return Chipper(table, self.data, assets, harmonize=self.harmonize, storage=storage)
+
+
+def count_sizes(parts: Iterable[pa.Table]) -> Counter[int]:
+    """Return the number of chips of each size in parts of an index."""
+    sizes: Counter[int] = Counter()
+    for part in parts:
+        for pair in pc.value_counts(part["chip_size"]).to_pylist():
+            sizes[pair["values"]] += pair["counts"]
+    return sizes
+
+
+def _draw(chips: int, most: int, seed: int) -> NDArray[np.int64]:
+    """Return the numbers of chips that are drawn of all, rising."""
+    return np.sort(np.random.default_rng(seed).choice(chips, most, replace=False))
 
 
 def _with_item_hrefs(table: pa.Table, archive: Archive) -> pa.Table:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow.compute as pc
 
 from stacchip.index import Selection, conform, scan_index
+from stacchip.index.nulls import may_be_null
 from stacchip.runtime.near_names import list_names
 from stacchip.runtime.percent import format_percent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -55,9 +56,10 @@ class ChipCount:
 
 
 def count_left_out(imagery: Imagery, storage: Storage) -> ChipCount:
-    """Count the platform's chips, and those that a run leaves out.
+    """Count the platform's chips, and those that a run leaves out for a limit.
 
-    It reads the columns that limits are put to, one row group at a time, and no others.
+    If the run wants chips of a place, a period or some items, no others count. It reads the columns
+    that limits are put to, one row group at a time, and no others.
 
     Args:
         imagery: The chips, and the limits.
@@ -65,10 +67,15 @@ def count_left_out(imagery: Imagery, storage: Storage) -> ChipCount:
     """
     there = 0
     left_out: Counter[str] = Counter()
-    for rows in _parts(imagery, storage):
+    columns = list(_COLUMNS)
+    conditions = dict(_conditions(imagery))
+    if imagery.has_path and not may_be_null(imagery.index, "bbox", storage):  # half of an index
+        columns.remove("bbox")
+        del conditions["no_place"]
+    for rows in _parts(imagery, storage, columns):
         there += rows.num_rows
         kept = rows
-        for reason, condition in _conditions(imagery):
+        for reason, condition in conditions.items():
             before, kept = kept.num_rows, kept.filter(condition)
             left_out[reason] += before - kept.num_rows
     return ChipCount(there, {reason: count for reason, count in left_out.items() if count})
@@ -78,8 +85,10 @@ def explain_nothing(imagery: Imagery, storage: Storage) -> str:
     """Return why no chip of an index is wanted: what was asked for, what there is, what fails."""
     platform, name = imagery.platform, imagery.index_name
     there: Counter[str] = Counter()
-    for rows in _parts(replace(imagery, platform=None), storage):  # type: ignore[arg-type]
-        there.update(rows["platform"].to_pylist())
+    every: Any = {"platform": None, "item_id": None, "datetime": None, "bbox": None}
+    for rows in _parts(replace(imagery, **every), storage, ["platform"]):
+        for pair in pc.value_counts(rows["platform"]).to_pylist():
+            there[pair["values"]] += pair["counts"]
     if not there:
         return f"The index {name} has no chips at all."
     if platform not in there:
@@ -88,6 +97,11 @@ def explain_nothing(imagery: Imagery, storage: Storage) -> str:
             f"{list_names(there, near=[platform], counts=there)}."
         )
     count = count_left_out(imagery, storage)
+    if not count.there:
+        return (
+            f"The {there[platform]:,} chips of platform {platform!r} in {name} are of other items, "
+            "periods or places (--item, --datetime, --bbox)."
+        )
     reasons = ", ".join(describe_left_out(count.left_out))
     return (
         f"No chip of platform {platform!r} in {name} is within these limits "
@@ -126,17 +140,19 @@ def describe_limits(limits: Mapping[str, Any]) -> str:
     return text
 
 
-def _parts(imagery: Imagery, storage: Storage) -> Iterable[pa.Table]:
-    """Return the platform's rows in parts."""
+def _parts(imagery: Imagery, storage: Storage, columns: Sequence[str]) -> Iterable[pa.Table]:
+    """Return the platform's rows of the place, time and items wanted, in parts."""
+    filters: Filters = {
+        "platform": imagery.platform,
+        "item_id": imagery.item_id,
+        "datetime": imagery.datetime,
+        "bbox": imagery.bbox,
+    }
     if imagery.has_path:
         return scan_index(
-            imagery.index,
-            columns=list(_COLUMNS),
-            storage=storage,
-            explains_nothing=True,
-            platform=imagery.platform,
+            imagery.index, columns=columns, storage=storage, explains_nothing=True, **filters
         )
-    return [Selection(platform=imagery.platform).apply(conform(imagery.index))]
+    return [Selection.of(filters).apply(conform(imagery.index))]
 
 
 def _conditions(imagery: Imagery) -> Iterator[tuple[str, pc.Expression]]:

@@ -36,6 +36,8 @@ filters     which rows are wanted
 made_footprints  footprints that an index does not store, made from its items
 choosing    the wanted rows of a table in memory
 read        an index to a table; no row group without wanted rows is read
+nulls       columns in which no row lacks a value
+draws       a few rows of an index, drawn at random without a look at the others
 record_scan  the records of items one after another
 on_disk     an index whose files stay open, and whose rows are read when they are asked for
 recorded    the records of the items of an index

@@ -161,6 +161,11 @@ class Selection:
         """The part of `expression` that rules out items with all their chips."""
         return replace(self, max_cloud=None, max_nodata=None, where=None).expression
 
+    @property
+    def is_of_whole_items(self) -> bool:
+        """True if an item's chips of one size are all chosen, or none: `of_items` says which."""
+        return not self._limits and self.area is None and self.where is None
+
     @cached_property
     def left_out(self) -> pc.Expression | None:
         """The chips that are left out for a share that was not measured, and for nothing else.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -51,10 +51,9 @@ __all__ = [
     "report_absent",
     "scan_index",
     "scan_numbered",
+    "scan_rows",
     "with_origin",
 ]
-
-_FOOTERS_AHEAD: Final = 16
 
 
 def read_index(
@@ -184,19 +183,45 @@ def scan_numbered(
     storage = storage or Storage()
     selection = Selection.of(filters)
     names = _column_names(columns)
-    left_out = found = before = 0
-    wanted = NamesWanted(selection)
-    for chips in open_files(index_href(path), storage):
-        for rows, part in chips.scan_numbered(names, selection):
-            if part.num_rows:
-                wanted.see(part)
-                found += part.num_rows
-                yield rows + before, part
-        before += chips.rows
+    left_out = found = 0
+
+    def count(chips: ChipsFile) -> None:
+        nonlocal left_out
         left_out += count_left_out(chips, selection)
+
+    wanted = NamesWanted(selection)
+    for rows, part in scan_rows(path, names, selection, storage, count):
+        wanted.see(part)
+        found += part.num_rows
+        yield rows, part
     selection.report_left_out(left_out)
     if found or not explains_nothing:
         report_absent(wanted, path, storage)
+
+
+def scan_rows(
+    path: str | os.PathLike[str],
+    columns: Sequence[str] | None,
+    selection: Selection,
+    storage: Storage,
+    on_file: Callable[[ChipsFile], None] = lambda _: None,
+) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
+    """Yield the chosen chips of an index as `scan_numbered` does, but log nothing.
+
+    Args:
+        path: As in `read_index`.
+        columns: Names of the columns wanted; None for all.
+        selection: The chips wanted.
+        storage: How to reach the index.
+        on_file: Called with each file after its rows.
+    """
+    before = 0
+    for chips in open_files(index_href(path), storage):
+        for rows, part in chips.scan_numbered(columns, selection):
+            if part.num_rows:
+                yield rows + before, part
+        before += chips.rows
+        on_file(chips)
 
 
 def read_runs(path: str | os.PathLike[str], *, storage: Storage | None = None) -> pa.Table | None:
@@ -235,7 +260,8 @@ def read_rows_at(
 ) -> pa.Table:
     """Read chips of an index by the numbers of their rows, in the order asked.
 
-    Only the row groups that have them are read.
+    Only the row groups that have them are read. As of `read_index`, the metadata of the result
+    holds the address of the index, and the items of files that carry items.
 
     Args:
         path: As in `read_index`.
@@ -259,18 +285,20 @@ def read_rows_at(
     """
     names = _column_names(columns)
     wanted = np.asarray(rows, np.int64)
-    parts: list[pa.Table] = []
     places: list[NDArray[np.intp]] = []
     before = 0
-    for chips in open_files(index_href(path), storage or Storage()):
+
+    def read(chips: ChipsFile) -> pa.Table:
+        nonlocal before
         here = np.flatnonzero((before <= wanted) & (wanted < before + chips.rows))
-        if len(here) or not parts:
-            parts.append(chips.take(wanted[here] - before, names))
-            places.append(here)
+        places.append(here)
+        inside = wanted[here] - before
         before += chips.rows
+        return chips.take(inside, names)
+
+    table = _read(path, storage or Storage(), read)
     if sum(map(len, places)) < len(wanted):
         raise IndexError(f"{redact(index_href(path))} has rows 0 to {before - 1} only")
-    table = pa.concat_tables(parts, promote_options="default")
     return take_rows(table, np.argsort(np.concatenate(places)))
 
 

@@ -9,9 +9,6 @@ from itertools import islice
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow.compute as pc
-
 from stacchip.cubes.left_out import count_left_out
 from stacchip.cubes.plan import read_plan
 from stacchip.cubes.sinks import CubeFolder, find_cubes, find_platforms
@@ -23,8 +20,7 @@ from stacchip.errors import (
     ObjectNotFound,
     UsageError,
 )
-from stacchip.index import read_index
-from stacchip.index.table_rows import take_rows
+from stacchip.index.draws import count_items
 from stacchip.items.archive import Archive
 from stacchip.runtime.concurrently import stream_concurrently
 from stacchip.sources.training_bands import get_platform
@@ -37,9 +33,9 @@ from stacchip.stream import ChipStream, Shard
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from stacchip.chipper import Chipper
     from stacchip.cubes.imagery import Imagery
     from stacchip.cubes.sinks import CubeReader
     from stacchip.sources.training_bands import PlatformBands
@@ -98,7 +94,7 @@ def index_statistics(
         AssetNotFound: An item lacks an asset or a band.
         UsageError: A valid pixel is not a value of `dtype`.
     """
-    chipper = _draw(imagery, storage, max_chips, seed)
+    chipper = imagery.open(storage) if max_chips is None else imagery.draw(max_chips, seed, storage)
     platform = imagery.platform_bands  # after it: the index may lack the platform, which is told
     # in the files' own type: a conversion by the stream would not say which values do not fit
     stream = ChipStream(chipper, shard=shard, memory_bytes=memory_bytes)
@@ -107,8 +103,12 @@ def index_statistics(
     statistics = _count(platform, _each(chips, total, on_chips), dtype, threads)
     statistics.sample = _sample_of_index(imagery, storage, len(chipper))
     settings = stream.state_dict()["settings"]
+    chosen = asdict(imagery)
+    for name in ("item_id", "datetime", "bbox"):  # parts of earlier versions lack them
+        if chosen[name] is None:
+            del chosen[name]
     statistics.measured = {
-        **asdict(imagery),
+        **chosen,
         "index": imagery.index_name,
         "data": None if imagery.data is None else redact(imagery.data),
         "bands": list(platform.names),
@@ -130,15 +130,6 @@ def _sample_of_index(imagery: Imagery, storage: Storage, measured: int) -> Sampl
     if not_drawn:
         left_out["max_chips"] = not_drawn
     return Sample(imagery.index_name, count.there, left_out, imagery.limits)
-
-
-def _draw(imagery: Imagery, storage: Storage, max_chips: int | None, seed: int) -> Chipper:
-    """Return a chipper of all wanted chips, or of `max_chips` of them drawn at random."""
-    chipper = imagery.open(storage)
-    if max_chips is None or max_chips >= len(chipper):
-        return chipper
-    rows = np.random.default_rng(seed).choice(len(chipper), max_chips, replace=False)
-    return imagery.chipper_of(take_rows(chipper.rows.table, np.sort(rows)), storage)
 
 
 def _read_chips(stream: ChipStream, platform: PlatformBands) -> Iterator[_Chips]:
@@ -298,10 +289,10 @@ def list_platforms(storage: Storage, *, index: str | None, cubes: str | None) ->
         if not found:
             raise NothingFound(f"There are no cubes at {redact(href)}: {_tell(href, storage)}")
         return found
-    table = read_index(index or "", columns=["platform"], storage=storage)
-    if not table.num_rows:
+    counts = count_items(index or "", storage, {})
+    if not counts:
         raise NothingFound(f"The index {redact(index or '')} has no chips; see: stacchip info.")
-    return sorted(pc.unique(table["platform"]).to_pylist())
+    return sorted({key.platform for key in counts})
 
 
 def _tell(href: str, storage: Storage) -> str:

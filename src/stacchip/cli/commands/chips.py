@@ -13,19 +13,17 @@ import typer
 from stacchip.chipper import Chipper
 from stacchip.cli import options
 from stacchip.cli.allow_empty import nothing_may_be_found
+from stacchip.cli.filters import with_filters
 from stacchip.cli.index_views.absent_chips import no_chip, nothing_found
+from stacchip.cli.index_views.chosen import Chosen  # noqa: TC001 - typer reads it
 from stacchip.cli.index_views.listing import list_chips, print_lines
-from stacchip.cli.index_views.pictures import (
-    choose_chips,
-    count_by_platform,
-    draw_sheet,
-    make_picture,
-)
+from stacchip.cli.index_views.pictures import count_by_platform, draw_sheet, make_picture
 from stacchip.cli.output import require_file
 from stacchip.cli.terminal import console
 from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.errors import ChipNotFound, UsageError
 from stacchip.index import SCHEMA, read_index
+from stacchip.index.draws import read_evenly
 from stacchip.preview import draw_chip
 from stacchip.raster.gdal.cog import write_cog
 from stacchip.raster.marking import mark_invalid
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 
     from stacchip.chipper import Chip
     from stacchip.chipper.index_rows import Rows
-    from stacchip.index import Unmeasured
     from stacchip.sources import Harmonize
 
 app = CommandLine()
@@ -162,14 +159,11 @@ def _as_options(platform: str | None, chip_size: int | None) -> str:
     )
 )
 @options.with_storage()
+@with_filters
 def preview(
     index: options.Index,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="A .png file to write.")],
-    max_cloud: options.MaxCloud = None,
-    max_nodata: options.MaxNodata = None,
-    unmeasured: options.KeepUnmeasured = "drop",
-    platform: options.Platform = None,
     number: Annotated[
         int, typer.Option("-n", min=1, max=1000, help="Show at most this many chips.")
     ] = 24,
@@ -178,6 +172,7 @@ def preview(
         bool, typer.Option("--list", help="Print the ids of the chips shown, in their order.")
     ] = False,
     allow_empty: options.AllowEmpty = False,
+    chosen: Chosen,
     storage: Storage,
 ) -> None:
     """Draw a contact sheet of chips. It shows them in true colour, with cloud, nodata and id.
@@ -188,29 +183,19 @@ def preview(
     if output.suffix.lower() != ".png":
         raise UsageError(f"{output} must end in .png.")
     require_file(output)
-    table = read_index(
-        index,
-        columns=[name for name in SCHEMA.names if name != "geometry"],  # half of an index
-        max_cloud=max_cloud,
-        max_nodata=max_nodata,
-        unmeasured=cast("Unmeasured", unmeasured),
-        platform=platform,
-        storage=storage,
-        explains_nothing=True,
-    )
-    if not table.num_rows:
-        limits = {"--platform": platform, "--max-cloud": max_cloud, "--max-nodata": max_nodata}
+    columns = [name for name in SCHEMA.names if name != "geometry"]  # half of an index
+    shown, counts = read_evenly(index, number, seed, storage, chosen.filters, columns=columns)
+    if not shown.num_rows:
         with nothing_may_be_found(allowed=allow_empty):
-            raise nothing_found(index, limits, storage, unmeasured=cast("Unmeasured", unmeasured))
+            raise nothing_found(index, chosen, storage)
         return
-    chosen = choose_chips(table, number, seed)
-    title = f"{_short_name(index)}: {count_by_platform(table)} chips"
-    drawn = draw_sheet(chosen, output, storage, title=title)
-    console.say(f"{output}: {chosen.num_rows} of {table.num_rows:,} chips")
+    title = f"{_short_name(index)}: {count_by_platform(counts)} chips"
+    drawn = draw_sheet(shown, output, storage, title=title)
+    console.say(f"{output}: {shown.num_rows} of {counts.total():,} chips")
     for reason, count in drawn.reasons.items():
-        console.note(f"{count} of {chosen.num_rows} chips could not be cut: {reason}")
+        console.note(f"{count} of {shown.num_rows} chips could not be cut: {reason}")
     if listed:
-        print_lines(list_chips([chosen]))
+        print_lines(list_chips([shown]))
 
 
 def _short_name(index: str) -> str:

@@ -15,6 +15,7 @@ from stacchip.cli.terminal import console
 from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.demo import write_archive
 from stacchip.index import merge_indexes, read_index, write_index
+from stacchip.index.draws import count_rows
 from stacchip.index.headers import gather_headers
 from stacchip.indexer import Indexer
 from stacchip.storage import Storage
@@ -61,7 +62,7 @@ def demo(
     console.say(
         f"\n"
         f"imagery   {archive} (generated, not observed): {len(items)} scenes\n"
-        f"index     {index}: {merged.chips:,} chips: {count_by_platform(every)}\n"
+        f"index     {index}: {merged.chips:,} chips: {count_by_platform(count_rows([every]))}\n"
         f"clear     {clear.num_rows:,} chips with at most {_MAX_CLOUD:.0%} cloud and no nodata\n"
         f"one chip  ({x}, {y}) of {clear['item_id'][0].as_py()}: {bands}\n"
         f"picture   {sheet}\n"

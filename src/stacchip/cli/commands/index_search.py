@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from stacchip.cli.filters import parse_bbox
 from stacchip.errors import StacchipError, StorageError, UsageError
 from stacchip.items import search_items
 from stacchip.items.search import list_collections
@@ -41,7 +42,7 @@ class Search:
         found = search_items(
             self.api,
             collections=self.collections,
-            bbox=_parse_bbox(self.bbox),
+            bbox=parse_bbox(self.bbox),
             datetime=self.datetime,
             query=_parse_query(self.query),
             max_items=self.max_items,
@@ -84,18 +85,6 @@ class Search:
             return f"{lacks}{'it' if lacks else 'It'} has {list_names(there, near=missing)}."
         which = "collections are" if len(wanted) > 1 else "collection is"
         return f"The {which} there; the area, the period or the query may be too narrow."
-
-
-def _parse_bbox(text: str | None) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 4:
-        raise UsageError(f"--bbox is xmin,ymin,xmax,ymax in degrees, not {text!r}.")
-    return numbers
 
 
 def _parse_query(text: str | None) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import typer
 
 from stacchip.cli import options
 from stacchip.cli.allow_empty import nothing_may_be_found
+from stacchip.cli.filters import JobBbox, JobDatetime, JobItems, parse_bbox
 from stacchip.cli.output import require_place
 from stacchip.cli.terminal import console
 from stacchip.cli.trust import AllowLocal, LimitList  # noqa: TC001 - typer reads them
@@ -108,6 +109,9 @@ def prechip(
     max_nodata: options.JobMaxNodata = DEFAULT_MAX_NODATA,
     max_cloud: options.JobMaxCloud = None,
     unmeasured: options.JobUnmeasured = "drop",
+    item: JobItems = None,
+    datetime: JobDatetime = None,
+    bbox: JobBbox = None,
     bands: options.JobBands = None,
     chip_size: options.JobChipSize = None,
     harmonize: options.Harmonize = None,
@@ -138,6 +142,9 @@ def prechip(
             unmeasured=cast("Unmeasured", unmeasured),
             chip_size=chip_size,
             harmonize=cast("Harmonize | None", harmonize),
+            item_id=tuple(item) if item else None,
+            datetime=datetime,
+            bbox=parse_bbox(bbox),
         ),
         target=target.href,
         settings=PlanSettings(

@@ -13,6 +13,7 @@ import typer
 from stacchip.cli import options
 from stacchip.cli.allow_empty import nothing_may_be_found
 from stacchip.cli.commands.stats_notes import tell_other_default, tell_what_was_measured
+from stacchip.cli.filters import JobBbox, JobDatetime, JobItems, parse_bbox
 from stacchip.cli.output import require_place
 from stacchip.cli.terminal import console
 from stacchip.cli.trust import AllowLocal, LimitList  # noqa: TC001 - typer reads them
@@ -132,6 +133,9 @@ class _Run:
     unmeasured: Unmeasured
     chip_size: int | None
     harmonize: Harmonize | None
+    items: tuple[str, ...] | None
+    datetime: str | None
+    bbox: tuple[float, ...] | None
     max_cubes: int | None
     max_chips: int | None
     dtype: str | None
@@ -176,6 +180,9 @@ class _Run:
             unmeasured=self.unmeasured,
             chip_size=self.chip_size,
             harmonize=self.harmonize,
+            item_id=self.items,
+            datetime=self.datetime,
+            bbox=self.bbox,
         )
         return index_statistics(
             imagery,
@@ -207,6 +214,9 @@ def stats(
     max_nodata: options.JobMaxNodata = None,
     max_cloud: options.JobMaxCloud = None,
     unmeasured: options.JobUnmeasured = "drop",
+    item: JobItems = None,
+    datetime: JobDatetime = None,
+    bbox: JobBbox = None,
     bands: options.JobBands = None,
     chip_size: options.JobChipSize = None,
     harmonize: options.Harmonize = None,
@@ -234,11 +244,14 @@ def stats(
     _check(index, cubes, job, jobs, output)
     if cubes is not None and harmonize is not None:
         raise UsageError("--harmonize is for chips of an index: cubes keep the values they have.")
+    if cubes is not None and (item or datetime is not None or bbox is not None):
+        raise UsageError("--item, --datetime and --bbox choose chips of an index: cubes are whole.")
     run = _Run(
         index, cubes.href if cubes else None, form, data.href if data else None,
         options.parse_names(bands), max_nodata, max_cloud,
-        cast("Unmeasured", unmeasured), chip_size, cast("Harmonize | None", harmonize), max_cubes,
-        max_chips, dtype, seed, pool_size, memory << 20, storage,
+        cast("Unmeasured", unmeasured), chip_size, cast("Harmonize | None", harmonize),
+        tuple(item) if item else None, datetime, parse_bbox(bbox), max_cubes, max_chips,
+        dtype, seed, pool_size, memory << 20, storage,
     )  # fmt: skip
     if output is not None:
         require_place(output, storage, is_file=jobs == 1)

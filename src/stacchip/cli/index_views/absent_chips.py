@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import pyarrow.compute as pc
@@ -18,7 +18,8 @@ from stacchip.storage import redact
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from stacchip.index import Unmeasured
+    from stacchip.cli.index_views.chosen import Chosen
+    from stacchip.index import Filters
     from stacchip.storage import Storage
 
 _MOST_COMPARED: Final = 20_000  # of item ids, which takes half a second
@@ -29,7 +30,8 @@ _COUNTED: Final = (
 )  # fmt: skip
 _FILTERS: Final = {
     "--platform": "platform", "--item": "item_id", "--max-cloud": "max_cloud",
-    "--max-nodata": "max_nodata", "--chip-size": "chip_size",
+    "--max-nodata": "max_nodata", "--chip-size": "chip_size", "--datetime": "datetime",
+    "--bbox": "bbox",
 }  # fmt: skip
 
 
@@ -81,21 +83,17 @@ def _nearest(index: str, item_id: str, x: int, y: int, storage: Storage) -> list
     return list(dict.fromkeys(chipid for _, chipid in sorted(found)))[:_MOST_SHOWN]
 
 
-def nothing_found(
-    index: str, limits: Mapping[str, Any], storage: Storage, *, unmeasured: Unmeasured = "drop"
-) -> NothingFound:
+def nothing_found(index: str, chosen: Chosen, storage: Storage) -> NothingFound:
     """Return the error for limits that leave no chip of an index; it says how many each leaves.
 
     Args:
         index: Folder or file of the index.
-        limits: What was asked, by option; None was not asked.
+        chosen: What was asked for.
         storage: How to reach it.
-        unmeasured: What became of chips without the share.
     """
-    asked = {option: limit for option, limit in limits.items() if limit is not None}
-    each = [{_FILTERS[option]: limit} for option, limit in asked.items()]
-    chosen = [Selection(**filters, unmeasured=unmeasured) for filters in each]
-    total, left, there = _count(index, chosen, storage)
+    asked = {option: limit for option, limit in chosen.asked.items() if limit is not None}
+    each = [_only(chosen, option) for option in asked]
+    total, left, there = _count(index, each, storage)
     if not total or not asked:
         return NothingFound(f"{redact(index)} has no chips: there is nothing to show.")
     said = [
@@ -104,12 +102,19 @@ def nothing_found(
         for (option, limit), there in zip(asked.items(), left, strict=True)
     ]
     unknown = " (chips that were not measured are left out without --unmeasured keep)"
-    is_share = unmeasured == "drop" and {"--max-cloud", "--max-nodata"} & set(asked)
+    is_share = chosen.unmeasured == "drop" and {"--max-cloud", "--max-nodata"} & set(asked)
     return NothingFound(
         f"No chip of {redact(index)} is within these limits{unknown if is_share else ''}. Of its "
         f"{total:,} chips, {', '.join(said)}.{_say_names(asked, left, there)} "
         f"See: {console.command('list', index)}"
     )
+
+
+def _only(chosen: Chosen, option: str) -> Selection:
+    """Return the chips that one of the options leaves."""
+    name = _FILTERS[option]
+    filters = {name: dict(chosen.filters)[name], "unmeasured": chosen.unmeasured}
+    return Selection.of(cast("Filters", filters))
 
 
 def _say_names(
@@ -131,10 +136,15 @@ def _count(
     """Return the number of all chips, of each selection's own, and of each platform and item."""
     total, counts = 0, [0] * len(chosen)
     there: dict[str, Counter[str]] = {"platform": Counter(), "item_id": Counter()}
-    for part in scan_index(index, columns=_COUNTED, storage=storage):
+    columns = dict.fromkeys(_COUNTED)
+    for selection in chosen:
+        columns |= dict.fromkeys(
+            (*selection.columns, *(("datetime",) if selection.datetime else ()))
+        )
+    for part in scan_index(index, columns=list(columns), storage=storage):
         total += part.num_rows
         for number, selection in enumerate(chosen):
-            counts[number] += part.filter(selection.expression).num_rows
+            counts[number] += selection.refine(part.filter(selection.expression)).num_rows
         for column, names in there.items():
             for pair in pc.value_counts(part[column]).to_pylist():
                 names[pair["values"]] += pair["counts"]

@@ -14,6 +14,7 @@ from stacchip.chipper import Chipper
 from stacchip.cli.index_views.colours import find_shown_bands
 from stacchip.cli.terminal import console
 from stacchip.errors import StacchipError, forget_frames
+from stacchip.index.draws import count_rows, draw_evenly, find_drawn
 from stacchip.index.table_rows import take_rows
 from stacchip.items import item_datetime
 from stacchip.preview import ChipPicture, MissingChip, contact_sheet, describe_chip
@@ -21,6 +22,7 @@ from stacchip.runtime.whole_file import whole_file
 from stacchip.sources import clouds_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -35,18 +37,9 @@ _AT_ONCE: Final = 8  # items
 
 
 def choose_chips(table: pa.Table, number: int, seed: int = 0) -> pa.Table:
-    """Return at most `number` rows, in the order of the index.
-
-    Each source gets an equal share of them, and within it each item. Those with few chips leave
-    the rest of their share to the others. Where an equal share is less than one, chance decides.
-    """
-    random = np.random.default_rng(seed)
-    platforms, items = (_codes(table[name]) for name in ("platform", "item_id"))
-    chosen = [np.zeros(0, np.int64)]
-    for rows, share in _share_out(np.arange(len(table)), platforms, number, random):
-        for few, their_share in _share_out(rows, items[rows], share, random):
-            chosen.append(random.choice(few, their_share, replace=False))
-    return take_rows(table, np.sort(np.concatenate(chosen)))
+    """Return at most `number` rows, in the order of the index, as `draw_evenly` draws them."""
+    drawn = draw_evenly(count_rows([table]), number, seed)
+    return take_rows(table, find_drawn([(np.arange(len(table)), table)], drawn))
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
@@ -54,30 +47,6 @@ def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
     names = pc.unique(column).sort()
     codes: NDArray[np.int64] = pc.index_in(column, value_set=names).to_numpy().astype(np.int64)
     return codes
-
-
-def _share_out(
-    rows: NDArray[np.int64], codes: NDArray[np.int64], number: int, random: np.random.Generator
-) -> list[tuple[NDArray[np.int64], int]]:
-    """Return the rows of each group, and how many of them to take so that groups are even."""
-    order = np.argsort(codes, kind="stable")
-    _, starts, counts = np.unique(codes[order], return_index=True, return_counts=True)
-    shares = np.zeros_like(counts)
-    left = min(number, len(rows))
-    while left:
-        open_groups = np.flatnonzero(shares < counts)
-        if left < len(open_groups):
-            shares[random.choice(open_groups, left, replace=False)] += 1
-            break
-        more = np.minimum(left // len(open_groups), (counts - shares)[open_groups])
-        shares[open_groups] += more
-        left -= int(more.sum())
-    ends = starts + counts
-    return [
-        (rows[order[start:end]], int(share))
-        for start, end, share in zip(starts, ends, shares, strict=True)
-        if share
-    ]
 
 
 class Pictures:
@@ -242,7 +211,9 @@ def _draw_all(pictures: Pictures, table: pa.Table) -> list[ChipPicture | Missing
     return [drawn[row] for row in range(table.num_rows)]
 
 
-def count_by_platform(table: pa.Table) -> str:
+def count_by_platform(counts: Mapping[ItemKey, int]) -> str:
     """Return the number of chips of each source, such as `"120 naip, 64 sentinel-2-l2a"`."""
-    counts = pc.value_counts(table["platform"]).to_pylist()
-    return ", ".join(f"{entry['counts']:,} {entry['values']}" for entry in counts)
+    total: Counter[str] = Counter()
+    for key, chips in counts.items():
+        total[key.platform] += chips
+    return ", ".join(f"{chips:,} {platform}" for platform, chips in total.items())
