@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,10 +31,23 @@ def shield() -> None:
         if name.upper().startswith(PREFIXES) and name not in OURS:
             del os.environ[name]
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.environ["AWS_CONFIG_FILE"] = os.devnull
+    os.environ["STACCHIP_CACHE_DIR"] = _folder_for_caches()
     _lead_to_tested_code()
     folder = tempfile.gettempdir()
     if len(os.fsencode(folder)) > LONGEST_FOLDER:
         _shorten(folder)
+
+
+def _folder_for_caches() -> str:
+    """Return a folder that goes when this process ends."""
+    folder = tempfile.mkdtemp(prefix="stacchip-caches-")
+
+    def remove(owner: int = os.getpid()) -> None:
+        if os.getpid() == owner:  # and not a child
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
 
 
 def _lead_to_tested_code() -> None:

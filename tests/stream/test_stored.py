@@ -22,9 +22,9 @@ SOME = pc.bit_wise_and(pc.field("chip_index_x"), 3) < pc.bit_wise_and(pc.field("
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Two items of 57,600 chips of 8 px: an index of several row groups."""
+    """Three items of 57,600 chips of 8 px: an index of several row groups."""
     folder = tmp_path_factory.mktemp("stored")
-    items = [make_item(folder / name, name, {"red": (10, 1920)}).item for name in ("a", "b")]
+    items = [make_item(folder / name, name, {"red": (10, 1920)}).item for name in "abc"]
     return index_items(items, folder / "index", chip_size=8)
 
 

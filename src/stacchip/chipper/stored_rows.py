@@ -49,6 +49,11 @@ class StoredRows:
         self._nulls: dict[str, int] = {}
 
     @property
+    def index(self) -> StoredIndex:
+        """The index."""
+        return self._index
+
+    @property
     def runs(self) -> pa.Table:
         """Which rows are of which item, with the metadata of the index."""
         return self._index.runs
@@ -133,7 +138,8 @@ class StoredRows:
         """
         yield from self._index.scan_numbered(columns, chosen)
         if not chosen.wants_all:
-            self._index.report_left_out(chosen)
+            chosen.report_left_out(self._index.count_left_out(chosen))
+            self._index.report_absent(chosen)
 
     def item_keys(self) -> set[ItemKey]:
         """Return the keys of the items that have rows."""

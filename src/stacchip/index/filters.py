@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import pickle
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
@@ -145,6 +147,23 @@ class Selection:
     def wants_all(self) -> bool:
         """True if no chip of any index is left out."""
         return self.expression is None and self.area is None
+
+    @property
+    def digest(self) -> str:
+        """A digest of what is wanted; two selections that differ have different ones.
+
+        It holds for this version of pyarrow.
+
+        Raises:
+            UsageError: pyarrow cannot serialise `where`.
+        """
+        area = b"" if self.area is None else self.area.wkb
+        # the text of an expression shortens long lists of values
+        try:
+            said = pickle.dumps((pa.__version__, self.expression, area))
+        except pa.ArrowException as error:
+            raise UsageError(f"where= cannot be sent to another process: {error}") from error
+        return hashlib.sha256(said).hexdigest()[:32]
 
     @property
     def prunable(self) -> pc.Expression | None:

@@ -5,6 +5,7 @@ What it holds is an entry for each item. So an index of 10^8 chips opens in a se
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -133,9 +134,17 @@ class StoredIndex:
             for rows, part in chips.scan_numbered(columns, chosen):
                 yield rows + before, part
 
-    def report_left_out(self, chosen: Selection) -> None:
-        """Log what `read_index` logs: chips left out for unmeasured shares, and absent names."""
-        chosen.report_left_out(sum(count_left_out(chips, chosen) for chips in self._files))
+    @property
+    def digest(self) -> str:
+        """A digest of the files: that of an index with any other row is another."""
+        return hashlib.blake2b("\n".join(self._digests).encode(), digest_size=16).hexdigest()
+
+    def count_left_out(self, chosen: Selection) -> int:
+        """Return how many chips a selection leaves out since a share was not measured."""
+        return sum(count_left_out(chips, chosen) for chips in self._files)
+
+    def report_absent(self, chosen: Selection) -> None:
+        """Log the platforms and items that a selection names and the index lacks."""
         wanted = NamesWanted(chosen)
         wanted.see(self.runs)
         report_absent(wanted, self._href, self._storage)

@@ -17,6 +17,7 @@ In reading order:
 - `unwritable`: errors of what cannot be written, with the path.
 - `presence`: whether something is at a local path, for a user who may not look.
 - `whole_file`: local files that appear whole or not at all, scratch folders, locks.
+- `cache_folder`: the folder of what can be made again, shared by a user's processes.
 
 This folder imports only `stacchip.errors`.
 

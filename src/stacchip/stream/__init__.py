@@ -11,6 +11,8 @@ An epoch is planned first, from the index and the headers alone, and then read:
 
 ```
 stream.py    ChipStream: what a user calls
+options.py   its options, checked
+planner.py   plans its epochs, by what follows
 survey.py    opens one item of each kind, to learn how chips lie in blocks
 plan/        which chips come, in what order, and which blocks are in memory meanwhile
 read/        opens items, loads and decodes blocks ahead, and cuts chips out of them

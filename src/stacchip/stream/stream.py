@@ -5,34 +5,28 @@ from __future__ import annotations
 import logging
 from copy import copy
 from dataclasses import replace
-from inspect import signature
-from itertools import chain
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from stacchip.chipper import Chipper
 from stacchip.chipper.index_rows import find_position
 from stacchip.errors import UsageError
-from stacchip.index import Filters, Selection
 from stacchip.runtime.memory import MemoryPool
 from stacchip.stream.explain import Explanation, explain
 from stacchip.stream.filling import Filling
-from stacchip.stream.plan.course import Batching, Course, what_is_left
-from stacchip.stream.plan.epoch_order import Order, Ordering, find_open_areas, require_order
+from stacchip.stream.options import open_chosen, pixel_type, whole_number
+from stacchip.stream.plan.course import Batching, Course
+from stacchip.stream.plan.epoch_order import Order, require_order
 from stacchip.stream.plan.segments import Segment
 from stacchip.stream.plan.sequence import ChipSequence
-from stacchip.stream.plan.shares import Share, find_shares
-from stacchip.stream.plan.visits import VisitQueue, within_memory
+from stacchip.stream.plan.shares import Share
 from stacchip.stream.plan.wanted_chips import WantedChips
+from stacchip.stream.planner import Cut, Planner
 from stacchip.stream.read.loading import LoadedBlocks
-from stacchip.stream.read.open_items import Catalog
 from stacchip.stream.read.reading import Reading, VisitPlans
 from stacchip.stream.report import Cause, StreamReport
 from stacchip.stream.shards import Shard
 from stacchip.stream.state import Run, StreamState
-from stacchip.stream.survey import Classes, KindCount, Survey, Surveyed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,9 +39,10 @@ if TYPE_CHECKING:
     from stacchip.stream.batch import Allocator, Apart, ChipBatch, Kinds
     from stacchip.stream.plan.chip_table import ChipTable
     from stacchip.stream.plan.course import CourseReading
-    from stacchip.stream.plan.shares import Left
-    from stacchip.stream.plan.visits import Visit
+    from stacchip.stream.plan.wanted_chips import Chips
+    from stacchip.stream.read.open_items import Catalog
     from stacchip.stream.state import Mixed
+    from stacchip.stream.survey import KindCount
 
     Rows = NDArray[np.int64]
 
@@ -103,7 +98,6 @@ class ChipStream:
         5
     """
 
-    chosen = Selection()  # pickles of earlier versions have none
     _apart: Apart | None = None
 
     def __init__(
@@ -124,23 +118,26 @@ class ChipStream:
         if errors not in ("raise", "skip"):
             raise UsageError(f"errors is 'raise' or 'skip', not {errors!r}.")
         require_order(order)
-        self.chipper, self.chosen = _open(index, options)
+        self.chipper, chosen = open_chosen(index, options)
         self.order = order
-        self.seed = _whole("seed", seed)
-        self.memory_bytes = _whole("memory_bytes", memory_bytes)
+        self.seed = whole_number("seed", seed)
+        self.memory_bytes = whole_number("memory_bytes", memory_bytes)
         self.errors = errors
-        self.dtype = None if dtype is None else _pixel_type(dtype)
+        self.dtype = None if dtype is None else pixel_type(dtype)
         self.with_valid = with_valid
         self.shard = shard or Shard()
         self.report = StreamReport()
-        self._open_areas = None if open_areas is None else _whole("open_areas", open_areas)
-        self._chips = WantedChips.of(self.chipper.rows, self.chosen, self.chipper.find_named_item)
-        if not len(self._chips) and not self.chosen.wants_all:
+        self._planner = Planner(
+            self.chipper,
+            chosen,
+            errors,
+            order=order,
+            seed=self.seed,
+            open_areas=None if open_areas is None else whole_number("open_areas", open_areas),
+            memory_bytes=self.memory_bytes,
+        )
+        if not chosen.wants_all and not len(self._chips):
             _log.warning("The filters leave no chip of the %s.", f"{len(self.chipper):,}")
-        self._catalog = Catalog(self.chipper, self._chips)
-        self._survey = Survey(self._chips, self._catalog, self.errors)
-        self._classes: dict[Any, Classes] = {}
-        self._surveyed: dict[Any, Surveyed] = {}
         self._pool: Allocator
         self._make_pools()
         self.set_epoch(epoch)
@@ -170,22 +167,19 @@ class ChipStream:
     @property
     def open_areas(self) -> int:
         """Number of areas that a shuffle draws from at once; opens some items to find it."""
-        if self._open_areas is not None:
-            return self._open_areas
-        surveyed = self._survey_chips()
-        return find_open_areas(surveyed.table, surveyed.classes.kinds, self.memory_bytes)
+        return self._planner.open_areas(self._cut)
 
     @property
     def table(self) -> ChipTable:
         """The chips by the areas in which they share blocks; opens one item of each kind."""
-        return self._survey_chips().table
+        return self._planner.survey_chips(self._cut).table
 
     def rows(self) -> Rows:
         """Return the rows of the index in the order of this epoch, as if each were a batch.
 
         All of them are in memory; `chip_numbers` gives them one after another.
         """
-        course = self._find_course(Batching(1))
+        course = self._find_course(1)
         rows = np.empty(course.steps, np.int64)
         for kind, share in enumerate(course.shares):
             steps = course.schedule.steps(kind, np.arange(len(share)))
@@ -214,7 +208,7 @@ class ChipStream:
 
     def chip_numbers(self, size: int) -> Iterator[int]:
         """Yield the numbers in `table` of the chips of this epoch, in batches of a size."""
-        for batch in self._find_course(Batching(size)).read().batches():
+        for batch in self._find_course(size).read().batches():
             yield from (place.chip for place in batch.places)
 
     def rows_between(self, start: int, stop: int) -> Rows:
@@ -226,8 +220,9 @@ class ChipStream:
             start: Where the part begins.
             stop: Where it ends.
         """
-        (sequence,) = self._sequences("pad")
-        share = Share(sequence, tuple(self._ordering().cut(start, stop)))
+        (sequence,) = self._planner.sequences(self._cut, self.epoch, "pad")
+        ordering = self._planner.ordering(self._cut, self.epoch)
+        share = Share(sequence, tuple(ordering.cut(start, stop)))
         rows: Rows = sequence.table.row[share.chips()].astype(np.int64)
         return rows
 
@@ -244,8 +239,9 @@ class ChipStream:
         """
         self._catalog.forget_failures()
         waited_before = self._catalog.waited_s
-        course = self._find_course(Batching(1))
-        plans = self._plan_visits(course.read())
+        course = self._find_course(1)
+        visits = self._planner.queue(course.read(), self.table)
+        plans = VisitPlans(visits, self.table, self._catalog)
         explained = explain(plans, course.steps, self.memory_bytes, self._ahead_bytes, self.errors)
         return replace(explained, opening_s=self._catalog.waited_s - waited_before)
 
@@ -262,10 +258,7 @@ class ChipStream:
         Args:
             mixed: As in `batches`.
         """
-        if mixed == "pad":
-            return KindCount((len(self._chips),), is_exact=True)
-        classes = self._classify()
-        return KindCount(classes.chips_by_kind(self._chips), classes.are_known)
+        return self._planner.count_kinds(self._cut, mixed)
 
     def count_batches(self, size: int, *, mixed: Mixed = "group", drop_last: bool = False) -> int:
         """Return how many batches `batches` yields in a whole epoch, for the same arguments.
@@ -334,8 +327,8 @@ class ChipStream:
         self._catalog.forget_failures()
         common = None
         if mixed == "pad":
-            common = self._survey.find_common_kinds(self.dtype, self._apart)
-        return self._give_batches(Batching(size, drop_last), mixed, common)
+            common = self._planner.survey.find_common_kinds(*self._cut)
+        return self._give_batches(self._make_run(Batching(size, drop_last), mixed), common)
 
     def take(self, rows: Sequence[int]) -> list[ChipBatch]:
         """Return the chips of some rows of the index, read together: a batch of each kind.
@@ -348,7 +341,7 @@ class ChipStream:
             return []
         keys = [self.chipper.rows.key(int(row)) for row in rows]
         chips = WantedChips.of_keys(keys, [int(row) for row in rows])
-        shapes = self._survey.shapes_of(group.name for group in chips.groups)
+        shapes = self._planner.survey.shapes_of(group.name for group in chips.groups)
         of_group = np.arange(len(chips.groups))
         table = chips.tabulate(of_group, shapes, by_row=True)
         sequence = ChipSequence(table, tuple(range(len(shapes))))
@@ -364,18 +357,15 @@ class ChipStream:
         finally:
             filling.reading.close()
 
-    def _give_batches(
-        self, batching: Batching, mixed: Mixed, common: Kinds | None
-    ) -> Iterator[ChipBatch]:
-        state = self._begin(batching, mixed)
-        course = self._find_course(batching, mixed, state)
+    def _give_batches(self, run: Run, common: Kinds | None) -> Iterator[ChipBatch]:
+        state = self._begin(run)
+        course = self._planner.go_on(self._cut, self.shard, state)
         reading = course.read(state.runs[-1].steps[self.shard.worker])
-        table = self._survey_chips().table
-        filling = self._open_filling(reading, table, self._catalog, batching, common)
+        filling = self._open_filling(reading, self.table, self._catalog, course.batching, common)
         is_equal = self.shard.uneven != "exact"
         try:
             if self._apart is not None and self.errors == "skip":
-                self._survey.require_asset(self._apart.asset)
+                self._planner.survey.require_asset(self._apart.asset)
             for planned in reading.batches():
                 for number, place in enumerate(planned.places):
                     filling.add(planned.time + number, place)
@@ -415,7 +405,7 @@ class ChipStream:
 
     def set_epoch(self, epoch: int) -> None:
         """Begin an epoch: the next iteration delivers all its chips."""
-        self._state = StreamState(_whole("epoch", epoch))
+        self._state = StreamState(whole_number("epoch", epoch))
         self._is_restored = False
 
     def state_dict(self) -> dict[str, Any]:
@@ -465,26 +455,19 @@ class ChipStream:
     @property
     def is_over(self) -> bool:
         """True if the state that was loaded leaves nothing of its epoch to any process."""
-        left = self._ordering().lanes(self._sequences(self._mixed))
-        for run in self._state.runs:
-            left = self._rest_of(run, left)
-        return not any(map(len, chain(*left)))
+        return self._planner.is_over(self._cut, self._state)
 
-    @property
-    def _mixed(self) -> Mixed:
-        return self._state.runs[-1].mixed if self._state.runs else "group"
-
-    def _begin(self, batching: Batching, mixed: Mixed) -> StreamState:
+    def _begin(self, run: Run) -> StreamState:
         """Return the state to begin with: the one loaded, or the beginning of the epoch."""
         loaded = self._state if self._is_restored else StreamState(self.epoch)
-        if loaded.runs and loaded.runs[-1].mixed != mixed:
+        if loaded.runs and loaded.runs[-1].mixed != run.mixed:
             raise UsageError(
                 f"The state is of batches with mixed={loaded.runs[-1].mixed!r}, and here it is "
-                f"{mixed!r}, which has another order. Iterate as the state was saved."
+                f"{run.mixed!r}, which has another order. Iterate as the state was saved."
             )
         self._is_restored = False
         self.report = StreamReport()
-        self._state = loaded.go_on(self._make_run(batching, mixed))
+        self._state = loaded.go_on(run)
         return self._state
 
     def _make_run(self, batching: Batching, mixed: Mixed) -> Run:
@@ -500,17 +483,12 @@ class ChipStream:
     def _settings(self) -> dict[str, Any]:
         choice = self.chipper.choice
         methods = choice.resampling
-        surveyed = self._survey_chips()
         return {
-            "order": self.order,
-            "seed": self.seed,
-            "open_areas": self.open_areas,
+            **self._planner.settings(self._cut),
             "assets": None if choice.assets is None else list(choice.assets),
             "asset_blacklist": sorted(choice.blacklist),
             "harmonize": choice.harmonize,
             "resampling": methods if isinstance(methods, str) else dict(methods),
-            "chips": self._chips.fingerprint,
-            "areas": surveyed.fingerprint,
         }
 
     # --- reading
@@ -519,61 +497,21 @@ class ChipStream:
     def _ahead_bytes(self) -> int:
         return int(min(self.memory_bytes * _AHEAD_SHARE, _MOST_AHEAD_BYTES))
 
-    def _ordering(self) -> Ordering:
-        open_areas = self.open_areas if self.order == "shuffle" else 1
-        return Ordering(self.order, self.seed, self.epoch, open_areas)
+    @property
+    def _cut(self) -> Cut:
+        return Cut(self.dtype, self._apart)
 
-    def _survey_chips(self) -> Surveyed:
-        """Return the chips by classes and areas; found once, and sent to other processes."""
-        key = (self.dtype, self._apart)
-        if key not in self._surveyed:
-            classes = self._classify()
-            shapes = self._survey.shapes_of(classes.names)
-            by_row = self.order == "index"
-            table = self._chips.tabulate(classes.of_group, shapes, by_row=by_row)
-            self._surveyed[key] = Surveyed(table, classes)
-        return self._surveyed[key]
+    @property
+    def _chips(self) -> Chips:
+        return self._planner.chips
 
-    def _classify(self) -> Classes:
-        key = (self.dtype, self._apart)
-        if key not in self._classes:
-            self._classes[key] = self._survey.classify(*key)
-        return self._classes[key]
+    @property
+    def _catalog(self) -> Catalog:
+        return self._planner.catalog
 
-    def _sequences(self, mixed: Mixed) -> tuple[ChipSequence, ...]:
-        surveyed = self._survey_chips()
-        kinds = surveyed.classes.kinds
-        if mixed == "pad" and kinds:
-            kinds = (tuple(sorted(chain(*kinds))),)
-        return self._ordering().sequences(surveyed.table, kinds)
-
-    def _find_course(
-        self, batching: Batching, mixed: Mixed = "group", state: StreamState | None = None
-    ) -> Course:
-        """Return the batches of this process, of what the earlier runs of a state have left."""
-        sequences = self._sequences(mixed)
-        left = self._ordering().lanes(sequences)
-        for run in () if state is None else state.runs[:-1]:
-            left = self._rest_of(run, left)
-        return Course.of(find_shares(sequences, left, self.shard), batching, self.shard.uneven)
-
-    def _rest_of(self, run: Run, left: Left) -> Left:
-        """Return what is left after a run."""
-        shards = Shard(0, run.ranks, 0, run.workers, run.uneven).others()
-        steps = [run.steps[shard.worker] for shard in shards]
-        sequences = self._sequences(run.mixed)
-        return what_is_left(sequences, left, shards, Batching(run.size, run.drop_last), steps)
-
-    def _plan_visits(self, reading: CourseReading) -> VisitPlans:
-        table = self._survey_chips().table
-        return VisitPlans(self._queue(reading, table), table, self._catalog)
-
-    def _queue(self, reading: CourseReading, table: ChipTable) -> VisitQueue:
-        def size_of(visit: Visit) -> int:
-            is_part = self.order == "shuffle" and not table.by_row
-            return table.visit_bytes(visit, is_part=is_part)
-
-        return VisitQueue(within_memory(reading.visits(), size_of, self.memory_bytes))
+    def _find_course(self, size: int) -> Course:
+        """Return the batches of this process in the whole epoch."""
+        return self._planner.find_course(self._cut, self.shard, Batching(size), self.epoch)
 
     def _open_filling(
         self,
@@ -584,7 +522,7 @@ class ChipStream:
         common: Kinds | None,
     ) -> Filling:
         own = Reading(
-            VisitPlans(self._queue(reading, table), table, catalog),
+            VisitPlans(self._planner.queue(reading, table), table, catalog),
             LoadedBlocks(self._block_pool),
             memory_bytes=self.memory_bytes,
             ahead_bytes=self._ahead_bytes,
@@ -610,7 +548,7 @@ class ChipStream:
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if "_surveyed" in state:
+        if "_planner" in state:
             self.__dict__.update(state)
             self._make_pools()
             return
@@ -625,63 +563,3 @@ class ChipStream:
     def _make_pools(self) -> None:
         self._pool = MemoryPool()
         self._block_pool = MemoryPool(self.memory_bytes * 9 // 8)  # sizes are rounded up
-
-
-def _open(index: Any, options: Mapping[str, Any]) -> tuple[Chipper, Selection]:
-    """Return a stream's chipper and which of its rows are wanted.
-
-    Raises:
-        UsageError: An option is neither a filter nor one of `Chipper`, or the chipper is made
-            already, or a filter is wrong.
-    """
-    of_chipper = {*signature(Chipper).parameters}
-    filters = {*Filters.__annotations__}
-    if "bucket" in options:  # they name its item
-        filters -= {"platform", "item_id", "chip_size"}
-    unknown = sorted(options.keys() - of_chipper - filters)
-    if unknown:
-        raise UsageError(
-            f"Neither ChipStream nor Chipper has an option {', '.join(unknown)}, and no filter of "
-            "read_index is called so."
-        )
-    own = {name: value for name, value in options.items() if name not in filters}
-    asked = {name: value for name, value in options.items() if name in filters}
-    chosen = Selection.of(cast("Filters", asked))
-    if isinstance(index, Chipper):
-        if own:
-            raise UsageError(f"Pass {', '.join(own)} to the Chipper that the stream is made of.")
-        return index, chosen
-    size = options.get("chip_size")
-    if isinstance(size, Integral):  # also that of rows that do not tell theirs
-        own["chip_size"] = int(size)
-    return Chipper(index, **own), chosen
-
-
-def _pixel_type(dtype: Any) -> np.dtype[Any]:
-    """Return a type of pixels.
-
-    Raises:
-        UsageError: It is none.
-    """
-    try:
-        kind: np.dtype[Any] = np.dtype(dtype)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"dtype must be a type of numpy, not {dtype!r}: {error}.") from error
-    if kind.kind not in "biufc":
-        raise UsageError(f"dtype must be a type of numbers, not {dtype!r}.")
-    return kind
-
-
-def _whole(name: str, value: Any) -> int:
-    """Return a count as a plain number, which JSON can hold.
-
-    Raises:
-        UsageError: It is not a whole number, or it is negative.
-    """
-    try:
-        number = int(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UsageError(f"{name} must be a whole number, not {value!r}.") from error
-    if number != value or number < 0:
-        raise UsageError(f"{name} must be a whole number from 0 on, not {value!r}.")
-    return number

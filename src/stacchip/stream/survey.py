@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stacchip.errors import Errors
     from stacchip.stream.batch import Apart, Kinds
     from stacchip.stream.plan.chip_table import ChipTable
-    from stacchip.stream.plan.wanted_chips import WantedChips
+    from stacchip.stream.plan.wanted_chips import Chips
     from stacchip.stream.read.layers import ItemLayers
     from stacchip.stream.read.open_items import Catalog
 
@@ -59,12 +59,12 @@ class Classes(NamedTuple):
         are_known: False if some items may be of another kind than their class.
     """
 
-    of_group: NDArray[np.int64]
+    of_group: NDArray[np.integer[Any]]
     names: tuple[tuple[str, int], ...]
     kinds: tuple[tuple[int, ...], ...]
     are_known: bool
 
-    def chips_by_kind(self, chips: WantedChips) -> tuple[int, ...]:
+    def chips_by_kind(self, chips: Chips) -> tuple[int, ...]:
         """Return the number of chips of each kind."""
         counts = np.bincount(self.of_group, chips.counts, len(self.names)).astype(np.int64)
         return tuple(int(counts[list(classes)].sum()) for classes in self.kinds)
@@ -102,7 +102,7 @@ class Survey:
             even then: other processes of the job may reach it, and all must group chips alike.
     """
 
-    chips: WantedChips
+    chips: Chips
     catalog: Catalog
     errors: Errors
 
@@ -148,7 +148,7 @@ class Survey:
         for (name, kind), number in classes.items():
             sharing.setdefault(name if kind is None else kind, []).append(number)
         return Classes(
-            of_group,
+            of_group.astype(np.min_scalar_type(max(len(classes) - 1, 0))),
             tuple(name for name, _ in classes),
             tuple(map(tuple, sharing.values())),
             are_known or len(sharing) == 1,

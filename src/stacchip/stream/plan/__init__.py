@@ -4,9 +4,13 @@ Everything here is decided from numbers (rows, positions, bytes), so the same in
 plan. Nothing here opens a file, and nothing imports `stacchip.stream.read`.
 
 ```
-wanted_chips.py   the rows of an index as arrays: item, size, column and row of each chip
+wanted_chips.py   the chosen chips of an index as arrays: item, size, column and row of each
+stored_chips.py   the same of a large index on disk: what is as long as the index is in files
 areas.py          neighbouring chips that share blocks, grouped to be read together
+by_area.py        chips put area by area
 chip_table.py     the chips area by area: what an epoch puts in order
+order_file.py     a chip table as a file that all processes map into memory
+order_cache.py    finds order files, or makes them
 epoch_order.py    the order of an epoch: sequences, and the lanes that they are cut into
 sequence.py       the chips of one kind in their order, found piece by piece; the shuffle is here
 segments.py       stretches of a sequence that are read side by side

@@ -67,7 +67,7 @@ class Course:
         keys = []
         for share, count in zip(shares, counts, strict=True):
             lasts = np.minimum(np.arange(1, count + 1) * batching.size, len(share)) - 1
-            rows = share.sequence.table.row[share.chips()[lasts]].astype(np.int64)
+            rows = share.sequence.table.row[share.chips_at(lasts)].astype(np.int64)
             is_full = (np.arange(1, count + 1) * batching.size) <= len(share)
             keys.append(np.where(is_full, rows, np.iinfo(np.int64).max))
         return cls(tuple(shares), batching, InOrder(keys))

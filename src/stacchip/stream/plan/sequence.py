@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -36,15 +36,26 @@ class Stretch(NamedTuple):
     """
 
     chip: NDArray[np.int64]
-    group: NDArray[np.int64]
-    visit: NDArray[np.int64]
-    bundle: NDArray[np.int64]
+    group: NDArray[np.int32]
+    visit: NDArray[np.int32]
+    bundle: NDArray[np.int32]
+
+    @classmethod
+    def of(
+        cls,
+        chip: NDArray[np.int64],
+        group: NDArray[np.integer[Any]],
+        visit: NDArray[np.integer[Any]],
+        bundle: NDArray[np.integer[Any]],
+    ) -> Stretch:
+        """Return chips with small numbers: a process holds a million of them."""
+        return cls(chip, group.astype(np.int32), visit.astype(np.int32), bundle.astype(np.int32))
 
     def take(self, start: int, stop: int) -> Stretch:
         """Return some of the chips, backwards if `stop` lies before `start`."""
         if start <= stop:
-            return Stretch(*(values[start:stop] for values in self))
-        return Stretch(*(values[stop:start][::-1] for values in self))
+            return Stretch._make(values[start:stop] for values in self)
+        return Stretch._make(values[stop:start][::-1] for values in self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +110,22 @@ class ChipSequence:
             yield from map(Stretch, *(np.split(values, cuts) for values in chips))
             begin = stop
 
+    def chips_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the chips at some places of a sequence that follows the areas."""
+        starts, stops = self._regions
+        first = self.table.first
+        ends = np.cumsum(first[stops] - first[starts])
+        region = np.searchsorted(ends, places, side="right")
+        before = ends[region] - (first[stops[region]] - first[starts[region]])
+        return np.asarray(first[starts[region]] + places - before, np.int64)
+
     def _window(self, number: int) -> Stretch:
         """Return the chips of a window in their order; the last two windows are kept."""
         if number not in self._kept:
             while len(self._kept) > 1:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[number] = self._make_window(number)
+            self.table.forget_pages()
         return self._kept[number]
 
     @cached_property
@@ -124,17 +145,17 @@ class ChipSequence:
         group = np.asarray(self.table.group[areas])[place]
         if self.table.by_row:  # an area comes in pieces, which are visited together
             whole = self._split(chip, group, group, areas=True)
-            return Stretch(chip, group, whole, np.zeros_like(chip))
+            return Stretch.of(chip, group, whole, np.zeros_like(chip))
         if self.draw is None:
-            return Stretch(chip, group, place, place)
-        chips = Stretch(chip, group, self._split(chip, group, place), place)
+            return Stretch.of(chip, group, place, place)
+        chips = Stretch.of(chip, group, self._split(chip, group, place), place)
         return self._shuffle(chips, (*self.draw, number + 1))
 
     def _split(
         self,
         chip: NDArray[np.int64],
-        group: NDArray[np.int64],
-        within: NDArray[np.int64],
+        group: NDArray[np.integer[Any]],
+        within: NDArray[np.integer[Any]],
         *,
         areas: bool = False,
     ) -> NDArray[np.int64]:
@@ -161,9 +182,9 @@ class ChipSequence:
     def _shuffle(self, chips: Stretch, draw: tuple[int, ...]) -> Stretch:
         """Return the chips of a window at random: areas, parts of areas, and chips of parts."""
         random = np.random.default_rng(draw)
-        area, part = chips.bundle, chips.visit
-        areas, parts = int(area.max(initial=-1)) + 1, int(part.max(initial=-1)) + 1
-        area, rank = random.permutation(areas)[area], random.permutation(parts)[part]
+        part = chips.visit
+        areas, parts = (int(each.max(initial=-1)) + 1 for each in (chips.bundle, part))
+        area, rank = random.permutation(areas)[chips.bundle], random.permutation(parts)[part]
         order = np.lexsort((random.random(len(area)), rank, area))
         bundle = area // self.areas_together
         if self.areas_together > 1:  # chips of several areas by turns, each area in its own order
@@ -171,4 +192,4 @@ class ChipSequence:
             within = np.arange(len(area)) - (np.cumsum(counts) - counts)[area[order]]
             spread = (within + random.random(len(area))) / counts[area[order]]
             order = order[np.lexsort((spread, bundle[order]))]
-        return Stretch(chips.chip[order], chips.group[order], part[order], bundle[order])
+        return Stretch.of(chips.chip[order], chips.group[order], part[order], bundle[order])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from stacchip.stream.plan.sequence import ChipSequence
     from stacchip.stream.shards import Shard
+
+_AT_ONCE: Final = 1 << 18
 
 Left: TypeAlias = list[list[Segment]]
 """What is left of the sequence of each kind."""
@@ -52,6 +54,25 @@ class Share:
             for stretch in self.sequence.stretches(segment):
                 own, places = np.split(places, [len(stretch.chip)])
                 chips[own] = stretch.chip
+        return chips
+
+    def chips_at(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return some chips by their numbers in the order of delivery, of an order without a draw.
+
+        Args:
+            numbers: The numbers, which grow.
+        """
+        rounds = Rounds(self.segments)
+        chips = np.empty(len(numbers), np.int64)
+        for number, segment in enumerate(self.segments):
+            for start in range(0, len(segment), _AT_ONCE):
+                own = np.arange(start, min(start + _AT_ONCE, len(segment)))
+                places = rounds.places(number, own)
+                found = np.searchsorted(numbers, places)
+                there = np.append(numbers, -1)[found] == places
+                step = 1 if segment.end >= segment.begin else -1
+                positions = segment.begin + step * own[there] - (step < 0)
+                chips[found[there]] = self.sequence.chips_at(positions)
         return chips
 
     def rest(self, count: int) -> list[Segment]:

@@ -6,13 +6,14 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
 from stacchip.chipper.stored_rows import StoredRows
 from stacchip.index.filters import Selection
-from stacchip.stream.plan.chip_table import ChipTable, Group
+from stacchip.stream.plan.by_area import AreaSides
+from stacchip.stream.plan.chip_table import CHIPS_IN_PIECE, ChipTable, Group, cut_in_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +29,53 @@ if TYPE_CHECKING:
 
 _ALL: Final = Selection()
 _GROUP: Final = ("platform", "item_id", "chip_size")
-_PLACE: Final = ("chip_index_x", "chip_index_y")
+PLACE: Final = ("chip_index_x", "chip_index_y")
+"""The columns with a chip's place in the grid of its item."""
+
+
+class Chips(Protocol):
+    """The chips of a stream before they are ordered, in memory or on disk."""
+
+    @property
+    def groups(self) -> Sequence[Group]:
+        """The distinct items and chip sizes, in the order of their first chips."""
+        ...
+
+    @property
+    def first_rows(self) -> NDArray[np.int64]:
+        """A row of each group, by which its item is found."""
+        ...
+
+    @property
+    def counts(self) -> Sequence[int]:
+        """The number of chips of each group."""
+        ...
+
+    @property
+    def by_kind(self) -> dict[tuple[str, int], int]:
+        """The number of chips of each platform and chip size."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the selection."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def rows_at(self, places: NDArray[np.int64], /) -> NDArray[np.int64]:
+        """Return the rows of chips by their places among all, in the order of the index."""
+        ...
+
+    def tabulate(
+        self,
+        class_of_group: NDArray[np.integer[Any]],
+        shapes: Sequence[AreaShape],
+        *,
+        by_row: bool = False,
+    ) -> ChipTable:
+        """Return the chips area by area."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +112,9 @@ class WantedChips:
         Raises:
             UsageError: A filter is on a column that a table lacks.
         """
-        parts = list(rows.scan(_PLACE, chosen, find_item))
+        parts = list(rows.scan(PLACE, chosen, find_item))
         row = np.concatenate([np.empty(0, np.int64), *(numbers for numbers, _ in parts)])
-        x, y = (_numbers(part[name] for _, part in parts) for name in _PLACE)
+        x, y = (_numbers(part[name] for _, part in parts) for name in PLACE)
         if isinstance(rows, StoredRows):
             groups, group = _groups_of_runs(rows.runs, row)
         else:
@@ -104,10 +151,10 @@ class WantedChips:
     @cached_property
     def fingerprint(self) -> str:
         """A digest of the selection."""
-        digest = hashlib.blake2b(repr(self.groups).encode(), digest_size=8)
-        for array in (self.group, self.x, self.y):
-            digest.update(array.astype(np.int64).tobytes())
-        return digest.hexdigest()
+        digest = Fingerprint()
+        digest.add(self.x, self.y)
+        starts = np.flatnonzero(np.diff(self.group, prepend=-1))
+        return digest.finish(starts, self.group[starts], self.groups)
 
     def __len__(self) -> int:
         return len(self.group)
@@ -121,14 +168,11 @@ class WantedChips:
     @cached_property
     def by_kind(self) -> dict[tuple[str, int], int]:
         """The number of chips of each platform and chip size."""
-        counts: Counter[tuple[str, int]] = Counter()
-        for group, count in zip(self.groups, self.counts, strict=True):
-            counts[group.name] += count
-        return dict(counts)
+        return count_by_kind(self.groups, self.counts)
 
     def tabulate(
         self,
-        class_of_group: NDArray[np.int64],
+        class_of_group: NDArray[np.integer[Any]],
         shapes: Sequence[AreaShape],
         *,
         by_row: bool = False,
@@ -140,41 +184,71 @@ class WantedChips:
             shapes: The size of the areas of each class.
             by_row: Keep the order of the rows; areas then come in pieces.
         """
-        sizes = np.array([each.chip_size for each in self.groups] or [1])[self.group]
-        classes = class_of_group[self.group]
-        sides = np.array([(shape.height, shape.width) for shape in shapes] or [(1, 1)])[classes]
-        down = self.y.astype(np.int64) * sizes // sides[:, 0]
-        across = self.x.astype(np.int64) * sizes // sides[:, 1]
-        keys = np.stack([classes, self.group, down, across])
-        places = (self.x, self.y, *keys[::-1])
-        order = np.arange(len(self)) if by_row else np.lexsort(places)
-        begins = np.ones(len(order), bool)
-        begins[1:] = (np.diff(keys[:, order], axis=1) != 0).any(axis=0)
-        first = np.flatnonzero(begins)
-        group = self.group[order[first]]
-        of_area = class_of_group[group] if len(group) else group
-        turns = np.flatnonzero(np.diff(of_area, prepend=-1, append=-1))
-        stretches = [
-            (begin, end, int(of_area[begin]))
-            for begin, end in zip(turns[:-1].tolist(), turns[1:].tolist(), strict=True)
-        ]
-        chip_sizes = [0] * len(shapes)
-        for number, own in enumerate(class_of_group.tolist()):
-            chip_sizes[own] = self.groups[number].chip_size
+        sides = AreaSides(self.groups, class_of_group, shapes)
+        if by_row:
+            order: Any = slice(None)
+            first, group = pieces_of(np.flatnonzero(np.diff(self.group, prepend=-1)), self.group)
+        else:
+            order, first, group = sides.arrange(self.group, self.x, self.y)
         return ChipTable(
             x=self.x[order].astype(np.int32),
             y=self.y[order].astype(np.int32),
             row=self.row[order],
-            first=np.append(first, len(order)),
+            first=np.append(first, len(self)),
             group=group,
             groups=self.groups,
             class_of_group=class_of_group,
             shapes=tuple(shapes),
-            chip_sizes=tuple(chip_sizes),
-            stretches=stretches,
+            chip_sizes=sides.chip_sizes,
             by_row=by_row,
-            fingerprint=self.fingerprint,
         )
+
+
+def count_by_kind(groups: Iterable[Group], counts: Iterable[int]) -> dict[tuple[str, int], int]:
+    """Return the number of chips of each platform and chip size."""
+    found: Counter[tuple[str, int]] = Counter()
+    for group, count in zip(groups, counts, strict=True):
+        found[group.name] += count
+    return dict(found)
+
+
+class Fingerprint:
+    """A digest of chips in the order of their rows, which may be added in parts."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, x: NDArray[np.integer[Any]], y: NDArray[np.integer[Any]]) -> None:
+        """Add the places of further chips in the grids of their items."""
+        self._digest.update(np.stack([x, y], axis=1).astype("<i4").tobytes())
+
+    def finish(
+        self, starts: NDArray[np.integer[Any]], of_run: NDArray[Any], groups: Iterable[Group]
+    ) -> str:
+        """Return the digest.
+
+        Args:
+            starts: The first chip of each run of chips of one group.
+            of_run: The group of each run; neighbours differ.
+            groups: The groups.
+        """
+        self._digest.update(np.stack([starts, of_run], axis=1).astype("<i8").tobytes())
+        for group in groups:
+            self._digest.update(repr((group.platform, group.item_id, group.chip_size)).encode())
+        return self._digest.hexdigest()[:16]
+
+
+def pieces_of(
+    starts: NDArray[np.integer[Any]], group: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return the first chips of pieces of up to 64 chips of one group, and the groups.
+
+    Args:
+        starts: The first chip of each run of chips of one group.
+        group: The group of each chip.
+    """
+    first, _ = cut_in_pieces(starts, np.append(starts, len(group))[1:], CHIPS_IN_PIECE)
+    return first, group[first]
 
 
 def _numbers(columns: Iterable[pa.ChunkedArray]) -> NDArray[np.int32]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from stacchip.chipper import Chipper
-    from stacchip.stream.plan.wanted_chips import WantedChips
+    from stacchip.stream.plan.wanted_chips import Chips
 
 # A shuffle is in eight regions of each of its 64 lanes at a time.
 _OPEN_ITEMS = 512
@@ -35,7 +35,7 @@ class Catalog:
         waited_s: Seconds that `get` has waited for items to open.
     """
 
-    def __init__(self, chipper: Chipper, chips: WantedChips) -> None:
+    def __init__(self, chipper: Chipper, chips: Chips) -> None:
         self._chipper = chipper
         self._chips = chips
         self._begin()
@@ -82,7 +82,7 @@ class Catalog:
         """Let items that could not be opened be tried again."""
         self._items.forget_failures()
 
-    def of(self, chips: WantedChips) -> Catalog:
+    def of(self, chips: Chips) -> Catalog:
         """Return a catalog of other chips of the same index, with the same open items."""
         other = copy(self)
         other._chips = chips  # noqa: SLF001 - of its kind

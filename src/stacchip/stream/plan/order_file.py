@@ -1,0 +1,233 @@
+"""Order files: the chips of a stream in their order, mapped into memory by all its processes.
+
+An index of 10^8 chips has one of 0.8 GB for an order. It is written once, front to back. Whoever
+opens it has the pages that it looks at, which the operating system shares among processes.
+
+```
+header   4096 bytes: what the file is of, and how much of it there is
+chips    row, x and y of each: 8 bytes, or 16 if these are large
+areas    first chip and group of each, and the number of chips
+runs     how many chips of each run of the index are chosen, if the selection is written down here
+```
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
+
+import numpy as np
+
+from stacchip.runtime.odd_values import ODD_VALUES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["NARROW", "WIDE", "OrderFile", "OrderWriter", "fits"]
+
+VERSION: Final = 1
+"""The version of the format; files of others are made again."""
+
+NARROW: Final = np.dtype([("row", "<u4"), ("x", "<u2"), ("y", "<u2")])
+WIDE: Final = np.dtype([("row", "<i8"), ("x", "<i4"), ("y", "<i4")])
+_AREA: Final = np.dtype(("<i8", 2))
+_COUNT: Final = np.dtype("<i8")
+
+_MAGIC: Final = b"stacchip order\n"
+_SEAL_BYTES: Final = 16
+_HEADER_BYTES: Final = 4096
+_AT_ONCE: Final = 1 << 20
+_PAGES_KEPT: Final = 32  # calls of `forget_pages` until pages are forgotten
+
+
+def fits(record: np.dtype[Any], rows: int, x: int, y: int) -> bool:
+    """Return True if records of chips can hold these values."""
+    most = [np.iinfo(record[name]).max for name in ("row", "x", "y")]
+    return rows <= most[0] and x <= most[1] and y <= most[2]
+
+
+@dataclass(frozen=True, eq=False)
+class OrderFile:
+    """An order file that is open.
+
+    Attributes:
+        path: Its path.
+        chips: Records of chips, in their order.
+        areas: First chip and group of each area; at the end, the number of chips.
+        runs: The number of chips of each run of the index.
+        facts: What the writer has noted besides.
+    """
+
+    path: Path
+    chips: NDArray[Any]
+    areas: NDArray[np.int64]
+    runs: NDArray[np.int64]
+    facts: Mapping[str, Any]
+    _mapped: mmap.mmap
+    _calls: list[int] = field(default_factory=lambda: [0])
+
+    @classmethod
+    def open(cls, path: Path, name: str, *, checked: Collection[str] = ()) -> Self | None:
+        """Open a file; None if it is not there, or is not what it should be.
+
+        Args:
+            path: The path.
+            name: What it must be of, as its writer said.
+            checked: The parts to compare with their checksums: `"chips"`, `"areas"`, `"runs"`.
+        """
+        try:
+            with path.open("rb") as file:
+                header = _read_header(file, name)
+                places = _places(header)
+                if os.fstat(file.fileno()).st_size != places["end"]:
+                    return None
+                for part in checked:
+                    start, stop = places[part]
+                    if _checksum(file, start, stop) != header["sums"][part]:
+                        return None
+                mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        except (OSError, *ODD_VALUES):
+            return None
+        chips, areas, runs = (
+            np.ndarray(header[part], kind, mapped, places[part][0])
+            for part, kind in _kinds(header["record"]).items()
+        )
+        return cls(path, chips, areas, runs, header["facts"], mapped)
+
+    def forget_pages(self) -> None:
+        """Let go of the pages that were looked at, now and then: others read them, too.
+
+        They stay in memory as long as the system has room, but they do not count for this process.
+        """
+        self._calls[0] += 1
+        if self._calls[0] % _PAGES_KEPT == 0:
+            self.forget_all_pages()
+
+    def forget_all_pages(self) -> None:
+        """Let go of all pages."""
+        self._mapped.madvise(mmap.MADV_DONTNEED)
+
+
+class OrderWriter:
+    """Writes an order file, chips and areas bit by bit.
+
+    Args:
+        path: The file, which must not exist.
+        record: `NARROW` or `WIDE`.
+    """
+
+    def __init__(self, path: Path, record: np.dtype[Any]) -> None:
+        self._record = record
+        self._counts = {"chips": 0, "areas": 0, "runs": 0}
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._file: BinaryIO = os.fdopen(os.open(path, flags, 0o600), "w+b")
+        self._file.write(bytes(_HEADER_BYTES))
+        self._areas = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115 - closed with this
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._areas.close()
+        self._file.close()
+
+    def add_chips(self, chips: NDArray[Any]) -> None:
+        """Write further chips, as records."""
+        self._file.write(_bytes_of(chips, self._record))
+        self._counts["chips"] += len(chips)
+
+    def add_areas(self, first: NDArray[np.int64], group: NDArray[np.integer[Any]]) -> None:
+        """Write further areas: their first chips, and their groups."""
+        self._areas.write(_bytes_of(np.stack([first, group], axis=1), _COUNT))
+        self._counts["areas"] += len(first)
+
+    def finish(self, name: str, runs: NDArray[np.int64], facts: Mapping[str, Any]) -> None:
+        """Write the rest.
+
+        Args:
+            name: What the file is of.
+            runs: The number of chips of each run of the index.
+            facts: Further plain values.
+        """
+        self.add_areas(np.array([self._counts["chips"]]), np.array([-1]))
+        self._areas.seek(0)
+        shutil.copyfileobj(self._areas, self._file, _AT_ONCE)
+        self._file.write(_bytes_of(runs, _COUNT))
+        self._counts["runs"] = len(runs)
+        header: dict[str, Any] = {
+            "name": name,
+            "version": VERSION,
+            "record": self._record.itemsize,
+            "facts": dict(facts),
+            **self._counts,
+        }
+        places = _places(header)
+        self._file.flush()
+        header["sums"] = {part: _checksum(self._file, *places[part]) for part in self._counts}
+        text = json.dumps(header).encode()
+        self._file.seek(0)
+        self._file.write(_MAGIC + _seal(text) + text + b"\n")
+
+
+def _bytes_of(values: NDArray[Any], kind: np.dtype[Any]) -> memoryview:
+    return np.ascontiguousarray(values, kind).view(np.uint8).data
+
+
+def _kinds(record_bytes: int) -> dict[str, np.dtype[Any]]:
+    record = {NARROW.itemsize: NARROW, WIDE.itemsize: WIDE}[record_bytes]
+    return {"chips": record, "areas": _AREA, "runs": _COUNT}
+
+
+def _places(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where each part begins and ends, and `end`, the size of the file."""
+    places: dict[str, Any] = {}
+    end = _HEADER_BYTES
+    for part, kind in _kinds(header["record"]).items():
+        start, end = end, end + header[part] * kind.itemsize
+        places[part] = (start, end)
+    return {**places, "end": end}
+
+
+def _read_header(file: BinaryIO, name: str) -> dict[str, Any]:
+    """Return the header of a file of this name.
+
+    Raises:
+        ValueError: The file is another.
+    """
+    found = file.read(_HEADER_BYTES)
+    begin = len(_MAGIC) + _SEAL_BYTES
+    text = found[begin:].rstrip(b"\0").removesuffix(b"\n")
+    if found[:begin] != _MAGIC + _seal(text):
+        raise ValueError("not an order file")
+    header: dict[str, Any] = json.loads(text)
+    if (header["name"], header["version"]) != (name, VERSION):
+        raise ValueError("another order file")
+    return header
+
+
+def _seal(text: bytes) -> bytes:
+    return hashlib.sha256(text).digest()[:_SEAL_BYTES]
+
+
+def _checksum(file: BinaryIO, start: int, stop: int) -> str:
+    """Return a digest of the sums of each megabyte, which takes a quarter of a second for a GB."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(_AT_ONCE))
+    file.seek(start)
+    while start < stop:
+        count = file.readinto(buffer[: stop - start])  # type: ignore[attr-defined]
+        if not count:
+            break
+        start += count
+        words = np.frombuffer(buffer[: count - count % 8], "<u8")
+        digest.update(int(words.sum()).to_bytes(8, "little"))
+    return digest.hexdigest()[:16]
