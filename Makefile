@@ -2,7 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-servers test-python test-extras fuzz check lint format bench lock servers torch clean
+# Every process that a test starts would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo test test-slow test-servers test-python test-extras fuzz check lint format bench \
+  lock servers torch clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -24,7 +28,11 @@ demo: .venv/ready ## write a sample archive, its index and a picture of its chip
 # Files start in the order of their names, and the short examples in src come last. By itself, xdist
 # starts the files with the most tests, and ends with slow files of few tests, on one core.
 test: .venv/ready ## run the tests; some need real imagery in ../shared/data or STACCHIP_TEST_DATA
-	$(BIN)/python -m pytest -m 'not servers' -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m 'not servers and not slow' -n auto --dist loadfile \
+	  --no-loadscope-reorder
+
+test-slow: .venv/ready ## run the tests that take long: at scale, of long trainings, of whole programs
+	$(BIN)/python -m pytest -m 'slow and not servers' -n auto --dist loadfile tests
 
 test-servers: .venv/ready ## run the tests on real servers: SeaweedFS, and those that `make servers` installs
 	$(BIN)/python -m pytest -m servers
