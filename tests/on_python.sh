@@ -46,5 +46,5 @@ esac
 "$bin/python" -c "import platform, rasterio, numpy; print('Python', platform.python_version(), \
   'numpy', numpy.__version__, 'rasterio', rasterio.__version__, 'GDAL', rasterio.__gdal_version__)"
 # PyTorch is not installed: its tests skip, which is no failure here as it is in CI
-CI='' "$bin/python" -m pytest -m 'not servers' -n auto --dist loadfile --no-loadscope-reorder \
-  -p no:cacheprovider "${options[@]}" "$@"
+CI='' "$bin/python" -m pytest -m 'not servers and not slow' -n auto --dist loadfile \
+  --no-loadscope-reorder -p no:cacheprovider "${options[@]}" "$@"

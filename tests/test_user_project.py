@@ -80,6 +80,7 @@ def test_the_command_line(index, tmp_path, capsys):
 """
 
 
+@pytest.mark.slow
 def test_no_warning_comes_from_our_lines(tmp_path: Path) -> None:
     for name in ("one", "two"):
         make_scene(tmp_path / name, name)

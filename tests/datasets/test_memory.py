@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader
 
 from stacchip.datasets import ChipStreamDataset
 
+pytestmark = pytest.mark.slow  # spawned workers import PyTorch, and read for ten epochs
+
 ROLLUP = Path("/proc/self/smaps_rollup")
 
 

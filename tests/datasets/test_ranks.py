@@ -61,13 +61,15 @@ def prepare(loader: DataLoader, *, dispatch: bool | None) -> DataLoader:
     return Accelerator(cpu=True, dataloader_config=configuration).prepare(loader)
 
 
-def train_rank(rank: int, path: str, folder: str) -> None:
+def train_rank(rank: int, path: str, folder: str, with_accelerate: bool) -> None:
     """Train as one of two processes, and write the rows that came to a file, way by way."""
     torch.set_num_threads(1)
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true"}
     multiprocessing.set_forkserver_preload(["torch", "stacchip.datasets.stream_dataset"])
-    before = [loader_of(dataset_of(path), 0), loader_of(dataset_of(path), 2, start="forkserver")]
+    before = [loader_of(dataset_of(path), 0)]
+    if with_accelerate:
+        before.append(loader_of(dataset_of(path), 2, start="forkserver"))
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
     )
@@ -82,6 +84,13 @@ def train_rank(rank: int, path: str, folder: str) -> None:
     chips = ChipDataset(path)
     sampler = DistributedSampler(chips, shuffle=True)
     rows["sampler"] = rows_of(DataLoader(chips, batch_size=16, sampler=sampler))
+    rows |= accelerated_rows(path) if with_accelerate else {}
+    Path(folder, f"{rank}.json").write_text(json.dumps(rows))
+    torch.distributed.destroy_process_group()
+
+
+def accelerated_rows(path: str) -> dict[str, list[int]]:
+    rows = {}
     for dispatch in (None, False):
         for workers in (0, 2):
             loader = loader_of(dataset_of(path, None, transform=numbers_of), workers, 9)
@@ -89,14 +98,18 @@ def train_rank(rank: int, path: str, folder: str) -> None:
             rows[way] = rows_of(prepare(loader, dispatch=dispatch))
     loader = prepare(loader_of(dataset_of(path, transform=numbers_of), 0), dispatch=None)
     rows["accelerate, batches of the dataset"] = rows_of(loader)
-    Path(folder, f"{rank}.json").write_text(json.dumps(rows))
-    torch.distributed.destroy_process_group()
+    return rows
 
 
-def test_two_ranks_cover_each_chip_once(archive, tmp_path):
+@pytest.mark.parametrize(
+    "with_accelerate",
+    [False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["plain", "workers and Accelerate"],
+)
+def test_two_ranks_cover_each_chip_once(archive, tmp_path, with_accelerate):
     path = index_items([scene.item for scene in archive[:2]], tmp_path / "index")
     torch.multiprocessing.start_processes(
-        train_rank, (path, str(tmp_path)), nprocs=2, start_method="forkserver"
+        train_rank, (path, str(tmp_path), with_accelerate), nprocs=2, start_method="forkserver"
     )
     parts = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     for way in parts[0]:

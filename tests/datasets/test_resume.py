@@ -20,6 +20,10 @@ from stacchip.datasets import ChipStreamDataset  # noqa: E402 - needs torch
 
 CHIPS = 144
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)
+
 
 @pytest.fixture(scope="module")
 def path(archive, tmp_path_factory) -> str:
@@ -30,14 +34,16 @@ def dataset_of(path: str) -> ChipStreamDataset:
     return ChipStreamDataset(ChipStream(path, order="shuffle"), batch_size=16, resumable=True)
 
 
-def loader_of(dataset: ChipStreamDataset, workers: int = 0, **options) -> DataLoader:
-    context = "forkserver" if workers else None
+def loader_of(
+    dataset: ChipStreamDataset, workers: int = 0, start: str = "fork", **options
+) -> DataLoader:
+    context = start if workers else None
     return DataLoader(
         dataset, batch_size=None, num_workers=workers, multiprocessing_context=context, **options
     )
 
 
-persistent_loader_of = partial(loader_of, workers=2, persistent_workers=True)
+persistent_loader_of = partial(loader_of, workers=2, start="forkserver", persistent_workers=True)
 LOADERS = {
     "no-worker": loader_of,
     "workers": partial(loader_of, workers=2),
@@ -168,7 +174,6 @@ def test_a_state_that_cannot_reach_the_workers_is_refused(path):
     end_workers(loader._iterator)
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker")
 def test_another_number_of_workers_goes_on(path):
     dataset = dataset_of(path)
@@ -177,11 +182,7 @@ def test_another_number_of_workers_goes_on(path):
     for workers in (0, 1, 3):
         restored = dataset_of(path)
         restored.load_state_dict(state)
-        loader = DataLoader(
-            restored, batch_size=None, num_workers=workers,
-            multiprocessing_context="fork" if workers else None,
-        )  # fmt: skip
-        more = track_some(restored, loader, 2)
+        more = track_some(restored, loader_of(restored, workers), 2)
         last = dataset_of(path)
         last.load_state_dict(restored.state_dict())
         rest = rows_of(last.track(loader_of(last)))

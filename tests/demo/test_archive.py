@@ -47,6 +47,7 @@ def hash_files(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_another_process_writes_the_same_bytes(archive: Path, tmp_path: Path) -> None:
     code = "import sys; from stacchip.demo import *; write_archive(sys.argv[1], small=True)"
     environment = {**os.environ, "PYTHONHASHSEED": "7"}  # sets and dicts must not decide

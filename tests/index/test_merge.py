@@ -352,21 +352,22 @@ def many(number, rows=256):
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    """400 indexes of 256 chips, and what they merge to in row groups of 2,500."""
+def archive(tmp_path_factory, request):
+    """So many indexes of 256 chips, and what they merge to in 40 row groups."""
     folder = tmp_path_factory.mktemp("archive")
-    tables = many(400)
+    tables = many(request.param)
     write_each(tables, folder / "in", ours=False)
     program = (
         "import sys, resource\n"
         "import stacchip.index.merge as merge\n"
-        "merge.ROWS_PER_GROUP = 2500\n"
+        "merge.ROWS_PER_GROUP = int(sys.argv[3])\n"
         "base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "merge.merge_indexes(sys.argv[1], sys.argv[2])\n"
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) // 1024)\n"
     )
+    rows = f"{len(tables) * 256 // 40}"
     done = subprocess.run(
-        [sys.executable, "-c", program, folder / "in", folder / "out"],
+        [sys.executable, "-c", program, folder / "in", folder / "out", rows],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     return folder / "out", concat_indexes(tables), int(done.stdout)
@@ -382,6 +383,7 @@ def groups_read(folder, where):
     return [sum(column) for column in zip(*counts, strict=True)]
 
 
+@pytest.mark.parametrize("archive", [100], indirect=True)
 def test_filters_by_place_and_time_prune_row_groups(archive):
     from stacchip.index import Selection
 
@@ -396,6 +398,8 @@ def test_filters_by_place_and_time_prune_row_groups(archive):
         assert found.num_rows == rows.filter(selection.expression).num_rows > 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("archive", [400], indirect=True)
 def test_memory_is_that_of_a_few_row_groups(archive):
     _, rows, used_mb = archive
     assert rows.nbytes > 25e6

@@ -15,6 +15,8 @@ from stacchip.index.table_rows import change_texts, encode_texts, take_rows
 from stacchip.index.write import refuse_duplicates
 
 ROWS = 25_000_000
+SIZES = [100_000, pytest.param(ROWS, marks=pytest.mark.slow)]
+"""Some chunks, and more text than one array can hold."""
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +49,18 @@ def test_rows_are_taken_from_more_text_than_one_array_holds(
     assert take_rows(wide, rows).equals(expected)
 
 
-def test_texts_are_encoded_and_changed_beyond_the_size_of_one_array(wide: pa.Table) -> None:
-    codes, texts = encode_texts(wide["item_href"])
-    changed = change_texts(wide["item_href"], lambda href: href.lstrip("0") or None)
+@pytest.mark.parametrize("size", SIZES)
+def test_texts_are_encoded_and_changed_beyond_the_size_of_one_array(
+    wide: pa.Table, size: int
+) -> None:
+    hrefs = wide["item_href"].slice(0, size)
+    codes, texts = encode_texts(hrefs)
+    changed = change_texts(hrefs, lambda href: href.lstrip("0") or None)
 
-    assert len(codes) == ROWS
+    assert len(codes) == size
     assert len(texts) == 30
     assert changed is not None
-    assert [changed[row].as_py() for row in (0, 1, ROWS - 1)] == [None, "1", "19"]
+    assert [changed[row].as_py() for row in (0, 1, size - 1)] == [None, "1", "19"]
 
 
 def test_a_row_beyond_the_table_is_refused(chunk: pa.Table) -> None:
@@ -78,15 +84,16 @@ def test_rows_come_in_the_order_asked(sizes: list[int], data: st.DataObject) -> 
     assert take_rows(table, rows)["text"].to_pylist() == [str(row) for row in rows]
 
 
-def test_an_index_of_25_million_rows_is_made_ready_to_write_and_looked_up() -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_an_index_of_any_size_is_made_ready_to_write_and_looked_up(size: int) -> None:
     """What takes the table of a whole index: none of it joins a wide column."""
     (small,) = make_tables(1)
     hrefs = pa.array([f"https://example.com/{'a' * 120}.json?X-Amz-Signature=1"] * len(small))
     place = small.schema.get_field_index("item_href")
     small = small.set_column(place, "item_href", hrefs)
     chunk = pa.concat_tables([small] * (50_000 // len(small))).combine_chunks()
-    index = pa.concat_tables([chunk] * (ROWS // len(chunk)))
-    assert index["item_href"].nbytes > 1 << 31
+    index = pa.concat_tables([chunk] * (size // len(chunk)))
+    assert size < ROWS or index["item_href"].nbytes > 1 << 31
 
     stored = stored_rows(index)
     last = take_rows(stored, [len(index) - 1]).to_pylist()
