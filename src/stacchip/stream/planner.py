@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cut", "Planner"]
 
-_LARGE: Final = 1 << 17  # chips; fewer take 2 MB in a worker
+_LARGE: Final = 1 << 17  # chips; fewer take 5 MB in a worker
 
 
 class Cut(NamedTuple):

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from stacchip.stream.plan.areas import AreaShape
-from stacchip.stream.plan.segments import Segment
+from stacchip.stream.plan.lanes import LanesReading
+from stacchip.stream.plan.segments import Segment, cut_lanes
 from stacchip.stream.plan.sequence import ChipSequence
+from stacchip.stream.plan.shares import Share
 from stacchip.stream.plan.wanted_chips import WantedChips
 from stream.plan.test_areas import chips_of
 
@@ -74,3 +76,24 @@ def test_chips_of_a_window_come_from_many_items(chips):
 
 def test_without_a_draw_chips_come_as_they_lie(chips):
     assert read(sequence_of(chips), 0, 30_000) == list(range(30_000))
+
+
+def test_chips_that_have_come_are_not_remembered(chips):
+    segments = cut_lanes(0, 30_000, 64)
+    both, alone = (LanesReading(sequence_of(chips, 1, 0, 0), segments) for _ in range(2))
+    visits = both.visits()
+    places = [place.chip for place in both.places()]
+    assert [place.chip for place in alone.places()] == places
+    assert sum(len(visit.chips) for lane in visits for visit in lane) == 30_000
+    assert [list(lane) for lane in alone.visits()] == [[]] * 64
+
+
+@pytest.mark.parametrize("by_row", [True, False])
+def test_some_chips_of_a_share_are_found_without_the_others(chips, by_row):
+    classes = np.arange(300) % 2
+    table = chips.tabulate(classes, [SHAPE, SHAPE], by_row=by_row)
+    sequence = ChipSequence(table, (1,))
+    segments = (Segment(3000, 9000, 0), Segment(14_000, 10_000, 500), Segment(2000, 2100, 0))
+    share = Share(sequence, segments)
+    numbers = np.append(np.arange(7, len(share), 64), len(share) - 1)
+    assert share.chips_at(numbers).tolist() == share.chips()[numbers].tolist()

@@ -66,7 +66,12 @@ class LanesReading:
             turn += 1
 
     def visits(self) -> list[Iterator[Visit]]:
-        """Return the visits of each lane; their times are the numbers of the chips in the share."""
+        """Return the visits of each lane; their times are the numbers of the chips in the share.
+
+        Call it before the first chip is asked for: chips that have come are not remembered.
+        """
+        for lane in self._lanes:
+            lane.has_visits = True
         return [self._visits(number) for number in range(len(self._lanes))]
 
     def _visits(self, number: int) -> Iterator[Visit]:
@@ -90,10 +95,15 @@ class _Lane:
         sequence: The sequence.
         segment: The part of it.
         done: Number of chips that are not read any more.
+
+    Attributes:
+        left: Number of chips that are still to come one by one.
+        has_visits: True if they come as stretches, too.
     """
 
     def __init__(self, sequence: ChipSequence, segment: Segment, done: int) -> None:
         self.left = len(segment) - done
+        self.has_visits = False
         self._stretches = sequence.stretches(segment.part(done, len(segment)))
         self._for_visits: deque[Stretch] = deque()
         self._for_places: deque[Stretch] = deque()
@@ -123,6 +133,7 @@ class _Lane:
         stretch = next(self._stretches, None)
         if stretch is None:
             return False
-        self._for_visits.append(stretch)
+        if self.has_visits:
+            self._for_visits.append(stretch)
         self._for_places.append(stretch)
         return True

@@ -60,6 +60,7 @@ class OrderCache:
         found = None
         if known is not None:
             found = OrderFile.open(known, name, checked={*parts} - checked)
+            note_use(known)
         if found is None:
             found = self._find_or_make(name, write, parts)
         self._paths[name] = found.path
@@ -106,6 +107,7 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _make(path: Path, name: str, write: Write) -> OrderFile:
+    _log.info("The order of the chips is written to %s.", path)
     with whole_file(path, sync=True) as part:
         write(part)
     found = OrderFile.open(path, name)

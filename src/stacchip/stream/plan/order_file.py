@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["NARROW", "WIDE", "OrderFile", "OrderWriter", "fits"]
+__all__ = ["NARROW", "VERSION", "WIDE", "OrderFile", "OrderWriter", "fits"]
 
 VERSION: Final = 1
-"""The version of the format; files of others are made again."""
+"""The version of the format, and of the order of areas; files of others are made again."""
 
 NARROW: Final = np.dtype([("row", "<u4"), ("x", "<u2"), ("y", "<u2")])
 WIDE: Final = np.dtype([("row", "<i8"), ("x", "<i4"), ("y", "<i4")])

@@ -18,8 +18,8 @@ from stacchip.index.table_rows import encode_texts
 from stacchip.stream.plan.by_area import AreaSides, find_chip_sizes
 from stacchip.stream.plan.chip_table import CHIPS_IN_PIECE, ChipTable, Group, cut_in_pieces
 from stacchip.stream.plan.order_cache import OrderCache
-from stacchip.stream.plan.order_file import NARROW, WIDE, OrderWriter, fits
-from stacchip.stream.plan.wanted_chips import PLACE, Fingerprint, count_by_kind
+from stacchip.stream.plan.order_file import NARROW, VERSION, WIDE, OrderWriter, fits
+from stacchip.stream.plan.wanted_chips import PLACE, Fingerprint, count_by_kind, number_by_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,14 +86,9 @@ class StoredChips:
         platform, item = (encode_texts(runs[name])[0] for name in ("platform", "item_id"))
         size = runs["chip_size"].to_numpy().astype(np.int64)
         there = np.flatnonzero(self._counts)
-        key = np.stack([platform, item, size])[:, there]
-        _, first, number = np.unique(key, axis=1, return_index=True, return_inverse=True)
-        by_first = np.argsort(first)
-        rank = np.empty(len(first), np.int32)
-        rank[by_first] = np.arange(len(first))
         of_run = np.full(len(size), -1, np.int32)
-        of_run[there] = rank[number.ravel()]
-        return of_run, there[first[by_first]]
+        of_run[there], first = number_by_first(np.stack([platform, item, size])[:, there])
+        return of_run, there[first]
 
     @cached_property
     def groups(self) -> Sequence[Group]:
@@ -308,4 +303,4 @@ class _Groups(Sequence[Group]):
 
 
 def _digest(*said: str) -> str:
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
+    return hashlib.sha256("\n".join([str(VERSION), *said]).encode()).hexdigest()[:32]

@@ -120,12 +120,9 @@ class WantedChips:
         else:
             groups, group = _groups_of_rows(rows, row)
         # groups are numbered by their first rows, so that "blocks" follows the index
-        numbers, first, group = np.unique(group, return_index=True, return_inverse=True)
-        by_first = np.argsort(first)
-        rank = np.empty(len(first), np.int32)
-        rank[by_first] = np.arange(len(first))
-        own = tuple(groups(int(numbers[each]), int(row[first[each]])) for each in by_first)
-        return cls(own, row[first[by_first]], rank[group.ravel()], x, y, row)
+        number, first = number_by_first(group)
+        own = tuple(groups(int(group[place]), int(row[place])) for place in first)
+        return cls(own, row[first], number, x, y, row)
 
     @classmethod
     def of_keys(cls, keys: Sequence[ChipKey], rows: Sequence[int]) -> WantedChips:
@@ -202,6 +199,27 @@ class WantedChips:
             chip_sizes=sides.chip_sizes,
             by_row=by_row,
         )
+
+
+def number_by_first(keys: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """Number different keys in the order in which they come first.
+
+    Args:
+        keys: The keys, (key,) or (part, key).
+
+    Returns:
+        The number of each key, and where each number comes first.
+
+    Example:
+        >>> number_by_first(np.array([7, 3, 7, 5]))
+        (array([0, 1, 0, 2], dtype=int32), array([0, 1, 3]))
+    """
+    axis = None if keys.ndim == 1 else 1
+    _, first, number = np.unique(keys, axis=axis, return_index=True, return_inverse=True)
+    by_first = np.argsort(first)
+    rank = np.empty(len(first), np.int32)
+    rank[by_first] = np.arange(len(first))
+    return rank[number.ravel()], first[by_first]
 
 
 def count_by_kind(groups: Iterable[Group], counts: Iterable[int]) -> dict[tuple[str, int], int]:
