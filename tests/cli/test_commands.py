@@ -152,6 +152,29 @@ def test_merge_and_remove(demo: Path, tmp_path: Path, capsys):
     assert removed > 0
 
 
+def test_add_remove_and_compact(demo: Path, tmp_path: Path, capsys):
+    first, *more = sorted(map(str, (demo / "indexes").iterdir()))
+    made = str(tmp_path / "made")
+    assert run(["merge", first, "-o", made]) == 0
+    before = read_index(made).num_rows
+    assert run(["compact", made]) == 0
+    assert "has not grown" in lines(capsys)[0][-1]
+    assert run(["add", made, *more]) == 0
+    rows = read_index(made).num_rows
+    assert f"{rows - before} chips of 2 items" in lines(capsys)[0][0]
+    assert run(["add", made, more[0]]) == 1
+    assert "--drop-duplicates" in " ".join(lines(capsys)[1])
+    assert run(["add", made, more[0], "--drop-duplicates"]) == 0
+    assert "that are there already left out" in lines(capsys)[0][0]
+    assert run(["add", made, more[0], "--replace"]) == 0
+    assert "in place of" in lines(capsys)[0][0]
+    assert run(["add", made, more[0], "--replace", "--drop-duplicates"]) == 2
+    assert read_index(made).num_rows == rows
+    assert run(["compact", made]) == 0
+    assert f"{rows} chips of 3 items" in lines(capsys)[0][0]
+    assert not list(Path(made).glob("*part*"))
+
+
 def test_info_counts_by_source(index: str, capsys):
     assert run(["info", index]) == 0
     out, _ = lines(capsys)
@@ -496,7 +519,17 @@ def test_a_chip_that_is_absent_is_one_line(index: str, tmp_path: Path, capsys):
 
 
 def test_help_shows_examples(capsys):
-    for command in ("demo", "index", "merge", "remove", "info", "chip", "preview"):
+    for command in (
+        "demo",
+        "index",
+        "merge",
+        "add",
+        "remove",
+        "compact",
+        "info",
+        "chip",
+        "preview",
+    ):
         assert run([command, "--help"]) == 0
         assert f"stacchip {command}" in " ".join(lines(capsys)[0])
 

@@ -9,7 +9,15 @@ import multiprocessing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stacchip.index import add_headers, merge_indexes, read_index, remove, write_index
+from stacchip.index import (
+    add_headers,
+    append_to_index,
+    compact_index,
+    merge_indexes,
+    read_index,
+    remove,
+    write_index,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +32,18 @@ def merge(index: Path, source: Path) -> None:
 
 def merge_into_itself(index: Path, source: Path) -> None:
     merge_indexes([index, source], index, duplicates="drop")
+
+
+def append(index: Path, source: Path) -> None:
+    append_to_index(index, source, duplicates="drop")
+
+
+def append_anew(index: Path, source: Path) -> None:
+    append_to_index(index, source, duplicates="replace")
+
+
+def compact(index: Path) -> None:
+    compact_index(index)
 
 
 def remove_item(index: Path, item_id: str) -> None:

@@ -359,8 +359,9 @@ def archive(tmp_path_factory, request):
     write_each(tables, folder / "in", ours=False)
     program = (
         "import sys, resource\n"
+        "import stacchip.index.gathering as gathering\n"
         "import stacchip.index.merge as merge\n"
-        "merge.ROWS_PER_GROUP = int(sys.argv[3])\n"
+        "gathering.ROWS_PER_GROUP = int(sys.argv[3])\n"
         "base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "merge.merge_indexes(sys.argv[1], sys.argv[2])\n"
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) // 1024)\n"

@@ -12,8 +12,9 @@ To work with an index:
   `scan_records` gives the items one after another. `Selection` says which rows are wanted.
 - `write_index` writes it. `gather_headers` reads the headers of the items' files for it, and
   `add_headers` adds them later, so that a reader of pixels need not fetch them.
-- `merge_indexes` merges indexes of any size; `concat_indexes` tables in memory. `remove` takes out
-  a source or an item.
+- `merge_indexes` merges indexes of any size; `concat_indexes` tables in memory. `append_to_index`
+  adds to an index, and `remove` takes out a source or an item; both leave its files as they are.
+  `compact_index` writes them again.
 - `validate` checks a table that another tool made; `conform` gives it the columns of `SCHEMA`.
   Both take a table of any library.
 
@@ -45,8 +46,11 @@ centres     centres of chips, also at the antimeridian and the poles
 origins     what rows of a few columns lack, from the index that they were read from
 absent      platforms and items that a filter names and the index lacks
 write       a table to an index
+gathering   chips of many indexes on their way into one
 merge       many indexes to one, in bounded memory
+append      new files beside those of an index
 remove      an index without a source or an item
+compact     an index that grew, written again
 headers     headers of the items' files, for the index to keep
 files/      the folder of an index on disk: names, order of writing, parquet, records of items
 foreign/    tables and files that other tools made: what they lack is derived
@@ -66,7 +70,9 @@ from stacchip.grid.chip_grid import ChipGrid, Edge
 from stacchip.grid.crs import name_crs
 from stacchip.grid.footprints import Footprints, make_footprints
 from stacchip.grid.geobox import RecordedGrid, read_grid, record_grid
+from stacchip.index.append import Appended, append_to_index
 from stacchip.index.build import build_table
+from stacchip.index.compact import compact_index
 from stacchip.index.files.item_records import ItemRecord
 from stacchip.index.filters import Filters, Selection, Unmeasured, parse_period
 from stacchip.index.headers import add_headers, gather_headers, stream_headers
@@ -100,6 +106,7 @@ __all__ = [
     "KEY",
     "SCHEMA",
     "SHARE_COLUMNS",
+    "Appended",
     "ChipGrid",
     "Edge",
     "Filters",
@@ -111,8 +118,10 @@ __all__ = [
     "Selection",
     "Unmeasured",
     "add_headers",
+    "append_to_index",
     "build_table",
     "chip_shares",
+    "compact_index",
     "concat_indexes",
     "conform",
     "count_shares",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow.compute as pc
 
-from stacchip.index.files.opening import open_parquet
+from stacchip.index.files.opening import open_entry
 from stacchip.index.filters import Selection
 from stacchip.storage import redact
 
@@ -99,8 +99,8 @@ def _is(column: str, name: str) -> Selection:
 def _item_ids(files: IndexFiles, storage: Storage) -> set[str]:
     """Return the ids of the items that an index has records of."""
     ids: set[str] = set()
-    for href in files.records:
-        ids.update(open_parquet(href, storage).read(["item_id"])["item_id"].to_pylist())
+    for entry in files.records:
+        ids.update(open_entry(entry, storage).read(["item_id"])["item_id"].to_pylist())
     return ids
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import chain, groupby, islice
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -54,6 +55,8 @@ __all__ = [
     "scan_rows",
     "with_origin",
 ]
+
+_MOST_TOGETHER: Final = 64  # files of a folder that are open at a time
 
 
 def read_index(
@@ -349,13 +352,20 @@ def _read(
 
 def open_files(href: str, storage: Storage) -> Iterator[ChipsFile]:
     """Yield the files with chips of an index; those without footprints find its records, too."""
-    for chips in open_index(href, storage):
-        if is_file(href) or not chips.lacks_footprints:
-            yield chips
-            continue
-        folder = parent_href(chips.href)
-        lookup = RecordLookup(folder, storage, join([chips.file.editions]))
-        yield with_records(chips, lookup.find, distant(folder, storage))
+    opened = open_index(href, storage)
+    if is_file(href):
+        yield from opened
+        return
+    for folder, files in groupby(opened, lambda chips: parent_href(chips.href)):
+        # an item of one file may have its record in the part of another
+        some = list(islice(files, _MOST_TOGETHER))
+        known = join(chips.file.editions for chips in some)
+        lookup = RecordLookup(folder, storage, known if len(some) < _MOST_TOGETHER else None)
+        for chips in chain(some, files):
+            if chips.lacks_footprints:
+                yield with_records(chips, lookup.find, distant(folder, storage))
+            else:
+                yield chips
 
 
 def report_absent(wanted: NamesWanted, path: str | os.PathLike[str], storage: Storage) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from stacchip.index.embedded import row_keys
 from stacchip.index.files.item_records import from_table, of_origin, one_record
 from stacchip.index.files.layout import index_href
-from stacchip.index.files.opening import open_parquet
+from stacchip.index.files.opening import open_entry
 from stacchip.index.files.snapshot import at_one_moment
 from stacchip.index.filters import Selection
 from stacchip.items.reach import distant
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow.compute as pc
 
     from stacchip.index.files.item_records import ItemRecord
-    from stacchip.index.files.layout import IndexFiles
+    from stacchip.index.files.layout import FileEntry, IndexFiles
     from stacchip.index.files.parquet import ParquetFile
     from stacchip.items.keys import ItemKey
 
@@ -92,8 +92,8 @@ def scan_records(
 def _open(href: str, storage: Storage) -> list[ParquetFile] | Iterator[ParquetFile]:
     """Return the files with records, opened at one moment; those of many one by one."""
 
-    def open_one(file: str) -> ParquetFile:
-        return open_parquet(file, storage)
+    def open_one(file: FileEntry) -> ParquetFile:
+        return open_entry(file, storage)
 
     def open_all(files: IndexFiles) -> list[ParquetFile] | Iterator[ParquetFile]:
         if len(files.records) > _MOST_OPEN:

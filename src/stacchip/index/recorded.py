@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from stacchip.index.editions import is_of, replaced
 from stacchip.index.files.item_records import ItemRecord, from_table, of_origin, one_record
 from stacchip.index.files.layout import index_href
-from stacchip.index.files.opening import open_parquet
+from stacchip.index.files.opening import open_entry
 from stacchip.index.files.snapshot import at_one_moment
 from stacchip.index.filters import Selection
 from stacchip.items.reach import distant
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from stacchip.index.editions import Editions, Known
-    from stacchip.index.files.layout import IndexFiles
+    from stacchip.index.files.layout import FileEntry, IndexFiles
     from stacchip.items.keys import ItemKey
 
 __all__ = ["read_records", "records_of"]
@@ -80,9 +80,9 @@ def records_of(
     storage = storage or Storage()
     chosen = Selection(item_id=item_ids, platform=platform).expression
 
-    def read(href: str) -> tuple[str, Editions | None, pa.Table]:
-        file = open_parquet(href, storage)
-        return href, file.editions, file.read(where=chosen)
+    def read(entry: FileEntry) -> tuple[str, Editions | None, pa.Table]:
+        file = open_entry(entry, storage)
+        return entry.href, file.editions, file.read(where=chosen)
 
     def read_all(files: IndexFiles) -> dict[ItemKey, list[tuple[ItemRecord, str]]] | None:
         found: dict[ItemKey, list[tuple[ItemRecord, str]]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Remove a source or an item from an index, without touching the chips of other sources."""
+"""Remove a source or an item from an index: its rows are marked, and no file is written again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,19 +18,20 @@ from stacchip.errors import (
     SourceNotFound,
     UsageError,
 )
-from stacchip.index.editions import select_editions
 from stacchip.index.embedded import row_keys, with_items
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.layout import (
     CHIPS,
-    ChipsEntry,
+    FileEntry,
     IndexFiles,
     find_files,
     index_href,
     is_file,
 )
-from stacchip.index.files.opening import open_parquet
-from stacchip.index.files.replacing import Replacement
+from stacchip.index.files.opening import open_entry
+from stacchip.index.files.parquet import ROW
+from stacchip.index.files.replacing import Replacement, while_replaced
+from stacchip.index.files.row_ranges import RowRanges
 from stacchip.index.filters import Selection
 from stacchip.index.read import scan_index
 from stacchip.index.schema import SCHEMA, conform, require_short_values
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
-    from stacchip.index.editions import Editions
+    from stacchip.index.files.parquet import ParquetFile
+    from stacchip.index.files.row_ranges import Rows
     from stacchip.index.stored import GeometryForm
 
 __all__ = ["remove"]
@@ -58,10 +61,14 @@ def remove(
 ) -> int:
     """Remove the chips of a source or an item from an index, and the records of their items.
 
-    The files of other sources stay as they are, byte for byte. A file of several sources, as other
-    tools write it, is written again without the chips. If a removal is killed, each source has
-    either all of its chips or none of those to remove; run it again to complete it. If it was
-    killed after its last step, the second run finds nothing to remove, and says so.
+    Their rows are marked, and no reader of ours gets them any more; a file whose chips are all
+    removed is deleted. All other files stay as they are, byte for byte, and tools that do not know
+    `_index.json`, such as DuckDB, still find the rows in them until `compact_index` writes the
+    index without. A single parquet file is written again at once.
+
+    Readers see the index before or after the removal, if it is killed as well. (In a tree of
+    folders, that is so of each folder: run it again to complete it.) If it was killed after its
+    last step, the second run finds nothing to remove, and says so.
 
     Args:
         path: Folder or parquet file of an index.
@@ -84,7 +91,7 @@ def remove(
     chosen = Selection(platform=platform, item_id=item_id).expression
     task = f"remove platform={platform!r} item_id={item_id!r}"
     files = find_files(href, storage)
-    parts = [_Part(href, files.chips, None)] if is_file(href) else list(_folders(files))
+    parts = [_Part(href, files.chips)] if is_file(href) else list(_folders(files))
     outcomes = [_remove_in(part, chosen, task, storage) for part in parts]
     removed = sum(outcome.chips for outcome in outcomes)
     if removed == 0 and not any(outcome.resumes for outcome in outcomes):
@@ -97,8 +104,8 @@ class _Part(NamedTuple):
     """A folder of an index, or a single file: its files with chips, and its records."""
 
     href: str
-    chips: Sequence[ChipsEntry]
-    records: str | None
+    chips: Sequence[FileEntry]
+    records: Sequence[FileEntry] = ()
 
 
 class _Outcome(NamedTuple):
@@ -110,29 +117,27 @@ class _Outcome(NamedTuple):
 
 def _folders(files: IndexFiles) -> Iterator[_Part]:
     """Yield the folders of an index, each with its files with chips and its records."""
-    by_folder: dict[str, list[ChipsEntry]] = defaultdict(list)
+    by_folder: dict[str, list[FileEntry]] = defaultdict(list)
     for entry in files.chips:
         by_folder[parent_href(entry.href)].append(entry)
-    recorded = {parent_href(href): href for href in files.records}
+    recorded: dict[str, list[FileEntry]] = defaultdict(list)
+    for entry in files.records:
+        recorded[parent_href(entry.href)].append(entry)
     for folder, chips in by_folder.items():
-        yield _Part(folder, chips, recorded.get(folder))
+        yield _Part(folder, chips, recorded[folder])
 
 
 def _remove_in(part: _Part, chosen: pc.Expression, task: str, storage: Storage) -> _Outcome:
     """Remove chips from the files of one folder, or from a single file."""
     selection = Selection(where=chosen)
-    new = Replacement(part.href, storage, task)
+    new = Replacement(part.href, storage, task, grows=True)
     if not new.was_killed and not _may_have(part, selection, storage):
         return _Outcome(0)
-    with new:  # nobody else writes from here on
-        now = _look_again(part, storage)
-        files = [_count(entry, selection, storage) for entry in now.chips]
-        removed = sum(file.chosen for file in files)
-        if removed and new.is_file:
-            _write_rest(_open(files[0].entry, storage), CHIPS, chosen, new, None)
-            new.replace()
-        elif removed:
-            _remove_files(now, files, chosen, new)
+    with new:  # on this machine, nobody else writes from here on
+        if new.is_file:
+            removed = _remove_from_file(part.chips[0], chosen, new)
+        else:
+            removed = while_replaced(lambda: _mark(part, chosen, new))
         return _Outcome(removed, new.resumes)
 
 
@@ -144,48 +149,69 @@ def _may_have(part: _Part, selection: Selection, storage: Storage) -> bool:
         return True  # another writer has replaced files, and the next look is at the new ones
 
 
-class _Counted(NamedTuple):
-    """A file with chips, which is closed again; how many it has, and how many of them to remove."""
-
-    entry: ChipsEntry
-    rows: int
-    chosen: int
-
-    @property
-    def name(self) -> str:
-        return self.entry.href.rpartition("/")[2]
-
-
-def _count(entry: ChipsEntry, selection: Selection, storage: Storage) -> _Counted:
-    chips = _open(entry, storage)
-    return _Counted(entry, chips.rows, chips.count(selection))
-
-
-def _open(entry: ChipsEntry, storage: Storage) -> ChipsFile:
+def _open(entry: FileEntry, storage: Storage) -> ChipsFile:
     """Open a file with chips that stay at their place, and as they are."""
     return replace(open_chips(entry, storage), origin=None)
 
 
-def _remove_files(
-    part: _Part, files: Sequence[_Counted], chosen: pc.Expression, new: Replacement
-) -> None:
-    """Remove chips from the files of a folder."""
-    has_fewer = part.records is not None and _keep_records(part.records, chosen, new)
-    gone = {file.name for file in files if 0 < file.chosen == file.rows}
-    for file in files:
-        if file.chosen and file.name not in gone:
-            chips = _open(file.entry, new.storage)
-            editions = chips.file.editions
-            if has_fewer and editions is not None:
-                editions = select_editions(new.write_records(), editions)
-            _write_rest(chips, file.name, chosen, new, editions)
-    if len(gone) == len(files):
+def _remove_from_file(entry: FileEntry, chosen: pc.Expression, new: Replacement) -> int:
+    """Write a single file again without the chosen chips; return their number."""
+    chips = _open(entry, new.storage)
+    removed = chips.count(Selection(where=chosen))
+    if removed:
+        _write_rest(chips, CHIPS, chosen, new)
+        new.replace()
+    return removed
+
+
+def _mark(part: _Part, chosen: pc.Expression, new: Replacement) -> int:
+    """Mark the chosen chips of a folder and their records as removed; return their number.
+
+    Files that would have no chips left are deleted.
+    """
+    seen = new.see()
+    now = _look_again(part, new.storage)
+    selection = Selection(where=chosen)
+    removed: dict[str, RowRanges] = {}
+    gone: set[str] = set()
+    lacks_footprints = True
+    total = 0
+    for entry in now.chips:
+        chips = _open(entry, new.storage)
+        count = chips.count(selection)
+        total += count
+        lacks_footprints &= chips.lacks_footprints
+        if 0 < count == chips.rows:
+            gone.add(entry.name)
+        else:
+            removed[entry.name] = _join_marks(entry, chips.file, _numbers(chips, selection, count))
+    if not total:
+        return 0
+    if len(gone) == len(now.chips):
         # an index without chips is still an index
-        lacks = all(_open(file.entry, new.storage).lacks_footprints for file in files)
-        empty = store_columns(SCHEMA.empty_table(), "none" if lacks else "wkb")
+        empty = store_columns(SCHEMA.empty_table(), "none" if lacks_footprints else "wkb")
         new.write_chips(CHIPS, empty, {})
-        gone.discard(CHIPS)
-    new.change(delete=gone, with_records=has_fewer)
+        new.replace(seen, gone)
+        return total
+    for entry in now.records:
+        file = open_entry(entry, new.storage)
+        found = file.read(["item_id"], chosen, numbered=True)[ROW].to_numpy()
+        removed[entry.name] = _join_marks(entry, file, found)
+    removed = {name: ranges for name, ranges in removed.items() if ranges}
+    new.grow(seen, new.next_part(seen), removed=removed, gone=gone)
+    return total
+
+
+def _numbers(chips: ChipsFile, selection: Selection, count: int) -> Rows:
+    """Return the numbers of the chosen rows of a file."""
+    if not count:
+        return np.array([], np.int64)
+    return np.concatenate([rows for rows, _ in chips.scan_numbered(["item_id"], selection)])
+
+
+def _join_marks(entry: FileEntry, file: ParquetFile, rows: Rows) -> RowRanges:
+    """Return the rows of a file that were removed before, and those that are now."""
+    return entry.removed.join(RowRanges.of_rows(file.stored_rows(rows)))
 
 
 def _look_again(part: _Part, storage: Storage) -> _Part:
@@ -203,7 +229,6 @@ def _write_rest(
     name: str,
     chosen: pc.Expression,
     new: Replacement,
-    editions: Editions | None,
 ) -> None:
     """Write the chips of a file that are not chosen to a new one, row group by row group."""
     items = chips.items()
@@ -216,26 +241,12 @@ def _write_rest(
         like = with_items(like, {key: item for key, item in items.items() if key in left})
     geometry: GeometryForm = "none" if chips.lacks_footprints else "wkb"
     schema = stored_schema(like.schema, geometry)
-    with new.open_chips(name, editions, schema) as writer:
+    with new.open_chips(name, None, schema) as writer:
         for part in chips.scan(chosen=rest):
             if part.num_rows:
                 require_short_values(part, redact(chips.href))
                 rows = store_columns(part, geometry)
                 writer.write_table(rows.replace_schema_metadata(schema.metadata))
-
-
-def _keep_records(href: str, chosen: pc.Expression, new: Replacement) -> bool:
-    """Write the records that are not chosen as the new ones; return False if none is chosen."""
-    file = open_parquet(href, new.storage)
-    changed = row_keys(file.read(["platform", "item_id"], chosen))
-    if not changed:
-        return False
-    for table in file.scan(where=~chosen):
-        new.records.add(table, redact(href))
-    platforms = {key.platform for key in changed}
-    said = file.editions
-    new.write_records(said and {name: said[name] for name in said.keys() - platforms})
-    return True
 
 
 def _raise_not_found(

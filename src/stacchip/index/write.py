@@ -23,10 +23,17 @@ from stacchip.index.embedded import (
 )
 from stacchip.index.files.header_spill import HeaderSpill
 from stacchip.index.files.item_addresses import store_item
-from stacchip.index.files.item_records import ItemRecord, from_table, one_record, to_table
-from stacchip.index.files.layout import CHIPS, RECORDS
-from stacchip.index.files.opening import open_parquet
+from stacchip.index.files.item_records import (
+    ItemRecord,
+    RecordFile,
+    from_table,
+    one_record,
+    to_table,
+)
+from stacchip.index.files.layout import CHIPS, RECORDS, find_files
+from stacchip.index.files.opening import open_entry, open_parquet
 from stacchip.index.files.replacing import Replacement
+from stacchip.index.files.row_ranges import NO_ROWS
 from stacchip.index.filters import Selection
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.tables import as_table
@@ -38,7 +45,7 @@ from stacchip.index.table_rows import encode_texts
 from stacchip.items.copies import to_dict
 from stacchip.items.keys import ItemKey, add_item, by_key, match_keys, resolve_ids
 from stacchip.runtime.whole_file import temporary_folder
-from stacchip.storage import Storage, child_href, redact
+from stacchip.storage import Storage, child_href, parent_href, redact
 
 if TYPE_CHECKING:
     import os
@@ -46,6 +53,7 @@ if TYPE_CHECKING:
 
     import pystac
 
+    from stacchip.index.files.parquet import ParquetFile
     from stacchip.index.stored import GeometryForm
     from stacchip.raster.header import Header
 
@@ -277,23 +285,45 @@ def _write_headers(
     load: Callable[[T], Mapping[str, Header]],
 ) -> None:
     """Write the records of an index again, with headers that are loaded in their turn."""
-    place = child_href(new.href, RECORDS)
     with new:
-        file = open_parquet(place, new.storage)
-        there = row_keys(file.read(["platform", "item_id"]))
+        files = find_files(new.href, new.storage).records
+        own = [each for each in files if parent_href(each.href) == new.href]
+        opened = [open_entry(each, new.storage) for each in own]
+        if not opened:  # the error says what is missing
+            opened = [open_parquet(child_href(new.href, RECORDS), new.storage)]
+        keys = [row_keys(file.read(["platform", "item_id"])) for file in opened]
 
         def find_item(key: ItemKey) -> Mapping[str, Any] | None:
             where = Selection(platform=key.platform, item_id=key.item_id).expression
-            found = from_table(file.read(where=where), href=place)
-            return next((record.item for record in found), None)
+            for file in opened:
+                for record in from_table(file.read(where=where), href=file.href):
+                    return record.item
+            return None
 
-        given = resolve_ids(there, headers, known=find_item, what="headers=")
-        for table in file.scan():
+        given = resolve_ids(set().union(*keys), headers, known=find_item, what="headers=")
+        for file, there in zip(opened, keys, strict=True):
+            if len(opened) == 1 or not there.isdisjoint(given):
+                _write_file_with_headers(new, file, given, load)
+
+
+def _write_file_with_headers(
+    new: Replacement,
+    file: ParquetFile,
+    given: Mapping[ItemKey, T],
+    load: Callable[[T], Mapping[str, Header]],
+) -> None:
+    """Write a file of records again.
+
+    Records that were removed stay in it, so that the others keep their places, which are marked.
+    """
+    whole = replace(file, removed=NO_ROWS)
+    with RecordFile(new.stage, new.folder) as records:
+        for table in whole.scan():
             changed = [
                 replace(record, headers={**record.headers, **load(given[record.key])})
                 if record.key in given
                 else record
-                for record in from_table(table, href=place)
+                for record in from_table(table, href=file.href)
             ]
-            new.records.add(to_table(changed), place)
-        new.put_records(file.editions)
+            records.add(to_table(changed), file.href)
+        new.put_records(records, file.href, file.editions)

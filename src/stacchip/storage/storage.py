@@ -328,6 +328,30 @@ class Storage:
             chunks = copying.read_file_parts(path)
         self._write_chunks(location, chunks, size)
 
+    def write_over(self, href: Href, data: bytes, expect: Identity | None) -> None:
+        """Write a small object in the place of one version of it, and of no other.
+
+        A local file is written as by `write`: its writers keep each other out by a lock. So is an
+        object in a store that knows no conditions.
+
+        Args:
+            href: The object to write.
+            data: The bytes.
+            expect: The version that is there; None if nothing is.
+
+        Raises:
+            AssetChanged: Something else is there.
+            UsageError: The place is on a web server, which cannot be written to.
+        """
+        location = _locate(href)
+        _refuse_web(location, "written to")
+        if location.scheme == "file":
+            self.write(href, data)
+            return
+        self._requester.ask_store(
+            location, lambda s: objects.put_over(s, location, data, expect), mode="put"
+        )
+
     def _write_chunks(self, location: Location, chunks: Iterable[Bytes], size: int) -> None:
         if location.scheme == "file":
             local.write_file(location.key, chunks)

@@ -178,6 +178,6 @@ def test_records_are_found_in_every_folder(tmp_path):
     for number in range(3):
         write(tmp_path, number)
     files = find_files(str(tmp_path), STORAGE)
-    assert [os.path.relpath(href, tmp_path) for href in files.records] == [
+    assert [os.path.relpath(entry.href, tmp_path) for entry in files.records] == [
         f"part-{number}/{RECORDS}" for number in range(3)
     ]

@@ -10,7 +10,13 @@ import pytest
 
 from index.tables import make_header, make_item, make_table
 from stacchip.errors import IndexFormatError, LimitExceeded, UsageError
-from stacchip.index import merge_indexes, read_index, read_records, remove, write_index
+from stacchip.index import (
+    append_to_index,
+    merge_indexes,
+    read_index,
+    read_records,
+    write_index,
+)
 from stacchip.index.files.item_records import ItemRecord, from_table, to_table
 from stacchip.storage import Limits, Storage, StorageOptions
 
@@ -36,6 +42,10 @@ def change_header(folder, **changes):
     pq.write_table(pa.Table.from_pylist([row], schema), folder / "_items.parquet")
 
 
+def append_anew(folder):
+    append_to_index(folder, make_table(), duplicates="replace")
+
+
 @pytest.mark.parametrize("name", ["platform", "item_id"])
 def test_records_without_keys_are_no_foreign_error(folder, name) -> None:
     table = pq.read_table(folder / "_items.parquet")
@@ -43,7 +53,7 @@ def test_records_without_keys_are_no_foreign_error(folder, name) -> None:
     lists = pa.array([[each] for each in table[name].to_pylist()])
     for odd in (table.drop_columns(name), table.set_column(place, name, lists)):
         pq.write_table(odd, folder / "_items.parquet")
-        for look in (read_records, lambda path: remove(path, item_id="item-1")):
+        for look in (read_records, append_anew):
             with pytest.raises((IndexFormatError, UsageError)):
                 look(folder)
 

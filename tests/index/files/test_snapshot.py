@@ -46,7 +46,7 @@ def test_a_file_that_takes_its_place_while_it_is_opened_is_looked_for_again(tmp_
 
     def look(files: IndexFiles) -> str:
         (place,) = files.records
-        looks.append(place.rpartition("/")[2])
+        looks.append(place.href.rpartition("/")[2])
         if looks[-1] == RECORDS:
             return "read"
         (tmp_path / looks[-1]).replace(tmp_path / RECORDS)

@@ -1,8 +1,9 @@
 """The commands of `stacchip`, one module for each topic.
 
 - `demo`: a sample archive to try everything on.
-- `indexes`: `index`, `merge`, `remove`; what `index` prints is in `index_output`,
+- `indexes`: `index`, `merge`; what `index` prints is in `index_output`,
   and what it searches for in `index_search`.
+- `growing`: `add`, `remove`, `compact`.
 - `looking`: `info`, `list`.
 - `headers`: the headers of files that an index keeps.
 - `chips`: `chip`, `preview`.

@@ -1,4 +1,4 @@
-"""`stacchip index`, `merge` and `remove`: making indexes, and changing them."""
+"""`stacchip index` and `merge`: making indexes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stacchip.cli.output import require_index
 from stacchip.cli.terminal import console
 from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.errors import UsageError
-from stacchip.index import merge_indexes, remove
+from stacchip.index import merge_indexes
 from stacchip.indexer import index_items
 from stacchip.runtime.percent import format_percent
 from stacchip.storage import Storage, redact
@@ -182,21 +182,3 @@ def merge(
         f"{merged.chips:,} chips of {merged.items:,} items ({', '.join(merged.platforms)}) "
         f"in {redact(output)}{dropped}\nNext: {console.command('info', output)}"
     )
-
-
-@app.command("remove", epilog=console.examples("stacchip remove index --platform naip"))
-@options.with_storage("endpoint", "region")
-def remove_from(
-    index: Annotated[str, typer.Argument(help="Folder of the index.")],
-    *,
-    platform: Annotated[str | None, typer.Option(help="Source whose chips to remove.")] = None,
-    item: Annotated[str | None, typer.Option(help="Id of the item whose chips to remove.")] = None,
-    allow_empty: options.AllowEmpty = False,
-    storage: Storage,
-) -> None:
-    """Remove a source or an item from an index. The files of other sources stay as they are."""
-    if platform is None and item is None:
-        raise UsageError("Say what to remove: --platform, --item, or both.")
-    with nothing_may_be_found(allowed=allow_empty):
-        removed = remove(index, platform=platform, item_id=item, storage=storage)
-        console.say(f"{removed:,} chips removed from {redact(index)}")

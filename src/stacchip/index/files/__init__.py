@@ -5,6 +5,9 @@ The files, in reading order:
 ```
 layout                which files an index is made of, and where they lie
 paths                 the columns that folders' names tell
+parts                 the names of files that an index gets when it grows
+row_ranges            ranges of rows that were removed, and the numbers of those that are left
+removed               `_removed.part-*.parquet`: the rows that were removed
 manifest              `_index.json`: the names of the files, and which have yet to take them
 switch                how an index's files are replaced at one moment
 chips_writer          how a file with chips is written

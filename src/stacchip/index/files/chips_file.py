@@ -15,7 +15,7 @@ from stacchip.index.embedded import give_platforms, parse_items, row_keys
 from stacchip.index.files.contents import FolderContents
 from stacchip.index.files.item_addresses import HREF, drop_local_addresses
 from stacchip.index.files.manifest import final_href
-from stacchip.index.files.opening import open_parquet
+from stacchip.index.files.opening import open_entry
 from stacchip.index.files.parquet import ROW, ParquetFile
 from stacchip.index.filters import Selection
 from stacchip.index.foreign.geometry import find_geometry
@@ -36,7 +36,7 @@ from stacchip.index.schema import (
     select_columns,
 )
 from stacchip.items.reach import distant, keep_origin
-from stacchip.storage import parent_href, redact
+from stacchip.storage import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.index.files.contents import Contents
-    from stacchip.index.files.layout import ChipsEntry
+    from stacchip.index.files.layout import FileEntry
     from stacchip.index.foreign.item_columns import FindItem
     from stacchip.index.made_footprints import FindRecord
     from stacchip.items.keys import ItemKey
@@ -156,7 +156,7 @@ class ChipsFile:
             return None
         is_float = column in SCHEMA.names and pa.types.is_floating(SCHEMA.field(column).type)
         # other tools write NaN for what was not measured
-        return None if is_float else self.file.footer.nulls(column)
+        return None if is_float else self.file.nulls(column)
 
     @cached_property
     def runs(self) -> pa.Table | None:
@@ -286,7 +286,7 @@ class ChipsFile:
 
 
 def open_chips(
-    entry: ChipsEntry, storage: Storage, contents: FolderContents | None = None
+    entry: FileEntry, storage: Storage, contents: FolderContents | None = None
 ) -> ChipsFile:
     """Open a file of chips, and read its footer.
 
@@ -301,7 +301,7 @@ def open_chips(
         ObjectNotFound: Nothing is there.
         IndexFormatError: It is not a parquet file.
     """
-    file = open_parquet(entry.href, storage, size_bytes=entry.size_bytes, told=entry.told)
+    file = open_entry(entry, storage)
 
     def parse() -> Iterator[dict[str, Any]]:
         for items in parse_items(file.schema):
@@ -315,7 +315,7 @@ def open_chips(
     contents = contents or FolderContents(storage)
 
     def read_contents() -> Contents | None:
-        return contents.of(parent_href(entry.href))
+        return contents.of(entry.href)
 
     origin = distant(entry.href, storage)
     return ChipsFile(file, lookup.find, find_kept, origin, read_contents)

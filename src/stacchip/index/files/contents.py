@@ -21,12 +21,14 @@ import pyarrow.compute as pc
 
 from stacchip.errors import AccessDenied, ObjectNotFound, StacchipError
 from stacchip.grid.footprints import BBOX
+from stacchip.index.files.manifest import final_href
 from stacchip.index.files.opening import open_parquet
+from stacchip.index.files.parts import find_part, part_name
 from stacchip.index.schema import SCHEMA, SHARE_COLUMNS
 from stacchip.index.table_rows import encode_texts, take_rows
 from stacchip.parquet.sealed_writer import SealedWriter
 from stacchip.runtime.odd_values import ODD_VALUES
-from stacchip.storage import child_href
+from stacchip.storage import child_href, parent_href
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.index.files.parquet import ParquetFile
+    from stacchip.index.files.row_ranges import RowRanges
     from stacchip.storage import Storage
 
 __all__ = [
@@ -222,15 +225,17 @@ class Contents:
     def of(self, name: str, file: ParquetFile) -> pa.Table | None:
         """Return the runs of a file; None if they are not here, or are those of another version.
 
+        Runs that were removed are left out, and do not count in `first`.
+
         Args:
             name: The name of the file in its folder.
             file: The file, open.
         """
-        if self.digests.get(name) != file.digest:
+        if self.digests.get(name) != file.content_digest:
             return None
         found = self.table.filter(pc.field("file") == name)
         total = pc.sum(found["rows"]).as_py() or 0
-        return found if total == file.rows else None
+        return _leave_out(found, file.removed) if total == file.footer.rows else None
 
     def only(self, names: Iterable[str]) -> Contents:
         """Return the runs of some files."""
@@ -239,8 +244,22 @@ class Contents:
         return Contents(self.table.filter(chosen), kept)
 
 
+def _leave_out(runs: pa.Table, removed: RowRanges) -> pa.Table | None:
+    """Return runs without those that were removed; None if a part of one was."""
+    if not removed:
+        return runs
+    first, rows = (runs[name].to_numpy() for name in ("first", "rows"))
+    before = removed.count_before(first)
+    left = rows - (removed.count_before(first + rows) - before)
+    if ((left != 0) & (left != rows)).any():  # its bounds and shares are not known
+        return None
+    field = runs.schema.field("first")
+    numbered = runs.set_column(1, field, pa.array(first - before, field.type))
+    return numbered.filter(pa.array(left > 0))
+
+
 class FolderContents:
-    """The runs of folders, each read once, when they are asked for.
+    """The runs of files with chips; what says them is read once, when it is asked for.
 
     Args:
         storage: Reads them.
@@ -250,15 +269,21 @@ class FolderContents:
         self._storage = storage
         self._known: dict[str, Contents | None] = {}
 
-    def of(self, folder: str) -> Contents | None:
-        """Return the runs of a folder; None if it has none.
+    def of(self, file: str) -> Contents | None:
+        """Return the runs of a file's folder, or of the part that it is of; None if it has none.
+
+        Args:
+            file: Address of a file with chips.
 
         Raises:
             IndexFormatError: The file is damaged.
         """
-        if folder not in self._known:
-            self._known[folder] = read_contents(folder, self._storage)
-        return self._known[folder]
+        part = find_part(final_href(file) or file)
+        name = CONTENTS if part is None else part_name(CONTENTS, part)
+        place = child_href(parent_href(file), name)
+        if place not in self._known:
+            self._known[place] = read_contents(place, self._storage)
+        return self._known[place]
 
 
 def join_contents(parts: Iterable[Contents]) -> Contents:
@@ -279,14 +304,14 @@ def write_contents(path: Path, contents: Contents) -> None:
         writer.write_table(contents.table.replace_schema_metadata(schema.metadata), 1 << 18)
 
 
-def read_contents(folder: str, storage: Storage) -> Contents | None:
-    """Read the runs of an index folder; None if it has none that this version understands.
+def read_contents(href: str, storage: Storage) -> Contents | None:
+    """Read the runs of a folder or part; None if there are none that this version understands.
 
     Raises:
         IndexFormatError: The file is damaged.
     """
     try:
-        file = open_parquet(child_href(folder, CONTENTS), storage)
+        file = open_parquet(href, storage)
     except (ObjectNotFound, AccessDenied):  # some stores deny what is not there
         return None
     if not set(CONTENTS_SCHEMA.names) <= set(file.schema.names):

@@ -10,7 +10,7 @@ from stacchip.errors import AssetChanged, ObjectNotFound
 from stacchip.index.editions import NO_RECORDS, is_of, join, replaced
 from stacchip.index.files.item_records import from_table, one_record
 from stacchip.index.files.layout import index_href, is_file
-from stacchip.index.files.opening import open_parquet
+from stacchip.index.files.opening import open_entry
 from stacchip.index.files.snapshot import at_one_moment
 from stacchip.index.filters import Selection
 from stacchip.items.keys import ItemKey
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from stacchip.index.editions import Editions, Known
     from stacchip.index.files.item_records import ItemRecord
-    from stacchip.index.files.layout import IndexFiles
+    from stacchip.index.files.layout import FileEntry, IndexFiles
     from stacchip.index.files.parquet import ParquetFile
     from stacchip.storage import Storage
 
@@ -91,15 +91,15 @@ class RecordLookup:
 
         def open_all(files: IndexFiles) -> list[_Opened]:
             is_small = len(files.records) <= _MOST_OPEN
-            return map_concurrently(lambda href: self._open_one(href, is_small), files.records)
+            return map_concurrently(lambda entry: self._open_one(entry, is_small), files.records)
 
         return at_one_moment(self._href, self._storage, open_all)
 
-    def _open_one(self, href: str, is_small: bool) -> _Opened:
-        version = _version(href)  # first: the file opened next is this version or a later one
-        file = open_parquet(href, self._storage)
+    def _open_one(self, entry: FileEntry, is_small: bool) -> _Opened:
+        version = _version(entry.href)  # first: the file opened next is it or a later one
+        file = open_entry(entry, self._storage)
         kept = file if is_small or file.remote is not None else None
-        return _Opened(href, kept, version, file.editions, _Ends.of(file))
+        return _Opened(entry, kept, version, file.editions, _Ends.of(file))
 
     def _find(self, files: list[_Opened], platform: str, item_id: str) -> ItemRecord | None:
         """Return the record of an item, the one with most headers.
@@ -113,7 +113,7 @@ class RecordLookup:
             groups = opened.ends.find(item_id)
             if groups is None or groups:
                 file = opened.file or self._open_again(opened)
-                name = redact(opened.href)
+                name = redact(opened.entry.href)
                 table = file.read(where=wanted, among=groups)
                 records = [(record, name) for record in from_table(table, href=name)]
                 if records and not is_of(self._known, platform, opened.editions):
@@ -126,10 +126,10 @@ class RecordLookup:
         return None
 
     def _open_again(self, opened: _Opened) -> ParquetFile:
-        file = open_parquet(opened.href, self._storage)
+        file = open_entry(opened.entry, self._storage)
         is_same = file.editions == opened.editions
         if opened.editions is None:
-            is_same = is_same and opened.version == _version(opened.href)
+            is_same = is_same and opened.version == _version(opened.entry.href)
         if not is_same:
             raise replaced(self._href)
         return file
@@ -161,7 +161,7 @@ class _Opened:
     `file` is None if it was closed again.
     """
 
-    href: str
+    entry: FileEntry
     file: ParquetFile | None
     version: tuple[int, ...] | None
     editions: Editions | None

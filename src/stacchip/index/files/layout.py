@@ -9,6 +9,9 @@ _contents.parquet       which rows are of which item; small indexes have none
 _index.json             the names of the files with chips
 ```
 
+An index that grew has more of the same, in parts (the module `parts`), and if rows were removed, a
+file that says which (the module `removed`).
+
 Tools that open the whole folder (pyarrow, geopandas, Dask, Spark) skip names that begin with an
 underscore; give DuckDB `folder/chips*.parquet`. Each source has a file of its own, so that it can
 be removed or replaced without touching the others.
@@ -38,7 +41,10 @@ from stacchip.index.files.manifest import (
     read_manifest,
     see_manifest,
 )
+from stacchip.index.files.parts import find_part, is_part_of, part_name
 from stacchip.index.files.paths import told_by_paths
+from stacchip.index.files.removed import REMOVED, read_removed
+from stacchip.index.files.row_ranges import NO_ROWS
 from stacchip.index.files.switch import resume_switch
 from stacchip.runtime.presence import is_folder, is_there
 from stacchip.storage import Entry, child_href, local_path, parent_href, redact
@@ -49,16 +55,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from stacchip.index.files.manifest import Seen
+    from stacchip.index.files.row_ranges import RowRanges
     from stacchip.storage import Storage
 
 __all__ = [
     "CHIPS",
     "MANIFEST",
     "RECORDS",
-    "ChipsEntry",
+    "FileEntry",
     "IndexFiles",
     "chips_in_folder",
     "chips_name",
+    "files_of_parts",
     "find_files",
     "index_href",
     "is_file",
@@ -71,10 +79,23 @@ _OURS: Final = re.compile(r"chips(-[a-z0-9._-]+)?\.parquet")
 
 
 @dataclass(frozen=True)
-class ChipsEntry(Entry):
-    """A file with chips: its href, its size (-1 if not known), and the columns its path tells."""
+class FileEntry(Entry):
+    """A file of an index with chips or records; `stacchip.index.files.opening.open_entry` opens it.
+
+    Attributes:
+        href: Its address.
+        size_bytes: Its size; -1 if it is not known.
+        told: The columns that its path tells.
+        removed: Its rows that were removed from the index.
+    """
 
     told: Mapping[str, pa.Scalar] = field(default_factory=dict)
+    removed: RowRanges = NO_ROWS
+
+    @property
+    def name(self) -> str:
+        """The name that it has, or will have, in its folder."""
+        return (final_href(self.href) or self.href).rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -83,25 +104,50 @@ class IndexFiles:
 
     Attributes:
         href: The folder or file of the index.
-        chips: The files with chips, in the order of their hrefs.
-        records: Hrefs of the files with records of items.
+        chips: The files with chips: in the order of their hrefs, and those of parts thereafter, in
+            the order of the parts. So the rows of an index keep their numbers when it grows.
+        records: The files with records of items.
     """
 
     href: str
-    chips: tuple[ChipsEntry, ...]
-    records: tuple[str, ...]
+    chips: tuple[FileEntry, ...]
+    records: tuple[FileEntry, ...]
 
     @classmethod
-    def of(cls, href: str, chips: Iterable[Entry], records: Iterable[str] = ()) -> IndexFiles:
+    def of(
+        cls,
+        href: str,
+        chips: Iterable[Entry],
+        records: Iterable[Entry] = (),
+        removed: Mapping[str, RowRanges] | None = None,
+    ) -> IndexFiles:
         """Return the files of an index, with what their paths tell.
+
+        Args:
+            href: The folder or file.
+            chips: Its files with chips.
+            records: Those with records of items.
+            removed: By the final address of a file, its rows that were removed.
 
         Raises:
             IndexFormatError: A path gives a column a value of another type.
         """
         found = list(chips)
         told = told_by_paths(href, [each.href for each in found])
-        entries = (ChipsEntry(each.href, each.size_bytes, told[each.href]) for each in found)
-        return cls(href, tuple(entries), tuple(records))
+
+        def enter(each: Entry, told: Mapping[str, pa.Scalar]) -> FileEntry:
+            gone = (removed or {}).get(final_href(each.href) or each.href, NO_ROWS)
+            return FileEntry(each.href, each.size_bytes, told, gone)
+
+        return cls(
+            href,
+            tuple(enter(each, told[each.href]) for each in sorted(found, key=_place_in_order)),
+            tuple(enter(each, {}) for each in sorted(records, key=_place_in_order)),
+        )
+
+
+def _place_in_order(entry: Entry) -> tuple[str, str]:
+    return find_part(final_href(entry.href) or entry.href) or "", entry.href
 
 
 def chips_name(platform: str) -> str:
@@ -114,7 +160,7 @@ def chips_name(platform: str) -> str:
         ('chips-sentinel-2-l2a.parquet', 'chips-landsat-8-42909a7c.parquet')
     """
     plain = re.sub(r"[^a-z0-9._-]", "-", platform.lower())[:100]
-    if plain != platform:
+    if plain != platform or find_part(f"chips-{plain}.parquet"):
         plain += "-" + hashlib.sha256(platform.encode()).hexdigest()[:8]
     return f"chips-{plain}.parquet"
 
@@ -178,11 +224,21 @@ def find_files(href: str, storage: Storage, seen: Seen | None = None) -> IndexFi
             raise _no_index(href, "there is no such file")
         return IndexFiles.of(href, [Entry(href, -1)])
     if href.startswith(("http://", "https://")):
-        seen = seen or see_manifest(href, storage)
-        manifest = seen.manifest or Manifest((CHIPS,))
-        chips = (Entry(_place(href, name, manifest, storage), -1) for name in manifest.files)
-        return IndexFiles.of(href, chips, [_place(href, RECORDS, manifest, storage)])
+        manifest = (seen or see_manifest(href, storage)).manifest or Manifest((CHIPS,))
+        named = [manifest.files, (RECORDS, *(part_name(RECORDS, each) for each in manifest.parts))]
+        chips, records = (
+            [Entry(_place(href, name, manifest, storage), -1) for name in names] for names in named
+        )
+        return IndexFiles.of(href, chips, records, _removed_in(href, manifest, storage))
     return _list_files(href, storage, seen)
+
+
+def _removed_in(folder: str, manifest: Manifest, storage: Storage) -> dict[str, RowRanges]:
+    """Return the rows that were removed from the files of a folder, by their addresses."""
+    if manifest.removed is None:
+        return {}
+    removed = read_removed(_place(folder, manifest.removed, manifest, storage), storage)
+    return {child_href(folder, name): rows for name, rows in removed.items()}
 
 
 def _place(folder: str, name: str, manifest: Manifest, storage: Storage) -> str:
@@ -206,8 +262,35 @@ def _no_index(href: str, reason: str) -> ObjectNotFound:
 
 
 def _list_files(href: str, storage: Storage, seen: Seen | None = None) -> IndexFiles:
+    found, changing, grown = _sort_files(href, storage)
+    manifests = {parent_href(entry.href) for entry in found[MANIFEST]}
+    removed: dict[str, RowRanges] = {}
+    top = None
+    # of thousands of subfolders, only the manifests of those that change or have grown are read
+    for folder in (manifests & ({href} | changing)) | grown.keys():
+        is_top = folder == href
+        manifest = seen.manifest if seen and is_top else load_manifest(folder, storage)
+        top = manifest if is_top else top
+        if manifest is not None and not manifest.is_settled:
+            if resume_switch(folder, storage):
+                return _list_files(href, storage)
+            _follow(folder, manifest, found, storage)
+        _add_parts(folder, manifest, grown.get(folder, []), found)
+        if manifest is not None:
+            removed |= _removed_in(folder, manifest, storage)
+    _require_complete(href, found, [entry.href for entry in found[MANIFEST]], top)
+    if not found["chips"]:
+        raise _no_index(href, "it holds no parquet file with chips")
+    return IndexFiles.of(href, found["chips"], found[RECORDS], removed)
+
+
+def _sort_files(
+    href: str, storage: Storage
+) -> tuple[dict[str, list[Entry]], set[str], dict[str, list[Entry]]]:
+    """Return the files below a folder by kind, its folders that change, and the files of parts."""
     found: dict[str, list[Entry]] = {"chips": [], RECORDS: [], MANIFEST: []}
     changing: set[str] = set()
+    grown: dict[str, list[Entry]] = {}
     for entry in storage.list(href):
         *folders, name = entry.href[len(href) :].strip("/").split("/")
         if any(folder.startswith((".", "_")) for folder in folders):
@@ -216,32 +299,19 @@ def _list_files(href: str, storage: Storage, seen: Seen | None = None) -> IndexF
             found[name].append(entry)
         elif name.startswith(NEXT):
             changing.add(parent_href(entry.href))
+        elif find_part(name):
+            grown.setdefault(parent_href(entry.href), []).append(entry)
         elif _is_parquet(name) and not name.startswith((".", "_")):
             found["chips"].append(entry)
-    manifests = {parent_href(entry.href) for entry in found[MANIFEST]}
-    # of thousands of subfolders, only the manifests of those that change are read
-    top = None
-    for folder in manifests & ({href} | changing):
-        is_top = folder == href
-        manifest = seen.manifest if seen and is_top else load_manifest(folder, storage)
-        top = manifest if is_top else top
-        if manifest is not None and not manifest.is_settled:
-            if resume_switch(folder, storage):
-                return _list_files(href, storage)
-            _follow(folder, manifest, found, storage)
-    chips = sorted(found["chips"], key=lambda entry: entry.href)
-    _require_complete(href, chips, [entry.href for entry in found[MANIFEST]], top)
-    if not chips:
-        raise _no_index(href, "it holds no parquet file with chips")
-    records = sorted(entry.href for entry in found[RECORDS])
-    return IndexFiles.of(href, chips, records)
+    return found, changing, grown
 
 
 def _follow(
     folder: str, manifest: Manifest, found: dict[str, list[Entry]], storage: Storage
 ) -> None:
     """Put the new files of a folder in the place of those listed."""
-    for kind, names in (("chips", manifest.files), (RECORDS, (RECORDS,))):
+    records = (RECORDS, *(part_name(RECORDS, part) for part in manifest.parts))
+    for kind, names in (("chips", manifest.files), (RECORDS, records)):
         left_out = {child_href(folder, name) for name in (*manifest.gone, *manifest.next_names)}
         found[kind] = [entry for entry in found[kind] if entry.href not in left_out]
         for name in names:
@@ -249,20 +319,51 @@ def _follow(
                 found[kind].append(Entry(_place(folder, name, manifest, storage), -1))
 
 
+def _add_parts(
+    folder: str, manifest: Manifest | None, listed: list[Entry], found: dict[str, list[Entry]]
+) -> None:
+    """Add the files of the parts that a manifest names to those found.
+
+    Raises:
+        IndexFormatError: There is none, and rows were removed.
+    """
+    names = {entry.href.rpartition("/")[2]: entry for entry in listed}
+    if manifest is None and any(is_part_of(REMOVED, name) for name in names):
+        raise IndexFormatError(
+            f"The index at {redact(folder)} had rows removed, and lacks the {MANIFEST} that says "
+            "which. Copy the whole folder.",
+            href=redact(folder),
+        )
+    moving = () if manifest is None else (*manifest.gone, *manifest.next_names)
+    for name, entry in names.items():
+        if name in moving:
+            continue
+        if is_part_of(RECORDS, name):
+            if manifest is None or find_part(name) in manifest.parts:
+                found[RECORDS].append(entry)
+        elif not name.startswith(("_", ".")) and (manifest is None or name in manifest.files):
+            found["chips"].append(entry)
+
+
 def _require_complete(
-    href: str, chips: list[Entry], manifests: list[str], top: Manifest | None
+    href: str, found: Mapping[str, list[Entry]], manifests: list[str], top: Manifest | None
 ) -> None:
     """Refuse an index that lacks a file.
 
     Only the manifest of the folder itself is read, since there may be thousands of subfolders. A
     subfolder with a manifest must have chips. (The folder of one item has only one file of them.)
     """
-    there = {final_href(entry.href) or entry.href for entry in chips}
+    chips, records = (
+        {final_href(entry.href) or entry.href for entry in found[kind]}
+        for kind in ("chips", RECORDS)
+    )
     missing: list[str] = []
     if top is not None:
-        named = (child_href(href, name) for name in top.files)
-        missing += [name for name in named if name not in there]
-    filled = {parent_href(name) for name in there}
+        named = [child_href(href, name) for name in top.files]
+        missing += [name for name in named if name not in chips]
+        named = [child_href(href, part_name(RECORDS, part)) for part in top.parts]
+        missing += [name for name in named if name not in records]
+    filled = {parent_href(name) for name in chips}
     folders = (parent_href(manifest) for manifest in manifests)
     missing += [
         child_href(folder, CHIPS) for folder in folders if folder not in filled and folder != href
@@ -279,7 +380,8 @@ def _require_complete(
 def chips_in_folder(href: str, storage: Storage, *, strangers: bool = False) -> list[str]:
     """Return the names of the files with chips in a folder: ours, or the others (`strangers`).
 
-    Ours are those that the manifest names, or whose names have the form of `chips_name`.
+    Ours are those that the manifest names, or whose names have the form of `chips_name`. Those of
+    parts that no manifest names are of an append that was killed, or is under way.
     """
     named = read_manifest(href, storage) or []
     names = (entry.href[len(href) :].strip("/") for entry in storage.list(href))
@@ -289,3 +391,9 @@ def chips_in_folder(href: str, storage: Storage, *, strangers: bool = False) -> 
         if "/" not in name and _is_parquet(name) and not name.startswith((".", "_"))
     ]
     return [name for name in chips if (name in named or bool(_OURS.fullmatch(name))) != strangers]
+
+
+def files_of_parts(href: str, storage: Storage) -> list[str]:
+    """Return the names of all files in a folder that are of a part, whether it is named or not."""
+    names = (entry.href[len(href) :].strip("/") for entry in storage.list(href))
+    return [name for name in names if "/" not in name and find_part(name)]

@@ -1,4 +1,11 @@
-"""`_index.json`: the files of an index folder, and which of them have yet to take their places."""
+"""`_index.json`: the files of an index folder, and which of them have yet to take their places.
+
+An index that was written in one go has format 1: the names of its files with chips. Format 2 is of
+an index that grew, or of which rows were removed: it also names the parts that were added
+(`parts`), and the file with the rows that were removed (`removed`). Earlier versions would read
+these rows, and lose the records of what was added. They look at no number, but refuse a name that
+is none: so one of "files" is a notice, which they show.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stacchip.errors import IndexFormatError, LimitExceeded, ObjectNotFound
+from stacchip.index.files.parts import is_part
 from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.storage import child_href, local_path, redact
 from stacchip.storage.documents import parse_json
@@ -15,7 +23,7 @@ from stacchip.storage.documents import parse_json
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from stacchip.storage import Storage
+    from stacchip.storage import Identity, Storage
 
 __all__ = [
     "MANIFEST",
@@ -33,6 +41,8 @@ MANIFEST: Final = "_index.json"
 NEXT: Final = ".stacchip-next-"
 """The start of the names of new files, until they take their places (the module `switch`)."""
 _MOST_PARTS: Final = 3_000_000  # as many files, or 216 MB of lists
+_FORMAT: Final = 2
+_NOTICE: Final = "stacchip/this index has grown or had rows removed: upgrade stacchip to read it"
 _NEXT: Final = re.compile(r"\.stacchip-next-[0-9a-f]{16}-(.+)")
 _INNER: Final = r"[^/\\\x00-\x1f\x7f\ud800-\udfff]"
 _NAME: Final = re.compile(rf"(?!\.|.*%(2f|5c)){_INNER}+\.(geo)?parquet", re.IGNORECASE)
@@ -46,11 +56,20 @@ class Manifest:
         files: The names of the files with chips.
         next_names: By name, those of new files that have yet to take it.
         gone: Names of files that have yet to be deleted.
+        parts: The parts that were added, in their order (the module `parts`).
+        removed: The name of the file with the rows that were removed; None if none were.
     """
 
     files: tuple[str, ...]
     next_names: Mapping[str, str] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    removed: str | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """True for an index that was written in one go, and of which no rows were removed."""
+        return not self.parts and self.removed is None
 
     @property
     def is_settled(self) -> bool:
@@ -60,6 +79,13 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """Return the content of `_index.json`."""
         record: dict[str, Any] = {"files": sorted(self.files), "format": 1}
+        if not self.is_plain:
+            record = {
+                "files": [*sorted(self.files), _NOTICE],
+                "format": _FORMAT,
+                "parts": list(self.parts),
+                "removed": self.removed,
+            }
         if not self.is_settled:
             record |= {"next": dict(sorted(self.next_names.items())), "gone": sorted(self.gone)}
         return json.dumps(record).encode()
@@ -88,10 +114,14 @@ def load_manifest(href: str, storage: Storage) -> Manifest | None:
 
 
 class Seen(NamedTuple):
-    """What `_index.json` says, and what changes whenever it is replaced; both None without one."""
+    """What `_index.json` says, and what changes whenever it is replaced; both None without one.
+
+    `identity` is its version as a store tells it.
+    """
 
     manifest: Manifest | None
     version: Hashable
+    identity: Identity | None = None
 
 
 def see_manifest(href: str, storage: Storage) -> Seen:
@@ -104,10 +134,10 @@ def see_manifest(href: str, storage: Storage) -> Seen:
     version = _local_version(place)  # first: what is read next is of this version or a later one
     try:
         blob = storage.read_blob(place, limit="document_bytes")
-        manifest = _parse(bytes(blob.data))
+        manifest = _parse(bytes(blob.data), place)
     except ObjectNotFound:
         return Seen(None, None)
-    except LimitExceeded:
+    except (IndexFormatError, LimitExceeded):
         raise
     except ODD_VALUES as error:
         raise IndexFormatError(
@@ -115,7 +145,7 @@ def see_manifest(href: str, storage: Storage) -> Seen:
             "Delete it, or write the index again.",
             href=redact(place),
         ) from error
-    return Seen(manifest, version or (blob.identity, bytes(blob.data)))
+    return Seen(manifest, version or (blob.identity, bytes(blob.data)), blob.identity)
 
 
 def manifest_version(href: str, storage: Storage) -> Hashable:
@@ -141,17 +171,31 @@ def _local_version(place: str) -> Hashable:
     return facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size
 
 
-def _parse(text: bytes) -> Manifest:
+def _parse(text: bytes, place: str) -> Manifest:
     said: dict[str, Any] = parse_json(text, _MOST_PARTS)
+    version = said.get("format", 1)
+    if isinstance(version, int) and version > _FORMAT:
+        raise IndexFormatError(
+            f"{redact(place)} has format {version}, which a later version of stacchip wrote; this "
+            f"version reads up to {_FORMAT}. Upgrade stacchip.",
+            href=redact(place),
+        )
+    removed = said.get("removed")
     manifest = Manifest(
-        tuple(str(name) for name in said["files"]),
+        tuple(str(name) for name in said["files"] if name != _NOTICE),
         dict(said.get("next", {})),
         tuple(str(name) for name in said.get("gone", ())),
+        tuple(str(part) for part in said.get("parts", ())),
+        None if removed is None else str(removed),
     )
-    for name in (*manifest.files, *manifest.next_names, *manifest.gone):
+    named = [] if manifest.removed is None else [manifest.removed]
+    for name in (*manifest.files, *manifest.next_names, *manifest.gone, *named):
         if not _NAME.fullmatch(name):  # it would lead to another folder, or another host
             raise ValueError(f"{name!r} is not the name of a parquet file in this folder")
     for name, hidden in manifest.next_names.items():
         if final_href(hidden) != name:
             raise ValueError(f"{hidden!r} cannot become {name!r}")
+    for part in manifest.parts:
+        if not is_part(part):
+            raise ValueError(f"{part!r} is not a part of an index")
     return manifest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import cache, reduce
 from operator import and_
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 from stacchip.errors import IndexFormatError, ObjectNotFound, StacchipError
 from stacchip.index.files.manifest import final_href
 from stacchip.index.files.parquet import ParquetFile
+from stacchip.index.files.row_ranges import NO_ROWS
 from stacchip.parquet.damage import unreadable
 from stacchip.parquet.footer import read_footer
 from stacchip.storage import local_path, redact
@@ -25,15 +27,33 @@ if TYPE_CHECKING:
 
     import pyarrow.dataset as ds
 
+    from stacchip.index.files.layout import FileEntry
     from stacchip.index.files.page_checks import ReadAt
+    from stacchip.index.files.row_ranges import RowRanges
     from stacchip.storage import Storage
 
     _MakeFragment = Callable[[pc.Expression | None], ds.ParquetFileFragment]
 
-__all__ = ["open_parquet"]
+__all__ = ["open_entry", "open_parquet"]
 
 # A round trip costs as much as a megabyte: smaller remote files are fetched whole.
 _SMALL_BYTES: Final = 1 << 20
+
+
+def open_entry(entry: FileEntry, storage: Storage) -> ParquetFile:
+    """Open a file of an index, without the rows that were removed; see `open_parquet`.
+
+    Args:
+        entry: The file, as `stacchip.index.files.layout.find_files` finds it.
+        storage: How to reach it.
+    """
+    return open_parquet(
+        entry.href,
+        storage,
+        size_bytes=entry.size_bytes,
+        told=entry.told,
+        removed=entry.removed,
+    )
 
 
 def open_parquet(
@@ -42,14 +62,18 @@ def open_parquet(
     *,
     size_bytes: int = -1,
     told: Mapping[str, pa.Scalar] | None = None,
+    removed: RowRanges = NO_ROWS,
 ) -> ParquetFile:
     """Open the parquet file at an href, and read its footer.
+
+    Files of an index that may have grown are opened by `open_entry`.
 
     Args:
         href: The file.
         storage: How to reach it.
         size_bytes: Its size if a listing gave it, which saves a request; else -1.
         told: Values that its path gives to all its rows, by column. The file's own columns win.
+        removed: Rows that were removed from the index.
 
     Raises:
         ObjectNotFound: Nothing is there.
@@ -57,12 +81,19 @@ def open_parquet(
         StorageError: The system or a server could not read it.
     """
     try:
-        return _open(href, storage, size_bytes, told)
+        file = _open(href, storage, size_bytes, told)
     except ObjectNotFound:
         place = final_href(href)
         if place is None:
             raise
-        return _open(place, storage, -1, told)  # it took its place meanwhile
+        file = _open(place, storage, -1, told)  # it took its place meanwhile
+    if removed and removed.stop[-1] > file.footer.rows:
+        raise IndexFormatError(
+            f"{redact(href)} has {file.footer.rows} rows, and rows up to {removed.stop[-1]} were "
+            "removed: it is another file than it was then. Write the index again.",
+            href=redact(href),
+        )
+    return replace(file, removed=removed) if removed else file
 
 
 def _open(

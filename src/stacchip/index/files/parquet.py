@@ -23,6 +23,7 @@ from stacchip.index.editions import from_metadata
 from stacchip.index.files.file_columns import FileColumns
 from stacchip.index.files.item_addresses import read_addresses
 from stacchip.index.files.page_checks import PageChecks
+from stacchip.index.files.row_ranges import NO_ROWS
 from stacchip.index.table_rows import take_rows
 from stacchip.parquet.damage import naming_damage
 from stacchip.runtime.concurrently import stream_concurrently
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from stacchip.index.editions import Editions
     from stacchip.index.files.page_checks import ReadAt
+    from stacchip.index.files.row_ranges import RowRanges
     from stacchip.parquet.footer import Footer
     from stacchip.storage.limits import Limits
     from stacchip.storage.remote_file import ExactFile
@@ -62,6 +64,9 @@ class ParquetFile:
     Rows that satisfy a condition are read in two steps, row group by row group: first the columns
     that the condition names, and the others only where it found rows.
 
+    Rows that were removed from the index are left out wherever rows are read (`_read_groups`). They
+    do not count: the numbers of rows are those of the others.
+
     Attributes:
         href: Its address.
         fragment: Its footer, as a fragment of a pyarrow dataset.
@@ -71,6 +76,7 @@ class ParquetFile:
         local: The open file, which pyarrow itself reads; None if it is read in parts.
         remote: Reads parts of it; None if pyarrow itself can read the file.
         told: Columns that the file lacks, and the one value that its path gives to all its rows.
+        removed: Rows that were removed from the index.
     """
 
     href: str
@@ -81,6 +87,7 @@ class ParquetFile:
     local: pa.NativeFile | None = None
     remote: ExactFile | None = None
     told: Mapping[str, pa.Scalar] = field(default_factory=dict)
+    removed: RowRanges = NO_ROWS
 
     @cached_property
     def columns(self) -> FileColumns:
@@ -100,11 +107,16 @@ class ParquetFile:
     @property
     def rows(self) -> int:
         """The number of rows."""
-        return self.footer.rows
+        return int(self.starts[-1])
+
+    @property
+    def digest(self) -> str:
+        """A digest of its footer, seal and removed rows, which no other version of it shares."""
+        return self.content_digest + self.removed.digest.hex()
 
     @cached_property
-    def digest(self) -> str:
-        """A digest of its footer and seal, which no other version of it shares."""
+    def content_digest(self) -> str:
+        """A digest of its footer and seal: of all its rows, whether they were removed or not."""
         digest = hashlib.blake2b(self.footer.data, digest_size=12)
         if self.footer.seal is not None:
             digest.update(self.footer.seal.tobytes())
@@ -113,7 +125,16 @@ class ParquetFile:
     @cached_property
     def starts(self) -> NDArray[np.int64]:
         """The first row of each row group, and the number of all rows."""
+        return self._stored_starts - self.removed.count_before(self._stored_starts)
+
+    @cached_property
+    def _stored_starts(self) -> NDArray[np.int64]:
+        """What `starts` is of all rows in the file, also of those that were removed."""
         return np.cumsum([0, *(group.rows for group in self.footer.groups)], dtype=np.int64)
+
+    def stored_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the places in the file of rows by their numbers."""
+        return self.removed.find_left(rows)
 
     @cached_property
     def _pages(self) -> PageChecks:
@@ -179,7 +200,7 @@ class ParquetFile:
 
     def count(self, where: pc.Expression, *, among: Collection[int] | None = None) -> int:
         """Return how many rows satisfy a condition."""
-        if self.remote is None and not self._is_ours_to_filter(where):
+        if self.remote is None and not self.removed and not self._is_ours_to_filter(where):
             with self._naming_damage(where):
                 groups = self._choose(where, among)
                 self._pages.look(self.read_at, groups, self._leaves(self.columns.needed([], where)))
@@ -214,10 +235,20 @@ class ParquetFile:
         return table if is_sorted else take_rows(table, places.ravel())
 
     def extremes(self, column: str) -> set[str]:
-        """Return the first and last text of a column in each row group, as its statistics say."""
+        """Return the first and last text of a column in each row group, as its statistics say.
+
+        If rows were removed, the statistics may be of these, and all texts are returned.
+        """
         if column in self.told:
             return {self.told[column].as_py()} - {None}
+        if self.removed:
+            return set(self.read([column])[column].unique().to_pylist()) - {None}
         return {end for ends in self.footer.ends(column) if ends is not None for end in ends}
+
+    def nulls(self, column: str) -> int | None:
+        """Return in how many rows a column is null; None if only the rows tell."""
+        count = self.footer.nulls(column)  # also in rows that were removed
+        return count if count == 0 or not self.removed else None
 
     # -- row groups
 
@@ -226,6 +257,8 @@ class ParquetFile:
     ) -> list[int]:
         """Return the numbers of the row groups that may have rows that satisfy a condition."""
         groups = list(range(len(self.footer.groups)) if among is None else sorted(among))
+        if self.removed:
+            among = groups = [each for each in groups if np.diff(self.starts)[each]]
         if where is None or len(groups) <= 1 or self._is_ours_to_filter(where):
             return groups
         fragment = self.fragment if among is None else self.fragment.subset(row_group_ids=groups)
@@ -282,7 +315,10 @@ class ParquetFile:
         return sum(chunks[leaf].length for leaf in self._leaves(rest)) <= cost
 
     def _read_groups(self, groups: Sequence[int], names: Sequence[str]) -> pa.Table:
-        """Return columns of row groups, after checking their pages, and those that it lacks."""
+        """Return columns of row groups, after checking their pages, and those that it lacks.
+
+        All rows of index files come from here. Those that were removed end here.
+        """
         if not len(groups):  # pyarrow 18 reads none by an error
             return self.columns.whole.empty_table()
         inside = [name for name in self.columns.inside.names if name in names]
@@ -302,9 +338,27 @@ class ParquetFile:
             page_checksum_verification=True,
             pre_buffer=self.remote is None,  # it joins ranges, which `held` has one by one
         )
-        return self.columns.complete(
-            file.read_row_groups(list(groups), columns=inside, use_threads=is_small)
+        return self._leave_out_removed(
+            groups,
+            self.columns.complete(
+                file.read_row_groups(list(groups), columns=inside, use_threads=is_small)
+            ),
         )
+
+    def _leave_out_removed(self, groups: Sequence[int], table: pa.Table) -> pa.Table:
+        """Return the rows of row groups that were not removed."""
+        ends = self._stored_starts
+        if not self.removed or all(
+            self.footer.groups[group].rows == self.starts[group + 1] - self.starts[group]
+            for group in groups
+        ):
+            return table
+        left, before = [], 0
+        for group in groups:
+            start, stop = int(ends[group]), int(ends[group + 1])
+            left.append(self.removed.rows_left(start, stop) - start + before)
+            before += stop - start
+        return take_rows(table, np.concatenate(left))
 
     def _leaves(self, names: Sequence[str]) -> list[int]:
         return [leaf for name in names for leaf in self.footer.names.get(name, ())]

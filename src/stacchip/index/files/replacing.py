@@ -2,19 +2,21 @@
 
 The new files are written to a hidden folder, and then put into the index at one moment (the module
 `switch`): a reader sees the old index or the new one, wherever the writer was killed, and the next
-writer ends its work. Local writers of one folder wait for each other. Two writers of one folder in
-an object store at a time are not supported.
+writer ends its work. Local writers of one folder wait for each other. In an object store, writers
+that only add files or mark rows as removed (`Replacement.grow`) may work at the same time, also
+beside one that replaces the index. Two that replace it are not supported.
 """
 
 from __future__ import annotations
 
 import contextlib
+import random
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
-from stacchip.errors import IndexFormatError, StacchipError, UsageError
+from stacchip.errors import IndexFormatError, IndexReplaced, StacchipError, UsageError
 from stacchip.index.files.chips_writer import ROWS_PER_GROUP, ChipsWriter
 from stacchip.index.files.contents import (
     CONTENTS,
@@ -29,14 +31,18 @@ from stacchip.index.files.layout import (
     RECORDS,
     chips_in_folder,
     chips_name,
+    files_of_parts,
     index_href,
     is_file,
-    read_manifest,
 )
-from stacchip.index.files.manifest import Manifest, load_manifest
+from stacchip.index.files.manifest import Manifest, load_manifest, see_manifest
 from stacchip.index.files.opening import open_parquet
+from stacchip.index.files.parts import find_part, next_part, part_name
+from stacchip.index.files.removed import REMOVED, write_removed
+from stacchip.index.files.snapshot import see_settled
 from stacchip.index.files.switch import (
     WRITER,
+    add_files,
     end_switch,
     make_files,
     put_file,
@@ -49,19 +55,27 @@ from stacchip.storage import child_href, local_path, parent_href, redact
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
+    from typing import TypeVar
 
     import pyarrow as pa
 
     from stacchip.index.editions import Editions
     from stacchip.index.files.contents import RunCounter
+    from stacchip.index.files.manifest import Seen
+    from stacchip.index.files.parquet import ParquetFile
+    from stacchip.index.files.removed import Removed
     from stacchip.storage import Storage
 
-__all__ = ["Replacement", "clear_remains", "staging"]
+    T = TypeVar("T")
+
+__all__ = ["Replacement", "clear_remains", "staging", "while_replaced"]
 
 _STAGE_PREFIX: Final = ".stacchip-stage-"
+_TRIES: Final = 20  # of an index in a store that several writers change
+_LONGEST_PAUSE_S: Final = 1.0
 _RECORDS_STAGED: Final = "_final.parquet"
 
 
@@ -69,7 +83,7 @@ _RECORDS_STAGED: Final = "_final.parquet"
 class Replacement:
     """New files of an index, on their way to their places; use it in a `with` statement.
 
-    The files are written beside the index. `replace`, `change` or `put_records` moves them to their
+    The files are written beside the index. `replace`, `grow` or `put_records` moves them to their
     places; if none of these is called, the index stays as it was.
 
     Attributes:
@@ -79,6 +93,8 @@ class Replacement:
             local, this is a hidden folder beside its files, so that they are moved by renaming.
             Folders that killed writers left are deleted.
         task: What the writer does, in words that are the same when it is run again.
+        grows: True for a writer that only adds files or marks rows: in an object store, it leaves
+            the files of other writers alone.
         resumes: True within the `with` statement if a writer of the same task was killed here, and
             no other came since.
 
@@ -89,9 +105,11 @@ class Replacement:
     path: str | os.PathLike[str]
     storage: Storage
     task: str = ""
+    grows: bool = False
     stage: Path = field(init=False)
     resumes: bool = field(init=False, default=False)
     _turn: Turn | None = field(init=False, default=None)
+    _seen: Seen | None = field(init=False, default=None)
     _chips: dict[str, Path] = field(init=False, default_factory=dict)
     _runs: dict[str, RunCounter] = field(init=False, default_factory=dict)
     _stack: contextlib.ExitStack = field(init=False, default_factory=contextlib.ExitStack)
@@ -111,16 +129,22 @@ class Replacement:
         """The new records of items; all are added before the first file with chips is opened."""
         return self._stack.enter_context(RecordFile(self.stage, self.folder))
 
-    def write_records(self, kept: Editions | None = MappingProxyType({})) -> Editions | None:
+    def write_records(self, leave_out: Collection[tuple[str, str]] = ()) -> Editions | None:
         """Write the new records to the stage, once all are added; return their editions.
 
         Args:
-            kept: As for `RecordFile.write`.
+            leave_out: As for `RecordFile.write`.
         """
         staged = self.stage / _RECORDS_STAGED
         if not staged.exists():
-            self.records.write(staged, kept=kept)
+            self.records.write(staged, leave_out=leave_out)
         return self.records.editions
+
+    def begin_again(self) -> None:
+        """Forget the files that were written to the stage; records that were added stay."""
+        self._chips.clear()
+        self._runs.clear()
+        (self.stage / _RECORDS_STAGED).unlink(missing_ok=True)
 
     @cached_property
     def folder(self) -> str:
@@ -139,7 +163,7 @@ class Replacement:
             self.resumes = self._turn is not None and self._turn.left == self.task != ""
             stack.push(self._note_unfinished)
             if not self.is_file:
-                end_switch(self.folder, self.storage)
+                self._end_others()
             self.stage = stack.enter_context(staging(self.folder))
             self._stack = stack.pop_all()
         return self
@@ -154,6 +178,24 @@ class Replacement:
             self._stack.__exit__(kind, error, trace)
         finally:
             self._forget()
+
+    def _end_others(self) -> None:
+        """End what killed writers began; in a store, one that adds files leaves new ones alone."""
+        if not self.grows or self._turn is not None:
+            end_switch(self.folder, self.storage)
+            self._seen = see_manifest(self.folder, self.storage)
+
+    def see(self) -> Seen:
+        """Return what `_index.json` says now, which `grow` will replace.
+
+        A switch that is under way in a store is waited for; if it does not end, its writer was
+        killed.
+        """
+        seen = see_settled(self.folder, self.storage)
+        if seen.manifest is not None and not seen.manifest.is_settled:
+            end_switch(self.folder, self.storage, clears=False)
+            seen = see_manifest(self.folder, self.storage)
+        return seen
 
     def _note_unfinished(self, kind: type[BaseException] | None, *_: object) -> None:
         """Leave a switch that failed halfway to the next reader or writer, as a killed one does."""
@@ -206,7 +248,9 @@ class Replacement:
             return dict.fromkeys(platforms or [""], name)
         if not platforms:
             return {"": CHIPS}
-        there = chips_in_folder(self.href, self.storage)
+        there = [
+            name for name in chips_in_folder(self.href, self.storage) if find_part(name) is None
+        ]
         if len(platforms) == 1 and set(there) <= {CHIPS}:
             return {platforms[0]: CHIPS}
         holder = None
@@ -236,73 +280,128 @@ class Replacement:
 
     # -- to their places
 
-    def replace(self) -> None:
+    def replace(self, seen: Seen | None = None, gone: Collection[str] = ()) -> None:
         """Put the new files in the place of all files of the index.
 
+        Args:
+            seen: The `_index.json` to replace, in a store; by default what it said at first.
+            gone: Names of files with chips, of other tools perhaps, to delete as well.
+
         Raises:
+            IndexReplaced: Another writer has changed an index in a store meanwhile.
             StorageError: A file could not be written; the index is the old one or the new one.
         """
         if self.is_file:
             (chips,) = self._chips.values()
             put_file(chips, self.href, self.storage)
             return
-        before = chips_in_folder(self.href, self.storage)
-        self.change(delete=set(before) - set(self._chips), with_records=True)
-
-    def change(self, *, delete: Collection[str] = (), with_records: bool = False) -> None:
-        """Put the new files with chips into the folder, beside those that stay.
-
-        Args:
-            delete: Names of files with chips to delete.
-            with_records: Put the new records into the place of the present ones.
-
-        Raises:
-            StorageError: A file could not be written; the index is the old one or the new one.
-        """
-        new = dict(self._chips)
-        if with_records:
-            self.write_records()
-            new[RECORDS] = self.stage / _RECORDS_STAGED
-        before = set(chips_in_folder(self.href, self.storage))
-        contents = self._gather_contents(before - set(delete) - set(new))
-        if contents is not None:
+        self.write_records()
+        new = {**self._chips, RECORDS: self.stage / _RECORDS_STAGED}
+        before = {*chips_in_folder(self.href, self.storage), *gone}
+        if (contents := self._gather_contents()) is not None:
             new[CONTENTS] = self.stage / CONTENTS
             write_contents(new[CONTENTS], contents)
-        named = read_manifest(self.href, self.storage)
-        files = Manifest(
-            tuple((before | set(self._chips)) - set(delete)), gone=tuple(sorted(delete))
-        )
+        old = before.union(files_of_parts(self.href, self.storage)) - set(self._chips)
+        files = Manifest(tuple(self._chips), gone=tuple(sorted(old)))
+        seen = seen or self._seen
+        named = None if seen is None else seen.manifest
         # an incomplete index that a killed writer left need not stay readable
-        is_whole = bool(before or delete) and before.issuperset(named or ())
-        put = switch_files if is_whole else make_files
-        put(self.href, new, files, self.storage)
+        if before and before.issuperset(() if named is None else named.files):
+            switch_files(self.href, new, files, self.storage, seen)
+        else:
+            make_files(self.href, new, files, self.storage)
 
-    def _gather_contents(self, kept: Collection[str]) -> Contents | None:
-        """Return which rows are of which item: of the new files, and of files that stay.
+    def _gather_contents(self) -> Contents | None:
+        """Return which rows of the new files are of which item.
 
-        None if the new index is as small as what a look-up reads at least.
+        None if the new index is as small as what a look-up reads at least, and the old one had
+        none, whose file would stay.
         """
-        there = None
+        is_large = False
         with contextlib.suppress(IndexFormatError):  # it is damaged, and replaced
-            there = read_contents(self.href, self.storage)
-        parts = [] if there is None else [there.only(kept)]
-        is_large = there is not None
-        for name, path in sorted(self._chips.items()):
-            file = open_parquet(str(path), self.storage)
-            is_large |= len(file.footer.groups) > 1
+            is_large = read_contents(child_href(self.href, CONTENTS), self.storage) is not None
+        files = {name: open_parquet(str(path), self.storage) for name, path in self._chips.items()}
+        is_large |= any(len(file.footer.groups) > 1 for file in files.values())
+        return self._join_contents(files) if is_large else None
+
+    def _join_contents(self, files: Mapping[str, ParquetFile]) -> Contents:
+        parts = []
+        for name, file in sorted(files.items()):
             runs = self._runs[name].finish(name)
             if runs is not None:
                 parts.append(Contents(runs, {name: file.digest}))
-        return join_contents(parts) if is_large else None
+        return join_contents(parts)
 
-    def put_records(self, editions: Editions | None) -> None:
-        """Put the new records into the place of the present ones; the chips stay as they are.
+    def next_part(self, seen: Seen) -> str:
+        """Return the part that `grow` adds to an index."""
+        manifest = seen.manifest or Manifest(())
+        there = [*manifest.parts, find_part(manifest.removed or "")]
+        is_shared = local_path(self.folder) is None
+        return next_part((part for part in there if part is not None), is_shared=is_shared)
+
+    def grow(
+        self, seen: Seen, part: str, *, removed: Removed | None = None, gone: Collection[str] = ()
+    ) -> None:
+        """Add the new files to the folder, whose own files stay as they are.
+
+        The names of new files with chips are those of the part. If there are any, the records go
+        with them.
 
         Args:
-            editions: What the present ones say, whose items are the same.
+            seen: Result of `see` before anything was read that led to the new files.
+            part: Result of `next_part`.
+            removed: All rows that are removed from now on; None to leave it at those that are.
+            gone: Names of files with chips to delete.
+
+        Raises:
+            IndexReplaced: Another writer has changed an index in a store meanwhile.
+            StorageError: A file could not be written; the index is the old one or the new one.
         """
-        self.write_records(editions)
-        put_file(self.stage / _RECORDS_STAGED, child_href(self.href, RECORDS), self.storage)
+        before = seen.manifest or Manifest(tuple(chips_in_folder(self.href, self.storage)))
+        new, parts, mark = dict(self._chips), before.parts, before.removed
+        if new:
+            files = {name: open_parquet(str(path), self.storage) for name, path in new.items()}
+            contents = self.stage / CONTENTS
+            write_contents(contents, self._join_contents(files))
+            new[part_name(CONTENTS, part)] = contents
+            new[part_name(RECORDS, part)] = self.stage / _RECORDS_STAGED
+            parts = (*parts, part)
+        if removed is not None:
+            mark = part_name(REMOVED, part)
+            new[mark] = self.stage / REMOVED
+            write_removed(new[mark], removed)
+        old_mark = () if before.removed in (None, mark) else (before.removed,)
+        marked = {name for name in removed or () if not name.startswith("_")}
+        manifest = Manifest(
+            tuple({*before.files, *marked, *self._chips}.difference(gone)),
+            gone=tuple(sorted((*gone, *old_mark))),
+            parts=parts,
+            removed=mark,
+        )
+        add_files(self.href, new, manifest, seen, self.storage)
+
+    def put_records(self, records: RecordFile, href: str, editions: Editions | None) -> None:
+        """Put new records into the place of present ones; the chips stay as they are.
+
+        Args:
+            records: The new ones.
+            href: Address of the file with the present ones.
+            editions: What these say, whose items are the same.
+        """
+        put_file(records.write(self.stage / _RECORDS_STAGED, kept=editions), href, self.storage)
+
+
+def while_replaced(change: Callable[[], T]) -> T:
+    """Return what a change of an index returns, which is made anew if others come before it.
+
+    Raises:
+        IndexReplaced: They always do.
+    """
+    for _ in range(_TRIES):
+        with contextlib.suppress(IndexReplaced):
+            return change()
+        time.sleep(random.uniform(0, _LONGEST_PAUSE_S))  # noqa: S311 - no secret
+    return change()
 
 
 @contextlib.contextmanager
@@ -387,10 +486,11 @@ def _require_chips_name(name: str, platforms: Sequence[str]) -> None:
         or "/" in name
         or name[:1] in ("", ".", "_")
         or not name.endswith(".parquet")
+        or find_part(name) is not None
     ):
         raise UsageError(
             f"{name!r} cannot name the file of {len(platforms)} sources: it names the file of "
-            "one, ends in .parquet, and does not begin with '_' or '.'."
+            "one, ends in .parquet (and not in .part-...), and does not begin with '_' or '.'."
         )
 
 

@@ -1,7 +1,8 @@
 """The files of an index opened at one moment: all of the old index, or all of the new one.
 
 An open file keeps its version (`open_parquet`). Every switch of an index replaces its `_index.json`
-twice, so that files opened between two looks at the same `_index.json` are of one index.
+twice, so that files opened between two looks at the same `_index.json` are of one index. So are
+those of an index that grows: none of its files is ever another.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import TypeVar
 
-    from stacchip.index.files.layout import ChipsEntry, IndexFiles
+    from stacchip.index.files.layout import FileEntry, IndexFiles
     from stacchip.index.files.manifest import Seen
     from stacchip.storage import Storage
 
     T = TypeVar("T")
 
-__all__ = ["at_one_moment", "open_index", "refusing_replaced"]
+__all__ = ["at_one_moment", "open_index", "refusing_replaced", "see_settled"]
 
 _FOOTERS_AHEAD: Final = 16
 # An index has a file for each source. A tree of more files is of many indexes, which change apart;
@@ -51,7 +52,7 @@ def open_index(href: str, storage: Storage) -> Iterator[ChipsFile]:
     """
     contents = FolderContents(storage)
 
-    def open_one(entry: ChipsEntry) -> ChipsFile:
+    def open_one(entry: FileEntry) -> ChipsFile:
         return open_chips(entry, storage, contents)
 
     def open_all(files: IndexFiles) -> Iterator[ChipsFile]:
@@ -112,7 +113,7 @@ def refusing_replaced(hrefs: Sequence[str], storage: Storage) -> Iterator[Mappin
         IndexReplaced: One was replaced or deleted.
     """
     folders = [href for href in dict.fromkeys(hrefs) if not is_file(href)]
-    manifests = map_concurrently(lambda href: _see_settled(href, storage), folders)
+    manifests = map_concurrently(lambda href: see_settled(href, storage), folders)
     seen = dict(zip(folders, manifests, strict=True))
     try:
         yield seen
@@ -124,7 +125,7 @@ def refusing_replaced(hrefs: Sequence[str], storage: Storage) -> Iterator[Mappin
         raise replaced
 
 
-def _see_settled(href: str, storage: Storage) -> Seen:
+def see_settled(href: str, storage: Storage) -> Seen:
     """Return what `_index.json` says, once a switch that is under way has ended."""
     seen = see_manifest(href, storage)
     for _ in range(_TRIES_OF_A_FILE):

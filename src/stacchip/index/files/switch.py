@@ -10,6 +10,12 @@ A writer that is killed before step 2 leaves the old index, and afterwards the n
 writer ends its work, or the next reader that may write there. Tools that do not know `_index.json`
 see each file old or new meanwhile.
 
+Files that an index gets when it grows take no file's place. In an object store they are put to
+their final names at once, and `_index.json` is replaced only if it is still the one that the writer
+saw: of several writers who add files at the same time, each finds what the others added. The files
+of those that were killed stay until `compact_index`; only tools that do not know `_index.json` see
+them. A local writer is alone, and adds files by a switch.
+
 A new index needs no switch: `_index.json` comes first, so that readers refuse the folder until the
 last of its files is there.
 """
@@ -23,19 +29,28 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from stacchip.errors import ObjectNotFound, StorageError
+from stacchip.errors import AssetChanged, IndexReplaced, ObjectNotFound, StorageError
 from stacchip.index.files.manifest import MANIFEST, NEXT, Manifest, load_manifest
 from stacchip.runtime.unwritable import naming_unwritable
 from stacchip.runtime.whole_file import held_at_once, move_whole
-from stacchip.storage import child_href, local_path
+from stacchip.storage import child_href, local_path, redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from stacchip.index.files.manifest import Seen
     from stacchip.storage import Storage
 
-__all__ = ["WRITER", "end_switch", "make_files", "put_file", "resume_switch", "switch_files"]
+__all__ = [
+    "WRITER",
+    "add_files",
+    "end_switch",
+    "make_files",
+    "put_file",
+    "resume_switch",
+    "switch_files",
+]
 
 _log = logging.getLogger(__name__)
 WRITER: Final = ".stacchip-writer.lock"
@@ -47,6 +62,7 @@ def switch_files(
     new: Mapping[str, Path],
     files: Manifest,
     storage: Storage,
+    seen: Seen | None = None,
 ) -> None:
     """Put new files into an index, at one moment for our readers.
 
@@ -55,8 +71,10 @@ def switch_files(
         new: Finished local files, by the names that they take; they are moved if both are local.
         files: The files with chips of the new index, and those to delete.
         storage: Reaches the folder.
+        seen: The `_index.json` to replace, and no other, in an object store; by default any.
 
     Raises:
+        IndexReplaced: Another writer has replaced `_index.json`; the index is as that left it.
         StorageError: A file could not be written. The index is the old one, or the next writer ends
             the work.
     """
@@ -65,9 +83,42 @@ def switch_files(
     try:
         for name, file in new.items():
             put_file(file, child_href(folder, next_names[name]), storage)
-        _put_manifest(folder, replace(files, next_names=next_names), storage)
+        _put_manifest(folder, replace(files, next_names=next_names), storage, seen)
     finally:  # if a step failed, the new files are deleted
         end_switch(folder, storage)
+
+
+def add_files(
+    folder: str, new: Mapping[str, Path], files: Manifest, seen: Seen, storage: Storage
+) -> None:
+    """Put files that take no file's place into an index, at one moment for our readers.
+
+    Args:
+        folder: Address of the index.
+        new: As in `switch_files`.
+        files: As in `switch_files`.
+        seen: The `_index.json` to replace, and no other.
+        storage: Reaches the folder.
+
+    Raises:
+        IndexReplaced: Another writer has replaced `_index.json`; the index is as that left it.
+        StorageError: A file could not be written. The index is the old one or the new one.
+    """
+    if local_path(folder) is not None:
+        switch_files(folder, new, files, storage)
+        return
+    put: list[str] = []
+    try:
+        for name, file in new.items():
+            put_file(file, child_href(folder, name), storage)
+            put.append(name)
+        _put_manifest(folder, files, storage, seen)
+    except IndexReplaced:
+        for name in put:
+            storage.delete(child_href(folder, name))
+        raise
+    if not files.is_settled:
+        end_switch(folder, storage, clears=False)
 
 
 def make_files(folder: str, new: Mapping[str, Path], files: Manifest, storage: Storage) -> None:
@@ -117,10 +168,15 @@ def resume_switch(folder: str, storage: Storage) -> bool:
     return True
 
 
-def end_switch(folder: str, storage: Storage) -> None:
+def end_switch(folder: str, storage: Storage, *, clears: bool = True) -> None:
     """End the switch of a folder that was begun, if any, and delete new files of any other.
 
     Only one writer at a time may do so.
+
+    Args:
+        folder: Address of the index.
+        storage: Reaches the folder.
+        clears: False to leave new files of other switches, whose writers may be at work.
     """
     hidden = _list_next(folder, storage)
     manifest = load_manifest(folder, storage)
@@ -130,9 +186,10 @@ def end_switch(folder: str, storage: Storage) -> None:
         for name, there in sorted(manifest.next_names.items()):
             if there in hidden:
                 _move(child_href(folder, there), child_href(folder, name), storage)
-        _put_manifest(folder, Manifest(manifest.files), storage)
+        settled = replace(manifest, next_names={}, gone=())
+        _put_manifest(folder, settled, storage)
         hidden = [name for name in hidden if name not in manifest.next_names.values()]
-    for name in hidden:
+    for name in hidden if clears else ():
         storage.delete(child_href(folder, name))
 
 
@@ -169,10 +226,13 @@ def _move(source: str, target: str, storage: Storage) -> None:
     storage.delete(source)
 
 
-def _put_manifest(folder: str, manifest: Manifest, storage: Storage) -> None:
+def _put_manifest(
+    folder: str, manifest: Manifest, storage: Storage, seen: Seen | None = None
+) -> None:
+    """Replace `_index.json`; in an object store, only the one that was seen, if one is given."""
     local = local_path(folder)
     if local is None:
-        storage.write(child_href(folder, MANIFEST), manifest.to_bytes())
+        _put_remote(child_href(folder, MANIFEST), folder, manifest, storage, seen)
         return
     part = local / f"{NEXT}{secrets.token_hex(8)}-{MANIFEST}"  # a killed writer's is deleted
     try:
@@ -183,3 +243,25 @@ def _put_manifest(folder: str, manifest: Manifest, storage: Storage) -> None:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise
+
+
+def _put_remote(
+    place: str, folder: str, manifest: Manifest, storage: Storage, seen: Seen | None
+) -> None:
+    if seen is None:
+        storage.write(place, manifest.to_bytes())
+        return
+    try:
+        storage.write_over(place, manifest.to_bytes(), seen.identity)
+    except StorageError as error:
+        # a request that is repeated because its answer was lost finds what it wrote itself
+        there = load_manifest(folder, storage)
+        if there is not None and there.to_bytes() == manifest.to_bytes():
+            return
+        if not isinstance(error, AssetChanged):
+            raise
+        raise IndexReplaced(
+            f"Another writer changed the index at {redact(folder)} at the same time. Its work is "
+            "whole, and nothing of this was written: run this again.",
+            href=redact(folder),
+        ) from error

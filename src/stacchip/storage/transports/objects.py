@@ -17,7 +17,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from stacchip.errors import (
     AccessDenied,
@@ -57,6 +57,7 @@ CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 # S3 allows 10,000 parts of at least 5 MiB
 SMALLEST_PART = 8 * 1024 * 1024
 MOST_PARTS = 9_000
+_NOT_IMPLEMENTED = 501
 # as many as a store lists in one answer
 PAGE = 1000
 # S3, GCS and Azure allow 1,024 characters or bytes; a store of one's own may allow some more
@@ -76,6 +77,8 @@ def call(location: Location, expect: Identity | None, request: Callable[[], T]) 
     failure: Exception
     try:
         return request()
+    except (AlreadyExistsError, PreconditionError):
+        failure = failure_of_change(location.href, expect, None)
     except (BaseError, FileNotFoundError, ValueError, TypeError, OSError) as error:
         failure = _failure_of(error, location, expect)
     except BaseException as error:
@@ -203,6 +206,30 @@ def _identity(meta: Any) -> Identity:
 def put(store: ObjectStore, location: Location, data: bytes | memoryview) -> None:
     """Write a small object in one request."""
     call(location, None, lambda: obstore.put(store, location.key, data, use_multipart=False))
+
+
+def put_over(store: ObjectStore, location: Location, data: bytes, expect: Identity | None) -> None:
+    """Write a small object in the place of one version of it; of none, if `expect` is None.
+
+    Raises:
+        AssetChanged: Something else is there.
+    """
+    mode: Any = "create"
+    if expect is not None:
+        try:
+            meta = call(location, None, lambda: obstore.head(store, location.key))
+        except ObjectNotFound:
+            raise failure_of_change(location.href, expect, None) from None
+        if meta["e_tag"] != expect.etag:
+            raise failure_of_change(location.href, expect, _identity(meta))
+        # Google asks for the version
+        mode = {name: meta[name] for name in ("e_tag", "version") if meta[name] is not None}
+    try:
+        call(location, expect, lambda: obstore.put(store, location.key, data, mode=mode))
+    except StorageError as error:
+        if error.status != _NOT_IMPLEMENTED:
+            raise
+        put(store, location, data)
 
 
 def put_parts(
