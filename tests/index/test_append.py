@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import resource
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -419,8 +421,33 @@ def test_many_appends_are_read_at_once(tmp_path: Path) -> None:
     (tmp_path / "_index.json").write_text(json.dumps(said))
     assert read_index(tmp_path).num_rows == 100 * 12
     assert len(read_records(tmp_path)) == 2
-    append_to_index(tmp_path, make_table("third"))
+    assert append_to_index(tmp_path, make_table("third")).parts == 100
     assert read_index(tmp_path)["item_id"][-1].as_py() == "third"
+
+
+def test_an_index_of_more_files_than_may_stay_open_is_said(
+    large: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    append_to_index(large, concat_indexes([make_table(platform=f"p{n}") for n in range(62)]))
+    wanted = read_index(large, platform="p61")["chipid"].to_pylist()
+    with few_files_allowed(8 * 65):
+        stored = StoredIndex.open(large, STORAGE)
+        assert stored is not None
+        assert stored.take([len(stored) - 1], ["platform"]).num_rows == 1
+    with few_files_allowed(8 * 64):
+        assert StoredIndex.open(large, STORAGE) is None
+        assert "Compact it (stacchip compact)" in caplog.text
+        assert read_index(large, platform="p61")["chipid"].to_pylist() == wanted
+
+
+@contextlib.contextmanager
+def few_files_allowed(most: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 # -- object stores

@@ -77,6 +77,7 @@ class Appended:
         dropped: Rows that were left out because the chip is there already, or was read twice.
         replaced: Rows of the index that were removed, since their items came anew.
         platforms: Names of the sources of what was added.
+        parts: Appends that the index has had since it was compact, with this one.
     """
 
     files: int
@@ -85,6 +86,7 @@ class Appended:
     dropped: int
     replaced: int
     platforms: tuple[str, ...]
+    parts: int
 
 
 def append_to_index(
@@ -222,6 +224,7 @@ class _Append:
             IndexReplaced: The index is another by now; nothing was added.
         """
         seen = self.target.see()
+        parts = 0 if seen.manifest is None else len(seen.manifest.parts)
         self.target.begin_again()
         there = self._look()
         present = find_files(self.target.href, self.target.storage)
@@ -232,7 +235,7 @@ class _Append:
             self._compare(there, present)
         items = self._items_to_write(there)
         if not items:
-            return Appended(files, 0, 0, self.gathered.chips, 0, ())
+            return Appended(files, 0, 0, self.gathered.chips, 0, (), parts)
         written = self._write(items, seen, removed)
         return Appended(
             files=files,
@@ -241,6 +244,7 @@ class _Append:
             dropped=self.gathered.chips - written,
             replaced=0 if removed is None else there.chips,
             platforms=tuple(by_source(items)),
+            parts=parts + 1,
         )
 
     def _look(self) -> _There:

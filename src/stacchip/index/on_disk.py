@@ -6,8 +6,9 @@ What it holds is an entry for each item. So an index of 10^8 chips opens in a se
 from __future__ import annotations
 
 import hashlib
+import logging
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,8 @@ from stacchip.index.read import (
 )
 from stacchip.index.schema import SCHEMA
 from stacchip.index.table_rows import take_rows
+from stacchip.runtime.open_files import most_open_files
+from stacchip.storage import redact
 
 if TYPE_CHECKING:
     import os
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StoredIndex"]
 
-_MOST_FILES: Final = 64  # a process may have 1024 files open (256 on macOS)
+_log = logging.getLogger(__name__)
 
 
 class StoredIndex:
@@ -74,7 +77,15 @@ class StoredIndex:
         for chips in open_files(href, storage):
             lacking = set(SCHEMA.names) - set(chips.file.columns.inside.names)
             is_whole = lacking <= {"geometry"}
-            if len(files) == _MOST_FILES or not is_whole or chips.runs is None:
+            if not is_whole or chips.runs is None:
+                return None
+            if len(files) == most_open_files():
+                _log.warning(
+                    "%s has more than %d files with chips, which cannot all stay open: its rows "
+                    "are read into memory. Compact it (stacchip compact).",
+                    redact(href),
+                    len(files),
+                )
                 return None
             files.append(chips)
         return cls(href, storage, files)

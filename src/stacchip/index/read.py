@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain, groupby, islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from stacchip.index.table_rows import take_rows
 from stacchip.items.copies import is_same_item
 from stacchip.items.keys import differing_copies
 from stacchip.items.reach import distant
+from stacchip.runtime.open_files import most_open_files
 from stacchip.storage import Storage, local_path, parent_href, redact
 
 if TYPE_CHECKING:
@@ -55,8 +56,6 @@ __all__ = [
     "scan_rows",
     "with_origin",
 ]
-
-_MOST_TOGETHER: Final = 64  # files of a folder that are open at a time
 
 
 def read_index(
@@ -358,9 +357,10 @@ def open_files(href: str, storage: Storage) -> Iterator[ChipsFile]:
         return
     for folder, files in groupby(opened, lambda chips: parent_href(chips.href)):
         # an item of one file may have its record in the part of another
-        some = list(islice(files, _MOST_TOGETHER))
+        most = most_open_files()
+        some = list(islice(files, most))
         known = join(chips.file.editions for chips in some)
-        lookup = RecordLookup(folder, storage, known if len(some) < _MOST_TOGETHER else None)
+        lookup = RecordLookup(folder, storage, known if len(some) < most else None)
         for chips in chain(some, files):
             if chips.lacks_footprints:
                 yield with_records(chips, lookup.find, distant(folder, storage))

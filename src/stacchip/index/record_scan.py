@@ -13,6 +13,7 @@ from stacchip.index.files.snapshot import at_one_moment
 from stacchip.index.filters import Selection
 from stacchip.items.reach import distant
 from stacchip.runtime.concurrently import map_concurrently, stream_concurrently
+from stacchip.runtime.open_files import most_open_files
 from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["scan_records"]
 
 _FOOTERS_AHEAD: Final = 16
-_MOST_OPEN: Final = 64  # a process may have 1024 files open (256 on macOS)
 
 
 def scan_records(
@@ -96,7 +96,7 @@ def _open(href: str, storage: Storage) -> list[ParquetFile] | Iterator[ParquetFi
         return open_entry(file, storage)
 
     def open_all(files: IndexFiles) -> list[ParquetFile] | Iterator[ParquetFile]:
-        if len(files.records) > _MOST_OPEN:
+        if len(files.records) > most_open_files():
             return stream_concurrently(open_one, files.records, ahead=_FOOTERS_AHEAD)
         return map_concurrently(open_one, files.records)
 

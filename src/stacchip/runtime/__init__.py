@@ -8,6 +8,7 @@ In reading order:
 - `task_name`: the name of the task that a thread works on, for the log.
 - `concurrently`: many calls at once, within one call of our own.
 - `memory`: reusable buffers.
+- `open_files`: how many files a reader keeps open.
 - `registry`: values by name, to which other packages add theirs by entry point.
 - `percent`: shares as percentages, for messages.
 - `near_names`: lists of what exists, for messages about a name that does not.

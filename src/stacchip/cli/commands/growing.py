@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stacchip.index import Appended
 
 app = CommandLine()
+_MANY_PARTS = 32  # of the 128 files, or 64 on macOS, that a reader keeps open
 
 
 @app.command(epilog=console.examples("stacchip add all-chips june/index july/index"))
@@ -66,10 +67,11 @@ def add(
 def _describe(added: Appended, index: str) -> str:
     sources = f" ({', '.join(added.platforms)})" if added.platforms else ""
     dropped = f", {added.dropped:,} that are there already left out" if added.dropped else ""
+    following = "compact" if added.parts >= _MANY_PARTS else "info"
     replaced = f", in place of {added.replaced:,}" if added.replaced else ""
     return (
         f"{added.chips:,} chips of {added.items:,} items{sources} added to {redact(index)}"
-        f"{replaced}{dropped}\nNext: {console.command('info', index)}"
+        f"{replaced}{dropped}\nNext: {console.command(following, index)}"
     )
 
 

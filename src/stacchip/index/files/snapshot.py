@@ -19,6 +19,7 @@ from stacchip.index.files.layout import find_files, is_file
 from stacchip.index.files.manifest import manifest_version, see_manifest
 from stacchip.index.files.switch import resume_switch
 from stacchip.runtime.concurrently import map_concurrently, stream_concurrently
+from stacchip.runtime.open_files import most_open_files
 from stacchip.storage import local_path, redact
 
 if TYPE_CHECKING:
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["at_one_moment", "open_index", "refusing_replaced", "see_settled"]
 
 _FOOTERS_AHEAD: Final = 16
-# An index has a file for each source. A tree of more files is of many indexes, which change apart;
-# and a process may have 1024 files open (256 on macOS).
-_MOST_OPEN: Final = 64
 _TRIES: Final = 100
 _TRIES_OF_A_FILE: Final = 5  # a server may also tag each of its answers differently
 _LONGEST_PAUSE_S: Final = 0.1
@@ -56,7 +54,9 @@ def open_index(href: str, storage: Storage) -> Iterator[ChipsFile]:
         return open_chips(entry, storage, contents)
 
     def open_all(files: IndexFiles) -> Iterator[ChipsFile]:
-        if len(files.chips) > _MOST_OPEN:
+        # an index has a file for each source, and some for each append; a tree of more files is of
+        # many indexes, which change apart
+        if len(files.chips) > most_open_files():
             return stream_concurrently(open_one, files.chips, ahead=_FOOTERS_AHEAD)
         return iter(map_concurrently(open_one, files.chips))
 
