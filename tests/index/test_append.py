@@ -226,6 +226,23 @@ def test_writers_that_append_at_once_all_succeed(index: Path) -> None:
     assert same_rows(read_index(index), concat_indexes([*TABLES[:4], *tables]))
 
 
+def test_a_reader_sees_whole_states_while_several_add_and_remove(index: Path) -> None:
+    tables = {f"new-{number}": make_table(f"new-{number}") for number in range(3)}
+    gone = ["item-000", "item-001", "item-002"]
+    writers = [
+        *(Thread(target=append_to_index, args=(index, table)) for table in tables.values()),
+        *(Thread(target=remove, args=(index,), kwargs={"item_id": name}) for name in gone),
+    ]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        found = read_index(index, columns=["item_id"])["item_id"].value_counts().to_pylist()
+        assert {each["counts"] for each in found} == {12}
+        assert "item-003" in {each["values"] for each in found}
+    assert same_rows(read_index(index), concat_indexes([TABLES[3], *tables.values()]))
+    assert ids(index) == ["item-003", *tables]
+
+
 def test_headers_are_added_to_all_records_of_an_index_that_grew(index: Path) -> None:
     append_to_index(index, concat_indexes(TABLES[4:]))
     remove(index, item_id="item-000")

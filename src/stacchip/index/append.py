@@ -19,10 +19,11 @@ from stacchip.index.files.opening import open_entry
 from stacchip.index.files.parquet import ROW
 from stacchip.index.files.parts import part_name
 from stacchip.index.files.removed import join_removed
-from stacchip.index.files.replacing import Replacement, while_replaced
+from stacchip.index.files.replacing import Replacement
 from stacchip.index.files.row_ranges import RowRanges
-from stacchip.index.files.snapshot import open_index
+from stacchip.index.files.snapshot import at_one_moment, open_index
 from stacchip.index.files.spill import Spill
+from stacchip.index.files.staging import while_replaced
 from stacchip.index.filters import Selection
 from stacchip.index.gathering import (
     ChipsOfItem,
@@ -227,7 +228,7 @@ class _Append:
         parts = 0 if seen.manifest is None else len(seen.manifest.parts)
         self.target.begin_again()
         there = self._look()
-        present = find_files(self.target.href, self.target.storage)
+        present = at_one_moment(self.target.href, self.target.storage, lambda files: files)
         removed = None
         if self.duplicates == "replace":
             removed = self._mark(there, present)

@@ -30,8 +30,10 @@ from stacchip.index.files.layout import (
 )
 from stacchip.index.files.opening import open_entry
 from stacchip.index.files.parquet import ROW
-from stacchip.index.files.replacing import Replacement, while_replaced
+from stacchip.index.files.replacing import Replacement
 from stacchip.index.files.row_ranges import RowRanges
+from stacchip.index.files.snapshot import at_one_moment
+from stacchip.index.files.staging import while_replaced
 from stacchip.index.filters import Selection
 from stacchip.index.read import scan_index
 from stacchip.index.schema import SCHEMA, conform, require_short_values
@@ -169,6 +171,7 @@ def _mark(part: _Part, chosen: pc.Expression, new: Replacement) -> int:
 
     Files that would have no chips left are deleted.
     """
+    new.begin_again()
     seen = new.see()
     now = _look_again(part, new.storage)
     selection = Selection(where=chosen)
@@ -218,7 +221,8 @@ def _look_again(part: _Part, storage: Storage) -> _Part:
     """Return the files of a folder as they are now: others may have been written meanwhile."""
     if is_file(part.href):
         return part
-    (now,) = (each for each in _folders(find_files(part.href, storage)) if each.href == part.href)
+    files = at_one_moment(part.href, storage, lambda files: files)
+    (now,) = (each for each in _folders(files) if each.href == part.href)
     # what paths tell is the same for all files of a folder
     told = part.chips[0].told
     return now._replace(chips=[replace(entry, told=told) for entry in now.chips])

@@ -15,7 +15,7 @@ from stacchip.errors import DiskFull, DuplicateChips, StacchipError, UsageError,
 from stacchip.grid.geobox import pixel_size_m
 from stacchip.index import merge_indexes, read_index, write_index
 from stacchip.index.files.layout import index_href, is_file
-from stacchip.index.files.replacing import staging
+from stacchip.index.files.staging import staging
 from stacchip.index.headers import gather_headers
 from stacchip.index.stored import require_form
 from stacchip.indexer.base import require_arguments

@@ -11,7 +11,8 @@ removed               `_removed.part-*.parquet`: the rows that were removed
 manifest              `_index.json`: the names of the files, and which have yet to take them
 switch                how an index's files are replaced at one moment
 chips_writer          how a file with chips is written
-replacing             how new files are written, one writer at a time
+replacing             how new files are written
+staging               a folder for new files, and one writer at a time
 file_columns          the columns of a parquet file as they are read
 page_checks           what is to be read of a parquet file, checked first
 parquet               how parquet files are read in parts, near or far

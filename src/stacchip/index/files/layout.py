@@ -277,7 +277,13 @@ def _list_files(href: str, storage: Storage, seen: Seen | None = None) -> IndexF
             _follow(folder, manifest, found, storage)
         _add_parts(folder, manifest, grown.get(folder, []), found)
         if manifest is not None:
-            removed |= _removed_in(folder, manifest, storage)
+            try:
+                removed |= _removed_in(folder, manifest, storage)
+            except IndexFormatError:
+                now = load_manifest(folder, storage)
+                if now is None or now.removed == manifest.removed:
+                    raise
+                return _list_files(href, storage)  # more was removed meanwhile
     _require_complete(href, found, [entry.href for entry in found[MANIFEST]], top)
     if not found["chips"]:
         raise _no_index(href, "it holds no parquet file with chips")

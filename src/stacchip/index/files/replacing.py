@@ -10,13 +10,11 @@ beside one that replaces the index. Two that replace it are not supported.
 from __future__ import annotations
 
 import contextlib
-import random
-import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self
 
-from stacchip.errors import IndexFormatError, IndexReplaced, StacchipError, UsageError
+from stacchip.errors import IndexFormatError, StacchipError, UsageError
 from stacchip.index.files.chips_writer import ROWS_PER_GROUP, ChipsWriter
 from stacchip.index.files.contents import (
     CONTENTS,
@@ -40,8 +38,8 @@ from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.parts import find_part, next_part, part_name
 from stacchip.index.files.removed import REMOVED, write_removed
 from stacchip.index.files.snapshot import see_settled
+from stacchip.index.files.staging import alone, lock_place, staging
 from stacchip.index.files.switch import (
-    WRITER,
     add_files,
     end_switch,
     make_files,
@@ -49,13 +47,11 @@ from stacchip.index.files.switch import (
     switch_files,
 )
 from stacchip.runtime.presence import is_there
-from stacchip.runtime.unwritable import naming_unwritable
-from stacchip.runtime.whole_file import Turn, scratch_folder, temporary_folder, writing
 from stacchip.storage import child_href, local_path, parent_href, redact
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import TypeVar
@@ -67,15 +63,13 @@ if TYPE_CHECKING:
     from stacchip.index.files.manifest import Seen
     from stacchip.index.files.parquet import ParquetFile
     from stacchip.index.files.removed import Removed
+    from stacchip.runtime.whole_file import Turn
     from stacchip.storage import Storage
 
     T = TypeVar("T")
 
-__all__ = ["Replacement", "clear_remains", "staging", "while_replaced"]
+__all__ = ["Replacement", "clear_remains"]
 
-_STAGE_PREFIX: Final = ".stacchip-stage-"
-_TRIES: Final = 20  # of an index in a store that several writers change
-_LONGEST_PAUSE_S: Final = 1.0
 _RECORDS_STAGED: Final = "_final.parquet"
 
 
@@ -154,12 +148,12 @@ class Replacement:
     @property
     def was_killed(self) -> bool:
         """True if a local index has what a killed writer left, or one writes it now."""
-        place = _lock_place(self.href)
+        place = lock_place(self.href)
         return place is not None and is_there(place)
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            self._turn = stack.enter_context(_alone(self.href, self.task))
+            self._turn = stack.enter_context(alone(self.href, self.task))
             self.resumes = self._turn is not None and self._turn.left == self.task != ""
             stack.push(self._note_unfinished)
             if not self.is_file:
@@ -389,87 +383,6 @@ class Replacement:
             editions: What these say, whose items are the same.
         """
         put_file(records.write(self.stage / _RECORDS_STAGED, kept=editions), href, self.storage)
-
-
-def while_replaced(change: Callable[[], T]) -> T:
-    """Return what a change of an index returns, which is made anew if others come before it.
-
-    Raises:
-        IndexReplaced: They always do.
-    """
-    for _ in range(_TRIES):
-        with contextlib.suppress(IndexReplaced):
-            return change()
-        time.sleep(random.uniform(0, _LONGEST_PAUSE_S))  # noqa: S311 - no secret
-    return change()
-
-
-@contextlib.contextmanager
-def staging(href: str) -> Iterator[Path]:
-    """Yield a local folder for files on their way to a folder; it is deleted at the end.
-
-    It is a hidden folder within the other if that is local, which is made. Those that killed
-    processes left there are deleted.
-
-    Raises:
-        UsageError: The folder is on a web server, which cannot be written to.
-    """
-    _refuse_web(href)
-    target = local_path(href)
-    if target is None:
-        with temporary_folder("stacchip-") as folder:
-            yield folder
-        return
-    with _made(target), scratch_folder(target, _STAGE_PREFIX) as stage:
-        yield stage
-
-
-@contextlib.contextmanager
-def _alone(href: str, task: str) -> Iterator[Turn | None]:
-    """Wait until no other process of this machine writes to a local index, and keep others waiting.
-
-    Yields:
-        The writer's turn; None if the index is not local.
-    """
-    _refuse_web(href)
-    place = _lock_place(href)
-    if place is None:
-        yield None
-        return
-    with _made(place.parent), writing(place, task) as turn:
-        yield turn
-
-
-def _lock_place(href: str) -> Path | None:
-    """Return the file that the writers of a local index lock."""
-    target = local_path(href)
-    if target is None:
-        return None
-    if is_file(href):
-        return target.with_name(f".{target.name}{WRITER}")
-    return target / WRITER
-
-
-@contextlib.contextmanager
-def _made(folder: Path) -> Iterator[None]:
-    """Make a folder if it is not there; if it is empty at the end, it goes again.
-
-    Folders above it stay, since another writer may be about to use them.
-    """
-    is_new = not is_there(folder)
-    with naming_unwritable(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    finally:
-        if is_new:
-            with contextlib.suppress(OSError):  # it is not empty: all went well
-                folder.rmdir()
-
-
-def _refuse_web(href: str) -> None:
-    if href.startswith(("http://", "https://")):
-        raise UsageError(f"{redact(href)} cannot be written to: give a folder or an object store.")
 
 
 def clear_remains(path: str | os.PathLike[str], storage: Storage) -> None:
