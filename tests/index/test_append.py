@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pickle
 import resource
 import shutil
 from collections.abc import Callable, Iterator
@@ -440,6 +441,26 @@ def test_many_appends_are_read_at_once(tmp_path: Path) -> None:
     assert len(read_records(tmp_path)) == 2
     assert append_to_index(tmp_path, make_table("third")).parts == 100
     assert read_index(tmp_path)["item_id"][-1].as_py() == "third"
+
+
+def test_a_copy_in_another_process_serves_the_rows_that_it_had_before_an_append(
+    large: Path,
+) -> None:
+    stored = StoredIndex.open(large, STORAGE)
+    assert stored is not None
+    text, digest = pickle.dumps(stored), stored.digest
+    append_to_index(large, make_table("more"))
+    copy, now = pickle.loads(text), StoredIndex.open(large, STORAGE)
+    assert now is not None
+    assert (len(copy), copy.digest) == (7 * 16_900, digest)
+    assert (len(now), now.digest != digest) == (7 * 16_900 + 12, True)
+    assert copy.take([0], ["chipid"]).equals(stored.take([0], ["chipid"]))
+    remove(large, item_id="item-6")
+    with pytest.raises(IndexReplaced):
+        len(pickle.loads(text))
+    after = StoredIndex.open(large, STORAGE)
+    assert after is not None
+    assert after.digest not in (digest, now.digest)
 
 
 def test_an_index_of_more_files_than_may_stay_open_is_said(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +51,8 @@ class StoredIndex:
     """An index that says which of its rows are of which item; see `open`.
 
     It serves the files that were opened first. A copy in another process opens them again, and
-    raises `IndexReplaced` if they are others by then.
+    raises `IndexReplaced` if they are others by then, or had rows removed. What was appended to the
+    index meanwhile is in neither.
 
     Args:
         href: The address of the index.
@@ -93,7 +95,8 @@ class StoredIndex:
     @cached_property
     def _files(self) -> list[ChipsFile]:
         """The files, opened again in another process."""
-        files = list(open_files(self._href, self._storage))
+        # those of appends come last
+        files = list(islice(open_files(self._href, self._storage), len(self._digests)))
         if [chips.file.digest for chips in files] != self._digests:
             raise replaced(self._href)
         return files
