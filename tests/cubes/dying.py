@@ -9,6 +9,7 @@ import numpy as np
 from cubes.cube_world import PLATFORM, World
 from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import PlanSettings
+from stacchip.cubes.plan_file import write_plan_file
 from stacchip.cubes.prechip import Prechip
 from stacchip.sources.training_bands import get_platform
 from stacchip.statistics import Part, PlatformStatistics, StatisticsFolder
@@ -30,3 +31,12 @@ def write_part(folder: Path, job: int) -> None:
     statistics = PlatformStatistics(get_platform("naip"), "uint8")
     statistics.add(np.full((1, len(statistics.bands), 2, 2), job, np.uint8))
     StatisticsFolder(str(folder), Storage()).write(statistics, Part(job, 2, ("naip",)))
+
+
+HEAD = {"index_rows": 100, "chips_per_job": 10, "seed": 1}
+PARTS = [np.arange(10), np.arange(40, 30, -1), np.array([99, 0, 50, 20, 21])]
+
+
+def write_plan(folder: Path) -> None:
+    """Write the plan of three jobs."""
+    write_plan_file(str(folder / "cubes/_cubes.plan"), HEAD, iter(PARTS), Storage())

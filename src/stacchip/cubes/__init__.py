@@ -14,6 +14,8 @@ pixels = cubes.reader.read(0)["pixels"]  # float32 (chip, band, y, x)
 - `imagery`: the rows of an index that are wanted, and where their pixels lie
 - `left_out`: how many chips of the index a run leaves out, and why
 - `plan`: which chip is in which cube, the same for every job
+- `stored_plan`: the plan of a large index, made once and kept beside the cubes
+- `plan_file`: its file, of which a job reads its own rows
 - `prechip`: the work of one job; cubes that are there already are not made again
 - `filling`: chips from the stream, put in their places in the cubes
 - `normalise`: place and time of a chip, as sines and cosines

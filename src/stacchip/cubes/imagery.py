@@ -19,10 +19,12 @@ from stacchip.index.draws import read_places
 from stacchip.index.files.layout import index_href
 from stacchip.index.files.snapshot import refusing_replaced
 from stacchip.index.nulls import may_be_null
+from stacchip.index.on_disk import StoredIndex
 from stacchip.index.table_rows import take_rows
 from stacchip.items.archive import Archive
 from stacchip.sources.training_bands import PlatformBands, get_platform
 from stacchip.storage import redact
+from stacchip.stream import ChipStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -114,7 +116,7 @@ class Imagery:
             UsageError: The index has several chip sizes, and none was chosen.
         """
         table = self._choose_rows(storage)
-        self._require(count_sizes([table]), storage)
+        self.require_one_size(count_sizes([table]), storage)
         return self.chipper_of(table, storage)
 
     def draw(self, most: int, seed: int, storage: Storage) -> Chipper:
@@ -133,7 +135,7 @@ class Imagery:
         """
         if not self.has_path:
             table = self._choose_rows(storage)
-            self._require(count_sizes([table]), storage)
+            self.require_one_size(count_sizes([table]), storage)
             if most < table.num_rows:
                 table = take_rows(table, _draw(table.num_rows, most, seed))
             return self.chipper_of(table, storage)
@@ -164,8 +166,39 @@ class Imagery:
         else:
             parts = iter([self._choose_rows(storage)])
         sizes = count_sizes(parts)
-        self._require(sizes, storage)
+        self.require_one_size(sizes, storage)
         return sizes.total()
+
+    def open_stored(self, storage: Storage) -> StoredIndex | None:
+        """Open a large index, whose rows stay on disk; None if it is small, or in memory."""
+        return StoredIndex.open(self.index, storage) if self.has_path else None
+
+    def stream(self, storage: Storage, **options: Any) -> ChipStream:
+        """Return a stream of the wanted chips of an index that is somewhere.
+
+        Args:
+            storage: Reads the index and the files.
+            **options: Options of `ChipStream`.
+        """
+        return ChipStream(
+            self.index,
+            mountpath=self.data,
+            assets=self.platform_bands.assets,
+            harmonize=self.harmonize,
+            storage=storage,
+            **options,
+            **self.filters(storage),
+        )
+
+    def of_items(self, runs: pa.Table) -> pa.Table:
+        """Return the runs of a large index (`read_runs`) that may have chips of the items wanted.
+
+        Limits of shares and the chip size do not matter here.
+        """
+        chosen = Selection(
+            platform=self.platform, item_id=self.item_id, datetime=self.datetime, bbox=self.bbox
+        )
+        return runs.filter(chosen.of_items)
 
     def filters(self, storage: Storage) -> Filters:
         """Return the filters of the index that leave the wanted chips."""
@@ -184,8 +217,17 @@ class Imagery:
             filters["where"] = pc.is_valid(pc.field("bbox"))
         return filters
 
-    def _require(self, sizes: Mapping[int, int], storage: Storage) -> None:
-        """Refuse wanted chips that are none, or of several sizes."""
+    def require_one_size(self, sizes: Mapping[int, int], storage: Storage) -> None:
+        """Refuse wanted chips that are none, or of several sizes.
+
+        Args:
+            sizes: The number of wanted chips of each chip size.
+            storage: Reads the index, to say why there are none.
+
+        Raises:
+            ChipNotFound: There are none.
+            UsageError: They are of several sizes.
+        """
         if not sizes:
             raise ChipNotFound(explain_nothing(self, storage))
         if len(sizes) > 1:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from stacchip.cubes.imagery import Imagery
     from stacchip.index import Filters
+    from stacchip.index.on_disk import StoredIndex
     from stacchip.storage import Storage
 
 _COLUMNS: Final = (
@@ -78,6 +79,31 @@ def count_left_out(imagery: Imagery, storage: Storage) -> ChipCount:
         for reason, condition in conditions.items():
             before, kept = kept.num_rows, kept.filter(condition)
             left_out[reason] += before - kept.num_rows
+    return ChipCount(there, {reason: count for reason, count in left_out.items() if count})
+
+
+def count_in_runs(imagery: Imagery, index: StoredIndex, wanted: int) -> ChipCount | None:
+    """Count as `count_left_out` does, without a look at the chips; None if only these tell.
+
+    Args:
+        imagery: The chips, and the limits.
+        index: Their index.
+        wanted: The number of chips that the run takes.
+    """
+    is_told = imagery.max_cloud is None and imagery.bbox is None and index.nulls("bbox") == 0
+    if not is_told:
+        return None
+    runs = imagery.of_items(index.runs)
+    there = kept = pc.sum(runs["rows"]).as_py() or 0
+    left_out = {}
+    if imagery.chip_size is not None:
+        runs = runs.filter(pc.field("chip_size") == imagery.chip_size)
+        left_out["chip_size"] = kept - (pc.sum(runs["rows"]).as_py() or 0)
+        kept -= left_out["chip_size"]
+    if imagery.max_nodata is not None and imagery.unmeasured == "drop":
+        left_out["nodata_unmeasured"] = pc.sum(runs["nodata_unmeasured"]).as_py() or 0
+        kept -= left_out["nodata_unmeasured"]
+    left_out["max_nodata"] = kept - wanted
     return ChipCount(there, {reason: count for reason, count in left_out.items() if count})
 
 

@@ -8,18 +8,15 @@ items, but a job still decodes each of its blocks once.
 
 from __future__ import annotations
 
-import hashlib
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from stacchip.cubes.sinks.form import CubeSet
 from stacchip.errors import ObjectNotFound, UsageError
+from stacchip.index.table_rows import take_rows
 from stacchip.storage import redact
 from stacchip.storage.documents import parse_object
 from stacchip.stream import ChipStream
@@ -27,16 +24,21 @@ from stacchip.stream import ChipStream
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from stacchip.chipper import Chipper
+    from stacchip.cubes.left_out import ChipCount
     from stacchip.cubes.sinks import CubeFolder
+    from stacchip.sources import Harmonize
     from stacchip.storage import Storage
+
+    Rows = NDArray[np.int64]
 
 LastCube = Literal["keep", "drop"]
 CUBE_SIZE = 128
-_ORDER = "lanes"  # how the stream orders chips: other versions order them otherwise
-_NUMBERS = ("chip_size", "chip_index_x", "chip_index_y")
+ORDER = "lanes"  # how the stream orders chips: other versions order them otherwise
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,152 @@ def read_plan(folder: CubeFolder, storage: Storage) -> dict[str, Any]:
     return parse_object(storage.read(href, limit="document_bytes"), href, limits, remedy=remedy)
 
 
+class PlannedCubes(ABC):
+    """Chips in numbered cubes, and the cubes in jobs: what all plans have in common.
+
+    Attributes:
+        settings: These decide which chip is in which cube.
+        bands: Names of the bands, for the record.
+        limits: The limits by which the chips were chosen, for the record; None if not known.
+    """
+
+    settings: PlanSettings
+    bands: tuple[str, ...]
+    limits: Mapping[str, Any] | None
+
+    @property
+    @abstractmethod
+    def wanted(self) -> int:
+        """Number of chips that may be in cubes."""
+
+    @property
+    @abstractmethod
+    def chip_size(self) -> int:
+        """Pixels a side of the chips."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A digest of the chips in the order of the index."""
+
+    @property
+    @abstractmethod
+    def harmonize(self) -> Harmonize | None:
+        """As for `stacchip.chipper.Chipper`."""
+
+    @abstractmethod
+    def part(self, job: int) -> Rows:
+        """Return the rows of the chips of a job, in their order."""
+
+    @abstractmethod
+    def read_rows(self, rows: Rows) -> pa.Table:
+        """Return rows of the index, with its metadata."""
+
+    @property
+    def counted(self) -> ChipCount | None:
+        """How many chips there are, and are left out for which limit; None if not counted yet."""
+        return None
+
+    @property
+    def chips(self) -> int:
+        """Number of chips in all cubes."""
+        count = self.wanted
+        if self.settings.last_cube == "drop":
+            count -= count % self.settings.cube_size
+        return count
+
+    @property
+    def cubes(self) -> int:
+        """Number of cubes."""
+        return -(-self.chips // self.settings.cube_size)
+
+    @property
+    def cube_set(self) -> CubeSet:
+        """The facts about all cubes that a sink needs."""
+        return CubeSet(self.settings.cube_size, self.chips, self.bands, self.chip_size)
+
+    @property
+    def jobs(self) -> int:
+        """Number of jobs."""
+        return -(-self.cubes // self.settings.cubes_per_job)
+
+    def numbers(self, job: int) -> range:
+        """Return the numbers of a job's cubes; none for a job beyond the last."""
+        per_job = self.settings.cubes_per_job
+        return range(job * per_job, max(job * per_job, min((job + 1) * per_job, self.cubes)))
+
+    def places(self, job: int) -> tuple[int, int]:
+        """Return the place of a job's first chip in the order of the plan, and after its last."""
+        per_job = self.settings.cubes_per_job * self.settings.cube_size
+        start = min(job * per_job, self.chips)
+        return start, min(start + per_job, self.chips)
+
+    def rows(self, job: int) -> dict[int, Rows]:
+        """Return the rows of each of a job's cubes, in the order of its chips."""
+        numbers, size = self.numbers(job), self.settings.cube_size
+        if not numbers:
+            return {}
+        part = self.part(job)
+        return {
+            number: part[place * size : (place + 1) * size] for place, number in enumerate(numbers)
+        }
+
+    # --- the record beside the cubes
+
+    def record(self) -> dict[str, Any]:
+        """Return the facts that another run must share to go on with the same cubes."""
+        settings = self.settings
+        return {
+            "bands": list(self.bands),
+            "chips": self.chips,
+            "chip_size": self.chip_size,
+            "cube_size": settings.cube_size,
+            "cubes": self.cubes,
+            "cubes_per_job": settings.cubes_per_job,
+            "harmonize": self.harmonize,
+            "index": self.fingerprint,
+            "mixing_bytes": settings.mixing_bytes,
+            "order": ORDER,
+            "seed": settings.seed,
+        }
+
+    def agree(self, folder: CubeFolder, storage: Storage) -> None:
+        """Write the record beside the cubes, or compare it with the one that is there.
+
+        Raises:
+            InvalidMetadata: The record that is there is no JSON object.
+            UsageError: The cubes that are there were made in another way.
+        """
+        try:
+            self.compare(folder, storage)
+        except ObjectNotFound:
+            # `index` has the chosen chips, so the limits are for people, and not compared
+            known = {} if self.limits is None else {"limits": dict(self.limits)}
+            text = json.dumps({**self.record(), **known}, indent=1, sort_keys=True)
+            storage.write(folder.plan_href, text.encode())  # every job writes the same
+
+    def compare(self, folder: CubeFolder, storage: Storage) -> None:
+        """Compare the record with the one beside the cubes.
+
+        Raises:
+            InvalidMetadata: The record that is there is no JSON object.
+            ObjectNotFound: There is none.
+            UsageError: The cubes that are there were made in another way.
+        """
+        ours, theirs = self.record(), read_plan(folder, storage)
+        differing = [name for name in ours if ours[name] != theirs.get(name)]
+        if differing:  # versions that order chips otherwise digest the index otherwise, too
+            name = "order" if "order" in differing else min(differing)
+            raise UsageError(
+                f"The cubes at {redact(folder.href)} were made in another way: {name} was "
+                f"{theirs.get(name)!r} and is {ours[name]!r}. Some chips would be in two cubes. "
+                "Use the same index and options, or another target."
+            )
+
+
 @dataclass(frozen=True)
-class CubePlan:
-    """The cubes of an index.
+class CubePlan(PlannedCubes):
+    """The cubes of an index in memory.
 
     Attributes:
         chipper: Cuts the chips; its rows are all chips that may be in cubes.
@@ -100,47 +245,32 @@ class CubePlan:
         return self.chipper.rows.table
 
     @property
-    def chips(self) -> int:
-        """Number of chips in all cubes."""
-        count = len(self.chipper.rows)
-        if self.settings.last_cube == "drop":
-            count -= count % self.settings.cube_size
-        return count
+    def wanted(self) -> int:
+        """Number of chips that may be in cubes."""
+        return len(self.chipper.rows)
 
     @property
-    def cubes(self) -> int:
-        """Number of cubes."""
-        return -(-self.chips // self.settings.cube_size)
+    def chip_size(self) -> int:
+        """Pixels a side of the chips."""
+        return int(self.table["chip_size"][0].as_py())
 
     @property
-    def cube_set(self) -> CubeSet:
-        """The facts about all cubes that a sink needs."""
-        chip_size = self.table["chip_size"][0].as_py()
-        return CubeSet(self.settings.cube_size, self.chips, self.bands, chip_size)
+    def harmonize(self) -> Harmonize | None:
+        """As for `stacchip.chipper.Chipper`."""
+        return self.chipper.choice.harmonize
 
     @property
-    def jobs(self) -> int:
-        """Number of jobs."""
-        return -(-self.cubes // self.settings.cubes_per_job)
+    def fingerprint(self) -> str:
+        """A digest of the chips in the order of the index."""
+        return self._stream.fingerprint
 
-    def numbers(self, job: int) -> range:
-        """Return the numbers of a job's cubes; none for a job beyond the last."""
-        per_job = self.settings.cubes_per_job
-        return range(job * per_job, max(job * per_job, min((job + 1) * per_job, self.cubes)))
+    def part(self, job: int) -> Rows:
+        """Return the rows of the chips of a job, in their order."""
+        return self._stream.rows_between(*self.places(job))
 
-    def rows(self, job: int) -> dict[int, NDArray[np.int64]]:
-        """Return the rows of each of a job's cubes, in the order of its chips."""
-        numbers, settings = self.numbers(job), self.settings
-        if not numbers:
-            return {}
-        per_job = settings.cubes_per_job * settings.cube_size
-        stop = min((job + 1) * per_job, self.chips)
-        sequence = self._stream.rows_between(job * per_job, stop)
-        size = settings.cube_size
-        return {
-            number: sequence[place * size : (place + 1) * size]
-            for place, number in enumerate(numbers)
-        }
+    def read_rows(self, rows: Rows) -> pa.Table:
+        """Return rows of the index, with its metadata."""
+        return take_rows(self.table, rows)
 
     @cached_property
     def _stream(self) -> ChipStream:
@@ -150,59 +280,3 @@ class CubePlan:
             seed=self.settings.seed,
             memory_bytes=self.settings.mixing_bytes,
         )
-
-    # --- the record beside the cubes
-
-    def record(self) -> dict[str, Any]:
-        """Return the facts that another run must share to go on with the same cubes."""
-        settings = self.settings
-        return {
-            "bands": list(self.bands),
-            "chips": self.chips,
-            "chip_size": self.cube_set.chip_size,
-            "cube_size": settings.cube_size,
-            "cubes": self.cubes,
-            "cubes_per_job": settings.cubes_per_job,
-            "harmonize": self.chipper.choice.harmonize,
-            "index": self._fingerprint(),
-            "mixing_bytes": settings.mixing_bytes,
-            "order": _ORDER,
-            "seed": settings.seed,
-        }
-
-    def _fingerprint(self) -> str:
-        """Return a digest of these rows in this order."""
-        digest = hashlib.blake2b(digest_size=16)
-        ids = pc.dictionary_encode(self.table["item_id"]).combine_chunks()
-        if isinstance(ids, pa.ChunkedArray):
-            ids = ids.chunk(0)
-        digest.update(json.dumps(ids.dictionary.to_pylist()).encode())
-        numbers = [ids.indices, *(self.table[name] for name in _NUMBERS)]
-        for column in numbers:
-            digest.update(np.ascontiguousarray(column.to_numpy(), "<i4").tobytes())
-        return digest.hexdigest()
-
-    def agree(self, folder: CubeFolder, storage: Storage) -> None:
-        """Write the record beside the cubes, or compare it with the one that is there.
-
-        Raises:
-            InvalidMetadata: The record that is there is no JSON object.
-            UsageError: The cubes that are there were made in another way.
-        """
-        ours = self.record()
-        try:
-            theirs = read_plan(folder, storage)
-        except ObjectNotFound:
-            # `index` has the chosen chips, so the limits are for people, and not compared
-            known = {} if self.limits is None else {"limits": dict(self.limits)}
-            text = json.dumps({**ours, **known}, indent=1, sort_keys=True)
-            storage.write(folder.plan_href, text.encode())  # every job writes the same
-            return
-        differing = sorted(name for name in ours if ours[name] != theirs.get(name))
-        if differing:
-            name = differing[0]
-            raise UsageError(
-                f"The cubes at {redact(folder.href)} were made in another way: {name} was "
-                f"{theirs.get(name)!r} and is {ours[name]!r}. Some chips would be in two cubes. "
-                "Use the same index and options, or another target."
-            )

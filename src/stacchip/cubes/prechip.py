@@ -18,8 +18,8 @@ from stacchip.cubes.filling import fill_cubes
 from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import CubePlan, PlanSettings
 from stacchip.cubes.sinks import CubeFolder, get_form
+from stacchip.cubes.stored_plan import Planner, StoredPlan
 from stacchip.errors import UsageError
-from stacchip.index.table_rows import take_rows
 from stacchip.items.archive import Archive, safe_name
 from stacchip.storage import Storage
 from stacchip.storage.s3.orphaned_uploads import abort_orphans
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stacchip.cubes.plan import PlannedCubes
     from stacchip.cubes.sinks import Cube, CubeSink
 
 # pickles of 0.x look for `Imagery` here, where it was defined
@@ -81,13 +82,39 @@ class Prechip:
         """The folder of the cubes."""
         return CubeFolder(self.target.rstrip("/"), self.imagery.platform)
 
-    def plan(self) -> CubePlan:
-        """Open the index, and return which chip is in which cube."""
+    def plan(self, *, renew: bool = False) -> CubePlan | StoredPlan:
+        """Open the index, and return which chip is in which cube.
+
+        The plan of a large index is made once and kept beside the cubes, where it is read the next
+        time. Several processes may find none and make it: each makes the same. Call this once
+        before you start the jobs of an array, so that they do not.
+
+        Args:
+            renew: Make a new plan if the one that is there is damaged, of other settings, or of an
+                index that was replaced or has grown since. Otherwise it is refused, but for one of
+                an index that has grown: jobs go on with the chips that were planned.
+
+        Raises:
+            ChipNotFound: No chip is within the limits.
+            IndexFormatError: The plan that is there is damaged.
+            IndexReplaced: It is of an index that was replaced since.
+            UsageError: It is of other settings; or the index has several chip sizes, and none was
+                chosen.
+        """
+        index = self.imagery.open_stored(self.storage)
+        if index is not None:
+            planner = Planner(self.imagery, index, self.settings, self.folder, self.storage)
+            return planner.plan(renew=renew)
         chipper = self.imagery.open(self.storage)
         names = self.imagery.platform_bands.names
         return CubePlan(chipper, self.settings, names, self.imagery.limits)
 
-    def open_sink(self, plan: CubePlan) -> CubeSink:
+    @property
+    def keeps_plan(self) -> bool:
+        """True if the plan is kept beside the cubes, since the index is large."""
+        return self.imagery.open_stored(self.storage) is not None
+
+    def open_sink(self, plan: PlannedCubes) -> CubeSink:
         """Return the sink that writes the cubes.
 
         Raises:
@@ -98,7 +125,7 @@ class Prechip:
     def run(
         self,
         job: int,
-        plan: CubePlan | None = None,
+        plan: PlannedCubes | None = None,
         *,
         on_cube: Callable[[int, int], None] = lambda *_: None,
     ) -> PrechipReport:
@@ -146,11 +173,11 @@ class Prechip:
             folder = f"{self.folder.href}/"
             abort_orphans(folder, self.storage.options_for(folder), only=hrefs)
 
-    def _cut(self, plan: CubePlan, rows: Mapping[int, NDArray[np.int64]]) -> Iterator[Cube]:
+    def _cut(self, plan: PlannedCubes, rows: Mapping[int, NDArray[np.int64]]) -> Iterator[Cube]:
         """Cut the chips of these rows, and yield their cubes in this order."""
         if not rows:
             return
-        table = take_rows(plan.table, np.concatenate(list(rows.values())))
+        table = plan.read_rows(np.concatenate(list(rows.values())))
         stream = ChipStream(
             self.imagery.chipper_of(table, self.storage),
             order="index",

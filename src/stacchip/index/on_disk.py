@@ -153,6 +153,21 @@ class StoredIndex:
         """A digest of the files: that of an index with any other row is another."""
         return hashlib.blake2b("\n".join(self._digests).encode(), digest_size=16).hexdigest()
 
+    @property
+    def digests(self) -> list[str]:
+        """The digest of each file."""
+        return list(self._digests)
+
+    def at(self, digests: Sequence[str]) -> StoredIndex | None:
+        """Return the index as it was with these files, if nothing but appends has changed it since.
+
+        None if it was replaced, or rows were removed.
+        """
+        count = len(digests)
+        if self._digests[:count] != list(digests):
+            return None
+        return StoredIndex(self._href, self._storage, self._files[:count])
+
     def count_left_out(self, chosen: Selection) -> int:
         """Return how many chips a selection leaves out since a share was not measured."""
         return sum(count_left_out(chips, chosen) for chips in self._files)

@@ -94,14 +94,21 @@ def index_statistics(
         AssetNotFound: An item lacks an asset or a band.
         UsageError: A valid pixel is not a value of `dtype`.
     """
-    chipper = imagery.open(storage) if max_chips is None else imagery.draw(max_chips, seed, storage)
-    platform = imagery.platform_bands  # after it: the index may lack the platform, which is told
     # in the files' own type: a conversion by the stream would not say which values do not fit
-    stream = ChipStream(chipper, shard=shard, memory_bytes=memory_bytes)
+    options: dict[str, Any] = {"shard": shard, "memory_bytes": memory_bytes}
+    if max_chips is None and imagery.open_stored(storage) is not None:
+        wanted = imagery.count(storage)
+        stream = imagery.stream(storage, **options)
+    else:
+        chipper = (
+            imagery.open(storage) if max_chips is None else imagery.draw(max_chips, seed, storage)
+        )
+        wanted, stream = len(chipper), ChipStream(chipper, **options)
+    platform = imagery.platform_bands  # after it: the index may lack the platform, which is told
     chips = _read_chips(stream, platform)
-    total = len(chipper) if shard is None or shard == Shard() else None
+    total = wanted if shard is None or shard == Shard() else None
     statistics = _count(platform, _each(chips, total, on_chips), dtype, threads)
-    statistics.sample = _sample_of_index(imagery, storage, len(chipper))
+    statistics.sample = _sample_of_index(imagery, storage, wanted)
     settings = stream.state_dict()["settings"]
     chosen = asdict(imagery)
     for name in ("item_id", "datetime", "bbox"):  # parts of earlier versions lack them

@@ -222,9 +222,26 @@ class ChipStream:
         """
         (sequence,) = self._planner.sequences(self._cut, self.epoch, "pad")
         ordering = self._planner.ordering(self._cut, self.epoch)
-        share = Share(sequence, tuple(ordering.cut(start, stop)))
-        rows: Rows = sequence.table.row[share.chips()].astype(np.int64)
+        chips = sequence.between(start, stop)[ordering.places(stop - start)]
+        rows: Rows = sequence.table.row[chips].astype(np.int64)
         return rows
+
+    def rows_in_parts(self, size: int, stop: int | None = None) -> Iterator[Rows]:
+        """Yield `rows_between` of all parts of a size, one after another; the last may be smaller.
+
+        Args:
+            size: Chips of a part.
+            stop: Where the last part ends; by default at the end of the sequence.
+        """
+        (sequence,) = self._planner.sequences(self._cut, self.epoch, "pad")
+        ordering = self._planner.ordering(self._cut, self.epoch)
+        stop = len(sequence) if stop is None else stop
+        places = ordering.places(min(size, stop))
+        for start in range(0, stop, size):
+            count = min(size, stop - start)
+            places = places if len(places) == count else ordering.places(count)
+            chips = sequence.between(start, start + count)[places]
+            yield sequence.table.row[chips].astype(np.int64)
 
     def explain(self) -> Explanation:
         """Return what this epoch will read: requests, bytes, blocks, memory, speed.
@@ -244,6 +261,11 @@ class ChipStream:
         plans = VisitPlans(visits, self.table, self._catalog)
         explained = explain(plans, course.steps, self.memory_bytes, self._ahead_bytes, self.errors)
         return replace(explained, opening_s=self._catalog.waited_s - waited_before)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the chips, over all shards, in the order of the index."""
+        return self._chips.fingerprint
 
     def chips_by_kind(self) -> dict[tuple[str, int], int]:
         """Return the number of chips, over all shards, of each platform and chip size."""

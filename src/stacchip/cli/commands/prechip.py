@@ -18,13 +18,14 @@ from stacchip.cli.trust import AllowLocal, LimitList  # noqa: TC001 - typer read
 from stacchip.collect.settings import DEADLINE_S
 from stacchip.cubes.imagery import DEFAULT_MAX_NODATA, Imagery
 from stacchip.cubes.left_out import count_left_out, describe_left_out, describe_limits
-from stacchip.cubes.plan import CUBE_SIZE, CubePlan, LastCube, PlanSettings
+from stacchip.cubes.plan import CUBE_SIZE, LastCube, PlanSettings
 from stacchip.cubes.prechip import Prechip, PrechipReport
 from stacchip.errors import NothingFound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from stacchip.cubes.plan import PlannedCubes
     from stacchip.index import Unmeasured
     from stacchip.sources import Harmonize
 
@@ -93,7 +94,12 @@ Mixing = Annotated[
     ),
 ]  # fmt: skip
 Plan = Annotated[
-    bool, typer.Option("--plan", help="Print the number of cubes and jobs, and write nothing.")
+    bool,
+    typer.Option(
+        "--plan",
+        help="Print the number of cubes and jobs, and cut nothing. The plan of a large index is "
+        "written beside the cubes, for all jobs.",
+    ),
 ]
 
 
@@ -157,12 +163,12 @@ def prechip(
             identity=identity, limits=limits, allow_local=allow_local, deadline_s=DEADLINE_S
         ),
     )
-    if not plan:
+    if not plan or run.keeps_plan:
         console.note(f"Writing to {options.both_readings(target)}")
         with options.other_reading_offered(target):
             require_place(run.target, run.storage, is_file=False)
     with options.other_reading_offered(data), nothing_may_be_found(allowed=allow_empty):
-        cubes = run.plan()
+        cubes = run.plan(renew=plan or job is None)
         _require_cubes(cubes)
         if plan:
             _print_plan(cubes)
@@ -171,7 +177,7 @@ def prechip(
         _tell_what_is_taken(run, cubes)
 
 
-def _run(run: Prechip, cubes: CubePlan, jobs: Sequence[int]) -> None:
+def _run(run: Prechip, cubes: PlannedCubes, jobs: Sequence[int]) -> None:
     """Do jobs, and print what became of each."""
     total = sum(len(cubes.numbers(job)) for job in jobs)
     with console.progress("Cutting", total, "cubes") as advance:
@@ -183,20 +189,20 @@ def _run(run: Prechip, cubes: CubePlan, jobs: Sequence[int]) -> None:
             _print_report(report)
 
 
-def _require_cubes(plan: CubePlan) -> None:
+def _require_cubes(plan: PlannedCubes) -> None:
     if not plan.cubes:
         raise NothingFound(
-            f"There are {len(plan.table):,} chips, too few for a cube of "
+            f"There are {plan.wanted:,} chips, too few for a cube of "
             f"{plan.settings.cube_size:,}, and --last-cube drop leaves out a short one. "
             "Choose --last-cube keep or a smaller --cube-size."
         )
 
 
-def _tell_what_is_taken(run: Prechip, plan: CubePlan) -> None:
+def _tell_what_is_taken(run: Prechip, plan: PlannedCubes) -> None:
     """Print which chips all jobs together take, and how many they leave out for which limit."""
-    count = count_left_out(run.imagery, run.storage)
+    count = plan.counted or count_left_out(run.imagery, run.storage)
     left_out = list(describe_left_out(count.left_out))
-    if short := len(plan.table) - plan.chips:
+    if short := plan.wanted - plan.chips:
         left_out.append(f"{short:,} of a short last cube (--last-cube keep takes them)")
     limits = describe_limits(run.imagery.limits)
     platform = run.imagery.platform
@@ -205,7 +211,7 @@ def _tell_what_is_taken(run: Prechip, plan: CubePlan) -> None:
         console.note(f"{platform}: left out: {', '.join(left_out)}")
 
 
-def _print_plan(plan: CubePlan) -> None:
+def _print_plan(plan: PlannedCubes) -> None:
     console.say(
         f"{plan.chips} chips in {plan.cubes} cubes: {plan.jobs} jobs of "
         f"{plan.settings.cubes_per_job} cubes"

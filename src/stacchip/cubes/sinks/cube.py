@@ -105,6 +105,11 @@ class CubeFolder:
         """Address of the record that says how the cubes were made, and from what."""
         return child_href(self.href, "_cubes.json")
 
+    @property
+    def plan_file_href(self) -> str:
+        """Address of the rows of each job's chips, for cubes of a large index."""
+        return child_href(self.href, "_cubes.plan")
+
 
 class CubeSink(Protocol):
     """Writes cubes. A cube appears whole or not at all; the same cube gives the same bytes."""

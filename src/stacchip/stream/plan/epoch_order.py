@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from stacchip.errors import UsageError
-from stacchip.stream.plan.segments import LANES, Segment, cut_lanes
+from stacchip.stream.plan.segments import LANES, Rounds, Segment, cut_lanes
 from stacchip.stream.plan.sequence import ChipSequence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from stacchip.stream.plan.chip_table import ChipTable
     from stacchip.stream.plan.shares import Left
@@ -64,6 +68,17 @@ class Ordering:
             return [Segment(start, stop, 0)]
         open_lanes = 1 << (min(max(self.open_areas, 1), LANES).bit_length() - 1)
         return cut_lanes(start, stop, open_lanes)
+
+    def places(self, count: int) -> NDArray[np.int64]:
+        """Return the places in a part of a sequence, from 0, in the order in which it is read."""
+        segments = self.cut(0, count)
+        rounds, places = Rounds(segments), np.empty(count, np.int64)
+        for number, segment in enumerate(segments):
+            chips = np.arange(len(segment))
+            is_forward = segment.end >= segment.begin
+            own = segment.begin + chips if is_forward else segment.begin - 1 - chips
+            places[rounds.places(number, chips)] = own
+        return places
 
 
 def require_order(order: str) -> None:

@@ -119,6 +119,16 @@ class ChipSequence:
         before = ends[region] - (first[stops[region]] - first[starts[region]])
         return np.asarray(first[starts[region]] + places - before, np.int64)
 
+    def between(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Return the chips of a part of the sequence."""
+        parts = [np.empty(0, np.int64)]
+        while start < stop:
+            number = int(np.searchsorted(self._ends, start, side="right"))
+            low, high = int(self._ends[number - 1]) if number else 0, int(self._ends[number])
+            parts.append(self._window(number).chip[start - low : stop - low])
+            start = high
+        return np.concatenate(parts)
+
     def _window(self, number: int) -> Stretch:
         """Return the chips of a window in their order; the last two windows are kept."""
         if number not in self._kept:
