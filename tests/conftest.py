@@ -106,12 +106,17 @@ def _well_behaved(request: pytest.FixtureRequest) -> None:
         outside.proxy.forget()
 
 
+def pytest_collection() -> None:
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what lives to the end: modules and collected tests.
 
     It would look at half a million objects each time.
     """
     gc.freeze()
+    gc.enable()
 
 
 def skipped_in_ci(config: pytest.Config) -> list[pytest.TestReport]:

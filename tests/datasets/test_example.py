@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train.py"
 
 
+@pytest.mark.slow
 def test_the_example_trains_for_two_epochs_and_prints_its_speed(demo, tmp_path, capfd, monkeypatch):
     (tmp_path / "archive").symlink_to(demo / "archive")
     monkeypatch.setattr(sys, "argv", [str(EXAMPLE), str(tmp_path)])

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -28,11 +29,18 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     return index_items(items, folder / "index", chip_size=8)
 
 
+@pytest.fixture(scope="module")
+def rows(path: str) -> pa.Table:
+    return read_index(path)
+
+
 @pytest.mark.parametrize("filters", [{}, {"item_id": "b"}, {"where": SOME}], ids=str)
 @pytest.mark.parametrize("order", ["index", "blocks", "shuffle"])
-def test_its_chips_are_those_of_a_table(path: str, order: str, filters: dict) -> None:
+def test_its_chips_are_those_of_a_table(
+    path: str, rows: pa.Table, order: str, filters: dict
+) -> None:
     stream = ChipStream(path, order=order, seed=2, memory_bytes=MEMORY, **filters)
-    table = ChipStream(read_index(path), order=order, seed=2, memory_bytes=MEMORY, **filters)
+    table = ChipStream(rows, order=order, seed=2, memory_bytes=MEMORY, **filters)
     assert isinstance(stream.chipper.rows, StoredRows)
     assert (len(stream), stream.state_dict()) == (len(table), table.state_dict())
     assert np.array_equal(stream.rows(), table.rows())

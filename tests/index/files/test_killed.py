@@ -226,7 +226,7 @@ def test_a_kill_leaves_what_the_copies_show(world, tmp_path):
 # -- steps that fail -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("code", [errno.ENOSPC, pytest.param(errno.EROFS, marks=pytest.mark.slow)])
 def test_a_writer_that_fails_leaves_the_old_index_or_the_new_one_and_runs_again(
     over, tmp_path, code
 ):
