@@ -105,10 +105,10 @@ def test_whoever_takes_batches_apart_or_joins_them_may_batch_again(one_kind):
 
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize("batch_size", [None, 1, 7, 16, 1000])
-@pytest.mark.parametrize("rank", [0, 1, 2])
+@pytest.mark.parametrize("rank", [0, 4])  # with 29 of the 144 chips, and with 28
 def test_the_length_is_what_comes(one_kind, rank, batch_size, drop_last):
     for uneven in ("exact", "pad", "drop"):
-        stream = ChipStream(one_kind, order="shuffle", shard=Shard(rank, 3, uneven=uneven))
+        stream = ChipStream(one_kind, order="shuffle", shard=Shard(rank, 5, uneven=uneven))
         dataset = ChipStreamDataset(stream, batch_size=batch_size, drop_last=drop_last)
         rows = len(stream.rows())
         size = batch_size or 1
