@@ -18,11 +18,13 @@ import pytest
 import zarr
 
 from cubes.cube_world import DATES, ITEMS, PER_ITEM, PLATFORM, World, item_chips, make_world
+from cubes.dying import HEAD, PARTS
 from servers.nginx import Nginx
 from servers.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFS
 from stacchip.cli import run as run_stacchip
 from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import PlanSettings
+from stacchip.cubes.plan_file import PlanFile, write_plan_file
 from stacchip.cubes.prechip import Prechip
 from stacchip.cubes.sinks import CubeFolder, find_cubes
 from stacchip.errors import AssetNotFound, ChipNotFound, InvalidMetadata, UsageError
@@ -237,6 +239,17 @@ def test_a_job_killed_in_an_upload_and_run_again_leaves_no_part_behind(
     assert cubes.numbers == (0,)
     numbers = check_cube(remote, cubes.reader.read(0), expected)
     assert sorted(numbers) == list(range(CHIPS))
+
+
+@pytest.mark.servers
+def test_a_plan_in_a_bucket_is_read_job_by_job(store):
+    storage = Storage(options=store.options)
+    write_plan_file("s3://cubes/some/_cubes.plan", HEAD, iter(PARTS), storage)
+    file = PlanFile.read("s3://cubes/some/_cubes.plan", storage)
+    before = storage.requests
+    assert file.rows(1, len(PARTS[1]), storage).tolist() == PARTS[1].tolist()
+    assert storage.requests == before + 1
+    storage.delete("s3://cubes/some/_cubes.plan")
 
 
 @pytest.mark.servers
