@@ -80,8 +80,8 @@ class Filling:
             place: The chip.
         """
         self.reading.advance(time)
-        row = int(self._table.row[place.chip])
-        key = self._table.key(*place)
+        row = place.row
+        key = self._table.key(place.group, place.x, place.y)
         try:
             item = self.reading.open(place.group)
             kinds = self._cut(key, item)

@@ -75,7 +75,8 @@ def test_chips_are_grouped_by_item_and_block():
     assert table.first.tolist() == [0, 2, 3, 4, 5]
     assert table.group.tolist() == [0, 0, 0, 1]
     assert table.area_of(np.arange(5)).tolist() == [0, 0, 1, 2, 3]
-    assert table.key(4, 1).chipid == "b-0-0"
+    assert table.records(np.array([4, 2])).tolist() == [(1, 0, 0), (3, 2, 0)], "row, x and y"
+    assert table.key(1, 3, 5).chipid == "b-3-5"
 
 
 def test_classes_follow_each_other():

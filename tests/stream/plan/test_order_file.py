@@ -33,7 +33,7 @@ def test_what_is_written_is_mapped(tmp_path, record) -> None:
     assert found.areas.tolist() == [[0, 1], [64, 0], [100, 2], [200_000, -1]]
     assert (found.runs.tolist(), found.facts) == ([3, 4], {"left_out": 5})
     assert not found.chips.flags.writeable
-    found.forget_all_pages()
+    found.forget_pages()
     assert np.array_equal(found.chips, made)
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
 

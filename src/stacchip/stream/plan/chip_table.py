@@ -107,14 +107,23 @@ class ChipTable:
         return areas
 
     def forget_pages(self) -> None:
-        """Let go of memory that the file's pages take, now and then."""
+        """Let go of the memory that the file's pages take."""
         if self.file is not None:
             self.file.forget_pages()
 
-    def key(self, chip: int, group: int) -> ChipKey:
+    def records(self, chips: NDArray[np.int64]) -> NDArray[Any]:
+        """Return records of some chips, with their `row`, `x` and `y`."""
+        if self.file is not None:
+            return np.asarray(self.file.chips[chips])
+        kinds = [(name, getattr(self, name).dtype) for name in ("row", "x", "y")]
+        found = np.empty(len(chips), kinds)
+        for name, _ in kinds:
+            found[name] = getattr(self, name)[chips]
+        return found
+
+    def key(self, group: int, x: int, y: int) -> ChipKey:
         """Return the key of a chip of a group."""
         own = self.groups[group]
-        x, y = int(self.x[chip]), int(self.y[chip])
         return ChipKey(own.platform, own.item_id, own.chip_size, x, y)
 
     def visit_bytes(self, visit: Visit, *, is_part: bool) -> int:

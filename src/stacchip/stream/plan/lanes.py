@@ -19,10 +19,21 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """A chip of the table, and its group."""
+    """A chip of the table, and where it is.
+
+    Attributes:
+        chip: Its number.
+        group: Its group.
+        row: Its row in the index.
+        x: Its column in the grid of its item.
+        y: Its row there.
+    """
 
     chip: int
     group: int
+    row: int
+    x: int
+    y: int
 
 
 class LanesReading:
@@ -85,7 +96,7 @@ class LanesReading:
             members = np.split(order, starts[1:])
             members.sort(key=lambda chips: int(chips[0]))
             for chips in members:
-                yield Visit(int(stretch.group[chips[0]]), stretch.chip[chips], times[chips])
+                yield Visit(int(stretch.group[chips[0]]), stretch.record[chips], times[chips])
 
 
 class _Lane:
@@ -120,7 +131,9 @@ class _Lane:
         if not self._for_places:
             self._find()
         stretch = self._for_places[0]
-        place = Place(int(stretch.chip[self._next]), int(stretch.group[self._next]))
+        number = self._next
+        row, x, y = stretch.record[number].item()
+        place = Place(int(stretch.chip[number]), int(stretch.group[number]), row, x, y)
         self.left -= 1
         self._next += 1
         if self._next == len(stretch.chip):

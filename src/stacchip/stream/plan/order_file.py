@@ -13,13 +13,14 @@ runs     how many chips of each run of the index are chosen, if the selection is
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import mmap
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import numpy as np
@@ -46,7 +47,6 @@ _MAGIC: Final = b"stacchip order\n"
 _SEAL_BYTES: Final = 16
 _HEADER_BYTES: Final = 4096
 _AT_ONCE: Final = 1 << 20
-_PAGES_KEPT: Final = 32  # calls of `forget_pages` until pages are forgotten
 
 
 def fits(record: np.dtype[Any], rows: int, x: int, y: int) -> bool:
@@ -73,7 +73,6 @@ class OrderFile:
     runs: NDArray[np.int64]
     facts: Mapping[str, Any]
     _mapped: mmap.mmap
-    _calls: list[int] = field(default_factory=lambda: [0])
 
     @classmethod
     def open(cls, path: Path, name: str, *, checked: Collection[str] = ()) -> Self | None:
@@ -97,6 +96,9 @@ class OrderFile:
                 mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
         except (OSError, *ODD_VALUES):
             return None
+        if hasattr(mmap, "MADV_NOHUGEPAGE"):  # a look at a chip would map two megabytes
+            with contextlib.suppress(OSError):
+                mapped.madvise(mmap.MADV_NOHUGEPAGE)
         chips, areas, runs = (
             np.ndarray(header[part], kind, mapped, places[part][0])
             for part, kind in _kinds(header["record"]).items()
@@ -104,16 +106,11 @@ class OrderFile:
         return cls(path, chips, areas, runs, header["facts"], mapped)
 
     def forget_pages(self) -> None:
-        """Let go of the pages that were looked at, now and then: others read them, too.
+        """Let go of the pages that were looked at.
 
-        They stay in memory as long as the system has room, but they do not count for this process.
+        They stay in memory as long as the system has room, and other processes see them. But they
+        do not count for this process, which would otherwise have mapped the whole file in the end.
         """
-        self._calls[0] += 1
-        if self._calls[0] % _PAGES_KEPT == 0:
-            self.forget_all_pages()
-
-    def forget_all_pages(self) -> None:
-        """Let go of all pages."""
         self._mapped.madvise(mmap.MADV_DONTNEED)
 
 

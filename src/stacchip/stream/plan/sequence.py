@@ -30,12 +30,14 @@ class Stretch(NamedTuple):
 
     Attributes:
         chip: The number of each chip.
+        record: Its record in the table.
         group: Its group.
         visit: A number for each chip, the same for chips whose blocks are kept together.
         bundle: A number for each chip that never falls. Visits lie within one bundle.
     """
 
     chip: NDArray[np.int64]
+    record: NDArray[Any]
     group: NDArray[np.int32]
     visit: NDArray[np.int32]
     bundle: NDArray[np.int32]
@@ -44,12 +46,18 @@ class Stretch(NamedTuple):
     def of(
         cls,
         chip: NDArray[np.int64],
+        record: NDArray[Any],
         group: NDArray[np.integer[Any]],
         visit: NDArray[np.integer[Any]],
         bundle: NDArray[np.integer[Any]],
     ) -> Stretch:
         """Return chips with small numbers: a process holds a million of them."""
-        return cls(chip, group.astype(np.int32), visit.astype(np.int32), bundle.astype(np.int32))
+        numbers = (each.astype(np.int32) for each in (group, visit, bundle))
+        return cls(chip, record, *numbers)
+
+    def at(self, places: NDArray[np.intp]) -> Stretch:
+        """Return some of the chips."""
+        return Stretch._make(values[places] for values in self)
 
     def take(self, start: int, stop: int) -> Stretch:
         """Return some of the chips, backwards if `stop` lies before `start`."""
@@ -153,17 +161,18 @@ class ChipSequence:
         place = np.repeat(np.arange(len(areas)), counts)
         chip = np.arange(counts.sum()) - offsets[place] + first[areas][place]
         group = np.asarray(self.table.group[areas])[place]
+        record = self.table.records(chip)
         if self.table.by_row:  # an area comes in pieces, which are visited together
-            whole = self._split(chip, group, group, areas=True)
-            return Stretch.of(chip, group, whole, np.zeros_like(chip))
+            whole = self._split(record, group, group, areas=True)
+            return Stretch.of(chip, record, group, whole, np.zeros_like(chip))
         if self.draw is None:
-            return Stretch.of(chip, group, place, place)
-        chips = Stretch.of(chip, group, self._split(chip, group, place), place)
+            return Stretch.of(chip, record, group, place, place)
+        chips = Stretch.of(chip, record, group, self._split(record, group, place), place)
         return self._shuffle(chips, (*self.draw, number + 1))
 
     def _split(
         self,
-        chip: NDArray[np.int64],
+        record: NDArray[Any],
         group: NDArray[np.integer[Any]],
         within: NDArray[np.integer[Any]],
         *,
@@ -172,7 +181,7 @@ class ChipSequence:
         """Return a number for each chip, the same for those of one part of an area.
 
         Args:
-            chip: The chips.
+            record: The records of the chips.
             group: Their groups.
             within: A number for each; parts do not go beyond those of one number.
             areas: Number whole areas, and not their parts.
@@ -184,7 +193,7 @@ class ChipSequence:
         of_chip = table.class_of_group[group]
         sizes = np.array(table.chip_sizes, np.int64)[of_chip]
         height, width = np.array(sides, np.int64)[of_chip].T
-        down, across = table.y[chip] * sizes // height, table.x[chip] * sizes // width
+        down, across = record["y"] * sizes // height, record["x"] * sizes // width
         rows, cols = int(down.max(initial=0)) + 1, int(across.max(initial=0)) + 1
         _, part = np.unique((within * rows + down) * cols + across, return_inverse=True)
         return part
@@ -202,4 +211,4 @@ class ChipSequence:
             within = np.arange(len(area)) - (np.cumsum(counts) - counts)[area[order]]
             spread = (within + random.random(len(area))) / counts[area[order]]
             order = order[np.lexsort((spread, bundle[order]))]
-        return Stretch.of(chips.chip[order], chips.group[order], part[order], bundle[order])
+        return chips._replace(bundle=bundle.astype(np.int32)).at(order)

@@ -235,7 +235,7 @@ class StoredChips:
                 writer.add_chips(chips[found.order])
                 writer.add_areas(done + found.first, found.group)
                 done += len(chips)
-                source.forget_all_pages()
+                source.forget_pages()
             writer.finish(name, np.empty(0, np.int64), {})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,12 +21,12 @@ class Visit:
 
     Attributes:
         group: Their item and chip size.
-        chips: Their numbers, in the order of delivery.
+        chips: Their records in the table, in the order of delivery.
         times: When each of them comes.
     """
 
     group: int
-    chips: NDArray[np.int64]
+    chips: NDArray[Any]
     times: NDArray[np.int64]
 
     @property

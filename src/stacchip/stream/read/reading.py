@@ -59,7 +59,8 @@ class VisitPlans:
         self.catalog.prepare(each for each in following if not self._is_known(each))
         try:
             item = self.open(group)
-            found = item.blocks([self.table.key(int(c), group).window for c in visit.chips])
+            keys = (self.table.key(group, x, y) for _, x, y in visit.chips.tolist())
+            found = item.blocks([key.window for key in keys])
         except StacchipError as error:
             # raised again, or skipped, when each of its chips is cut
             self._failed.setdefault(group, error)
