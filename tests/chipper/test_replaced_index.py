@@ -135,7 +135,8 @@ def test_rows_stay_good_as_long_as_the_items_of_their_source_are_the_same(items,
     assert cut(open_chipper(table), "one") == TYPES["old"]
     remove(index, item_id="two")
     with pytest.raises(IndexReplaced):
-        cut(open_chipper(table), "one")
+        cut(open_chipper(table), "two")
+    assert cut(open_chipper(table), "one") == TYPES["old"]
 
 
 def test_the_items_that_go_are_missed_even_if_others_stay(items, index):

@@ -85,7 +85,7 @@ def remove_from(
     allow_empty: options.AllowEmpty = False,
     storage: Storage,
 ) -> None:
-    """Remove a source or an item from an index: its chips are marked. compact deletes them."""
+    """Remove a source or an item from an index. Its chips are marked, and compact deletes them."""
     if platform is None and item is None:
         raise UsageError("Say what to remove: --platform, --item, or both.")
     with nothing_may_be_found(allowed=allow_empty):
@@ -100,7 +100,7 @@ def compact(
     *,
     storage: Storage,
 ) -> None:
-    """Write an index that grew again: sorted by place and time, without what was removed."""
+    """Bring an index that grew into order. It is written again, without what was removed."""
     with console.progress("Compacting", None, "files") as advance:
         merged = compact_index(index, storage=storage, progress=advance.step)
     if merged is None:

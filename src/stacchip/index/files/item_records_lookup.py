@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from stacchip.errors import AssetChanged, ObjectNotFound
@@ -11,6 +11,7 @@ from stacchip.index.editions import NO_RECORDS, is_of, join, replaced
 from stacchip.index.files.item_records import from_table, one_record
 from stacchip.index.files.layout import index_href, is_file
 from stacchip.index.files.opening import open_entry
+from stacchip.index.files.row_ranges import NO_ROWS
 from stacchip.index.files.snapshot import at_one_moment
 from stacchip.index.filters import Selection
 from stacchip.items.keys import ItemKey
@@ -121,9 +122,19 @@ class RecordLookup:
                 found += records
         if found:
             return one_record(ItemKey(platform, item_id), found)
-        if self._has_other_edition(files, platform):
+        if self._has_other_edition(files, platform) or self._was_removed(files, platform, item_id):
             raise replaced(self._href)
         return None
+
+    def _was_removed(self, files: list[_Opened], platform: str, item_id: str) -> bool:
+        """True if the rows were read before their item was removed from the index."""
+        wanted = Selection(item_id=[item_id], platform=platform).expression
+        for opened in files:
+            if opened.entry.removed and is_of(self._known, platform, opened.editions):
+                whole = replace(opened.file or self._open_again(opened), removed=NO_ROWS)
+                if whole.count(wanted, among=opened.ends.find(item_id)):
+                    return True
+        return False
 
     def _open_again(self, opened: _Opened) -> ParquetFile:
         file = open_entry(opened.entry, self._storage)

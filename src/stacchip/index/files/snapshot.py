@@ -20,7 +20,7 @@ from stacchip.index.files.manifest import manifest_version, see_manifest
 from stacchip.index.files.switch import resume_switch
 from stacchip.runtime.concurrently import map_concurrently, stream_concurrently
 from stacchip.runtime.open_files import most_open_files
-from stacchip.storage import local_path, redact
+from stacchip.storage import local_path, parent_href, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["at_one_moment", "open_index", "refusing_replaced", "see_settled"]
 
 _FOOTERS_AHEAD: Final = 16
+_MOST_OF_A_TREE: Final = 64
 _TRIES: Final = 100
 _TRIES_OF_A_FILE: Final = 5  # a server may also tag each of its answers differently
 _LONGEST_PAUSE_S: Final = 0.1
@@ -54,13 +55,21 @@ def open_index(href: str, storage: Storage) -> Iterator[ChipsFile]:
         return open_chips(entry, storage, contents)
 
     def open_all(files: IndexFiles) -> Iterator[ChipsFile]:
-        # an index has a file for each source, and some for each append; a tree of more files is of
-        # many indexes, which change apart
-        if len(files.chips) > most_open_files():
+        if len(files.chips) > _most_at_once(files):
             return stream_concurrently(open_one, files.chips, ahead=_FOOTERS_AHEAD)
         return iter(map_concurrently(open_one, files.chips))
 
     return at_one_moment(href, storage, open_all)
+
+
+def _most_at_once(files: IndexFiles) -> int:
+    """Return how many files are opened at one moment.
+
+    An index has a file for each source, and one for each that an append adds to. A tree of more
+    files is of many indexes, which change apart.
+    """
+    is_tree = len({parent_href(entry.href) for entry in files.chips}) > 1
+    return _MOST_OF_A_TREE if is_tree else most_open_files()
 
 
 def at_one_moment(href: str, storage: Storage, look: Callable[[IndexFiles], T]) -> T:
