@@ -32,7 +32,7 @@ test: .venv/ready ## run the tests; some need real imagery in ../shared/data or 
 	  --no-loadscope-reorder
 
 test-slow: .venv/ready ## run the tests that take long: at scale, of long trainings, of whole programs
-	$(BIN)/python -m pytest -m 'slow and not servers' -n auto --dist loadfile tests
+	$(BIN)/python -m pytest -m 'slow and not servers' -n auto --dist loadfile --timeout 900 tests
 
 test-servers: .venv/ready ## run the tests on real servers: SeaweedFS, and those that `make servers` installs
 	$(BIN)/python -m pytest -m servers
