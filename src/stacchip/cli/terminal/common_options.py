@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+from copy import copy
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -71,6 +73,12 @@ def common_options() -> list[Any]:
         >>> [option.name for option in common_options()]
         ['verbose', 'progress', 'version']
     """
+    return [copy(option) for option in _make_options()]
+
+
+@cache
+def _make_options() -> tuple[Any, ...]:
+    """Make them once: typer takes a while, and there are many commands."""
     declared = typer.Typer(add_completion=False)
     declared.command()(_declare)
-    return list(get_command(declared).params)
+    return tuple(get_command(declared).params)
