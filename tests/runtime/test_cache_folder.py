@@ -42,6 +42,19 @@ def test_a_folder_is_for_the_user_alone(monkeypatch, tmp_path) -> None:
     with pytest.raises(AccessDenied, match="Others may write in") as raised:
         make_cache_folder("orders")
     assert raised.value.href == str(folder)
+    folder.chmod(0o700)
+    folder.parent.chmod(0o777)  # others could put another folder in its place
+    with pytest.raises(AccessDenied, match="Others may write in"):
+        make_cache_folder("orders")
+
+
+def test_a_folder_that_leads_elsewhere_is_not_used(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("STACCHIP_CACHE_DIR", str(tmp_path / "own"))
+    for name in ("own", "elsewhere"):
+        (tmp_path / name).mkdir(mode=0o700)
+    (tmp_path / "own" / "orders").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AccessDenied, match="orders is a link"):
+        make_cache_folder("orders")
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(monkeypatch, tmp_path) -> None:

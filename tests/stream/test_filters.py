@@ -12,7 +12,7 @@ import pytest
 
 from stacchip.chipper import Chipper
 from stacchip.errors import ChipOutOfRange, UsageError
-from stacchip.index import read_index, scan_numbered, write_index
+from stacchip.index import Selection, read_index, scan_numbered, write_index
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.stream import ChipStream
 from stream.conftest import make_item
@@ -158,3 +158,21 @@ def test_a_dataset_numbers_the_chosen_chips(path: str) -> None:
         assert found == [expected[number] for number in (0, 7, -1)]
         with pytest.raises(ChipOutOfRange):
             dataset[len(expected)]
+
+
+def test_a_condition_may_name_no_column(path) -> None:
+    table = read_index(path)
+    assert len(ChipStream(table, where=pc.scalar(True))) == table.num_rows
+    with pytest.raises(UsageError, match="nope"):
+        ChipStream(table, max_nodata=0.5, where=pc.field("nope") == 1)
+
+
+def test_names_in_any_order_are_one_selection() -> None:
+    one, other = (Selection(item_id=names) for names in (["a", "b", "c"], ["c", "a", "b"]))
+    assert one.digest == other.digest
+
+
+def test_selections_that_leave_out_the_unmeasured_and_others_differ() -> None:
+    limit = pa.scalar(0.5, pa.float32())
+    by_hand = Selection(where=pc.field("nodata_percentage") <= limit)
+    assert by_hand.digest != Selection(max_nodata=0.5).digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from itertools import islice
 from pathlib import Path
 
@@ -119,3 +120,12 @@ def test_a_sample_says_where_its_chip_is(path: str) -> None:
     for number in (5, 60_000):
         places = [dataset[number]["location"].numpy() for dataset in (stored, table)]
         np.testing.assert_allclose(*places, atol=1e-6)
+
+
+def test_an_order_is_not_that_of_an_index_elsewhere(path: str, tmp_path: Path) -> None:
+    # what a folder is called tells a column of its rows
+    where = SOME & (pc.field("split") == 1)
+    shutil.copytree(path, tmp_path / "split=1")
+    assert len(ChipStream(tmp_path, where=where)) == len(ChipStream(path, where=SOME))
+    (tmp_path / "split=1").rename(tmp_path / "split=2")
+    assert len(ChipStream(tmp_path, where=where)) == 0

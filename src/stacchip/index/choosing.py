@@ -50,16 +50,16 @@ def choose_rows(
         return np.arange(table.num_rows)
     rows = _with_named(table, chosen, find_item)
     report_absent_of_table(chosen, rows)
-    if chosen.left_out is not None:
-        left_out = in_area(rows.filter(chosen.left_out), chosen, find_item)
-        chosen.report_left_out(left_out.num_rows)
     try:
         found = rows if where is None else rows.filter(where)
+        unmeasured = None if chosen.left_out is None else rows.filter(chosen.left_out)
     except pa.ArrowException as error:
         raise UsageError(
             f"The condition {str(where)[:200]} does not fit the columns of the table: "
             f"{str(error).partition(chr(10))[0]}."
         ) from error
+    if unmeasured is not None:
+        chosen.report_left_out(in_area(unmeasured, chosen, find_item).num_rows)
     return np.sort(in_area(found, chosen, find_item)[_ROW].to_numpy())
 
 
@@ -71,6 +71,8 @@ def _with_named(table: pa.Table, chosen: Selection, find_item: FindItem | None) 
         named |= {"geometry", *PLACE_COLUMNS}
     own = [name for name in table.column_names if name not in SCHEMA.names and name in said]
     needed = [name for name in table.column_names if name in SCHEMA.names or name in own]
+    if not (named or own):  # Arrow forgets how many rows a table without columns has
+        return pa.table({_ROW: np.arange(table.num_rows)})
     try:
         rows = conform(table.select(needed), columns=named, find_item=find_item)
     except IndexFormatError as error:
@@ -78,8 +80,8 @@ def _with_named(table: pa.Table, chosen: Selection, find_item: FindItem | None) 
             f"The table lacks what a filter compares: {error} Read the index with all of its "
             "columns, or filter it before."
         ) from error
-    rows = rows.select([*(name for name in SCHEMA.names if name in named), *own])
-    return rows.append_column(_ROW, pa.array(np.arange(rows.num_rows)))
+    numbered = rows.append_column(_ROW, pa.array(np.arange(rows.num_rows)))
+    return numbered.select([*(name for name in SCHEMA.names if name in named), *own, _ROW])
 
 
 def _text(where: pc.Expression | None) -> str:

@@ -160,9 +160,12 @@ class Selection:
         area = b"" if self.area is None else self.area.wkb
         # the text of an expression shortens long lists of values
         try:
-            said = pickle.dumps((pa.__version__, self.expression, area))
+            said = pickle.dumps((pa.__version__, self.expression, self.left_out, area))
         except pa.ArrowException as error:
-            raise UsageError(f"where= cannot be sent to another process: {error}") from error
+            raise UsageError(
+                f"The condition {str(self.where)[:200]} cannot be stored: {error}. Name columns, "
+                "not their positions."
+            ) from error
         return hashlib.sha256(said).hexdigest()[:32]
 
     @property
@@ -227,7 +230,7 @@ class Selection:
             if wanted is None:
                 continue
             if isinstance(wanted, Iterable) and not isinstance(wanted, str):
-                values = list(wanted)
+                values = sorted(wanted, key=repr)  # sets come in another order in each process
             else:
                 values = [wanted]
             yield pc.field(column).isin(_to_array(column, values))

@@ -17,7 +17,8 @@ import pyarrow as pa
 from stacchip.index.absent import NamesWanted
 from stacchip.index.editions import join, replaced
 from stacchip.index.files.contents import CONTENTS_SCHEMA
-from stacchip.index.files.layout import index_href
+from stacchip.index.files.layout import find_files, index_href
+from stacchip.index.files.opening import open_entry
 from stacchip.index.read import (
     count_left_out,
     open_files,
@@ -28,7 +29,7 @@ from stacchip.index.read import (
 from stacchip.index.schema import SCHEMA
 from stacchip.index.table_rows import take_rows
 from stacchip.runtime.open_files import most_open_files
-from stacchip.storage import redact
+from stacchip.storage import local_path, redact
 
 if TYPE_CHECKING:
     import os
@@ -177,6 +178,25 @@ class StoredIndex:
         wanted = NamesWanted(chosen)
         wanted.see(self.runs)
         report_absent(wanted, self._href, self._storage)
+
+    def digest_for(self, chosen: Selection) -> str:
+        """A digest of all that decides which rows a selection chooses, and whose they are.
+
+        That is more than the files with chips. Addresses are joined with that of the index, folders
+        tell columns by their names, and the footprints of an index that stores none follow from its
+        records.
+        """
+        digest = hashlib.blake2b(self.digest.encode(), digest_size=16)
+        for chips in self._files:
+            local = local_path(chips.href)
+            place = chips.href if local is None else str(local.absolute())
+            digest.update(repr((place, chips.origin)).encode())
+        for name in ("first", "rows"):
+            digest.update(np.ascontiguousarray(self.runs[name].to_numpy(), "<i8").data)
+        if chosen.area is not None and any(chips.lacks_footprints for chips in self._files):
+            for entry in find_files(self._href, self._storage).records:
+                digest.update(open_entry(entry, self._storage).digest.encode())
+        return digest.hexdigest()
 
     def read(self) -> pa.Table:
         """Read all rows with all columns into memory."""

@@ -31,12 +31,13 @@ def find_cache_folder() -> Path:
     Raises:
         StorageError: The user has no home, and no variable names a folder.
     """
-    if own := os.environ.get("STACCHIP_CACHE_DIR"):
-        return Path(own).expanduser()
+    own = os.environ.get("STACCHIP_CACHE_DIR")
     shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if shared.is_absolute():  # others are to be ignored (XDG Base Directory Specification 0.8)
-        return shared / "stacchip"
     try:
+        if own:
+            return Path(own).expanduser().absolute()
+        if shared.is_absolute():  # others are to be ignored (XDG Base Directory Specification 0.8)
+            return shared / "stacchip"
         return Path.home() / ".cache" / "stacchip"
     except RuntimeError as error:
         raise StorageError(f"No folder for caches: {error}. Set STACCHIP_CACHE_DIR.") from error
@@ -51,18 +52,31 @@ def make_cache_folder(name: str) -> Path:
     Raises:
         StorageError: It cannot be made, or others could write in it; `href` is its path.
     """
-    folder = find_cache_folder() / name
+    above = find_cache_folder()
+    folder = above / name
     with naming_unwritable(folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat()
-    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
-        raise AccessDenied(
-            f"Others may write in {folder}: it is not used. Delete it, or set STACCHIP_CACHE_DIR.",
-            href=str(folder),
-        )
+        above.parent.mkdir(parents=True, exist_ok=True)
+        above.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = {above: above.stat(), folder: folder.lstat()}  # the upper may be a user's link
+    for each, said in found.items():
+        _require_own(each, said)
     if not os.access(folder, os.W_OK):
         raise AccessDenied(f"{folder} cannot be written to.", href=str(folder))
     return folder
+
+
+def _require_own(folder: Path, found: os.stat_result) -> None:
+    """Refuse a folder in which others can put files, or which leads to another."""
+    remedy = "It is not used. Delete it, or set STACCHIP_CACHE_DIR to another folder."
+    if not stat.S_ISDIR(found.st_mode):
+        raise AccessDenied(f"{folder} is a link. {remedy}", href=str(folder))
+    if found.st_uid != os.geteuid():
+        raise AccessDenied(
+            f"{folder} belongs to another user (uid {found.st_uid}). {remedy}", href=str(folder)
+        )
+    if stat.S_IMODE(found.st_mode) & 0o022:
+        raise AccessDenied(f"Others may write in {folder}. {remedy}", href=str(folder))
 
 
 def note_use(file: Path) -> None:

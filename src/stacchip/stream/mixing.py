@@ -69,13 +69,12 @@ def measure_mixing(stream: ChipStream, batch_size: int = 64) -> Mixing:
     every = len(table) <= len(chips)
     shuffled = random.permutation(chips) if every else random.integers(len(table), size=len(chips))
     area, shuffled_area = table.area_of(chips), table.area_of(shuffled)
-    group = np.asarray(table.group)
     return Mixing(
         areas=_median_distinct(area, batch_size),
-        items=_median_distinct(group[area], batch_size),
+        items=_median_distinct(np.asarray(table.group[area]), batch_size),
         neighbours=_neighbours(area),
         shuffled_areas=_median_distinct(shuffled_area, batch_size),
-        shuffled_items=_median_distinct(group[shuffled_area], batch_size),
+        shuffled_items=_median_distinct(np.asarray(table.group[shuffled_area]), batch_size),
         shuffled_neighbours=_neighbours(shuffled_area),
     )
 

@@ -80,7 +80,7 @@ def test_damage_is_found(tmp_path, place: int, part: str | None) -> None:
 
 
 def test_records_hold_what_fits() -> None:
-    assert fits(NARROW, 2**32 - 1, 2**16 - 1, 2**16 - 1)
-    for values in ((2**32, 0, 0), (0, 2**16, 0), (0, 0, 2**16)):
+    assert fits(NARROW, 2**32 - 1, 0, 2**16 - 1)
+    for values in ((2**32, 0, 0), (0, -1, 0), (0, 0, 2**16)):
         assert not fits(NARROW, *values)
         assert fits(WIDE, *values)

@@ -102,7 +102,12 @@ def find_chip_sizes(
 
 
 def _join(*numbers: NDArray[np.integer[Any]]) -> NDArray[np.int64] | None:
-    """Return one number for several, in the same order; None if it would be too large."""
+    """Return one number for several, in the same order; None if it would be too large.
+
+    So it is for negative numbers.
+    """
+    if any(int(each.min(initial=0)) < 0 for each in numbers):
+        return None
     joined = numbers[0].astype(np.int64)
     most = int(joined.max(initial=0)) + 1
     for each in numbers[1:]:

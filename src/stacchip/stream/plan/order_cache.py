@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
-import os
-import secrets
 import tempfile
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stacchip.errors import StorageError
 from stacchip.runtime.cache_folder import clear_unused, make_cache_folder, note_use
-from stacchip.runtime.whole_file import whole_file, writing
+from stacchip.runtime.per_process import PerProcess
+from stacchip.runtime.whole_file import scratch_folder, whole_file, writing
 from stacchip.stream.plan.order_file import OrderFile
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ _FOLDER: Final = "orders"
 _SUFFIX: Final = ".order"
 _DAYS: Final = 30
 _MOST_BYTES: Final = 20 << 30
+_SCRATCH: Final = "stacchip-orders-"
 
 
 class OrderCache:
@@ -75,13 +75,13 @@ class OrderCache:
         except StorageError as error:
             if path is not None and error.href != str(path):
                 raise  # the index cannot be read
-            folder = tempfile.gettempdir()
+            folder = _scratch.get()
             _log.warning(
                 "The order of the chips is kept in %s, for this process and its workers only: %s",
-                folder,
+                folder.parent,
                 error,
             )
-            return _make(_temporary(Path(folder)), name, write)
+            return _find_at(folder / f"{name}{_SUFFIX}", name, write, parts)
 
 
 def _find_at(path: Path, name: str, write: Write, parts: Collection[str]) -> OrderFile:
@@ -116,14 +116,12 @@ def _make(path: Path, name: str, write: Write) -> OrderFile:
     return found
 
 
-def _temporary(folder: Path) -> Path:
-    """Return a path for a file that goes when this process ends."""
-    path = folder / f"stacchip-{secrets.token_hex(8)}{_SUFFIX}"
-    process = os.getpid()
+def _make_scratch() -> Path:
+    """Make a folder that goes when this process ends; those of killed processes go now."""
+    stack = contextlib.ExitStack()
+    folder = stack.enter_context(scratch_folder(Path(tempfile.gettempdir()), _SCRATCH))
+    Finalize(None, stack.close, exitpriority=0)  # also in a worker, which ends without `atexit`
+    return folder
 
-    def delete() -> None:
-        if os.getpid() == process:  # and not a forked child
-            path.unlink(missing_ok=True)
 
-    atexit.register(delete)
-    return path
+_scratch: Final = PerProcess(_make_scratch)

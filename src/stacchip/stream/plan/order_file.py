@@ -49,10 +49,17 @@ _HEADER_BYTES: Final = 4096
 _AT_ONCE: Final = 1 << 20
 
 
-def fits(record: np.dtype[Any], rows: int, x: int, y: int) -> bool:
-    """Return True if records of chips can hold these values."""
-    most = [np.iinfo(record[name]).max for name in ("row", "x", "y")]
-    return rows <= most[0] and x <= most[1] and y <= most[2]
+def fits(record: np.dtype[Any], rows: int, least: int = 0, most: int = 0) -> bool:
+    """Return True if records of chips can hold so many rows, and columns and rows of a grid.
+
+    Args:
+        record: `NARROW` or `WIDE`.
+        rows: The number of rows of the index.
+        least: The smallest column or row; those of a foreign index may be negative.
+        most: The largest.
+    """
+    place = np.iinfo(record["x"])
+    return rows <= np.iinfo(record["row"]).max and place.min <= least and most <= place.max
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,7 +56,7 @@ class StoredChips:
         self._cache = OrderCache()
         self._file: OrderFile | None = None
         self._parts: frozenset[str] = frozenset()
-        self._name = _digest("rows", rows.index.digest, chosen.digest)
+        self._name = _digest("rows", rows.index.digest_for(chosen), chosen.digest)
         if not chosen.wants_all:
             chosen.report_left_out(self._by_row().facts["left_out"])
             rows.index.report_absent(chosen)
@@ -170,7 +170,7 @@ class StoredChips:
         return self._file
 
     def _write_by_row(self, path: Path) -> None:
-        record = NARROW if fits(NARROW, len(self._rows), 0, 0) else WIDE
+        record = NARROW if fits(NARROW, len(self._rows)) else WIDE
         if not self._scan_into(path, record):
             path.unlink()
             self._scan_into(path, WIDE)
@@ -185,7 +185,7 @@ class StoredChips:
                 x, y = (part[name].to_numpy() for name in PLACE)
                 if not len(rows):
                     continue
-                if not fits(record, 0, int(x.max()), int(y.max())):
+                if not all(fits(record, 0, int(place.min()), int(place.max())) for place in (x, y)):
                     return False
                 chips = np.empty(len(rows), record)
                 chips["row"], chips["x"], chips["y"] = rows, x, y
@@ -303,4 +303,5 @@ class _Groups(Sequence[Group]):
 
 
 def _digest(*said: str) -> str:
-    return hashlib.sha256("\n".join([str(VERSION), *said]).encode()).hexdigest()[:32]
+    form = f"{VERSION} {CHIPS_IN_PIECE}"
+    return hashlib.sha256("\n".join([form, *said]).encode()).hexdigest()[:32]
