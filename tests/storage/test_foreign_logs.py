@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import sys
+import threading
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 
 from stacchip.errors import StacchipError
 from stacchip.storage import Storage, StorageOptions
-from stacchip.storage.foreign_logs import hide_secrets
+from stacchip.storage.foreign_logs import hide_secrets, keep_secrets_out
 from stacchip.storage.s3.orphaned_uploads import abort_orphans
 
 if TYPE_CHECKING:
@@ -64,3 +67,26 @@ def test_urllib3_logs_no_signature_and_no_password(
     storage.read_range(f"{server.url('a.bin')}?sig=SIGNATURE".replace("//", "//me:PASSWORD@"), 0, 5)
     assert "urllib3.connectionpool" in {record.name for record in caplog.records}
     assert [secret for secret in SECRETS if secret in logged(caplog)] == []
+
+
+def test_other_threads_may_make_loggers_meanwhile() -> None:
+    done, before = threading.Event(), set(logging.root.manager.loggerDict)
+
+    def make_loggers() -> None:
+        for number in count():
+            logging.getLogger(f"another.{number}")
+            if done.is_set():
+                return
+
+    thread, interval = threading.Thread(target=make_loggers), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread.start()
+    try:
+        for _ in range(100):
+            keep_secrets_out()
+    finally:
+        sys.setswitchinterval(interval)
+        done.set()
+        thread.join()
+        for name in set(logging.root.manager.loggerDict) - before:
+            del logging.root.manager.loggerDict[name]

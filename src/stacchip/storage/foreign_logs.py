@@ -35,9 +35,9 @@ _NAMED: Final = re.compile(
 def keep_secrets_out() -> None:
     """Let the loggers of these libraries that exist now, and urllib3's, log no secret."""
     # adding the filter again changes nothing
-    known = [
-        name for name in logging.root.manager.loggerDict if name.partition(".")[0] in LIBRARIES
-    ]
+    # of a list, since other threads make loggers meanwhile
+    names = list(logging.root.manager.loggerDict)
+    known = [name for name in names if name.partition(".")[0] in LIBRARIES]
     for name in (*_LOGS_ADDRESSES, *_LOGS_KEYS, *known):
         logging.getLogger(name).addFilter(_hide)
 
