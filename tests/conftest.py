@@ -32,9 +32,13 @@ SHARED_DATA = Path(
 )
 
 # A process has one fork server. It imports what takes seconds, so that its children need not; the
-# start method "spawn" tests a child that imports everything itself.
+# start method "spawn" tests a child that imports everything itself. (pyarrow imports pandas when it
+# is first given a list.)
 multiprocessing.set_forkserver_preload(
-    ["stacchip.index", *(["torch", "stacchip.datasets"] if find_spec("torch") else [])]
+    [
+        *("stacchip.index", "pyarrow.dataset", "pandas"),
+        *(["stacchip.datasets.stream_dataset"] if find_spec("torch") else []),
+    ]
 )
 
 
