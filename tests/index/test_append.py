@@ -511,16 +511,27 @@ def test_an_index_in_an_object_store_grows_and_shrinks(seaweed: Any) -> None:
 
 
 class Meanwhile(Storage):
-    """Another writer does something once, just before `_index.json` is replaced."""
+    """Another writer does something once, just before `_index.json` is replaced.
 
-    def __init__(self, options: Any, change: Callable[[], object]) -> None:
+    Args:
+        options: As of `Storage`.
+        change: What the other does.
+        turn: Before which of the replacements.
+        is_lost: True if this one succeeded before, and its answer was lost: it is tried again.
+    """
+
+    def __init__(
+        self, options: Any, change: Callable[[], object], turn: int = 1, *, is_lost: bool = False
+    ) -> None:
         super().__init__(options=options)
-        self.change: Callable[[], object] | None = change
+        self.change, self.turn, self.is_lost = change, turn, is_lost
 
     def write_over(self, href: Any, data: bytes, expect: Any) -> None:
-        change, self.change = self.change, None
-        if change is not None:
-            change()
+        self.turn -= 1
+        if self.turn == 0 and self.is_lost:
+            super().write_over(href, data, expect)
+        if self.turn == 0:
+            self.change()
         super().write_over(href, data, expect)
 
 
@@ -546,3 +557,52 @@ def test_a_compaction_that_others_overtake_loses_nothing(seaweed: Any) -> None:
     assert same_rows(read_index(href, storage=storage), wanted)
     compact_index(href, storage=storage)
     assert same_rows(read_index(href, storage=storage), wanted)
+
+
+@pytest.mark.servers
+def test_an_append_whose_answer_was_lost_is_kept_by_those_after_it(seaweed: Any) -> None:
+    storage, href = Storage(options=seaweed.options), "s3://private/lost/index"
+    write_index(TABLES[0], href, storage=storage)
+    later = lambda: append_to_index(href, TABLES[2], storage=storage)  # noqa: E731 - short
+    own = Meanwhile(seaweed.options, later, is_lost=True)
+    append_to_index(href, TABLES[1], storage=own)
+    assert same_rows(read_index(href, storage=storage), concat_indexes(TABLES[:3]))
+
+
+@pytest.mark.servers
+def test_a_writer_that_ends_late_takes_nothing_from_those_after_it(seaweed: Any) -> None:
+    storage, href = Storage(options=seaweed.options), "s3://private/late/index"
+    write_index(concat_indexes(TABLES[:3]), href, storage=storage)
+    remove(href, item_id="item-000", storage=storage)
+    later = lambda: append_to_index(href, TABLES[4], storage=storage)  # noqa: E731 - short
+    # the second replacement says that the old marks are deleted
+    own = Meanwhile(seaweed.options, later, turn=2)
+    remove(href, item_id="item-001", storage=own)
+    assert same_rows(read_index(href, storage=storage), concat_indexes([TABLES[2], TABLES[4]]))
+
+
+def test_more_chips_of_an_item_leave_rows_that_were_read_before_as_they_are(tmp_path: Path) -> None:
+    rows = concat_indexes([TABLES[0], TABLES[2]])
+    write_index(rows, tmp_path / "whole")
+    items = {record.key: record.item for record in read_records(tmp_path / "whole")}
+    rows = rows.replace_schema_metadata(None)
+    write_index(rows.slice(3), tmp_path / "index", items=items)
+    write_index(rows.slice(0, 3), tmp_path / "more", items=dict(list(items.items())[:1]))
+    before = read_index(tmp_path / "index")
+    append_to_index(tmp_path / "index", tmp_path / "more")
+    write_index(before, tmp_path / "copy")
+    assert {record.key: record.item for record in read_records(tmp_path / "copy")} == items
+
+
+def test_no_file_of_a_user_is_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    write_index(TABLES[0], path)
+    own = path / "chips-sentinel-2-l2a.part-000001.parquet"
+    own.write_bytes(b"mine")
+    append_to_index(path, TABLES[1])
+    assert own.read_bytes() == b"mine"
+    assert same_rows(read_index(path), concat_indexes(TABLES[:2]))
+    own.unlink()
+    (path / "_index.json").unlink()
+    with pytest.raises(UsageError, match=r"has no _index.json, and chips-.* Rename them"):
+        append_to_index(path, TABLES[2])

@@ -86,13 +86,15 @@ def records_of(
 
     def read_all(files: IndexFiles) -> dict[ItemKey, list[tuple[ItemRecord, str]]] | None:
         found: dict[ItemKey, list[tuple[ItemRecord, str]]] = defaultdict(list)
+        others: set[ItemKey] = set()
         for href, editions, table in stream_concurrently(read, files.records, ahead=_FOOTERS_AHEAD):
             origin = distant(href, storage)
             for record in from_table(table, href=redact(href)):
-                if not is_of(known, record.platform, editions):
-                    return None  # for good: no later look finds the old ones again
-                found[record.key].append((of_origin(record, origin), redact(href)))
-        return found
+                if is_of(known, record.platform, editions):
+                    found[record.key].append((of_origin(record, origin), redact(href)))
+                else:  # of chips that were added later, or in place of the known ones
+                    others.add(record.key)
+        return None if others - found.keys() else found
 
     found = at_one_moment(index_href(path), storage, read_all)
     if found is None:

@@ -110,6 +110,7 @@ class RecordLookup:
         """
         wanted = Selection(item_id=[item_id], platform=platform).expression
         found: list[tuple[ItemRecord, str]] = []
+        is_replaced = False
         for opened in files:
             groups = opened.ends.find(item_id)
             if groups is None or groups:
@@ -117,12 +118,14 @@ class RecordLookup:
                 name = redact(opened.entry.href)
                 table = file.read(where=wanted, among=groups)
                 records = [(record, name) for record in from_table(table, href=name)]
-                if records and not is_of(self._known, platform, opened.editions):
-                    raise replaced(self._href)
-                found += records
+                if is_of(self._known, platform, opened.editions):
+                    found += records
+                else:  # chips of the item that were added later, or in place of the known ones
+                    is_replaced |= bool(records)
         if found:
             return one_record(ItemKey(platform, item_id), found)
-        if self._has_other_edition(files, platform) or self._was_removed(files, platform, item_id):
+        is_replaced = is_replaced or self._has_other_edition(files, platform)
+        if is_replaced or self._was_removed(files, platform, item_id):
             raise replaced(self._href)
         return None
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stacchip.errors import IndexFormatError, LimitExceeded, ObjectNotFound
-from stacchip.index.files.parts import is_part
+from stacchip.index.files.parts import find_part, is_part
 from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.storage import child_href, local_path, redact
 from stacchip.storage.documents import parse_json
@@ -75,6 +75,10 @@ class Manifest:
     def is_settled(self) -> bool:
         """True unless files have yet to take their places."""
         return not (self.next_names or self.gone)
+
+    def names(self, name: str) -> bool:
+        """Return True if a file is of the index by what this says."""
+        return name in self.files or name == self.removed or find_part(name) in self.parts
 
     def to_bytes(self) -> bytes:
         """Return the content of `_index.json`."""

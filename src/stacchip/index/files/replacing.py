@@ -33,7 +33,7 @@ from stacchip.index.files.layout import (
     index_href,
     is_file,
 )
-from stacchip.index.files.manifest import Manifest, load_manifest, see_manifest
+from stacchip.index.files.manifest import MANIFEST, Manifest, load_manifest, see_manifest
 from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.parts import find_part, next_part, part_name
 from stacchip.index.files.removed import REMOVED, write_removed
@@ -46,6 +46,7 @@ from stacchip.index.files.switch import (
     put_file,
     switch_files,
 )
+from stacchip.runtime.near_names import list_names
 from stacchip.runtime.presence import is_there
 from stacchip.storage import child_href, local_path, parent_href, redact
 
@@ -331,7 +332,23 @@ class Replacement:
         manifest = seen.manifest or Manifest(())
         there = [*manifest.parts, find_part(manifest.removed or "")]
         is_shared = local_path(self.folder) is None
+        if not is_shared:  # nobody's file is written over
+            there += map(find_part, files_of_parts(self.href, self.storage))
         return next_part((part for part in there if part is not None), is_shared=is_shared)
+
+    def _make_manifest(self) -> Manifest:
+        """Return what the manifest of a folder that has none would say.
+
+        Raises:
+            UsageError: Files in it have names that only mean something with a manifest.
+        """
+        parts = [name for name in files_of_parts(self.href, self.storage) if name[0] not in "._"]
+        if parts:
+            raise UsageError(
+                f"{redact(self.href)} has no {MANIFEST}, and {list_names(parts)} named as the "
+                "files of an index that grew are. Rename them, or copy the whole index."
+            )
+        return Manifest(tuple(chips_in_folder(self.href, self.storage)))
 
     def grow(
         self, seen: Seen, part: str, *, removed: Removed | None = None, gone: Collection[str] = ()
@@ -351,7 +368,7 @@ class Replacement:
             IndexReplaced: Another writer has changed an index in a store meanwhile.
             StorageError: A file could not be written; the index is the old one or the new one.
         """
-        before = seen.manifest or Manifest(tuple(chips_in_folder(self.href, self.storage)))
+        before = seen.manifest or self._make_manifest()
         new, parts, mark = dict(self._chips), before.parts, before.removed
         if new:
             files = {name: open_parquet(str(path), self.storage) for name, path in new.items()}

@@ -30,13 +30,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from stacchip.errors import AssetChanged, IndexReplaced, ObjectNotFound, StorageError
-from stacchip.index.files.manifest import MANIFEST, NEXT, Manifest, load_manifest
+from stacchip.index.files.manifest import MANIFEST, NEXT, Manifest, load_manifest, see_manifest
 from stacchip.runtime.unwritable import naming_unwritable
 from stacchip.runtime.whole_file import held_at_once, move_whole
 from stacchip.storage import child_href, local_path, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from stacchip.index.files.manifest import Seen
@@ -114,9 +114,12 @@ def add_files(
             put.append(name)
         _put_manifest(folder, files, storage, seen)
     except IndexReplaced:
-        for name in put:
-            storage.delete(child_href(folder, name))
-        raise
+        there = load_manifest(folder, storage) or Manifest(())
+        if not any(there.names(name) for name in put):
+            for name in put:
+                storage.delete(child_href(folder, name))
+            raise
+        # the answer to our own write was lost, and another writer has built on it
     if not files.is_settled:
         end_switch(folder, storage, clears=False)
 
@@ -179,18 +182,30 @@ def end_switch(folder: str, storage: Storage, *, clears: bool = True) -> None:
         clears: False to leave new files of other switches, whose writers may be at work.
     """
     hidden = _list_next(folder, storage)
-    manifest = load_manifest(folder, storage)
+    seen = see_manifest(folder, storage)
+    manifest = seen.manifest
     if manifest is not None and not manifest.is_settled:
-        for name in manifest.gone:
-            storage.delete(child_href(folder, name))
-        for name, there in sorted(manifest.next_names.items()):
-            if there in hidden:
-                _move(child_href(folder, there), child_href(folder, name), storage)
-        settled = replace(manifest, next_names={}, gone=())
-        _put_manifest(folder, settled, storage)
+        try:
+            _settle(folder, manifest, hidden, seen, storage)
+        except (IndexReplaced, ObjectNotFound):
+            # in a store, another writer may end it at the same time, and go on from there
+            if load_manifest(folder, storage) == manifest:
+                raise
         hidden = [name for name in hidden if name not in manifest.next_names.values()]
     for name in hidden if clears else ():
         storage.delete(child_href(folder, name))
+
+
+def _settle(
+    folder: str, manifest: Manifest, hidden: Sequence[str], seen: Seen, storage: Storage
+) -> None:
+    """Let the new files of a switch take their places, and say so in the manifest that was seen."""
+    for name in manifest.gone:
+        storage.delete(child_href(folder, name))
+    for name, there in sorted(manifest.next_names.items()):
+        if there in hidden:
+            _move(child_href(folder, there), child_href(folder, name), storage)
+    _put_manifest(folder, replace(manifest, next_names={}, gone=()), storage, seen)
 
 
 def _list_next(folder: str, storage: Storage) -> list[str]:
