@@ -215,10 +215,13 @@ def test_a_damaged_plan_is_refused_or_made_anew(index, tmp_path) -> None:
     for place in (20, len(whole) - 3):
         path.write_bytes(whole[:place] + b"?" + whole[place + 1 :])
         with pytest.raises(IndexFormatError, match="prechip --plan"):
-            job.run(job.plan(renew=place > 20).jobs - 1)
-    path.write_bytes(whole[:20])
-    job.plan(renew=True)
-    assert path.read_bytes() == whole
+            job.run(job.plan().jobs - 1)
+        job.plan(renew=True)
+        assert path.read_bytes() == whole
+    for damaged in (whole[:20], whole[:-200]):
+        path.write_bytes(damaged)
+        job.plan(renew=True)
+        assert path.read_bytes() == whole
     path.unlink()
     job.run(0)
     assert path.read_bytes() == whole, "a job makes the plan that it does not find"

@@ -17,8 +17,16 @@ from stacchip.chipper.stored_rows import StoredRows
 from stacchip.cubes.left_out import ChipCount, count_in_runs, count_left_out
 from stacchip.cubes.plan import ORDER, PlannedCubes
 from stacchip.cubes.plan_file import PlanFile, write_plan_file
-from stacchip.errors import IndexFormatError, IndexReplaced, ObjectNotFound, UsageError
+from stacchip.errors import (
+    IndexFormatError,
+    IndexReplaced,
+    InvalidMetadata,
+    LimitExceeded,
+    ObjectNotFound,
+    UsageError,
+)
 from stacchip.index.schema import SCHEMA
+from stacchip.runtime.concurrently import map_concurrently
 from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.storage import redact
 
@@ -45,7 +53,7 @@ _log = logging.getLogger(__name__)
 
 _HEAD: Final = {
     "wanted": int, "chip_size": int, "fingerprint": str, "index": list, "there": int,
-    "left_out": list, "asked": dict,
+    "left_out": list, "asked": dict, "index_rows": int, "chips_per_job": int,
 }  # fmt: skip
 _AGAIN: Final = "run `stacchip prechip --plan` (Prechip.plan(renew=True))"
 
@@ -100,6 +108,14 @@ class StoredPlan(PlannedCubes):
             raise self.file.damaged
         return rows
 
+    def check(self) -> None:
+        """Read the rows of all jobs.
+
+        Raises:
+            IndexFormatError: Some are damaged, or missing.
+        """
+        map_concurrently(lambda job: len(self.part(job)), range(self.jobs))
+
     def read_rows(self, rows: Rows) -> pa.Table:
         """Return rows of the index, with its metadata."""
         table = self.index.take(rows, SCHEMA.names)
@@ -141,11 +157,14 @@ class Planner:
         """
         try:
             plan = self._read()
-            if not renew or len(plan.index.digests) == len(self.index.digests):
+            if not renew:
+                return plan
+            if len(plan.index.digests) == len(self.index.digests):
+                plan.check()
                 return plan
         except ObjectNotFound:
             pass
-        except (IndexFormatError, IndexReplaced, UsageError):
+        except (IndexFormatError, IndexReplaced, InvalidMetadata, LimitExceeded, UsageError):
             if not renew:
                 raise
         self._make()
@@ -193,7 +212,8 @@ class Planner:
                 href=href,
             )
         per_job = self.settings.cubes_per_job * self.settings.cube_size
-        if (head["index_rows"], head["chips_per_job"]) != (len(index), per_job):
+        is_ours = (head["index_rows"], head["chips_per_job"]) == (len(index), per_job)
+        if not is_ours or not 0 < head["wanted"] <= len(index) or head["chip_size"] < 1:
             raise file.damaged
         return self._plan_of(file, index)
 
