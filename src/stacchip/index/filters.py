@@ -225,15 +225,17 @@ class Selection:
             yield pc.field("datetime") <= pa.scalar(end, kind)
 
     def _names(self) -> Iterable[pc.Expression]:
-        named = {"platform": self.platform, "item_id": self.item_id, "chip_size": self.chip_size}
-        for column, wanted in named.items():
+        asked = {"platform": self.platform, "item_id": self.item_id, "chip_size": self.chip_size}
+        for column, wanted in asked.items():
             if wanted is None:
                 continue
             if isinstance(wanted, Iterable) and not isinstance(wanted, str):
-                values = sorted(wanted, key=repr)  # sets come in another order in each process
+                values = list(wanted)
             else:
                 values = [wanted]
-            yield pc.field(column).isin(_to_array(column, values))
+            named = _to_array(column, values)
+            # sets come in another order in each process, and `digest` may not differ
+            yield pc.field(column).isin(named.take(pc.array_sort_indices(named)))
 
     @property
     def columns(self) -> tuple[str, ...]:
