@@ -48,7 +48,8 @@ ORIGINAL = Environment(
 )
 ASYNC_GEOTIFF = Environment("async-geotiff", ("async-geotiff==0.5.1", "obstore==0.12.1"))
 RASTERET = Environment("rasteret", ("rasteret==0.4.1",), (3, 12))
-ENVIRONMENTS = {each.name: each for each in (ORIGINAL, ASYNC_GEOTIFF, RASTERET)}
+DUCKDB = Environment("duckdb", ("duckdb==1.5.5", "pyarrow==26.0.1"))
+ENVIRONMENTS = {each.name: each for each in (ORIGINAL, ASYNC_GEOTIFF, RASTERET, DUCKDB)}
 
 
 class EnvironmentUnavailable(RuntimeError):

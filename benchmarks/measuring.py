@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 from benchmarks.contender import Contender
 from benchmarks.environments import (
     ASYNC_GEOTIFF,
+    DUCKDB,
     ORIGINAL,
     RASTERET,
     Environment,
@@ -45,6 +46,7 @@ CONTENDERS: dict[str, tuple[str, Environment | None]] = {
     "stacchip, streams": ("benchmarks.our_streams", None),
     "stacchip, archive": ("benchmarks.our_archive", None),
     "stacchip, processor": ("benchmarks.our_processor", None),
+    "stacchip, big index": ("benchmarks.our_big_index", None),
     "floor": ("benchmarks.floor", None),
     "original": ("benchmarks.original", ORIGINAL),
     "original, prechip": ("benchmarks.original_prechip", ORIGINAL),
@@ -52,6 +54,7 @@ CONTENDERS: dict[str, tuple[str, Environment | None]] = {
     "rasterio, 16 threads": ("benchmarks.peers.rasterio_threads", None),
     "async-geotiff": ("benchmarks.peers.async_geotiff_reader", ASYNC_GEOTIFF),
     "rasteret": ("benchmarks.peers.rasteret_reader", RASTERET),
+    "DuckDB": ("benchmarks.peers.duckdb_tables", DUCKDB),
 }
 
 
@@ -133,6 +136,7 @@ class Benchmark:
         method: How its numbers were measured.
         unlike: What is not like for like, one sentence each.
         measure: The function that measures.
+        is_long: True if it runs only when it is named.
     """
 
     name: str
@@ -140,6 +144,7 @@ class Benchmark:
     method: str
     unlike: tuple[str, ...]
     measure: Callable[[Lab], list[Row]]
+    is_long: bool = False
 
 
 BENCHMARKS: dict[str, Benchmark] = {}
@@ -147,12 +152,12 @@ BENCHMARKS: dict[str, Benchmark] = {}
 
 
 def benchmark(
-    name: str, *, title: str, method: str, unlike: Sequence[str] = ()
+    name: str, *, title: str, method: str, unlike: Sequence[str] = (), is_long: bool = False
 ) -> Callable[[Callable[[Lab], list[Row]]], Callable[[Lab], list[Row]]]:
     """Register a function as the benchmark `name`."""
 
     def register(measure: Callable[[Lab], list[Row]]) -> Callable[[Lab], list[Row]]:
-        BENCHMARKS[name] = Benchmark(name, title, method, tuple(unlike), measure)
+        BENCHMARKS[name] = Benchmark(name, title, method, tuple(unlike), measure, is_long)
         return measure
 
     return register
