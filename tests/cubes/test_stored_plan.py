@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,18 @@ def test_a_plan_of_other_settings_is_refused_or_made_anew(index, tmp_path, named
         with pytest.raises(UsageError, match=f"made in another way: {named}"):
             run_of(index, tmp_path).plan(renew=True)
         assert plan_path(tmp_path).read_bytes() == before, "the cubes that are there keep theirs"
+
+
+def test_the_same_settings_in_other_values_have_the_same_plan(index, tmp_path) -> None:
+    limits = {"item_id": ("b", "a"), "datetime": date(2024, 5, 1), "max_cloud": np.float64(0.5)}
+    plan = run_of(index, tmp_path, limits=limits, seed=np.int64(3)).plan()
+    limits = {"item_id": ["a", "b", "a"], "datetime": "2024-05-01", "max_cloud": 0.5}
+    again = run_of(index, tmp_path, limits=limits)
+    assert again.plan().fingerprint == plan.fingerprint
+    assert again.run(0).cubes
+    other = run_of(index, tmp_path, limits={**limits, "item_id": ["a"]})
+    with pytest.raises(UsageError, match="item_id was"):
+        other.plan()
 
 
 def test_a_plan_of_an_index_that_was_replaced_is_refused(index, tmp_path) -> None:

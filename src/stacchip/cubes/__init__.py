@@ -11,6 +11,7 @@ pixels = cubes.reader.read(0)["pixels"]  # float32 (chip, band, y, x)
 
 `stacchip prechip` is the same call. The way of one chip, in reading order:
 
+- `plain_values`: settings as JSON can hold them
 - `imagery`: the rows of an index that are wanted, and where their pixels lie
 - `left_out`: how many chips of the index a run leaves out, and why
 - `plan`: which chip is in which cube, the same for every job

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from stacchip.chipper import Chipper
 from stacchip.cubes.left_out import explain_nothing
+from stacchip.cubes.plain_values import plain_box, plain_names, plain_number, plain_period
 from stacchip.errors import ChipNotFound, UsageError
 from stacchip.index import Filters, Selection, Unmeasured, conform, read_index, scan_index
 from stacchip.index.draws import read_places
@@ -22,9 +23,11 @@ from stacchip.index.nulls import may_be_null
 from stacchip.index.on_disk import StoredIndex
 from stacchip.index.table_rows import take_rows
 from stacchip.items.archive import Archive
+from stacchip.sources.harmonize import require_harmonize
 from stacchip.sources.training_bands import PlatformBands, get_platform
 from stacchip.storage import redact
 from stacchip.stream import ChipStream
+from stacchip.stream.options import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,8 +57,13 @@ class Imagery:
         unmeasured: `"keep"` takes chips whose limited share was not measured, `"drop"` does not.
         harmonize: As for `stacchip.chipper.Chipper`.
         item_id: Ids of the items whose chips are wanted; None for all.
-        datetime: The period of the chips, as `stacchip.index.Selection` takes it; None for all.
+        datetime: The period of the chips, as `stacchip.index.Selection` takes it, kept as text;
+            None for all.
         bbox: A box in degrees that footprints must meet; None for anywhere.
+
+    Raises:
+        UsageError: A value is not of its kind. Numbers of numpy, dates and collections are kept as
+            plain values.
     """
 
     index: Any
@@ -72,8 +80,25 @@ class Imagery:
     bbox: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        plain: dict[str, Any] = {
+            "bands": (
+                self.bands if isinstance(self.bands, str) else plain_names("bands", self.bands)
+            ),
+            "max_nodata": plain_number("max_nodata", self.max_nodata),
+            "max_cloud": plain_number("max_cloud", self.max_cloud),
+            "chip_size": (
+                None if self.chip_size is None else whole_number("chip_size", self.chip_size)
+            ),
+            "item_id": plain_names("item_id", self.item_id),
+            "datetime": plain_period("datetime", self.datetime),
+            "bbox": plain_box("bbox", self.bbox),
+        }
+        require_harmonize(self.harmonize)
+        Selection(unmeasured=self.unmeasured)  # raises if it is unknown
         if self.data is not None:  # no bare name, so that a pickle says what it means
-            object.__setattr__(self, "data", Archive.named(self.data, bare="folder").href)
+            plain["data"] = Archive.named(self.data, bare="folder").href
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the state of a pickle; in those of 0.x a bare name is a bucket."""

@@ -20,6 +20,7 @@ from stacchip.index.table_rows import take_rows
 from stacchip.storage import redact
 from stacchip.storage.documents import parse_object
 from stacchip.stream import ChipStream
+from stacchip.stream.options import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +52,9 @@ class PlanSettings:
         cubes_per_job: Cubes that one job makes.
         last_cube: `"keep"` to write the last cube even if it is short, `"drop"` to leave it out.
         mixing_bytes: Decoded bytes of the areas that a job draws its chips from at once.
+
+    Raises:
+        UsageError: A number is no whole number from 0 on, or `last_cube` is unknown.
     """
 
     seed: int = 0
@@ -60,6 +64,8 @@ class PlanSettings:
     mixing_bytes: int = 1 << 30
 
     def __post_init__(self) -> None:
+        for name in ("seed", "cube_size", "cubes_per_job", "mixing_bytes"):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
         if self.last_cube not in ("keep", "drop"):
             raise UsageError(f"last_cube is 'keep' or 'drop', not {self.last_cube!r}.")
         if self.cube_size < 1 or self.cubes_per_job < 1:

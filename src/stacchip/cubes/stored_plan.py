@@ -182,6 +182,8 @@ class Planner:
             "platform": self.imagery.platform,
             **self.imagery.limits,
         }
+        if self.imagery.item_id is not None:
+            asked["item_id"] = sorted(set(self.imagery.item_id))  # in any order the same chips
         as_json: dict[str, Any] = json.loads(json.dumps(asked))
         return as_json
 
