@@ -70,7 +70,7 @@ def test_a_search_that_finds_nothing_of_a_collection_that_exists_says_so(catalog
     # its files are on this machine, which no API may name by itself
     code, stdout, _ = said(*search, "--collection", "drone-images", "--allow-local")
     assert code == 0
-    assert "1 items" in stdout
+    assert "of 1 item " in stdout
 
 
 def test_a_catalogue_that_refuses_a_collection_it_lacks_is_asked_what_it_has(

@@ -14,6 +14,7 @@ import rasterio
 from PIL import Image
 from pyarrow import parquet
 
+from index.tables import make_table
 from interrupts import heeding_interrupts
 from items.stac_api import StacApi, Trouble
 from scenes import make_scene, write_band
@@ -70,7 +71,7 @@ def test_index_can_search_an_api(stac_api: str, tmp_path: Path, capsys):
     assert run(search) == 1
     assert "--allow-local" in lines(capsys)[1][-1], "its items name files of this machine"
     assert run([*search, "--allow-local"]) == 0
-    assert "of 1 items" in lines(capsys)[0][0]
+    assert "of 1 item " in lines(capsys)[0][0]
 
 
 def test_an_item_that_fails_ends_the_run_without_an_index(tmp_path: Path, capsys):
@@ -173,6 +174,20 @@ def test_add_remove_and_compact(demo: Path, tmp_path: Path, capsys):
     assert run(["compact", made]) == 0
     assert f"{rows} chips of 3 items" in lines(capsys)[0][0]
     assert not list(Path(made).glob("*part*"))
+
+
+def test_one_chip_of_one_item_is_said_as_such(tmp_path: Path, capsys):
+    one, other, index = (str(tmp_path / name) for name in ("one", "other", "index"))
+    write_index(make_table("a", chips=(1, 1)), one)
+    write_index(make_table("b", chips=(1, 1)), other)
+    assert run(["merge", one, "-o", index]) == 0
+    assert lines(capsys)[0][0].startswith("1 chip of 1 item (")
+    assert run(["add", index, other]) == 0
+    assert lines(capsys)[0][0].startswith("1 chip of 1 item (")
+    assert run(["remove", index, "--item", "a"]) == 0
+    assert lines(capsys)[0] == [f"1 chip removed from {index}"]
+    assert run(["compact", index]) == 0
+    assert lines(capsys)[0][0].startswith("1 chip of 1 item (")
 
 
 def test_info_counts_by_source(index: str, capsys):
@@ -361,7 +376,7 @@ def test_an_item_that_comes_again_is_dropped_and_counted(tmp_path: Path, capsys)
     item = str(make_scene(tmp_path / "scene", "scene").folder / "item.json")
     out = tmp_path / "index"
     assert run(["index", item, item, "-o", str(out)]) == 0
-    assert lines(capsys)[1][:1] == ["1 items came again, and were dropped."]
+    assert lines(capsys)[1][:1] == ["Dropped 1 item that came again."]
     assert read_index(out).num_rows == 4
 
 
@@ -384,7 +399,7 @@ def test_a_file_that_is_gone_is_reported_and_its_item_indexed(tmp_path: Path, ca
     out = str(tmp_path / "index")
     assert run(["index", str(scene.folder / "item.json"), "-o", out]) == 0
     said, err = lines(capsys)
-    assert "4 chips of 1 items" in said[0]
+    assert "4 chips of 1 item " in said[0]
     assert any("'coastal'" in line for line in err)
 
 
@@ -396,7 +411,7 @@ def test_files_that_lie_elsewhere_are_said_with_both_values(tmp_path: Path, caps
     item, index = str(scene.folder / "item.json"), str(tmp_path / "index")
     assert run(["index", item, "-o", index]) == 0
     _, said = lines(capsys)
-    assert "Files of 1 items lie elsewhere than the items say. The files are believed:" in said
+    assert "Files of 1 item lie elsewhere than their metadata says. The files are believed:" in said
     (line,) = [each for each in said if each.startswith("  scene-1, red: ")]
     assert "the item says EPSG:32629, 600 x 700 px" in line
     assert "(10, 0, 500005, 0, -10, 4200005); the file says" in line
@@ -415,13 +430,13 @@ def test_items_without_chips_fail_and_say_why(tmp_path: Path, capsys):
     command = ["index", item, "-o", str(tmp_path / "index"), "--chip-size", "1024", "--replace"]
     assert run(command) == 1
     out, err = lines(capsys)
-    assert "0 chips of 1 items" in out[0]
+    assert "0 chips of 1 item " in out[0]
     assert "preview" not in out[1]
     assert any(line.startswith("  scene-1: ") and "--pad" in line for line in err)
-    assert "None of 1 items has a chip" in err[-1]
+    assert "No chip of 1 item is left" in err[-1]
     assert "chips of 1024 pixels with at most 50% nodata" in err[-1]
     assert run([*command, "--allow-empty"]) == 0
-    assert "None of 1 items has a chip" in lines(capsys)[1][-1]
+    assert "No chip of 1 item is left" in lines(capsys)[1][-1]
 
 
 def test_what_a_search_found_before_it_failed_is_indexed(tmp_path: Path, capsys):

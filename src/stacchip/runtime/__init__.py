@@ -11,6 +11,7 @@ In reading order:
 - `open_files`: how many files a reader keeps open.
 - `registry`: values by name, to which other packages add theirs by entry point.
 - `percent`: shares as percentages, for messages.
+- `counts`: numbers of things, for messages.
 - `near_names`: lists of what exists, for messages about a name that does not.
 - `names`: names that a caller gives: several, or one as a plain string.
 - `odd_values`: the errors that values raise where nobody expected them.

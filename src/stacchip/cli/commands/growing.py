@@ -12,10 +12,11 @@ from stacchip.cli.terminal import console
 from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.errors import NothingFound, UsageError
 from stacchip.index import append_to_index, compact_index, remove
+from stacchip.runtime.counts import format_count
 from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
-    from stacchip.index import Appended
+    from stacchip.index import Appended, Merged
 
 app = CommandLine()
 _MANY_PARTS = 32  # of the 128 files, or 64 on macOS, that a reader keeps open
@@ -59,9 +60,14 @@ def add(
         )
         if not added.chips and not added.dropped:
             raise NothingFound(
-                f"There is nothing to add: {', '.join(map(redact, new))} has no chips."
+                f"There is nothing to add: {', '.join(map(redact, new))} "
+                f"{'has' if len(new) == 1 else 'have'} no chips."
             )
     console.say(_describe(added, index))
+
+
+def _describe_rows(made: Appended | Merged) -> str:
+    return f"{format_count(made.chips, 'chip')} of {format_count(made.items, 'item')}"
 
 
 def _describe(added: Appended, index: str) -> str:
@@ -70,7 +76,7 @@ def _describe(added: Appended, index: str) -> str:
     following = "compact" if added.parts >= _MANY_PARTS else "info"
     replaced = f", in place of {added.replaced:,}" if added.replaced else ""
     return (
-        f"{added.chips:,} chips of {added.items:,} items{sources} added to {redact(index)}"
+        f"{_describe_rows(added)}{sources} added to {redact(index)}"
         f"{replaced}{dropped}\nNext: {console.command(following, index)}"
     )
 
@@ -90,7 +96,7 @@ def remove_from(
         raise UsageError("Say what to remove: --platform, --item, or both.")
     with nothing_may_be_found(allowed=allow_empty):
         removed = remove(index, platform=platform, item_id=item, storage=storage)
-        console.say(f"{removed:,} chips removed from {redact(index)}")
+        console.say(f"{format_count(removed, 'chip')} removed from {redact(index)}")
 
 
 @app.command(epilog=console.examples("stacchip compact all-chips"))
@@ -107,6 +113,6 @@ def compact(
         console.say(f"{redact(index)} has not grown, and nothing was removed: it stays as it is")
         return
     console.say(
-        f"{merged.chips:,} chips of {merged.items:,} items ({', '.join(merged.platforms)}) "
+        f"{_describe_rows(merged)} ({', '.join(merged.platforms)}) "
         f"in {redact(index)}\nNext: {console.command('info', index)}"
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stacchip.cli.terminal import console
 from stacchip.errors import NothingFound
+from stacchip.runtime.counts import format_count
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def print_indexed(made: Indexed, output: str, limits: str) -> None:
         if is_partial(made):
             console.note(f"No index was written to {redact(output)}.")
         return
-    console.say(f"{made.chips:,} chips of {made.items:,} items in {redact(output)}")
+    chips, items = format_count(made.chips, "chip"), format_count(made.items, "item")
+    console.say(f"{chips} of {items} in {redact(output)}")
     hints = [console.command("info", output)]
     if made.chips:
         hints.append(console.command("preview", output, "-o", "sheet.png"))
@@ -60,8 +62,8 @@ def require_chips(made: Indexed, output: str, limits: str, explain: Callable[[],
     if not made.items:
         raise NothingFound(f"No index was written to {redact(output)}. {explain()}")
     raise NothingFound(
-        f"None of {made.items:,} items has a chip; you asked for {limits}. The reasons are above. "
-        f"The index at {redact(output)} lists the items only."
+        f"No chip of {format_count(made.items, 'item')} is left; you asked for {limits}. The "
+        f"reasons are above. The index at {redact(output)} lists the items only."
     )
 
 
@@ -75,22 +77,22 @@ def _print_notes(made: Indexed) -> None:
             "The index lacks what would have come after that."
         )
     if made.repeats:
-        console.note(f"{made.repeats:,} items came again, and were dropped.")
+        console.note(f"Dropped {format_count(made.repeats, 'item')} that came again.")
     if made.without_header:
         console.note(
-            f"{len(made.without_header):,} files cannot be read now, and are tried again when a "
-            "chip of them is cut:"
+            f"{format_count(len(made.without_header), 'file')} cannot be read now. Reading is "
+            "tried again when a chip is cut:"
         )
         _print_some(str(error) for error in made.without_header)
     if made.differences:
         lines = _describe_differences(made.differences)
         console.note(
-            f"Files of {len(lines):,} items lie elsewhere than the items say. The files are "
-            "believed:"
+            f"Files of {format_count(len(lines), 'item')} lie elsewhere than their metadata says. "
+            "The files are believed:"
         )
         _print_some(lines)
     if made.without_chips:
-        console.note(f"{len(made.without_chips):,} items have no chip:")
+        console.note(f"No chip of {format_count(len(made.without_chips), 'item')}:")
         _print_some(_count_reasons(made.without_chips))
 
 

@@ -17,6 +17,7 @@ from stacchip.cli.terminal.command_line import CommandLine
 from stacchip.errors import UsageError
 from stacchip.index import merge_indexes
 from stacchip.indexer import index_items
+from stacchip.runtime.counts import format_count
 from stacchip.runtime.percent import format_percent
 from stacchip.storage import Storage, redact
 
@@ -177,8 +178,9 @@ def merge(
     if not merged.chips:
         console.note(f"The indexes have no chips, and neither has the one at {redact(output)}.")
         return
-    dropped = f", {merged.dropped:,} duplicates dropped" if merged.dropped else ""
+    chips, items = format_count(merged.chips, "chip"), format_count(merged.items, "item")
+    dropped = f", {format_count(merged.dropped, 'duplicate')} dropped" if merged.dropped else ""
     console.say(
-        f"{merged.chips:,} chips of {merged.items:,} items ({', '.join(merged.platforms)}) "
+        f"{chips} of {items} ({', '.join(merged.platforms)}) "
         f"in {redact(output)}{dropped}\nNext: {console.command('info', output)}"
     )
