@@ -356,7 +356,7 @@ def test_earlier_versions_refuse_an_index_that_grew(index: Path) -> None:
 def test_a_later_format_is_refused(index: Path) -> None:
     place = index / "_index.json"
     place.write_text(json.dumps({**json.loads(place.read_text()), "format": 3}))
-    with pytest.raises(IndexFormatError, match=r"format 3.*Upgrade stacchip"):
+    with pytest.raises(IndexFormatError, match=r"format 3.*upgrade stacchip"):
         read_index(index)
 
 

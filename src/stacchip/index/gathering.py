@@ -8,7 +8,7 @@ group. The items of each source are then sorted by place and time
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -88,7 +88,7 @@ class _Part(NamedTuple):
 
 
 def _find_inputs(
-    hrefs: Sequence[str], target: str, storage: Storage, seen: Mapping[str, Seen]
+    hrefs: Sequence[str], target: str, storage: Storage, seen: Mapping[str, Seen], verb: str
 ) -> tuple[list[FileEntry], list[FileEntry]]:
     """Return the inputs' files with chips and with records, without those of a former merge."""
     chips: list[FileEntry] = []
@@ -99,7 +99,7 @@ def _find_inputs(
         chips += [entry for entry in files.chips if not entry.href.startswith(inside)]
         records += [record for record in files.records if not record.href.startswith(inside)]
     if not chips:
-        raise UsageError("There is nothing to merge: give at least one index with chips.")
+        raise UsageError(f"There is nothing to {verb}: give at least one index with chips.")
     return chips, records
 
 
@@ -167,6 +167,8 @@ class Gathered:
         target: str,
         storage: Storage,
         progress: Callable[[str, int], None] | None = None,
+        *,
+        verb: Literal["add", "merge"] = "add",
     ) -> list[str]:
         """Read indexes; return the addresses of their files with chips.
 
@@ -175,6 +177,7 @@ class Gathered:
             target: Address of the index that will have their chips.
             storage: How to reach them.
             progress: Called with the address of each file that is read and the number of all files.
+            verb: What the caller does with them, for errors.
 
         Raises:
             IndexReplaced: One was replaced meanwhile.
@@ -182,7 +185,7 @@ class Gathered:
         """
         with refusing_replaced(hrefs, storage) as seen:
             # if the target is among them, no other process writes to it from here on
-            chips, records = _find_inputs(hrefs, target, storage, seen)
+            chips, records = _find_inputs(hrefs, target, storage, seen, verb)
             for href, table in _read_records(records, storage):
                 self.records.add(table, redact(href))
             read: set[str] = set()

@@ -108,7 +108,7 @@ def merge_indexes(
     schema = stored_schema(SCHEMA, geometry)
     with new, Spill(new.stage / "chips.spill", pa.schema(list(schema))) as spill:
         gathered = Gathered(spill, new.records, schema)
-        files = gathered.read(hrefs, new.href, storage, progress)
+        files = gathered.read(hrefs, new.href, storage, progress, verb="merge")
         if not gathered.parts and not allow_empty:
             raise NothingFound(
                 f"The indexes have no chips: {', '.join(map(redact, files))}. "

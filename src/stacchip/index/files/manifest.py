@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from stacchip.errors import IndexFormatError, LimitExceeded, ObjectNotFound
+from stacchip.errors import IndexFormatError, LimitExceeded, ObjectNotFound, UsageError
 from stacchip.index.files.parts import find_part, is_part
 from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.storage import child_href, local_path, redact
@@ -31,6 +31,7 @@ __all__ = [
     "Manifest",
     "Seen",
     "final_href",
+    "is_listable",
     "load_manifest",
     "manifest_version",
     "read_manifest",
@@ -80,6 +81,22 @@ class Manifest:
         """Return True if a file is of the index by what this says."""
         return name in self.files or name == self.removed or find_part(name) in self.parts
 
+    def require_readable(self, folder: str) -> None:
+        """Check before it is written that readers will accept its names.
+
+        Args:
+            folder: Address of the index.
+
+        Raises:
+            UsageError: A file of another tool has a name that none of ours could have.
+        """
+        for name in (*self.files, *self.gone):
+            if not is_listable(name):
+                raise UsageError(
+                    f"{redact(folder)} holds {name!r}, and {MANIFEST} cannot list a name like "
+                    "that. Rename the file, and run this again."
+                )
+
     def to_bytes(self) -> bytes:
         """Return the content of `_index.json`."""
         record: dict[str, Any] = {"files": sorted(self.files), "format": 1}
@@ -93,6 +110,18 @@ class Manifest:
         if not self.is_settled:
             record |= {"next": dict(sorted(self.next_names.items())), "gone": sorted(self.gone)}
         return json.dumps(record).encode()
+
+
+def is_listable(name: str) -> bool:
+    """Return True if `_index.json` may list a file of this name.
+
+    Others would lead to another folder or host, or are hidden, or not those of parquet files.
+
+    Example:
+        >>> is_listable("part 0.parquet"), is_listable("a%2fb.parquet")
+        (True, False)
+    """
+    return _NAME.fullmatch(name) is not None
 
 
 def final_href(href: str) -> str | None:
@@ -178,10 +207,11 @@ def _local_version(place: str) -> Hashable:
 def _parse(text: bytes, place: str) -> Manifest:
     said: dict[str, Any] = parse_json(text, _MOST_PARTS)
     version = said.get("format", 1)
-    if isinstance(version, int) and version > _FORMAT:
+    if type(version) is not int or not 1 <= version <= _FORMAT:  # True and 1.0 equal 1
         raise IndexFormatError(
-            f"{redact(place)} has format {version}, which a later version of stacchip wrote; this "
-            f"version reads up to {_FORMAT}. Upgrade stacchip.",
+            f"{redact(place)} has format {json.dumps(version)[:40]}, and this version of stacchip "
+            f"reads formats 1 to {_FORMAT}. If a later version wrote the index, upgrade stacchip; "
+            "else write it again.",
             href=redact(place),
         )
     removed = said.get("removed")
@@ -194,7 +224,7 @@ def _parse(text: bytes, place: str) -> Manifest:
     )
     named = [] if manifest.removed is None else [manifest.removed]
     for name in (*manifest.files, *manifest.next_names, *manifest.gone, *named):
-        if not _NAME.fullmatch(name):  # it would lead to another folder, or another host
+        if not is_listable(name):
             raise ValueError(f"{name!r} is not the name of a parquet file in this folder")
     for name, hidden in manifest.next_names.items():
         if final_href(hidden) != name:

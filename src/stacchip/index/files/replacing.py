@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Self
 
 from stacchip.errors import IndexFormatError, StacchipError, UsageError
@@ -33,7 +34,13 @@ from stacchip.index.files.layout import (
     index_href,
     is_file,
 )
-from stacchip.index.files.manifest import MANIFEST, Manifest, load_manifest, see_manifest
+from stacchip.index.files.manifest import (
+    MANIFEST,
+    Manifest,
+    is_listable,
+    load_manifest,
+    see_manifest,
+)
 from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.parts import find_part, next_part, part_name
 from stacchip.index.files.removed import REMOVED, write_removed
@@ -285,6 +292,7 @@ class Replacement:
         Raises:
             IndexReplaced: Another writer has changed an index in a store meanwhile.
             StorageError: A file could not be written; the index is the old one or the new one.
+            UsageError: A file to delete has a name that a manifest cannot list.
         """
         if self.is_file:
             (chips,) = self._chips.values()
@@ -298,6 +306,7 @@ class Replacement:
             write_contents(new[CONTENTS], contents)
         old = before.union(files_of_parts(self.href, self.storage)) - set(self._chips)
         files = Manifest(tuple(self._chips), gone=tuple(sorted(old)))
+        files.require_readable(self.href)
         seen = seen or self._seen
         named = None if seen is None else seen.manifest
         # an incomplete index that a killed writer left need not stay readable
@@ -339,6 +348,9 @@ class Replacement:
     def _make_manifest(self) -> Manifest:
         """Return what the manifest of a folder that has none would say.
 
+        It names all files with chips, also those of other tools: readers behind a web server read
+        no others.
+
         Raises:
             UsageError: Files in it have names that only mean something with a manifest.
         """
@@ -348,7 +360,11 @@ class Replacement:
                 f"{redact(self.href)} has no {MANIFEST}, and {list_names(parts)} named as the "
                 "files of an index that grew are. Rename them, or copy the whole index."
             )
-        return Manifest(tuple(chips_in_folder(self.href, self.storage)))
+        several = (
+            chips_in_folder(self.href, self.storage, strangers=strangers)
+            for strangers in (False, True)
+        )
+        return Manifest(tuple(chain(*several)))
 
     def grow(
         self, seen: Seen, part: str, *, removed: Removed | None = None, gone: Collection[str] = ()
@@ -367,6 +383,7 @@ class Replacement:
         Raises:
             IndexReplaced: Another writer has changed an index in a store meanwhile.
             StorageError: A file could not be written; the index is the old one or the new one.
+            UsageError: A file of another tool has a name that a manifest cannot list.
         """
         before = seen.manifest or self._make_manifest()
         new, parts, mark = dict(self._chips), before.parts, before.removed
@@ -389,6 +406,7 @@ class Replacement:
             parts=parts,
             removed=mark,
         )
+        manifest.require_readable(self.href)
         add_files(self.href, new, manifest, seen, self.storage)
 
     def put_records(self, records: RecordFile, href: str, editions: Editions | None) -> None:
@@ -413,14 +431,15 @@ def clear_remains(path: str | os.PathLike[str], storage: Storage) -> None:
 def _require_chips_name(name: str, platforms: Sequence[str]) -> None:
     if (
         len(platforms) > 1
-        or "/" in name
-        or name[:1] in ("", ".", "_")
+        or not is_listable(name)
+        or name.startswith("_")
         or not name.endswith(".parquet")
         or find_part(name) is not None
     ):
         raise UsageError(
             f"{name!r} cannot name the file of {len(platforms)} sources: it names the file of "
-            "one, ends in .parquet (and not in .part-...), and does not begin with '_' or '.'."
+            "one, ends in .parquet (and not in .part-...), does not begin with '_' or '.', and has "
+            "no slash, '%2F', '%5C' or control character."
         )
 
 
