@@ -15,10 +15,10 @@ from stacchip.errors import InvalidMetadata, UsageError
 from stacchip.index.editions import select_editions
 from stacchip.index.files.item_records import from_table
 from stacchip.index.files.layout import chips_name, find_files, index_href
-from stacchip.index.files.opening import open_entry
+from stacchip.index.files.opening import open_entry, places_digest
 from stacchip.index.files.parquet import ROW
 from stacchip.index.files.parts import part_name
-from stacchip.index.files.removed import join_removed
+from stacchip.index.files.removed import Marks, join_removed
 from stacchip.index.files.replacing import Replacement
 from stacchip.index.files.row_ranges import RowRanges
 from stacchip.index.files.snapshot import at_one_moment, open_index
@@ -51,7 +51,9 @@ if TYPE_CHECKING:
     from stacchip.index.files.chips_file import ChipsFile
     from stacchip.index.files.layout import IndexFiles
     from stacchip.index.files.manifest import Seen
+    from stacchip.index.files.parquet import ParquetFile
     from stacchip.index.files.removed import Removed
+    from stacchip.index.files.row_ranges import Rows
     from stacchip.index.gathering import Places
     from stacchip.index.stored import GeometryForm
 
@@ -189,13 +191,13 @@ class _There:
 
     Attributes:
         places: The places of their chips, by file.
-        rows: By the name of a file with chips or records, the places of their rows in it.
+        marks: By the name of a file with chips or records, their rows in it.
         chips: The number of these chips.
         strangers: Files in subfolders that have some.
     """
 
     places: dict[ChipsOfItem, list[tuple[Places, str]]]
-    rows: dict[str, RowRanges] = field(default_factory=dict)
+    marks: dict[str, Marks] = field(default_factory=dict)
     chips: int = 0
     strangers: list[str] = field(default_factory=list)
 
@@ -271,12 +273,12 @@ class _Append:
                 self._note(there, chips, np.concatenate(numbers))
         return there
 
-    def _note(self, there: _There, chips: ChipsFile, rows: Any) -> None:
+    def _note(self, there: _There, chips: ChipsFile, rows: Rows) -> None:
         """Note the places of rows in their file."""
         folder, _, name = chips.href.rpartition("/")
         if folder != self.target.href:
             there.strangers.append(redact(chips.href))
-        there.rows[name] = RowRanges.of_rows(chips.file.stored_rows(rows))
+        there.marks[name] = _mark_rows(name, chips.file, rows)
 
     def _refuse_two_dates(self, key: ItemKey, rows: pa.Table, origin: str) -> None:
         there, (date, other) = rows["datetime"][0].as_py(), self.gathered.dates[key]
@@ -318,10 +320,10 @@ class _Append:
             found = file.read(list(ItemKey._fields), there.chosen, numbered=True)
             keys = map(ItemKey, *(found[name].to_pylist() for name in ItemKey._fields))
             is_known = np.array([key in there.keys for key in keys], bool)
-            rows = file.stored_rows(found[ROW].to_numpy()[is_known])
-            there.rows[entry.name] = RowRanges.of_rows(rows)
+            rows = found[ROW].to_numpy()[is_known]
+            there.marks[entry.name] = _mark_rows(entry.name, file, rows)
         before = {entry.name: entry.removed for entry in (*chips, *records) if entry.removed}
-        new = {name: ranges for name, ranges in there.rows.items() if ranges}
+        new = {name: marks for name, marks in there.marks.items() if marks}
         return join_removed(before, new)
 
     def _items_to_write(self, there: _There) -> list[ChipsOfItem]:
@@ -362,6 +364,11 @@ class _Append:
                 count += write_source(self.gathered, several, writer)
         self.target.grow(seen, part, removed=removed)
         return count
+
+
+def _mark_rows(name: str, file: ParquetFile, rows: Rows) -> Marks:
+    """Return the marks of rows of a file, by their numbers."""
+    return Marks(RowRanges.of_rows(file.stored_rows(rows)), places_digest(name, file))
 
 
 def _shared_ids(chips: ChipsFile, keys: Collection[ItemKey]) -> list[str]:

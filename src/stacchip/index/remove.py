@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -28,8 +27,9 @@ from stacchip.index.files.layout import (
     index_href,
     is_file,
 )
-from stacchip.index.files.opening import open_entry
+from stacchip.index.files.opening import open_entry, places_digest
 from stacchip.index.files.parquet import ROW
+from stacchip.index.files.removed import Marks
 from stacchip.index.files.replacing import Replacement
 from stacchip.index.files.row_ranges import RowRanges
 from stacchip.index.files.snapshot import at_one_moment
@@ -43,7 +43,7 @@ from stacchip.storage import Storage, parent_href, redact
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from stacchip.index.files.parquet import ParquetFile
     from stacchip.index.files.row_ranges import Rows
@@ -175,7 +175,7 @@ def _mark(part: _Part, chosen: pc.Expression, new: Replacement) -> int:
     seen = new.see()
     now = _look_again(part, new.storage)
     selection = Selection(where=chosen)
-    removed: dict[str, RowRanges] = {}
+    removed: dict[str, Marks] = {}
     gone: set[str] = set()
     lacks_footprints = True
     total = 0
@@ -198,23 +198,23 @@ def _mark(part: _Part, chosen: pc.Expression, new: Replacement) -> int:
         return total
     for entry in now.records:
         file = open_entry(entry, new.storage)
-        found = file.read(["item_id"], chosen, numbered=True)[ROW].to_numpy()
-        removed[entry.name] = _join_marks(entry, file, found)
-    removed = {name: ranges for name, ranges in removed.items() if ranges}
+        parts = (part[ROW].to_numpy() for part in file.scan(["item_id"], chosen, numbered=True))
+        removed[entry.name] = _join_marks(entry, file, parts)
+    removed = {name: marks for name, marks in removed.items() if marks}
     new.grow(seen, new.next_part(seen), removed=removed, gone=gone)
     return total
 
 
-def _numbers(chips: ChipsFile, selection: Selection, count: int) -> Rows:
-    """Return the numbers of the chosen rows of a file."""
-    if not count:
-        return np.array([], np.int64)
-    return np.concatenate([rows for rows, _ in chips.scan_numbered(["item_id"], selection)])
+def _numbers(chips: ChipsFile, selection: Selection, count: int) -> Iterator[Rows]:
+    """Yield the numbers of the chosen rows of a file."""
+    if count:
+        yield from (rows for rows, _ in chips.scan_numbered(["item_id"], selection))
 
 
-def _join_marks(entry: FileEntry, file: ParquetFile, rows: Rows) -> RowRanges:
+def _join_marks(entry: FileEntry, file: ParquetFile, parts: Iterable[Rows]) -> Marks:
     """Return the rows of a file that were removed before, and those that are now."""
-    return entry.removed.join(RowRanges.of_rows(file.stored_rows(rows)))
+    now = (RowRanges.of_rows(file.stored_rows(rows)) for rows in parts)
+    return Marks(RowRanges.joined([entry.removed.rows, *now]), places_digest(entry.name, file))
 
 
 def _look_again(part: _Part, storage: Storage) -> _Part:

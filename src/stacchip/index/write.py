@@ -49,7 +49,7 @@ from stacchip.storage import Storage, child_href, parent_href, redact
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import pystac
 
@@ -265,7 +265,8 @@ def write_headers(
 
     Raises:
         ObjectNotFound: The folder has no records of items.
-        UsageError: The index is a single file, or several platforms share an item id.
+        UsageError: The index is a single file, several platforms share an item id, or records were
+            removed from a file of another tool, which are to be compacted first.
     """
     new = Replacement(path, storage or Storage())
     if new.is_file:
@@ -289,6 +290,7 @@ def _write_headers(
         files = find_files(new.href, new.storage).records
         own = [each for each in files if parent_href(each.href) == new.href]
         opened = [open_entry(each, new.storage) for each in own]
+        _refuse_unordered(opened)
         if not opened:  # the error says what is missing
             opened = [open_parquet(child_href(new.href, RECORDS), new.storage)]
         keys = [row_keys(file.read(["platform", "item_id"])) for file in opened]
@@ -304,6 +306,20 @@ def _write_headers(
         for file, there in zip(opened, keys, strict=True):
             if len(opened) == 1 or not there.isdisjoint(given):
                 _write_file_with_headers(new, file, given, load)
+
+
+def _refuse_unordered(files: Iterable[ParquetFile]) -> None:
+    """Refuse a file whose records would change their places, by which removed ones are known.
+
+    Ours say their editions, and are in the order in which they would be written.
+    """
+    for file in files:
+        if file.removed and file.editions is None:
+            raise UsageError(
+                f"{redact(file.href)} has records that were removed, and another tool or an "
+                "earlier version wrote it: compact the index first (compact_index, stacchip "
+                "compact)."
+            )
 
 
 def _write_file_with_headers(

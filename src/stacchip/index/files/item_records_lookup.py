@@ -12,7 +12,7 @@ from stacchip.index.files.item_records import from_table, one_record
 from stacchip.index.files.layout import index_href, is_file
 from stacchip.index.files.opening import open_entry
 from stacchip.index.files.row_ranges import NO_ROWS
-from stacchip.index.files.snapshot import at_one_moment
+from stacchip.index.files.snapshot import at_one_moment, open_index
 from stacchip.index.filters import Selection
 from stacchip.items.keys import ItemKey
 from stacchip.runtime.concurrently import map_concurrently
@@ -130,13 +130,18 @@ class RecordLookup:
         return None
 
     def _was_removed(self, files: list[_Opened], platform: str, item_id: str) -> bool:
-        """True if the rows were read before their item was removed from the index."""
+        """True if the rows were read before their item was removed from the index.
+
+        An item that was removed may have come again, without a record.
+        """
         wanted = Selection(item_id=[item_id], platform=platform).expression
         for opened in files:
             if opened.entry.removed and is_of(self._known, platform, opened.editions):
                 whole = replace(opened.file or self._open_again(opened), removed=NO_ROWS)
                 if whole.count(wanted, among=opened.ends.find(item_id)):
-                    return True
+                    chosen = Selection(item_id=[item_id], platform=platform)
+                    there = open_index(self._href, self._storage)
+                    return not any(chips.count(chosen) for chips in there)
         return False
 
     def _open_again(self, opened: _Opened) -> ParquetFile:

@@ -43,8 +43,7 @@ from stacchip.index.files.manifest import (
 )
 from stacchip.index.files.parts import find_part, is_part_of, part_name
 from stacchip.index.files.paths import told_by_paths
-from stacchip.index.files.removed import REMOVED, read_removed
-from stacchip.index.files.row_ranges import NO_ROWS
+from stacchip.index.files.removed import NO_MARKS, REMOVED, Marks, read_removed
 from stacchip.index.files.switch import resume_switch
 from stacchip.runtime.presence import is_folder, is_there
 from stacchip.storage import Entry, child_href, local_path, parent_href, redact
@@ -55,7 +54,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from stacchip.index.files.manifest import Seen
-    from stacchip.index.files.row_ranges import RowRanges
     from stacchip.storage import Storage
 
 __all__ = [
@@ -90,7 +88,7 @@ class FileEntry(Entry):
     """
 
     told: Mapping[str, pa.Scalar] = field(default_factory=dict)
-    removed: RowRanges = NO_ROWS
+    removed: Marks = NO_MARKS
 
     @property
     def name(self) -> str:
@@ -119,7 +117,7 @@ class IndexFiles:
         href: str,
         chips: Iterable[Entry],
         records: Iterable[Entry] = (),
-        removed: Mapping[str, RowRanges] | None = None,
+        removed: Mapping[str, Marks] | None = None,
     ) -> IndexFiles:
         """Return the files of an index, with what their paths tell.
 
@@ -127,7 +125,7 @@ class IndexFiles:
             href: The folder or file.
             chips: Its files with chips.
             records: Those with records of items.
-            removed: By the final address of a file, its rows that were removed.
+            removed: By the final address of a file, what was removed from it.
 
         Raises:
             IndexFormatError: A path gives a column a value of another type.
@@ -136,7 +134,7 @@ class IndexFiles:
         told = told_by_paths(href, [each.href for each in found])
 
         def enter(each: Entry, told: Mapping[str, pa.Scalar]) -> FileEntry:
-            gone = (removed or {}).get(final_href(each.href) or each.href, NO_ROWS)
+            gone = (removed or {}).get(final_href(each.href) or each.href, NO_MARKS)
             return FileEntry(each.href, each.size_bytes, told, gone)
 
         return cls(
@@ -233,12 +231,12 @@ def find_files(href: str, storage: Storage, seen: Seen | None = None) -> IndexFi
     return _list_files(href, storage, seen)
 
 
-def _removed_in(folder: str, manifest: Manifest, storage: Storage) -> dict[str, RowRanges]:
-    """Return the rows that were removed from the files of a folder, by their addresses."""
+def _removed_in(folder: str, manifest: Manifest, storage: Storage) -> dict[str, Marks]:
+    """Return what was removed from the files of a folder, by their addresses."""
     if manifest.removed is None:
         return {}
     removed = read_removed(_place(folder, manifest.removed, manifest, storage), storage)
-    return {child_href(folder, name): rows for name, rows in removed.items()}
+    return {child_href(folder, name): marks for name, marks in removed.items()}
 
 
 def _place(folder: str, name: str, manifest: Manifest, storage: Storage) -> str:
@@ -264,7 +262,7 @@ def _no_index(href: str, reason: str) -> ObjectNotFound:
 def _list_files(href: str, storage: Storage, seen: Seen | None = None) -> IndexFiles:
     found, changing, grown = _sort_files(href, storage)
     manifests = {parent_href(entry.href) for entry in found[MANIFEST]}
-    removed: dict[str, RowRanges] = {}
+    removed: dict[str, Marks] = {}
     top = None
     # of thousands of subfolders, only the manifests of those that change or have grown are read
     for folder in (manifests & ({href} | changing)) | grown.keys():

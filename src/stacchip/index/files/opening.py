@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from dataclasses import replace
 from functools import cache, reduce
@@ -11,10 +13,9 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip.errors import IndexFormatError, ObjectNotFound, StacchipError
+from stacchip.errors import IndexFormatError, IndexReplaced, ObjectNotFound, StacchipError
 from stacchip.index.files.manifest import final_href
 from stacchip.index.files.parquet import ParquetFile
-from stacchip.index.files.row_ranges import NO_ROWS
 from stacchip.parquet.damage import unreadable
 from stacchip.parquet.footer import read_footer
 from stacchip.storage import local_path, redact
@@ -29,15 +30,15 @@ if TYPE_CHECKING:
 
     from stacchip.index.files.layout import FileEntry
     from stacchip.index.files.page_checks import ReadAt
-    from stacchip.index.files.row_ranges import RowRanges
     from stacchip.storage import Storage
 
     _MakeFragment = Callable[[pc.Expression | None], ds.ParquetFileFragment]
 
-__all__ = ["open_entry", "open_parquet"]
+__all__ = ["open_entry", "open_parquet", "places_digest"]
 
 # A round trip costs as much as a megabyte: smaller remote files are fetched whole.
 _SMALL_BYTES: Final = 1 << 20
+_RECORDS: Final = "_items."
 
 
 def open_entry(entry: FileEntry, storage: Storage) -> ParquetFile:
@@ -46,14 +47,38 @@ def open_entry(entry: FileEntry, storage: Storage) -> ParquetFile:
     Args:
         entry: The file, as `stacchip.index.files.layout.find_files` finds it.
         storage: How to reach it.
+
+    Raises:
+        IndexReplaced: It is not the version of which rows were removed.
+        StacchipError: As `open_parquet` raises.
     """
-    return open_parquet(
-        entry.href,
-        storage,
-        size_bytes=entry.size_bytes,
-        told=entry.told,
-        removed=entry.removed,
-    )
+    file = open_parquet(entry.href, storage, size_bytes=entry.size_bytes, told=entry.told)
+    marks = entry.removed
+    if not marks:
+        return file
+    if marks.digest != places_digest(entry.name, file) or marks.rows.stop[-1] > file.footer.rows:
+        raise IndexReplaced(
+            f"{redact(entry.href)} is not the file of which rows were removed. The index is being "
+            "replaced: read it again. If this comes again, another tool has written the file: "
+            "write the index again.",
+            href=redact(entry.href),
+        )
+    return replace(file, removed=marks.rows)
+
+
+def places_digest(name: str, file: ParquetFile) -> str:
+    """Return a digest of the rows of a file and their places, by which marks know it.
+
+    A file with records keeps it when it gets headers: it says its editions, which stay.
+
+    Args:
+        name: The name that the file has in its folder.
+        file: The file.
+    """
+    if name.startswith(_RECORDS) and file.editions is not None:
+        said = json.dumps([file.footer.rows, dict(sorted(file.editions.items()))])
+        return hashlib.blake2b(said.encode(), digest_size=12).hexdigest()
+    return file.content_digest
 
 
 def open_parquet(
@@ -62,18 +87,16 @@ def open_parquet(
     *,
     size_bytes: int = -1,
     told: Mapping[str, pa.Scalar] | None = None,
-    removed: RowRanges = NO_ROWS,
 ) -> ParquetFile:
     """Open the parquet file at an href, and read its footer.
 
-    Files of an index that may have grown are opened by `open_entry`.
+    Files of an index are opened by `open_entry`, which leaves out what was removed.
 
     Args:
         href: The file.
         storage: How to reach it.
         size_bytes: Its size if a listing gave it, which saves a request; else -1.
         told: Values that its path gives to all its rows, by column. The file's own columns win.
-        removed: Rows that were removed from the index.
 
     Raises:
         ObjectNotFound: Nothing is there.
@@ -81,19 +104,12 @@ def open_parquet(
         StorageError: The system or a server could not read it.
     """
     try:
-        file = _open(href, storage, size_bytes, told)
+        return _open(href, storage, size_bytes, told)
     except ObjectNotFound:
         place = final_href(href)
         if place is None:
             raise
-        file = _open(place, storage, -1, told)  # it took its place meanwhile
-    if removed and removed.stop[-1] > file.footer.rows:
-        raise IndexFormatError(
-            f"{redact(href)} has {file.footer.rows} rows, and rows up to {removed.stop[-1]} were "
-            "removed: it is another file than it was then. Write the index again.",
-            href=redact(href),
-        )
-    return replace(file, removed=removed) if removed else file
+        return _open(place, storage, -1, told)  # it took its place meanwhile
 
 
 def _open(

@@ -1,16 +1,22 @@
 """`_removed.part-{number}.parquet`: the rows of a folder's files that were removed.
 
 It has a row for each range: the name of the file, its first row and the number of its rows, as the
-file has them. Chips and records of items are marked alike. `_index.json` names the file, and each
-removal writes a new one for all that was removed so far. `compact_index` writes an index without
-such rows.
+file has them, and a digest of the file. Chips and records of items are marked alike. `_index.json`
+names the marks, and each removal writes a new file for all that was removed so far. `compact_index`
+writes an index without such rows.
+
+A mark is of one version of a file, by its digest (`stacchip.index.files.opening.places_digest`): of
+no other does any reader leave rows out.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stacchip.errors import IndexFormatError, ObjectNotFound
 from stacchip.index.files.opening import open_parquet
@@ -24,35 +30,70 @@ if TYPE_CHECKING:
 
     from stacchip.storage import Storage
 
-    Removed = Mapping[str, RowRanges]
-    """The rows that were removed from each file, by its name."""
+    Removed = Mapping[str, "Marks"]
+    """What was removed from each file, by its name."""
 
-__all__ = ["REMOVED", "join_removed", "read_removed", "write_removed"]
+__all__ = ["NO_MARKS", "REMOVED", "Marks", "join_removed", "read_removed", "write_removed"]
 
 REMOVED: Final = "_removed.parquet"
 _SCHEMA: Final = pa.schema(
-    [pa.field("file", pa.string()), pa.field("first", pa.int64()), pa.field("rows", pa.int64())]
+    [
+        pa.field("file", pa.string()),
+        pa.field("digest", pa.string()),
+        pa.field("first", pa.int64()),
+        pa.field("rows", pa.int64()),
+    ]
 )
+_MOST_ROWS: Final = 1 << 62
 
 
-def read_removed(href: str, storage: Storage) -> dict[str, RowRanges]:
-    """Read the rows that were removed from the files of a folder.
+@dataclass(frozen=True)
+class Marks:
+    """The rows that were removed from a file.
+
+    Attributes:
+        rows: The rows, as the file has them.
+        digest: The version of the file whose rows these are.
+    """
+
+    rows: RowRanges
+    digest: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+
+NO_MARKS: Final = Marks(NO_ROWS)
+
+
+def read_removed(href: str, storage: Storage) -> dict[str, Marks]:
+    """Read what was removed from the files of a folder.
 
     Raises:
         IndexFormatError: The file is damaged, or gone: no reader can tell which rows are left.
     """
     try:
-        table = open_parquet(href, storage).read(_SCHEMA.names).cast(_SCHEMA)
-    except (ObjectNotFound, KeyError, pa.ArrowException) as error:
+        file = open_parquet(href, storage)
+        if lacking := sorted(set(_SCHEMA.names).difference(file.schema.names)):
+            raise _unknown(href, f"it lacks the column {lacking[0]!r}")
+        table = file.read(_SCHEMA.names).cast(_SCHEMA)
+    except (ObjectNotFound, pa.ArrowException) as error:
         raise _unknown(href, error) from error
-    ranges: dict[str, list[tuple[int, int]]] = {}
-    for name, first, rows in zip(
-        *(table[each].to_pylist() for each in table.column_names), strict=True
-    ):
-        if None in (name, first, rows) or first < 0 or rows <= 0:
-            raise _unknown(href, f"{rows} rows from {first} of {name}")
-        ranges.setdefault(name, []).append((first, rows))
-    return {name: RowRanges.of(several) for name, several in ranges.items()}
+    if any(column.null_count for column in table.columns):
+        raise _unknown(href, "a value is missing")
+    first, rows = (table[name].to_numpy() for name in ("first", "rows"))
+    is_wrong = (first < 0) | (rows <= 0) | (first > _MOST_ROWS) | (rows > _MOST_ROWS)
+    if is_wrong.any():
+        row = int(np.argmax(is_wrong))
+        raise _unknown(href, f"it has {rows[row]} rows from {first[row]} of {table['file'][row]}")
+    removed: dict[str, Marks] = {}
+    files = table.group_by(["file", "digest"]).aggregate([]).to_pylist()
+    for file in files:
+        if file["file"] in removed:
+            raise _unknown(href, f"it has rows of two versions of {file['file']}")
+        own = pc.equal(table["file"], file["file"]).to_numpy()
+        removed[file["file"]] = Marks(RowRanges.of(first[own], rows[own]), file["digest"])
+    return removed
 
 
 def _unknown(href: str, reason: object) -> IndexFormatError:
@@ -64,18 +105,23 @@ def _unknown(href: str, reason: object) -> IndexFormatError:
 
 
 def write_removed(path: Path, removed: Removed) -> None:
-    """Write the rows that were removed from the files of a folder."""
-    rows = [
-        {"file": name, "first": first, "rows": rows}
-        for name in sorted(removed)
-        for first, rows in removed[name].pairs()
-    ]
-    with SealedWriter(path, _SCHEMA, compression="zstd", use_dictionary=["file"]) as writer:
-        writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
+    """Write what was removed from the files of a folder."""
+    with SealedWriter(path, _SCHEMA, compression="zstd", use_dictionary=["file", "digest"]) as out:
+        for name in sorted(removed):
+            marks = removed[name]
+            count = len(marks.rows.first)
+            columns = [
+                pa.repeat(pa.scalar(name, pa.string()), count),
+                pa.repeat(pa.scalar(marks.digest, pa.string()), count),
+                pa.array(marks.rows.first),
+                pa.array(marks.rows.stop - marks.rows.first),
+            ]
+            out.write_table(pa.table(columns, schema=_SCHEMA))
 
 
-def join_removed(one: Removed, other: Removed) -> dict[str, RowRanges]:
-    """Return the rows of both."""
-    return {
-        name: one.get(name, NO_ROWS).join(other.get(name, NO_ROWS)) for name in {**one, **other}
-    }
+def join_removed(one: Removed, other: Removed) -> dict[str, Marks]:
+    """Return the rows of both, whose files are of the same versions."""
+    joined = {**one, **other}
+    for name in one.keys() & other.keys():
+        joined[name] = Marks(one[name].rows.join(other[name].rows), other[name].digest)
+    return joined
