@@ -62,8 +62,10 @@ __all__ = [
 ]
 
 # Number and size of files that are read ahead. Larger files are read by row group, in their turn.
+# Rows count, since what a file compresses to a megabyte may take a hundred in memory.
 _AHEAD: Final = 16
 _SMALL_BYTES: Final = 4 << 20
+_SMALL_ROWS: Final = 12_500
 _GROUP_BYTES: Final = 128 << 20  # of a row group in memory; 50,000 usual rows take 20 MB
 
 
@@ -130,7 +132,8 @@ def _read_chips(
 
     def start(entry: FileEntry) -> tuple[ChipsFile, list[pa.Table] | None]:
         chips = open_chips(entry, storage)
-        is_small = chips.file.remote is None and 0 <= entry.size_bytes <= _SMALL_BYTES
+        is_small = 0 <= entry.size_bytes <= _SMALL_BYTES and chips.rows <= _SMALL_ROWS
+        is_small &= chips.file.remote is None
         return chips, list(chips.scan()) if is_small else None
 
     for chips, tables in stream_concurrently(start, files, ahead=_AHEAD):

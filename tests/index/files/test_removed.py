@@ -104,6 +104,24 @@ def test_an_item_that_comes_again_without_a_record_has_none(index: Path) -> None
     assert lookup.find("sentinel-2-l2a", "item-000") is not None
 
 
+def test_a_single_file_of_an_index_comes_without_what_was_removed(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (name,) = [e.name for e in find_files(str(index), STORAGE).chips if e.removed]
+    found = read_index(index / name, columns=["item_id"])["item_id"].to_pylist()
+    assert found
+    assert "item-001" not in found
+    monkeypatch.chdir(index)
+    assert read_index(name).num_rows == read_index(index / name).num_rows
+
+
+def test_a_single_file_of_an_index_with_marks_is_not_written_again(index: Path) -> None:
+    (name,) = [e.name for e in find_files(str(index), STORAGE).chips if e.removed]
+    with pytest.raises(UsageError, match="give the folder of the index"):
+        remove(index / name, item_id="item-003")
+    assert items_of(index) == ["item-000", "item-002", "item-003"]
+
+
 # -- what marks say
 
 
@@ -136,6 +154,7 @@ GOOD = {"file": "a.parquet", "digest": "1f", "first": 3, "rows": 2}
         ([GOOD | {"rows": None}], "a value is missing"),
         ([GOOD, GOOD | {"digest": "2e"}], "two versions of a.parquet"),
         ([GOOD | {"first": "three"}], "three"),
+        ([GOOD | {"file": "../a.parquet"}], "'../a.parquet' is not the name of a file"),
         ([{name: value for name, value in GOOD.items() if name != "digest"}], "digest"),
     ],
 )

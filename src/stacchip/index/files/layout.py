@@ -205,7 +205,8 @@ def find_files(href: str, storage: Storage, seen: Seen | None = None) -> IndexFi
 
     A folder's subfolders belong to it. A folder behind a web server cannot be listed: its files are
     those that its `_index.json` names, or else `chips.parquet`. A single remote file is not looked
-    for, since opening it says in the same request whether it is there.
+    for, since opening it says in the same request whether it is there; nor is the folder around it,
+    so that such a file comes with the rows that were removed from its index.
 
     Args:
         href: The folder or file.
@@ -220,7 +221,7 @@ def find_files(href: str, storage: Storage, seen: Seen | None = None) -> IndexFi
     if is_file(href):
         if local_path(href) is not None and not storage.exists(href):
             raise _no_index(href, "there is no such file")
-        return IndexFiles.of(href, [Entry(href, -1)])
+        return IndexFiles.of(href, [Entry(href, -1)], removed=_removed_from_file(href, storage))
     if href.startswith(("http://", "https://")):
         manifest = (seen or see_manifest(href, storage)).manifest or Manifest((CHIPS,))
         named = [manifest.files, (RECORDS, *(part_name(RECORDS, each) for each in manifest.parts))]
@@ -237,6 +238,18 @@ def _removed_in(folder: str, manifest: Manifest, storage: Storage) -> dict[str, 
         return {}
     removed = read_removed(_place(folder, manifest.removed, manifest, storage), storage)
     return {child_href(folder, name): marks for name, marks in removed.items()}
+
+
+def _removed_from_file(href: str, storage: Storage) -> dict[str, Marks]:
+    """Return what was removed from a local file, as the folder of its index says."""
+    if local_path(href) is None:
+        return {}
+    folder, name = parent_href(href), href.rpartition("/")[2]
+    manifest = load_manifest(folder, storage)
+    if manifest is None or not manifest.names(name):
+        return {}
+    marks = _removed_in(folder, manifest, storage).get(child_href(folder, name))
+    return {} if marks is None else {href: marks}
 
 
 def _place(folder: str, name: str, manifest: Manifest, storage: Storage) -> str:

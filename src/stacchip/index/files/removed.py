@@ -11,6 +11,7 @@ no other does any reader leave rows out.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +46,7 @@ _SCHEMA: Final = pa.schema(
     ]
 )
 _MOST_ROWS: Final = 1 << 62
+_NAME: Final = re.compile(r"[^/\\\x00-\x1f\x7f]+\.(geo)?parquet", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def read_removed(href: str, storage: Storage) -> dict[str, Marks]:
     removed: dict[str, Marks] = {}
     files = table.group_by(["file", "digest"]).aggregate([]).to_pylist()
     for file in files:
+        if not _NAME.fullmatch(file["file"]):
+            raise _unknown(href, f"{file['file']!r} is not the name of a file in its folder")
         if file["file"] in removed:
             raise _unknown(href, f"it has rows of two versions of {file['file']}")
         own = pc.equal(table["file"], file["file"]).to_numpy()
