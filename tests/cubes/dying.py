@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from stacchip.statistics import Part, PlatformStatistics, StatisticsFolder
 from stacchip.storage import Storage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -37,6 +38,8 @@ HEAD = {"index_rows": 100, "chips_per_job": 10, "seed": 1}
 PARTS = [np.arange(10), np.arange(40, 30, -1), np.array([99, 0, 50, 20, 21])]
 
 
-def write_plan(folder: Path) -> None:
-    """Write the plan of three jobs."""
-    write_plan_file(str(folder / "cubes/_cubes.plan"), HEAD, iter(PARTS), Storage())
+def write_plan(folder: Path, head: Mapping[str, Any] = HEAD) -> None:
+    """Write the plan of three jobs, in the place of any other."""
+    href, storage = str(folder / "cubes/_cubes.plan"), Storage()
+    seen = storage.stat(href) if storage.exists(href) else None
+    write_plan_file(href, head, iter(PARTS), storage, expect=seen)

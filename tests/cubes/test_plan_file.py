@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from cubes import dying
 from cubes.dying import PARTS
 from kills import files_of, left_by_kills
 from stacchip.cubes.plan_file import PlanFile, write_plan_file
-from stacchip.errors import IndexFormatError, ObjectNotFound
+from stacchip.errors import AssetChanged, IndexFormatError, ObjectNotFound
 from stacchip.storage import Storage
+from storage.small_store import SmallStore
 
 HEAD = dying.HEAD
 
@@ -43,6 +45,51 @@ def test_the_same_plan_has_the_same_bytes(plan: Path, tmp_path: Path) -> None:
     assert plan.read_bytes() == before
 
 
+def test_a_plan_takes_the_place_of_the_one_that_was_seen_alone(plan: Path) -> None:
+    before, storage = plan.read_bytes(), Storage()
+    seen = storage.stat(str(plan))
+    other = {**HEAD, "seed": 2}
+    with pytest.raises(AssetChanged):
+        write_plan_file(str(plan), other, PARTS, storage)
+    assert plan.read_bytes() == before
+    write_plan_file(str(plan), other, PARTS, storage, expect=seen)
+    after = plan.read_bytes()
+    assert after != before
+    for expect in (None, seen):
+        with pytest.raises(AssetChanged):
+            write_plan_file(str(plan), {**HEAD, "seed": 33}, PARTS, storage, expect=expect)
+    plan.unlink()
+    with pytest.raises(AssetChanged):
+        write_plan_file(str(plan), HEAD, PARTS, storage, expect=seen)
+    assert list(plan.parent.iterdir()) == []
+
+
+def test_of_writers_at_once_the_first_wins(tmp_path: Path) -> None:
+    def write(seed: int) -> int:
+        try:
+            write_plan_file(str(tmp_path / "plan"), {**HEAD, "seed": seed}, PARTS, Storage())
+        except AssetChanged:
+            return 0
+        return seed
+
+    with ThreadPoolExecutor(8) as pool:
+        won = [seed for seed in pool.map(write, range(1, 9)) if seed]
+    assert len(won) == 1
+    assert PlanFile.read(str(tmp_path / "plan"), Storage()).head["seed"] == won[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["plan"]
+
+
+def test_a_large_plan_goes_to_a_store_in_one_request() -> None:
+    part = np.arange(3_000_000)
+    head = {"index_rows": len(part), "chips_per_job": len(part)}
+    with SmallStore() as store:
+        write_plan_file("s3://cubes/_cubes.plan", head, [part], store.storage)
+        assert store.requests == ["PUT /cubes/_cubes.plan"], "no parts that could be left there"
+        store.put_status, store.code = 412, "PreconditionFailed"
+        with pytest.raises(AssetChanged):
+            write_plan_file("s3://cubes/_cubes.plan", head, [part], store.storage)
+
+
 def test_every_damaged_byte_is_noticed(plan: Path) -> None:
     data = plan.read_bytes()
     for place in range(len(data)):
@@ -60,7 +107,7 @@ def test_a_plan_that_is_cut_off_is_noticed(plan: Path, length: int) -> None:
 
 def test_rows_of_another_plan_are_not_taken_for_its_own(plan: Path) -> None:
     file = PlanFile.read(str(plan), Storage())
-    write_plan_file(str(plan), {**HEAD, "seed": 2}, PARTS, Storage())
+    dying.write_plan(plan.parent.parent, {**HEAD, "seed": 2})
     with pytest.raises(IndexFormatError, match="replaced while it was read"):
         file.rows(0, 10, Storage())
 

@@ -27,7 +27,14 @@ from stacchip.cubes.plan import PlanSettings
 from stacchip.cubes.plan_file import PlanFile, write_plan_file
 from stacchip.cubes.prechip import Prechip
 from stacchip.cubes.sinks import CubeFolder, find_cubes
-from stacchip.errors import AssetNotFound, ChipNotFound, InvalidMetadata, UsageError
+from stacchip.errors import (
+    AssetChanged,
+    AssetNotFound,
+    ChipNotFound,
+    IndexFormatError,
+    InvalidMetadata,
+    UsageError,
+)
 from stacchip.storage import Storage
 
 COMMAND = "from stacchip.cli.scripts import prechip; prechip()"
@@ -249,6 +256,14 @@ def test_a_plan_in_a_bucket_is_read_job_by_job(store):
     before = storage.requests
     assert file.rows(1, len(PARTS[1]), storage).tolist() == PARTS[1].tolist()
     assert storage.requests == before + 1
+    with pytest.raises(AssetChanged):
+        write_plan_file("s3://cubes/some/_cubes.plan", {**HEAD, "seed": 2}, PARTS, storage)
+    seen = storage.stat("s3://cubes/some/_cubes.plan")
+    write_plan_file("s3://cubes/some/_cubes.plan", HEAD, PARTS[::-1], storage, expect=seen)
+    with pytest.raises(AssetChanged):
+        write_plan_file("s3://cubes/some/_cubes.plan", HEAD, PARTS, storage, expect=seen)
+    with pytest.raises(IndexFormatError, match="replaced while it was read"):
+        file.rows(1, len(PARTS[1]), storage)
     storage.delete("s3://cubes/some/_cubes.plan")
 
 

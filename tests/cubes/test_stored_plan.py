@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import pickle
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -20,7 +23,13 @@ from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import CubePlan, PlanSettings
 from stacchip.cubes.prechip import Prechip
 from stacchip.cubes.stored_plan import Planner, StoredPlan
-from stacchip.errors import ChipNotFound, IndexFormatError, IndexReplaced, UsageError
+from stacchip.errors import (
+    AssetChanged,
+    ChipNotFound,
+    IndexFormatError,
+    IndexReplaced,
+    UsageError,
+)
 from stacchip.index import append_to_index, read_index, read_records, write_index
 from stacchip.index.on_disk import StoredIndex
 from stacchip.statistics.measure import index_statistics
@@ -247,6 +256,77 @@ def test_jobs_that_begin_at_once_make_the_same_plan(index, tmp_path) -> None:
         tuple(plans[0].rows(7)[14].tolist())
     }
     assert [path.name for path in plan_path(tmp_path).parent.iterdir()] == ["_cubes.plan"]
+
+
+class Meanwhile(Storage):
+    """Something else happens once, just after a file was looked for.
+
+    Args:
+        name: The end of the file's address.
+        change: What happens.
+    """
+
+    def __init__(self, name: str, change: Callable[[], object]) -> None:
+        super().__init__()
+        self.name, self.changes = name, [change]
+
+    def read(self, href, **options):
+        with self._then(href):
+            return super().read(href, **options)
+
+    def read_range(self, href, *args, **options):
+        with self._then(href):
+            return super().read_range(href, *args, **options)
+
+    @contextlib.contextmanager
+    def _then(self, href):
+        try:
+            yield
+        finally:
+            if str(href).endswith(self.name) and self.changes:
+                self.changes.pop()()
+
+
+def test_the_first_plan_stays_when_the_index_grows_while_others_plan(index, tmp_path) -> None:
+    folder, table = tmp_path / "index", read_index(index)
+    write_index(table.slice(0, 60_000), folder)
+    first = run_of(folder, tmp_path / "cubes", limits={"max_nodata": None})
+    made = []
+
+    def plan_and_grow() -> None:
+        made.append(first.plan())
+        append_to_index(folder, table.slice(60_000))
+
+    second = replace(first, storage=Meanwhile("_cubes.plan", plan_and_grow))
+    plan = second.plan()
+    assert plan.record() == made[0].record()
+    first.run(0, made[0])
+    second.run(1)
+    assert second.run(0).cubes_there == 2
+
+
+def test_a_plan_that_is_gone_leaves_no_record(index, tmp_path) -> None:
+    job = run_of(index, tmp_path)
+    plan = job.plan()
+    path = plan_path(tmp_path)
+    path.unlink()
+    with pytest.raises(AssetChanged, match="run the job again"):
+        job.run(0, plan)
+    run_of(index, tmp_path, seed=9).plan()
+    with pytest.raises(AssetChanged, match="run the job again"):
+        job.run(0, plan)
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert run_of(index, tmp_path, seed=9).run(0).cubes
+
+
+def test_the_first_record_stays_when_another_job_writes_its_own(index, tmp_path) -> None:
+    other = run_of(read_index(index), tmp_path, seed=4)
+    job = replace(
+        run_of(read_index(index), tmp_path), storage=Meanwhile("_cubes.json", lambda: other.run(0))
+    )
+    with pytest.raises(UsageError, match="made in another way: seed was 4"):
+        job.run(0)
+    assert other.run(0).cubes_there == 2
 
 
 def test_chips_that_cannot_be_planned_are_refused_as_of_a_table(index, table, tmp_path) -> None:

@@ -201,6 +201,8 @@ class Chipper:
             item = parse_item(index.recorded_item(), href=item_href(index.item))
             rows = grid_table(index.item.id, index.platform, self._grid_of(index))
             return rows, {ItemKey(index.platform, index.item.id): item}
+        if isinstance(index, StoredIndex):  # opened at a moment: what it lacks came later
+            return StoredRows(index), {}
         if isinstance(index, str | os.PathLike):
             stored = StoredIndex.open(index, self.storage)
             if stored is not None:

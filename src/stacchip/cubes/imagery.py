@@ -198,15 +198,18 @@ class Imagery:
         """Open a large index, whose rows stay on disk; None if it is small, or in memory."""
         return StoredIndex.open(self.index, storage) if self.has_path else None
 
-    def stream(self, storage: Storage, **options: Any) -> ChipStream:
+    def stream(
+        self, storage: Storage, *, index: StoredIndex | None = None, **options: Any
+    ) -> ChipStream:
         """Return a stream of the wanted chips of an index that is somewhere.
 
         Args:
             storage: Reads the index and the files.
+            index: The index, if it is open.
             **options: Options of `ChipStream`.
         """
         return ChipStream(
-            self.index,
+            self.index if index is None else index,
             mountpath=self.data,
             assets=self.platform_bands.assets,
             harmonize=self.harmonize,

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from stacchip.cubes.sinks.form import CubeSet
-from stacchip.errors import ObjectNotFound, UsageError
+from stacchip.errors import AssetChanged, ObjectNotFound, UsageError
 from stacchip.index.table_rows import take_rows
 from stacchip.storage import redact
 from stacchip.storage.documents import parse_object
@@ -199,16 +199,43 @@ class PlannedCubes(ABC):
         """Write the record beside the cubes, or compare it with the one that is there.
 
         Raises:
+            AssetChanged: There is no record, and the plan is not kept any more.
+            InvalidMetadata: The record that is there is no JSON object.
+            UsageError: The cubes that are there were made in another way.
+        """
+        if self.is_recorded(folder, storage):
+            return
+        if not self.is_kept:  # no record of a plan that other jobs do not find
+            raise AssetChanged(
+                f"The plan {redact(folder.plan_file_href)} was replaced or deleted since this job "
+                "read it. No cube was made of it: run the job again.",
+                href=redact(folder.plan_file_href),
+            )
+        # `index` has the chosen chips, so the limits are for people, and not compared
+        known = {} if self.limits is None else {"limits": dict(self.limits)}
+        text = json.dumps({**self.record(), **known}, indent=1, sort_keys=True)
+        try:
+            storage.write_over(folder.plan_href, text.encode(), None)
+        except AssetChanged:
+            self.compare(folder, storage)  # another job was the first
+
+    @property
+    def is_kept(self) -> bool:
+        """True if other jobs find the same plan: it is in its file, or each makes it."""
+        return True
+
+    def is_recorded(self, folder: CubeFolder, storage: Storage) -> bool:
+        """Return True if the record beside the cubes is that of this plan, False if there is none.
+
+        Raises:
             InvalidMetadata: The record that is there is no JSON object.
             UsageError: The cubes that are there were made in another way.
         """
         try:
             self.compare(folder, storage)
         except ObjectNotFound:
-            # `index` has the chosen chips, so the limits are for people, and not compared
-            known = {} if self.limits is None else {"limits": dict(self.limits)}
-            text = json.dumps({**self.record(), **known}, indent=1, sort_keys=True)
-            storage.write(folder.plan_href, text.encode())  # every job writes the same
+            return False
+        return True
 
     def compare(self, folder: CubeFolder, storage: Storage) -> None:
         """Compare the record with the one beside the cubes.

@@ -15,7 +15,6 @@ else. The digest of a job also covers the head and the number of the job.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -25,18 +24,16 @@ import numpy as np
 
 from stacchip.errors import IndexFormatError, StacchipError
 from stacchip.runtime.odd_values import ODD_VALUES
-from stacchip.runtime.unwritable import naming_unwritable
-from stacchip.runtime.whole_file import temporary_folder, whole_file
-from stacchip.storage import local_path, redact
+from stacchip.storage import redact
 from stacchip.storage.documents import parse_object
+from stacchip.storage.file_over import file_over
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
-    from stacchip.storage import Storage
+    from stacchip.storage import Identity, Storage
 
     Rows = NDArray[np.int64]
 
@@ -123,41 +120,36 @@ class PlanFile:
 
 
 def write_plan_file(
-    href: str, head: Mapping[str, Any], parts: Iterable[Rows], storage: Storage
+    href: str,
+    head: Mapping[str, Any],
+    parts: Iterable[Rows],
+    storage: Storage,
+    *,
+    expect: Identity | None = None,
 ) -> None:
     """Write a plan; it appears whole or not at all. The same plan has the same bytes.
+
+    A store gets it in one request, so that a planner that is killed leaves nothing there.
 
     Args:
         href: Its address.
         head: As in `PlanFile`.
         parts: The rows of each job.
         storage: Writes it.
+        expect: The plan whose place it takes; None if there is none.
+
+    Raises:
+        AssetChanged: Another plan is there, which stays.
     """
     text = json.dumps(head, sort_keys=True).encode()
     begin = _MAGIC + len(text).to_bytes(_LENGTH, "little") + text
     key = _digest(begin, _HEAD_DIGEST)
     kind = _kind(head["index_rows"])
-    with _written(href, storage) as path, path.open("wb") as file:
+    with file_over(href, expect, storage) as path, path.open("wb") as file:
         file.write(begin + key)
         for job, rows in enumerate(parts):
             data = np.ascontiguousarray(rows, kind).tobytes()
             file.write(data + _digest(data, _JOB_DIGEST, key, job))
-
-
-@contextlib.contextmanager
-def _written(href: str, storage: Storage) -> Iterator[Path]:
-    """Yield the path of a local file, which is at the address once it is written."""
-    target = local_path(href)
-    if target is not None:
-        with naming_unwritable(target.parent):
-            target.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(target, sync=True) as path:
-            yield path
-        return
-    with temporary_folder("stacchip-plan-") as folder:
-        path = folder / "plan"
-        yield path
-        storage.write(href, path)
 
 
 def _kind(index_rows: int) -> np.dtype[Any]:

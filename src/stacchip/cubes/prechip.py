@@ -86,8 +86,8 @@ class Prechip:
         """Open the index, and return which chip is in which cube.
 
         The plan of a large index is made once and kept beside the cubes, where it is read the next
-        time. Several processes may find none and make it: each makes the same. Call this once
-        before you start the jobs of an array, so that they do not.
+        time. Of several processes that find none and make it, the first wins, and the others go on
+        with its plan. Call this once before you start the jobs of an array, so that they need not.
 
         Args:
             renew: Make a new plan if the one that is there is damaged, of other settings, or of an
@@ -138,6 +138,7 @@ class Prechip:
 
         Raises:
             UsageError: The cubes that are there come from another index or other settings.
+            AssetChanged: There are no cubes yet, and the plan was replaced or deleted.
             AssetNotFound: An item lacks an asset or a band.
             RasterError: A file is broken; the error names item and asset.
             StorageError: A file could not be read, or a cube could not be written.

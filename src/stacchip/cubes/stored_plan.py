@@ -6,18 +6,17 @@ of the index does. A job reads the numbers of its own rows out of the file, then
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from stacchip.chipper.stored_rows import StoredRows
 from stacchip.cubes.left_out import ChipCount, count_in_runs, count_left_out
 from stacchip.cubes.plan import ORDER, PlannedCubes
 from stacchip.cubes.plan_file import PlanFile, write_plan_file
 from stacchip.errors import (
+    AssetChanged,
     IndexFormatError,
     IndexReplaced,
     InvalidMetadata,
@@ -42,8 +41,7 @@ if TYPE_CHECKING:
     from stacchip.cubes.sinks import CubeFolder
     from stacchip.index.on_disk import StoredIndex
     from stacchip.sources import Harmonize
-    from stacchip.storage import Storage
-    from stacchip.stream import ChipStream
+    from stacchip.storage import Identity, Storage
 
     Rows = NDArray[np.int64]
 
@@ -116,6 +114,14 @@ class StoredPlan(PlannedCubes):
         """
         map_concurrently(lambda job: len(self.part(job)), range(self.jobs))
 
+    @property
+    def is_kept(self) -> bool:
+        """True if this plan is still the one in its file."""
+        try:
+            return PlanFile.read(self.file.href, self.storage).key == self.file.key
+        except (IndexFormatError, ObjectNotFound):
+            return False
+
     def read_rows(self, rows: Rows) -> pa.Table:
         """Return rows of the index, with its metadata."""
         table = self.index.take(rows, SCHEMA.names)
@@ -155,6 +161,7 @@ class Planner:
             UsageError: It is of other settings, or the cubes that are there were made in another
                 way.
         """
+        seen = self._seen() if renew else None
         try:
             plan = self._read()
             if not renew:
@@ -167,8 +174,15 @@ class Planner:
         except (IndexFormatError, IndexReplaced, InvalidMetadata, LimitExceeded, UsageError):
             if not renew:
                 raise
-        self._make()
+        self._make(seen)
         return self._read()
+
+    def _seen(self) -> Identity | None:
+        """Return the version of the plan that is there."""
+        try:
+            return self.storage.stat(self.folder.plan_file_href)
+        except ObjectNotFound:
+            return None
 
     @cached_property
     def _asked(self) -> dict[str, Any]:
@@ -224,30 +238,22 @@ class Planner:
         bands = self.imagery.platform_bands.names
         return StoredPlan(index, file, self.storage, self.settings, bands, limits, harmonize)
 
-    def _require_same_index(self, stream: ChipStream) -> None:
-        rows = stream.chipper.rows
-        if not isinstance(rows, StoredRows) or rows.index.digest != self.index.digest:
-            name = self.imagery.index_name
-            raise IndexReplaced(
-                f"The index {name} was replaced while its cubes were planned. Run this again.",
-                href=name,
-            )
+    def _make(self, seen: Identity | None) -> None:
+        """Make the plan, and write it in the place of the one that was seen, if any.
 
-    def _make(self) -> None:
-        """Make the plan, and write it.
-
-        Several jobs that find none may do so at once: each writes the same bytes.
+        Of several that do so at once, the first wins, and the others go on with its plan: they may
+        have seen the index before or after it grew.
         """
         imagery, settings = self.imagery, self.settings
         if not imagery.of_items(self.index.runs).num_rows:  # a stream would warn of that
             imagery.require_one_size({}, self.storage)
         stream = imagery.stream(
             self.storage,
+            index=self.index,
             order="shuffle",
             seed=settings.seed,
             memory_bytes=settings.mixing_bytes,
         )
-        self._require_same_index(stream)
         sizes = {size: chips for (_, size), chips in stream.chips_by_kind().items() if chips}
         imagery.require_one_size(sizes, self.storage)
         count = count_in_runs(imagery, self.index, len(stream))
@@ -266,10 +272,15 @@ class Planner:
         }
         href = self.folder.plan_file_href
         plan = self._plan_of(PlanFile(href, head, b"", 0), self.index)
-        with contextlib.suppress(ObjectNotFound):  # before cubes that are there lose their plan
-            plan.compare(self.folder, self.storage)
+        plan.is_recorded(self.folder, self.storage)  # before cubes that are there lose their plan
         _log.info("planning %s cubes of %s chips", plan.cubes, plan.chips)
-        write_plan_file(href, head, stream.rows_in_parts(per_job, plan.chips), self.storage)
+        parts = stream.rows_in_parts(per_job, plan.chips)
+        try:
+            write_plan_file(href, head, parts, self.storage, expect=seen)
+        except IndexReplaced:
+            raise
+        except AssetChanged:
+            _log.info("another process has made the plan %s", redact(href))
 
 
 def _is_sound(head: Mapping[str, Any]) -> bool:

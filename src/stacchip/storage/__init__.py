@@ -24,6 +24,7 @@ In reading order:
 - `content`: what came in place of a file, such as a web page.
 - `documents`: JSON from outside, within limits of size, growth and depth.
 - `ranges`, `copying`, `remote_file`: join ranges, copy in parts, read an object as a file.
+- `file_over`: a file that takes the place of one version, and of no other.
 - `listing`: what lies below a folder of a store, page by page.
 - `writable`: whether a place can be written to, before the work whose result goes there.
 - `transports/`: one attempt of one request, by kind of place.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 from typing import TYPE_CHECKING
 
 from stacchip.errors import StorageError
@@ -47,6 +49,14 @@ def read_file_parts(path: Path) -> Iterator[bytes]:
     with path.open("rb") as stream:
         while part := stream.read(PART):
             yield part
+
+
+def map_file(path: Path) -> memoryview:
+    """Return the bytes of a local file, which are read as they are needed."""
+    with path.open("rb") as stream:
+        if not os.fstat(stream.fileno()).st_size:
+            return memoryview(b"")  # nothing cannot be mapped
+        return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def copy_inside(requester: Requester, origin: Location, place: Location) -> bool:

@@ -207,9 +207,19 @@ class Requester:
         location: Location,
         request: Callable[[ObjectStore], T],
         mode: object_clients.Mode = "read",
+        parts: int = 1,
     ) -> T:
-        """Send a request to an object store until it succeeds."""
+        """Send a request to an object store until it succeeds.
+
+        Args:
+            location: The object.
+            request: Sends it once.
+            mode: What it does.
+            parts: How many times the time limit it may take.
+        """
         options = self._options_to_ask(location)
+        if parts > 1:
+            options = replace(options, deadline_s=options.deadline_s * parts)
         if location.scheme == "az" and not self._is_own_account(location, options):
             options = replace(options, skip_signature=True)
         if location.scheme == "s3":

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from stacchip.errors import AccessDenied, ObjectNotFound, StorageError
 from stacchip.runtime.unwritable import naming_unwritable
-from stacchip.runtime.whole_file import is_unfinished, whole_file
+from stacchip.runtime.whole_file import is_unfinished, whole_file, writing
+from stacchip.storage.failure import failure_of_change
 from stacchip.storage.identity import Blob, Entry, Identity, file_tag
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _MOST_PER_CALL = 0x7FFF_F000
 # a pipe without a writer would keep `open` waiting; for files it changes nothing
 _OPENING = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+
+# the lock of those who write over a version of a file
+_OVER = ".stacchip-over.lock"
 
 # what Linux and Windows keep at the root of a disk, in lower case; only the system may look there
 _OF_SYSTEM = frozenset({"lost+found", "system volume information", "$recycle.bin"})
@@ -128,6 +132,35 @@ def write_file(path: str, chunks: Iterable[bytes | memoryview]) -> None:
         with whole_file(target, sync=True) as part, part.open("xb") as stream:
             for chunk in chunks:
                 stream.write(chunk)
+
+
+@contextlib.contextmanager
+def file_over(path: str, expect: Identity | None) -> Iterator[Path]:
+    """Yield a path to write to; the file takes its name if that is still as expected.
+
+    Writers of this machine take turns, where the file system has locks.
+
+    Args:
+        path: The final path, whose folder is made.
+        expect: The version that must be there; None if nothing may be.
+
+    Raises:
+        AssetChanged: Something else is there, which stays.
+    """
+    target = Path(path)
+    with naming_unwritable(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    # the turn ends after the file has its name
+    with contextlib.ExitStack() as turn, whole_file(target, sync=True) as part:
+        yield part
+        with contextlib.suppress(StorageError):  # not every file system has locks
+            turn.enter_context(writing(target.with_name(_OVER), "replace"))
+        try:
+            found = stat_file(path)
+        except ObjectNotFound:
+            found = None
+        if found != expect:
+            raise failure_of_change(path, expect, found)
 
 
 def list_files(path: str) -> Iterator[Entry]:

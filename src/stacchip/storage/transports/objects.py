@@ -208,8 +208,10 @@ def put(store: ObjectStore, location: Location, data: bytes | memoryview) -> Non
     call(location, None, lambda: obstore.put(store, location.key, data, use_multipart=False))
 
 
-def put_over(store: ObjectStore, location: Location, data: bytes, expect: Identity | None) -> None:
-    """Write a small object in the place of one version of it; of none, if `expect` is None.
+def put_over(
+    store: ObjectStore, location: Location, data: memoryview, expect: Identity | None
+) -> None:
+    """Write an object in one request in the place of one version; of none, if that is None.
 
     Raises:
         AssetChanged: Something else is there.
