@@ -183,7 +183,7 @@ class ChipStream:
         rows = np.empty(course.steps, np.int64)
         for kind, share in enumerate(course.shares):
             steps = course.schedule.steps(kind, np.arange(len(share)))
-            rows[steps] = share.sequence.table.row[share.chips()]
+            rows[steps] = share.sequence.table.rows(share.chips())
         return rows
 
     def rows_at(self, places: Sequence[int]) -> Rows:
@@ -223,8 +223,7 @@ class ChipStream:
         (sequence,) = self._planner.sequences(self._cut, self.epoch, "pad")
         ordering = self._planner.ordering(self._cut, self.epoch)
         chips = sequence.between(start, stop)[ordering.places(stop - start)]
-        rows: Rows = sequence.table.row[chips].astype(np.int64)
-        return rows
+        return sequence.table.rows(chips)
 
     def rows_in_parts(self, size: int, stop: int | None = None) -> Iterator[Rows]:
         """Yield `rows_between` of all parts of a size, one after another; the last may be smaller.
@@ -241,7 +240,7 @@ class ChipStream:
             count = min(size, stop - start)
             places = places if len(places) == count else ordering.places(count)
             chips = sequence.between(start, start + count)[places]
-            yield sequence.table.row[chips].astype(np.int64)
+            yield sequence.table.rows(chips)
 
     def explain(self) -> Explanation:
         """Return what this epoch will read: requests, bytes, blocks, memory, speed.

@@ -18,7 +18,7 @@ from stacchip.errors import StorageError
 from stacchip.stream.plan.order_cache import OrderCache
 from stacchip.stream.plan.order_file import NARROW, OrderWriter
 
-PARTS = ("chips",)
+PARTS = ("areas",)
 
 
 class Maker:
@@ -50,16 +50,32 @@ def test_a_file_is_made_once(folder) -> None:
     assert [file.name for file in folder.iterdir()] == ["mine.order"]
 
 
-@pytest.mark.parametrize("damage", [lambda whole: whole[:-8], lambda whole: whole[:-9] + b"?" * 9])
+def change(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda path: path.write_bytes(path.read_bytes()[:-8]), lambda path: change(path, 12_100)],
+    ids=["cut off", "areas"],
+)
 def test_a_damaged_file_is_made_again(folder, damage) -> None:
     make = Maker()
-    path = OrderCache().find("mine", make, parts=PARTS).path
-    path.write_bytes(damage(path.read_bytes())[: path.stat().st_size])
-    content = bytearray(path.read_bytes())
-    content[4100] ^= 1
-    path.write_bytes(content)
+    damage(OrderCache().find("mine", make, parts=PARTS).path)
     found = OrderCache().find("mine", make, parts=PARTS)
     assert (found.chips["row"].tolist(), len(make.made)) == ([1] * 1000, 2)
+
+
+def test_a_file_with_damaged_chips_is_made_again_once_they_were_looked_at(folder) -> None:
+    make, cache = Maker(), OrderCache()
+    change(cache.find("mine", make, parts=PARTS).path, 4100)
+    found = OrderCache().find("mine", make, parts=PARTS)
+    with pytest.raises(StorageError, match="make the stream again"):
+        found.records(np.array([0]))
+    found = cache.find("mine", make, parts=PARTS)
+    assert (found.records(np.arange(1000))["row"].tolist(), len(make.made)) == ([1] * 1000, 2)
 
 
 def test_a_copy_finds_the_file_and_makes_it_again_if_it_is_gone(folder) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stacchip.errors import StorageError
 from stacchip.stream.plan.order_file import NARROW, WIDE, OrderFile, OrderWriter, fits
 
-PARTS = ("chips", "areas", "runs")
+PARTS = ("areas", "runs")
 
 
 def write(path: Path, record=NARROW, name: str = "mine", chips: int = 200_000) -> np.ndarray:
@@ -34,7 +35,10 @@ def test_what_is_written_is_mapped(tmp_path, record) -> None:
     assert (found.runs.tolist(), found.facts) == ([3, 4], {"left_out": 5})
     assert not found.chips.flags.writeable
     found.forget_pages()
-    assert np.array_equal(found.chips, made)
+    assert np.array_equal(found.records(np.arange(len(made))), made)
+    some = np.array([199_999, 0, 8191, 8192, 0])
+    assert np.array_equal(found.records(some), made[some])
+    assert len(found.records(np.empty(0, np.int64))) == 0
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
 
 
@@ -66,7 +70,7 @@ def test_a_file_that_is_not_whole_is_not_believed(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("place", "part"),
-    [(60, None), (5000, "chips"), (1_200_000, "chips"), (-60, "areas"), (-3, "runs")],
+    [(60, None), (-3, None), (-150, "areas"), (-110, "runs")],
 )
 def test_damage_is_found(tmp_path, place: int, part: str | None) -> None:
     write(tmp_path / "a")
@@ -77,6 +81,49 @@ def test_damage_is_found(tmp_path, place: int, part: str | None) -> None:
     for checked in PARTS:
         found = OrderFile.open(tmp_path / "a", "mine", checked=[checked])
         assert (found is None) == (part in (None, checked))
+
+
+@pytest.mark.parametrize("record", [NARROW, WIDE], ids=["narrow", "wide"])
+@pytest.mark.parametrize("chip", [0, 8191, 8192, 199_999])
+def test_a_damaged_chip_is_found_when_its_block_is_looked_at(tmp_path, record, chip: int) -> None:
+    made = write(tmp_path / "a", record)
+    content = bytearray((tmp_path / "a").read_bytes())
+    content[4096 + chip * record.itemsize] ^= 1
+    (tmp_path / "a").write_bytes(content)
+    found = OrderFile.open(tmp_path / "a", "mine", checked=PARTS)
+    assert found is not None, "no block of chips is read to open it"
+    other = np.array([100_000, 100_001])
+    assert np.array_equal(found.records(other), made[other])
+    assert (tmp_path / "a").exists()
+    for _ in range(2):
+        with pytest.raises(StorageError, match=r"is damaged.*make the stream again") as caught:
+            found.records(np.array([100_000, chip]))
+        assert caught.value.href == str(tmp_path / "a")
+    assert not (tmp_path / "a").exists(), "it is made again"
+
+
+@pytest.mark.parametrize("chips", [slice(10, 12), slice(0, 200_000)], ids=["two", "all"])
+def test_chips_that_changed_places_are_found(tmp_path, chips: slice) -> None:
+    made = write(tmp_path / "a")
+    made[chips] = made[chips][::-1].copy()
+    content = bytearray((tmp_path / "a").read_bytes())
+    content[4096 : 4096 + made.nbytes] = made.tobytes()
+    (tmp_path / "a").write_bytes(content)
+    found = OrderFile.open(tmp_path / "a", "mine", checked=PARTS)
+    assert found is not None
+    with pytest.raises(StorageError, match="is damaged"):
+        found.records(np.array([11]))
+
+
+def test_areas_that_changed_places_are_found(tmp_path) -> None:
+    write(tmp_path / "a")
+    found = OrderFile.open(tmp_path / "a", "mine", checked=PARTS)
+    assert found is not None
+    start = 4096 + found.chips.nbytes
+    content = bytearray((tmp_path / "a").read_bytes())
+    content[start : start + 32] = content[start + 16 : start + 32] + content[start : start + 16]
+    (tmp_path / "a").write_bytes(content)
+    assert OrderFile.open(tmp_path / "a", "mine", checked=PARTS) is None
 
 
 def test_records_hold_what_fits() -> None:

@@ -61,7 +61,7 @@ class ChipTable:
         shapes: The size of the areas of each class.
         chip_sizes: Pixels a side of the chips of each class.
         by_row: True if chips are numbered as in the index.
-        file: The file that the arrays are mapped from, if they are.
+        file: The file that the arrays are mapped from, if they are; `rows` and `records` check it.
     """
 
     x: NDArray[np.integer[Any]]
@@ -112,14 +112,24 @@ class ChipTable:
             self.file.forget_pages()
 
     def records(self, chips: NDArray[np.int64]) -> NDArray[Any]:
-        """Return records of some chips, with their `row`, `x` and `y`."""
+        """Return records of some chips, with their `row`, `x` and `y`; those of a file are checked.
+
+        Raises:
+            StorageError: The file is damaged.
+        """
         if self.file is not None:
-            return np.asarray(self.file.chips[chips])
+            return self.file.records(chips)
         kinds = [(name, getattr(self, name).dtype) for name in ("row", "x", "y")]
         found = np.empty(len(chips), kinds)
         for name, _ in kinds:
             found[name] = getattr(self, name)[chips]
         return found
+
+    def rows(self, chips: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows in the index of some chips."""
+        if self.file is not None:
+            return np.asarray(self.file.records(chips)["row"], np.int64)
+        return np.asarray(self.row[chips], np.int64)
 
     def key(self, group: int, x: int, y: int) -> ChipKey:
         """Return the key of a chip of a group."""

@@ -43,13 +43,13 @@ class OrderCache:
         self._paths: dict[str, Path] = {}
         self._checked: dict[str, set[str]] = {}
 
-    def find(self, name: str, write: Write, *, parts: Collection[str]) -> OrderFile:
+    def find(self, name: str, write: Write, *, parts: Collection[str] = ()) -> OrderFile:
         """Return a file, which is made if it is not there.
 
         Args:
             name: What it is of; files of one name are equal.
             write: Writes it to a path.
-            parts: The parts that the caller reads: `"chips"`, `"areas"`, `"runs"`. They are
+            parts: The parts that the caller reads beside chips: `"areas"`, `"runs"`. They are
                 compared with their checksums once, and not again by copies in other processes.
 
         Raises:

@@ -128,7 +128,7 @@ class StoredChips:
             run = np.searchsorted(self._starts + self._counts, places, side="right")
             first = self._rows.runs["first"].to_numpy()
             return np.asarray(first[run] + places - self._starts[run], np.int64)
-        return np.asarray(self._by_row("chips").chips["row"][places], np.int64)
+        return np.asarray(self._by_row().records(places)["row"], np.int64)
 
     # -- in order
 
@@ -141,13 +141,13 @@ class StoredChips:
     ) -> ChipTable:
         """Return the chips area by area; arguments are those of `WantedChips.tabulate`."""
         if by_row:
-            file = self._by_row("chips", "areas")
+            file = self._by_row("areas")
         else:
             sizes = [(shape.height, shape.width) for shape in shapes]
             classes = class_of_group.astype("<i8").tobytes()
             name = _digest("areas", self._name, repr(sizes), classes.hex())
             write = partial(self._write_by_area, name, class_of_group, shapes)
-            file = self._cache.find(name, write, parts=("chips", "areas"))
+            file = self._cache.find(name, write, parts=("areas",))
         return ChipTable(
             x=file.chips["x"],
             y=file.chips["y"],
@@ -163,7 +163,7 @@ class StoredChips:
         )
 
     def _by_row(self, *parts: str) -> OrderFile:
-        """Return the file with the chips as they come in the index; some of its parts are read."""
+        """Return the file with the chips as they come in the index; some other parts are read."""
         if self._file is None or not self._parts.issuperset(parts):
             self._file = self._cache.find(self._name, self._write_by_row, parts=parts)
             self._parts = self._parts.union(parts)
@@ -220,7 +220,7 @@ class StoredChips:
         shapes: Sequence[AreaShape],
         path: Path,
     ) -> None:
-        source = self._by_row("chips")
+        source = self._by_row()
         sides = AreaSides(self.groups, class_of_group, shapes)
         done = 0
         with OrderWriter(path, source.chips.dtype) as writer:
@@ -229,7 +229,7 @@ class StoredChips:
                 counts = self._counts[runs]
                 offsets = np.cumsum(counts) - counts
                 places = np.arange(counts.sum()) + np.repeat(self._starts[runs] - offsets, counts)
-                chips = source.chips[places]
+                chips = source.records(places)
                 group = np.repeat(self._grouped[0][runs], counts)
                 found = sides.arrange(group, chips["x"].astype(np.int64), chips["y"])
                 writer.add_chips(chips[found.order])
