@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,10 +33,30 @@ def test_kinds_come_evenly(counts):
             assert abs(kinds[:step].count(kind) - count * step / len(kinds or [0])) < len(counts)
 
 
+class Chips(list[int]):
+    """Chips whose numbers rise."""
+
+    def chips_at(self, numbers):
+        return np.array(self, np.int64)[numbers]
+
+    def count_before(self, chips):
+        return np.searchsorted(np.array(self, np.int64), chips)
+
+
 @settings(deadline=None)
-@given(st.lists(st.lists(st.integers(0, 99), max_size=20).map(sorted), min_size=1, max_size=3))
-def test_batches_come_in_the_order_of_their_keys(keys):
-    arrays = [np.array(each, np.int64) for each in keys]
-    kinds = check(InOrder(arrays), [len(each) for each in keys])
-    own = [iter(each) for each in keys]
-    assert [next(own[kind]) for kind in kinds] == sorted(chain(*keys))
+@given(
+    kinds=st.lists(st.integers(0, 2), max_size=60),
+    size=st.integers(1, 4),
+    drop_last=st.booleans(),
+)
+def test_batches_come_in_the_order_of_their_last_chips(kinds, size, drop_last):
+    shares = [Chips(n for n, each in enumerate(kinds) if each == kind) for kind in range(3)]
+    batches = [len(own) // size if drop_last else -(-len(own) // size) for own in shares]
+    full = [
+        (own[last], kind)
+        for kind, own in enumerate(shares)
+        for last in range(size - 1, len(own), size)
+    ]
+    rest = [kind for kind, own in enumerate(shares) if len(own) % size and not drop_last]
+    wanted = [kind for _, kind in sorted(full)] + rest
+    assert check(InOrder(shares, size, batches), batches) == wanted

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from itertools import islice
+
 import numpy as np
 import pytest
 
 from stacchip.stream.plan.areas import AreaShape
+from stacchip.stream.plan.course import Batching, Course
 from stacchip.stream.plan.lanes import LanesReading
 from stacchip.stream.plan.segments import Segment, cut_lanes
 from stacchip.stream.plan.sequence import ChipSequence
@@ -88,12 +92,55 @@ def test_chips_that_have_come_are_not_remembered(chips):
     assert [list(lane) for lane in alone.visits()] == [[]] * 64
 
 
-@pytest.mark.parametrize("by_row", [True, False])
-def test_some_chips_of_a_share_are_found_without_the_others(chips, by_row):
-    classes = np.arange(300) % 2
-    table = chips.tabulate(classes, [SHAPE, SHAPE], by_row=by_row)
-    sequence = ChipSequence(table, (1,))
-    segments = (Segment(3000, 9000, 0), Segment(14_000, 10_000, 500), Segment(2000, 2100, 0))
-    share = Share(sequence, segments)
-    numbers = np.append(np.arange(7, len(share), 64), len(share) - 1)
-    assert share.chips_at(numbers).tolist() == share.chips()[numbers].tolist()
+@pytest.mark.parametrize("segments", [(Segment(3000, 9000, 0),), (), (Segment(0, 15_000, 0),)])
+def test_some_chips_of_a_share_are_found_without_the_others(chips, segments):
+    table = chips.tabulate(np.arange(300) % 2, [SHAPE, SHAPE], by_row=True)
+    shares = [Share(ChipSequence(table, (kind,)), segments) for kind in (0, 1)]
+    every = np.arange(len(table) + 1)
+    for share in shares:
+        assert share.is_rising
+        assert share.chips_at(np.arange(len(share))).tolist() == share.chips().tolist()
+        wanted = np.searchsorted(share.chips(), every)
+        assert share.count_before(every).tolist() == wanted.tolist()
+
+
+def test_of_a_kind_without_chips_none_come_before(chips):
+    table = chips.tabulate(np.zeros(300, np.int64), [SHAPE, SHAPE], by_row=True)
+    assert ChipSequence(table, (1,)).count_before(np.array([0, 5, 30_000])).tolist() == [0, 0, 0]
+
+
+def test_parts_that_are_read_side_by_side_do_not_rise(chips):
+    for by_row, segments in (
+        (True, (Segment(0, 5, 0), Segment(5, 9, 0))),
+        (True, (Segment(5, 0, 0),)),
+        (False, (Segment(0, 5, 0),)),
+    ):
+        table = chips.tabulate(np.zeros(300, np.int64), [SHAPE], by_row=by_row)
+        assert not Share(ChipSequence(table, (0,)), segments).is_rising
+
+
+def test_the_course_of_several_kinds_holds_no_more_for_more_chips(chips):
+    group = np.repeat(np.arange(4), 250_000)
+    numbers = np.arange(len(group))
+    many = WantedChips(
+        chips.groups[:4],
+        numbers[::250_000],
+        group,
+        numbers % 500,
+        numbers % 250_000 // 500,
+        numbers,
+    )
+    table = many.tabulate(np.arange(4) % 2, [SHAPE, SHAPE], by_row=True)
+    sequences = [ChipSequence(table, (kind,)) for kind in (0, 1)]
+    lengths = [len(sequence) for sequence in sequences]
+    tracemalloc.start()
+    try:
+        shares = [Share(each, (Segment(0, len(each), 0),)) for each in sequences]
+        course = Course.of(shares, Batching(1))
+        kinds = list(islice(course.schedule.kinds(499_990), 20))
+        assert tracemalloc.get_traced_memory()[0] < 200_000
+    finally:
+        tracemalloc.stop()
+    assert lengths == [500_000, 500_000]
+    assert kinds == [1] * 10 + [0] * 10
+    assert course.delivered(600_000) == [350_000, 250_000]

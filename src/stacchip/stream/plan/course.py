@@ -57,20 +57,16 @@ class Course:
     def of(cls, shares: Sequence[Share], batching: Batching, uneven: Uneven = "exact") -> Course:
         """Return the course of a process with these shares.
 
-        Batches of an index in its order come in that of their rows, unless ranks must have the same
-        kinds at the same time.
+        Batches of an index in its order come in that of their last chips. They come evenly where
+        ranks must have the same kinds at the same time, or where a process goes on for several
+        others, whose parts it reads side by side.
         """
         counts = [batching.count(len(share)) for share in shares]
-        by_row = bool(shares) and shares[0].sequence.table.by_row
-        if not by_row or len(shares) == 1 or uneven != "exact":
-            return cls(tuple(shares), batching, Proportional(counts))
-        keys = []
-        for share, count in zip(shares, counts, strict=True):
-            lasts = np.minimum(np.arange(1, count + 1) * batching.size, len(share)) - 1
-            rows = share.sequence.table.row[share.chips_at(lasts)].astype(np.int64)
-            is_full = (np.arange(1, count + 1) * batching.size) <= len(share)
-            keys.append(np.where(is_full, rows, np.iinfo(np.int64).max))
-        return cls(tuple(shares), batching, InOrder(keys))
+        if uneven == "exact" and len(shares) > 1 and all(share.is_rising for share in shares):
+            schedule: Schedule = InOrder(shares, batching.size, counts)
+        else:
+            schedule = Proportional(counts)
+        return cls(tuple(shares), batching, schedule)
 
     @property
     def steps(self) -> int:

@@ -64,55 +64,100 @@ class Proportional:
 
     def counts(self, step: int) -> list[int]:
         """Return how many batches of each kind come before a step."""
-        found = []
-        for kind, batches in enumerate(self._batches):
-            low, high = 0, batches
-            while low < high:
-                middle = (low + high) // 2
-                if int(self.steps(kind, np.array([middle]))[0]) < step:
-                    low = middle + 1
-                else:
-                    high = middle
-            found.append(low)
-        return found
+        return _counts(self, self._batches, step)
 
     def kinds(self, step: int) -> Iterator[int]:
         """Yield the kinds of the batches from a step on."""
-        done = self.counts(step)
-        following = [
-            int(self.steps(kind, np.array([done[kind]]))[0]) if done[kind] < total else -1
-            for kind, total in enumerate(self._batches)
-        ]
-        for number in range(step, sum(self._batches)):
-            kind = following.index(number)
-            yield kind
-            done[kind] += 1
-            if done[kind] < self._batches[kind]:
-                following[kind] = int(self.steps(kind, np.array([done[kind]]))[0])
+        return _kinds(self, self._batches, step)
 
 
 class InOrder:
-    """Batches in the order of keys, such as the rows of their last chips.
+    """Batches in the order in which the index has their last chips.
+
+    Those that are not full come at the end; of these, the one of the kind that is numbered first.
+    Nothing is held that is as long as the index.
 
     Args:
-        keys: For each kind, the keys of its batches, which rise.
+        shares: The chips of each kind, numbered as in the index.
+        size: Chips in a full batch.
+        batches: Number of batches of each kind.
     """
 
-    def __init__(self, keys: Sequence[NDArray[np.int64]]) -> None:
-        self._keys = list(keys)
-        kinds = np.repeat(np.arange(len(keys)), [len(each) for each in keys])
-        self._kinds = kinds[np.argsort(np.concatenate([*keys, []]), kind="stable")]
+    def __init__(self, shares: Sequence[Rising], size: int, batches: Sequence[int]) -> None:
+        self._shares = list(shares)
+        self._size = size
+        self._batches = list(batches)
+        self._full = [len(share) // size for share in shares]
 
     def steps(self, kind: int, batches: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the numbers, among all batches, of some batches of a kind."""
-        steps: NDArray[np.int64] = np.flatnonzero(self._kinds == kind)[batches]
+        is_full = batches < self._full[kind]
+        lasts = self._shares[kind].chips_at((batches[is_full] + 1) * self._size - 1)
+        steps = batches.copy()
+        for other, share in enumerate(self._shares):
+            if other != kind:
+                steps[is_full] += share.count_before(lasts) // self._size
+                steps[~is_full] += self._batches[other] if other < kind else self._full[other]
         return steps
 
     def counts(self, step: int) -> list[int]:
         """Return how many batches of each kind come before a step."""
-        counts: list[int] = np.bincount(self._kinds[:step], minlength=len(self._keys)).tolist()
-        return counts
+        return _counts(self, self._batches, step)
 
     def kinds(self, step: int) -> Iterator[int]:
         """Yield the kinds of the batches from a step on."""
-        return iter(self._kinds[step:].tolist())
+        return _kinds(self, self._batches, step)
+
+
+class Rising(Protocol):
+    """Chips whose numbers rise."""
+
+    def __len__(self) -> int: ...
+
+    def chips_at(self, numbers: NDArray[np.int64], /) -> NDArray[np.int64]:
+        """Return the chips at some places among them."""
+        ...
+
+    def count_before(self, chips: NDArray[np.int64], /) -> NDArray[np.int64]:
+        """Return how many of them come before some chips, which may be others."""
+        ...
+
+
+def _counts(schedule: Schedule, batches: Sequence[int], step: int) -> list[int]:
+    """Return how many batches of each kind come before a step.
+
+    Args:
+        schedule: Says where batches come.
+        batches: Number of batches of each kind.
+        step: The step.
+    """
+    found = []
+    for kind, total in enumerate(batches):
+        low, high = 0, total
+        while low < high:
+            middle = (low + high) // 2
+            if _step(schedule, kind, middle) < step:
+                low = middle + 1
+            else:
+                high = middle
+        found.append(low)
+    return found
+
+
+def _kinds(schedule: Schedule, batches: Sequence[int], step: int) -> Iterator[int]:
+    """Yield the kinds of the batches from a step on; arguments are those of `_counts`."""
+    done = schedule.counts(step)
+    following = [
+        _step(schedule, kind, done[kind]) if done[kind] < total else -1
+        for kind, total in enumerate(batches)
+    ]
+    for number in range(step, sum(batches)):
+        kind = following.index(number)
+        yield kind
+        done[kind] += 1
+        if done[kind] < batches[kind]:
+            following[kind] = _step(schedule, kind, done[kind])
+
+
+def _step(schedule: Schedule, kind: int, batch: int) -> int:
+    return int(schedule.steps(kind, np.array([batch]))[0])

@@ -120,12 +120,29 @@ class ChipSequence:
 
     def chips_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the chips at some places of a sequence that follows the areas."""
+        firsts, befores = self._begins
+        region = np.searchsorted(befores[1:], places, side="right")
+        return np.asarray(firsts[region] + places - befores[region], np.int64)
+
+    def count_before(self, chips: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many chips of a sequence that follows the areas have lower numbers."""
+        firsts, befores = self._begins
+        after = np.searchsorted(firsts, chips, side="right")  # the region after the chip
+        region = np.maximum(after - 1, 0)
+        inside = chips - np.append(firsts, 0)[region]
+        found = np.minimum(befores[region] + np.maximum(inside, 0), befores[after])
+        return np.asarray(found, np.int64)
+
+    @cached_property
+    def _begins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The first chip of each region of a sequence without a draw, and how many come before.
+
+        At the end of the latter is the number of all.
+        """
         starts, stops = self._regions
         first = self.table.first
-        ends = np.cumsum(first[stops] - first[starts])
-        region = np.searchsorted(ends, places, side="right")
-        before = ends[region] - (first[stops[region]] - first[starts[region]])
-        return np.asarray(first[starts[region]] + places - before, np.int64)
+        firsts, counts = first[starts], first[stops] - first[starts]
+        return firsts, np.append(0, np.cumsum(counts))
 
     def between(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return the chips of a part of the sequence."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from stacchip.stream.plan.sequence import ChipSequence
     from stacchip.stream.shards import Shard
-
-_AT_ONCE: Final = 1 << 18
 
 Left: TypeAlias = list[list[Segment]]
 """What is left of the sequence of each kind."""
@@ -56,24 +54,23 @@ class Share:
                 chips[own] = stretch.chip
         return chips
 
-    def chips_at(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return some chips by their numbers in the order of delivery, of an order without a draw.
+    @property
+    def is_rising(self) -> bool:
+        """True if the chips come in the order of the index: one part of it, read forwards."""
+        is_forward = all(segment.begin <= segment.end for segment in self.segments)
+        return self.sequence.table.by_row and len(self.segments) <= 1 and is_forward
 
-        Args:
-            numbers: The numbers, which grow.
-        """
-        rounds = Rounds(self.segments)
-        chips = np.empty(len(numbers), np.int64)
-        for number, segment in enumerate(self.segments):
-            for start in range(0, len(segment), _AT_ONCE):
-                own = np.arange(start, min(start + _AT_ONCE, len(segment)))
-                places = rounds.places(number, own)
-                found = np.searchsorted(numbers, places)
-                there = np.append(numbers, -1)[found] == places
-                step = 1 if segment.end >= segment.begin else -1
-                positions = segment.begin + step * own[there] - (step < 0)
-                chips[found[there]] = self.sequence.chips_at(positions)
-        return chips
+    def chips_at(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return some chips of a rising share by their numbers in the order of delivery."""
+        return self.sequence.chips_at(self._begin + numbers)
+
+    def count_before(self, chips: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many chips of a rising share have lower numbers than some chips."""
+        return np.clip(self.sequence.count_before(chips) - self._begin, 0, len(self))
+
+    @property
+    def _begin(self) -> int:
+        return self.segments[0].begin if self.segments else 0
 
     def rest(self, count: int) -> list[Segment]:
         """Return what is left when so many chips were delivered, without those that repeat others.
