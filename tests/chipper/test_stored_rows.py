@@ -167,3 +167,39 @@ def test_the_command_line_finds_a_chip_by_its_item(scene: Scene, tmp_path: Path,
     expected = Chipper(small).cut(chipid=chipid)
     assert np.array_equal(np.load(tmp_path / "chip.npy"), expected.array)
     assert chipid in capsys.readouterr().out
+
+
+class CountedIndex:
+    """An index of items of equally many chips, which notes the items whose rows are read."""
+
+    def __init__(self, items: int, chips: int = 100) -> None:
+        self._chips = chips
+        self.runs = pa.table({"first": np.arange(items) * chips, "rows": np.full(items, chips)})
+        self.read: list[int] = []
+
+    def take(self, rows: np.ndarray, columns: list[str]) -> pa.Table:
+        self.read.append(int(rows[0]) // self._chips)
+        return pa.table({name: (rows / 1e8).astype(np.float32) for name in columns})
+
+
+@pytest.mark.parametrize("items", [64, 65, 300])
+def test_rows_of_the_items_of_a_batch_are_read_once(items: int) -> None:
+    index = CountedIndex(items)
+    rows = StoredRows(index)
+    names = ("cloud_cover_percentage", "nodata_percentage")
+    for batch in range(3):
+        for name in names:  # two labels
+            asked = np.random.default_rng(batch).permutation(np.arange(batch, items * 100, 100))
+            found = rows.column(asked, name).to_numpy()
+            assert np.array_equal(found, (asked / 1e8).astype(np.float32))
+    assert sorted(index.read) == sorted([*range(items), *range(items)])
+
+
+def test_rows_that_were_used_long_ago_are_forgotten() -> None:
+    index = CountedIndex(200, chips=100_000)  # 400 kB each
+    rows = StoredRows(index)
+    before = pa.total_allocated_bytes()
+    for item in [*range(200), 0, *range(180, 200)]:
+        rows.column(np.array([item * 100_000]), "cloud_cover_percentage")
+    assert pa.total_allocated_bytes() - before < 40e6
+    assert index.read == [*range(200), 0]

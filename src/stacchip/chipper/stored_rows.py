@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["StoredRows"]
 
 _ALL: Final = Selection()
-_MOST_HELD: Final = 64  # columns of an item's rows: of bounds, 64 kB each
+# Columns of items' rows that are held: of bounds, 64 kB each.
+_LEAST_HELD: Final = 64
+_HELD_BYTES: Final = 32 << 20
 _OF_RUN: Final = ("platform", "item_id", "chip_size", "date", "datetime", "item_href")
 
 
@@ -42,6 +44,8 @@ class StoredRows:
     Args:
         index: The index.
     """
+
+    _held_bytes = 0  # of the class: pickles of earlier versions have none
 
     def __init__(self, index: StoredIndex) -> None:
         self._index = index
@@ -113,8 +117,10 @@ class StoredRows:
             return take_rows(self.runs.select([name]), run)[name]
         runs, place = np.unique(run, return_inverse=True)
         columns = [self._column(each, name) for each in runs.tolist()]
+        self._forget_all_but(len(runs))
         starts = np.cumsum([0, *map(len, columns)])[:-1]
-        values = pa.table({name: pa.chunked_array(columns, SCHEMA.field(name).type)})
+        chunks = [chunk for column in columns for chunk in column.chunks]
+        values = pa.table({name: pa.chunked_array(chunks, SCHEMA.field(name).type)})
         return take_rows(values, starts[place] + rows - self._first[run])[name]
 
     def count_nulls(self, column: str) -> int:
@@ -154,18 +160,30 @@ class StoredRows:
         run = int(np.searchsorted(self._first, row, side="right")) - 1
         if column in _OF_RUN:
             return self.runs[column][run].as_py()
-        return self._column(run, column)[row - int(self._first[run])].as_py()
+        values = self._column(run, column)
+        self._forget_all_but(1)
+        return values[row - int(self._first[run])].as_py()
 
     def _column(self, run: int, column: str) -> pa.ChunkedArray:
-        """Return a column of an item's rows; those read last are held."""
-        held = self._held.get((run, column))
+        """Return a column of an item's rows, which is held from now on."""
+        held = self._held.pop((run, column), None)
         if held is None:
             first, rows = int(self._first[run]), self.runs["rows"][run].as_py()
             held = self._index.take(np.arange(first, first + rows), [column])[column]
-            self._held[run, column] = held
-            while len(self._held) > _MOST_HELD:
-                self._held.popitem(last=False)
+            self._held_bytes += held.nbytes
+        self._held[run, column] = held  # the last
         return held
+
+    def _forget_all_but(self, used: int) -> None:
+        """Forget what was used least recently; what the next batch may need as well is kept.
+
+        Args:
+            used: How many columns of items were used just now.
+        """
+        least = max(_LEAST_HELD, used)
+        while len(self._held) > least and self._held_bytes > _HELD_BYTES:
+            _, values = self._held.popitem(last=False)
+            self._held_bytes -= values.nbytes
 
     def find(
         self,
