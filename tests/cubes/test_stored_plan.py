@@ -363,14 +363,18 @@ def test_the_command_plans_once_and_says_what_is_taken(index, tmp_path, capsys, 
     assert run([*asked, "--plan", "--seed", "9"]) == 2, "there are cubes"
 
 
+@pytest.mark.parametrize("max_chips", [None, 1_000_000])
 def test_statistics_of_a_large_index_leave_its_rows_on_disk(
-    index, table, tmp_path, monkeypatch
+    index, table, monkeypatch, max_chips
 ) -> None:
     limits = {"max_cloud": 0.05, "item_id": ("b",), "max_nodata": 0.04, "datetime": "2024"}
     monkeypatch.setattr(StoredRows, "table", property(lambda _: pytest.fail("all rows are read")))
+    monkeypatch.setattr(Imagery, "draw", lambda *_: pytest.fail("all rows are drawn"))
     both = [
-        index_statistics(Imagery(each, PLATFORM, bands=("red",), **limits), Storage())
-        for each in (index, table)
+        index_statistics(
+            Imagery(each, PLATFORM, bands=("red",), **limits), Storage(), max_chips=most
+        )
+        for each, most in ((index, max_chips), (table, None))
     ]
     assert both[0].chips == both[1].chips > 1000
     assert both[0].bands[0].moments == both[1].bands[0].moments

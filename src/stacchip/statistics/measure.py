@@ -96,8 +96,9 @@ def index_statistics(
     """
     # in the files' own type: a conversion by the stream would not say which values do not fit
     options: dict[str, Any] = {"shard": shard, "memory_bytes": memory_bytes}
-    if max_chips is None and imagery.open_stored(storage) is not None:
-        wanted = imagery.count(storage)
+    is_stored = imagery.open_stored(storage) is not None
+    wanted = imagery.count(storage) if is_stored else 0
+    if is_stored and (max_chips is None or wanted <= max_chips):  # the rows stay on disk
         stream = imagery.stream(storage, **options)
     else:
         chipper = (
