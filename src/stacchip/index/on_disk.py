@@ -184,7 +184,8 @@ class StoredIndex:
 
         That is more than the files with chips. Addresses are joined with that of the index, folders
         tell columns by their names, and the footprints of an index that stores none follow from its
-        records.
+        records. Those of all parts count, also of later ones that have no chip in the area: the
+        record of an item may be in any part.
         """
         digest = hashlib.blake2b(self.digest.encode(), digest_size=16)
         for chips in self._files:
