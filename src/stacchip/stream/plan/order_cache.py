@@ -33,8 +33,10 @@ class OrderCache:
     """Finds order files by their names, and makes those that are not there.
 
     Processes that need one at the same time wait for the first of them to make it. A file that is
-    not whole, or is of something else, is made again. If the folder cannot be written to, a file is
-    made in the folder for temporary files, for this process and those that it starts.
+    not whole, or is of something else, is made again. One with damaged chips is deleted by whoever
+    comes to them (`OrderFile.records`), and is made again by the next who needs it. If the folder
+    cannot be written to, a file is made in the folder for temporary files, for this process and
+    those that it starts.
 
     A copy in another process looks for the files where they were.
     """
