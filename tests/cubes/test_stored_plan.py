@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import pickle
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,9 +21,11 @@ from kills import files_of
 from stacchip.chipper.stored_rows import StoredRows
 from stacchip.cli import run
 from stacchip.cubes.imagery import Imagery
+from stacchip.cubes.left_out import ChipCount, count_left_out
 from stacchip.cubes.plan import CubePlan, PlanSettings
+from stacchip.cubes.planner import Planner
 from stacchip.cubes.prechip import Prechip
-from stacchip.cubes.stored_plan import Planner, StoredPlan
+from stacchip.cubes.stored_plan import StoredPlan
 from stacchip.errors import (
     AssetChanged,
     ChipNotFound,
@@ -30,7 +33,14 @@ from stacchip.errors import (
     IndexReplaced,
     UsageError,
 )
-from stacchip.index import append_to_index, read_index, read_records, write_index
+from stacchip.index import (
+    append_to_index,
+    compact_index,
+    on_disk,
+    read_index,
+    read_records,
+    write_index,
+)
 from stacchip.index.on_disk import StoredIndex
 from stacchip.statistics.measure import index_statistics
 from stacchip.storage import Storage
@@ -108,8 +118,10 @@ def test_jobs_go_on_with_cubes_of_a_table_and_make_the_same(index, table, tmp_pa
     for each in runs:
         each.run(1)
     ours, theirs = files_of(tmp_path / "index"), files_of(tmp_path / "table")
-    plan = f"mode_v1_chipper_v2/{PLATFORM}/_cubes.plan"
-    assert {name: ours[name] for name in ours if name != plan} == theirs
+    folder = f"mode_v1_chipper_v2/{PLATFORM}"
+    assert ours.keys() - theirs.keys() == {f"{folder}/_cubes.plan"}
+    differing = {name for name in theirs if theirs[name] != ours[name]}
+    assert differing == {f"{folder}/_cubes.json"}, "only the index names its files"
     report = run_of(index, tmp_path / "table").run(1)
     assert (report.cubes, report.cubes_there) == (0, 2)
 
@@ -212,7 +224,9 @@ def test_a_plan_of_an_index_that_was_replaced_is_refused(index, tmp_path) -> Non
     assert fresh.plan(renew=True).wanted == job.plan(renew=True).wanted
 
 
-def test_jobs_go_on_with_the_chips_that_were_planned_when_the_index_grows(index, tmp_path) -> None:
+def test_jobs_go_on_with_the_chips_that_were_planned_when_the_index_grows(
+    index, tmp_path, caplog
+) -> None:
     folder = tmp_path / "index"
     table = read_index(index)
     write_index(table.slice(0, 60_000), folder)
@@ -223,10 +237,105 @@ def test_jobs_go_on_with_the_chips_that_were_planned_when_the_index_grows(index,
     again = job.plan()
     assert again.record() == before.record()
     assert again.rows(1)[2].tolist() == before.rows(1)[2].tolist()
+    path = plan_path(tmp_path / "cubes")
+    planned = path.read_bytes()
+    with caplog.at_level(logging.WARNING):
+        assert job.plan(renew=True).record() == before.record()
+    assert "are in none of these cubes" in caplog.text
+    path.unlink()
+    assert job.run(2).cubes == 2
+    assert path.read_bytes() == planned, "a lost plan is made anew of the chips that were planned"
+    path.write_bytes(planned[:-1] + b"?")
+    job.plan(renew=True)
+    assert path.read_bytes() == planned
     grown = run_of(folder, tmp_path / "others", limits={"max_nodata": None}).plan()
     assert grown.wanted > before.wanted
-    with pytest.raises(UsageError, match="made in another way: chips was"):
+
+
+def test_a_new_plan_has_the_chips_of_an_index_that_grew_before_there_were_cubes(
+    index, tmp_path
+) -> None:
+    folder = tmp_path / "index"
+    table = read_index(index)
+    write_index(table.slice(0, 60_000), folder)
+    job = run_of(folder, tmp_path / "cubes")
+    before = job.plan()
+    append_to_index(folder, table.slice(60_000))
+    assert job.plan().fingerprint == before.fingerprint
+    after = job.plan(renew=True)
+    assert after.wanted == run_of(index, tmp_path / "others").plan().wanted > before.wanted
+    assert job.plan().fingerprint == after.fingerprint
+
+
+def test_a_plan_holds_when_an_append_makes_the_index_one_of_many_files(
+    index, tmp_path, monkeypatch
+) -> None:
+    folder = tmp_path / "index"
+    table = read_index(index)
+    write_index(table.slice(0, 60_000), folder)
+    job = run_of(folder, tmp_path / "cubes")
+    before = job.plan()
+    for part in (table.slice(60_000, 10), table.slice(60_010)):
+        append_to_index(folder, part)
+    monkeypatch.setattr(on_disk, "most_open_files", lambda: 2)
+    assert StoredIndex.open(folder, Storage()) is None
+    assert isinstance(job.plan(), StoredPlan)
+    job.run(0)
+    plan_path(tmp_path / "cubes").unlink()
+    assert job.plan(renew=True).record() == before.record()
+
+
+def test_a_plan_of_an_index_that_was_compacted_is_refused(index, tmp_path) -> None:
+    folder = tmp_path / "index"
+    table = read_index(index)
+    write_index(table.slice(0, 60_000), folder)
+    job = run_of(folder, tmp_path / "cubes")
+    job.run(0)
+    append_to_index(folder, table.slice(60_000))
+    compact_index(folder)
+    with pytest.raises(IndexReplaced, match=r"compacted .* another target"):
+        job.run(1)
+    with pytest.raises(UsageError, match=r"made in another way.* another target"):
         job.plan(renew=True)
+
+
+@pytest.mark.parametrize("is_small", [True, False])
+def test_cubes_of_a_small_index_go_on_when_it_grows(index, tmp_path, is_small) -> None:
+    folder = tmp_path / "index"
+    table = read_index(index)
+    write_index(table.slice(0, 2000), folder)
+    job = run_of(folder, tmp_path / "cubes", limits={"max_nodata": None}, cube_size=50)
+    before = job.plan()
+    assert isinstance(before, CubePlan)
+    job.run(0)
+    append_to_index(folder, table.slice(2000, 3000 if is_small else None))
+    for renew in (True, False):
+        after = job.plan(renew=renew)
+        assert after.record() == before.record()
+        assert {n: rows.tolist() for n, rows in after.rows(1).items()} == {
+            n: rows.tolist() for n, rows in before.rows(1).items()
+        }
+    assert sum(job.run(each).cubes for each in range(after.jobs)) == after.cubes - 2
+    count = count_left_out(job.imagery, Storage(), after.state.rows)
+    assert count == ChipCount(2000, {"no_place": 2})
+    compact_index(folder)
+    with pytest.raises(UsageError, match=r"made in another way.* another target"):
+        job.run(0)
+
+
+def test_a_plan_of_an_index_that_became_small_is_removed(index, tmp_path) -> None:
+    table = read_index(index)
+    write_index(table, tmp_path / "index")
+    job = run_of(tmp_path / "index", tmp_path / "cubes")
+    job.plan()
+    shutil.rmtree(tmp_path / "index")
+    write_index(table.slice(0, 2000), tmp_path / "index")
+    with pytest.raises(IndexReplaced, match="prechip --plan"):
+        job.plan()
+    plan = job.plan(renew=True)
+    assert isinstance(plan, CubePlan)
+    assert not plan_path(tmp_path / "cubes").exists()
+    assert job.plan().record() == plan.record()
 
 
 def test_a_damaged_plan_is_refused_or_made_anew(index, tmp_path) -> None:

@@ -15,8 +15,10 @@ pixels = cubes.reader.read(0)["pixels"]  # float32 (chip, band, y, x)
 - `imagery`: the rows of an index that are wanted, and where their pixels lie
 - `left_out`: how many chips of the index a run leaves out, and why
 - `plan`: which chip is in which cube, the same for every job
-- `stored_plan`: the plan of a large index, made once and kept beside the cubes
+- `stored_plan`: the plan of a large index, kept beside the cubes
 - `plan_file`: its file, of which a job reads its own rows
+- `index_state`: the files of an index that a plan is of, whatever is appended later
+- `planner`: finds the plan, or makes it once
 - `prechip`: the work of one job; cubes that are there already are not made again
 - `filling`: chips from the stream, put in their places in the cubes
 - `normalise`: place and time of a chip, as sines and cosines

@@ -21,6 +21,7 @@ from stacchip.index.files.layout import index_href
 from stacchip.index.files.snapshot import refusing_replaced
 from stacchip.index.nulls import may_be_null
 from stacchip.index.on_disk import StoredIndex
+from stacchip.index.read import scan_rows
 from stacchip.index.table_rows import take_rows
 from stacchip.items.archive import Archive
 from stacchip.sources.harmonize import require_harmonize
@@ -133,14 +134,20 @@ class Imagery:
         """True if the index is somewhere, and not a table in memory."""
         return isinstance(self.index, str | os.PathLike)
 
-    def open(self, storage: Storage) -> Chipper:
+    def open(self, storage: Storage, rows: int | None = None) -> Chipper:
         """Return a chipper that has one row for each wanted chip.
+
+        Args:
+            storage: Reads the index.
+            rows: Take only the first rows of an index that is somewhere, of this number.
 
         Raises:
             ChipNotFound: No chip is within the limits.
             UsageError: The index has several chip sizes, and none was chosen.
         """
         table = self._choose_rows(storage)
+        if rows is not None:
+            table = table.slice(0, self._count_before(rows, storage))
         self.require_one_size(count_sizes([table]), storage)
         return self.chipper_of(table, storage)
 
@@ -194,9 +201,14 @@ class Imagery:
         self.require_one_size(sizes, storage)
         return sizes.total()
 
-    def open_stored(self, storage: Storage) -> StoredIndex | None:
-        """Open a large index, whose rows stay on disk; None if it is small, or in memory."""
-        return StoredIndex.open(self.index, storage) if self.has_path else None
+    def open_stored(self, storage: Storage, first: int | None = None) -> StoredIndex | None:
+        """Open a large index, whose rows stay on disk; None if it is small, or in memory.
+
+        Args:
+            storage: Reads it.
+            first: As for `StoredIndex.open`.
+        """
+        return StoredIndex.open(self.index, storage, first=first) if self.has_path else None
 
     def stream(
         self, storage: Storage, *, index: StoredIndex | None = None, **options: Any
@@ -270,6 +282,12 @@ class Imagery:
         if self.has_path:
             return read_index(self.index, storage=storage, explains_nothing=True, **filters)
         return Selection.of(filters).apply(conform(self.index))
+
+    def _count_before(self, rows: int, storage: Storage) -> int:
+        """Return how many chips are wanted of the first rows of an index."""
+        chosen = Selection.of(self.filters(storage))
+        parts = scan_rows(self.index, ["chip_size"], chosen, storage)
+        return sum(int((numbers < rows).sum()) for numbers, _ in parts)
 
     def chipper_of(self, table: pa.Table, storage: Storage) -> Chipper:
         """Return a chipper of some of the rows."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.compute as pc
 
-from stacchip.index import Selection, conform, scan_index
+from stacchip.index import Selection, conform, scan_numbered
 from stacchip.index.nulls import may_be_null
 from stacchip.runtime.near_names import list_names
 from stacchip.runtime.percent import format_percent
@@ -56,7 +57,7 @@ class ChipCount:
     left_out: Mapping[str, int]
 
 
-def count_left_out(imagery: Imagery, storage: Storage) -> ChipCount:
+def count_left_out(imagery: Imagery, storage: Storage, rows: int | None = None) -> ChipCount:
     """Count the platform's chips, and those that a run leaves out for a limit.
 
     If the run wants chips of a place, a period or some items, no others count. It reads the columns
@@ -65,6 +66,7 @@ def count_left_out(imagery: Imagery, storage: Storage) -> ChipCount:
     Args:
         imagery: The chips, and the limits.
         storage: Reads the index.
+        rows: Count only the first rows of an index that is somewhere, of this number.
     """
     there = 0
     left_out: Counter[str] = Counter()
@@ -73,9 +75,9 @@ def count_left_out(imagery: Imagery, storage: Storage) -> ChipCount:
     if imagery.has_path and not may_be_null(imagery.index, "bbox", storage):  # half of an index
         columns.remove("bbox")
         del conditions["no_place"]
-    for rows in _parts(imagery, storage, columns):
-        there += rows.num_rows
-        kept = rows
+    for part in _parts(imagery, storage, columns, rows):
+        there += part.num_rows
+        kept = part
         for reason, condition in conditions.items():
             before, kept = kept.num_rows, kept.filter(condition)
             left_out[reason] += before - kept.num_rows
@@ -166,7 +168,9 @@ def describe_limits(limits: Mapping[str, Any]) -> str:
     return text
 
 
-def _parts(imagery: Imagery, storage: Storage, columns: Sequence[str]) -> Iterable[pa.Table]:
+def _parts(
+    imagery: Imagery, storage: Storage, columns: Sequence[str], rows: int | None = None
+) -> Iterable[pa.Table]:
     """Return the platform's rows of the place, time and items wanted, in parts."""
     filters: Filters = {
         "platform": imagery.platform,
@@ -175,9 +179,11 @@ def _parts(imagery: Imagery, storage: Storage, columns: Sequence[str]) -> Iterab
         "bbox": imagery.bbox,
     }
     if imagery.has_path:
-        return scan_index(
+        numbered = scan_numbered(
             imagery.index, columns=columns, storage=storage, explains_nothing=True, **filters
         )
+        most = sys.maxsize if rows is None else rows
+        return (part.slice(0, int((numbers < most).sum())) for numbers, part in numbered)
     return [Selection.of(filters).apply(conform(imagery.index))]
 
 

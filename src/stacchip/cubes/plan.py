@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.chipper import Chipper
+    from stacchip.cubes.index_state import IndexState
     from stacchip.cubes.left_out import ChipCount
     from stacchip.cubes.sinks import CubeFolder
     from stacchip.sources import Harmonize
@@ -118,6 +119,11 @@ class PlannedCubes(ABC):
     @abstractmethod
     def harmonize(self) -> Harmonize | None:
         """As for `stacchip.chipper.Chipper`."""
+
+    @property
+    @abstractmethod
+    def state(self) -> IndexState | None:
+        """The files of the index that the chips are of; None for a table in memory."""
 
     @abstractmethod
     def part(self, job: int) -> Rows:
@@ -213,6 +219,7 @@ class PlannedCubes(ABC):
             )
         # `index` has the chosen chips, so the limits are for people, and not compared
         known = {} if self.limits is None else {"limits": dict(self.limits)}
+        known |= {} if self.state is None else self.state.as_record()
         text = json.dumps({**self.record(), **known}, indent=1, sort_keys=True)
         try:
             storage.write_over(folder.plan_href, text.encode(), None)
@@ -265,12 +272,14 @@ class CubePlan(PlannedCubes):
         settings: These decide which chip is in which cube.
         bands: Names of the bands, for the record.
         limits: The limits by which the chips were chosen, for the record; None if not known.
+        state: The files of the index that the chips are of; None for a table in memory.
     """
 
     chipper: Chipper
     settings: PlanSettings
     bands: tuple[str, ...]
     limits: Mapping[str, Any] | None = None
+    state: IndexState | None = None
 
     @property
     def table(self) -> pa.Table:

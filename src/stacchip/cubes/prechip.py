@@ -17,8 +17,8 @@ import numpy as np
 from stacchip.cubes.filling import fill_cubes
 from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import CubePlan, PlanSettings
+from stacchip.cubes.planner import Planner
 from stacchip.cubes.sinks import CubeFolder, get_form
-from stacchip.cubes.stored_plan import Planner, StoredPlan
 from stacchip.errors import UsageError
 from stacchip.items.archive import Archive, safe_name
 from stacchip.storage import Storage
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from stacchip.cubes.plan import PlannedCubes
     from stacchip.cubes.sinks import Cube, CubeSink
+    from stacchip.cubes.stored_plan import StoredPlan
 
 # pickles of 0.x look for `Imagery` here, where it was defined
 __all__ = ["Imagery", "Prechip", "PrechipReport"]
@@ -91,8 +92,9 @@ class Prechip:
 
         Args:
             renew: Make a new plan if the one that is there is damaged, of other settings, or of an
-                index that was replaced or has grown since. Otherwise it is refused, but for one of
-                an index that has grown: jobs go on with the chips that were planned.
+                index that was replaced since; it is refused otherwise. If the index has grown
+                since, a new plan has the new chips as long as there are no cubes. Once there are,
+                they go on with the chips that were planned.
 
         Raises:
             ChipNotFound: No chip is within the limits.
@@ -101,9 +103,8 @@ class Prechip:
             UsageError: It is of other settings; or the index has several chip sizes, and none was
                 chosen.
         """
-        index = self.imagery.open_stored(self.storage)
-        if index is not None:
-            planner = Planner(self.imagery, index, self.settings, self.folder, self.storage)
+        if self.imagery.has_path:
+            planner = Planner(self.imagery, self.settings, self.folder, self.storage)
             return planner.plan(renew=renew)
         chipper = self.imagery.open(self.storage)
         names = self.imagery.platform_bands.names

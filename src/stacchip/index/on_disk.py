@@ -68,8 +68,15 @@ class StoredIndex:
         self.__dict__["_files"] = list(files)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], storage: Storage) -> StoredIndex | None:
+    def open(
+        cls, path: str | os.PathLike[str], storage: Storage, *, first: int | None = None
+    ) -> StoredIndex | None:
         """Open an index; None if its files do not tell whose their rows are, or are many.
+
+        Args:
+            path: Where it is.
+            storage: How to reach it.
+            first: The number of its first files, if those that were appended later do not matter.
 
         Raises:
             ObjectNotFound: Nothing is there.
@@ -77,12 +84,12 @@ class StoredIndex:
         """
         href = index_href(path)
         files: list[ChipsFile] = []
-        for chips in open_files(href, storage):
+        for chips in islice(open_files(href, storage), first):
             lacking = set(SCHEMA.names) - set(chips.file.columns.inside.names)
             is_whole = lacking <= {"geometry"}
             if not is_whole or chips.runs is None:
                 return None
-            if len(files) == most_open_files():
+            if first is None and len(files) == most_open_files():
                 _log.warning(
                     "%s has more than %d files with chips, which cannot all stay open: its rows "
                     "are read into memory. Compact it (stacchip compact).",
@@ -158,16 +165,6 @@ class StoredIndex:
     def digests(self) -> list[str]:
         """The digest of each file."""
         return list(self._digests)
-
-    def at(self, digests: Sequence[str]) -> StoredIndex | None:
-        """Return the index as it was with these files, if nothing but appends has changed it since.
-
-        None if it was replaced, or rows were removed.
-        """
-        count = len(digests)
-        if self._digests[:count] != list(digests):
-            return None
-        return StoredIndex(self._href, self._storage, self._files[:count])
 
     def count_left_out(self, chosen: Selection) -> int:
         """Return how many chips a selection leaves out since a share was not measured."""

@@ -200,7 +200,8 @@ def _require_cubes(plan: PlannedCubes) -> None:
 
 def _tell_what_is_taken(run: Prechip, plan: PlannedCubes) -> None:
     """Print which chips all jobs together take, and how many they leave out for which limit."""
-    count = plan.counted or count_left_out(run.imagery, run.storage)
+    rows = None if plan.state is None else plan.state.rows
+    count = plan.counted or count_left_out(run.imagery, run.storage, rows)
     left_out = list(describe_left_out(count.left_out))
     if short := plan.wanted - plan.chips:
         left_out.append(f"{short:,} of a short last cube (--last-cube keep takes them)")
