@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
@@ -14,6 +15,7 @@ class SmallStore:
 
     def __init__(self) -> None:
         self.put_status, self.code, self.delete_status = 200, "", 204
+        self.pause_s = 0.0  # before each answer
         self.requests: list[str] = []
         store = self
 
@@ -21,6 +23,7 @@ class SmallStore:
             def answer(self) -> None:
                 self.rfile.read(int(self.headers.get("content-length") or 0))
                 store.requests.append(f"{self.command} {self.path}")
+                time.sleep(store.pause_s)
                 is_put = self.command == "PUT"
                 status = store.put_status if is_put else store.delete_status
                 body = b"" if status < 300 else f"<Error><Code>{store.code}</Code></Error>".encode()
