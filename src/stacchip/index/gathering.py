@@ -8,6 +8,8 @@ group. The items of each source are then sorted by place and time
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -132,6 +134,7 @@ def _read_chips(
 
     def start(entry: FileEntry) -> tuple[ChipsFile, list[pa.Table] | None]:
         chips = open_chips(entry, storage)
+        chips = replace(chips, file=replace(chips.file, has_threads=False))
         is_small = 0 <= entry.size_bytes <= _SMALL_BYTES and chips.rows <= _SMALL_ROWS
         is_small &= chips.file.remote is None
         return chips, list(chips.scan()) if is_small else None
@@ -288,7 +291,8 @@ def split_by_item(table: pa.Table) -> Iterator[tuple[ChipsOfItem, pa.Table]]:
     stops = np.append(starts[1:], table.num_rows)
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
         rows = table.slice(start, stop - start)
-        yield ChipsOfItem(*(rows[name][0].as_py() for name in names)), rows
+        platform, item_id, chip_size = (rows[name][0].as_py() for name in names)
+        yield ChipsOfItem(intern(platform), intern(item_id), chip_size), rows
 
 
 def _centre(rows: pa.Table) -> tuple[float, float]:

@@ -8,6 +8,7 @@ records from many places, with one for each item.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import pyarrow as pa
@@ -283,7 +284,8 @@ class RecordFile:
                 f"{origin} does not hold records of items: {error}.", href=origin
             ) from error
         keys = zip(table["item_id"].to_pylist(), table["platform"].to_pylist(), strict=True)
-        for row, key in enumerate(keys):
+        for row, (item_id, platform) in enumerate(keys):
+            key = intern(item_id), intern(platform)
             record = table.slice(row, 1)
             there = self._numbers.get(key)
             if there is not None and (only_new or not self._replaces(record, there, origin)):

@@ -77,6 +77,7 @@ class ParquetFile:
         remote: Reads parts of it; None if pyarrow itself can read the file.
         told: Columns that the file lacks, and the one value that its path gives to all its rows.
         removed: Rows that were removed from the index.
+        has_threads: False to decode columns one after another, which leaves fewer gaps in memory.
     """
 
     href: str
@@ -88,6 +89,7 @@ class ParquetFile:
     remote: ExactFile | None = None
     told: Mapping[str, pa.Scalar] = field(default_factory=dict)
     removed: RowRanges = NO_ROWS
+    has_threads: bool = True
 
     @cached_property
     def columns(self) -> FileColumns:
@@ -331,12 +333,12 @@ class ParquetFile:
             source, read_at = held, held.pread
         size = self._pages.look(read_at, groups, leaves)
         # of many bytes one column after another: while a column is decoded, it takes them twice
-        is_small = self.remote is None and 2 * size <= self.limits.table_bytes
+        is_small = self.remote is None and 2 * size <= self.limits.table_bytes and self.has_threads
         file = pq.ParquetFile(
             source,
             metadata=self.fragment.metadata,
             page_checksum_verification=True,
-            pre_buffer=self.remote is None,  # it joins ranges, which `held` has one by one
+            pre_buffer=self.remote is None and self.has_threads,  # `held` has ranges one by one
         )
         return self._leave_out_removed(
             groups,

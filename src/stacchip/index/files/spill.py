@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from array import array
+from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
 
@@ -13,11 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Spill"]
 
+_RELEASE_BYTES: Final = 256 << 20
+
 
 class Spill:
     """A file of record batches of one schema: appended one by one, read in any order.
 
-    The batches are compressed with LZ4, which costs less time than the disk saves.
+    The batches are compressed with LZ4, which costs less time than the disk saves. Memory holds 24
+    bytes for each. Batches of all sizes leave gaps of hundreds of megabytes in Arrow's memory,
+    which is told now and then to give back what it does not use.
 
     Args:
         path: A file to create.
@@ -37,8 +42,9 @@ class Spill:
         self.schema = schema
         self._path = path
         self._file = path.open("w+b")
-        self._places: list[tuple[int, int, int]] = []  # offset, stored and true size in bytes
+        self._places = array("q")  # offset, stored and true size in bytes of each batch
         self._end = 0
+        self._passed = 0  # bytes since memory was given back
 
     def __enter__(self) -> Self:
         return self
@@ -54,15 +60,23 @@ class Spill:
         with naming_path(self._path):
             self._file.seek(self._end)
             self._file.write(packed)
-        self._places.append((self._end, packed.size, plain.size))
+        self._places.extend((self._end, packed.size, plain.size))
         self._end += packed.size
-        return len(self._places) - 1
+        self._count(plain.size)
+        return len(self._places) // 3 - 1
 
     def read(self, number: int) -> pa.RecordBatch:
         """Return the batch with a number."""
-        offset, stored, size = self._places[number]
+        offset, stored, size = (self._places[3 * number + field] for field in range(3))
         with naming_path(self._path):
             self._file.seek(offset)
             packed = self._file.read(stored)
         plain = pa.decompress(packed, size, codec="lz4")
+        self._count(size)
         return pa.ipc.read_record_batch(plain, self.schema)
+
+    def _count(self, size: int) -> None:
+        self._passed += size
+        if self._passed > _RELEASE_BYTES:
+            self._passed = 0
+            pa.default_memory_pool().release_unused()
