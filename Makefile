@@ -35,7 +35,7 @@ test-slow: .venv/ready ## run the tests that take long: at scale, of long traini
 	$(BIN)/python -m pytest -m 'slow and not servers' -n auto --dist loadfile --timeout 900 tests
 
 test-servers: .venv/ready ## run the tests on real servers: SeaweedFS, and those that `make servers` installs
-	$(BIN)/python -m pytest -m servers
+	$(BIN)/python -m pytest -m servers -n 2 --dist loadfile --no-loadscope-reorder tests
 
 # `make test-python PYTHON=python3.13 DEPS=lowest TESTS="tests/grid tests/raster"`
 DEPS ?= newest
