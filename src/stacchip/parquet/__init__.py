@@ -9,6 +9,7 @@ The files, in reading order:
 ```
 damage         the error for a damaged file: its name, and what to do
 thrift         the structs in which parquet writes footers and headers of pages
+usual_groups   row groups as Arrow lays them out, found all at once
 seal           checksums of what parquet's own leave out
 footer         a footer, checked before pyarrow reads the file
 deltas         texts stored as differences, measured before pyarrow decodes them

@@ -14,20 +14,37 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
+
+import numpy as np
 
 from stacchip.parquet.damage import damaged
 from stacchip.parquet.seal import read_seal
-from stacchip.parquet.thrift import COUNT, I32, I64, PLACE, Struct, Wanted, read_struct
+from stacchip.parquet.thrift import (
+    COUNT,
+    I32,
+    I64,
+    PLACE,
+    Struct,
+    Wanted,
+    read_count,
+    read_struct,
+    read_structs,
+)
+from stacchip.parquet.usual_groups import find_usual_groups
 from stacchip.runtime.per_process import PerProcess
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
 
     from stacchip.parquet.seal import Seal
+    from stacchip.parquet.usual_groups import UsualGroups
     from stacchip.storage.limits import Limits
 
     ReadAt = Callable[[int, int], bytes]
@@ -38,6 +55,7 @@ __all__ = [
     "Column",
     "Footer",
     "Group",
+    "Groups",
     "ParsedFooters",
     "parse_footer",
     "read_footer",
@@ -47,7 +65,8 @@ MAGIC: Final = b"PAR1"
 _TRAILER: Final = 8  # the footer's length, and the magic
 _DEEPEST: Final = 32  # levels of a schema; ours has 5
 _MOST_COLUMNS: Final = 10_000  # pyarrow takes a second for them
-_MOST_CHUNKS: Final = 200_000  # column chunks, which take 3 to 4 s to check
+_MOST_CHUNKS: Final = 200_000  # column chunks, which take 3 to 4 s to check one by one
+_FEW_CHUNKS: Final = 2_000  # as long takes an expression that finds them faster to be made
 # what `_take_chunk` takes of a column chunk
 _CHUNK: Final[Wanted] = {
     1: None, 3: {
@@ -59,7 +78,7 @@ _STATISTICS: Final[Wanted] = dict.fromkeys((1, 2, 5, 6))
 _NULLS: Final[Wanted] = {3: I64}
 _SIZES: Final[Wanted] = {1: None, 2: COUNT, 3: COUNT}
 _ELEMENT: Final[Wanted] = {1: I32, 2: I32, 3: I32, 4: None, 5: I32, 6: I32, 10: None}
-_FACTS: Final[Wanted] = {2: _ELEMENT, 3: I64, 4: {1: _CHUNK, 3: I64}}
+_GROUP: Final[Wanted] = {1: _CHUNK, 3: I64}
 _BYTE_ARRAY: Final = 6
 _FIXED: Final = 7
 _WIDTHS: Final = (1, 4, 8, 8, 4, 8)  # bytes of a value of each other physical type, in Arrow
@@ -71,6 +90,7 @@ _REQUIRED: Final = 0
 _REPEATED: Final = 2
 _CODECS: Final = 8
 _MOST_REMEMBERED: Final = 8 << 20
+_CHUNK_FACTS: Final = 7  # fields of `Chunk`
 
 
 class Column(NamedTuple):
@@ -132,6 +152,48 @@ class Group(NamedTuple):
     chunks: tuple[Chunk, ...]
 
 
+class Groups(Sequence[Group]):
+    """The row groups of a file, of which Python holds no object until one is asked for.
+
+    Args:
+        rows: The number of rows of each.
+        chunks: Of each row group and column, what `Chunk` has, with -1 for None.
+    """
+
+    def __init__(self, rows: NDArray[np.int64], chunks: NDArray[np.int64]) -> None:
+        self.rows = rows
+        self._chunks = chunks
+
+    @classmethod
+    def of(cls, groups: Sequence[Group], columns: int) -> Groups:
+        """Return row groups that were read one by one."""
+        rows = np.array([group.rows for group in groups], np.int64)
+        facts = [[-1 if each is None else each for each in c] for g in groups for c in g.chunks]
+        return cls(rows, np.array(facts, np.int64).reshape(len(groups), columns, _CHUNK_FACTS))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, number: int) -> Group: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Group]: ...
+    def __getitem__(self, number: int | slice) -> Group | Sequence[Group]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        return Group(int(self.rows[number]), tuple(map(_chunk, self._chunks[number].tolist())))
+
+    def of_column(self, leaf: int) -> Iterator[Chunk]:
+        """Yield the chunks of a column, one of each row group."""
+        return map(_chunk, self._chunks[:, leaf].tolist())
+
+
+def _chunk(facts: list[int]) -> Chunk:
+    start, length, unpacked, values, codec, *places = facts
+    statistics, sizes = (place if place >= 0 else None for place in places)
+    return Chunk(start, length, unpacked, values, codec, statistics, sizes)
+
+
 @dataclass(frozen=True)
 class Footer:
     """What the footer of a file says.
@@ -147,7 +209,7 @@ class Footer:
 
     rows: int
     columns: tuple[Column, ...]
-    groups: tuple[Group, ...]
+    groups: Groups
     size: int
     seal: Seal | None = None
     data: bytes = field(default=b"", repr=False)
@@ -167,7 +229,8 @@ class Footer:
         places = self.names.get(name, [])
         if len(places) != 1 or self.columns[places[0]].kind != _BYTE_ARRAY:
             return [None] * len(self.groups)
-        found = (self._read(group.chunks[places[0]].statistics) or {} for group in self.groups)
+        chunks = self.groups.of_column(places[0])
+        found = (self._read(chunk.statistics) or {} for chunk in chunks)
         return [_decode(each.get(6), each.get(5)) for each in found]
 
     def nulls(self, name: str) -> int | None:
@@ -179,10 +242,11 @@ class Footer:
         if not places or any(self.columns[place].is_repeated for place in places):
             return None
         total = 0
-        for group in self.groups:
-            read = (self._read(group.chunks[place].statistics, _NULLS) for place in places)
-            count = max((each or {}).get(3, group.rows + 1) for each in read)
-            if not 0 <= count <= group.rows:
+        of_columns = zip(*(self.groups.of_column(place) for place in places), strict=True)
+        for rows, chunks in zip(self.groups.rows.tolist(), of_columns, strict=True):
+            read = (self._read(chunk.statistics, _NULLS) for chunk in chunks)
+            count = max((each or {}).get(3, rows + 1) for each in read)
+            if not 0 <= count <= rows:
                 return None
             total += count
         return total
@@ -195,9 +259,9 @@ class Footer:
         """
         if name not in self._fits:
             self._fits[name] = all(
-                self._fit(group.chunks[leaf], self.columns[leaf])
+                self._fit(chunk, self.columns[leaf])
                 for leaf in self.names.get(name, ())
-                for group in self.groups
+                for chunk in self.groups.of_column(leaf)
             )
         return self._fits[name]
 
@@ -262,7 +326,7 @@ def read_footer(read_at: ReadAt, size: int, href: str, limits: Limits) -> Footer
         footer = replace(_parsed.get().parse(data, start, size), seal=seal)
     except (ValueError, LookupError, TypeError, AttributeError) as error:  # a field's type is odd
         raise ValueError(f"its footer is broken: {error}") from error
-    if seal is not None and len(seal) != sum(len(group.chunks) for group in footer.groups):
+    if seal is not None and len(seal) != len(footer.groups) * len(footer.columns):
         raise damaged(href, "its seal is of another file")
     return footer
 
@@ -318,23 +382,20 @@ def parse_footer(data: bytes, start: int, size: int) -> Footer:
         LookupError: A field is missing.
         TypeError: A field has another type.
     """
-    left = _MOST_CHUNKS
+    columns: tuple[Column, ...] = ()
 
-    def take_group(fields: Struct) -> tuple[int, list[_Part]]:
-        nonlocal left
-        left -= len(fields[1])
-        if left < 0:
-            raise ValueError(
-                f"it has more than {_MOST_CHUNKS} parts (columns of row groups); write it with "
-                "larger row groups"
-            )
-        return _integer(fields[3]), [_take_chunk(each) for each in fields[1]]
+    def take_columns(data: bytes, at: int, kind: int) -> tuple[None, int]:
+        nonlocal columns
+        elements, at = read_structs(data, at, kind, _ELEMENT)
+        columns = tuple(_read_columns(elements))
+        return None, at
 
-    facts, _ = read_struct(data, 0, convert={4: take_group}, wanted=_FACTS)
-    columns = tuple(_read_columns(facts[2]))
-    groups = tuple(_check_group(rows, parts, columns, start) for rows, parts in facts[4])
-    rows = _integer(facts[3])
-    if rows != sum(group.rows for group in groups):
+    def take_groups(data: bytes, at: int, kind: int) -> tuple[Groups, int]:
+        return _read_groups(data, at, kind, columns, start)
+
+    facts, _ = read_struct(data, 0, wanted={2: take_columns, 3: I64, 4: take_groups})
+    groups, rows = facts[4], _integer(facts[3])
+    if rows != int(groups.rows.sum()):
         raise ValueError(f"its row groups do not have {rows} rows together")
     return Footer(rows, columns, groups, size, data=data)
 
@@ -425,6 +486,48 @@ def _take_chunk(fields: Struct) -> _Part:
         start = dictionary
     chunk = Chunk(start, length, unpacked, values, codec, facts.get(12), facts.get(16))
     return _Part(chunk, facts[1], facts[3])
+
+
+def _read_groups(
+    data: bytes, at: int, kind: int, columns: tuple[Column, ...], end: int
+) -> tuple[Groups, int]:
+    """Return the row groups that begin at a place, and the place behind them."""
+    count, at = read_count(data, at, kind)
+    if count * len(columns) > _MOST_CHUNKS:
+        raise ValueError(
+            f"it has more than {_MOST_CHUNKS} parts (columns of row groups); write it with "
+            "larger row groups"
+        )
+    is_worth_it = count * len(columns) > _FEW_CHUNKS
+    usual = find_usual_groups(data, at, count, columns) if is_worth_it else None
+    if usual is not None and _are_sound(usual, columns, end):
+        return Groups(usual.rows, usual.chunks), usual.end
+    groups = []
+    for _ in range(count):
+        fields, at = read_struct(data, at, 1, wanted=_GROUP)
+        groups.append(_take_group(fields, columns, end))
+    return Groups.of(groups, len(columns)), at
+
+
+def _take_group(fields: Struct, columns: tuple[Column, ...], end: int) -> Group:
+    parts = [_take_chunk(each) for each in fields[1]]
+    return _check_group(_integer(fields[3]), parts, columns, end)
+
+
+def _are_sound(usual: UsualGroups, columns: tuple[Column, ...], end: int) -> bool:
+    """Return False if something is wrong with a row group: `_check_group` says what."""
+    start, length, _, values, codec = np.moveaxis(usual.chunks[..., :5], -1, 0)
+    lies_inside = (start >= len(MAGIC)) & (start <= end - length)
+    has_rows = (values == usual.rows[:, None]) | np.array(
+        [column.is_repeated for column in columns]
+    )
+    return bool(
+        (usual.rows >= 0).all()
+        and (usual.chunks[..., :5] >= 0).all()
+        and (codec < _CODECS).all()
+        and has_rows.all()
+        and (lies_inside | (values == 0)).all()
+    )
 
 
 def _check_group(rows: int, parts: list[_Part], columns: tuple[Column, ...], end: int) -> Group:

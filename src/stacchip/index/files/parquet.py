@@ -132,7 +132,7 @@ class ParquetFile:
     @cached_property
     def _stored_starts(self) -> NDArray[np.int64]:
         """What `starts` is of all rows in the file, also of those that were removed."""
-        return np.cumsum([0, *(group.rows for group in self.footer.groups)], dtype=np.int64)
+        return np.append(0, np.cumsum(self.footer.groups.rows)).astype(np.int64)
 
     def stored_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the places in the file of rows by their numbers."""
@@ -351,7 +351,7 @@ class ParquetFile:
         """Return the rows of row groups that were not removed."""
         ends = self._stored_starts
         if not self.removed or all(
-            self.footer.groups[group].rows == self.starts[group + 1] - self.starts[group]
+            self.footer.groups.rows[group] == self.starts[group + 1] - self.starts[group]
             for group in groups
         ):
             return table
