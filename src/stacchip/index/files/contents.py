@@ -59,6 +59,7 @@ _TENTHS: Final = 10
 _EDGES: Final = np.linspace(0, 1, _TENTHS + 1, dtype=np.float32)
 _KEY: Final = ("platform", "item_id", "chip_size", "date", "datetime", "item_href")
 # With more runs, such as in rows in random order, the chips themselves are looked up as fast.
+_MOST_PARTS: Final = 64
 _MANY: Final = 1000
 _MOST_SHARE: Final = 1 / 8
 
@@ -122,6 +123,8 @@ class RunCounter:
         if rows.num_rows:
             self._parts.append(_sum_up(rows, self._rows))
             self._rows += rows.num_rows
+            if len(self._parts) == _MOST_PARTS:  # thousands of small tables would leave gaps
+                self._parts = [pa.concat_tables(self._parts).combine_chunks()]
 
     def finish(self, name: str) -> pa.Table | None:
         """Return the runs of a file as rows of `CONTENTS_SCHEMA`; None if there are too many.
