@@ -17,6 +17,7 @@ from benchmarks.contender import Task, answer, peak_mb
 from stacchip.chipper import Chipper
 from stacchip.index import SCHEMA, append_to_index, read_index, write_index
 from stacchip.index import remove as remove_from_index
+from stacchip.storage import Storage, StorageOptions
 from stacchip.stream import ChipStream
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ def _bytes() -> tuple[int, int]:
 
 
 def _stream(path: str, **options: Any) -> ChipStream:
-    return ChipStream(path, order="shuffle", max_cloud=MAX_CLOUD, **options)
+    # a remote index may not name the local files of the scene unless it is allowed to
+    storage = Storage(StorageOptions(allow_local=True))
+    return ChipStream(path, order="shuffle", max_cloud=MAX_CLOUD, storage=storage, **options)
 
 
 def _load_everything() -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow.compute as pc
 
 from benchmarks.big_index import ITEMS_OF_1E8, BigIndex, ensure_big_index, make_item
+from benchmarks.latency_server import serve
 from benchmarks.measuring import Goal, Lab, Row, Samples, at_least, at_most, benchmark
+from benchmarks.scene import DATA
 from stacchip.index import read_index
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ OURS: Final = "stacchip, big index"
 DUCKDB: Final = "DuckDB"
 SMALL: Final = 64  # items of the index with which the speed of a stream is compared
 ADDED: Final = 96
+FAR_S: Final = 0.5  # so long that the noise of decoding is less than a round trip
 
 
 @benchmark(
@@ -121,6 +124,7 @@ def _train(lab: Lab, index: BigIndex) -> list[Row]:
     small = ensure_big_index(SMALL)
     small_cache = str(lab.scratch / "small-cache")
     first = _ask(lab, OURS, "first_batch", path=path, cache=cache)
+    trips = _count_round_trips(lab, index, first.median())
     speeds = [
         {
             which: _ask(lab, OURS, "speed", 1, path=where, cache=kept, batches=100)
@@ -141,6 +145,10 @@ def _train(lab: Lab, index: BigIndex) -> list[Row]:
     return [
         first.row("first batch: wall", "s", goal=at_most(5)),
         Row(
+            "first batch of a remote index: round trips more", trips, "trips", goal=at_most(10),
+            note=f"each of {FAR_S:g} s; the scene's files are local",
+        ),
+        Row(
             f"chips/s against those of {SMALL} items", ratios[1], "times", goal=at_least(0.7),
             range=(ratios[0], ratios[-1]),
         ),
@@ -151,6 +159,15 @@ def _train(lab: Lab, index: BigIndex) -> list[Row]:
         Row("four workers: first batch, wall", workers["big"].median("first_s"), "s"),
         Row("state of an epoch", state.median("bytes"), "B", goal=at_most(4096)),
     ]  # fmt: skip
+
+
+def _count_round_trips(lab: Lab, index: BigIndex, local_s: float) -> float:
+    """Return how many round trips the first batch waits for if the index is far away."""
+    with serve(DATA, FAR_S) as url:
+        arguments = {"path": f"{url}/{index.path.name}", "cache": str(lab.scratch / "far-cache")}
+        _ask(lab, OURS, "open_stream", 1, **arguments)  # makes the order file
+        far = _ask(lab, OURS, "first_batch", **arguments)
+    return (far.median() - local_s) / FAR_S
 
 
 def _look_up(lab: Lab, index: BigIndex) -> list[Row]:
