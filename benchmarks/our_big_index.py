@@ -57,7 +57,7 @@ def _bytes() -> tuple[int, int]:
 
 def _stream(path: str, **options: Any) -> ChipStream:
     # a remote index may not name the local files of the scene unless it is allowed to
-    storage = Storage(StorageOptions(allow_local=True))
+    storage = Storage(options=StorageOptions(allow_local=True))
     return ChipStream(path, order="shuffle", max_cloud=MAX_CLOUD, storage=storage, **options)
 
 
