@@ -171,7 +171,7 @@ def _expressions() -> tuple[bytes, bytes]:
     plain = b"(?:" + heads(4, 5, 6) + number + rb")*+\x00"  # a struct of numbers
     pages = b"(?:" + b"|".join(rb"\x%xc(?:%s){%d}" % (n, plain, n) for n in range(1, 6)) + b")"
     name = b"(?:" + b"|".join(texts[: _LONGEST_NAME + 1]) + b")"
-    names = b"(?:" + b"|".join(rb"\x%x8(?:%s){%d}" % (n, name, n) for n in range(1, 5)) + b")"
+    names = b"(?:" + b"|".join(rb"\x%x8(?:%s){%d}" % (n, name, n) for n in range(1, 8)) + b")"
     encodings = b"(?:" + b"|".join(rb"\x%x5(?:%s){%d}" % (n, short, n) for n in range(15)) + b")"
     chunk = [
         rb"\x26", number, rb"\x1c",  # 2: a place that nobody uses; 3: what follows
