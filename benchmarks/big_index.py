@@ -32,6 +32,7 @@ from odc.geo.geobox import GeoBox
 from benchmarks.contender import peak_mb
 from benchmarks.scene import DATA, ensure_scene
 from stacchip.grid.chip_grid import ChipGrid
+from stacchip.grid.geobox import RecordedGrid, record_grid
 from stacchip.index import gather_headers, merge_indexes, write_index
 from stacchip.index.build import build_table
 from stacchip.items.keys import ItemKey
@@ -47,7 +48,7 @@ ITEMS_OF_1E8: Final = 59_000
 _DATES: Final = 8  # of a tile
 _PART: Final = 256  # items; about 1 GB in memory
 _DAYS: Final = 6 * 365
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 class Source(NamedTuple):
@@ -166,7 +167,8 @@ def make_item(number: int) -> tuple[dict[str, Any], ChipGrid, Source]:
         "proj:shape": [SIZE, SIZE],
         "proj:transform": [a.a, a.b, a.c, a.d, a.e, a.f],
     }
-    return record, grid, source
+    # as an indexer keeps it
+    return record_grid(record, RecordedGrid(grid.geobox, ASSETS[0])), grid, source
 
 
 def make_rows(record: dict[str, Any], number: int) -> pa.Table:
