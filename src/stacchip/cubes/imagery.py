@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from stacchip.storage import Storage
 
 DEFAULT_MAX_NODATA = 0.05  # the original's
+# What decides of an item's chips in a large index: which are wanted, and how many left out.
+_OF_RUN = ("platform", "item_id", "chip_size", "datetime", "bbox", "nodata_unmeasured")
 
 
 @dataclass(frozen=True)
@@ -230,15 +232,15 @@ class Imagery:
             **self.filters(storage),
         )
 
-    def of_items(self, runs: pa.Table) -> pa.Table:
-        """Return the runs of a large index (`read_runs`) that may have chips of the items wanted.
+    def of_items(self, index: StoredIndex) -> pa.Table:
+        """Return the runs of a large index that may have chips of the items wanted.
 
         Limits of shares and the chip size do not matter here.
         """
         chosen = Selection(
             platform=self.platform, item_id=self.item_id, datetime=self.datetime, bbox=self.bbox
         )
-        return runs.filter(chosen.of_items)
+        return index.read_runs(_OF_RUN).filter(chosen.of_items)
 
     def filters(self, storage: Storage) -> Filters:
         """Return the filters of the index that leave the wanted chips."""

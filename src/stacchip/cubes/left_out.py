@@ -95,7 +95,7 @@ def count_in_runs(imagery: Imagery, index: StoredIndex, wanted: int) -> ChipCoun
     is_told = imagery.max_cloud is None and imagery.bbox is None and index.nulls("bbox") == 0
     if not is_told:
         return None
-    runs = imagery.of_items(index.runs)
+    runs = imagery.of_items(index)
     there = kept = pc.sum(runs["rows"]).as_py() or 0
     left_out = {}
     if imagery.chip_size is not None:

@@ -208,7 +208,7 @@ class Planner:
         have seen the index before or after it grew.
         """
         imagery, settings = self.imagery, self.settings
-        if not imagery.of_items(index.runs).num_rows:  # a stream would warn of that
+        if not imagery.of_items(index).num_rows:  # a stream would warn of that
             imagery.require_one_size({}, self.storage)
         stream = imagery.stream(
             self.storage,

@@ -374,6 +374,7 @@ def _mark_rows(name: str, file: ParquetFile, rows: Rows) -> Marks:
 def _shared_ids(chips: ChipsFile, keys: Collection[ItemKey]) -> list[str]:
     """Return the ids of those items that a file may have."""
     ids = {key.item_id for key in keys}
-    if chips.runs is not None:
-        ids &= set(cast("list[str]", chips.runs["item_id"].unique().to_pylist()))
+    runs = chips.runs(["item_id"])
+    if runs is not None:
+        ids &= set(cast("list[str]", runs["item_id"].unique().to_pylist()))
     return sorted(ids)

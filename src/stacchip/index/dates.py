@@ -22,6 +22,7 @@ __all__ = ["refuse_strangers", "refuse_two_dates"]
 
 _COLUMNS = list(ItemKey._fields)
 _ROUNDED: Final = timedelta(seconds=1)  # some tools keep whole seconds
+_MANY: Final = 1 << 20  # rows
 
 
 def refuse_two_dates(table: pa.Table) -> None:
@@ -46,7 +47,10 @@ def refuse_two_dates(table: pa.Table) -> None:
     """
     if "datetime" not in table.column_names:
         return
-    ends = table.select([*_COLUMNS, "datetime"]).group_by(_COLUMNS)
+    # of few rows, threads take longer than the work, and memory each
+    ends = table.select([*_COLUMNS, "datetime"]).group_by(
+        _COLUMNS, use_threads=table.num_rows > _MANY
+    )
     ends = ends.aggregate([("datetime", "min"), ("datetime", "max")])
     found = ends.filter(pc.not_equal(ends["datetime_min"], ends["datetime_max"]))
     if found.num_rows:

@@ -9,14 +9,14 @@ import hashlib
 import logging
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from stacchip.index.absent import NamesWanted
 from stacchip.index.editions import join, replaced
-from stacchip.index.files.contents import CONTENTS_SCHEMA
+from stacchip.index.files.contents import count_on
 from stacchip.index.files.layout import find_files, index_href
 from stacchip.index.files.opening import open_entry
 from stacchip.index.read import (
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 __all__ = ["StoredIndex"]
 
 _log = logging.getLogger(__name__)
+# What is held of each run.
+_OF_RUN: Final = ("platform", "item_id", "chip_size", "date", "datetime", "item_href")
 
 
 class StoredIndex:
@@ -87,7 +89,7 @@ class StoredIndex:
         for chips in islice(open_files(href, storage), first):
             lacking = set(SCHEMA.names) - set(chips.file.columns.inside.names)
             is_whole = lacking <= {"geometry"}
-            if not is_whole or chips.runs is None:
+            if not is_whole or chips.runs(_OF_RUN) is None:
                 return None
             if first is None and len(files) == most_open_files():
                 _log.warning(
@@ -116,16 +118,31 @@ class StoredIndex:
 
     @cached_property
     def runs(self) -> pa.Table:
-        """Which rows are of which item, as `read_runs` returns it, with the index's metadata."""
-        parts = []
-        for chips, before in zip(self._files, self._starts.tolist(), strict=False):
-            runs: Any = chips.runs
-            first = pa.array(runs["first"].to_numpy() + before)
-            parts.append(runs.set_column(1, CONTENTS_SCHEMA.field("first"), first))
-        runs = pa.concat_tables(parts).combine_chunks().replace_schema_metadata()
+        """Which rows are of which item and date, with the index's metadata.
+
+        The columns are those of `read_runs` without bounds and shares, which `read_runs` reads.
+        """
+        runs = self.read_runs(_OF_RUN)
         items = {key: item for chips in self._files for key, item in chips.items().items()}
         editions = join(chips.file.editions for chips in self._files)
         return with_origin(runs, self._href, items, editions)
+
+    def read_runs(self, columns: Sequence[str]) -> pa.Table:
+        """Return which rows are of which item, with some columns of `CONTENTS_SCHEMA`.
+
+        Args:
+            columns: Their names; file, first row and number of rows always come first.
+
+        Raises:
+            IndexReplaced: The index was replaced since it was opened.
+        """
+        parts = []
+        for chips, before in zip(self._files, self._starts.tolist(), strict=False):
+            runs = chips.runs(columns)
+            if runs is None:
+                raise replaced(self._href)
+            parts.append(count_on(runs, before))
+        return pa.concat_tables(parts).replace_schema_metadata()
 
     def __len__(self) -> int:
         return int(self._starts[-1])

@@ -13,7 +13,7 @@ from stacchip.index.absent import NamesWanted
 from stacchip.index.editions import join
 from stacchip.index.embedded import embed_items, index_of, row_keys, with_indexes
 from stacchip.index.files.chips_file import with_records
-from stacchip.index.files.contents import CONTENTS_SCHEMA
+from stacchip.index.files.contents import CONTENTS_SCHEMA, count_on
 from stacchip.index.files.item_records_lookup import RecordLookup
 from stacchip.index.files.layout import find_files, index_href, is_file
 from stacchip.index.files.snapshot import open_index
@@ -245,10 +245,10 @@ def read_runs(path: str | os.PathLike[str], *, storage: Storage | None = None) -
     parts: list[pa.Table] = []
     before = 0
     for chips in open_index(index_href(path), storage or Storage()):
-        if chips.runs is None:
+        runs = chips.runs(CONTENTS_SCHEMA.names)
+        if runs is None:
             return None
-        first = pa.array(chips.runs["first"].to_numpy() + before)
-        parts.append(chips.runs.set_column(1, CONTENTS_SCHEMA.field("first"), first))
+        parts.append(count_on(runs, before))
         before += chips.rows
     return pa.concat_tables(parts)
 

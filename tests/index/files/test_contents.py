@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from index.tables import make_table
 from stacchip.cli.index_views.summary import COLUMNS, summarise, summarise_runs
-from stacchip.errors import IndexFormatError
+from stacchip.errors import IndexFormatError, IndexReplaced
 from stacchip.index import (
     concat_indexes,
     merge_indexes,
@@ -25,8 +25,9 @@ from stacchip.index import (
     scan_index,
     write_index,
 )
-from stacchip.index.files.contents import CONTENTS, RunCounter, count_tenths
+from stacchip.index.files.contents import CONTENTS, FolderContents, RunCounter, count_tenths
 from stacchip.index.files.opening import open_parquet
+from stacchip.index.on_disk import StoredIndex
 from stacchip.index.schema import SCHEMA
 from stacchip.storage import Storage
 
@@ -165,6 +166,76 @@ def test_it_stays_true_when_an_item_is_removed(folder: Path) -> None:
     assert runs is not None
     assert "item-7" not in runs["item_id"].to_pylist()
     assert pc.sum(runs["rows"]).as_py() == read_index(folder, columns=["chipid"]).num_rows
+
+
+def test_an_item_is_found_without_a_look_at_shares(folder: Path) -> None:
+    path = folder / CONTENTS
+    file = open_parquet(str(path), Storage())
+    data = bytearray(path.read_bytes())
+    (leaf,) = [n for n, each in enumerate(file.footer.columns) if each.path[0] == b"cloud_tenths"]
+    chunk = file.footer.groups[0].chunks[leaf]
+    data[chunk.start + chunk.length - 1] ^= 0xFF
+    path.write_bytes(data)
+
+    assert read_index(folder, item_id="item-7").num_rows == 130 * 130
+    with pytest.raises(IndexFormatError, match=CONTENTS):
+        read_runs(folder)
+
+
+def test_further_columns_are_read_beside_those_read_earlier(folder: Path) -> None:
+    contents = FolderContents(Storage())
+    chips = str(folder / "chips-sentinel-2-l2a.parquet")
+    first = contents.of(chips, ["item_id"])
+    second = contents.of(chips, ["bbox"])
+    assert first is not None
+    assert second is not None
+    assert first.table.column_names == ["file", "first", "rows", "item_id"]
+    assert second.table.column_names == ["file", "first", "rows", "item_id", "bbox"]
+    assert contents.of(chips, ["item_id"]) is second
+    assert second.table.equals(pq.read_table(folder / CONTENTS).select(second.table.column_names))
+
+
+def test_columns_of_two_versions_do_not_come_together(folder: Path) -> None:
+    contents = FolderContents(Storage())
+    chips = str(folder / "chips-sentinel-2-l2a.parquet")
+    contents.of(chips, ["item_id"])
+    fewer = pq.read_table(folder / CONTENTS).slice(3)
+    pq.write_table(fewer, folder / CONTENTS)
+    found = contents.of(chips, ["chip_size"])
+    assert found is not None
+    assert found.table.equals(fewer.select(["file", "first", "rows", "item_id", "chip_size"]))
+
+
+def test_the_runs_of_a_file_need_not_come_together(folder: Path) -> None:
+    runs = read_runs(folder)
+    stored = pq.read_table(folder / CONTENTS)
+    mixed = stored.take(pa.array([3, 0, 4, 5, 1, 6, 7, 2, 8]))
+    pq.write_table(mixed, folder / CONTENTS)
+    assert runs is not None
+    assert runs.equals(read_runs(folder))
+
+
+@pytest.mark.parametrize("order", [[1, 0, *range(2, 9)], [0, 1, *range(2, 9), 2]])
+def test_runs_that_do_not_follow_one_another_are_not_believed(folder: Path, order) -> None:
+    wanted = read_index(folder, item_id="item-7")
+    stored = pq.read_table(folder / CONTENTS)
+    pq.write_table(stored.take(pa.array(order)), folder / CONTENTS)
+    assert read_runs(folder) is None
+    assert read_index(folder, item_id="item-7").equals(wanted)
+
+
+def test_an_open_index_reads_further_columns_of_its_own_runs(folder: Path) -> None:
+    wanted = read_runs(folder)
+    index = StoredIndex.open(folder, Storage())
+    assert index is not None
+    assert wanted is not None
+    assert "bbox" not in index.runs.column_names
+    assert index.runs.equals(wanted.select(index.runs.column_names))
+    assert index.read_runs(["bbox"]).equals(wanted.select(["file", "first", "rows", "bbox"]))
+
+    (folder / CONTENTS).unlink()
+    with pytest.raises(IndexReplaced):
+        index.read_runs(["cloud_mean"])
 
 
 def test_an_index_of_few_chips_has_none(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,7 +11,7 @@ import pyarrow as pa
 
 from stacchip.errors import ItemNotFound
 from stacchip.index.embedded import give_platforms, parse_items, row_keys
-from stacchip.index.files.contents import FolderContents
+from stacchip.index.files.contents import CONTENTS_SCHEMA, FolderContents
 from stacchip.index.files.item_addresses import HREF, drop_local_addresses
 from stacchip.index.files.manifest import final_href
 from stacchip.index.files.opening import open_entry
@@ -74,14 +73,14 @@ class ChipsFile:
         find_kept: Finds the items that the index itself keeps, for footprints.
         origin: Its address if it is of a remote place: its items come as items of that place, and
             its rows without addresses that it may not name. None to read both as they are kept.
-        read_contents: Returns the runs of its folder.
+        read_contents: Returns the runs of its folder, with some columns.
     """
 
     file: ParquetFile
     find_item: FindItem | None = None
     find_kept: FindItem | None = None
     origin: str | None = None
-    read_contents: Callable[[], Contents | None] = lambda: None
+    read_contents: Callable[[Sequence[str]], Contents | None] = lambda _: None
 
     @property
     def href(self) -> str:
@@ -158,26 +157,34 @@ class ChipsFile:
         # other tools write NaN for what was not measured
         return None if is_float else self.file.nulls(column)
 
-    @cached_property
-    def runs(self) -> pa.Table | None:
-        """Its runs of rows of one item, as `CONTENTS_SCHEMA` has them; None if nothing tells."""
-        contents = self.read_contents()
+    def runs(self, columns: Sequence[str] = ()) -> pa.Table | None:
+        """Return its runs of rows of one item; None if nothing tells.
+
+        Args:
+            columns: Names of columns of `CONTENTS_SCHEMA`; its `PLACES` always come first. Ask for
+                all that are needed at once: each call with further ones opens a file.
+        """
+        contents = self.read_contents(columns)
         name = (final_href(self.href) or self.href).rpartition("/")[2]
-        runs = None if contents is None else contents.of(name, self.file)
+        runs = None if contents is None else contents.of(name, self.file, columns)
         return None if runs is None else drop_local_addresses(runs, self.origin)
 
     def _among(self, chosen: Selection) -> list[int] | None:
         """Return the row groups that have chips of the items chosen; None if nothing tells."""
         where = chosen.of_items
-        if where is None or len(self.file.footer.groups) <= 1 or self.runs is None:
+        if where is None or len(self.file.footer.groups) <= 1:
             return None
-        runs = self.runs.filter(where)
-        first, rows = (runs[name].to_numpy() for name in ("first", "rows"))
+        named = _named(where)
+        runs = self.runs([name for name in CONTENTS_SCHEMA.names if name in named])
+        if runs is None:
+            return None
+        chosen_runs = runs.filter(where)
+        first, rows = (chosen_runs[name].to_numpy() for name in ("first", "rows"))
         starts = self.file.starts
-        low = np.searchsorted(starts, first, side="right") - 1
-        high = np.searchsorted(starts, first + rows, side="left")
-        spans = (np.arange(start, stop) for start, stop in zip(low, high, strict=True))
-        found: list[int] = np.unique(np.concatenate([[], *spans])).astype(int).tolist()
+        begun = np.searchsorted(starts, first, side="right") - 1
+        ended = np.searchsorted(starts, first + rows, side="left")
+        steps = [np.bincount(ends, minlength=len(starts)) for ends in (begun, ended)]
+        found: list[int] = np.flatnonzero(np.cumsum(steps[0] - steps[1])).tolist()
         return found
 
     def told_columns(self) -> list[str]:
@@ -314,8 +321,8 @@ def open_chips(
 
     contents = contents or FolderContents(storage)
 
-    def read_contents() -> Contents | None:
-        return contents.of(entry.href)
+    def read_contents(columns: Sequence[str]) -> Contents | None:
+        return contents.of(entry.href, columns)
 
     origin = distant(entry.href, storage)
     return ChipsFile(file, lookup.find, find_kept, origin, read_contents)

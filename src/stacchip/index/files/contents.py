@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -31,7 +32,7 @@ from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.storage import child_href, parent_href
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -43,9 +44,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CONTENTS",
     "CONTENTS_SCHEMA",
+    "PLACES",
     "Contents",
     "FolderContents",
     "RunCounter",
+    "count_on",
     "count_tenths",
     "join_contents",
     "read_contents",
@@ -53,6 +56,8 @@ __all__ = [
 ]
 
 CONTENTS: Final = "_contents.parquet"
+PLACES: Final = ("file", "first", "rows")
+"""The columns that say where a run is, the first of `CONTENTS_SCHEMA`."""
 _FILES: Final = b"stacchip:files"  # metadata: the digest of each file, by name
 _SHARES: Final = ("cloud", "nodata")
 _TENTHS: Final = 10
@@ -218,33 +223,53 @@ class Contents:
     """The runs of an index folder, and the files that they are of.
 
     Attributes:
-        table: Rows of `CONTENTS_SCHEMA`.
+        table: Rows of `CONTENTS_SCHEMA`; of those read, `PLACES` and the columns asked for.
         digests: The digest of each file with chips whose runs are here, by name.
+        digest: That of the file that they were read from.
     """
 
     table: pa.Table
     digests: Mapping[str, str]
+    digest: str | None = None
 
-    def of(self, name: str, file: ParquetFile) -> pa.Table | None:
+    def of(
+        self, name: str, file: ParquetFile, columns: Iterable[str] = CONTENTS_SCHEMA.names
+    ) -> pa.Table | None:
         """Return the runs of a file; None if they are not here, or are those of another version.
 
+        Neither are they believed if they do not follow one another from its first row to its last.
         Runs that were removed are left out, and do not count in `first`.
 
         Args:
             name: The name of the file in its folder.
             file: The file, open.
+            columns: The columns wanted beside `PLACES`.
         """
         if self.digests.get(name) != file.content_digest:
             return None
-        found = self.table.filter(pc.field("file") == name)
-        total = pc.sum(found["rows"]).as_py() or 0
-        return _leave_out(found, file.removed) if total == file.footer.rows else None
+        found = self._rows_of(name).select(_with_places(columns))
+        first, rows = (found[each].to_numpy() for each in ("first", "rows"))
+        ends = np.append(0, np.cumsum(rows))
+        is_whole = ends[-1] == file.footer.rows and (rows > 0).all()
+        if not is_whole or not np.array_equal(first, ends[:-1]):
+            return None
+        return _leave_out(found, file.removed)
 
-    def only(self, names: Iterable[str]) -> Contents:
-        """Return the runs of some files."""
-        kept = {name: self.digests[name] for name in names if name in self.digests}
-        chosen = pc.field("file").isin(pa.array(list(kept), pa.string()))
-        return Contents(self.table.filter(chosen), kept)
+    @cached_property
+    def _files(self) -> tuple[NDArray[np.int64], list[str | None]]:
+        """A number for the file of each run, and the names that the numbers stand for."""
+        numbers, names = encode_texts(self.table["file"])
+        return numbers, names.to_pylist()
+
+    def _rows_of(self, name: str) -> pa.Table:
+        numbers, names = self._files
+        rows = np.flatnonzero(numbers == names.index(name)) if name in names else numbers[:0]
+        if not len(rows):
+            return self.table.slice(0, 0)
+        count = int(rows[-1] - rows[0]) + 1
+        if count == len(rows):  # one after another, as this library writes them
+            return self.table.slice(int(rows[0]), count)
+        return take_rows(self.table, rows)
 
 
 def _leave_out(runs: pa.Table, removed: RowRanges) -> pa.Table | None:
@@ -256,13 +281,18 @@ def _leave_out(runs: pa.Table, removed: RowRanges) -> pa.Table | None:
     left = rows - (removed.count_before(first + rows) - before)
     if ((left != 0) & (left != rows)).any():  # its bounds and shares are not known
         return None
-    field = runs.schema.field("first")
-    numbered = runs.set_column(1, field, pa.array(first - before, field.type))
-    return numbered.filter(pa.array(left > 0))
+    return count_on(runs, -before).filter(pa.array(left > 0))
+
+
+def count_on(runs: pa.Table, before: int | NDArray[np.int64]) -> pa.Table:
+    """Return runs of a file that are counted on after some rows of other files."""
+    place = runs.schema.get_field_index("first")
+    first = pa.array(runs["first"].to_numpy() + before, pa.int64())
+    return runs.set_column(place, CONTENTS_SCHEMA.field("first"), first)
 
 
 class FolderContents:
-    """The runs of files with chips; what says them is read once, when it is asked for.
+    """The runs of files with chips; a column is read once, when it is asked for.
 
     Args:
         storage: Reads them.
@@ -272,11 +302,12 @@ class FolderContents:
         self._storage = storage
         self._known: dict[str, Contents | None] = {}
 
-    def of(self, file: str) -> Contents | None:
+    def of(self, file: str, columns: Sequence[str]) -> Contents | None:
         """Return the runs of a file's folder, or of the part that it is of; None if it has none.
 
         Args:
             file: Address of a file with chips.
+            columns: The columns wanted beside `PLACES`; those read earlier come along.
 
         Raises:
             IndexFormatError: The file is damaged.
@@ -285,8 +316,11 @@ class FolderContents:
         name = CONTENTS if part is None else part_name(CONTENTS, part)
         place = child_href(parent_href(file), name)
         if place not in self._known:
-            self._known[place] = read_contents(place, self._storage)
-        return self._known[place]
+            self._known[place] = read_contents(place, self._storage, columns)
+        known = self._known[place]
+        if known is not None and not set(columns) <= set(known.table.column_names):
+            known = self._known[place] = read_contents(place, self._storage, columns, known)
+        return known
 
 
 def join_contents(parts: Iterable[Contents]) -> Contents:
@@ -307,8 +341,20 @@ def write_contents(path: Path, contents: Contents) -> None:
         writer.write_table(contents.table.replace_schema_metadata(schema.metadata), 1 << 18)
 
 
-def read_contents(href: str, storage: Storage) -> Contents | None:
+def read_contents(
+    href: str,
+    storage: Storage,
+    columns: Iterable[str] = CONTENTS_SCHEMA.names,
+    known: Contents | None = None,
+) -> Contents | None:
     """Read the runs of a folder or part; None if there are none that this version understands.
+
+    Args:
+        href: Address of the file.
+        storage: How to reach it.
+        columns: The columns wanted beside `PLACES`. The tenths take longer to read than all others.
+        known: What was read of it earlier, whose columns come along. If the file is another by now,
+            they are read again.
 
     Raises:
         IndexFormatError: The file is damaged.
@@ -319,11 +365,22 @@ def read_contents(href: str, storage: Storage) -> Contents | None:
         return None
     if not set(CONTENTS_SCHEMA.names) <= set(file.schema.names):
         return None
+    wanted = _with_places([*columns, *(known.table.column_names if known else ())])
+    there = known.table if known and known.digest == file.digest else pa.table({})
+    further = [name for name in wanted if name not in there.column_names]
     try:
         digests = json.loads((file.schema.metadata or {}).get(_FILES, b"null"))
-        table = file.read(CONTENTS_SCHEMA.names).cast(CONTENTS_SCHEMA)
+        read = file.read(further).cast(pa.schema([CONTENTS_SCHEMA.field(each) for each in further]))
     except StacchipError:
         raise
     except (*ODD_VALUES, pa.ArrowException):
         return None
-    return Contents(table, digests) if isinstance(digests, dict) else None
+    parts = {name: (read if name in further else there)[name] for name in wanted}
+    table = pa.table(parts, pa.schema([CONTENTS_SCHEMA.field(name) for name in wanted]))
+    return Contents(table, digests, file.digest) if isinstance(digests, dict) else None
+
+
+def _with_places(columns: Iterable[str]) -> list[str]:
+    """Return names of columns and `PLACES`, in the order of the schema."""
+    wanted = {*PLACES, *columns}
+    return [name for name in CONTENTS_SCHEMA.names if name in wanted]

@@ -323,7 +323,7 @@ class Replacement:
         """
         is_large = False
         with contextlib.suppress(IndexFormatError):  # it is damaged, and replaced
-            is_large = read_contents(child_href(self.href, CONTENTS), self.storage) is not None
+            is_large = read_contents(child_href(self.href, CONTENTS), self.storage, ()) is not None
         files = {name: open_parquet(str(path), self.storage) for name, path in self._chips.items()}
         is_large |= any(len(file.footer.groups) > 1 for file in files.values())
         return self._join_contents(files) if is_large else None
