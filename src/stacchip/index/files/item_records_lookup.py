@@ -32,6 +32,7 @@ __all__ = ["RecordLookup"]
 # An archive has a file for each item, and a process may open 1024 files (256 on macOS). Footers of
 # many files are small.
 _MOST_OPEN: Final = 32
+_MOST_FOUND: Final = 16
 
 
 class RecordLookup:
@@ -64,6 +65,7 @@ class RecordLookup:
         self._storage = storage
         self._known = known
         self._files: list[_Opened] | None = None
+        self._found: dict[tuple[str, str], ItemRecord] = {}
 
     @property
     def href(self) -> str:
@@ -73,18 +75,28 @@ class RecordLookup:
     def find(self, platform: str, item_id: str) -> ItemRecord | None:
         """Return the record of an item; None if the index keeps none.
 
+        The last ones are kept: an item is looked for to see whether it is at hand, and then opened.
+
         Raises:
             IndexReplaced: The index is no longer the one that the rows were read from.
             ObjectNotFound: The index is gone.
             IndexFormatError: A file is broken.
             InvalidMetadata: Two files have different items of that platform and id.
         """
+        key = (platform, item_id)
+        if (known := self._found.get(key)) is not None:
+            return known
         if self._files is None:
             self._files = self._open()
         try:
-            return self._find(self._files, platform, item_id)
+            found = self._find(self._files, platform, item_id)
         except (AssetChanged, ObjectNotFound) as error:  # a file was opened again, or read on
             raise replaced(self._href) from error
+        if found is not None:
+            self._found[key] = found
+            for old in list(self._found)[:-_MOST_FOUND]:
+                self._found.pop(old, None)
+        return found
 
     def _open(self) -> list[_Opened]:
         if is_file(self._href):
@@ -170,7 +182,7 @@ class RecordLookup:
         return {"_href": self._href, "_storage": self._storage, "_known": known}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state, _files=None)
+        self.__dict__.update(state, _files=None, _found={})
 
 
 @dataclass(frozen=True)
