@@ -107,7 +107,8 @@ def _slim_bytes(index: BigIndex, path: Path) -> float:
 def _open(lab: Lab, index: BigIndex) -> list[Row]:
     path, cache = str(index.path), str(lab.scratch / "cache")
     chipper = _ask(lab, OURS, "open_chipper", path=path)
-    made = _ask(lab, OURS, "open_stream", 1, path=path, cache=cache)
+    made = _ask(lab, OURS, "plan_stream", 1, path=path, cache=cache)
+    planned = _ask(lab, OURS, "plan_stream", path=path, cache=cache)
     opened = _ask(lab, OURS, "open_stream", path=path, cache=cache)
     goals = {"cpu_s": ("CPU", at_most(1)), "more_mb": ("memory", at_most(100))}
     making = {"cpu_s": ("CPU", at_most(60)), "more_mb": ("memory", at_most(300))}
@@ -116,6 +117,7 @@ def _open(lab: Lab, index: BigIndex) -> list[Row]:
         *_rows(made, "order file of a shuffle, made once", making),
         Row("order file", made.median("order_mb"), "MB", note=f"{made.median('chips'):.0f} chips"),
         *_rows(opened, "ChipStream(path, max_cloud=0.5)", goals),
+        *_rows(planned, "and its plan, for which 64 items are opened", {"cpu_s": ("CPU", None)}),
     ]
 
 
@@ -165,7 +167,7 @@ def _count_round_trips(lab: Lab, index: BigIndex, local_s: float) -> float:
     """Return how many round trips the first batch waits for if the index is far away."""
     with serve(DATA, FAR_S) as url:
         arguments = {"path": f"{url}/{index.path.name}", "cache": str(lab.scratch / "far-cache")}
-        _ask(lab, OURS, "open_stream", 1, **arguments)  # makes the order file
+        _ask(lab, OURS, "plan_stream", 1, **arguments)  # makes the order file
         far = _ask(lab, OURS, "first_batch", **arguments)
     return (far.median() - local_s) / FAR_S
 
