@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = ["UsualGroups", "find_usual_groups"]
 
-_AT_ONCE: Final = 50
+_AT_ONCE: Final = 200
 _LONGEST_TEXT: Final = 255
-_LONGEST_NAME: Final = 63
 _LONGEST_NUMBER: Final = 9  # bytes of 63 bits
+_MANY: Final = 15  # elements of a list, whose number does not fit beside their type
 _STRUCT: Final = 12
 _TEXT: Final = 8
-# The groups of the expression for a column: its kind and path; its codec, number of values, bytes
-# unpacked and packed, and place; the place of its dictionary, in two ways; where its statistics
-# begin, and those of its sizes.
-_KIND, _PATH, _NUMBERS, _DICTIONARY, _PLACES = 1, 2, range(3, 8), (8, 10), (9, 11)
+# The groups of the expression for a column: its codec, number of values, bytes unpacked and packed,
+# and place; the place of its dictionary, in two ways; where its statistics begin, and those of its
+# sizes.
+_NUMBERS, _DICTIONARY, _PLACES = range(1, 6), (6, 8), (7, 9)
 
 
 class UsualGroups(NamedTuple):
@@ -67,7 +67,11 @@ def find_usual_groups(
         count: The number of row groups.
         columns: The leaves of the schema.
     """
-    find_chunk, find_tail = (re.compile(each, re.DOTALL).match for each in _expressions())
+    find_begin, find_chunk, find_tail = (
+        re.compile(each, re.DOTALL).match for each in _expressions()
+    )
+    if any(len(column.path) >= _MANY for column in columns):
+        return None
     head = _head_of_list(len(columns))
     wanted = [(bytes([2 * column.kind]), _path(column)) for column in columns]
     padded = np.frombuffer(data + bytes(_LONGEST_NUMBER), np.uint8)
@@ -79,8 +83,11 @@ def find_usual_groups(
                 return None
             at += len(head)
             for kind, path in wanted:
-                found = find_chunk(data, at)
-                if found is None or found[_KIND] != kind or found[_PATH] != path:
+                begin = find_begin(data, at)
+                if begin is None or begin[1] != kind or not data.startswith(path, begin.end()):
+                    return None
+                found = find_chunk(data, begin.end() + len(path))
+                if found is None:
                     return None
                 spans.append(found.regs)
                 at = found.end()
@@ -127,13 +134,14 @@ def _decode(padded: NDArray[np.uint8], spans: NDArray[np.int64]) -> NDArray[np.i
 
 def _head_of_list(count: int) -> bytes:
     """Return how a row group begins: with a list of so many columns."""
-    few, many = bytes([0x19, count << 4 | _STRUCT]) if count < 15 else b"", _unsigned(count)
-    return few or b"\x19\xfc" + many
+    if count < _MANY:
+        return bytes([0x19, count << 4 | _STRUCT])
+    return bytes([0x19, _MANY << 4 | _STRUCT]) + _unsigned(count)
 
 
 def _path(column: Column) -> bytes:
     names = b"".join(_unsigned(len(name)) + name for name in column.path)
-    return bytes([len(column.path) << 4 | _TEXT]) + names if len(column.path) < 15 else b""
+    return bytes([len(column.path) << 4 | _TEXT]) + names
 
 
 def _unsigned(value: int) -> bytes:
@@ -146,8 +154,8 @@ def _unsigned(value: int) -> bytes:
 
 
 @cache
-def _expressions() -> tuple[bytes, bytes]:
-    """Return what a column of a row group looks like, and what follows the last one."""
+def _expressions() -> tuple[bytes, bytes, bytes]:
+    """Return what a column looks like up to its path, and from there; and what follows the last."""
 
     def heads(*kinds: int) -> bytes:
         """Return how fields of some types begin, whose number is at most 15 above the last."""
@@ -170,12 +178,19 @@ def _expressions() -> tuple[bytes, bytes]:
     sizes = b"(?:" + b"|".join((*fields[:2], fields[3])) + rb")*+\x00"
     plain = b"(?:" + heads(4, 5, 6) + number + rb")*+\x00"  # a struct of numbers
     pages = b"(?:" + b"|".join(rb"\x%xc(?:%s){%d}" % (n, plain, n) for n in range(1, 6)) + b")"
-    name = b"(?:" + b"|".join(texts[: _LONGEST_NAME + 1]) + b")"
-    names = b"(?:" + b"|".join(rb"\x%x8(?:%s){%d}" % (n, name, n) for n in range(1, 8)) + b")"
     encodings = b"(?:" + b"|".join(rb"\x%x5(?:%s){%d}" % (n, short, n) for n in range(15)) + b")"
+    begin = [
+        rb"\x26",
+        number,
+        rb"\x1c",  # 2: a place that nobody uses; 3: what follows
+        rb"\x15(",
+        short,
+        b")",
+        rb"\x19",
+        encodings,
+        rb"\x19",  # 1, 2; 3: the path
+    ]
     chunk = [
-        rb"\x26", number, rb"\x1c",  # 2: a place that nobody uses; 3: what follows
-        rb"\x15(", short, b")", rb"\x19", encodings, rb"\x19(", names, b")",  # 1 to 3
         rb"\x15(", short, b")", rb"\x16(", number, b")",  # 4: codec; 5: values
         rb"\x16(", number, b")", rb"\x16(", number, b")", rb"\x26(", number, b")",  # 6, 7, 9
         # 11: the dictionary, if there is one; 12: statistics, if there are any; 13: pages
@@ -184,4 +199,4 @@ def _expressions() -> tuple[bytes, bytes]:
         rb"(?:\x3c()", sizes, rb")?+\x00\x00",  # 16: sizes, if there are any
     ]  # fmt: skip
     tail = [rb"\x16", number, rb"\x16(", number, b")", plain]  # 2: bytes; 3: rows
-    return b"".join(chunk), b"".join(tail)
+    return b"".join(begin), b"".join(chunk), b"".join(tail)
