@@ -122,6 +122,7 @@ def merge_indexes(
 def _write(gathered: Gathered, new: Replacement, *, files: int) -> Merged:
     """Write the rows, and put the files into the target folder."""
     sources = by_source(gathered.parts)
+    gathered.dates.clear()  # they were compared, and take memory for each item
     written = 0
     names = new.name_chips(list(sources))
     editions = new.write_records()

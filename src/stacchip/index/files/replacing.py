@@ -59,7 +59,7 @@ from stacchip.storage import child_href, local_path, parent_href, redact
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import TypeVar
@@ -69,7 +69,6 @@ if TYPE_CHECKING:
     from stacchip.index.editions import Editions
     from stacchip.index.files.contents import RunCounter
     from stacchip.index.files.manifest import Seen
-    from stacchip.index.files.parquet import ParquetFile
     from stacchip.index.files.removed import Removed
     from stacchip.runtime.whole_file import Turn
     from stacchip.storage import Storage
@@ -324,17 +323,19 @@ class Replacement:
         is_large = False
         with contextlib.suppress(IndexFormatError):  # it is damaged, and replaced
             is_large = read_contents(child_href(self.href, CONTENTS), self.storage, ()) is not None
-        files = {name: open_parquet(str(path), self.storage) for name, path in self._chips.items()}
-        is_large |= any(len(file.footer.groups) > 1 for file in files.values())
-        return self._join_contents(files) if is_large else None
+        contents, has_groups = self._join_contents()
+        return contents if is_large or has_groups else None
 
-    def _join_contents(self, files: Mapping[str, ParquetFile]) -> Contents:
-        parts = []
-        for name, file in sorted(files.items()):
+    def _join_contents(self) -> tuple[Contents, bool]:
+        """Return the runs of the new files, and whether one of them has several row groups."""
+        parts, has_groups = [], False
+        for name, path in sorted(self._chips.items()):
+            file = open_parquet(str(path), self.storage)  # one at a time: footers take memory
+            has_groups |= len(file.footer.groups) > 1
             runs = self._runs[name].finish(name)
             if runs is not None:
                 parts.append(Contents(runs, {name: file.digest}))
-        return join_contents(parts)
+        return join_contents(parts), has_groups
 
     def next_part(self, seen: Seen) -> str:
         """Return the part that `grow` adds to an index."""
@@ -388,9 +389,8 @@ class Replacement:
         before = seen.manifest or self._make_manifest()
         new, parts, mark = dict(self._chips), before.parts, before.removed
         if new:
-            files = {name: open_parquet(str(path), self.storage) for name, path in new.items()}
             contents = self.stage / CONTENTS
-            write_contents(contents, self._join_contents(files))
+            write_contents(contents, self._join_contents()[0])
             new[part_name(CONTENTS, part)] = contents
             new[part_name(RECORDS, part)] = self.stage / _RECORDS_STAGED
             parts = (*parts, part)
