@@ -134,11 +134,11 @@ class LatencyServer(socketserver.ThreadingTCPServer):
 
 
 @contextmanager
-def serve(root: Path, delay_s: float) -> Iterator[str]:
-    """Run the server as a process of its own on a free port, and yield its address."""
+def serve(root: Path, delay_s: float, port: int = 0) -> Iterator[str]:
+    """Run the server as a process of its own, by default on a free port, and yield its address."""
     command = [sys.executable, "-m", "benchmarks.latency_server", "serve", str(root)]
     process = subprocess.Popen(
-        [*command, "--delay-ms", str(delay_s * 1e3)],
+        [*command, "--delay-ms", str(delay_s * 1e3), "--port", str(port)],
         cwd=Path(__file__).parents[1],
         stdout=subprocess.PIPE,
         text=True,

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import pyarrow.compute as pc
 
@@ -179,9 +180,10 @@ def _train(lab: Lab, index: BigIndex) -> list[Row]:
 
 def _count_round_trips(lab: Lab, index: BigIndex, local_s: float) -> float:
     """Return how many round trips the first batch waits for if the index is far away."""
-    with serve(DATA, FAR_S) as url:
+    with serve(DATA, 0) as url:
         arguments = {"path": f"{url}/{index.path.name}", "cache": str(lab.scratch / "far-cache")}
         _ask(lab, OURS, "plan_stream", 1, **arguments)  # makes the order file
+    with serve(DATA, FAR_S, urlsplit(url).port or 0):
         far = _ask(lab, OURS, "first_batch", **arguments)
     return (far.median() - local_s) / FAR_S
 
