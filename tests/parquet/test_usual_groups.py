@@ -144,3 +144,44 @@ def test_damage_is_read_as_it_is_field_by_field(
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 said.append(f"{type(error).__name__}: {error}")
         assert said[0] == said[1]
+
+
+def number_of(value: int) -> bytes:
+    """A number as Thrift writes it."""
+    value, written = value << 1, b""
+    while value > 127:
+        written += bytes([value & 127 | 128])
+        value >>= 7
+    return written + bytes([value])
+
+
+def test_fields_that_lead_past_the_largest_number_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: list[bool]
+) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(TABLE, path)
+    data, start, size = footer_of(path)
+    # the number of a field has 16 bits in Thrift: 65,536 above 3 it would be that of the rows again
+    wrapped = b"\xf6\x00" * 4369 + b"\x16" + number_of(10**9)
+    rows = b"\x16" + number_of(ROWS) + b"\x26"  # and after it, where the row group begins
+    assert data.count(rows) == 1
+    changed = data.replace(rows, rows[:-1] + wrapped + b"\x26")
+    for few in (10**6, 0):
+        with pytest.raises(ValueError, match="too large a number"):
+            parse(changed, start, size, monkeypatch, few)
+    assert found == [False]
+
+
+def test_row_groups_whose_rows_wrap_around_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"x": pa.nulls(4, pa.int64())}), path, row_group_size=1)
+    data, start, size = footer_of(path)
+    one, many = b"\x16" + number_of(1), b"\x16" + number_of(2**62)
+    rows = b"\x16" + number_of(4)
+    assert data.count(rows) == 1
+    changed = data.replace(rows, b"\x16" + number_of(0)).replace(one, many)
+    for few in (10**6, 0):
+        with pytest.raises(ValueError, match="row groups do not have 0 rows together"):
+            parse(changed, start, size, monkeypatch, few)

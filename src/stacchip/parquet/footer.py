@@ -183,6 +183,10 @@ class Groups(Sequence[Group]):
             return [self[each] for each in range(*number.indices(len(self)))]
         return Group(int(self.rows[number]), tuple(map(_chunk, self._chunks[number].tolist())))
 
+    def chunk(self, number: int, leaf: int) -> Chunk:
+        """Return the chunk of a column in a row group."""
+        return _chunk(self._chunks[number, leaf].tolist())
+
     def of_column(self, leaf: int) -> Iterator[Chunk]:
         """Yield the chunks of a column, one of each row group."""
         return map(_chunk, self._chunks[:, leaf].tolist())
@@ -395,7 +399,7 @@ def parse_footer(data: bytes, start: int, size: int) -> Footer:
 
     facts, _ = read_struct(data, 0, wanted={2: take_columns, 3: I64, 4: take_groups})
     groups, rows = facts[4], _integer(facts[3])
-    if rows != int(groups.rows.sum()):
+    if rows != sum(groups.rows.tolist()):  # numpy's sum has 64 bits
         raise ValueError(f"its row groups do not have {rows} rows together")
     return Footer(rows, columns, groups, size, data=data)
 

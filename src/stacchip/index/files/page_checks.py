@@ -91,7 +91,7 @@ class PageChecks:
         known = self._looked_at.get((group, leaf))
         if known is None:
             footer = self.footer
-            chunk = footer.groups[group].chunks[leaf]
+            chunk = footer.groups.chunk(group, leaf)
             known, checksum = decoded_bytes(read_at, chunk, footer.columns[leaf])
             told = footer.seal
             if told is not None and checksum != told[group * len(footer.columns) + leaf]:

@@ -312,9 +312,9 @@ class ParquetFile:
 
     def _comes_along(self, group: int, rest: Sequence[str]) -> bool:
         """Return True if further columns of a row group cost less than to ask for them apart."""
-        chunks = self.footer.groups[group].chunks
+        groups = self.footer.groups
         cost = _STEP_BYTES if self.remote is None else _ROUND_TRIP_BYTES
-        return sum(chunks[leaf].length for leaf in self._leaves(rest)) <= cost
+        return sum(groups.chunk(group, leaf).length for leaf in self._leaves(rest)) <= cost
 
     def _read_groups(self, groups: Sequence[int], names: Sequence[str]) -> pa.Table:
         """Return columns of row groups, after checking their pages, and those that it lacks.
@@ -328,7 +328,7 @@ class ParquetFile:
         source: pa.NativeFile | BinaryIO | None = self.local
         read_at = self.read_at
         if self.remote is not None:
-            chunks = [self.footer.groups[group].chunks[leaf] for group in groups for leaf in leaves]
+            chunks = [self.footer.groups.chunk(group, leaf) for group in groups for leaf in leaves]
             held = self.remote.hold([(chunk.start, chunk.length) for chunk in chunks])
             source, read_at = held, held.pread
         size = self._pages.look(read_at, groups, leaves)
