@@ -157,16 +157,7 @@ def _open(entry: FileEntry, storage: Storage) -> ChipsFile:
 
 
 def _remove_from_file(entry: FileEntry, chosen: pc.Expression, new: Replacement) -> int:
-    """Write a single file again without the chosen chips; return their number.
-
-    Raises:
-        UsageError: It is of an index that had chips removed from it.
-    """
-    if entry.removed:
-        raise UsageError(
-            f"{redact(entry.href)} is a file of an index, which had chips removed from it: give "
-            "the folder of the index."
-        )
+    """Write a single file again without the chosen chips; return their number."""
     chips = _open(entry, new.storage)
     removed = chips.count(Selection(where=chosen))
     if removed:

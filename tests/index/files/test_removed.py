@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from stacchip.index import (
     write_index,
 )
 from stacchip.index.editions import editions_of
+from stacchip.index.files import layout, switch
 from stacchip.index.files.item_records_lookup import RecordLookup
 from stacchip.index.files.layout import find_files
 from stacchip.index.files.opening import open_entry
@@ -115,11 +118,75 @@ def test_a_single_file_of_an_index_comes_without_what_was_removed(
     assert read_index(name).num_rows == read_index(index / name).num_rows
 
 
-def test_a_single_file_of_an_index_with_marks_is_not_written_again(index: Path) -> None:
-    (name,) = [e.name for e in find_files(str(index), STORAGE).chips if e.removed]
+class KilledError(Exception):
+    """A process was killed."""
+
+
+def marked_file(index: Path) -> Path:
+    (entry,) = [e for e in find_files(str(index), STORAGE).chips if e.removed]
+    return Path(entry.href)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [lambda path: remove(path, item_id="item-003"), lambda path: write_index(TABLES[3], path)],
+)
+def test_a_single_file_of_an_index_with_marks_is_not_written_again(
+    index: Path, write: Callable[[Path], object]
+) -> None:
     with pytest.raises(UsageError, match="give the folder of the index"):
-        remove(index / name, item_id="item-003")
+        write(marked_file(index))
     assert items_of(index) == ["item-000", "item-002", "item-003"]
+
+
+def test_a_single_file_is_of_the_new_index_once_a_switch_has_begun(index: Path) -> None:
+    place = marked_file(index)
+    whole = pq.read_table(place).num_rows
+    left = read_index(place).num_rows
+    assert left < whole
+
+    def die(*_: object, **__: object) -> None:
+        raise KilledError
+
+    # after the new list of files, and before the new files take their places
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(switch, "end_switch", die)
+        with pytest.raises(KilledError):
+            compact_index(index)
+    assert json.loads((index / "_index.json").read_text())["next"]
+    assert read_index(place).num_rows == left
+
+
+def test_a_single_file_is_read_again_if_its_marks_were_replaced_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = tmp_path / "six"
+    write_index(concat_indexes(make_tables(6)), index)
+    remove(index, item_id="item-001")
+    place = marked_file(index)
+    before = set(read_index(place, columns=["item_id"])["item_id"].to_pylist())
+    further = max(before)
+    read = layout.read_removed
+    times = []
+
+    def remove_meanwhile(*arguments: Any) -> Any:
+        times.append(1)
+        if len(times) == 1:
+            monkeypatch.setattr(layout, "read_removed", read)
+            remove(index, item_id=further)
+            monkeypatch.setattr(layout, "read_removed", remove_meanwhile)
+        return read(*arguments)
+
+    monkeypatch.setattr(layout, "read_removed", remove_meanwhile)
+    found = read_index(place, columns=["item_id"])["item_id"].to_pylist()
+    assert set(found) == before - {further}
+    assert len(times) == 2
+
+
+def test_a_file_beside_the_list_of_another_tool_is_read(tmp_path: Path) -> None:
+    write_index(TABLES[0], tmp_path / "mine.parquet")
+    (tmp_path / "_index.json").write_text('{"files": 3}')
+    assert read_index(tmp_path / "mine.parquet").num_rows == TABLES[0].num_rows
 
 
 # -- what marks say
@@ -151,6 +218,7 @@ GOOD = {"file": "a.parquet", "digest": "1f", "first": 3, "rows": 2}
         ([GOOD | {"first": -1}], "2 rows from -1 of a.parquet"),
         ([GOOD | {"rows": 0}], "0 rows from 3 of a.parquet"),
         ([GOOD | {"first": 2**63 - 1}], "2 rows from 9223372036854775807"),
+        ([GOOD | {"first": 2**62, "rows": 2**62}], "4611686018427387904 rows from"),
         ([GOOD | {"rows": None}], "a value is missing"),
         ([GOOD, GOOD | {"digest": "2e"}], "two versions of a.parquet"),
         ([GOOD | {"first": "three"}], "three"),

@@ -250,7 +250,7 @@ class Contents:
         found = self._rows_of(name).select(_with_places(columns))
         first, rows = (found[each].to_numpy() for each in ("first", "rows"))
         ends = np.append(0, np.cumsum(rows))
-        is_whole = ends[-1] == file.footer.rows and (rows > 0).all()
+        is_whole = ends[-1] == file.footer.rows and (ends[1:] > ends[:-1]).all()
         if not is_whole or not np.array_equal(first, ends[:-1]):
             return None
         return _leave_out(found, file.removed)

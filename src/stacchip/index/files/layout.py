@@ -28,6 +28,7 @@ import errno
 import hashlib
 import os
 import re
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -36,8 +37,10 @@ from stacchip.index.files.manifest import (
     MANIFEST,
     NEXT,
     Manifest,
+    Seen,
     final_href,
     load_manifest,
+    manifest_version,
     read_manifest,
     see_manifest,
 )
@@ -53,7 +56,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from stacchip.index.files.manifest import Seen
     from stacchip.storage import Storage
 
 __all__ = [
@@ -69,10 +71,14 @@ __all__ = [
     "index_href",
     "is_file",
     "read_manifest",
+    "require_unmarked",
+    "see_file",
 ]
 
 CHIPS: Final = "chips.parquet"
 RECORDS: Final = "_items.parquet"
+_TRIES: Final = 5
+_PAUSE_S: Final = 0.1
 _OURS: Final = re.compile(r"chips(-[a-z0-9._-]+)?\.parquet")
 
 
@@ -221,7 +227,9 @@ def find_files(href: str, storage: Storage, seen: Seen | None = None) -> IndexFi
     if is_file(href):
         if local_path(href) is not None and not storage.exists(href):
             raise _no_index(href, "there is no such file")
-        return IndexFiles.of(href, [Entry(href, -1)], removed=_removed_from_file(href, storage))
+        if local_path(href) is None:
+            return IndexFiles.of(href, [Entry(href, -1)])
+        return _find_file(href, storage, seen or see_file(href, storage))
     if href.startswith(("http://", "https://")):
         manifest = (seen or see_manifest(href, storage)).manifest or Manifest((CHIPS,))
         named = [manifest.files, (RECORDS, *(part_name(RECORDS, each) for each in manifest.parts))]
@@ -240,16 +248,53 @@ def _removed_in(folder: str, manifest: Manifest, storage: Storage) -> dict[str, 
     return {child_href(folder, name): marks for name, marks in removed.items()}
 
 
-def _removed_from_file(href: str, storage: Storage) -> dict[str, Marks]:
-    """Return what was removed from a local file, as the folder of its index says."""
-    if local_path(href) is None:
-        return {}
+def see_file(href: str, storage: Storage) -> Seen:
+    """Read what the `_index.json` beside a single local file says, if it is of that index.
+
+    Raises:
+        IndexFormatError: It is damaged, and the file has a name of ours.
+    """
     folder, name = parent_href(href), href.rpartition("/")[2]
-    manifest = load_manifest(folder, storage)
-    if manifest is None or not manifest.names(name):
-        return {}
-    marks = _removed_in(folder, manifest, storage).get(child_href(folder, name))
-    return {} if marks is None else {href: marks}
+    try:
+        seen = see_manifest(folder, storage)
+        for _ in range(_TRIES):
+            if seen.manifest is None or seen.manifest.is_settled:
+                break
+            if not resume_switch(folder, storage):
+                time.sleep(_PAUSE_S)
+            seen = see_manifest(folder, storage)
+    except IndexFormatError:
+        if _OURS.fullmatch(name) or find_part(name):
+            raise
+        return Seen(None, manifest_version(folder, storage))  # it may be of another tool
+    if seen.manifest is None or not seen.manifest.names(name):
+        return seen._replace(manifest=None)
+    return seen
+
+
+def _find_file(href: str, storage: Storage, seen: Seen) -> IndexFiles:
+    """Return a single local file of an index, and what was removed from it."""
+    if seen.manifest is None:
+        return IndexFiles.of(href, [Entry(href, -1)])
+    folder, name = parent_href(href), href.rpartition("/")[2]
+    marks = _removed_in(folder, seen.manifest, storage).get(child_href(folder, name), NO_MARKS)
+    place = _place(folder, name, seen.manifest, storage) if not seen.manifest.is_settled else href
+    return IndexFiles.of(href, [Entry(place, -1)], removed={href: marks})
+
+
+def require_unmarked(href: str, storage: Storage) -> None:
+    """Refuse a single file from which an index had chips removed: it may not be written again.
+
+    Raises:
+        UsageError: It is one.
+    """
+    if local_path(href) is None or not storage.exists(href):
+        return
+    if find_files(href, storage).chips[0].removed:
+        raise UsageError(
+            f"{redact(href)} is a file of an index, which had chips removed from it: give the "
+            "folder of the index."
+        )
 
 
 def _place(folder: str, name: str, manifest: Manifest, storage: Storage) -> str:

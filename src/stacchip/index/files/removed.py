@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from stacchip.errors import IndexFormatError, ObjectNotFound
 from stacchip.index.files.opening import open_parquet
 from stacchip.index.files.row_ranges import NO_ROWS, RowRanges
+from stacchip.index.table_rows import encode_texts
 from stacchip.parquet.sealed_writer import SealedWriter
 from stacchip.storage import redact
 
@@ -84,19 +84,23 @@ def read_removed(href: str, storage: Storage) -> dict[str, Marks]:
     if any(column.null_count for column in table.columns):
         raise _unknown(href, "a value is missing")
     first, rows = (table[name].to_numpy() for name in ("first", "rows"))
-    is_wrong = (first < 0) | (rows <= 0) | (first > _MOST_ROWS) | (rows > _MOST_ROWS)
+    is_wrong = (first < 0) | (rows <= 0) | (first >= _MOST_ROWS) | (rows >= _MOST_ROWS)
     if is_wrong.any():
         row = int(np.argmax(is_wrong))
         raise _unknown(href, f"it has {rows[row]} rows from {first[row]} of {table['file'][row]}")
     removed: dict[str, Marks] = {}
-    files = table.group_by(["file", "digest"]).aggregate([]).to_pylist()
-    for file in files:
-        if not _NAME.fullmatch(file["file"]):
-            raise _unknown(href, f"{file['file']!r} is not the name of a file in its folder")
-        if file["file"] in removed:
-            raise _unknown(href, f"it has rows of two versions of {file['file']}")
-        own = pc.equal(table["file"], file["file"]).to_numpy()
-        removed[file["file"]] = Marks(RowRanges.of(first[own], rows[own]), file["digest"])
+    numbers, names = encode_texts(table["file"])
+    versions, digests = encode_texts(table["digest"])
+    order = np.argsort(numbers, kind="stable")
+    begins = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+    for own in np.split(order, begins[1:]) if len(order) else ():
+        name = names[int(numbers[own[0]])].as_py()
+        if not _NAME.fullmatch(name):
+            raise _unknown(href, f"{name!r} is not the name of a file in its folder")
+        if (versions[own] != versions[own[0]]).any():
+            raise _unknown(href, f"it has rows of two versions of {name}")
+        digest = digests[int(versions[own[0]])].as_py()
+        removed[name] = Marks(RowRanges.of(first[own], rows[own]), digest)
     return removed
 
 

@@ -33,6 +33,7 @@ from stacchip.index.files.layout import (
     files_of_parts,
     index_href,
     is_file,
+    require_unmarked,
 )
 from stacchip.index.files.manifest import (
     MANIFEST,
@@ -291,9 +292,11 @@ class Replacement:
         Raises:
             IndexReplaced: Another writer has changed an index in a store meanwhile.
             StorageError: A file could not be written; the index is the old one or the new one.
-            UsageError: A file to delete has a name that a manifest cannot list.
+            UsageError: A file to delete has a name that a manifest cannot list; or it is a single
+                file, from which the index around it had chips removed.
         """
         if self.is_file:
+            require_unmarked(self.href, self.storage)
             (chips,) = self._chips.values()
             put_file(chips, self.href, self.storage)
             return

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from stacchip.errors import AssetChanged, IndexFormatError, IndexReplaced, ObjectNotFound
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.contents import FolderContents
-from stacchip.index.files.layout import find_files, is_file
+from stacchip.index.files.layout import find_files, is_file, see_file
 from stacchip.index.files.manifest import manifest_version, see_manifest
 from stacchip.index.files.switch import resume_switch
 from stacchip.runtime.concurrently import map_concurrently, stream_concurrently
@@ -84,10 +84,13 @@ def at_one_moment(href: str, storage: Storage, look: Callable[[IndexFiles], T]) 
         IndexReplaced: The index was replaced again and again.
         StacchipError: `look` raised it, while the index stayed the same.
     """
+    folder = href
     if is_file(href):
-        return look(find_files(href, storage))
+        if local_path(href) is None:
+            return look(find_files(href, storage))
+        folder = parent_href(href)
     for attempt in range(_TRIES):
-        seen = see_manifest(href, storage)
+        seen = see_file(href, storage) if is_file(href) else see_manifest(href, storage)
         try:
             files = find_files(href, storage, seen)
             found = look(files)
@@ -96,12 +99,12 @@ def at_one_moment(href: str, storage: Storage, look: Callable[[IndexFiles], T]) 
             # file that takes its place
             is_moving = seen.manifest is not None and not seen.manifest.is_settled
             may_pass = (is_moving or isinstance(error, AssetChanged)) and attempt < _TRIES_OF_A_FILE
-            if not may_pass and manifest_version(href, storage) == seen.version:
+            if not may_pass and manifest_version(folder, storage) == seen.version:
                 raise
         else:
             # one remote file is of one version, and needs no second look
             is_one = len(files.chips) == 1 and local_path(href) is None
-            if is_one or manifest_version(href, storage) == seen.version:
+            if is_one or manifest_version(folder, storage) == seen.version:
                 return found
         time.sleep(random.uniform(0, _LONGEST_PAUSE_S))  # noqa: S311 - no secret
     raise IndexReplaced(
