@@ -171,6 +171,8 @@ class StoredRows:
             first, rows = int(self._first[run]), self.runs["rows"][run].as_py()
             held = self._index.take(np.arange(first, first + rows), [column])[column]
             self._held_bytes += held.nbytes
+            other = self._held.pop((run, column), None)  # of a thread that read it meanwhile
+            self._held_bytes -= 0 if other is None else other.nbytes
         self._held[run, column] = held  # the last
         return held
 

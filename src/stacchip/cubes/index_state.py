@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from stacchip.index.files.layout import index_href
 from stacchip.index.read import open_files
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IndexState"]
 
+_MOST_FILES: Final = 1_000_000
 _KINDS = {"files": int, "rows": int, "digest": str}
 
 
@@ -70,7 +71,9 @@ class IndexState:
         said = record.get("index_files")
         if not isinstance(said, dict) or {*said} != {*_KINDS}:
             return None
-        if any(type(said[name]) is not kind for name, kind in _KINDS.items()) or said["files"] < 1:
+        if any(type(said[name]) is not kind for name, kind in _KINDS.items()):
+            return None
+        if not 1 <= said["files"] <= _MOST_FILES:
             return None
         return cls(**said)
 

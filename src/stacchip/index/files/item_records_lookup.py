@@ -33,6 +33,7 @@ __all__ = ["RecordLookup"]
 # many files are small.
 _MOST_OPEN: Final = 32
 _MOST_FOUND: Final = 16
+_LARGEST_FOUND: Final = 1 << 20
 
 
 class RecordLookup:
@@ -89,10 +90,10 @@ class RecordLookup:
         if self._files is None:
             self._files = self._open()
         try:
-            found = self._find(self._files, platform, item_id)
+            found, size = self._find(self._files, platform, item_id)
         except (AssetChanged, ObjectNotFound) as error:  # a file was opened again, or read on
             raise replaced(self._href) from error
-        if found is not None:
+        if found is not None and size <= _LARGEST_FOUND:
             self._found[key] = found
             for old in list(self._found)[:-_MOST_FOUND]:
                 self._found.pop(old, None)
@@ -114,32 +115,35 @@ class RecordLookup:
         kept = file if is_small or file.remote is not None else None
         return _Opened(entry, kept, version, file.editions, _Ends.of(file))
 
-    def _find(self, files: list[_Opened], platform: str, item_id: str) -> ItemRecord | None:
-        """Return the record of an item, the one with most headers.
+    def _find(
+        self, files: list[_Opened], platform: str, item_id: str
+    ) -> tuple[ItemRecord | None, int]:
+        """Return the record of an item, the one with most headers; and the bytes of all.
 
         Raises:
             InvalidMetadata: Two files have different items of that platform and id.
         """
         wanted = Selection(item_id=[item_id], platform=platform).expression
         found: list[tuple[ItemRecord, str]] = []
-        is_replaced = False
+        is_replaced, size = False, 0
         for opened in files:
             groups = opened.ends.find(item_id)
             if groups is None or groups:
                 file = opened.file or self._open_again(opened)
                 name = redact(opened.entry.href)
                 table = file.read(where=wanted, among=groups)
+                size += table.nbytes
                 records = [(record, name) for record in from_table(table, href=name)]
                 if is_of(self._known, platform, opened.editions):
                     found += records
                 else:  # chips of the item that were added later, or in place of the known ones
                     is_replaced |= bool(records)
         if found:
-            return one_record(ItemKey(platform, item_id), found)
+            return one_record(ItemKey(platform, item_id), found), size
         is_replaced = is_replaced or self._has_other_edition(files, platform)
         if is_replaced or self._was_removed(files, platform, item_id):
             raise replaced(self._href)
-        return None
+        return None, size
 
     def _was_removed(self, files: list[_Opened], platform: str, item_id: str) -> bool:
         """True if the rows were read before their item was removed from the index.
