@@ -90,7 +90,7 @@ def remove(
     if platform is None and item_id is None:
         raise UsageError("Give what to remove: platform=, item_id=, or both.")
     href = index_href(path)
-    chosen = Selection(platform=platform, item_id=item_id).expression
+    chosen = Selection(platform=platform, item_id=item_id)
     task = f"remove platform={platform!r} item_id={item_id!r}"
     files = find_files(href, storage)
     parts = [_Part(href, files.chips)] if is_file(href) else list(_folders(files))
@@ -129,11 +129,10 @@ def _folders(files: IndexFiles) -> Iterator[_Part]:
         yield _Part(folder, chips, recorded[folder])
 
 
-def _remove_in(part: _Part, chosen: pc.Expression, task: str, storage: Storage) -> _Outcome:
+def _remove_in(part: _Part, chosen: Selection, task: str, storage: Storage) -> _Outcome:
     """Remove chips from the files of one folder, or from a single file."""
-    selection = Selection(where=chosen)
     new = Replacement(part.href, storage, task, grows=True)
-    if not new.was_killed and not _may_have(part, selection, storage):
+    if not new.was_killed and not _may_have(part, chosen, storage):
         return _Outcome(0)
     with new:  # on this machine, nobody else writes from here on
         if new.is_file:
@@ -156,17 +155,17 @@ def _open(entry: FileEntry, storage: Storage) -> ChipsFile:
     return replace(open_chips(entry, storage), origin=None)
 
 
-def _remove_from_file(entry: FileEntry, chosen: pc.Expression, new: Replacement) -> int:
+def _remove_from_file(entry: FileEntry, chosen: Selection, new: Replacement) -> int:
     """Write a single file again without the chosen chips; return their number."""
     chips = _open(entry, new.storage)
-    removed = chips.count(Selection(where=chosen))
+    removed = chips.count(chosen)
     if removed:
         _write_rest(chips, CHIPS, chosen, new)
         new.replace()
     return removed
 
 
-def _mark(part: _Part, chosen: pc.Expression, new: Replacement) -> int:
+def _mark(part: _Part, chosen: Selection, new: Replacement) -> int:
     """Mark the chosen chips of a folder and their records as removed; return their number.
 
     Files that would have no chips left are deleted.
@@ -174,20 +173,19 @@ def _mark(part: _Part, chosen: pc.Expression, new: Replacement) -> int:
     new.begin_again()
     seen = new.see()
     now = _look_again(part, new.storage)
-    selection = Selection(where=chosen)
     removed: dict[str, Marks] = {}
     gone: set[str] = set()
     lacks_footprints = True
     total = 0
     for entry in now.chips:
         chips = _open(entry, new.storage)
-        count = chips.count(selection)
+        count = chips.count(chosen)
         total += count
         lacks_footprints &= chips.lacks_footprints
         if 0 < count == chips.rows:
             gone.add(entry.name)
         else:
-            removed[entry.name] = _join_marks(entry, chips.file, _numbers(chips, selection, count))
+            removed[entry.name] = _join_marks(entry, chips.file, _numbers(chips, chosen, count))
     if not total:
         return 0
     if len(gone) == len(now.chips):
@@ -198,7 +196,10 @@ def _mark(part: _Part, chosen: pc.Expression, new: Replacement) -> int:
         return total
     for entry in now.records:
         file = open_entry(entry, new.storage)
-        parts = (part[ROW].to_numpy() for part in file.scan(["item_id"], chosen, numbered=True))
+        parts = (
+            part[ROW].to_numpy()
+            for part in file.scan(["item_id"], chosen.expression, numbered=True)
+        )
         removed[entry.name] = _join_marks(entry, file, parts)
     removed = {name: marks for name, marks in removed.items() if marks}
     new.grow(seen, new.next_part(seen), removed=removed, gone=gone)
@@ -231,16 +232,19 @@ def _look_again(part: _Part, storage: Storage) -> _Part:
 def _write_rest(
     chips: ChipsFile,
     name: str,
-    chosen: pc.Expression,
+    chosen: Selection,
     new: Replacement,
 ) -> None:
     """Write the chips of a file that are not chosen to a new one, row group by row group."""
     items = chips.items()
-    rest = Selection(where=~chosen)
+    where = chosen.expression
+    if where is None:  # everything is chosen
+        raise UsageError("Give what to remove: platform=, item_id=, or both.")
+    rest = Selection(where=~where)
     like = conform(chips.file.schema.empty_table(), href=redact(chips.href))
     if items:
         ids = pa.array({key.item_id for key in items}, pa.string())
-        wanted = pc.field("item_id").isin(ids) & ~chosen
+        wanted = pc.field("item_id").isin(ids) & ~where
         left = row_keys(chips.read(["platform", "item_id"], Selection(where=wanted)))
         like = with_items(like, {key: item for key, item in items.items() if key in left})
     geometry: GeometryForm = "none" if chips.lacks_footprints else "wkb"
