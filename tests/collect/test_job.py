@@ -10,11 +10,13 @@ import pystac
 import pytest
 
 from collect.survey import SURVEY, Survey
+from stacchip.collect import job
 from stacchip.collect.choice import Chosen
 from stacchip.collect.job import Job
 from stacchip.collect.recipes.linz import RECIPE
 from stacchip.collect.sample import Row
 from stacchip.collect.settings import Settings
+from stacchip.errors import IndexReplaced
 from stacchip.items import parse_item
 
 
@@ -78,3 +80,23 @@ def test_an_item_of_an_api_is_brought_into_a_folder_without_a_link_to_itself(tmp
     report = Job(recipe, recipe.choices, settings).run(Row(0, "a row"))
     assert report.errors == ()
     assert report.items[0].chips == 1
+
+
+@pytest.mark.parametrize("step", ["write_index", "cut_one_chip"])
+def test_another_job_that_indexes_the_same_item_costs_nothing(step, tmp_path, monkeypatch):
+    survey = Survey(tmp_path / "nz-imagery")
+    survey.photograph(10)
+    settings = Settings(str(tmp_path / "archive"), catalogue=str(tmp_path / "nz-imagery"))
+    own, calls = getattr(job, step), []
+
+    def come_second(*args, **options):
+        calls.append(step)
+        if len(calls) == 1:
+            raise IndexReplaced("Another writer changed the index.", href="s3://archive")
+        return own(*args, **options)
+
+    monkeypatch.setattr(job, step, come_second)
+    report = Job(RECIPE, RECIPE.choices, settings).run(Row(0, SURVEY))
+    assert report.errors == ()
+    assert report.items[0].chips > 0
+    assert len(calls) > 1

@@ -28,6 +28,7 @@ from stacchip.collect.stored_item import (
 )
 from stacchip.errors import ObjectNotFound, StacchipError, is_lasting
 from stacchip.index.files.layout import MANIFEST, RECORDS
+from stacchip.index.files.staging import while_replaced
 from stacchip.index.write import write_index
 from stacchip.indexer import Indexer
 from stacchip.items import parse_item, platform_name
@@ -225,28 +226,33 @@ class Job:
         return parse_item(record, href=href)
 
     def _write_index(self, stored: pystac.Item, place: ItemPlace, files: FilesOfItem) -> int:
-        """Index an item of the archive; return its number of chips."""
+        """Index an item of the archive; return its number of chips.
+
+        In a store, another job may index the same item at the same time. The last one stays.
+        """
         indexer = Indexer(stored, self.choices.chip_size, storage=self.storage)
         indexer.use_headers(files.headers)
         table = indexer.create_index()
-        write_index(
-            table,
-            place.index_folder,
-            name=place.index_name,
-            headers={stored.id: files.headers},
-            geometry=self.settings.geometry,
-            storage=self.storage,
+        while_replaced(
+            lambda: write_index(
+                table,
+                place.index_folder,
+                name=place.index_name,
+                headers={stored.id: files.headers},
+                geometry=self.settings.geometry,
+                storage=self.storage,
+            )
         )
         return int(table.num_rows)
 
     def _prove(self, place: ItemPlace) -> None:
-        """Cut a chip of an item in the archive.
+        """Cut a chip of an item in the archive, whose index another job may replace meanwhile.
 
         Raises:
             StacchipError: It cannot be cut.
         """
         try:
-            cut_one_chip(place, self.storage)
+            while_replaced(lambda: cut_one_chip(place, self.storage))
         except StacchipError as error:
             raise type(error)(
                 f"It was written, but no chip of it can be read: {error.message} Run the row again "
