@@ -66,7 +66,7 @@ _TRAILER: Final = 8  # the footer's length, and the magic
 _DEEPEST: Final = 32  # levels of a schema; ours has 5
 _MOST_COLUMNS: Final = 10_000  # pyarrow takes a second for them
 _MOST_CHUNKS: Final = 200_000  # column chunks, which take 3 to 4 s to check one by one
-_FEW_CHUNKS: Final = 2_000  # as long takes an expression that finds them faster to be made
+_FEW_CHUNKS: Final = 200  # as long takes it to find any number of usual ones
 # what `_take_chunk` takes of a column chunk
 _CHUNK: Final[Wanted] = {
     1: None, 3: {
@@ -90,6 +90,8 @@ _REQUIRED: Final = 0
 _REPEATED: Final = 2
 _CODECS: Final = 8
 _MOST_REMEMBERED: Final = 8 << 20
+_SEAL_SHARE: Final = 16  # ours takes 1/20 of its footer: both are read at once
+_WINDOW: Final = 4096
 _CHUNK_FACTS: Final = 7  # fields of `Chunk`
 
 
@@ -209,6 +211,7 @@ class Footer:
         size: The size of the file in bytes.
         seal: The checksums in front of it; None if another tool wrote the file.
         data: The bytes of the footer, in which statistics are read when they are needed.
+        trailer: The bytes of the file behind it.
     """
 
     rows: int
@@ -217,8 +220,14 @@ class Footer:
     size: int
     seal: Seal | None = None
     data: bytes = field(default=b"", repr=False)
+    trailer: bytes = field(default=b"", repr=False)
     # of columns that conditions named; shared by all that open a remembered footer
     _fits: dict[str, bool] = field(repr=False, compare=False, default_factory=dict)
+
+    @property
+    def start(self) -> int:
+        """Where it begins in the file."""
+        return self.size - len(self.trailer) - len(self.data)
 
     @cached_property
     def names(self) -> dict[str, list[int]]:
@@ -324,10 +333,17 @@ def read_footer(read_at: ReadAt, size: int, href: str, limits: Limits) -> Footer
     if 4 * length > limits.table_bytes:
         what = f"{redact(href)} has a footer of {length} bytes, which takes four times as much"
         raise limits.exceeded("table_bytes", what, href=redact(href))
-    data = read_at(start, length)
-    seal = read_seal(read_at, start, data + trailer, href)
+    before = min(start, _WINDOW + length // _SEAL_SHARE)
+    both = read_at(start - before, before + length)
+    data = both[before:]
+
+    def read_near(at: int, count: int) -> bytes:
+        inside = at - (start - before)
+        return both[inside : inside + count] if inside >= 0 else read_at(at, count)
+
+    seal = read_seal(read_near, start, data + trailer, href)
     try:
-        footer = replace(_parsed.get().parse(data, start, size), seal=seal)
+        footer = replace(_parsed.get().parse(data, start, size), seal=seal, trailer=trailer)
     except (ValueError, LookupError, TypeError, AttributeError) as error:  # a field's type is odd
         raise ValueError(f"its footer is broken: {error}") from error
     if seal is not None and len(seal) != len(footer.groups) * len(footer.columns):

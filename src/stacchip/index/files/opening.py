@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections import Counter
 from dataclasses import replace
@@ -24,15 +25,14 @@ from stacchip.storage.documents import require_growth
 from stacchip.storage.remote_file import ExactFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import pyarrow.dataset as ds
 
     from stacchip.index.files.layout import FileEntry
     from stacchip.index.files.page_checks import ReadAt
+    from stacchip.parquet.footer import Footer
     from stacchip.storage import Storage
-
-    _MakeFragment = Callable[[pc.Expression | None], ds.ParquetFileFragment]
 
 __all__ = ["open_entry", "open_parquet", "places_digest"]
 
@@ -118,9 +118,9 @@ def _open(
     """Open a file where it is now."""
     limits = storage.options_for(href).limits
     try:
-        make, read_at, size, local, remote = _find_maker(href, storage, size_bytes)
+        read_at, size, local, remote = _find_reader(href, storage, size_bytes)
         footer = read_footer(read_at, size, href, limits)
-        fragment = make(None)
+        fragment = _format().make_fragment(_Checked(read_at, footer))
         fragment.ensure_complete_metadata()
         for key, value in (fragment.physical_schema.metadata or {}).items():  # items, places
             what = f"The metadata {key.decode(errors='backslashreplace')!r} of {redact(href)}"
@@ -135,7 +135,8 @@ def _open(
             )
         told = {name: value for name, value in (told or {}).items() if name not in inside}
         if told:  # pyarrow gives these values to all rows, and skips files that they rule out
-            fragment = make(reduce(and_, (_is(name, value) for name, value in told.items())))
+            same = reduce(and_, (_is(name, value) for name, value in told.items()))
+            fragment = _format().make_fragment(_Checked(read_at, footer), None, same)
             fragment.ensure_complete_metadata()
     except StacchipError:
         raise
@@ -151,15 +152,14 @@ def _open(
     return ParquetFile(href, fragment, footer, read_at, limits, local, remote, told)
 
 
-def _find_maker(
+def _find_reader(
     href: str, storage: Storage, size_bytes: int
-) -> tuple[_MakeFragment, ReadAt, int, pa.NativeFile | None, ExactFile | None]:
-    """Return what makes fragments of a file, from what is true of all its rows; and its readers."""
+) -> tuple[ReadAt, int, pa.NativeFile | None, ExactFile | None]:
+    """Return what reads a file, its size, and the open file: for pyarrow, or a remote one."""
     local = local_path(href)
     if local is None and not 0 <= size_bytes <= _SMALL_BYTES:
         remote = ExactFile.open(storage, href)
-        make = lambda same: _format().make_fragment(remote.reopen(), None, same)  # noqa: E731
-        return make, remote.pread, remote.size, None, remote
+        return remote.pread, remote.size, None, remote
     if local is None:
         file = pa.BufferReader(storage.read(href))
     else:
@@ -170,8 +170,50 @@ def _find_maker(
     def read_at(start: int, length: int) -> bytes:
         return bytes(file.read_at(length, start))
 
-    make = lambda same: _format().make_fragment(file, None, same)  # noqa: E731
-    return make, read_at, file.size(), file, None
+    return read_at, file.size(), file, None
+
+
+class _Checked(io.RawIOBase):
+    """A file whose footer pyarrow gets as it was checked: it is not read again.
+
+    Args:
+        read_at: Returns bytes of the file, from a start, of a length.
+        footer: Its footer.
+    """
+
+    def __init__(self, read_at: ReadAt, footer: Footer) -> None:
+        super().__init__()
+        self._read_at = read_at
+        self._footer = footer
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._footer.size}
+        self._position = base[whence] + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = self._footer.size - self._position
+        count = left if size is None or size < 0 else min(size, left)
+        inside = self._position - self._footer.start
+        if inside < 0:
+            found = self._read_at(self._position, count)
+        elif inside + count <= len(self._footer.data):
+            found = self._footer.data[inside : inside + count]
+        else:
+            end = self._footer.data[inside:] + self._footer.trailer
+            found = end[:count]
+        self._position += len(found)
+        return found
 
 
 @cache
