@@ -13,7 +13,7 @@ import pytest
 
 from index.tables import make_table
 from stacchip.index import write_index
-from stacchip.parquet import footer as footers
+from stacchip.parquet import row_groups
 from stacchip.parquet.footer import Footer, parse_footer
 from stacchip.parquet.usual_groups import find_usual_groups
 
@@ -41,7 +41,7 @@ def footer_of(path: Path) -> tuple[bytes, int, int]:
 
 
 def parse(data: bytes, start: int, size: int, monkeypatch: pytest.MonkeyPatch, few: int) -> Footer:
-    monkeypatch.setattr(footers, "_FEW_CHUNKS", few)
+    monkeypatch.setattr(row_groups, "_FEW_CHUNKS", few)
     return parse_footer(data, start, size)
 
 
@@ -62,7 +62,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         told.append(usual is not None)
         return usual
 
-    monkeypatch.setattr(footers, "find_usual_groups", find)
+    monkeypatch.setattr(row_groups, "find_usual_groups", find)
     return told
 
 

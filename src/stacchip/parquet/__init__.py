@@ -9,7 +9,9 @@ The files, in reading order:
 ```
 damage         the error for a damaged file: its name, and what to do
 thrift         the structs in which parquet writes footers and headers of pages
+columns        the columns that a schema tells
 usual_groups   row groups as Arrow lays them out, found all at once
+row_groups     the row groups, and where their columns lie
 seal           checksums of what parquet's own leave out
 footer         a footer, checked before pyarrow reads the file
 deltas         texts stored as differences, measured before pyarrow decodes them

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from stacchip.parquet.footer import Chunk, Column, Group
+    from stacchip.parquet.columns import Column
     from stacchip.parquet.pages import ReadAt
+    from stacchip.parquet.row_groups import Chunk, Group
     from stacchip.storage.limits import Limits
 
 __all__ = ["iterate_batches"]

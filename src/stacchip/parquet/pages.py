@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from stacchip.parquet.deltas import check_lengths, repeated_bytes
@@ -19,7 +20,8 @@ from stacchip.parquet.thrift import I32, Wanted, read_struct
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from stacchip.parquet.footer import Chunk, Column
+    from stacchip.parquet.columns import Column
+    from stacchip.parquet.row_groups import Chunk
 
     ReadAt = Callable[[int, int], bytes]
 
@@ -205,6 +207,11 @@ def longest_text(read_at: ReadAt, page: Page, chunk: Chunk, values: int) -> int:
     data = _unpack(read_at, page, chunk)
     if data is None:
         return page.unpacked
+    first = int.from_bytes(data[:4], "little")
+    if data and page.values * (4 + first) == len(data):  # all of one length, perhaps, as ids are
+        lengths = np.frombuffer(data, np.uint8).reshape(page.values, -1)[:, :4]
+        if (lengths == lengths[0]).all():
+            return min(first, page.unpacked)
     at = longest = 0
     for _ in range(page.values):
         length = int.from_bytes(data[at : at + 4], "little")

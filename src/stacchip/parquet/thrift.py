@@ -20,11 +20,15 @@ __all__ = [
     "Reader",
     "Struct",
     "Wanted",
+    "natural",
     "read_count",
     "read_integer",
     "read_struct",
     "read_structs",
     "read_unsigned",
+    "write_integer",
+    "write_list_head",
+    "write_text",
 ]
 
 Struct = dict[int, Any]
@@ -44,6 +48,7 @@ PLACE: Final = 12
 _UNWANTED: Final = -1
 
 _DEEPEST: Final = 16
+_MANY: Final = 15  # elements of a list, whose number does not fit beside their type
 _MOST_FIELDS: Final = 1 << 15
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
 
@@ -259,11 +264,20 @@ def _read_list_head(data: bytes, at: int) -> tuple[int, int, int]:
     head = data[at]
     at += 1
     count = head >> 4
-    if count == 15:
+    if count == _MANY:
         count, at = read_unsigned(data, at)
     if count > len(data) - at:  # each takes a byte at least
         raise IndexError("a list is longer than the rest")
     return count, head & 15, at
+
+
+def natural(value: Any) -> int:
+    """Return a number that is not negative."""
+    if type(value) is not int:
+        raise TypeError("a number is of another type")
+    if value < 0:
+        raise ValueError(f"a number is negative: {value}")
+    return value
 
 
 def read_integer(data: bytes, at: int) -> tuple[int, int]:
@@ -284,3 +298,28 @@ def read_unsigned(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
         if shift > 63 or (shift == 63 and data[at] > 1):
             raise ValueError("a number has more than 64 bits")
+
+
+def write_integer(value: int) -> bytes:
+    """Return a number with a sign, as it is written."""
+    return _write_unsigned(value << 1 ^ value >> 63)
+
+
+def write_text(text: bytes) -> bytes:
+    """Return a text, as it is written behind the head of its field."""
+    return _write_unsigned(len(text)) + text
+
+
+def write_list_head(count: int) -> bytes:
+    """Return what is written before the structs of a list."""
+    if count < _MANY:
+        return bytes([count << 4 | _STRUCT])
+    return bytes([_MANY << 4 | _STRUCT]) + _write_unsigned(count)
+
+
+def _write_unsigned(value: int) -> bytes:
+    written = b""
+    while value > 127:
+        written += bytes([value & 127 | 128])
+        value >>= 7
+    return written + bytes([value])

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from stacchip.parquet.thrift import write_list_head, write_text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from stacchip.parquet.footer import Column
+    from stacchip.parquet.columns import Column
 
     Numbers = NDArray[np.int64]
     Places = NDArray[np.int64]
@@ -52,12 +54,12 @@ class UsualGroups(NamedTuple):
         rows: The number of rows of each.
         chunks: Of each row group and column: first byte, bytes stored, bytes unpacked, number of
             values, codec, and where statistics and statistics of sizes begin, -1 without any.
-        end: The place behind the last one.
+        places: Where each begins, and where the last one ends.
     """
 
     rows: NDArray[np.int64]
     chunks: NDArray[np.int64]
-    end: int
+    places: NDArray[np.int64]
 
 
 def find_usual_groups(
@@ -84,7 +86,7 @@ def find_usual_groups(
         groups = _read_groups(padded, at, found, paths, columns)
     except _UnusualError:
         return None
-    return groups if groups.end <= len(data) else None
+    return groups if groups.places[-1] <= len(data) else None
 
 
 def _find_paths(data: bytes, at: int, count: int, paths: Sequence[bytes]) -> Places | None:
@@ -108,15 +110,15 @@ def _read_groups(
     chunks, ends = _read_chunks(data, behind.ravel())
     ends = ends.reshape(found.shape)
     rows, ends_of_groups = _read_ends(data, ends[:, -1])
-    begins_of_groups = np.append(at, ends_of_groups[:-1])
+    places = np.append(at, ends_of_groups)
     begins = np.empty_like(found)
-    begins[:, 0] = data.expect(begins_of_groups, _head_of_list(len(columns)))
+    begins[:, 0] = data.expect(places[:-1], _head_of_list(len(columns)))
     begins[:, 1:] = ends[:, :-1]
     kinds, reached = _read_begins(data, begins.ravel())
     wanted = [column.kind for column in columns] * len(found)
     if not np.array_equal(reached, found.ravel()) or not np.array_equal(kinds, wanted):
         raise _UnusualError
-    return UsualGroups(rows, chunks.reshape(*found.shape, -1), int(ends_of_groups[-1]))
+    return UsualGroups(rows, chunks.reshape(*found.shape, -1), places)
 
 
 # -- the parts of row groups, field by field -------------------------------------------------------
@@ -172,24 +174,13 @@ def _read_ends(data: _Bytes, at: Places) -> tuple[Numbers, Places]:
 
 def _head_of_list(count: int) -> bytes:
     """Return how a row group begins: with a list of so many columns."""
-    if count < _MANY:
-        return bytes([0x19, count << 4 | _STRUCT])
-    return bytes([0x19, _MANY << 4 | _STRUCT]) + _unsigned(count)
+    return b"\x19" + write_list_head(count)
 
 
 def _path(column: Column) -> bytes:
     """Return the field with the name of a column, and those of the columns that it is part of."""
-    names = b"".join(_unsigned(len(name)) + name for name in column.path)
+    names = b"".join(map(write_text, column.path))
     return bytes([0x19, len(column.path) << 4 | _TEXT]) + names
-
-
-def _unsigned(value: int) -> bytes:
-    """Return a number as Thrift writes it."""
-    written = b""
-    while value > 127:
-        written += bytes([value & 127 | 128])
-        value >>= 7
-    return written + bytes([value])
 
 
 # -- reading at many places at once ----------------------------------------------------------------

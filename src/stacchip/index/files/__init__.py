@@ -15,6 +15,7 @@ replacing             how new files are written
 staging               a folder for new files, and one writer at a time
 file_columns          the columns of a parquet file as they are read
 page_checks           what is to be read of a parquet file, checked first
+arrow_view            what pyarrow is given of a parquet file
 parquet               how parquet files are read in parts, near or far
 opening               how they are opened
 item_addresses        where an index says that its items are: relative in an archive in a folder

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections import Counter
 from dataclasses import replace
-from functools import cache, reduce
+from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stacchip.errors import IndexFormatError, IndexReplaced, ObjectNotFound, StacchipError
+from stacchip.index.files.arrow_view import ArrowView
 from stacchip.index.files.manifest import final_href
 from stacchip.index.files.parquet import ParquetFile
 from stacchip.parquet.damage import unreadable
@@ -27,11 +27,8 @@ from stacchip.storage.remote_file import ExactFile
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pyarrow.dataset as ds
-
     from stacchip.index.files.layout import FileEntry
     from stacchip.index.files.page_checks import ReadAt
-    from stacchip.parquet.footer import Footer
     from stacchip.storage import Storage
 
 __all__ = ["open_entry", "open_parquet", "places_digest"]
@@ -120,12 +117,11 @@ def _open(
     try:
         read_at, size, local, remote = _find_reader(href, storage, size_bytes)
         footer = read_footer(read_at, size, href, limits)
-        fragment = _format().make_fragment(_Checked(read_at, footer))
-        fragment.ensure_complete_metadata()
-        for key, value in (fragment.physical_schema.metadata or {}).items():  # items, places
+        view = ArrowView(read_at, footer)
+        for key, value in (view.schema.metadata or {}).items():  # items, places
             what = f"The metadata {key.decode(errors='backslashreplace')!r} of {redact(href)}"
             require_growth(value, what, limits, href=redact(href))
-        inside = fragment.physical_schema.names
+        inside = view.schema.names
         twice = sorted(name for name, count in Counter(inside).items() if count > 1)
         if twice:  # no column of theirs could be asked for by its name
             raise IndexFormatError(
@@ -134,10 +130,8 @@ def _open(
                 href=redact(href),
             )
         told = {name: value for name, value in (told or {}).items() if name not in inside}
-        if told:  # pyarrow gives these values to all rows, and skips files that they rule out
-            same = reduce(and_, (_is(name, value) for name, value in told.items()))
-            fragment = _format().make_fragment(_Checked(read_at, footer), None, same)
-            fragment.ensure_complete_metadata()
+        if told:
+            view.tell(reduce(and_, (_is(name, value) for name, value in told.items())))
     except StacchipError:
         raise
     except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, MemoryError) as error:
@@ -149,7 +143,7 @@ def _open(
             f"{redact(href)} is not a parquet file: {came or f'{error}. Write the index again.'}",
             href=redact(href),
         ) from error
-    return ParquetFile(href, fragment, footer, read_at, limits, local, remote, told)
+    return ParquetFile(href, view, footer, read_at, limits, local, remote, told)
 
 
 def _find_reader(
@@ -171,61 +165,6 @@ def _find_reader(
         return bytes(file.read_at(length, start))
 
     return read_at, file.size(), file, None
-
-
-class _Checked(io.RawIOBase):
-    """A file whose footer pyarrow gets as it was checked: it is not read again.
-
-    Args:
-        read_at: Returns bytes of the file, from a start, of a length.
-        footer: Its footer.
-    """
-
-    def __init__(self, read_at: ReadAt, footer: Footer) -> None:
-        super().__init__()
-        self._read_at = read_at
-        self._footer = footer
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._footer.size}
-        self._position = base[whence] + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        left = self._footer.size - self._position
-        count = left if size is None or size < 0 else min(size, left)
-        inside = self._position - self._footer.start
-        if inside < 0:
-            found = self._read_at(self._position, count)
-        elif inside + count <= len(self._footer.data):
-            found = self._footer.data[inside : inside + count]
-        else:
-            end = self._footer.data[inside:] + self._footer.trailer
-            found = end[:count]
-        self._position += len(found)
-        return found
-
-
-@cache
-def _format() -> ds.ParquetFileFormat:
-    """How pyarrow reads the files.
-
-    It is made by the first read: `pyarrow.dataset` imports pandas, which takes 0.2 s.
-    """
-    import pyarrow.dataset as ds
-
-    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-    return ds.ParquetFileFormat(default_fragment_scan_options=checked)
 
 
 def _is(name: str, value: pa.Scalar) -> pc.Expression:

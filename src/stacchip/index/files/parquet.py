@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stacchip.errors import (
     AssetChanged,
@@ -34,10 +33,10 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     import pyarrow.compute as pc
-    import pyarrow.dataset as ds
     from numpy.typing import NDArray
 
     from stacchip.index.editions import Editions
+    from stacchip.index.files.arrow_view import ArrowView
     from stacchip.index.files.page_checks import ReadAt
     from stacchip.index.files.row_ranges import RowRanges
     from stacchip.parquet.footer import Footer
@@ -69,8 +68,8 @@ class ParquetFile:
 
     Attributes:
         href: Its address.
-        fragment: Its footer, as a fragment of a pyarrow dataset.
-        footer: The same, as it was checked before pyarrow read it.
+        view: What pyarrow sees of it.
+        footer: Its footer, as it was checked before pyarrow read it.
         read_at: Returns bytes of it, from a start, of a length.
         limits: The limits of the place.
         local: The open file, which pyarrow itself reads; None if it is read in parts.
@@ -81,7 +80,7 @@ class ParquetFile:
     """
 
     href: str
-    fragment: ds.ParquetFileFragment
+    view: ArrowView
     footer: Footer
     read_at: ReadAt
     limits: Limits
@@ -94,7 +93,7 @@ class ParquetFile:
     @cached_property
     def columns(self) -> FileColumns:
         """Its columns, and those that its rows get beside them."""
-        return FileColumns(self.fragment.physical_schema, self.told)
+        return FileColumns(self.view.schema, self.told)
 
     @property
     def schema(self) -> pa.Schema:
@@ -104,7 +103,7 @@ class ParquetFile:
     @property
     def editions(self) -> Editions | None:
         """The editions of its sources; None if it says none."""
-        return from_metadata(self.fragment.metadata.metadata)
+        return from_metadata(self.view.metadata)
 
     @property
     def rows(self) -> int:
@@ -206,8 +205,7 @@ class ParquetFile:
             with self._naming_damage(where):
                 groups = self._choose(where, among)
                 self._pages.look(self.read_at, groups, self._leaves(self.columns.needed([], where)))
-                chosen = self.fragment.subset(row_group_ids=groups)
-                return int(chosen.scanner(schema=self.columns.whole, filter=where).count_rows())
+                return self.view.count(where, groups, self.columns.whole)
         return sum(part.num_rows for part in self.scan([], where, among=among, numbered=True))
 
     def take(self, rows: NDArray[np.int64], columns: Sequence[str] | None = None) -> pa.Table:
@@ -260,12 +258,10 @@ class ParquetFile:
         """Return the numbers of the row groups that may have rows that satisfy a condition."""
         groups = list(range(len(self.footer.groups)) if among is None else sorted(among))
         if self.removed:
-            among = groups = [each for each in groups if np.diff(self.starts)[each]]
+            groups = [each for each in groups if np.diff(self.starts)[each]]
         if where is None or len(groups) <= 1 or self._is_ours_to_filter(where):
             return groups
-        fragment = self.fragment if among is None else self.fragment.subset(row_group_ids=groups)
-        chosen = fragment.subset(where, schema=self.columns.whole)
-        return [group.id for group in chosen.row_groups]
+        return self.view.choose(where, groups, self.columns.whole)
 
     def _is_ours_to_filter(self, where: pc.Expression | None) -> bool:
         """Return True if a condition is on columns whose statistics pyarrow cannot use.
@@ -334,18 +330,14 @@ class ParquetFile:
         size = self._pages.look(read_at, groups, leaves)
         # of many bytes one column after another: while a column is decoded, it takes them twice
         is_small = self.remote is None and 2 * size <= self.limits.table_bytes and self.has_threads
-        file = pq.ParquetFile(
+        found = self.view.read(
             source,
-            metadata=self.fragment.metadata,
-            page_checksum_verification=True,
-            pre_buffer=self.remote is None and self.has_threads,  # `held` has ranges one by one
-        )
-        return self._leave_out_removed(
             groups,
-            self.columns.complete(
-                file.read_row_groups(list(groups), columns=inside, use_threads=is_small)
-            ),
+            inside,
+            pre_buffer=self.remote is None and self.has_threads,  # `held` has ranges one by one
+            use_threads=is_small,
         )
+        return self._leave_out_removed(groups, self.columns.complete(found))
 
     def _leave_out_removed(self, groups: Sequence[int], table: pa.Table) -> pa.Table:
         """Return the rows of row groups that were not removed."""
