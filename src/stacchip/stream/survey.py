@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from stacchip.errors import AssetNotFound, StacchipError, UsageError, is_lasting
+from stacchip.runtime.concurrently import map_concurrently
 from stacchip.runtime.near_names import list_names
+from stacchip.runtime.pools import fetchers
 from stacchip.stream.batch import ChipKind, find_kinds
 from stacchip.stream.plan.areas import AreaShape, find_shape
 
@@ -156,11 +158,35 @@ class Survey:
 
     def _find_kinds(self, dtype: np.dtype[Any] | None, apart: Apart | None) -> dict[int, Kinds]:
         """Return the kinds of some groups' chips."""
-        found: dict[int, Kinds] = {}
-        for number, item in self._some_items(at_hand=True):
-            with contextlib.suppress(UsageError):  # it lacks the asset that is cut apart
-                found[number] = find_kinds(item, self.chips.groups[number].chip_size, dtype, apart)
-        return found
+
+        def find(number: int) -> Kinds | None:
+            item = self._open_at_hand(number)
+            if item is None:
+                return None
+            try:
+                return find_kinds(item, self.chips.groups[number].chip_size, dtype, apart)
+            except UsageError:  # it lacks the asset that is cut apart
+                return None
+
+        first, *others = self._some_groups()
+        kinds = [find(first), *map_concurrently(find, others, workers=fetchers())]
+        numbers = (first, *others)
+        return {
+            number: kind for number, kind in zip(numbers, kinds, strict=True) if kind is not None
+        }
+
+    def _open_at_hand(self, group: int) -> ItemLayers | None:
+        """Return the item of a group; None if it cannot be opened, or only by a remote store.
+
+        Raises:
+            StacchipError: It cannot be opened now; other processes may open it.
+        """
+        try:
+            return self.catalog.get(group) if self.catalog.needs_no_store(group) else None
+        except StacchipError as error:
+            if not is_lasting(error):
+                raise
+            return None
 
     def find_common_kinds(self, dtype: np.dtype[Any] | None, apart: Apart | None) -> Kinds | None:
         """Return the kinds that chips of all kinds fit into, judging by the first items.
@@ -181,7 +207,7 @@ class Survey:
             AssetNotFound: None has it; the error names those that they have.
         """
         there: dict[str, None] = {}
-        for _, item in self._some_items(at_hand=False):
+        for item in self._some_items():
             there |= dict.fromkeys(layer.asset for layer in item.layers)
             if asset in there:
                 return
@@ -192,42 +218,25 @@ class Survey:
                 asset=asset,
             )
 
-    def _some_items(self, *, at_hand: bool) -> Iterator[tuple[int, ItemLayers]]:
-        """Yield items that can be opened, with the number of a group of each.
-
-        They are 64, evenly among all, and the first of each platform and chip size.
-
-        Args:
-            at_hand: Leave out those that only a remote store could open.
-        """
+    def _some_groups(self) -> list[int]:
+        """Return groups to look at: 64, evenly among all, and the first of each name."""
         groups = len(self.chips.groups)
         count = min(groups, _ITEMS_TO_COUNT)
         chosen = {number * groups // count for number in range(count)} if count else set()
         first_of_name: dict[tuple[str, int], int] = {}
         for number, group in enumerate(self.chips.groups):
             first_of_name.setdefault(group.name, number)
-        numbers = sorted(chosen | set(first_of_name.values()))
+        return sorted(chosen | set(first_of_name.values()))
+
+    def _some_items(self) -> Iterator[ItemLayers]:
+        """Yield the items of these groups that can be opened."""
+        numbers = self._some_groups()
         for begin in range(0, len(numbers), _ITEMS_TO_ASK):  # opened together
             some = numbers[begin : begin + _ITEMS_TO_ASK]
-            if at_hand:
-                some = [each for each in some if self._is_at_hand(each)]
             self.catalog.prepare(some)
             for number in some:
-                try:
-                    item = self.catalog.get(number)
-                except StacchipError as error:
-                    if at_hand and not is_lasting(error):  # other processes may have it
-                        raise
-                else:
-                    yield number, item
-
-    def _is_at_hand(self, group: int) -> bool:
-        try:
-            return self.catalog.needs_no_store(group)
-        except StacchipError as error:
-            if not is_lasting(error):
-                raise
-            return False
+                with contextlib.suppress(StacchipError):
+                    yield self.catalog.get(number)
 
     def _first_items(self) -> dict[tuple[str, int], ItemLayers | None]:
         """Return the first item of each platform and chip size that can be opened.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from stacchip.index import read_index
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.storage import Storage, StorageOptions
 from stacchip.stream import ChipStream
-from stacchip.stream.read.open_items import OPEN_GDAL_ITEMS
+from stacchip.stream.read.open_items import OPEN_GDAL_ITEMS, Catalog
 from stream.conftest import behind, index_items, make_item
 
 OPEN_FILES = Path("/proc/self/fd")
@@ -93,3 +95,35 @@ def test_few_files_are_open_that_gdal_reads(jpeg2000, order):
     assert seen == 80
     # some in the catalog, some that wait, those that are read
     assert most <= 2 * OPEN_GDAL_ITEMS + 4
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "begin"),
+    [
+        (Catalog, "needs_no_store", lambda stream: stream.table),
+        (Chipper, "open_anew", lambda stream: next(stream.batches(32))),
+    ],
+)
+def test_items_that_are_far_are_waited_for_together(owner, method, begin, tmp_path, monkeypatch):
+    """Of 40 items, each of which takes 50 ms, as if it were in a remote index."""
+    scenes = [make_item(tmp_path / f"{n:02}", f"{n:02}", {"red": (10, 64)}) for n in range(40)]
+    index = index_items([scene.item for scene in scenes], tmp_path / "index")
+    stream = ChipStream(index, order="shuffle")
+    lock, under_way, most = threading.Lock(), 0, 0
+    own = getattr(owner, method)
+
+    def find_slowly(*args):
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.05)
+        try:
+            return own(*args)
+        finally:
+            with lock:
+                under_way -= 1
+
+    monkeypatch.setattr(owner, method, find_slowly)
+    begin(stream)
+    assert most > 16

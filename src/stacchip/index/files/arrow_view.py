@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["ArrowView"]
 
 _SMALL_BYTES: Final = 1 << 16  # of a footer that pyarrow gets as a whole, once
+_END_BYTES: Final = 1 << 16  # pyarrow reads as many, and may then need no more
+_GAP: Final = b"\0"  # before a short footer, in the place of pages, which may be far
 
 
 class ArrowView:
@@ -122,7 +124,9 @@ class ArrowView:
         return self._make(self._footer.only(range(len(self._footer.groups))))
 
     def _make(self, footer: bytes) -> ds.ParquetFileFragment:
-        file = _WithFooter(self._read_at, self._footer.start, _as_end(footer))
+        file = _WithFooter(
+            self._read_at, self._footer.start, _as_end(footer).rjust(_END_BYTES, _GAP)
+        )
         fragment = _format().make_fragment(file, None, self._told)
         fragment.ensure_complete_metadata()
         return fragment
@@ -139,7 +143,7 @@ class _WithFooter(io.RawIOBase):
     Args:
         read_at: Returns bytes of the file, from a start, of a length.
         start: Where its footer begins.
-        end: What is there in the place of its own.
+        end: What is there in the place of its footer.
     """
 
     def __init__(self, read_at: ReadAt, start: int, end: bytes) -> None:

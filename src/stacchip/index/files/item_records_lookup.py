@@ -32,8 +32,8 @@ __all__ = ["RecordLookup"]
 # An archive has a file for each item, and a process may open 1024 files (256 on macOS). Footers of
 # many files are small.
 _MOST_OPEN: Final = 32
-_MOST_FOUND: Final = 16
-_LARGEST_FOUND: Final = 1 << 20
+_MOST_FOUND: Final = 64  # twice as many as threads that open items
+_LARGEST_FOUND: Final = 1 << 18
 
 
 class RecordLookup:

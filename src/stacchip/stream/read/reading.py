@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from stacchip.stream.read.loading import LoadedBlocks
     from stacchip.stream.read.open_items import Catalog
 
-# the items of this many visits ahead are opened in the background
+# the items of this many visits ahead are opened in the background: at first eight, and then, unless
+# GDAL reads one of them, twice as many at each visit, for the item of each may be a round trip away
 _OPEN_AHEAD = 8
+_MOST_OPEN_AHEAD = 64
 
 
 @dataclass
@@ -39,13 +41,14 @@ class VisitPlans:
         visits: The visits.
         table: Their chips.
         catalog: Opens their items.
-        open_ahead: Number of further visits whose items are opened in the background.
     """
 
     visits: VisitQueue
     table: ChipTable
     catalog: Catalog
-    open_ahead: int = _OPEN_AHEAD
+    _ahead: int = _OPEN_AHEAD
+    _most_ahead: int = _MOST_OPEN_AHEAD
+    _prepared: frozenset[int] = frozenset()  # groups of the visits ahead
     _found: dict[Visit, dict[LayerBlock, Layer]] = field(default_factory=dict)
     _items: dict[int, ItemLayers] = field(default_factory=dict)  # by group
     _until: dict[int, int] = field(default_factory=dict)  # last position that needs a group's item
@@ -55,8 +58,10 @@ class VisitPlans:
     def find(self, visit: Visit) -> Mapping[LayerBlock, int]:
         """Return the blocks of a visit with their decoded bytes; none if its item is unreadable."""
         group = visit.group
-        following = (each.group for each in (visit, *self.visits.peek(self.open_ahead)))
-        self.catalog.prepare(each for each in following if not self._is_known(each))
+        following = [each.group for each in (visit, *self.visits.peek(self._ahead))]
+        new = (each for each in following if each not in self._prepared)
+        self.catalog.prepare(each for each in new if not self._is_known(each))
+        self._prepared = frozenset(following)
         try:
             item = self.open(group)
             keys = (self.table.key(group, x, y) for _, x, y in visit.chips.tolist())
@@ -66,6 +71,10 @@ class VisitPlans:
             self._failed.setdefault(group, error)
             self._found[visit] = {}
             return {}
+        if item.is_read_by_gdal:
+            self._ahead = self._most_ahead = _OPEN_AHEAD
+        else:
+            self._ahead = min(self._most_ahead, 2 * self._ahead)
         self._items[group] = item
         self._until[group] = max(self._until.get(group, 0), visit.last)
         if item.is_read_by_gdal:
