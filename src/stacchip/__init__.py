@@ -20,9 +20,11 @@ parquet      parquet files of anyone, checked before they are read
 raster       pixels of a file
 sources      kinds of imagery: their QA bands, classes and bands
 items        what a STAC item says, and where items are found
+splits       rules that say whether a chip is for training, validation or test
 index        the table of chips, and its files
 indexer      from an item to the rows of its chips; from many items to one index
 chipper      from a row to arrays of pixels
+selection    which chips are for what: splits, and checks of them
 stream       many chips at the speed of decoding: plan, then read
 datasets     chips as PyTorch datasets
 cubes        chips of several dates as files
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     )
     from stacchip.items import load_items, search_items
     from stacchip.raster.cache import Caches
+    from stacchip.selection import Split
     from stacchip.sources import Source, find_source, register_source
     from stacchip.storage import Limits, Storage, StorageOptions
     from stacchip.stream import ChipStream, Shard
@@ -78,6 +81,7 @@ __all__ = [
     "NoStatsChipIndexer",
     "Shard",
     "Source",
+    "Split",
     "StacchipError",
     "Storage",
     "StorageOptions",
@@ -107,6 +111,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is load
             "indexer": ["ChipIndexer", "Indexed", "Indexer", "NoStatsChipIndexer", "index_items"],
             "items": ["load_items", "search_items"],
             "raster.cache": ["Caches"],
+            "selection": ["Split"],
             "sources": ["Source", "find_source", "register_source"],
             "storage": ["Limits", "Storage", "StorageOptions"],
             "stream": ["ChipStream", "Shard"],

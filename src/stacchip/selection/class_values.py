@@ -1,0 +1,111 @@
+"""The classes of a column: its values, or its fifths if it has real numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stacchip.errors import UsageError
+from stacchip.index.table_rows import encode_texts
+from stacchip.selection.index_parts import scan_parts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stacchip.storage import Storage
+
+__all__ = ["Classes", "find_classes"]
+
+_FIFTHS: Final = (0.2, 0.4, 0.6, 0.8)
+_SAMPLE: Final = 200_000
+_MOST_CLASSES: Final = 10_000
+_NOT_KNOWN: Final = "null"
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a column.
+
+    Attributes:
+        column: The column.
+        names: The classes, as people read them; the last is null.
+        edges: Between the classes of real numbers; None for a column of other values.
+    """
+
+    column: str
+    names: tuple[str, ...]
+    edges: NDArray[np.float64] | None
+
+    def numbers(self, values: pa.ChunkedArray) -> NDArray[np.int64]:
+        """Return the number of the class of each value.
+
+        Raises:
+            UsageError: A value is new.
+        """
+        null = len(self.names) - 1
+        if self.edges is not None:
+            found = values.cast(pa.float64()).to_numpy()
+            classes = np.searchsorted(self.edges, found, "right")
+            return np.where(np.isnan(found), null, classes)
+        numbers, texts = encode_texts(_as_texts(values))
+        places = {name: place for place, name in enumerate(self.names)}
+        of_text = [null if text is None else places.get(text, -1) for text in texts.to_pylist()]
+        table = np.array(of_text, np.int64)
+        of_row = table[numbers]
+        if (of_row < 0).any():
+            raise UsageError(f"Column {self.column!r} has other values than it had a moment ago.")
+        return of_row
+
+
+def find_classes(index: Any, column: str, storage: Storage | None) -> Classes:
+    """Return the classes of a column of an index, for which its values are read once.
+
+    Args:
+        index: The folder or file of the index, or a table.
+        column: The name of the column.
+        storage: How to reach the index.
+
+    Raises:
+        UsageError: The column is absent, or has too many different values.
+    """
+    sample, seen = np.empty(0), set[str]()
+    is_real, step = False, 1
+    for part in scan_parts(index, [column], storage):
+        values = part[column]
+        is_real = pa.types.is_floating(values.type) or pa.types.is_decimal(values.type)
+        if is_real:
+            found = values.cast(pa.float64()).to_numpy()
+            sample = np.concatenate([sample, found[np.isfinite(found)][::step]])
+            if len(sample) > _SAMPLE:
+                sample, step = sample[::2], 2 * step
+            continue
+        seen.update(each for each in pc.unique(_as_texts(values)).to_pylist() if each is not None)
+        if len(seen) > _MOST_CLASSES:
+            raise UsageError(
+                f"Column {column!r} has more than {_MOST_CLASSES:,} values: classes are few."
+            )
+    if not is_real:
+        return Classes(column, (*sorted(seen, key=_in_order), _NOT_KNOWN), None)
+    edges = np.unique(np.quantile(sample, _FIFTHS)) if len(sample) else np.empty(0)
+    ends = ["", *(f"{edge:.3g}" for edge in edges), ""]
+    names = tuple(f"{low}..{high}" for low, high in pairwise(ends))
+    return Classes(column, (*names, _NOT_KNOWN), edges)
+
+
+def _as_texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    return values.cast(pa.string())
+
+
+def _in_order(text: str) -> tuple[int, float, str]:
+    """Numbers come before texts, in their order."""
+    try:
+        return 0, float(text), text
+    except ValueError:
+        return 1, 0.0, text

@@ -1,0 +1,189 @@
+"""Splits of an index, as people make them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import geopandas as gpd
+import numpy as np
+import pyarrow as pa
+import pytest
+import shapely
+
+from splits.test_by_cell import squares
+from stacchip import Split
+from stacchip.errors import UsageError
+from stacchip.selection.split_cells import deal_out
+
+
+@pytest.fixture(scope="module")
+def chips() -> pa.Table:
+    random = np.random.default_rng(3)
+    rows = squares(random, 20_000, lat_range=(-60, 70))
+    lon = rows["bbox"].combine_chunks().field("xmin").to_numpy()
+    days = random.integers(0, 1460, len(lon)) * np.timedelta64(1, "D")
+    when = pa.array(np.datetime64("2019-01-01", "us") + days, pa.timestamp("us"))
+    # forest in the west, and a rare class in some places only
+    land = np.where(lon < 0, "forest", np.where(random.random(len(lon)) < 0.02, "ice", "desert"))
+    rows = rows.append_column("datetime", when.cast(pa.timestamp("us", "UTC")))
+    rows = rows.append_column("land", pa.array(land))
+    return rows.append_column("height", pa.array(np.abs(lon)))
+
+
+def test_each_split_gets_its_share(chips):
+    split = Split(train=0.7, val=0.2, test=0.1, buffer_km=0)
+    names = split.of(chips).to_pylist()
+    assert {*names} == {"train", "val", "test", None}
+    shares = [names.count(name) / len(chips) for name in ("train", "val", "test", None)]
+    assert shares == pytest.approx([0.685, 0.187, 0.094, 0.03], abs=0.03)
+    assert split.of(chips.to_pandas()).to_pylist() == names, "of any library"
+    assert Split.from_dict(split.to_dict()) == split
+    assert split.columns == ("bbox",)
+
+
+def test_a_split_without_validation():
+    assert Split(train=0.9, val=0, test=0.1).names == ("train", "test")
+
+
+def test_space_and_time_together(chips):
+    space = Split()
+    both = space & Split.by_time(["2021-01-01", "2022-01-01"], gap_days=60)
+    assert set(both.columns) == {"bbox", "datetime"}
+    columns = (space.of(chips), chips["datetime"], both.of(chips))
+    for where, when, name in zip(*(each.to_pylist() for each in columns), strict=True):
+        if name == "test":
+            assert where == "test"
+            assert when >= datetime(2022, 1, 31, tzinfo=UTC)
+        if name == "train":
+            assert where == "train"
+            assert when < datetime(2020, 12, 2, tzinfo=UTC)
+    with pytest.raises(UsageError, match="no name in common"):
+        space & Split.by_time(["2021-01-01"], names=["early", "late"])
+
+
+def test_regions_in_any_crs(chips):
+    square = gpd.GeoSeries([shapely.box(6, 45, 14, 48)], crs="OGC:CRS84")
+    one = Split.by_region({"test": square.to_crs("EPSG:3035")}, buffer_km=50)
+    same = Split.by_region({"test": gpd.GeoDataFrame(geometry=square)}, buffer_km=50)
+    found, expected = one.of(chips).to_pylist(), same.of(chips).to_pylist()
+    assert found.count("test") > 0
+    assert sum(a != b for a, b in zip(found, expected, strict=True)) < 5, "edges bend a little"
+    with pytest.raises(UsageError, match=r"The region of 'test' has no CRS"):
+        Split.by_region({"test": gpd.GeoSeries([shapely.box(0, 0, 1, 1)])})
+    with pytest.raises(UsageError, match=r"must be a polygon .*, not Point"):
+        Split.by_region({"test": shapely.Point(1, 1)})
+
+
+@pytest.mark.parametrize(
+    "boundary", ["2021-01-01", date(2021, 1, 1), datetime(2021, 1, 1, tzinfo=UTC), ["2021-01-01"]]
+)
+def test_boundaries_of_several_types_are_one(boundary):
+    assert Split.by_time(boundary) == Split.by_time(["2021-01-01"])
+
+
+@pytest.mark.parametrize("boundary", ["yesterday", 2021, None])
+def test_a_boundary_is_a_date(boundary):
+    with pytest.raises(UsageError, match="date"):
+        Split.by_time([boundary])
+
+
+def test_periods_without_usual_names_are_named():
+    with pytest.raises(UsageError, match=r"Name the 4 periods"):
+        Split.by_time(["2020-01-01", "2021-01-01", "2022-01-01"])
+
+
+def test_a_table_without_the_column_is_refused():
+    with pytest.raises(UsageError, match="looks at 'bbox', which the table lacks"):
+        Split().of(pa.table({"x": [1]}))
+    with pytest.raises(UsageError, match="looks at 'country'"):
+        Split.by_column("country").of(pa.table({"x": [1]}))
+
+
+def test_a_report_counts_chips_cells_and_classes(chips):
+    report = Split().explain(chips, classes="land")
+    names = Split().of(chips).to_pylist()
+    assert report.chips == {name: names.count(name) for name in ("train", "val", "test")}
+    assert report.border == names.count(None)
+    assert report.kept + report.border == len(chips)
+    assert {name: sum(of.values()) for name, of in report.classes.items()} == {
+        name: chips["land"].to_pylist().count(name) for name in ("forest", "desert", "ice")
+    }
+    said = str(report)
+    assert f"{len(chips):,} chips, of which {report.border:,}" in said
+    assert "80% asked" in said
+    assert "land: share of each class" in said
+    assert max(map(len, said.splitlines())) <= 100
+
+
+def test_a_report_names_classes_that_a_split_lacks():
+    few = squares(np.random.default_rng(0), 50).append_column("land", pa.array(["a"] * 49 + ["b"]))
+    report = Split().explain(few, classes="land")
+    lacking = [name for name in report.chips if not report.classes["b"][name]]
+    assert {name for name, classes in report.empty.items() if "b" in classes} == set(lacking)
+    assert f"{lacking[0]} has no chip of" in str(report)
+
+
+def test_a_report_of_real_numbers_counts_fifths(chips):
+    report = Split().explain(chips, classes="height")
+    counts = [sum(of.values()) for of in report.classes.values()]
+    assert counts == pytest.approx([len(chips) / 5] * 5, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("split", "lat_range", "advice"),
+    [
+        (Split(cell_km=20, buffer_km=1), (-60, 60), "cell_km=100 loses fewer"),
+        (Split(), (89.5, 90), "buffer_km, or a split by region or time"),
+        (Split(cell_km=5000), (-60, 60), "cell_km=500 makes more"),
+        (Split(), (-60, 60), None),
+    ],
+)
+def test_a_report_gives_advice(split, lat_range, advice):
+    report = split.explain(squares(np.random.default_rng(0), 3000, lat_range=lat_range))
+    assert bool(report.advice) == (advice is not None)
+    if advice is not None:
+        assert advice in report.advice[0]
+
+
+def test_cells_are_dealt_out_so_that_classes_are_balanced(chips):
+    split = Split(cell_km=500, buffer_km=0, stratify="land")
+    by_chance = Split(cell_km=500, buffer_km=0).explain(chips, classes="land")
+    fitted = split.fit(chips)
+    balanced = fitted.explain(chips, classes="land")
+
+    def worst(report):
+        kept = {
+            name: {split: of[split] for split in report.chips}
+            for name, of in report.classes.items()
+        }
+        asked = {"train": 0.8, "val": 0.1, "test": 0.1}
+        return max(
+            abs(of[name] / sum(of.values()) - asked[name]) for of in kept.values() for name in asked
+        )
+
+    assert worst(balanced) < worst(by_chance) / 2
+    assert Split.from_dict(fitted.to_dict()) == fitted
+    assert split.explain(chips).classes == balanced.classes
+    with pytest.raises(UsageError, match=r"stratified by 'land': split.fit\(index\)"):
+        split.of(chips)
+    with pytest.raises(UsageError, match=r"no column 'lnd'; it has: .*land"):
+        Split(stratify="lnd").fit(chips)
+
+
+def test_cells_that_come_later_are_left_to_chance(chips):
+    west = chips.filter(pa.compute.field("land") == "forest")
+    fitted = Split(cell_km=500, stratify="land").fit(west)
+    is_east = (pa.compute.field("height") > 50) & (pa.compute.field("height") < 150)
+    east = chips.filter(is_east & (pa.compute.field("land") == "desert"))
+    assert fitted.of(east).to_pylist() == Split(cell_km=500).of(east).to_pylist()
+
+
+def test_dealing_out_is_the_same_for_any_order_of_chips(chips):
+    split = Split(cell_km=500, stratify="land")
+    order = np.random.default_rng(0).permutation(len(chips))
+    assert split.fit(chips) == split.fit(chips.take(pa.array(order)))
+
+
+def test_one_cell_goes_to_the_largest_split():
+    dealt = deal_out(np.array([[5]]), np.array([0.1, 0.8, 0.1]), np.array([0], np.int8))
+    assert dealt.tolist() == [1]
