@@ -10,7 +10,7 @@ import numpy as np
 
 from stacchip.selection.class_values import find_classes
 from stacchip.selection.index_parts import scan_parts
-from stacchip.splits.ground import bounds_of
+from stacchip.splits.by_cell import cells_of_centres
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,11 +40,9 @@ def balance_cells(rule: CellRule, index: Any, column: str, storage: Storage | No
     classes = find_classes(index, column, storage)
     counts: dict[int, Counts] = defaultdict(lambda: np.zeros(len(classes.names), np.int64))
     for part in scan_parts(index, [*rule.columns, column], storage):
-        west, south, east, north = bounds_of(part)
-        is_known = np.isfinite(west)
-        lon, lat = (west + east)[is_known] / 2, (south + north)[is_known] / 2
-        numbers = classes.numbers(part[column])[is_known]
-        cells, places = np.unique(rule.grid.at(lon, lat), return_inverse=True)
+        cells = cells_of_centres(rule, part)
+        numbers = classes.numbers(part[column])[cells >= 0]
+        cells, places = np.unique(cells[cells >= 0], return_inverse=True)
         size = len(classes.names)
         here = np.bincount(places * size + numbers, minlength=len(cells) * size)
         for cell, own in zip(cells.tolist(), here.reshape(-1, size), strict=True):

@@ -10,18 +10,21 @@ import numpy as np
 
 from stacchip.selection.class_values import find_classes
 from stacchip.selection.index_parts import scan_parts
-from stacchip.splits.by_cell import CellRule
-from stacchip.splits.ground import bounds_of
+from stacchip.splits.by_cell import CellRule, cells_of_centres
 from stacchip.splits.shares import BORDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    import pyarrow as pa
+
+    from stacchip.selection.class_values import Classes
     from stacchip.splits.rules import Rule
+    from stacchip.splits.shares import Codes
     from stacchip.storage import Storage
 
-__all__ = ["SplitReport", "count_chips"]
+__all__ = ["SplitCounter", "SplitReport", "count_chips"]
 
 _MOST_LOST: Final = 0.1  # of all chips, before another cell size is proposed
 _WANTED_LOST: Final = 0.05
@@ -95,6 +98,71 @@ class SplitReport:
         return lines
 
 
+class SplitCounter:
+    """Counts the chips of an index that a rule puts into each split.
+
+    Args:
+        rule: The rule.
+        classes: The classes to count in each split; None for none.
+    """
+
+    def __init__(self, rule: Rule, classes: Classes | None = None) -> None:
+        self._rule = rule
+        self._classes = classes
+        size = 1 if classes is None else len(classes.names)
+        self._counts = np.zeros((len(rule.splits) + 1, size), np.int64)
+        self._cells = np.empty(0, np.int64)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that `add` needs."""
+        own = [] if self._classes is None else [self._classes.column]
+        return list(dict.fromkeys([*self._rule.columns, *own]))
+
+    def add(self, rows: pa.Table) -> Codes:
+        """Count rows in, and return the numbers of their splits."""
+        codes = self._rule.codes(rows)
+        places = np.where(codes == BORDER, len(self._rule.splits), codes).astype(np.int64)
+        if self._classes is not None:
+            places *= len(self._classes.names)
+            places += self._classes.numbers(rows[self._classes.column])
+        counts = np.bincount(places, minlength=self._counts.size)
+        self._counts += counts.reshape(self._counts.shape)
+        if isinstance(self._rule, CellRule):
+            cells = cells_of_centres(self._rule, rows)
+            self._cells = np.union1d(self._cells, cells[cells >= 0])
+        return codes
+
+    def report(self) -> SplitReport:
+        """Return what was counted."""
+        splits = self._rule.splits
+        totals = self._counts.sum(axis=1).tolist()
+        report = SplitReport(dict(zip(splits, totals, strict=False)), totals[-1])
+        if self._classes is not None:
+            report = replace(report, column=self._classes.column, **self._count_classes())
+        if not isinstance(self._rule, CellRule):
+            return report
+        codes = self._rule.of_cells(self._cells)
+        cells = {name: int((codes == number).sum()) for number, name in enumerate(splits)}
+        advice = tuple(_advise(self._rule, report, sum(cells.values())))
+        return replace(report, asked=dict(self._rule.shares), cells=cells, advice=advice)
+
+    def _count_classes(self) -> dict[str, Any]:
+        names = self._classes.names if self._classes is not None else ()
+        labels = [*self._rule.splits, "border"]
+        of_class = {
+            name: dict(zip(labels, own.tolist(), strict=True))
+            for name, own in zip(names, self._counts.T, strict=True)
+            if own.any()
+        }
+        empty = {
+            split: lacking
+            for split in self._rule.splits
+            if (lacking := tuple(name for name, own in of_class.items() if not own[split]))
+        }
+        return {"classes": of_class, "empty": empty}
+
+
 def count_chips(rule: Rule, index: Any, column: str | None, storage: Storage | None) -> SplitReport:
     """Return what a rule does to an index, which is read once, and twice if classes are counted.
 
@@ -107,59 +175,17 @@ def count_chips(rule: Rule, index: Any, column: str | None, storage: Storage | N
     Raises:
         UsageError: A column is absent.
     """
-    known = None if column is None else find_classes(index, column, storage)
-    splits = len(rule.splits)
-    counts = np.zeros((splits + 1, 1 if known is None else len(known.names)), np.int64)
-    cells: list[set[int]] = [set() for _ in range(splits + 1)]
-    columns = [*rule.columns, *([column] if column else [])]
-    for part in scan_parts(index, columns, storage):
-        codes = np.where((found := rule.codes(part)) == BORDER, splits, found)
-        classes = np.zeros(len(codes), np.int64) if known is None else known.numbers(part[column])
-        places = codes.astype(np.int64) * counts.shape[1] + classes
-        counts += np.bincount(places, minlength=counts.size).reshape(counts.shape)
-        if isinstance(rule, CellRule):
-            _add_cells(rule, part, cells)
-    chips = dict(zip(rule.splits, counts.sum(axis=1).tolist(), strict=False))
-    border = int(counts[splits].sum())
-    by_class, empty = {}, {}
-    if known is not None:
-        labels = [*rule.splits, "border"]
-        by_class = {
-            name: dict(zip(labels, counts[:, place].tolist(), strict=True))
-            for place, name in enumerate(known.names)
-            if counts[:, place].any()
-        }
-        lacking = {
-            split: tuple(name for name, of in by_class.items() if not of[split])
-            for split in rule.splits
-        }
-        empty = {split: names for split, names in lacking.items() if names}
-    of_split = {name: len(own) for name, own in zip(rule.splits, cells, strict=False)}
-    report = SplitReport(chips, border, {}, column, by_class, empty)
-    if not isinstance(rule, CellRule):
-        return report
-    advice = tuple(_advise(rule, chips, border, of_split))
-    return replace(report, asked=dict(rule.shares), cells=of_split, advice=advice)
+    counter = SplitCounter(rule, None if column is None else find_classes(index, column, storage))
+    for part in scan_parts(index, counter.columns, storage):
+        counter.add(part)
+    return counter.report()
 
 
-def _add_cells(rule: CellRule, part: Any, cells: list[set[int]]) -> None:
-    """Note the cells that chips have their centres in."""
-    west, south, east, north = bounds_of(part)
-    is_known = np.isfinite(west)
-    lon, lat = (west + east)[is_known] / 2, (south + north)[is_known] / 2
-    found = np.unique(rule.grid.at(lon, lat))
-    for cell, code in zip(found.tolist(), rule.of_cells(found).tolist(), strict=True):
-        cells[code].add(cell)
-
-
-def _advise(
-    rule: CellRule, chips: Mapping[str, int], border: int, cells: Mapping[str, int]
-) -> list[str]:
+def _advise(rule: CellRule, report: SplitReport, there: int) -> list[str]:
     """Return what to change about a split that loses much, or has few cells."""
-    total = sum(chips.values()) + border
-    if not total:
+    lost = report.lost
+    if not report.kept + report.border:
         return []
-    lost, there = border / total, sum(cells.values())
     if there >= _FEW_CELLS * len(rule.splits):
         if lost <= _MOST_LOST:
             return []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from stacchip.splits.shares import Codes, Shares
 
-__all__ = ["CellRule"]
+__all__ = ["CellRule", "cells_of_centres"]
 
 _MOST_CELLS: Final = 4096  # that a chip may touch; one that touches more is in no split
 _MOST_KNOWN: Final = 1 << 24  # cells of a grid of 6 km; the splits of smaller ones are not kept
@@ -129,3 +129,18 @@ class CellRule:
             str(facts["salt"]),
             dict(facts.get("cells", {})),
         )
+
+
+def cells_of_centres(rule: CellRule, rows: pa.Table) -> NDArray[np.int64]:
+    """Return the cell that the centre of each chip is in; -1 where it is not known.
+
+    Args:
+        rule: A rule whose grid has the cells.
+        rows: Rows with the column `bbox`.
+    """
+    west, south, east, north = bounds_of(rows)
+    cells = np.full(len(west), -1, np.int64)
+    is_known = np.isfinite(west)
+    lon, lat = (west + east)[is_known] / 2, (south + north)[is_known] / 2
+    cells[is_known] = rule.grid.at(lon, lat)
+    return cells
