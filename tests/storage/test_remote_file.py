@@ -160,8 +160,8 @@ class _Short:
     def read_range(self, href: str, start: int, length: int, *, expect: object = None) -> Blob:
         return Blob(bytes(max(0, min(length, self.there - start))), Identity(self.said), start)
 
-    def stat(self, href: str) -> Identity:
-        return Identity(self.said)
+    def read_end(self, href: str, length: int) -> Blob:
+        return self.read_range(href, max(0, self.said - length), length)
 
 
 @pytest.mark.parametrize("there", [0, 10, PAGE, 2 * PAGE, 4 * PAGE - 1])

@@ -30,6 +30,9 @@ class RangeReader(Protocol):
     ) -> Blob:
         """Read `length` bytes from `start`, or fewer if the object ends sooner."""
 
+    def read_end(self, href: str, length: int, /) -> Blob:
+        """Read the last `length` bytes, or all of a shorter object."""
+
     def read_ranges(
         self, href: str, ranges: Sequence[tuple[int, int]], /, *, expect: Identity | None = None
     ) -> Sequence[bytes | memoryview]:

@@ -213,13 +213,8 @@ class ExactFile(RemoteFile):
         Raises:
             ObjectNotFound: Nothing is there.
         """
-        identity = reader.stat(href)
-        if identity.size_bytes is None:  # a web server that gives no size
-            blob = reader.read_blob(href)
-            return cls(reader, href, blob.identity, bytes(blob.data))
-        start = max(0, identity.size_bytes - TAIL)
-        blob = reader.read_range(href, start, identity.size_bytes - start, expect=identity)
-        return cls(reader, href, identity, bytes(blob.data))
+        blob = reader.read_end(href, TAIL)
+        return cls(reader, href, blob.identity, bytes(blob.data))
 
     def reopen(self) -> ExactFile:
         """Return the same file, positioned at its start, for another thread."""

@@ -185,6 +185,35 @@ class Storage:
         self.require_version(location.href, expect, blob.identity)
         return blob
 
+    def read_end(self, href: Href, length: int) -> Blob:
+        """Read the last `length` bytes of an object, or all of a shorter one.
+
+        Most servers send them, and the object's size, in answer to one request. `Blob.start` says
+        where they begin.
+
+        Raises:
+            StorageError: As for `read`. A short read is never returned.
+        """
+        _refuse_negative(0, length)
+        location = _locate(href)
+        blob = None
+        if length and location.scheme == "http":
+            blob = self._requester.ask_web(
+                location, lambda u, o, t, n: web.get_end(u, length, o, t, is_named=n)
+            )
+        elif length and location.scheme != "file":
+            blob = self._requester.ask_store(
+                location, lambda store: objects.get_end(store, location, length)
+            )
+        if blob is not None:
+            self._requester.counters.add(0, len(blob.data))
+            return blob
+        identity = self.stat(href)
+        if identity.size_bytes is None:  # a web server that gives no size
+            return self.read_blob(href)
+        start = max(0, identity.size_bytes - length)
+        return self.read_range(href, start, identity.size_bytes - start, expect=identity)
+
     def read_ranges(
         self,
         href: Href,

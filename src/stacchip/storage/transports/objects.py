@@ -192,6 +192,25 @@ def get_range(
     return Blob(_read(result, location, expect, max(0, have)), identity, start)
 
 
+def get_end(store: ObjectStore, location: Location, length: int) -> Blob | None:
+    """Read the last bytes of an object; None if the store does not send them when asked so."""
+    if location.scheme == "az":  # Azure has no such ranges
+        return None
+    options: Any = {"range": {"suffix": length}}
+    try:
+        result = call(location, None, lambda: obstore.get(store, location.key, options=options))
+    except StorageError as error:
+        if error.status == 416:  # the object is empty
+            return None
+        raise
+    identity = _identity(result.meta)
+    size = identity.size_bytes or 0
+    start = max(0, size - length)
+    if tuple(result.range) != (start, size):
+        return None
+    return Blob(_read(result, location, None, size - start), identity, start)
+
+
 def stat(store: ObjectStore, location: Location) -> Identity:
     """Return the identity of an object."""
     return _identity(call(location, None, lambda: obstore.head(store, location.key)))

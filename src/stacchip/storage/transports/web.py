@@ -292,6 +292,30 @@ def get_range(
         return _slice_whole(answer, url, start, length, expect)
 
 
+def get_end(
+    url: str, length: int, options: StorageOptions, until_s: float, *, is_named: bool = False
+) -> Blob | None:
+    """Read the last bytes of an object; None if the server does not send them when asked so.
+
+    Some servers take such a range for another one, or ignore it (RFC 9110, 14.1.2).
+    """
+    headers = {"Range": f"bytes=-{length}"}
+    with send("GET", url, headers, options, until_s, is_named=is_named) as answer:
+        if answer.status in (400, 405, 416, 501):
+            _drain(answer, url)
+            return None
+        check(answer, url)
+        match = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+        if answer.status != 206 or match is None or match[3] == "*":
+            return None
+        size = int(match[3])
+        start = max(0, size - length)
+        is_end = int(match[1]) == start and int(match[2]) == size - 1
+        if not is_end or _encoding(answer) != "identity":
+            return None
+        return _read_part(answer, url, start, size - start)
+
+
 def _ask_unconditionally(url: str, ask: Callable[..., Blob], expect: Identity) -> Blob:
     """Read a range although the server says that it does not have the version that is expected.
 
