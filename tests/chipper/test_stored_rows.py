@@ -17,7 +17,7 @@ from stacchip.chipper.index_rows import ChipRows
 from stacchip.chipper.stored_rows import StoredRows
 from stacchip.cli import run
 from stacchip.errors import AmbiguousChip, ChipNotFound, ChipOutOfRange, IndexReplaced, UsageError
-from stacchip.index import concat_indexes, read_index, write_index
+from stacchip.index import SCHEMA, concat_indexes, read_index, write_index
 from stacchip.index.on_disk import StoredIndex
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.storage import Storage
@@ -171,6 +171,8 @@ def test_the_command_line_finds_a_chip_by_its_item(scene: Scene, tmp_path: Path,
 
 class CountedIndex:
     """An index of items of equally many chips, which notes the items whose rows are read."""
+
+    schema = SCHEMA
 
     def __init__(self, items: int, chips: int = 100) -> None:
         self._chips = chips

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import rasterio
 
@@ -14,7 +15,7 @@ from index.tables import make_table
 from stacchip.chipper import Chipper
 from stacchip.chipper.index_rows import ChipRows
 from stacchip.errors import AssetNotFound, UsageError
-from stacchip.index import concat_indexes, read_index
+from stacchip.index import concat_indexes, read_index, write_index
 from stacchip.stream import ChipBatch, ChipStream
 from stream.conftest import index_items, make_item
 
@@ -190,6 +191,17 @@ def test_a_dictionary_encoded_column_is_as_the_column_that_it_encodes():
     np.testing.assert_array_equal(labels_of_column(fractions), [0.5, np.nan, 2])
     with pytest.raises(UsageError, match="1 of its 2 rows"):
         labels_of_column(pa.array([1, None]).dictionary_encode())
+
+
+def test_a_label_is_a_column_that_was_added_to_an_index_on_disk(tmp_path):
+    item = make_item(tmp_path / "a", "a", {"red": (10, 128)}).item
+    table = read_index(index_items([item], tmp_path / "index", chip_size=32))
+    codes = pa.array(np.arange(table.num_rows, dtype=np.uint8))
+    write_index(table.append_column("crop", codes), tmp_path / "labelled")
+    dataset = ChipDataset(
+        tmp_path / "labelled", label=Label(column="crop"), where=pc.field("crop") > 12
+    )
+    assert [int(sample["label"]) for sample in dataset] == [13, 14, 15]
 
 
 def test_a_column_that_is_not_there_is_named():

@@ -280,5 +280,5 @@ def test_bounds_stand_in_for_footprints_that_an_index_does_not_keep(tmp_path):
 def test_a_condition_that_fits_no_column_is_no_damage(where, table, tmp_path):
     write_index(table, tmp_path / "index")
     for read in (read_index, lambda *args, **filters: list(scan_index(*args, **filters))):
-        with pytest.raises(UsageError, match="does not fit the columns"):
+        with pytest.raises(UsageError, match=r"no column 'nowhere'|does not fit the columns"):
             read(tmp_path / "index", where=where)

@@ -36,7 +36,7 @@ from stacchip.index import (
     write_index,
 )
 from stacchip.index.read import read_item_index
-from stacchip.index.schema import stored_rows
+from stacchip.index.stored import stored_rows
 from stacchip.items import Archive
 from stacchip.storage import Storage
 
@@ -125,9 +125,10 @@ def test_rows_are_stored_without_signatures(hrefs):
     assert embedded_items(stored) == embedded_items(table)
 
 
-def test_further_columns_are_not_stored():
+def test_further_columns_are_stored_after_ours():
     table = make_table().append_column("label", pa.array(["x"] * 12))
-    assert stored_rows(table).column_names == SCHEMA.names
+    mixed = table.select(["label", *SCHEMA.names])
+    assert stored_rows(mixed).column_names == [*SCHEMA.names, "label"]
 
 
 def test_a_table_that_is_no_index_is_not_stored():

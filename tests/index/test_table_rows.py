@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from index.tables import make_tables
 from stacchip.errors import DuplicateChips
-from stacchip.index.schema import stored_rows
+from stacchip.index.stored import stored_rows
 from stacchip.index.table_rows import change_texts, encode_texts, take_rows
 from stacchip.index.write import refuse_duplicates
 

@@ -107,8 +107,8 @@ class StoredRows:
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns of the rows."""
-        return SCHEMA
+        """The columns of the rows: those of `SCHEMA`, and then others."""
+        return self._index.schema
 
     def column(self, rows: NDArray[np.int64], name: str) -> pa.ChunkedArray:
         """Return one column of some of the rows; of items whose rows are held, nothing is read."""
@@ -120,7 +120,7 @@ class StoredRows:
         self._forget_all_but(len(runs))
         starts = np.cumsum([0, *map(len, columns)])[:-1]
         chunks = [chunk for column in columns for chunk in column.chunks]
-        values = pa.table({name: pa.chunked_array(chunks, SCHEMA.field(name).type)})
+        values = pa.table({name: pa.chunked_array(chunks, self.schema.field(name).type)})
         return take_rows(values, starts[place] + rows - self._first[run])[name]
 
     def count_nulls(self, column: str) -> int:
@@ -155,7 +155,7 @@ class StoredRows:
         """Return a chip's value in a column, or None if the index has no such column."""
         if "_whole" in self.__dict__:
             return self._whole.value(row, column)
-        if column not in SCHEMA.names:
+        if column not in self.schema.names:
             return None
         run = int(np.searchsorted(self._first, row, side="right")) - 1
         if column in _OF_RUN:

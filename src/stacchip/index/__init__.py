@@ -29,8 +29,10 @@ editions    which records of items the rows of an index were written with
 remembered  the items of this process's tables, for tables that lost their metadata
 dates       the dates of rows, by which two items of one key or id are noticed
 table_rows  rows of a table by their numbers, however wide its columns
-schema      the columns, stated once; tables put together with their items
+schema      the columns, stated once
+further_columns  columns that are not ours, such as a label
 stored      the columns as files store them: slim bounds, with footprints or without
+concat      tables in memory put together with their items
 build       an item's grid and shares to its rows
 quality     shares of cloud, nodata and others, counted from the QA band or the reference band
 filters     which rows are wanted
@@ -73,6 +75,7 @@ from stacchip.grid.geobox import RecordedGrid, read_grid, record_grid
 from stacchip.index.append import Appended, append_to_index
 from stacchip.index.build import build_table
 from stacchip.index.compact import compact_index
+from stacchip.index.concat import concat_indexes
 from stacchip.index.files.item_records import ItemRecord
 from stacchip.index.filters import Filters, Selection, Unmeasured, parse_period
 from stacchip.index.headers import add_headers, gather_headers, stream_headers
@@ -93,7 +96,6 @@ from stacchip.index.schema import (
     KEY,
     SCHEMA,
     SHARE_COLUMNS,
-    concat_indexes,
     conform,
     embed_items,
     embedded_items,

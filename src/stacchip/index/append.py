@@ -25,6 +25,7 @@ from stacchip.index.files.snapshot import at_one_moment, open_index
 from stacchip.index.files.spill import Spill
 from stacchip.index.files.staging import while_replaced
 from stacchip.index.filters import Selection
+from stacchip.index.further_columns import FurtherColumns
 from stacchip.index.gathering import (
     ChipsOfItem,
     Gathered,
@@ -107,7 +108,8 @@ def append_to_index(
     wait for each other; in an object store, each finds what the others added. (A store without
     conditional writes keeps the last of two that end at the same moment.)
 
-    The new files have the form of the index: with footprints, or without. Their rows come last and
+    The new files have the form of the index: with footprints, or without, and with the further
+    columns of both. Their rows come last and
     the others keep their numbers, so neighbours in space are no longer near each other in the
     files: after some dozens of appends, `compact_index` restores that order.
 
@@ -130,7 +132,8 @@ def append_to_index(
             twice, unless `duplicates="drop"`.
         InvalidMetadata: An item differs from the one of its id and source that is there, unless
             `duplicates="replace"`.
-        IndexFormatError: One of `new` is not an index.
+        IndexFormatError: One of `new` is not an index, or has a further column of a type that does
+            not go with that of the index.
         IndexReplaced: The index in a store was changed again and again by others meanwhile; nothing
             was added. Or one of `new` was replaced while it was read.
         ObjectNotFound: There is no index, or nothing at one of the paths.
@@ -158,7 +161,7 @@ def append_to_index(
     with target, temporary_folder("stacchip-new-") as aside:
         hrefs = list(_hrefs_of(new, aside, storage))
         schema = stored_schema(SCHEMA, _form_of(target.href, storage))
-        with Spill(target.stage / "chips.spill", pa.schema(list(schema))) as spill:
+        with Spill(target.stage / "chips.spill") as spill:
             gathered = Gathered(spill, target.records, schema)
             files = gathered.read(hrefs, target.href, storage, progress)
             if duplicates != "drop":
@@ -255,10 +258,13 @@ class _Append:
 
         Raises:
             InvalidMetadata: Rows of one key have two dates: they are of two items.
+            IndexFormatError: A further column has another type there, and none holds both.
         """
         there = _There(defaultdict(list))
+        further = FurtherColumns()
         keys = {ItemKey(item.platform, item.item_id) for item in self.gathered.parts}
         for chips in open_index(self.target.href, self.target.storage):
+            further.add(chips.file.schema, redact(chips.href))
             ids = _shared_ids(chips, keys)
             numbers = []
             for rows, part in chips.scan_numbered(_COLUMNS, Selection(item_id=ids)) if ids else ():
@@ -271,6 +277,9 @@ class _Append:
                         there.chips += own.num_rows
             if numbers:
                 self._note(there, chips, np.concatenate(numbers))
+        further.join(self.gathered.further)
+        further.require(self.gathered.further.types)
+        self.gathered.types = further.shared
         return there
 
     def _note(self, there: _There, chips: ChipsFile, rows: Rows) -> None:

@@ -31,9 +31,9 @@ from stacchip.index.files.item_records import (
 from stacchip.index.files.layout import FileEntry, find_files
 from stacchip.index.files.opening import open_entry
 from stacchip.index.files.snapshot import refusing_replaced
+from stacchip.index.further_columns import FurtherColumns, fit_columns, further_types
 from stacchip.index.made_footprints import fill_footprints, items_of_records
-from stacchip.index.schema import stored_rows
-from stacchip.index.stored import store_columns
+from stacchip.index.stored import store_columns, stored_rows
 from stacchip.index.table_rows import take_rows
 from stacchip.items.keys import ItemKey
 from stacchip.items.reach import distant
@@ -151,9 +151,11 @@ class Gathered:
     Args:
         spill: For the rows.
         records: For the records of items.
-        schema: The columns of the files that will be written.
+        schema: The columns of `SCHEMA` in the files that will be written.
 
     Attributes:
+        further: The further columns of what was read.
+        types: The further columns of the files that will be written; by default those read.
         parts: The rows of each item that were put aside.
         dates: The `datetime` of each item, and where it was read.
         left_out: Chips that are not wanted; see `number_places`.
@@ -162,7 +164,9 @@ class Gathered:
     def __init__(self, spill: Spill, records: RecordFile, schema: pa.Schema) -> None:
         self.spill = spill
         self.records = records
-        self.schema = schema
+        self.further = FurtherColumns()
+        self.types = self.further.types
+        self._ours = schema
         self.parts: dict[ChipsOfItem, list[_Part]] = defaultdict(list)
         self.dates: dict[ItemKey, tuple[Any, str]] = {}
         self.left_out: dict[ChipsOfItem, Places] = {}
@@ -202,16 +206,30 @@ class Gathered:
                     progress(redact(href), len(chips))
         return [each.href for each in chips]
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the files that will be written, once everything was read."""
+        further = [pa.field(name, kind) for name, kind in self.types.items()]
+        return pa.schema([*self._ours, *further], self._ours.metadata)
+
     def add(self, table: pa.Table, items: Mapping[ItemKey, Mapping[str, Any]], origin: str) -> None:
-        """Put aside the rows of a table, item by item, and those of `items` that have rows."""
+        """Put aside the rows of a table, item by item, and those of `items` that have rows.
+
+        Raises:
+            IndexFormatError: A further column has another type than before, and none holds both.
+        """
+        self.further.add(table.schema, origin)
+        self.further.require()
         named: dict[ItemKey, ItemRecord] = {}
-        geometry: GeometryForm = "wkb" if "geometry" in self.schema.names else "none"
+        geometry: GeometryForm = "wkb" if "geometry" in self._ours.names else "none"
+        own = (table.schema.field(name) for name in further_types(table.schema))
+        plain = pa.schema([*self._ours, *own])
         for item, rows in split_by_item(store_columns(table, geometry)):
             lon, lat = _centre(rows)
             key = ItemKey(item.platform, item.item_id)
             self._refuse_two_dates(key, rows["datetime"], origin)
             time = rows["datetime"][0].cast(pa.int64()).as_py()
-            batch = rows.cast(self.spill.schema).combine_chunks().to_batches()[0]
+            batch = rows.cast(plain).combine_chunks().to_batches()[0]
             number = self.spill.append(batch)
             repeats = len(np.unique(number_places(batch))) < batch.num_rows
             part = _Part(number, rows.num_rows, lon, lat, time, origin, repeats)
@@ -237,11 +255,11 @@ class Gathered:
 
     def rows(self, item: ChipsOfItem) -> pa.Table:
         """Return the rows of one item, with the footprints that its index did not store."""
-        rows = _unique_rows(self.parts[item], self.spill)
+        rows = _unique_rows(self.parts[item], self.spill, self.types)
         if item in self.left_out:
             is_there = np.isin(number_places(rows), self.left_out[item])
             rows = take_rows(rows, np.flatnonzero(~is_there))
-        if "geometry" not in self.schema.names:
+        if "geometry" not in self._ours.names:
             return rows
         return fill_footprints(rows, items_of_records(self.records.find), errors="skip")
 
@@ -365,23 +383,27 @@ def write_source(gathered: Gathered, items: Sequence[ChipsOfItem], writer: Chips
         ROWS_PER_GROUP,
     )
     written = 0
+    schema = gathered.schema
     for region in regions:
         groups = max(1, round(int(rows[region].sum()) / ROWS_PER_GROUP))
         wanted = -(-int(rows[region].sum()) // groups)
         tables = (gathered.rows(items[place]) for place in region.tolist())
-        for group in _gather(tables, wanted, gathered.schema):
+        for group in _gather(tables, wanted, schema):
             writer.write_table(group, row_group_size=2 * ROWS_PER_GROUP)
             written += group.num_rows
     if not regions:
-        writer.write_table(gathered.schema.empty_table())
+        writer.write_table(schema.empty_table())
     return written
 
 
-def _unique_rows(parts: Sequence[_Part], spill: Spill) -> pa.Table:
+def _unique_rows(
+    parts: Sequence[_Part], spill: Spill, types: Mapping[str, pa.DataType]
+) -> pa.Table:
     """Return the rows of one item, each chip once, along the rows of its grid."""
     batches = [spill.read(part.number) for part in parts]
     places = np.concatenate([number_places(batch) for batch in batches])
-    table = pa.Table.from_batches(batches, spill.schema)
+    tables = (fit_columns(pa.Table.from_batches([batch]), types) for batch in batches)
+    table = pa.concat_tables(tables)
     if len(places) > 1 and (np.diff(places) <= 0).any():
         _, first = np.unique(places, return_index=True)  # the first of equal ones, in order
         table = table.take(pa.array(first))

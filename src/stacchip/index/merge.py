@@ -6,8 +6,6 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import pyarrow as pa
-
 from stacchip.errors import NothingFound, UsageError
 from stacchip.index.editions import select_editions
 from stacchip.index.files.layout import index_href
@@ -65,7 +63,8 @@ def merge_indexes(
     """Merge indexes of any sources and chip sizes into one folder, sorted by place and time.
 
     The order of the inputs only decides which of two duplicates is kept; the same inputs give the
-    same bytes. Meanwhile, the merge needs local disk of about the size of the merged index: beside
+    same bytes. Columns that were added to an input are kept; rows of others are null there.
+    Meanwhile, the merge needs local disk of about the size of the merged index: beside
     `out` if that is local, else in the folder for temporary files (`TMPDIR`).
 
     Args:
@@ -88,7 +87,8 @@ def merge_indexes(
         DuplicateChips: A chip is there twice, and `duplicates="error"`.
         InvalidMetadata: Two inputs have different items of one id and source, or rows with one of
             these have several dates.
-        IndexFormatError: An input is not an index.
+        IndexFormatError: An input is not an index; or a further column has types in two inputs that
+            no type holds without loss, or one that no index keeps.
         IndexReplaced: An input was replaced while it was read.
         NothingFound: The inputs have no chips, and `allow_empty` is False.
         ObjectNotFound: Nothing is at one of the paths.
@@ -106,7 +106,7 @@ def merge_indexes(
     several = [paths] if isinstance(paths, str) or hasattr(paths, "__fspath__") else list(paths)
     hrefs = [index_href(path) for path in several]
     schema = stored_schema(SCHEMA, geometry)
-    with new, Spill(new.stage / "chips.spill", pa.schema(list(schema))) as spill:
+    with new, Spill(new.stage / "chips.spill") as spill:
         gathered = Gathered(spill, new.records, schema)
         files = gathered.read(hrefs, new.href, storage, progress, verb="merge")
         if not gathered.parts and not allow_empty:

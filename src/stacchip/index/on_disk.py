@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from stacchip.index.absent import NamesWanted
 from stacchip.index.editions import join, replaced
+from stacchip.index.files.chips_file import share_columns
 from stacchip.index.files.contents import count_on
 from stacchip.index.files.layout import find_files, index_href
 from stacchip.index.files.opening import open_entry
@@ -100,7 +101,7 @@ class StoredIndex:
                 )
                 return None
             files.append(chips)
-        return cls(href, storage, files)
+        return cls(href, storage, share_columns(files))
 
     @cached_property
     def _files(self) -> list[ChipsFile]:
@@ -109,7 +110,13 @@ class StoredIndex:
         files = list(islice(open_files(self._href, self._storage), len(self._digests)))
         if [chips.file.digest for chips in files] != self._digests:
             raise replaced(self._href)
-        return files
+        return share_columns(files)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns of the rows: those of `SCHEMA`, and then others."""
+        further = {} if self._files[0].further is None else self._files[0].further.shared
+        return pa.schema([*SCHEMA, *(pa.field(name, kind) for name, kind in further.items())])
 
     @cached_property
     def _starts(self) -> Rows:
@@ -158,7 +165,8 @@ class StoredIndex:
         wanted = np.asarray(rows, np.int64)
         of_file = np.searchsorted(self._starts, wanted, side="right") - 1
         order = np.argsort(of_file, kind="stable")
-        parts = [SCHEMA.empty_table().select(columns).replace_schema_metadata()]
+        there = [name for name in columns if name in self.schema.names]  # a file names others
+        parts = [self.schema.empty_table().select(there).replace_schema_metadata()]
         for number in np.unique(of_file).tolist():
             inside = wanted[of_file == number] - self._starts[number]
             part = self._files[number].take(inside, columns)

@@ -18,8 +18,8 @@ from stacchip.index.files.item_records_lookup import RecordLookup
 from stacchip.index.files.layout import find_files, index_href, is_file
 from stacchip.index.files.snapshot import open_index
 from stacchip.index.filters import Filters, Selection
+from stacchip.index.further_columns import concat_rows, names_further
 from stacchip.index.recorded import read_records
-from stacchip.index.schema import SCHEMA
 from stacchip.index.table_rows import take_rows
 from stacchip.items.copies import is_same_item
 from stacchip.items.keys import differing_copies
@@ -81,8 +81,9 @@ def read_index(
         **filters: The chips wanted; see `Selection`.
 
     Returns:
-        A table of `SCHEMA`'s columns. Its metadata holds the address that it was read from
-        (`index_of`), and the items of files that carry items.
+        A table of `SCHEMA`'s columns, and then of those that were added to the index. Rows of
+        files that lack one of these are null there. Its metadata holds the address that it was read
+        from (`index_of`), and the items of files that carry items.
 
     Raises:
         ObjectNotFound: Nothing is there.
@@ -108,7 +109,7 @@ def read_index(
         return chips.read(names, selection)
 
     storage = storage or Storage()
-    table = _read(path, storage, read)
+    table = _read(path, storage, read, shares=names_further(names, selection.where))
     selection.report_left_out(left_out)
     wanted = NamesWanted(selection)
     wanted.see(table)
@@ -218,7 +219,8 @@ def scan_rows(
         on_file: Called with each file after its rows.
     """
     before = 0
-    for chips in open_files(index_href(path), storage):
+    shares = names_further(columns, selection.where)
+    for chips in open_files(index_href(path), storage, shares=shares):
         for rows, part in chips.scan_numbered(columns, selection):
             if part.num_rows:
                 yield rows + before, part
@@ -298,7 +300,7 @@ def read_rows_at(
         before += chips.rows
         return chips.take(inside, names)
 
-    table = _read(path, storage or Storage(), read)
+    table = _read(path, storage or Storage(), read, shares=names_further(names, None))
     if sum(map(len, places)) < len(wanted):
         raise IndexError(f"{redact(index_href(path))} has rows 0 to {before - 1} only")
     return take_rows(table, np.argsort(np.concatenate(places)))
@@ -321,37 +323,51 @@ def read_item_index(
 def _column_names(columns: Sequence[str] | None) -> list[str] | None:
     if columns is None:
         return None
-    unknown = sorted(set(columns) - set(SCHEMA.names))
-    if isinstance(columns, str) or unknown:
-        raise UsageError(
-            f"columns must be a list of names of columns; {unknown or columns!r} is not."
-        )
-    return list(columns)
+    names = [] if isinstance(columns, str) else list(columns)
+    if isinstance(columns, str) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"columns must be a list of names of columns; {columns!r} is not.")
+    return names
 
 
 def _read(
-    path: str | os.PathLike[str], storage: Storage, read: Callable[[ChipsFile], pa.Table]
+    path: str | os.PathLike[str],
+    storage: Storage,
+    read: Callable[[ChipsFile], pa.Table],
+    *,
+    shares: bool = False,
 ) -> pa.Table:
-    """Return what `read` reads of each file, with the index's address and items as metadata."""
+    """Return what `read` reads of each file, with the index's address and items as metadata.
+
+    Args:
+        path: As in `read_index`.
+        storage: As in `read_index`.
+        read: Reads a file.
+        shares: As in `open_index`.
+    """
     href = index_href(path)
     tables: list[pa.Table] = []
+    origins: list[str] = []
     items: dict[ItemKey, tuple[Mapping[str, Any], str]] = {}
     editions: list[Editions | None] = []
-    for chips in open_files(href, storage):
+    for chips in open_files(href, storage, shares=shares):
         editions.append(chips.file.editions)
         for key, item in chips.items().items():
             there, origin = items.setdefault(key, (item, redact(chips.href)))
             if not is_same_item(there, item):
                 raise differing_copies(key, there, item, (origin, redact(chips.href)))
         tables.append(read(chips))
-    table = pa.concat_tables(tables, promote_options="default") if len(tables) > 1 else tables[0]
+        origins.append(redact(chips.href))
+    table = concat_rows(tables, origins) if len(tables) > 1 else tables[0]
     plain = {key: item for key, (item, _) in items.items()}
     return with_origin(table, href, plain, None if is_file(href) else join(editions))
 
 
-def open_files(href: str, storage: Storage) -> Iterator[ChipsFile]:
-    """Yield the files with chips of an index; those without footprints find its records, too."""
-    opened = open_index(href, storage)
+def open_files(href: str, storage: Storage, *, shares: bool = False) -> Iterator[ChipsFile]:
+    """Yield the files with chips of an index; those without footprints find its records, too.
+
+    Arguments are those of `open_index`.
+    """
+    opened = open_index(href, storage, shares=shares)
     if is_file(href):
         yield from opened
         return

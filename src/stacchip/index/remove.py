@@ -36,8 +36,8 @@ from stacchip.index.files.snapshot import at_one_moment
 from stacchip.index.files.staging import while_replaced
 from stacchip.index.filters import Selection
 from stacchip.index.read import scan_index
-from stacchip.index.schema import SCHEMA, conform, require_short_values
-from stacchip.index.stored import store_columns, stored_schema
+from stacchip.index.schema import SCHEMA, conform
+from stacchip.index.stored import require_short_values, store_columns, stored_schema
 from stacchip.runtime.near_names import list_names
 from stacchip.storage import Storage, parent_href, redact
 

@@ -9,30 +9,19 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stacchip.errors import IndexFormatError, StacchipError, UsageError
+from stacchip.errors import IndexFormatError, StacchipError
 from stacchip.grid.footprints import BBOX
-from stacchip.index.editions import combine
-from stacchip.index.embedded import (
-    embed_items,
-    embedded_items,
-    indexes_and_editions,
-    with_indexes,
-)
-from stacchip.index.foreign.geometry import LONGEST_VALUE, without_extension
+from stacchip.index.embedded import embed_items, embedded_items
+from stacchip.index.foreign.geometry import without_extension
 from stacchip.index.foreign.item_columns import ITEM_COLUMNS, fill_from_items
 from stacchip.index.foreign.own_columns import fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
-from stacchip.index.table_rows import change_texts
-from stacchip.items.keys import add_item
 from stacchip.runtime.odd_values import ODD_VALUES
-from stacchip.storage import unsign
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from stacchip.index.editions import Known
     from stacchip.index.foreign.item_columns import FindItem
-    from stacchip.items.keys import ItemKey
 
 __all__ = [
     "GEO_METADATA",
@@ -40,15 +29,13 @@ __all__ = [
     "OPTIONAL_COLUMNS",
     "SCHEMA",
     "SHARE_COLUMNS",
-    "concat_indexes",
     "conform",
     "embed_items",
     "embedded_items",
     "naming_table",
-    "require_short_values",
     "select_columns",
-    "stored_rows",
     "validate",
+    "wrong_column",
 ]
 
 KEY: Final = ("platform", "item_id", "chip_size", "chip_index_x", "chip_index_y")
@@ -107,11 +94,6 @@ the chip's footprint and `bbox` its bounds, both in OGC:CRS84. Both are null for
 wholly beyond the Earth's edge in its projection (the corners of a global sinusoidal grid).
 """
 
-_TEXTS: Final = [
-    field.name
-    for field in SCHEMA
-    if pa.types.is_string(field.type) or pa.types.is_binary(field.type)
-]
 SHARE_COLUMNS: Final = {
     "cloud": "cloud_cover_percentage",
     "nodata": "nodata_percentage",
@@ -231,6 +213,9 @@ def _conform(table: pa.Table, names: Collection[str], find_item: FindItem | None
     ours = [SCHEMA.field(name) for name in SCHEMA.names if name in names]
     conformed = [_conform_column(table, field) for field in ours]
     others = [name for name in table.column_names if name not in SCHEMA.names]
+    if len(set(others)) < len(others):
+        twice = next(name for name in others if others.count(name) > 1)
+        raise wrong_column(twice, "is there twice")
     metadata = {**(table.schema.metadata or {}), **(SCHEMA.metadata or {})}
     schema = pa.schema([*ours, *(table.schema.field(name) for name in others)], metadata=metadata)
     rows = pa.Table.from_arrays([*conformed, *(table[name] for name in others)], schema=schema)
@@ -262,18 +247,18 @@ def _conform_column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
     if not found and (field.name in OPTIONAL_COLUMNS or field.name == "geometry"):
         return pa.chunked_array([pa.nulls(table.num_rows, field.type)])
     if len(found) != 1:
-        raise _wrong(field.name, "is there twice" if found else "is absent")
+        raise wrong_column(field.name, "is there twice" if found else "is absent")
     column = without_extension(table.column(found[0]))
     if column.type != field.type:
         try:
             column = column.cast(field.type)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             problem = f"has type {column.type}, not {field.type}"
-            raise _wrong(field.name, problem) from error
+            raise wrong_column(field.name, problem) from error
     if column.null_count and field.name in _NEVER_NULL:
-        raise _wrong(field.name, f"is null in {column.null_count} rows")
+        raise wrong_column(field.name, f"is null in {column.null_count} rows")
     if not _is_in_calendar(column):
-        raise _wrong(field.name, "has dates beyond the years 1 to 9999")
+        raise wrong_column(field.name, "has dates beyond the years 1 to 9999")
     return _nan_as_null(column) if pa.types.is_floating(field.type) else column
 
 
@@ -295,43 +280,8 @@ def _nan_as_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(is_nan, None, column) if pc.any(is_nan).as_py() else column
 
 
-def stored_rows(
-    table: Any, *, href: str | None = None, find_item: FindItem | None = None
-) -> pa.Table:
-    """Return rows as an index stores them: the columns of `SCHEMA` only, with unsigned `item_href`.
-
-    Args:
-        table: Rows of a chip index; its metadata is kept.
-        href: Address of the table, for the error.
-        find_item: As in `conform`.
-
-    Raises:
-        IndexFormatError: `table` is not a chip index, or a value is longer than `LONGEST_VALUE`.
-    """
-    rows = conform(table, href=href, find_item=find_item).select(SCHEMA.names)
-    require_short_values(rows, href)
-    unsigned = change_texts(rows["item_href"], lambda href: href and unsign(href))
-    if unsigned is None:
-        return rows
-    position = SCHEMA.get_field_index("item_href")
-    return rows.set_column(position, rows.schema.field(position), unsigned)
-
-
-def require_short_values(rows: pa.Table, href: str | None) -> None:
-    """Refuse texts and footprints that no index has: to write them takes memory without bounds.
-
-    Raises:
-        IndexFormatError: A value is longer than `LONGEST_VALUE`.
-    """
-    with naming_table(href):
-        for name in _TEXTS:
-            longest = pc.max(pc.binary_length(rows[name])).as_py() or 0
-            if longest > LONGEST_VALUE:
-                problem = f"has a value of {longest:,} bytes, of {LONGEST_VALUE:,} at most"
-                raise _wrong(name, problem)
-
-
-def _wrong(column: str, problem: str) -> IndexFormatError:
+def wrong_column(column: str, problem: str) -> IndexFormatError:
+    """Return the error for a column that an index cannot have so."""
     return IndexFormatError(
         f"Not a chip index: column '{column}' {problem}. "
         "An index is made by stacchip's create_index(); its columns are stacchip.index.SCHEMA.",
@@ -339,33 +289,10 @@ def _wrong(column: str, problem: str) -> IndexFormatError:
     )
 
 
-def concat_indexes(tables: Sequence[Any]) -> pa.Table:
-    """Return several chip indexes as one table with the items of all of them.
+def __getattr__(name: str) -> Any:
+    """Return what was defined here, where pickles of earlier versions look for it."""
+    if name == "concat_indexes":
+        from stacchip.index.concat import concat_indexes
 
-    (`pyarrow.concat_tables` keeps the items of the first only.) Items in the folders of indexes
-    that tables were read from are found there.
-
-    Raises:
-        IndexFormatError: A table is not a chip index.
-        UsageError: Two tables have different items of one platform and id, or there is no table.
-
-    Example:
-        >>> one = embed_items(SCHEMA.empty_table(), {("naip", "a"): {"id": "a"}})
-        >>> other = embed_items(SCHEMA.empty_table(), {("linz", "a"): {"id": "a"}})
-        >>> [key.platform for key in embedded_items(concat_indexes([one, other]))]
-        ['naip', 'linz']
-    """
-    parts = [conform(table) for table in tables]
-    if not parts:
-        raise UsageError("There is no table to put together: the list is empty.")
-    table = pa.concat_tables(parts, promote_options="default")
-    items: dict[ItemKey, dict[str, Any]] = {}
-    for part in parts:
-        for key, item in embedded_items(part).items():
-            add_item(items, key, item)
-    table = embed_items(table.replace_schema_metadata(SCHEMA.metadata), items)
-    known: dict[str, Known | None] = {}
-    for part in parts:
-        for href, editions in indexes_and_editions(part).items():
-            known[href] = combine(known[href], editions) if href in known else editions
-    return with_indexes(table, known) if known else table
+        return concat_indexes
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,15 +7,29 @@ chips. Footprints are for other tools; an index that only stacchip reads can do 
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import pyarrow as pa
 
 from stacchip.errors import UsageError
 from stacchip.grid.rounded_bounds import ROUNDED_BBOX, round_outwards
-from stacchip.index.schema import SCHEMA, select_columns
+from stacchip.index.foreign.geometry import LONGEST_VALUE
+from stacchip.index.further_columns import keep_columns, longest_value
+from stacchip.index.schema import SCHEMA, conform, naming_table, select_columns, wrong_column
+from stacchip.index.table_rows import change_texts
+from stacchip.storage import unsign
 
-__all__ = ["GeometryForm", "require_form", "store_columns", "stored_schema"]
+if TYPE_CHECKING:
+    from stacchip.index.foreign.item_columns import FindItem
+
+__all__ = [
+    "GeometryForm",
+    "require_form",
+    "require_short_values",
+    "store_columns",
+    "stored_rows",
+    "stored_schema",
+]
 
 GeometryForm: TypeAlias = Literal["wkb", "none"]
 """How an index stores footprints: as WKB, or not at all."""
@@ -62,3 +76,44 @@ def store_columns(rows: pa.Table, geometry: GeometryForm = "wkb") -> pa.Table:
         round_outwards(rows[name]) if name == "bbox" else rows[name] for name in schema.names
     ]
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def stored_rows(
+    table: Any, *, href: str | None = None, find_item: FindItem | None = None
+) -> pa.Table:
+    """Return rows with the columns that an index keeps, those of `SCHEMA` first.
+
+    Addresses of items are unsigned.
+
+    Args:
+        table: Rows of a chip index; its metadata is kept.
+        href: Address of the table, for the error.
+        find_item: As in `conform`.
+
+    Raises:
+        IndexFormatError: `table` is not a chip index, a value is longer than `LONGEST_VALUE`, or no
+            index keeps a column (`stacchip.index.further_columns`).
+    """
+    rows = conform(table, href=href, find_item=find_item)
+    with naming_table(href):
+        rows = keep_columns(rows)
+    require_short_values(rows, href)
+    unsigned = change_texts(rows["item_href"], lambda href: href and unsign(href))
+    if unsigned is None:
+        return rows
+    position = SCHEMA.get_field_index("item_href")
+    return rows.set_column(position, rows.schema.field(position), unsigned)
+
+
+def require_short_values(rows: pa.Table, href: str | None) -> None:
+    """Refuse long texts, lists and footprints: to write them takes memory without bounds.
+
+    Raises:
+        IndexFormatError: A value is longer than `LONGEST_VALUE`.
+    """
+    with naming_table(href):
+        for name in rows.column_names:
+            longest = longest_value(rows[name])
+            if longest > LONGEST_VALUE:
+                problem = f"has a value of {longest:,} bytes, of {LONGEST_VALUE:,} at most"
+                raise wrong_column(name, problem)

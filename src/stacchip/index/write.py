@@ -39,8 +39,8 @@ from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.tables import as_table
 from stacchip.index.made_footprints import fill_footprints, items_of_records
 from stacchip.index.recorded import records_of
-from stacchip.index.schema import KEY, SCHEMA, stored_rows
-from stacchip.index.stored import require_form, store_columns
+from stacchip.index.schema import KEY, SCHEMA
+from stacchip.index.stored import require_form, store_columns, stored_rows
 from stacchip.index.table_rows import encode_texts
 from stacchip.items.copies import to_dict
 from stacchip.items.keys import ItemKey, add_item, by_key, match_keys, resolve_ids

@@ -33,7 +33,7 @@ A writer makes new files beside the index in a `Replacement`, which puts them in
 `switch`: `_index.json` says which files are of the index, and where they are meanwhile.
 `layout.find_files` refuses a folder whose `_index.json` names a file that is missing.
 
-This folder imports the index's `schema`, `embedded`, `filters`, `made_footprints` and `foreign`,
-items, parquet, and raster for `Header`; the modules of `stacchip.index` that read and write import
-it.
+This folder imports the index's `schema`, `further_columns`, `embedded`, `filters`,
+`made_footprints` and `foreign`, items, parquet, and raster for `Header`; the modules of
+`stacchip.index` that read and write import it.
 """

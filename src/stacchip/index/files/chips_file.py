@@ -21,6 +21,7 @@ from stacchip.index.foreign.geometry import find_geometry
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.own_columns import columns_to_derive, fill_from_own_columns
 from stacchip.index.foreign.tables import as_table
+from stacchip.index.further_columns import FurtherColumns, further_types, unknown_name
 from stacchip.index.made_footprints import (
     PLACE_COLUMNS,
     fill_footprints,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from stacchip.items.keys import ItemKey
     from stacchip.storage import Storage
 
-__all__ = ["ChipsFile", "open_chips", "with_records"]
+__all__ = ["ChipsFile", "open_chips", "share_columns", "share_with", "with_records"]
 
 _ALL: Final = Selection()
 
@@ -74,6 +75,7 @@ class ChipsFile:
         origin: Its address if it is of a remote place: its items come as items of that place, and
             its rows without addresses that it may not name. None to read both as they are kept.
         read_contents: Returns the runs of its folder, with some columns.
+        further: The further columns of all files of its index; None if others were not looked at.
     """
 
     file: ParquetFile
@@ -81,6 +83,7 @@ class ChipsFile:
     find_kept: FindItem | None = None
     origin: str | None = None
     read_contents: Callable[[Sequence[str]], Contents | None] = lambda _: None
+    further: FurtherColumns | None = None
 
     @property
     def href(self) -> str:
@@ -217,12 +220,32 @@ class ChipsFile:
     ) -> tuple[list[str] | None, pc.Expression | None]:
         """Return the columns to read from the file (None for all), and the condition put to it."""
         names = SCHEMA.names if columns is None else [*columns, *chosen.columns]
+        self._require_columns(columns, chosen)
         self.require_chips(columns)
         if "geometry" in names and self.lacks_footprints:
             names = [name for name in (*names, *PLACE_COLUMNS) if name != "geometry"]
         pushed = self._pushed(chosen)
         needs_all = columns is None or self._derived(names) or pushed is not chosen.expression
         return None if needs_all else list(dict.fromkeys(names)), pushed
+
+    def _require_columns(self, columns: Sequence[str] | None, chosen: Selection) -> None:
+        """Refuse further columns that the index lacks, or that are of other types in other files.
+
+        Raises:
+            UsageError: No file of the index has one.
+            IndexFormatError: One has types that no type holds without loss.
+        """
+        further = self.further
+        if further is None:
+            further = FurtherColumns()
+            further.add(self.file.schema, redact(self.href))
+        further.require(columns, chosen.where)
+        names = [name for name in columns or () if name != ROW]
+        if chosen.where is not None:
+            known = {each.name: each for each in (*self.file.columns.whole, *SCHEMA)}
+            unknown = unknown_name(chosen.where, pa.schema(known.values()))
+            names += [] if unknown is None else [unknown]
+        further.require_known(names, redact(self.href))
 
     def _finish(
         self,
@@ -347,6 +370,26 @@ def with_records(chips: ChipsFile, find_record: FindRecord, origin: str | None) 
             return in_file(platform, item_id, item_href)
 
     return replace(chips, find_kept=find_kept)
+
+
+def share_columns(files: Sequence[ChipsFile]) -> list[ChipsFile]:
+    """Return the files of an index, each with the further columns of all.
+
+    Args:
+        files: All of its files.
+    """
+    further = FurtherColumns()
+    for chips in files:
+        further.add(chips.file.schema, redact(chips.href))
+    return [share_with(chips, further) for chips in files] if further.types else list(files)
+
+
+def share_with(chips: ChipsFile, further: FurtherColumns) -> ChipsFile:
+    """Return a file of an index with the further columns of all of its files."""
+    file = chips.file
+    if further_types(file.schema) != further.shared:
+        file = replace(file, further=further.shared)
+    return replace(chips, file=file, further=further)
 
 
 def _named(where: pc.Expression | None) -> set[str]:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from stacchip.index.editions import to_metadata
 from stacchip.index.files.contents import RunCounter
 from stacchip.index.files.item_addresses import store_addresses
+from stacchip.index.further_columns import further_types, is_measured, is_text
 from stacchip.index.schema import SCHEMA
 from stacchip.parquet.sealed_writer import SealedWriter
 
@@ -77,12 +78,17 @@ class ChipsWriter:
             folder: Address of the folder that it will be in.
             editions: As in `ChipsWriter`.
         """
+        further = further_types(schema)
         file = SealedWriter(
             path,
             schema,
             compression="zstd",
-            use_dictionary=_REPEATING,
-            write_statistics=_MEASURED,
+            # names of splits repeat; pyarrow itself gives up on texts that do not
+            use_dictionary=[*_REPEATING, *(name for name in further if is_text(further[name]))],
+            write_statistics=[
+                *_MEASURED,
+                *(name for name in further if is_measured(further[name])),
+            ],
             **_PAGES,
         )
         return cls(file, folder, editions)

@@ -41,7 +41,7 @@ class HeaderSpill:
     """
 
     def __init__(self, path: Path) -> None:
-        self._spill = Spill(path, _SPILLED)
+        self._spill = Spill(path)
         self.numbers: dict[ItemKey, int] = {}
 
     def __enter__(self) -> Self:

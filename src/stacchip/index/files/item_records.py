@@ -231,7 +231,7 @@ class RecordFile:
 
     def __init__(self, stage: Path, folder: str | None = None) -> None:
         self._folder = folder
-        self._spill = Spill(stage / "records.spill", RECORD_SCHEMA)
+        self._spill = Spill(stage / "records.spill")
         self._numbers: dict[tuple[str, str], int] = {}  # (item id, platform) -> batch in the spill
         self._origins: list[str] = []
 

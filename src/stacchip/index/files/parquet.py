@@ -76,6 +76,7 @@ class ParquetFile:
         remote: Reads parts of it; None if pyarrow itself can read the file.
         told: Columns that the file lacks, and the one value that its path gives to all its rows.
         removed: Rows that were removed from the index.
+        further: The types of further columns in all files of its index; see `FileColumns`.
         has_threads: False to decode columns one after another, which leaves fewer gaps in memory.
     """
 
@@ -88,12 +89,13 @@ class ParquetFile:
     remote: ExactFile | None = None
     told: Mapping[str, pa.Scalar] = field(default_factory=dict)
     removed: RowRanges = NO_ROWS
+    further: Mapping[str, pa.DataType] = field(default_factory=dict)
     has_threads: bool = True
 
     @cached_property
     def columns(self) -> FileColumns:
         """Its columns, and those that its rows get beside them."""
-        return FileColumns(self.view.schema, self.told)
+        return FileColumns(self.view.schema, self.told, self.further)
 
     @property
     def schema(self) -> pa.Schema:
@@ -247,6 +249,8 @@ class ParquetFile:
 
     def nulls(self, column: str) -> int | None:
         """Return in how many rows a column is null; None if only the rows tell."""
+        if column in self.columns.lacking:
+            return self.rows
         count = self.footer.nulls(column)  # also in rows that were removed
         return count if count == 0 or not self.removed else None
 

@@ -13,11 +13,12 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from stacchip.errors import AssetChanged, IndexFormatError, IndexReplaced, ObjectNotFound
-from stacchip.index.files.chips_file import ChipsFile, open_chips
+from stacchip.index.files.chips_file import ChipsFile, open_chips, share_columns, share_with
 from stacchip.index.files.contents import FolderContents
 from stacchip.index.files.layout import find_files, is_file, see_file
 from stacchip.index.files.manifest import manifest_version, see_manifest
 from stacchip.index.files.switch import resume_switch
+from stacchip.index.further_columns import FurtherColumns
 from stacchip.runtime.concurrently import map_concurrently, stream_concurrently
 from stacchip.runtime.open_files import most_open_files
 from stacchip.storage import local_path, parent_href, redact
@@ -41,8 +42,16 @@ _TRIES_OF_A_FILE: Final = 5  # a server may also tag each of its answers differe
 _LONGEST_PAUSE_S: Final = 0.1
 
 
-def open_index(href: str, storage: Storage) -> Iterator[ChipsFile]:
+def open_index(href: str, storage: Storage, *, shares: bool = False) -> Iterator[ChipsFile]:
     """Yield the files with chips of an index, opened at one moment; those of a tree one by one.
+
+    Each has the further columns of all (`share_columns`). To know those of a tree of many files,
+    all of its footers are read first, which only a caller that needs them asks for.
+
+    Args:
+        href: The index.
+        storage: Reaches it.
+        shares: True if the files of a tree, too, have the further columns of all.
 
     Raises:
         ObjectNotFound: Nothing is there.
@@ -55,9 +64,15 @@ def open_index(href: str, storage: Storage) -> Iterator[ChipsFile]:
         return open_chips(entry, storage, contents)
 
     def open_all(files: IndexFiles) -> Iterator[ChipsFile]:
-        if len(files.chips) > _most_at_once(files):
+        if len(files.chips) <= _most_at_once(files):
+            return iter(share_columns(map_concurrently(open_one, files.chips)))
+        if not shares:
             return stream_concurrently(open_one, files.chips, ahead=_FOOTERS_AHEAD)
-        return iter(map_concurrently(open_one, files.chips))
+        further = FurtherColumns()
+        for chips in stream_concurrently(open_one, files.chips, ahead=_FOOTERS_AHEAD):
+            further.add(chips.file.schema, redact(chips.href))
+        opened = stream_concurrently(open_one, files.chips, ahead=_FOOTERS_AHEAD)
+        return (share_with(chips, further) for chips in opened)
 
     return at_one_moment(href, storage, open_all)
 
