@@ -49,6 +49,7 @@ def choose_rows(
     if chosen.wants_all:
         return np.arange(table.num_rows)
     rows = _with_named(table, chosen, find_item)
+    chosen.require_split(rows.column_names, "The table")
     report_absent_of_table(chosen, rows)
     try:
         found = rows if where is None else rows.filter(where)

@@ -1,4 +1,4 @@
-"""Filters of an index: by cloud, nodata, time, place, source, item."""
+"""Filters of an index: by cloud, nodata, time, place, source, item, split."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Filters", "Moment", "Selection", "Unmeasured", "parse_period"]
+__all__ = ["SPLIT", "Filters", "Moment", "Selection", "Unmeasured", "parse_period"]
+
+SPLIT: Final = "split"
+"""The usual name of the column that says which split a chip is in."""
 
 Unmeasured: TypeAlias = Literal["drop", "keep"]
 """What becomes of a chip whose share of cloud or nodata, though limited, was not measured."""
@@ -50,6 +53,7 @@ class Filters(TypedDict, total=False):
     platform: str | Sequence[str] | None
     item_id: str | Sequence[str] | None
     chip_size: int | Sequence[int] | None
+    split: str | Sequence[str] | None
     where: pc.Expression | None
     unmeasured: Unmeasured
 
@@ -73,6 +77,7 @@ class Selection:
         platform: Name of a source, or several.
         item_id: Id of an item, or several.
         chip_size: Side of a chip in pixels, or several.
+        split: Name of a split, or several, in the column `split` that `add_split` adds.
         where: Any further condition on the columns, as a pyarrow expression.
         unmeasured: `"keep"` takes chips whose share was not measured as if they were within the
             limit; `"drop"` leaves them out.
@@ -95,6 +100,7 @@ class Selection:
     platform: str | Sequence[str] | None = None
     item_id: str | Sequence[str] | None = None
     chip_size: int | Sequence[int] | None = None
+    split: str | Sequence[str] | None = None
     where: pc.Expression | None = None
     unmeasured: Unmeasured = "drop"
 
@@ -139,9 +145,32 @@ class Selection:
         conditions = [*self._within(), *self._period(), *self._names()]
         if self.area is not None:
             conditions.append(_overlaps(self.area))
-        if self.where is not None:
-            conditions.append(self.where)
+        if self.further is not None:
+            conditions.append(self.further)
         return reduce(lambda one, other: one & other, conditions) if conditions else None
+
+    @cached_property
+    def further(self) -> pc.Expression | None:
+        """The part of `expression` that may be on columns which not every index has."""
+        split = None if self.split is None else _is_one_of(SPLIT, self.split)
+        parts = [part for part in (split, self.where) if part is not None]
+        return reduce(lambda one, other: one & other, parts) if parts else None
+
+    def require_split(self, columns: Iterable[str], href: str) -> None:
+        """Refuse to choose a split where there is none.
+
+        Args:
+            columns: The names of the columns that are there.
+            href: The address of the index, without secrets, or another name for it.
+
+        Raises:
+            UsageError: A split is wanted, and there is no column of splits.
+        """
+        if self.split is not None and SPLIT not in columns:
+            raise UsageError(
+                f"{href} has no column {SPLIT!r}: it was not split. Split it first: stacchip split "
+                "INDEX, or add_split(index, Split(...))."
+            )
 
     @property
     def wants_all(self) -> bool:
@@ -181,12 +210,13 @@ class Selection:
     @cached_property
     def of_items(self) -> pc.Expression | None:
         """The part of `expression` that rules out items with all their chips."""
-        return replace(self, max_cloud=None, max_nodata=None, where=None).expression
+        return replace(self, max_cloud=None, max_nodata=None, split=None, where=None).expression
 
     @property
     def is_of_whole_items(self) -> bool:
         """True if an item's chips of one size are all chosen, or none: `of_items` says which."""
-        return not self._limits and self.area is None and self.where is None
+        limits = (self.area, self.split, self.where)
+        return not self._limits and all(limit is None for limit in limits)
 
     @cached_property
     def left_out(self) -> pc.Expression | None:
@@ -227,15 +257,8 @@ class Selection:
     def _names(self) -> Iterable[pc.Expression]:
         asked = {"platform": self.platform, "item_id": self.item_id, "chip_size": self.chip_size}
         for column, wanted in asked.items():
-            if wanted is None:
-                continue
-            if isinstance(wanted, Iterable) and not isinstance(wanted, str):
-                values = list(wanted)
-            else:
-                values = [wanted]
-            named = _to_array(column, values)
-            # sets come in another order in each process, and `digest` may not differ
-            yield pc.field(column).isin(named.take(pc.array_sort_indices(named)))
+            if wanted is not None:
+                yield _is_one_of(column, wanted)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -278,6 +301,7 @@ class Selection:
             >>> Selection(max_cloud=0.1).apply(SCHEMA.empty_table()).num_rows
             0
         """
+        self.require_split(table.column_names, "The table")
         if self.left_out is not None:
             self.report_left_out(self.refine(table.filter(self.left_out)).num_rows)
         return self.refine(table if self.expression is None else table.filter(self.expression))
@@ -297,13 +321,21 @@ class Selection:
 _SHARE_NAMES: Final = {column: share for share, column in SHARE_COLUMNS.items()}
 
 
+def _is_one_of(column: str, wanted: Any) -> pc.Expression:
+    """Return the condition that a column has a value, or one of several."""
+    is_several = isinstance(wanted, Iterable) and not isinstance(wanted, str)
+    named = _to_array(column, list(wanted) if is_several else [wanted])
+    # sets come in another order in each process, and `digest` may not differ
+    return pc.field(column).isin(named.take(pc.array_sort_indices(named)))
+
+
 def _to_array(column: str, values: list[Any]) -> pa.Array:
     """Return values to look for in a column.
 
     Raises:
         UsageError: The column cannot hold one of them.
     """
-    kind = SCHEMA.field(column).type
+    kind = pa.string() if column == SPLIT else SCHEMA.field(column).type
     try:
         return pa.array(values, kind)
     except (ValueError, TypeError, OverflowError):

@@ -109,7 +109,7 @@ def read_index(
         return chips.read(names, selection)
 
     storage = storage or Storage()
-    table = _read(path, storage, read, shares=names_further(names, selection.where))
+    table = _read(path, storage, read, shares=names_further(names, selection.further))
     selection.report_left_out(left_out)
     wanted = NamesWanted(selection)
     wanted.see(table)
@@ -219,7 +219,7 @@ def scan_rows(
         on_file: Called with each file after its rows.
     """
     before = 0
-    shares = names_further(columns, selection.where)
+    shares = names_further(columns, selection.further)
     for chips in open_files(index_href(path), storage, shares=shares):
         for rows, part in chips.scan_numbered(columns, selection):
             if part.num_rows:

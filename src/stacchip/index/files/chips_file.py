@@ -239,11 +239,12 @@ class ChipsFile:
         if further is None:
             further = FurtherColumns()
             further.add(self.file.schema, redact(self.href))
-        further.require(columns, chosen.where)
+        chosen.require_split(further.types, redact(self.href))
+        further.require(columns, chosen.further)
         names = [name for name in columns or () if name != ROW]
-        if chosen.where is not None:
+        if chosen.further is not None:
             known = {each.name: each for each in (*self.file.columns.whole, *SCHEMA)}
-            unknown = unknown_name(chosen.where, pa.schema(known.values()))
+            unknown = unknown_name(chosen.further, pa.schema(known.values()))
             names += [] if unknown is None else [unknown]
         further.require_known(names, redact(self.href))
 
