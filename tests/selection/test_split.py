@@ -187,3 +187,35 @@ def test_dealing_out_is_the_same_for_any_order_of_chips(chips):
 def test_one_cell_goes_to_the_largest_split():
     dealt = deal_out(np.array([[5]]), np.array([0.1, 0.8, 0.1]), np.array([0], np.int8))
     assert dealt.tolist() == [1]
+
+
+def test_a_report_tells_the_bounds_of_the_chips(chips):
+    west, south, east, north = Split().explain(chips).bbox
+    assert -180 <= west < -179
+    assert 179 < east <= 181
+    assert (south, north) == (pytest.approx(-60, abs=0.1), pytest.approx(70, abs=0.1))
+    assert Split().explain(chips.slice(0, 0)).bbox is None
+
+
+def test_a_map_shows_the_split_of_each_place(chips):
+    split = Split(cell_km=200, buffer_km=20)
+    report = split.explain(chips, classes="land")
+    picture = np.asarray(split.draw((0, 40, 20, 50), chip_km=0, width=448))
+    plain = picture[72:-24, 24:-24]
+    colours = {
+        "train": (86, 180, 233),
+        "val": (230, 159, 0),
+        "test": (0, 114, 178),
+        None: (222, 222, 220),
+    }
+    random = np.random.default_rng(0)
+    for y, x in zip(random.integers(0, len(plain), 200), random.integers(0, 400, 200), strict=True):
+        lon, lat = 20 * (x + 0.5) / 400, 50 - 10 * (y + 0.5) / len(plain)
+        box = {"xmin": lon, "ymin": lat, "xmax": lon, "ymax": lat}
+        assert tuple(plain[y, x]) == colours[split.of(pa.table({"bbox": [box]}))[0].as_py()]
+    with_classes = split.draw((0, 40, 20, 50), report=report)
+    assert with_classes.height > split.draw((0, 40, 20, 50)).height
+    with pytest.raises(UsageError, match="A map needs xmin < xmax"):
+        split.draw((20, 40, 0, 50))
+    with pytest.raises(UsageError, match="A split by datetime has no map"):
+        Split.by_time(["2021-01-01"]).draw((0, 40, 20, 50))

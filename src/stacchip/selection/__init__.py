@@ -5,6 +5,7 @@ The files, in reading order:
 ```
 split         `Split`: by cells of the globe, by region, by time, by a column
 split_report  what a split does to an index: chips kept and lost, classes
+split_map     a map of a split, as a picture
 split_cells   cells dealt out so that each split has its share of every class
 class_values  the classes of a column
 index_parts   the rows of an index in parts, on disk or in memory

@@ -10,7 +10,7 @@ import shapely
 from stacchip.errors import UsageError
 from stacchip.index.foreign.tables import as_table
 from stacchip.selection.split_cells import balance_cells
-from stacchip.selection.split_report import SplitReport, count_chips
+from stacchip.selection.split_report import count_chips
 from stacchip.splits.by_cell import CellRule
 from stacchip.splits.by_column import ColumnRule
 from stacchip.splits.by_region import RegionRule
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
+    from PIL import Image
 
+    from stacchip.selection.split_report import SplitReport
     from stacchip.splits.rules import Rule
     from stacchip.storage import Storage
 
@@ -260,6 +262,30 @@ class Split:
         """
         fitted = self.fit(index, storage=storage)
         return count_chips(fitted.rule, index, classes or self.stratify, storage)
+
+    def draw(
+        self,
+        bbox: Sequence[float],
+        *,
+        chip_km: float = 2.56,
+        width: int = 900,
+        report: SplitReport | None = None,
+    ) -> Image.Image:
+        """Return a map: in which split a chip would be at each place. For splits by place.
+
+        Args:
+            bbox: xmin, ymin, xmax, ymax of the map, in degrees.
+            chip_km: The size of the chips.
+            width: The width of the picture in pixels.
+            report: Adds the share of each class in each split, as bars.
+
+        Raises:
+            UsageError: The box is none, or the split is not by place.
+        """
+        from stacchip.selection.split_map import draw_split_map
+
+        self._require_fitted()
+        return draw_split_map(self.rule, bbox, chip_km=chip_km, width=width, report=report)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as plain values, which JSON can hold."""

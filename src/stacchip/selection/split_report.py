@@ -11,6 +11,7 @@ import numpy as np
 from stacchip.selection.class_values import find_classes
 from stacchip.selection.index_parts import scan_parts
 from stacchip.splits.by_cell import CellRule, cells_of_centres
+from stacchip.splits.ground import bounds_of
 from stacchip.splits.shares import BORDER
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from stacchip.selection.class_values import Classes
     from stacchip.splits.rules import Rule
+    from stacchip.splits.ground import Box
     from stacchip.splits.shares import Codes
     from stacchip.storage import Storage
 
@@ -46,6 +48,7 @@ class SplitReport:
         empty: By split, the classes that it lacks, though the index has them.
         cells: The number of cells that have chips in each split; for a split by cells.
         advice: What would make it better, if anything.
+        bbox: xmin, ymin, xmax, ymax of all chips, in degrees; None if no bounds are known.
     """
 
     chips: Mapping[str, int]
@@ -56,6 +59,7 @@ class SplitReport:
     empty: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cells: Mapping[str, int] = field(default_factory=dict)
     advice: tuple[str, ...] = ()
+    bbox: tuple[float, ...] | None = None
 
     @property
     def kept(self) -> int:
@@ -112,6 +116,7 @@ class SplitCounter:
         size = 1 if classes is None else len(classes.names)
         self._counts = np.zeros((len(rule.splits) + 1, size), np.int64)
         self._cells = np.empty(0, np.int64)
+        self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
 
     @property
     def columns(self) -> list[str]:
@@ -128,16 +133,28 @@ class SplitCounter:
             places += self._classes.numbers(rows[self._classes.column])
         counts = np.bincount(places, minlength=self._counts.size)
         self._counts += counts.reshape(self._counts.shape)
+        if "bbox" in rows.column_names:
+            self._widen(bounds_of(rows))
         if isinstance(self._rule, CellRule):
             cells = cells_of_centres(self._rule, rows)
             self._cells = np.union1d(self._cells, cells[cells >= 0])
         return codes
 
+    def _widen(self, box: Box) -> None:
+        """Let the bounds hold those of further chips."""
+        is_known = np.isfinite(box[0])
+        if is_known.any():
+            west, south, east, north = (side[is_known] for side in box)
+            low, high = np.array([west.min(), south.min()]), np.array([east.max(), north.max()])
+            self._bounds[:2] = np.minimum(self._bounds[:2], low)
+            self._bounds[2:] = np.maximum(self._bounds[2:], high)
+
     def report(self) -> SplitReport:
         """Return what was counted."""
         splits = self._rule.splits
         totals = self._counts.sum(axis=1).tolist()
-        report = SplitReport(dict(zip(splits, totals, strict=False)), totals[-1])
+        bbox = tuple(self._bounds.tolist()) if np.isfinite(self._bounds).all() else None
+        report = SplitReport(dict(zip(splits, totals, strict=False)), totals[-1], bbox=bbox)
         if self._classes is not None:
             report = replace(report, column=self._classes.column, **self._count_classes())
         if not isinstance(self._rule, CellRule):
