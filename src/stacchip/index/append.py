@@ -35,6 +35,7 @@ from stacchip.index.gathering import (
     split_by_item,
     write_source,
 )
+from stacchip.index.recorded_splits import join_splits, read_splits
 from stacchip.index.schema import SCHEMA
 from stacchip.index.stored import stored_schema
 from stacchip.index.write import write_index
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from stacchip.index.files.row_ranges import Rows
     from stacchip.index.gathering import Places
     from stacchip.index.stored import GeometryForm
+    from stacchip.splits.rules import Rule
 
     Known: TypeAlias = Literal["error", "drop", "replace"]
 
@@ -262,9 +264,11 @@ class _Append:
         """
         there = _There(defaultdict(list))
         further = FurtherColumns()
+        splits: dict[str, dict[str, Rule]] = {}
         keys = {ItemKey(item.platform, item.item_id) for item in self.gathered.parts}
         for chips in open_index(self.target.href, self.target.storage):
             further.add(chips.file.schema, redact(chips.href))
+            splits[redact(chips.href)] = read_splits(chips.file.view.metadata, chips.href)
             ids = _shared_ids(chips, keys)
             numbers = []
             for rows, part in chips.scan_numbered(_COLUMNS, Selection(item_id=ids)) if ids else ():
@@ -280,6 +284,7 @@ class _Append:
         further.join(self.gathered.further)
         further.require(self.gathered.further.types)
         self.gathered.types = further.shared
+        self.gathered.split_by(join_splits(splits))
         return there
 
     def _note(self, there: _There, chips: ChipsFile, rows: Rows) -> None:

@@ -31,8 +31,9 @@ from stacchip.index.files.item_records import (
 from stacchip.index.files.layout import FileEntry, find_files
 from stacchip.index.files.opening import open_entry
 from stacchip.index.files.snapshot import refusing_replaced
-from stacchip.index.further_columns import FurtherColumns, fit_columns, further_types
+from stacchip.index.further_columns import FurtherColumns, fit_columns, further_types, is_text
 from stacchip.index.made_footprints import fill_footprints, items_of_records
+from stacchip.index.recorded_splits import fill_splits, read_splits, write_splits
 from stacchip.index.stored import store_columns, stored_rows
 from stacchip.index.table_rows import take_rows
 from stacchip.items.keys import ItemKey
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from stacchip.index.files.parquet import ParquetFile
     from stacchip.index.files.spill import Spill
     from stacchip.index.stored import GeometryForm
+    from stacchip.splits.rules import Rule
 
     Places = NDArray[np.int64]
 
@@ -126,8 +128,8 @@ def _of_origin(table: pa.Table, href: str, origin: str) -> pa.Table:
 
 def _read_chips(
     files: Sequence[FileEntry], storage: Storage
-) -> Iterator[tuple[pa.Table, Mapping[ItemKey, Mapping[str, Any]], str]]:
-    """Yield the chips of the inputs, in parts, with the items and the address of their file.
+) -> Iterator[tuple[pa.Table, Mapping[ItemKey, Mapping[str, Any]], ChipsFile]]:
+    """Yield the chips of the inputs, in parts, with the items in their file, and the file.
 
     Small files are read ahead, whole.
     """
@@ -142,7 +144,7 @@ def _read_chips(
     for chips, tables in stream_concurrently(start, files, ahead=_AHEAD):
         items = chips.items()
         for table in chips.scan() if tables is None else tables:
-            yield stored_rows(table, href=redact(chips.href)), items, chips.href
+            yield stored_rows(table, href=redact(chips.href)), items, chips
 
 
 class Gathered:
@@ -156,6 +158,8 @@ class Gathered:
     Attributes:
         further: The further columns of what was read.
         types: The further columns of the files that will be written; by default those read.
+        splits: The splits that files which were read record, by the address of the file.
+        rules: The splits of the files that will be written: their columns are worked out anew.
         parts: The rows of each item that were put aside.
         dates: The `datetime` of each item, and where it was read.
         left_out: Chips that are not wanted; see `number_places`.
@@ -166,6 +170,8 @@ class Gathered:
         self.records = records
         self.further = FurtherColumns()
         self.types = self.further.types
+        self.splits: dict[str, dict[str, Rule]] = {}
+        self.rules: dict[str, Rule] = {}
         self._ours = schema
         self.parts: dict[ChipsOfItem, list[_Part]] = defaultdict(list)
         self.dates: dict[ItemKey, tuple[Any, str]] = {}
@@ -199,12 +205,25 @@ class Gathered:
             for href, table in _read_records(records, storage):
                 self.records.add(table, redact(href))
             read: set[str] = set()
-            for part, items, href in _read_chips(chips, storage):
-                self.add(part, items, redact(href))
-                if progress is not None and href not in read:
-                    read.add(href)
-                    progress(redact(href), len(chips))
+            for part, items, file in _read_chips(chips, storage):
+                self.add(part, items, redact(file.href))
+                if file.href in read:
+                    continue
+                read.add(file.href)
+                self._note_splits(file)
+                if progress is not None:
+                    progress(redact(file.href), len(chips))
         return [each.href for each in chips]
+
+    def split_by(self, rules: Mapping[str, Rule]) -> None:
+        """Let rules decide of the splits of all rows, where there are columns for them."""
+        texts = {name for name, kind in self.types.items() if is_text(kind)}
+        self.rules = {name: rule for name, rule in rules.items() if name in texts}
+
+    def _note_splits(self, file: ChipsFile) -> None:
+        splits = read_splits(file.file.view.metadata, file.href)
+        if splits:
+            self.splits[redact(file.href)] = splits
 
     @property
     def schema(self) -> pa.Schema:
@@ -384,12 +403,15 @@ def write_source(gathered: Gathered, items: Sequence[ChipsOfItem], writer: Chips
     )
     written = 0
     schema = gathered.schema
+    writer.file.add_metadata(write_splits(gathered.rules))
     for region in regions:
         groups = max(1, round(int(rows[region].sum()) / ROWS_PER_GROUP))
         wanted = -(-int(rows[region].sum()) // groups)
         tables = (gathered.rows(items[place]) for place in region.tolist())
         for group in _gather(tables, wanted, schema):
-            writer.write_table(group, row_group_size=2 * ROWS_PER_GROUP)
+            writer.write_table(
+                fill_splits(group, gathered.rules), row_group_size=2 * ROWS_PER_GROUP
+            )
             written += group.num_rows
     if not regions:
         writer.write_table(schema.empty_table())

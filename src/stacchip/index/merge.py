@@ -12,6 +12,7 @@ from stacchip.index.files.layout import index_href
 from stacchip.index.files.replacing import Replacement
 from stacchip.index.files.spill import Spill
 from stacchip.index.gathering import Gathered, by_source, write_source
+from stacchip.index.recorded_splits import join_splits
 from stacchip.index.schema import SCHEMA
 from stacchip.index.stored import require_form, stored_schema
 from stacchip.storage import Storage, redact
@@ -63,7 +64,8 @@ def merge_indexes(
     """Merge indexes of any sources and chip sizes into one folder, sorted by place and time.
 
     The order of the inputs only decides which of two duplicates is kept; the same inputs give the
-    same bytes. Columns that were added to an input are kept; rows of others are null there.
+    same bytes. Columns that were added to an input are kept; rows of others are null there. A split
+    that one input records (`stacchip.add_split`) is that of all rows.
     Meanwhile, the merge needs local disk of about the size of the merged index: beside
     `out` if that is local, else in the folder for temporary files (`TMPDIR`).
 
@@ -92,8 +94,8 @@ def merge_indexes(
         IndexReplaced: An input was replaced while it was read.
         NothingFound: The inputs have no chips, and `allow_empty` is False.
         ObjectNotFound: Nothing is at one of the paths.
-        UsageError: There is nothing to merge, `out` is a file or holds other parquet files, or
-            `duplicates` or `geometry` is unknown.
+        UsageError: There is nothing to merge, `out` is a file or holds other parquet files, two
+            inputs record different splits of one name, or `duplicates` or `geometry` is unknown.
     """
     require_form(geometry)
     storage = storage or Storage()
@@ -122,6 +124,7 @@ def merge_indexes(
 def _write(gathered: Gathered, new: Replacement, *, files: int) -> Merged:
     """Write the rows, and put the files into the target folder."""
     sources = by_source(gathered.parts)
+    gathered.split_by(join_splits(gathered.splits))
     gathered.dates.clear()  # they were compared, and take memory for each item
     written = 0
     names = new.name_chips(list(sources))

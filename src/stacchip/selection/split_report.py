@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from stacchip.selection.class_values import Classes
-    from stacchip.splits.rules import Rule
     from stacchip.splits.ground import Box
+    from stacchip.splits.rules import Rule
     from stacchip.splits.shares import Codes
     from stacchip.storage import Storage
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from stacchip.errors import UsageError
 from stacchip.grid.footprints import BBOX
+from stacchip.grid.rounded_bounds import round_outwards
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,14 +29,13 @@ is smaller everywhere: what is within a distance on the ellipsoid is within it o
 def bounds_of(rows: pa.Table) -> Box:
     """Return west, south, east and north of chips in degrees; NaN where they are not known.
 
-    East is no less than west: beyond the antimeridian, the longitudes go on.
+    East is no less than west: beyond the antimeridian, the longitudes go on. Bounds are rounded as
+    an index stores them, so that rows in memory and rows on disk say the same.
 
     Args:
         rows: Rows with the column `bbox`.
     """
-    box = rows["bbox"].combine_chunks()
-    if isinstance(box, pa.ChunkedArray):
-        box = pa.concat_arrays(box.chunks) if box.num_chunks else pa.array([], BBOX)
+    box = round_outwards(rows["bbox"])
     sides = [
         pc.struct_field(box, side).cast(pa.float64()).to_numpy(zero_copy_only=False)
         for side in BBOX.names
