@@ -50,7 +50,14 @@ if TYPE_CHECKING:
     from stacchip.chipper import Chip, Chipper
     from stacchip.datasets import ChipDataset, ChipStreamDataset
     from stacchip.errors import StacchipError
-    from stacchip.index import concat_indexes, merge_indexes, read_index, scan_index, write_index
+    from stacchip.index import (
+        add_column,
+        concat_indexes,
+        merge_indexes,
+        read_index,
+        scan_index,
+        write_index,
+    )
     from stacchip.indexer import (
         ChipIndexer,
         Indexed,
@@ -86,6 +93,7 @@ __all__ = [
     "Storage",
     "StorageOptions",
     "__version__",
+    "add_column",
     "concat_indexes",
     "find_source",
     "index_items",
@@ -107,7 +115,10 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is load
             "chipper": ["Chip", "Chipper"],
             "datasets": ["ChipDataset", "ChipStreamDataset"],
             "errors": ["StacchipError"],
-            "index": ["concat_indexes", "merge_indexes", "read_index", "scan_index", "write_index"],
+            "index": [
+                *("add_column", "concat_indexes", "merge_indexes"),
+                *("read_index", "scan_index", "write_index"),
+            ],
             "indexer": ["ChipIndexer", "Indexed", "Indexer", "NoStatsChipIndexer", "index_items"],
             "items": ["load_items", "search_items"],
             "raster.cache": ["Caches"],

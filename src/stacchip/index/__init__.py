@@ -15,6 +15,7 @@ To work with an index:
 - `merge_indexes` merges indexes of any size; `concat_indexes` tables in memory. `append_to_index`
   adds to an index, and `remove` takes out a source or an item; both leave its files as they are.
   `compact_index` writes them again.
+- `add_column` adds columns of your own to it: weights, splits, labels.
 - `validate` checks a table that another tool made; `conform` gives it the columns of `SCHEMA`.
   Both take a table of any library.
 
@@ -53,6 +54,9 @@ merge       many indexes to one, in bounded memory
 append      new files beside those of an index
 remove      an index without a source or an item
 compact     an index that grew, written again
+key_numbers  keys of several columns as numbers, by which rows find each other
+added_values  values on their way to the chips that they are of
+add_column  columns added to an index on disk
 headers     headers of the items' files, for the index to keep
 files/      the folder of an index on disk: names, order of writing, parquet, records of items
 foreign/    tables and files that other tools made: what they lack is derived
@@ -72,6 +76,7 @@ from stacchip.grid.chip_grid import ChipGrid, Edge
 from stacchip.grid.crs import name_crs
 from stacchip.grid.footprints import Footprints, make_footprints
 from stacchip.grid.geobox import RecordedGrid, read_grid, record_grid
+from stacchip.index.add_column import AddedColumns, add_column
 from stacchip.index.append import Appended, append_to_index
 from stacchip.index.build import build_table
 from stacchip.index.compact import compact_index
@@ -108,6 +113,7 @@ __all__ = [
     "KEY",
     "SCHEMA",
     "SHARE_COLUMNS",
+    "AddedColumns",
     "Appended",
     "ChipGrid",
     "Edge",
@@ -119,6 +125,7 @@ __all__ = [
     "RecordedGrid",
     "Selection",
     "Unmeasured",
+    "add_column",
     "add_headers",
     "append_to_index",
     "build_table",

@@ -6,7 +6,7 @@ from collections import deque
 from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stacchip.runtime.pools import requesters
 
@@ -92,3 +92,25 @@ def stream_concurrently(
     finally:
         for future in pending:
             future.cancel()
+
+
+def read_ahead(values: Iterator[T]) -> Iterator[T]:
+    """Yield values while the next one is made, by one thread after another.
+
+    Example:
+        >>> list(read_ahead(iter([1, 2, 3])))
+        [1, 2, 3]
+    """
+    end: Any = object()
+
+    def make(_: None) -> T:
+        return next(values, end)
+
+    pending = _submit(requesters(), make, None)
+    try:
+        while (value := pending.result()) is not end:
+            pending = _submit(requesters(), make, None)
+            yield value
+    finally:
+        if not pending.cancel():  # what it reads may be closed next
+            pending.exception()

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stacchip.index.editions import to_metadata
-from stacchip.index.files.contents import RunCounter
+from stacchip.index.files.contents import KnownRuns, RunCounter
 from stacchip.index.files.item_addresses import store_addresses
 from stacchip.index.further_columns import further_types, is_measured, is_text
 from stacchip.index.schema import SCHEMA
@@ -58,17 +58,22 @@ class ChipsWriter:
         file: The file.
         folder: Address of the folder that it will be in.
         editions: The editions of its sources, which it says at the end; None to say none.
-        runs: Counts the items whose chips are written.
+        runs: Counts the items whose chips are written, unless they are known.
     """
 
     file: SealedWriter
     folder: str
     editions: Editions | None = None
-    runs: RunCounter = field(default_factory=RunCounter)
+    runs: RunCounter | KnownRuns = field(default_factory=RunCounter)
 
     @classmethod
     def open(
-        cls, path: Path, schema: pa.Schema, folder: str, editions: Editions | None
+        cls,
+        path: Path,
+        schema: pa.Schema,
+        folder: str,
+        editions: Editions | None,
+        runs: pa.Table | None = None,
     ) -> ChipsWriter:
         """Return a writer of a new file: GeoParquet 1.1, compressed with ZSTD.
 
@@ -77,6 +82,7 @@ class ChipsWriter:
             schema: The schema of its rows.
             folder: Address of the folder that it will be in.
             editions: As in `ChipsWriter`.
+            runs: Which rows will be of which item, if that is known: rows of `CONTENTS_SCHEMA`.
         """
         further = further_types(schema)
         file = SealedWriter(
@@ -91,7 +97,8 @@ class ChipsWriter:
             ],
             **_PAGES,
         )
-        return cls(file, folder, editions)
+        known = RunCounter() if runs is None else KnownRuns(store_addresses(runs, folder))
+        return cls(file, folder, editions, known)
 
     def write_table(self, table: pa.Table, row_group_size: int | None = None) -> None:
         """Write chips, with the addresses of items as an index holds them."""

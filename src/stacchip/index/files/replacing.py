@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from stacchip.index.editions import Editions
-    from stacchip.index.files.contents import RunCounter
+    from stacchip.index.files.contents import KnownRuns, RunCounter
     from stacchip.index.files.manifest import Seen
     from stacchip.index.files.removed import Removed
     from stacchip.runtime.whole_file import Turn
@@ -113,7 +113,7 @@ class Replacement:
     _turn: Turn | None = field(init=False, default=None)
     _seen: Seen | None = field(init=False, default=None)
     _chips: dict[str, Path] = field(init=False, default_factory=dict)
-    _runs: dict[str, RunCounter] = field(init=False, default_factory=dict)
+    _runs: dict[str, RunCounter | KnownRuns] = field(init=False, default_factory=dict)
     _stack: contextlib.ExitStack = field(init=False, default_factory=contextlib.ExitStack)
 
     @cached_property
@@ -260,7 +260,13 @@ class Replacement:
             holder = _sole_platform(child_href(self.href, CHIPS), self.storage)
         return {each: CHIPS if each == holder else chips_name(each) for each in platforms}
 
-    def open_chips(self, name: str, editions: Editions | None, schema: pa.Schema) -> ChipsWriter:
+    def open_chips(
+        self,
+        name: str,
+        editions: Editions | None,
+        schema: pa.Schema,
+        runs: pa.Table | None = None,
+    ) -> ChipsWriter:
         """Return a writer of a new file with chips, compressed with ZSTD.
 
         With footprints, it is GeoParquet 1.1.
@@ -269,9 +275,10 @@ class Replacement:
             name: The name of the file.
             editions: The editions of its sources; None if nothing is known of them.
             schema: The schema of its rows, which have the columns of `store_columns`.
+            runs: As for `ChipsWriter.open`.
         """
         self._chips[name] = self.stage / name
-        writer = ChipsWriter.open(self._chips[name], schema, self.folder, editions)
+        writer = ChipsWriter.open(self._chips[name], schema, self.folder, editions, runs)
         self._runs[name] = writer.runs
         return writer
 
@@ -303,7 +310,7 @@ class Replacement:
         self.write_records()
         new = {**self._chips, RECORDS: self.stage / _RECORDS_STAGED}
         before = {*chips_in_folder(self.href, self.storage), *gone}
-        if (contents := self._gather_contents()) is not None:
+        if (contents := self._gather_contents(CONTENTS, self._chips)) is not None:
             new[CONTENTS] = self.stage / CONTENTS
             write_contents(new[CONTENTS], contents)
         old = before.union(files_of_parts(self.href, self.storage)) - set(self._chips)
@@ -317,23 +324,25 @@ class Replacement:
         else:
             make_files(self.href, new, files, self.storage)
 
-    def _gather_contents(self) -> Contents | None:
-        """Return which rows of the new files are of which item.
+    def _gather_contents(self, name: str, chips: Collection[str]) -> Contents | None:
+        """Return which rows of new files are of which item, for a file of a name.
 
         None if the new index is as small as what a look-up reads at least, and the old one had
         none, whose file would stay.
         """
         is_large = False
         with contextlib.suppress(IndexFormatError):  # it is damaged, and replaced
-            is_large = read_contents(child_href(self.href, CONTENTS), self.storage, ()) is not None
-        contents, has_groups = self._join_contents()
+            is_large = read_contents(child_href(self.href, name), self.storage, ()) is not None
+        contents, has_groups = self._join_contents(chips)
         return contents if is_large or has_groups else None
 
-    def _join_contents(self) -> tuple[Contents, bool]:
-        """Return the runs of the new files, and whether one of them has several row groups."""
+    def _join_contents(self, chips: Collection[str]) -> tuple[Contents, bool]:
+        """Return the runs of new files, and whether one of them has several row groups."""
         parts, has_groups = [], False
-        for name, path in sorted(self._chips.items()):
-            file = open_parquet(str(path), self.storage)  # one at a time: footers take memory
+        for name in sorted(chips):
+            file = open_parquet(
+                str(self._chips[name]), self.storage
+            )  # one at a time: footers take memory
             has_groups |= len(file.footer.groups) > 1
             runs = self._runs[name].finish(name)
             if runs is not None:
@@ -393,7 +402,7 @@ class Replacement:
         new, parts, mark = dict(self._chips), before.parts, before.removed
         if new:
             contents = self.stage / CONTENTS
-            write_contents(contents, self._join_contents()[0])
+            write_contents(contents, self._join_contents(self._chips)[0])
             new[part_name(CONTENTS, part)] = contents
             new[part_name(RECORDS, part)] = self.stage / _RECORDS_STAGED
             parts = (*parts, part)
@@ -411,6 +420,35 @@ class Replacement:
         )
         manifest.require_readable(self.href)
         add_files(self.href, new, manifest, seen, self.storage)
+
+    def replace_chips(self, seen: Seen, removed: Removed) -> None:
+        """Put new files with chips into the places of those of their names; the records stay.
+
+        Args:
+            seen: Result of `see` before anything was read that led to the new files.
+            removed: The rows of other files that stay removed.
+
+        Raises:
+            IndexReplaced: Another writer has changed an index in a store meanwhile.
+            StorageError: A file could not be written; the index is the old one or the new one.
+            UsageError: A file has a name that a manifest cannot list.
+        """
+        before = seen.manifest or self._make_manifest()
+        new, mark = dict(self._chips), None
+        for part in {find_part(name) for name in self._chips}:
+            name = CONTENTS if part is None else part_name(CONTENTS, part)
+            own = [each for each in self._chips if find_part(each) == part]
+            if (contents := self._gather_contents(name, own)) is not None:
+                new[name] = self.stage / name
+                write_contents(new[name], contents)
+        if removed:
+            mark = part_name(REMOVED, self.next_part(seen))
+            new[mark] = self.stage / REMOVED
+            write_removed(new[mark], removed)
+        gone = () if before.removed is None else (before.removed,)
+        manifest = Manifest(before.files, gone=gone, parts=before.parts, removed=mark)
+        manifest.require_readable(self.href)
+        switch_files(self.href, new, manifest, self.storage, seen)
 
     def put_records(self, records: RecordFile, href: str, editions: Editions | None) -> None:
         """Put new records into the place of present ones; the chips stay as they are.
