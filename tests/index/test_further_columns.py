@@ -423,3 +423,12 @@ def test_a_stored_index_serves_them(tmp_path):
     assert numbers.tolist() == part["label"].to_pylist() == [count - 2, count - 1]
     with pytest.raises(UsageError, match=r"absent"):
         list(rows.scan(["absent"]))
+
+
+def test_a_split_is_a_further_column(tmp_path):
+    splits = pa.array(["train"] * 8 + ["test"] * 4)
+    write_index(make_table("a").append_column("split", splits), tmp_path / "in" / "one.parquet")
+    write_index(make_table("b"), tmp_path / "in" / "two.parquet")
+    assert read_index(tmp_path / "in", split="test", columns=["chipid"]).num_rows == 4
+    with pytest.raises(UsageError, match="no column 'split'"):
+        read_index(tmp_path / "in" / "two.parquet", split="test")
