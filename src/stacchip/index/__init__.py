@@ -49,6 +49,7 @@ centres     centres of chips, also at the antimeridian and the poles
 origins     what rows of a few columns lack, from the index that they were read from
 absent      platforms and items that a filter names and the index lacks
 write       a table to an index
+recorded_splits  the rules behind columns that are splits, kept with the index
 gathering   chips of many indexes on their way into one
 merge       many indexes to one, in bounded memory
 append      new files beside those of an index
