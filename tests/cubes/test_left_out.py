@@ -10,7 +10,7 @@ import pytest
 
 from index.tables import make_table
 from stacchip.cubes.imagery import Imagery
-from stacchip.cubes.left_out import count_in_runs, count_left_out
+from stacchip.cubes.left_out import count_in_runs, count_left_out, explain_nothing
 from stacchip.index import concat_indexes, write_index
 from stacchip.index.on_disk import StoredIndex
 from stacchip.storage import Storage
@@ -53,8 +53,26 @@ def test_they_are_as_many_as_in_the_chips(path: Path, limits) -> None:
     assert count_in_runs(imagery, index, wanted) == expected
 
 
-@pytest.mark.parametrize("limits", [{"max_cloud": 0.3}, {"bbox": (0.0, 0.0, 90.0, 80.0)}])
-def test_only_the_chips_tell_for_limits_of_two_shares_or_a_place(path: Path, limits) -> None:
+@pytest.mark.parametrize(
+    "limits", [{"max_cloud": 0.3}, {"bbox": (0.0, 0.0, 90.0, 80.0)}, {"split": ("train",)}]
+)
+def test_only_the_chips_tell_for_limits_of_two_shares_a_place_or_a_split(
+    path: Path, limits
+) -> None:
     index = StoredIndex.open(path, Storage())
     assert index is not None
     assert count_in_runs(Imagery(str(path), PLATFORM, **limits), index, 1) is None
+
+
+def test_chips_of_other_splits_do_not_count(tmp_path: Path) -> None:
+    rows = make_table("a", chips=(6, 6))
+    names = ["train", "train", "test"] * 12
+    write_index(rows.append_column("split", pa.array(names)), tmp_path / "index")
+    for index in (str(tmp_path / "index"), rows.append_column("split", pa.array(names))):
+        imagery = Imagery(index, PLATFORM, max_nodata=None, split={"train"})
+        assert imagery.split == ("train",)
+        assert imagery.limits["split"] == ("train",)
+        assert imagery.count(Storage()) == 24
+        assert count_left_out(imagery, Storage()).there == 24
+        lacking = Imagery(index, PLATFORM, max_nodata=None, split="val")
+        assert "periods, places or splits" in explain_nothing(lacking, Storage())

@@ -8,6 +8,15 @@ import pytest
 from index.tables import make_table
 from stacchip import Split
 from stacchip.errors import IndexFormatError, UsageError
+from stacchip.index import (
+    add_column,
+    append_to_index,
+    compact_index,
+    merge_indexes,
+    read_index,
+    write_index,
+)
+from stacchip.index.files.snapshot import open_index
 from stacchip.index.recorded_splits import (
     SPLITS,
     fill_splits,
@@ -15,6 +24,8 @@ from stacchip.index.recorded_splits import (
     read_splits,
     write_splits,
 )
+from stacchip.selection.add_split import add_split
+from stacchip.storage import Storage
 
 SPLIT, OTHER = Split(cell_km=5, buffer_km=0), Split(cell_km=5, buffer_km=0, salt="v2")
 
@@ -52,3 +63,78 @@ def test_rows_get_their_splits_whatever_they_said_before():
         filled = fill_splits(table, {"split": SPLIT.rule})
         assert filled["split"].to_pylist() == expected
         assert filled.num_columns == rows.num_columns + 1
+
+
+# -- in indexes
+
+
+@pytest.fixture
+def halves(tmp_path):
+    """An index with a recorded split, and one of other items without."""
+    rows = {"one": make_table("a", chips=(9, 9)), "other": make_table("b", chips=(9, 9), day=1)}
+    for name, table in rows.items():
+        write_index(table, tmp_path / name)
+    add_split(tmp_path / "one", SPLIT)
+    return str(tmp_path / "one"), str(tmp_path / "other")
+
+
+def splits_of(index) -> dict[str, str | None]:
+    rows = read_index(index, columns=["chipid", "platform", "split"]).to_pylist()
+    return {(row["platform"], row["chipid"]): row["split"] for row in rows}
+
+
+def expected(*indexes: str) -> dict[str, str | None]:
+    found = {}
+    for index in indexes:
+        rows = read_index(index)
+        keys = zip(rows["platform"].to_pylist(), rows["chipid"].to_pylist(), strict=True)
+        found |= dict(zip(keys, SPLIT.of(rows).to_pylist(), strict=True))
+    return found
+
+
+def test_appended_items_get_their_split_and_no_other_chip_moves(halves):
+    one, other = halves
+    wanted, before = expected(one, other), splits_of(one)
+    append_to_index(one, other)
+    assert splits_of(one) == wanted
+    assert before.items() <= splits_of(one).items()
+    compact_index(one)
+    assert splits_of(one) == wanted
+    (file,) = open_index(one, Storage())
+    assert set(read_splits(file.file.view.metadata, one)) == {"split"}
+
+
+def test_what_comes_with_another_split_gets_that_of_the_index(halves):
+    one, other = halves
+    wanted = expected(one, other)
+    add_split(other, OTHER)
+    append_to_index(one, other)
+    assert splits_of(one) == wanted
+
+
+def test_merged_indexes_get_the_split_that_one_records(halves, tmp_path):
+    wanted = expected(*halves)
+    for order in (halves, halves[::-1]):
+        merge_indexes(order, tmp_path / "merged")
+        assert splits_of(tmp_path / "merged") == wanted
+    append_to_index(tmp_path / "merged", make_table().slice(0, 0))
+    assert splits_of(tmp_path / "merged") == wanted
+
+
+def test_indexes_of_different_splits_do_not_merge(halves, tmp_path):
+    one, other = halves
+    add_split(other, OTHER)
+    with pytest.raises(UsageError, match=r"'split' is split by one rule in .*, and by another in"):
+        merge_indexes([one, other], tmp_path / "merged")
+    add_split(other, SPLIT, replace=True)
+    merge_indexes([one, other], tmp_path / "merged")
+    assert splits_of(tmp_path / "merged") == expected(one, other)
+
+
+def test_a_column_with_other_values_is_no_split_any_more(halves):
+    one, _ = halves
+    add_split(one, OTHER, "other")
+    add_column(one, lambda rows: ["train"] * len(rows), "split", replace=True)
+    (file,) = open_index(one, Storage())
+    assert set(read_splits(file.file.view.metadata, one)) == {"other"}
+    assert set(read_index(one)["split"].to_pylist()) == {"train"}

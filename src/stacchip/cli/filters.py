@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from stacchip.index import Filters, Unmeasured
 
-__all__ = ["JobBbox", "JobDatetime", "JobItems", "parse_bbox", "with_filters"]
+__all__ = ["JobBbox", "JobDatetime", "JobItems", "JobSplits", "parse_bbox", "with_filters"]
 
 
 def _items(envvar: str | None = None) -> Any:
@@ -37,9 +37,16 @@ def _bbox(envvar: str | None = None) -> Any:
     )  # fmt: skip
 
 
+def _split(envvar: str | None = None) -> Any:
+    return typer.Option(
+        "--split", envvar=envvar, help="Only chips of this split, such as train; repeatable."
+    )
+
+
 JobItems = Annotated[list[str] | None, _items("STACCHIP_ITEMS")]
 JobDatetime = Annotated[str | None, _period("STACCHIP_DATETIME")]
 JobBbox = Annotated[str | None, _bbox("STACCHIP_BBOX")]
+JobSplits = Annotated[list[str] | None, _split("STACCHIP_SPLIT")]
 
 _FILTERS: dict[str, tuple[Any, Any]] = {
     "platform": (options.Platform, None),
@@ -47,6 +54,7 @@ _FILTERS: dict[str, tuple[Any, Any]] = {
     "chip_size": (options.ChipSize, None),
     "datetime": (Annotated[str | None, _period()], None),
     "bbox": (Annotated[str | None, _bbox()], None),
+    "split": (Annotated[list[str] | None, _split()], None),
     "max_cloud": (options.MaxCloud, None),
     "max_nodata": (options.MaxNodata, None),
     "unmeasured": (options.KeepUnmeasured, "drop"),
@@ -65,6 +73,7 @@ def _choose(
     chip_size: int | None,
     datetime: str | None,
     bbox: str | None,
+    split: list[str] | None,
     max_cloud: float | None,
     max_nodata: float | None,
     unmeasured: str,
@@ -72,13 +81,13 @@ def _choose(
     kept = cast("Unmeasured", unmeasured)
     asked = {
         "--platform": platform, "--item": item or None, "--chip-size": chip_size,
-        "--datetime": datetime, "--bbox": bbox, "--max-cloud": max_cloud,
-        "--max-nodata": max_nodata,
+        "--datetime": datetime, "--bbox": bbox, "--split": split or None,
+        "--max-cloud": max_cloud, "--max-nodata": max_nodata,
     }  # fmt: skip
     filters: Filters = {
         "platform": platform, "item_id": item or None, "chip_size": chip_size,
-        "datetime": datetime, "bbox": parse_bbox(bbox), "max_cloud": max_cloud,
-        "max_nodata": max_nodata, "unmeasured": kept,
+        "datetime": datetime, "bbox": parse_bbox(bbox), "split": split or None,
+        "max_cloud": max_cloud, "max_nodata": max_nodata, "unmeasured": kept,
     }  # fmt: skip
     return Chosen(asked, filters, kept)
 

@@ -63,6 +63,7 @@ class Imagery:
         datetime: The period of the chips, as `stacchip.index.Selection` takes it, kept as text;
             None for all.
         bbox: A box in degrees that footprints must meet; None for anywhere.
+        split: Names of the splits whose chips are wanted, from the column `split`; None for all.
 
     Raises:
         UsageError: A value is not of its kind. Numbers of numpy, dates and collections are kept as
@@ -81,6 +82,7 @@ class Imagery:
     item_id: tuple[str, ...] | None = None
     datetime: str | None = None
     bbox: tuple[float, ...] | None = None
+    split: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         plain: dict[str, Any] = {
@@ -95,6 +97,7 @@ class Imagery:
             "item_id": plain_names("item_id", self.item_id),
             "datetime": plain_period("datetime", self.datetime),
             "bbox": plain_box("bbox", self.bbox),
+            "split": plain_names("split", self.split),
         }
         require_harmonize(self.harmonize)
         Selection(unmeasured=self.unmeasured)  # raises if it is unknown
@@ -122,7 +125,7 @@ class Imagery:
     def limits(self) -> dict[str, Any]:
         """The limits that choose chips by their shares, as plain values."""
         names = ("max_nodata", "max_cloud", "unmeasured")
-        further = ("item_id", "datetime", "bbox")
+        further = ("item_id", "datetime", "bbox", "split")
         chosen = {name: getattr(self, name) for name in (*names, *further)}
         return {name: chosen[name] for name in chosen if name in names or chosen[name] is not None}
 
@@ -249,6 +252,7 @@ class Imagery:
             "item_id": self.item_id,
             "datetime": self.datetime,
             "bbox": self.bbox,
+            "split": self.split,
             "max_nodata": self.max_nodata,
             "max_cloud": self.max_cloud,
             "chip_size": self.chip_size,

@@ -92,7 +92,8 @@ def count_in_runs(imagery: Imagery, index: StoredIndex, wanted: int) -> ChipCoun
         index: Their index.
         wanted: The number of chips that the run takes.
     """
-    is_told = imagery.max_cloud is None and imagery.bbox is None and index.nulls("bbox") == 0
+    limits = (imagery.max_cloud, imagery.bbox, imagery.split)
+    is_told = all(limit is None for limit in limits) and index.nulls("bbox") == 0
     if not is_told:
         return None
     runs = imagery.of_items(index)
@@ -113,7 +114,7 @@ def explain_nothing(imagery: Imagery, storage: Storage) -> str:
     """Return why no chip of an index is wanted: what was asked for, what there is, what fails."""
     platform, name = imagery.platform, imagery.index_name
     there: Counter[str] = Counter()
-    every: Any = {"platform": None, "item_id": None, "datetime": None, "bbox": None}
+    every: Any = dict.fromkeys(("platform", "item_id", "datetime", "bbox", "split"))
     for rows in _parts(replace(imagery, **every), storage, ["platform"]):
         for pair in pc.value_counts(rows["platform"]).to_pylist():
             there[pair["values"]] += pair["counts"]
@@ -128,7 +129,7 @@ def explain_nothing(imagery: Imagery, storage: Storage) -> str:
     if not count.there:
         return (
             f"The {there[platform]:,} chips of platform {platform!r} in {name} are of other items, "
-            "periods or places (--item, --datetime, --bbox)."
+            "periods, places or splits (--item, --datetime, --bbox, --split)."
         )
     reasons = ", ".join(describe_left_out(count.left_out))
     return (
@@ -177,6 +178,7 @@ def _parts(
         "item_id": imagery.item_id,
         "datetime": imagery.datetime,
         "bbox": imagery.bbox,
+        "split": imagery.split,
     }
     if imagery.has_path:
         numbered = scan_numbered(

@@ -17,6 +17,7 @@ from stacchip.index.files.layout import CHIPS, find_files
 from stacchip.index.files.replacing import Replacement
 from stacchip.index.files.snapshot import at_one_moment
 from stacchip.index.further_columns import fit_column, further_types, keep_columns
+from stacchip.index.recorded_splits import forget_splits
 from stacchip.index.schema import SCHEMA
 from stacchip.index.stored import require_short_values, store_columns, stored_rows, stored_schema
 from stacchip.runtime.concurrently import read_ahead
@@ -287,6 +288,7 @@ class _Adding:
         """Return the schema of a new file, with the metadata that the old one has."""
         kept = chips.file.schema.metadata or {}
         kept = {key: value for key, value in kept.items() if key not in _STALE}
+        kept = forget_splits(kept, self._types or (), chips.href)
         if self._metadata is not None:
             kept |= self._metadata(kept)
         geometry: GeometryForm = "none" if chips.lacks_footprints else "wkb"

@@ -15,13 +15,20 @@ from stacchip.splits.shares import name_splits
 from stacchip.storage import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import pyarrow as pa
 
     from stacchip.splits.rules import Rule
 
-__all__ = ["SPLITS", "fill_splits", "join_splits", "read_splits", "write_splits"]
+__all__ = [
+    "SPLITS",
+    "fill_splits",
+    "forget_splits",
+    "join_splits",
+    "read_splits",
+    "write_splits",
+]
 
 SPLITS: Final = b"stacchip:splits"
 """The key of the rules in the metadata of files: JSON, by the name of the column."""
@@ -55,6 +62,22 @@ def write_splits(splits: Mapping[str, Rule]) -> dict[bytes, bytes]:
     if not splits:
         return {}
     return {SPLITS: json.dumps({name: rule.to_dict() for name, rule in splits.items()}).encode()}
+
+
+def forget_splits(
+    metadata: Mapping[bytes, bytes], names: Iterable[str], href: str
+) -> dict[bytes, bytes]:
+    """Return the metadata of a file without the rules of columns that have other values now.
+
+    Args:
+        metadata: The metadata.
+        names: The names of the columns.
+        href: The address of the file, for errors.
+    """
+    gone = set(names)
+    splits = {name: rule for name, rule in read_splits(metadata, href).items() if name not in gone}
+    others = {key: value for key, value in metadata.items() if key != SPLITS}
+    return {**others, **write_splits(splits)}
 
 
 def join_splits(several: Mapping[str, Mapping[str, Rule]]) -> dict[str, Rule]:

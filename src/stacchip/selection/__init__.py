@@ -4,6 +4,7 @@ The files, in reading order:
 
 ```
 split         `Split`: by cells of the globe, by region, by time, by a column
+add_split     a split as a column of an index on disk
 split_report  what a split does to an index: chips kept and lost, classes
 split_map     a map of a split, as a picture
 split_cells   cells dealt out so that each split has its share of every class
@@ -19,12 +20,14 @@ from typing import TYPE_CHECKING
 from stacchip.runtime.lazy_names import offer_lazily
 
 if TYPE_CHECKING:
+    from stacchip.selection.add_split import add_split
     from stacchip.selection.split import Split
     from stacchip.selection.split_report import SplitReport
 
-__all__ = ["Split", "SplitReport"]
+__all__ = ["Split", "SplitReport", "add_split"]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = offer_lazily(
-        __name__, {"split": ["Split"], "split_report": ["SplitReport"]}
+        __name__,
+        {"add_split": ["add_split"], "split": ["Split"], "split_report": ["SplitReport"]},
     )

@@ -112,7 +112,7 @@ def index_statistics(
     statistics.sample = _sample_of_index(imagery, storage, wanted)
     settings = stream.state_dict()["settings"]
     chosen = asdict(imagery)
-    for name in ("item_id", "datetime", "bbox"):  # parts of earlier versions lack them
+    for name in ("item_id", "datetime", "bbox", "split"):  # parts of earlier versions lack them
         if chosen[name] is None:
             del chosen[name]
     statistics.measured = {

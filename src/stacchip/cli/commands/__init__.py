@@ -5,6 +5,7 @@
   and what it searches for in `index_search`.
 - `growing`: `add`, `remove`, `compact`.
 - `looking`: `info`, `list`.
+- `splitting`: `split`.
 - `headers`: the headers of files that an index keeps.
 - `chips`: `chip`, `preview`.
 - `collect`: imagery of a source into a bucket; its options are in `collect_options`, what it prints

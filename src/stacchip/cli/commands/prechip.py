@@ -11,7 +11,7 @@ import typer
 
 from stacchip.cli import options
 from stacchip.cli.allow_empty import nothing_may_be_found
-from stacchip.cli.filters import JobBbox, JobDatetime, JobItems, parse_bbox
+from stacchip.cli.filters import JobBbox, JobDatetime, JobItems, JobSplits, parse_bbox
 from stacchip.cli.output import require_place
 from stacchip.cli.terminal import console
 from stacchip.cli.trust import AllowLocal, LimitList  # noqa: TC001 - typer reads them
@@ -118,6 +118,7 @@ def prechip(
     item: JobItems = None,
     datetime: JobDatetime = None,
     bbox: JobBbox = None,
+    split: JobSplits = None,
     bands: options.JobBands = None,
     chip_size: options.JobChipSize = None,
     harmonize: options.Harmonize = None,
@@ -151,6 +152,7 @@ def prechip(
             item_id=tuple(item) if item else None,
             datetime=datetime,
             bbox=parse_bbox(bbox),
+            split=tuple(split) if split else None,
         ),
         target=target.href,
         settings=PlanSettings(

@@ -13,7 +13,7 @@ import typer
 from stacchip.cli import options
 from stacchip.cli.allow_empty import nothing_may_be_found
 from stacchip.cli.commands.stats_notes import tell_other_default, tell_what_was_measured
-from stacchip.cli.filters import JobBbox, JobDatetime, JobItems, parse_bbox
+from stacchip.cli.filters import JobBbox, JobDatetime, JobItems, JobSplits, parse_bbox
 from stacchip.cli.output import require_place
 from stacchip.cli.terminal import console
 from stacchip.cli.trust import AllowLocal, LimitList  # noqa: TC001 - typer reads them
@@ -136,6 +136,7 @@ class _Run:
     items: tuple[str, ...] | None
     datetime: str | None
     bbox: tuple[float, ...] | None
+    split: tuple[str, ...] | None
     max_cubes: int | None
     max_chips: int | None
     dtype: str | None
@@ -183,6 +184,7 @@ class _Run:
             item_id=self.items,
             datetime=self.datetime,
             bbox=self.bbox,
+            split=self.split,
         )
         return index_statistics(
             imagery,
@@ -217,6 +219,7 @@ def stats(
     item: JobItems = None,
     datetime: JobDatetime = None,
     bbox: JobBbox = None,
+    split: JobSplits = None,
     bands: options.JobBands = None,
     chip_size: options.JobChipSize = None,
     harmonize: options.Harmonize = None,
@@ -244,13 +247,16 @@ def stats(
     _check(index, cubes, job, jobs, output)
     if cubes is not None and harmonize is not None:
         raise UsageError("--harmonize is for chips of an index: cubes keep the values they have.")
-    if cubes is not None and (item or datetime is not None or bbox is not None):
-        raise UsageError("--item, --datetime and --bbox choose chips of an index: cubes are whole.")
+    if cubes is not None and (item or datetime is not None or bbox is not None or split):
+        raise UsageError(
+            "--item, --datetime, --bbox and --split choose chips of an index: cubes are whole."
+        )
     run = _Run(
         index, cubes.href if cubes else None, form, data.href if data else None,
         options.parse_names(bands), max_nodata, max_cloud,
         cast("Unmeasured", unmeasured), chip_size, cast("Harmonize | None", harmonize),
-        tuple(item) if item else None, datetime, parse_bbox(bbox), max_cubes, max_chips,
+        tuple(item) if item else None, datetime, parse_bbox(bbox),
+        tuple(split) if split else None, max_cubes, max_chips,
         dtype, seed, pool_size, memory << 20, storage,
     )  # fmt: skip
     if output is not None:

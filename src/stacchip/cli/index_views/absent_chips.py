@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from stacchip.cli.terminal import console
 from stacchip.errors import ChipNotFound, NothingFound
 from stacchip.index import SHARE_COLUMNS, Selection, scan_index
+from stacchip.index.filters import SPLIT
 from stacchip.runtime.near_names import list_names
 from stacchip.storage import redact
 
@@ -31,7 +32,7 @@ _COUNTED: Final = (
 _FILTERS: Final = {
     "--platform": "platform", "--item": "item_id", "--max-cloud": "max_cloud",
     "--max-nodata": "max_nodata", "--chip-size": "chip_size", "--datetime": "datetime",
-    "--bbox": "bbox",
+    "--bbox": "bbox", "--split": "split",
 }  # fmt: skip
 
 
@@ -133,7 +134,10 @@ def _say_names(
 def _count(
     index: str, chosen: Sequence[Selection], storage: Storage
 ) -> tuple[int, list[int], dict[str, Counter[str]]]:
-    """Return the number of all chips, of each selection's own, and of each platform and item."""
+    """Return the number of all chips, of each selection's own, and of each name that it may give.
+
+    Names are those of platforms and items, and of splits if some are asked for.
+    """
     total, counts = 0, [0] * len(chosen)
     there: dict[str, Counter[str]] = {"platform": Counter(), "item_id": Counter()}
     columns = dict.fromkeys(_COUNTED)
@@ -141,11 +145,14 @@ def _count(
         columns |= dict.fromkeys(
             (*selection.columns, *(("datetime",) if selection.datetime else ()))
         )
-    for part in scan_index(index, columns=list(columns), storage=storage):
+        if selection.split is not None:
+            there[SPLIT] = Counter()
+    for part in scan_index(index, columns=list(columns | there), storage=storage):
         total += part.num_rows
         for number, selection in enumerate(chosen):
             counts[number] += selection.refine(part.filter(selection.expression)).num_rows
         for column, names in there.items():
             for pair in pc.value_counts(part[column]).to_pylist():
-                names[pair["values"]] += pair["counts"]
+                if pair["values"] is not None:
+                    names[pair["values"]] += pair["counts"]
     return total, counts, there
