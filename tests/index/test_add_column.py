@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from index.tables import make_header, make_table
+from stacchip import Split
 from stacchip.errors import IndexFormatError, ObjectNotFound, UsageError
 from stacchip.index import (
     SCHEMA,
@@ -26,6 +27,7 @@ from stacchip.index import (
     remove,
     write_index,
 )
+from stacchip.index.recorded_splits import read_splits, write_splits
 
 
 @pytest.fixture
@@ -324,3 +326,25 @@ def test_metadata_of_files_stays_and_is_added_to(index):
         metadata = pq.read_schema(file).metadata
         assert (metadata[b"mine"], metadata[b"yours"]) == (b"1", b"1")
         assert b"geo" in metadata
+
+
+def test_metadata_that_was_added_to_a_written_file_stays(tmp_path):
+    path = tmp_path / "index.parquet"
+    with pq.ParquetWriter(path, SCHEMA) as writer:
+        writer.write_table(make_table("a").replace_schema_metadata(SCHEMA.metadata))
+        writer.add_key_value_metadata({"mine": "1"})
+    add_column(path, numbers_of, "number")
+    assert pq.read_metadata(path).metadata[b"mine"] == b"1"
+
+
+def test_the_rule_of_a_split_goes_with_its_column(index):
+    rule = Split(cell_km=5, buffer_km=0).rule
+    names = ("one", "other")
+    rules = write_splits(dict.fromkeys(names, rule))
+    add_column(index, lambda rows: pa.table(dict.fromkeys(names, rows["chipid"])),
+               metadata=lambda _: rules)  # fmt: skip
+    add_column(index, numbers_of, "number")
+    file = index / "chips-landsat.parquet"
+    assert set(read_splits(pq.read_metadata(file).metadata, "it")) == {"one", "other"}
+    add_column(index, numbers_of, "one", replace=True)
+    assert set(read_splits(pq.read_metadata(file).metadata, "it")) == {"other"}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from stacchip.errors import UsageError
 from stacchip.index.added_values import find_values
+from stacchip.index.editions import EDITIONS
 from stacchip.index.files.chips_file import ChipsFile, open_chips
 from stacchip.index.files.chips_writer import ROWS_PER_GROUP
 from stacchip.index.files.contents import CONTENTS_SCHEMA
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["AddedColumns", "add_column"]
 
 _log = logging.getLogger(__name__)
-_STALE: Final = (b"pandas", b"geo")  # metadata that says what columns a file had
+# metadata that says what columns a file had, or that its writer adds
+_STALE: Final = (b"pandas", b"geo", b"ARROW:schema", EDITIONS)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def add_column(
         columns: The columns that a function needs; by default all.
         missing: `"null"` leaves chips without a value null; `"error"` raises.
         unknown: `"ignore"` leaves out values whose key no chip has; `"error"` raises.
-        replace: True to replace columns of these names that are there.
+        replace: True to replace columns of these names that are there. If one was a split, its rule
+            is no longer recorded.
         storage: How to reach the index.
         progress: Called with the address of each file that is written and the number of all files.
         metadata: Takes the metadata of each file, and returns what to add to it, such as the rule
@@ -286,7 +289,8 @@ class _Adding:
 
     def _schema(self, chips: ChipsFile, schema: pa.Schema) -> pa.Schema:
         """Return the schema of a new file, with the metadata that the old one has."""
-        kept = chips.file.schema.metadata or {}
+        # also what was added to the file after its schema, which pyarrow does not count to that
+        kept = {**chips.file.view.metadata, **(chips.file.schema.metadata or {})}
         kept = {key: value for key, value in kept.items() if key not in _STALE}
         kept = forget_splits(kept, self._types or (), chips.href)
         if self._metadata is not None:

@@ -241,8 +241,8 @@ class _Keyed:
             absent = np.flatnonzero(rows < 0)
             lacking += self._name(part, absent[: _SHOWN - len(lacking)])
             missing += len(absent)
-            counts = np.bincount(rows[rows >= 0], minlength=len(hits))
-            hits = np.minimum(hits + counts, 2).astype(np.uint8)
+            found, counts = np.unique(rows[rows >= 0], return_counts=True)
+            hits[found] = np.minimum(hits[found] + counts, 2)
         strange, shared = np.flatnonzero(hits == 0), np.flatnonzero(hits > 1)
         keys = self.numbers.keys
         return Matched(
