@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     )
     from stacchip.items import load_items, search_items
     from stacchip.raster.cache import Caches
-    from stacchip.selection import Split, add_split
+    from stacchip.selection import LeakageReport, Split, add_split, check_leakage
     from stacchip.sources import Source, find_source, register_source
     from stacchip.storage import Limits, Storage, StorageOptions
     from stacchip.stream import ChipStream, Shard
@@ -84,6 +84,7 @@ __all__ = [
     "Chipper",
     "Indexed",
     "Indexer",
+    "LeakageReport",
     "Limits",
     "NoStatsChipIndexer",
     "Shard",
@@ -95,6 +96,7 @@ __all__ = [
     "__version__",
     "add_column",
     "add_split",
+    "check_leakage",
     "concat_indexes",
     "find_source",
     "index_items",
@@ -123,7 +125,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is load
             "indexer": ["ChipIndexer", "Indexed", "Indexer", "NoStatsChipIndexer", "index_items"],
             "items": ["load_items", "search_items"],
             "raster.cache": ["Caches"],
-            "selection": ["Split", "add_split"],
+            "selection": ["LeakageReport", "Split", "add_split", "check_leakage"],
             "sources": ["Source", "find_source", "register_source"],
             "storage": ["Limits", "Storage", "StorageOptions"],
             "stream": ["ChipStream", "Shard"],

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from stacchip.cli.commands import chips, demo, growing, headers, indexes, looking, splitting
+from stacchip.cli.commands import (
+    chips,
+    demo,
+    growing,
+    headers,
+    indexes,
+    leakage,
+    looking,
+    splitting,
+)
 from stacchip.cli.commands.collect import CollectCommand, collect
 from stacchip.cli.commands.prechip import prechip
 from stacchip.cli.commands.stats import stats
@@ -17,6 +26,7 @@ batch.command(cls=CollectCommand)(collect)
 batch.command()(prechip)
 batch.command()(stats)
 for commands in (  # in the order of the help
-    demo.app, indexes.app, growing.app, looking.app, headers.app, splitting.app, chips.app, batch,
+    demo.app, indexes.app, growing.app, looking.app, headers.app, splitting.app, leakage.app,
+    chips.app, batch,
 ):  # fmt: skip
     app.add_typer(commands)

@@ -6,6 +6,7 @@
 - `growing`: `add`, `remove`, `compact`.
 - `looking`: `info`, `list`.
 - `splitting`: `split`.
+- `leakage`: `check-leakage`.
 - `headers`: the headers of files that an index keeps.
 - `chips`: `chip`, `preview`.
 - `collect`: imagery of a source into a bucket; its options are in `collect_options`, what it prints

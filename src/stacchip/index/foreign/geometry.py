@@ -75,8 +75,14 @@ def is_plain(schema: pa.Schema, name: str) -> bool:
     return _is_binary(kind) and _foreign_crs(schema, field) is None
 
 
-def read_geometry(table: pa.Table, name: str) -> tuple[pa.ChunkedArray, bool]:
+def read_geometry(table: pa.Table, name: str, *, pieces: int = 1) -> tuple[pa.ChunkedArray, bool]:
     """Return a geometry column as WKB in OGC:CRS84.
+
+    Args:
+        table: The table.
+        name: The column.
+        pieces: Cut each side of a square into so many straight pieces before it is converted from
+            another CRS, where sides are curved. Squares of one grid still share their points.
 
     Returns:
         The column, and True if its coordinates were converted from another CRS: what else the
@@ -94,10 +100,19 @@ def read_geometry(table: pa.Table, name: str) -> tuple[pa.ChunkedArray, bool]:
         shapes = read_shapes(part, name)
         if crs is not None:
             project = lonlat_transformer(crs)
+            shapes = _cut_sides(shapes, pieces) if pieces > 1 else shapes
             shapes = shapely.transform(shapes, project.transform, interleaved=False)
         wkb = shapely.to_wkb(shapes, byte_order=1, output_dimension=2)
         chunks.append(pa.array(wkb, pa.binary()))
     return pa.chunked_array(chunks, pa.binary()), crs is not None
+
+
+def _cut_sides(shapes: Shapes, pieces: int) -> Shapes:
+    longest = shapely.length(shapes) / (4 * pieces)
+    has_sides = longest > 0
+    cut = shapes.copy()
+    cut[has_sides] = shapely.segmentize(shapes[has_sides], longest[has_sides])
+    return cut
 
 
 def bounds_of(wkb: pa.ChunkedArray) -> pa.ChunkedArray:
