@@ -16,6 +16,7 @@ split_rows    the rows of anything with footprints and a split column
 split_survey  a first look at them: which splits there are, and where
 coarse_grid   the grid on which that is painted
 candidates    footprints that may lie near one of another split, put aside
+quads         footprints of four corners, of which most are seen to be apart at once
 near_pairs    pairs of them that overlap, or are too near
 ellipsoid     areas and distances on the ellipsoid
 nearest_split how far the chips of a split are from those of another

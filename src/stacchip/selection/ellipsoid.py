@@ -112,9 +112,17 @@ class LocalPlane:
         x, y = points.T
         return np.stack(self._project(x, y, inverse=True), axis=1)
 
-    def curves(self, start: Floats, end: Floats) -> Floats:
-        """Return how far edges, straight in degrees, are from straight lines of the plane."""
-        flat_start, flat_end = self.points(start), self.points(end)
+    def curves(
+        self, start: Floats, end: Floats, flat: tuple[Floats, Floats] | None = None
+    ) -> Floats:
+        """Return how far edges, straight in degrees, are from straight lines of the plane.
+
+        Args:
+            start: Where they begin, (edge, 2).
+            end: Where they end.
+            flat: Both in the plane, if that is known.
+        """
+        flat_start, flat_end = flat or (self.points(start), self.points(end))
         most = np.zeros(len(start))
         for part in (0.25, 0.5, 0.75):
             between = self.points(start + part * (end - start))

@@ -13,6 +13,7 @@ import numpy as np
 import shapely
 
 from stacchip.selection.ellipsoid import LocalPlane, area_m2, distance_m, grow_bounds
+from stacchip.selection.quads import Quads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,6 @@ _LEAST_SHARE: Final = 1e-6
 _EXAMPLES: Final = 5
 AT_ONCE: Final = 2_000
 """Footprints whose neighbours are looked for together."""
-_PLANE_DEGREES: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class PairSearch:
         """Find the pairs of a band that belong to no band before it."""
         if len(np.unique(band.splits)) < 2:
             return
-        state = _State(band, area_m2(band.shapes))
+        state = _State(band)
         for pairs in _find_pairs(band, self.buffer_m):
             self._measure(state, pairs)
         self.overlaps.count(band, state.overlapping)
@@ -125,22 +125,20 @@ class PairSearch:
         if not pairs.shape[1]:
             return
         band = state.band
-        one, other = band.shapes[pairs]
-        meets = shapely.intersects(one, other)
-        area = np.zeros(len(one))
-        area[meets] = area_m2(shapely.intersection(one[meets], other[meets]))
+        area = np.zeros(pairs.shape[1])
+        meets = ~state.quads.are_apart(pairs)
+        one, other = band.shapes[pairs[:, meets]]
+        area[meets] = area_m2(shapely.intersection(one, other))
         smaller = state.areas[pairs].min(axis=0)
         overlaps = area > np.maximum(_LEAST_AREA_M2, _LEAST_SHARE * smaller)
         self._take(self.overlaps, state, pairs[:, overlaps], area[overlaps], "most")
         state.overlapping[pairs[:, overlaps]] = True
         if self.buffer_m > 0:
-            apart = ~overlaps
-            distance = np.zeros(len(one))
-            open_ = apart & ~meets
-            distance[open_] = _distances(one[open_], other[open_], self.buffer_m)
-            near = apart & (distance < self.buffer_m)
-            self._take(self.nears, state, pairs[:, near], distance[near], "least")
-            state.near[pairs[:, near]] = True
+            others = pairs[:, ~overlaps]
+            distance = _distances(state, others, self.buffer_m)
+            near = distance < self.buffer_m
+            self._take(self.nears, state, others[:, near], distance[near], "least")
+            state.near[others[:, near]] = True
 
     def _take(
         self, tally: Tally, state: _State, pairs: Integers, sizes: Floats, worst: str
@@ -169,11 +167,16 @@ class PairSearch:
 class _State:
     """What is known of the footprints of a band."""
 
-    def __init__(self, band: Band, areas: Floats) -> None:
+    def __init__(self, band: Band) -> None:
         self.band = band
-        self.areas = areas
-        self.overlapping = np.zeros(len(areas), bool)
-        self.near = np.zeros(len(areas), bool)
+        self.areas = area_m2(band.shapes)
+        self.quads = Quads(band.shapes)
+        self.overlapping = np.zeros(len(band.shapes), bool)
+        self.near = np.zeros(len(band.shapes), bool)
+        points, owner = shapely.get_coordinates(band.shapes, return_index=True)
+        firsts = np.searchsorted(owner, np.arange(len(band.shapes)))
+        # the plane in which each is compared with others: around a whole degree nearby
+        self.planes = np.round(points[firsts]).astype(np.int64)
 
 
 def _find_pairs(band: Band, buffer_m: float) -> Iterator[Integers]:
@@ -207,45 +210,45 @@ def _wrapped(bounds: Floats, owner: Integers) -> tuple[Shapes, Integers]:
     return shapely.box(*np.concatenate(shifted).T), np.concatenate(owners)
 
 
-def _distances(one: Shapes, other: Shapes, buffer_m: float) -> Floats:
+def _distances(state: _State, pairs: Integers, buffer_m: float) -> Floats:
     """Return distances of pairs in metres: all are on the right side of the buffer.
 
     Those near to it are exact; others may be wrong by what an edge is curved.
     """
-    distances = np.empty(len(one))
-    parts, owner = shapely.get_parts(one, return_index=True)
-    _, first = np.unique(owner, return_index=True)
-    corner = (
-        shapely.get_coordinates(shapely.centroid(parts[first])) if len(one) else np.empty((0, 2))
-    )
-    places, of_pair = np.unique(np.round(corner / _PLANE_DEGREES), axis=0, return_inverse=True)
-    order = np.argsort(of_pair.ravel(), kind="stable")
-    ends = np.searchsorted(of_pair.ravel()[order], np.arange(len(places) + 1))
-    for number, (lon, lat) in enumerate((places * _PLANE_DEGREES).tolist()):
-        here = order[ends[number] : ends[number + 1]]
-        plane = LocalPlane(lon, lat)
-        distances[here] = _in_plane(plane, one[here], other[here], buffer_m)
+    distances = np.empty(pairs.shape[1])
+    lon, lat = state.planes[pairs[0]].T
+    order = np.lexsort((lat, lon))
+    is_next = (np.diff(lon[order]) != 0) | (np.diff(lat[order]) != 0)
+    for here in np.split(order, np.flatnonzero(is_next) + 1) if len(order) else ():
+        plane = LocalPlane(int(lon[here[0]]), int(lat[here[0]]))
+        distances[here] = _in_plane(plane, state.band.shapes, pairs[:, here], buffer_m)
     return distances
 
 
-def _in_plane(plane: LocalPlane, one: Shapes, other: Shapes, buffer_m: float) -> Floats:
-    flat = [plane.shapes(shapes) for shapes in (one, other)]
-    distance: Floats = shapely.distance(*flat)
-    reach = np.max([np.abs(shapely.bounds(shapes)).max(axis=1) for shapes in flat], axis=0)
-    curved = sum(_curves(shapes, plane) for shapes in (one, other))
-    error = distance * plane.distortion(1.5 * reach) + curved + 1e-6
-    unclear = ~(np.abs(distance - buffer_m) > error)
-    for place in np.flatnonzero(unclear):  # few: at the buffer, to the width of an edge's curve
-        distance[place] = distance_m(one[place], other[place], buffer_m)
+def _in_plane(plane: LocalPlane, shapes: Shapes, pairs: Integers, buffer_m: float) -> Floats:
+    used, places = np.unique(pairs, return_inverse=True)
+    one, other = places.reshape(pairs.shape)
+    flat = plane.shapes(shapes[used])
+    distance: Floats = shapely.distance(flat[one], flat[other])
+    reach = np.abs(shapely.bounds(flat)).max(axis=1)
+    curved = _curves(shapes[used], flat, plane)
+    error = distance * plane.distortion(1.5 * np.maximum(reach[one], reach[other]))
+    error += curved[one] + curved[other] + 1e-6
+    for pair in np.flatnonzero(~(np.abs(distance - buffer_m) > error)).tolist():  # few
+        a, b = pairs[:, pair]
+        distance[pair] = distance_m(shapes[a], shapes[b], buffer_m)
     return distance
 
 
-def _curves(shapes: Shapes, plane: LocalPlane) -> Floats:
+def _curves(shapes: Shapes, flat: Shapes, plane: LocalPlane) -> Floats:
     """Return how far the edges of each shape are at most from straight lines of a plane."""
     points, owner = shapely.get_coordinates(shapes, return_index=True)
+    places = shapely.get_coordinates(flat)
     inside = owner[1:] == owner[:-1]
+    ends = (points[:-1][inside], points[1:][inside])
     most = np.zeros(len(shapes))
-    np.maximum.at(most, owner[1:][inside], plane.curves(points[:-1][inside], points[1:][inside]))
+    flat_ends = (places[:-1][inside], places[1:][inside])
+    np.maximum.at(most, owner[1:][inside], plane.curves(*ends, flat_ends))
     return most
 
 
