@@ -13,7 +13,7 @@ import pytest
 
 from index.tables import make_header, make_table
 from stacchip import Split
-from stacchip.errors import IndexFormatError, ObjectNotFound, UsageError
+from stacchip.errors import IndexFormatError, IndexReplaced, ObjectNotFound, UsageError
 from stacchip.index import (
     SCHEMA,
     add_column,
@@ -28,6 +28,7 @@ from stacchip.index import (
     write_index,
 )
 from stacchip.index.recorded_splits import read_splits, write_splits
+from stacchip.storage import Storage
 
 
 @pytest.fixture
@@ -348,3 +349,32 @@ def test_the_rule_of_a_split_goes_with_its_column(index):
     assert set(read_splits(pq.read_metadata(file).metadata, "it")) == {"one", "other"}
     add_column(index, numbers_of, "one", replace=True)
     assert set(read_splits(pq.read_metadata(file).metadata, "it")) == {"other"}
+
+
+@pytest.mark.servers
+def test_an_index_in_an_object_store_gets_a_column(seaweed):
+    storage, href = Storage(options=seaweed.options), "s3://private/columns/index"
+    write_index(make_table("a"), href, storage=storage)
+    append_to_index(href, make_table("b", zone=1), storage=storage)
+    remove(href, item_id="a", storage=storage)
+    before = read_index(href, storage=storage)
+    add_column(href, np.arange(12), "place", storage=storage)
+    found = read_index(href, storage=storage)
+    assert found.select(SCHEMA.names).equals(before)
+    assert found["place"].to_pylist() == list(range(12))
+    assert not [entry.href for entry in storage.list(href) if "next-" in entry.href]
+
+
+@pytest.mark.servers
+def test_a_column_is_not_added_to_an_index_that_others_changed_meanwhile(seaweed):
+    storage, href = Storage(options=seaweed.options), "s3://private/overtaken-columns/index"
+    write_index(make_table("a"), href, storage=storage)
+
+    def change(rows: pa.Table) -> pa.Array:
+        append_to_index(href, make_table("b", zone=1), storage=storage)
+        return rows["chip_index_x"]
+
+    with pytest.raises(IndexReplaced):
+        add_column(href, change, "x", storage=storage)
+    found = read_index(href, storage=storage)
+    assert (found.column_names, found.num_rows) == (SCHEMA.names, 24)

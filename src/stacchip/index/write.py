@@ -87,7 +87,8 @@ def write_index(
 
     Args:
         table: The chips: the result of `create_index`, or several of these put together; as a table
-            of any library that `stacchip.index.conform` takes.
+            of any library that `stacchip.index.conform` takes. Columns that are not of `SCHEMA`,
+            such as a label, are kept.
         path: A folder, or a parquet file if it ends in `.parquet`: local, `s3://`, ...
         items: STAC items, a collection of them or a mapping from (platform, item id) or from ids;
             by default those in the table's metadata and in the indexes that it was read from, with
@@ -102,7 +103,8 @@ def write_index(
         storage: How to reach the place.
 
     Raises:
-        IndexFormatError: The table is not a chip index.
+        IndexFormatError: The table is not a chip index, or no index keeps a column of such a name
+            or type (such as a map).
         DuplicateChips: Two rows are the same chip.
         InvalidMetadata: Two indexes that the table was read from have different items of one key.
         IndexReplaced: The index that the table was read from has other items by now.
