@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scenes import make_scene
 from selection.chips import GEOD, PLACES, as_rows, chips_at, gap_m, grid_at, pairs_of, shared_m2
 from stacchip.errors import IndexFormatError, ObjectNotFound, UsageError
-from stacchip.index import concat_indexes, write_index
+from stacchip.index import concat_indexes, gather_headers, write_index
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.selection import candidates, near_pairs
 from stacchip.selection.leakage import check_leakage
@@ -121,6 +121,20 @@ def test_an_index_is_checked_with_stored_footprints_or_without(tmp_path: Path, g
         ("one-1-0", "two-1-0"), ("one-2-0", "two-2-0"),
     }  # fmt: skip
     assert report.overlap.worst[0].share == pytest.approx(1)
+
+
+def test_blocks_that_splits_share_are_counted_where_headers_tell(tmp_path: Path):
+    item = make_scene(tmp_path / "one", "one").item
+    table = NoStatsChipIndexer(item, chip_size=200).create_index()
+    # chip 0 has columns 0 and 1 of blocks, chip 1 columns 1 to 3; each has rows 0 and 1
+    rows = table.append_column("split", pa.array(["train", "test", *[None] * 7]))
+    write_index(rows, tmp_path / "index")
+    assert check_leakage(tmp_path / "index").blocks is None
+    with pytest.raises(UsageError, match="does not tell blocks"):
+        check_leakage(tmp_path / "index", forbid=["block"])
+    write_index(rows, tmp_path / "with", headers=gather_headers([item]))
+    report = check_leakage(tmp_path / "with", forbid=["block"])
+    assert (report.blocks, report.leaks) == (2, True)
 
 
 def test_rings_that_jump_over_the_antimeridian_are_understood():
@@ -235,7 +249,7 @@ def test_the_nearest_of_many_places_is_found_everywhere():
         ({"forbid": "overlap"}, "forbid must be a list of overlap, near"),
         ({"forbid": ["class"]}, "pass classes="),
         ({"forbid": ["item"]}, "no column item_id"),
-        ({"forbid": ["block"]}, "no headers"),
+        ({"forbid": ["block"]}, "does not tell blocks"),
         ({"classes": "land"}, "no column 'land'"),
     ],
 )

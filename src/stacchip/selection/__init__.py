@@ -19,6 +19,7 @@ candidates    footprints that may lie near one of another split, put aside
 quads         footprints of four corners, of which most are seen to be apart at once
 near_pairs    pairs of them that overlap, or are too near
 ellipsoid     areas and distances on the ellipsoid
+shared_blocks blocks of files that chips of several splits share
 nearest_split how far the chips of a split are from those of another
 ```
 

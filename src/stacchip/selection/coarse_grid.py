@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
-__all__ = ["CoarseGrid"]
+__all__ = ["CoarseGrid", "unfold"]
 
 _HEIGHTS: Final = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 10.0)
 
@@ -87,11 +87,11 @@ class CoarseGrid:
         """
         west, south, east, north = bounds.T
         low, high = self.rows_of(south), self.rows_of(north)
-        box, row = _unfold(low, high - low + 1)
+        box, row = unfold(low, high - low + 1)
         count = self.columns[row]
         first = np.floor((west[box] + 180) / 360 * count).astype(np.int64)
         last = np.floor((east[box] + 180) / 360 * count).astype(np.int64)
-        line, column = _unfold(first, np.minimum(last - first + 1, count))
+        line, column = unfold(first, np.minimum(last - first + 1, count))
         return box[line], self.firsts[row[line]] + column % count[line]
 
     def centers(self, cells: Integers) -> tuple[Floats, Floats]:
@@ -102,11 +102,11 @@ class CoarseGrid:
         return lon, lat
 
 
-def _unfold(first: Integers, count: Integers) -> tuple[Integers, Integers]:
+def unfold(first: Integers, count: Integers) -> tuple[Integers, Integers]:
     """Return whose each number is, and the numbers: `count` from `first` on, for each.
 
     Example:
-        >>> _unfold(np.array([5, 8]), np.array([2, 1]))
+        >>> unfold(np.array([5, 8]), np.array([2, 1]))
         (array([0, 0, 1]), array([5, 6, 8]))
     """
     owner = np.repeat(np.arange(len(first)), count)

@@ -20,6 +20,7 @@ from stacchip.selection.leakage_report import (
 )
 from stacchip.selection.near_pairs import PairSearch, Tally, settle
 from stacchip.selection.nearest_split import NearestSplit
+from stacchip.selection.shared_blocks import SharedBlocks
 from stacchip.selection.split_rows import SplitRows
 from stacchip.selection.split_survey import Survey, survey
 
@@ -83,7 +84,12 @@ def check_leakage(
     rows = SplitRows(index, storage)
     seen = survey(rows, by, float(buffer_m), classes)
     _require_told(forbid, seen, rows)
-    search, distances = _look_closely(rows, by, float(buffer_m), seen)
+    blocks = SharedBlocks(rows, seen)
+    if "block" in forbid and not blocks.is_known:
+        raise _no_headers(rows)
+    search, distances = _look_closely(rows, by, float(buffer_m), seen, blocks)
+    if "block" in forbid and not blocks.is_known:
+        raise _no_headers(rows)
     names = seen.splits.names
     return LeakageReport(
         splits={name: seen.rows[number] for number, name in enumerate(names)},
@@ -93,7 +99,7 @@ def check_leakage(
         overlap=_count(rows, names, search.overlaps, is_complete=search.is_complete),
         near=_count(rows, names, search.nears, is_complete=search.is_complete),
         items=_shared_items(seen),
-        blocks=None,
+        blocks=blocks.count(),
         lacking=None if classes is None else _lacking(seen),
         distances=distances,
         forbid=cast("tuple[Leak, ...]", tuple(forbid)),
@@ -116,12 +122,17 @@ def _require_told(forbid: Sequence[str], seen: Survey, rows: SplitRows) -> None:
     """Refuse to say that there is no leak of a kind that cannot be seen."""
     if "item" in forbid and seen.items is None:
         raise UsageError(f'forbid has "item", and {rows.name} has no column item_id.')
-    if "block" in forbid:
-        raise UsageError(f'forbid has "block", and {rows.name} has no headers of files.')
+
+
+def _no_headers(rows: SplitRows) -> UsageError:
+    return UsageError(
+        f'forbid has "block", and {rows.name} does not tell blocks: that takes an index with '
+        "headers of its files (`stacchip headers INDEX` adds them)."
+    )
 
 
 def _look_closely(
-    rows: SplitRows, by: str, buffer_m: float, seen: Survey
+    rows: SplitRows, by: str, buffer_m: float, seen: Survey, blocks: SharedBlocks
 ) -> tuple[PairSearch, dict[str, SplitDistance]]:
     """Compare the footprints that lie in cells of several splits."""
     training = _training(seen)
@@ -133,8 +144,9 @@ def _look_closely(
         tempfile.TemporaryDirectory() as folder,
         Candidates(bands, Path(folder) / "footprints") as candidates,
     ):
-        for part in rows.scan([by]):
+        for part in rows.scan([by], blocks.columns if blocks.is_known else ()):
             splits = seen.splits.numbers(part.table[by])
+            blocks.add(part, splits)
             candidates.add(part, splits)
             lon, lat = part.centers()
             here = (splits == training) & np.isfinite(lon)
