@@ -138,3 +138,22 @@ def test_a_column_with_other_values_is_no_split_any_more(halves):
     (file,) = open_index(one, Storage())
     assert set(read_splits(file.file.view.metadata, one)) == {"other"}
     assert set(read_index(one)["split"].to_pylist()) == {"train"}
+
+
+@pytest.mark.parametrize("geometry", ["wkb", "none"])
+def test_rows_that_are_written_again_keep_their_rule_while_it_holds(halves, tmp_path, geometry):
+    one, other = halves
+    rows = read_index(one)
+    write_index(rows.slice(0, 50), tmp_path / "again", geometry=geometry)
+    append_to_index(tmp_path / "again", other)
+    wanted = SPLIT.of(read_index(tmp_path / "again")).to_pylist()
+    assert read_index(tmp_path / "again")["split"].to_pylist() == wanted
+    changed = rows.set_column(
+        rows.column_names.index("split"), "split", pa.array(["x"] * len(rows))
+    )
+    write_index(changed, tmp_path / "changed")
+    (file,) = open_index(str(tmp_path / "changed"), Storage())
+    assert read_splits(file.file.view.metadata, "index") == {}
+    write_index(rows, tmp_path / "one.parquet")
+    (file,) = open_index(str(tmp_path / "one.parquet"), Storage())
+    assert set(read_splits(file.file.view.metadata, "index")) == {"split"}

@@ -27,6 +27,7 @@ __all__ = [
     "forget_splits",
     "join_splits",
     "read_splits",
+    "splits_that_hold",
     "write_splits",
 ]
 
@@ -102,6 +103,21 @@ def join_splits(several: Mapping[str, Mapping[str, Rule]]) -> dict[str, Rule]:
                     "stacchip split INDEX --replace, or add_split(..., replace=True)."
                 )
     return found
+
+
+def splits_that_hold(rows: pa.Table, href: str) -> dict[str, Rule]:
+    """Return the rules in the metadata of rows by which their columns are still split.
+
+    Args:
+        rows: Rows of an index, which may have been changed since they were read.
+        href: The address of what they were read from, for errors.
+    """
+    return {
+        name: rule
+        for name, rule in read_splits(rows.schema.metadata, href).items()
+        if {name, *rule.columns} <= {*rows.column_names}
+        and rows[name].combine_chunks().equals(name_splits(rule.codes(rows), rule.splits))
+    }
 
 
 def fill_splits(rows: pa.Table, splits: Mapping[str, Rule]) -> pa.Table:

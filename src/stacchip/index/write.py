@@ -39,6 +39,7 @@ from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.tables import as_table
 from stacchip.index.made_footprints import fill_footprints, items_of_records
 from stacchip.index.recorded import records_of
+from stacchip.index.recorded_splits import splits_that_hold, write_splits
 from stacchip.index.schema import KEY, SCHEMA
 from stacchip.index.stored import require_form, store_columns, stored_rows
 from stacchip.index.table_rows import encode_texts
@@ -128,7 +129,8 @@ def write_index(
     at_hand = (embedded_items(table) if given is None else given).values
     known = ItemLookup(at_hand, new.storage, remote_index_of(table, new.storage))
     rows = stored_rows(table, find_item=known.find)
-    chips = rows.replace_schema_metadata(SCHEMA.metadata)
+    splits = write_splits(splits_that_hold(rows, "The table"))
+    chips = rows.replace_schema_metadata({**SCHEMA.metadata, **splits})
     refuse_duplicates(chips)
     refuse_two_dates(chips)
     there = row_keys(chips)
