@@ -1,0 +1,170 @@
+"""Splits: what they cost, what they keep, and what leaks if they are made otherwise."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyproj
+from affine import Affine
+
+from benchmarks.big_index import ITEMS_OF_1E8, ensure_big_index
+from benchmarks.measuring import Lab, Row, at_least, at_most, benchmark
+from stacchip import Split
+from stacchip.grid.footprints import make_footprints
+from stacchip.splits.by_cell import CellRule, cells_of_centres
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+OURS: Final = "stacchip, splits"
+SIDE: Final = 16  # chips of a square of one sensor
+SENSORS_M: Final = (10, 20, 30)
+MANY: Final = 10**6
+KEPT: Final = {0: (0.99, 0.96), 1: (0.98, 0.92), 5: (0.95, 0.79)}
+"""By buffer in km, the shares of training and test chips that a calculation expects."""
+NEAR: Final = 0.02  # of these
+
+
+@benchmark(
+    "splits",
+    title="Splits by place",
+    is_long=True,
+    method=(
+        "Chips of three sensors (10, 20 and 30 m) lie in squares of 16 by 16 at random places, of "
+        "which many are at borders of UTM zones, at the antimeridian and at the poles; squares of "
+        "one place overlap. The index of 10^8 chips is that of the benchmark `scale`. Times are "
+        "seconds of the wall in a new process. STACCHIP_BENCH_ITEMS=5900 makes a smaller index."
+    ),
+    unlike=("Splits by item and by chance stand for what people do without stacchip.",),
+)
+def splits(lab: Lab) -> list[Row]:
+    return [*_kept(), *_leaks(lab), *_costs(lab)]
+
+
+def _kept() -> list[Row]:
+    """Return which shares of chips of 2.56 km are kept in cells of 100 km."""
+    chips = _squares(np.random.default_rng(0), MANY // 2)
+    rows = []
+    for buffer_km, expected in KEPT.items():
+        rule = Split(cell_km=100, buffer_km=buffer_km).rule
+        assert isinstance(rule, CellRule)
+        codes, there = rule.codes(chips), rule.of_cells(cells_of_centres(rule, chips))
+        for name, share in zip(("train", "test"), expected, strict=True):
+            number = rule.splits.index(name)
+            kept = float((codes == number).sum() / (there == number).sum())
+            goal = at_least(share - NEAR)
+            rows.append(Row(f"{name} chips kept, buffer {buffer_km} km", kept, "share", goal=goal))
+    return rows
+
+
+def _squares(random: np.random.Generator, count: int) -> pa.Table:
+    """Return bounds of chips of 2.56 km at random places."""
+    lat = np.degrees(np.arcsin(random.uniform(-0.94, 0.94, count)))
+    lon = random.uniform(-180, 179, count)
+    sides = (lon, lat, lon + 2.56 / 111.3 / np.cos(np.radians(lat)), lat + 2.56 / 111.3)
+    names = ["xmin", "ymin", "xmax", "ymax"]
+    return pa.table({"bbox": pa.StructArray.from_arrays([pa.array(side) for side in sides], names)})
+
+
+def make_chips(count: int, seed: int = 0) -> pa.Table:
+    """Return about so many chips of three sensors at odd places: footprints, bounds and items."""
+    random = np.random.default_rng(seed)
+    tables = []
+    for place in range(max(1, count // (SIDE**2 * len(SENSORS_M)))):
+        lon, lat = _place(random, place)
+        for sensor, pixel_m in enumerate(SENSORS_M):
+            made = _grid(lon, lat, pixel_m, random)
+            item = pa.array([f"{sensor}-{place:06d}"] * len(made.wkb))
+            tables.append(pa.table({"item_id": item, "geometry": made.wkb, "bbox": made.bbox}))
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def _place(random: np.random.Generator, number: int) -> tuple[float, float]:
+    """Return a place: every second one is at a seam."""
+    lon, lat = random.uniform(-180, 180), float(np.degrees(np.arcsin(random.uniform(-0.95, 0.95))))
+    if number % 2:
+        return lon, lat
+    kind = number // 2 % 4
+    if kind == 0:
+        return random.choice([-180.0, 180.0]) + random.normal(0, 0.1), lat
+    if kind == 1:
+        return lon, float(random.choice([-1, 1]) * (90 - abs(random.normal(0, 1))))
+    return 6 * round(lon / 6) + random.normal(0, 0.2), lat
+
+
+def _grid(lon: float, lat: float, pixel_m: float, random: np.random.Generator) -> Any:
+    """Return the footprints of a square of chips, in the CRS that archives have there."""
+    lon = (lon + 180) % 360 - 180
+    if abs(lat) > 84:
+        code = 3413 if lat > 0 else 3031
+    else:
+        zone = int((lon + 180) // 6) % 60 + 1
+        code = (32600 if lat >= 0 else 32700) + (zone + int(random.integers(0, 2))) % 60 + 1
+    crs = pyproj.CRS(code)
+    x, y = pyproj.Transformer.from_crs("OGC:CRS84", crs, always_xy=True).transform(lon, lat)
+    half = SIDE * 256 * pixel_m / 2
+    shift = random.uniform(-half, half, 2)
+    corner = Affine(pixel_m, 0, x - half + shift[0], 0, -pixel_m, y + half + shift[1])
+    return make_footprints(corner, crs, 256, (SIDE, SIDE))
+
+
+def _leaks(lab: Lab) -> list[Row]:
+    """Return how many test chips lie nearer to a training chip than the buffer, by split."""
+    chips = make_chips(MANY)
+    random = np.random.default_rng(1)
+    items = chips["item_id"].combine_chunks().dictionary_encode()
+    by_item = random.choice(3, len(items.dictionary), p=[0.8, 0.1, 0.1])[items.indices.to_numpy()]
+    by_chance = random.choice(3, len(chips), p=[0.8, 0.1, 0.1])
+    ways: dict[str, pa.Array] = {
+        "by place, 1 km": Split(buffer_km=1).of(chips),
+        "by item": _named(by_item),
+        "by chance": _named(by_chance),
+    }
+    rows = [Row("chips of three sensors at odd places", len(chips), "chips")]
+    for way, column in ways.items():
+        path = str(lab.scratch / "chips.parquet")
+        pq.write_table(chips.append_column("split", column), path, row_group_size=50_000)
+        answer = lab.new_contender(OURS).ask("leakage", path=path, buffer_m=1000)
+        goal = at_most(0) if way.startswith("by place") else None
+        rows += [
+            Row(f"{way}: chips {what} another split", answer[what], "chips", goal=goal)
+            for what in ("overlapping", "near")
+        ]
+    return rows
+
+
+def _named(codes: NDArray[np.int64]) -> pa.Array:
+    return pa.array(["train", "val", "test"]).take(pa.array(codes))
+
+
+def _costs(lab: Lab) -> list[Row]:
+    """Return what it takes to split 10^8 chips, and to check 10^7."""
+    index = ensure_big_index(int(os.environ.get("STACCHIP_BENCH_ITEMS", ITEMS_OF_1E8)))
+    copy = lab.scratch / "split"
+    _copy_links(index.path, copy)
+    added = lab.new_contender(OURS).ask("split", path=str(copy))
+    shutil.rmtree(copy)
+    tenth = ensure_big_index(index.facts["items"] // 10)
+    _copy_links(tenth.path, copy)
+    lab.new_contender(OURS).ask("split", path=str(copy))
+    checked = lab.new_contender(OURS).ask("leakage", path=str(copy), buffer_m=1000)
+    shutil.rmtree(copy)
+    many, fewer = (f"{each.facts['rows']:,} rows" for each in (index, tenth))
+    return [
+        Row("add_split: wall", added["seconds"], "s", goal=at_most(300), note=many),
+        Row("add_split: memory", added["peak_mb"], "MB", goal=at_most(1000)),
+        Row("check_leakage: wall", checked["seconds"], "s", goal=at_most(120), note=fewer),
+        Row("check_leakage: memory", checked["peak_mb"], "MB", goal=at_most(1000)),
+    ]
+
+
+def _copy_links(source: Path, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, copy_function=os.link)
