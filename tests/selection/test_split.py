@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 
 import geopandas as gpd
@@ -110,7 +111,7 @@ def test_a_report_counts_chips_cells_and_classes(chips):
     }
     said = str(report)
     assert f"{len(chips):,} chips, of which {report.border:,}" in said
-    assert "80% asked" in said
+    assert re.search(r"^  train +[\d,]+ +[\d.]+% +80% +[\d,]+$", said, re.MULTILINE)
     assert "land: share of each class" in said
     assert max(map(len, said.splitlines())) <= 100
 

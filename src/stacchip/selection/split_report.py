@@ -75,12 +75,15 @@ class SplitReport:
     def __str__(self) -> str:
         total = self.kept + self.border
         lines = [f"{total:,} chips, of which {self.border:,} ({self.lost:.1%}) are in no split"]
-        width = max(map(len, [*self.chips, "border"]))
+        width = max(map(len, self.chips))
+        heads = ["chips", "share", *(["asked", "cells"] if self.cells else [])]
+        lines.append("  " + " " * width + "".join(f"{head:>12}" for head in heads))
         for name, count in self.chips.items():
             share = count / self.kept if self.kept else 0.0
-            asked = f", {self.asked[name]:.0%} asked" if name in self.asked else ""
-            cells = f", {self.cells[name]:,} cells" if name in self.cells else ""
-            lines.append(f"  {name:<{width}}  {count:>13,} chips  {share:6.1%}{asked}{cells}")
+            said = [f"{count:,}", f"{share:.1%}"]
+            if self.cells:
+                said += [f"{self.asked[name]:.0%}", f"{self.cells[name]:,}"]
+            lines.append(f"  {name:<{width}}" + "".join(f"{each:>12}" for each in said))
         if self.column is not None:
             lines += ["", f"{self.column}: share of each class", *self._show_classes()]
         for name, lacking in self.empty.items():
