@@ -50,7 +50,10 @@ def check(
     ] = False,
     storage: Storage,
 ) -> None:
-    """Check that no chip shares ground with a chip of another split; exits with 1 if one does."""
+    """Check that splits share no ground.
+
+    The exit code is 1 if they leak, in one of the ways that --forbid names.
+    """
     report = check_leakage(
         index,
         by,
