@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import geopandas
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 from scenes import make_scene
 from selection.chips import GEOD, PLACES, as_rows, chips_at, gap_m, grid_at, pairs_of, shared_m2
 from stacchip.errors import IndexFormatError, ObjectNotFound, UsageError
+from stacchip.grid.footprints import BBOX
 from stacchip.index import concat_indexes, gather_headers, write_index
+from stacchip.index.schema import GEO_METADATA
 from stacchip.indexer import NoStatsChipIndexer
 from stacchip.selection import candidates, near_pairs
 from stacchip.selection.leakage import check_leakage
@@ -168,6 +171,65 @@ def test_rows_in_no_split_or_without_a_footprint_are_counted_and_left_out():
     assert (report.unassigned, report.placeless, report.overlap.pairs) == (1, 1, 0)
 
 
+BOXES = [shapely.box(0, 0, 1, 1), shapely.box(0.5, 0.5, 1.5, 1.5)]
+DECLARED = {"geo": json.dumps(GEO_METADATA)}
+UNKNOWN = dict.fromkeys(("xmin", "ymin", "xmax", "ymax"), float("nan"))
+ELSEWHERE = dict.fromkeys(UNKNOWN, 40.0)
+
+
+def with_bounds(*bbox: dict | None, metadata: dict[str, str] | None = None) -> pa.Table:
+    """Two chips that overlap, with bounds."""
+    rows = as_rows([box.wkb for box in BOXES], ["train", "test"], bbox=pa.array(bbox, BBOX))
+    return rows.replace_schema_metadata(metadata)
+
+
+@pytest.mark.parametrize("metadata", [None, DECLARED], ids=["undeclared", "declared"])
+@pytest.mark.parametrize("absent", [None, UNKNOWN, {**ELSEWHERE, "ymax": float("inf")}])
+def test_chips_without_bounds_have_those_of_their_footprints(tmp_path: Path, absent, metadata):
+    rows = with_bounds(absent, absent, metadata=metadata)
+    pq.write_table(rows, tmp_path / "chips.parquet")
+    for given_ in (rows, tmp_path / "chips.parquet"):
+        report = check_leakage(given_)
+        assert (report.placeless, report.overlap.pairs, report.leaks) == (0, 1, True)
+
+
+def test_bounds_that_nothing_declares_are_not_believed(tmp_path: Path):
+    rows = with_bounds(ELSEWHERE, dict.fromkeys(UNKNOWN, -40.0))
+    pq.write_table(rows, tmp_path / "chips.parquet")
+    assert check_leakage(rows).overlap.pairs == 1
+    assert check_leakage(tmp_path / "chips.parquet").overlap.pairs == 1
+    # the footprints are not even read where the metadata name the bounds
+    assert check_leakage(rows.replace_schema_metadata(DECLARED)).overlap.pairs == 0
+
+
+def test_an_index_whose_bounds_were_lost_is_checked(tmp_path: Path):
+    table = NoStatsChipIndexer(make_scene(tmp_path / "one", "one").item, chip_size=200)
+    rows = table.create_index().slice(0, 1)
+    rows = pa.concat_tables([rows, rows]).append_column("split", pa.array(["train", "test"]))
+    place = rows.schema.get_field_index("bbox")
+    lost = rows.set_column(place, "bbox", pa.array([UNKNOWN, None], BBOX))
+    for given_ in (lost, lost.replace_schema_metadata(None)):
+        assert check_leakage(given_).overlap.pairs == 1
+
+
+def test_chips_with_bounds_alone_are_counted_and_not_compared():
+    sides = [dict(zip(UNKNOWN, box.bounds, strict=True)) for box in BOXES]
+    rows = with_bounds(*sides, metadata=DECLARED)
+    rows = rows.set_column(0, "geometry", pa.array([BOXES[0].wkb, None], pa.binary()))
+    assert check_leakage(rows).placeless == 1
+
+
+def test_distances_are_right_where_west_is_greater_than_east():
+    jumping = shapely.MultiPolygon([shapely.box(179, 0, 180, 1), shapely.box(-180, 0, -179, 1)])
+    bbox = {"xmin": 179.0, "ymin": 0.0, "xmax": -179.0, "ymax": 1.0}
+    east = {"xmin": 179.5, "ymin": 2.0, "xmax": 180.0, "ymax": 3.0}
+    wkb = [jumping.wkb, shapely.box(179.5, 2, 180, 3).wkb]
+    rows = as_rows(wkb, ["train", "test"], bbox=pa.array([bbox, east], BBOX))
+    report = check_leakage(rows.replace_schema_metadata(DECLARED))
+    expected = GEOD.inv(180, 0.5, 179.75, 2.5)[2]
+    assert report.distances["test"].quantiles_m[0] == pytest.approx(expected)
+
+
 def test_few_in_memory_find_the_same_as_all(tmp_path: Path, monkeypatch):
     wkb = [chip for place in list(PLACES)[:2] for chip in chips_at(place)]
     splits = np.random.default_rng(1).choice(NAMES[:3], len(wkb)).tolist()
@@ -288,7 +350,18 @@ def test_a_report_reads_well_and_is_plain_values_for_json():
     assert lines[1] == "chips: train 1, test 2"
     assert "  6,154.23 km2 (50.0% of the smaller): a-0-0 (train)" in lines
     assert all(len(line) <= 60 for line in lines)
+    assert lines[-5].startswith("  least ")
+    assert lines[-1].startswith("  median ")
     document = report.to_dict()
     assert document["leaks"]
     assert document["overlap"]["worst"][0]["chips"] == ("a-0-0", "b-0-0")
     assert document["blocks"] is None
+
+
+def test_distances_that_are_all_the_same_take_one_line():
+    wkb = [shapely.box(x, 0, x + 1, 1).wkb for x in (0, 2)]
+    lines = str(check_leakage(as_rows(wkb, ["train", "test"]))).splitlines()
+    assert lines[-2:] == [
+        "from test to the nearest of train, middle to middle:",
+        "  least to median 222.6 km",
+    ]

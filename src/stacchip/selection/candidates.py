@@ -127,11 +127,15 @@ class Candidates:
     Args:
         bands: The bands.
         path: A file to create, where they are many.
+
+    Attributes:
+        placeless: Number of rows that have bounds, but no footprint to compare.
     """
 
     def __init__(self, bands: Bands, path: Path) -> None:
         self._bands = bands
         self._path = path
+        self.placeless = 0
         self._held: dict[int, list[pa.Table]] = defaultdict(list)
         self._held_bytes = 0
         self._spill: Spill | None = None
@@ -161,6 +165,7 @@ class Candidates:
         ones = np.ones(len(rows), np.int64)
         columns = [part.footprints(rows), splits[rows], lows, highs, part.numbers[rows], ones]
         made = pa.table(columns, names=_SCHEMA.names).cast(_SCHEMA)
+        self.placeless += made["wkb"].null_count
         made = _merge(made.filter(made["wkb"].is_valid()))
         low, high = made["low"].to_numpy(), made["high"].to_numpy()
         if not len(low):

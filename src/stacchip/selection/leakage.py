@@ -153,6 +153,7 @@ def _look_closely(
             nearest.add(lon[here], lat[here])
         for band in range(bands.count):
             search.look_in(candidates.band(band))
+    seen.placeless += candidates.placeless
     names = seen.splits.names
     return search, {
         names[split]: SplitDistance(

@@ -149,10 +149,11 @@ class LeakageReport:
     def _lines_of_distances(self) -> Iterator[str]:
         for split, distance in self.distances.items():
             yield f"from {split} to the nearest of {distance.to}, middle to middle:"
-            sizes = (
-                f"{_rank(part)} {_metres(size)}" for part, size in distance.quantiles_m.items()
-            )
-            yield from (f"  {size}" for size in sizes)
+            sizes = {_rank(part): _metres(size) for part, size in distance.quantiles_m.items()}
+            if len({*sizes.values()}) == 1 < len(sizes):
+                first, *_, last = sizes
+                sizes = {f"{first} to {last}": sizes[first]}
+            yield from (f"  {rank} {size}" for rank, size in sizes.items())
 
 
 def _lines_of_pairs(what: str, count: PairCount) -> Iterator[str]:

@@ -16,6 +16,7 @@ from stacchip.index.files.layout import index_href, is_file
 from stacchip.index.files.parquet import ROW
 from stacchip.index.foreign.geometry import (
     bounds_of,
+    declares_bounds,
     find_geometry,
     in_parts,
     is_plain,
@@ -24,6 +25,7 @@ from stacchip.index.foreign.geometry import (
 )
 from stacchip.index.foreign.tables import as_table, is_table
 from stacchip.index.read import open_files
+from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
 from stacchip.runtime.near_names import list_names
 from stacchip.selection.ellipsoid import on_one_globe
 from stacchip.storage import Storage, redact
@@ -43,6 +45,7 @@ __all__ = ["Bounds", "RowPart", "SplitRows"]
 
 _TABLE_ROWS: Final = 1 << 16
 _SIDES: Final = tuple(side.name for side in BBOX)
+_OF_AN_INDEX: Final = {*SCHEMA.names} - {*OPTIONAL_COLUMNS, "geometry"}
 # Straight pieces of an edge in another CRS, whose edges are curved in degrees. Neighbours of one
 # grid get the same points.
 _PIECES: Final = 8
@@ -104,7 +107,8 @@ class RowPart:
     def centers(self) -> tuple[Floats, Floats]:
         """Return longitudes and latitudes of the middles of rows; NaN where there is none."""
         sides = _sides_of(self.table["bbox"])
-        wide = np.flatnonzero(sides[:, 2] - sides[:, 0] >= 180)
+        width = sides[:, 2] - sides[:, 0]
+        wide = np.flatnonzero((width >= 180) | (width < 0))
         lon, lat = (sides[:, 0] + sides[:, 2]) / 2, (sides[:, 1] + sides[:, 3]) / 2
         if len(wide):
             wkb = self.footprints(wide)
@@ -249,8 +253,8 @@ class SplitRows:
         names = list(
             dict.fromkeys([*columns, *(each for each in optional if each in schema.names)])
         )
-        has_bounds = geometry is None or _has_bounds(schema, geometry)
-        first = [*names, "bbox"] if has_bounds else [*names, str(geometry)]
+        has_bounds = _has_bounds(schema, geometry)
+        first = [*names, "bbox" if has_bounds or geometry is None else geometry]
         for rows in chips.file.scan(list(dict.fromkeys(first)), numbered=True):
             numbers = rows[ROW].to_numpy()
 
@@ -289,17 +293,29 @@ def _with_bounds(
     has_bounds: bool,
 ) -> pa.Table:
     """Return columns and the bounds of rows, from their footprints if need be."""
-    shown = rows.select(names)
     if has_bounds:
-        return shown if "bbox" in names else shown.append_column("bbox", rows["bbox"])
-    if geometry is not None and geometry in rows.column_names:
-        wkb = _plain_footprints(rows, geometry)
+        bbox = _complete(rows["bbox"], footprints)
+    elif geometry is not None:
+        bbox = _bounds_of(_plain_footprints(rows, geometry))
     else:
-        wkb = footprints(np.arange(rows.num_rows))
-    bbox = _bounds_of(wkb)
+        bbox = _bounds_of(footprints(np.arange(rows.num_rows)))
+    shown = rows.select(names)
     if "bbox" in names:
         shown = shown.drop_columns("bbox")
     return shown.append_column("bbox", bbox)
+
+
+def _complete(
+    bbox: pa.ChunkedArray, footprints: Callable[[NDArray[np.int64]], pa.ChunkedArray]
+) -> pa.ChunkedArray:
+    """Return bounds, with those of their footprints for the rows that have none."""
+    sides = _sides_of(bbox)
+    lacking = np.flatnonzero(~np.isfinite(sides).all(axis=1))
+    if not len(lacking):
+        return bbox
+    sides[lacking] = _sides_of(_bounds_of(footprints(lacking)))
+    columns = [pa.array(side) for side in np.ascontiguousarray(sides.T)]
+    return pa.chunked_array([pa.StructArray.from_arrays(columns, fields=list(BBOX))])
 
 
 def _bounds_of(wkb: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -307,12 +323,20 @@ def _bounds_of(wkb: pa.ChunkedArray) -> pa.ChunkedArray:
     return bounds_of(pa.chunked_array([pa.array(shapely.to_wkb(shapes_of(wkb)), pa.binary())]))
 
 
-def _has_bounds(schema: pa.Schema, geometry: str) -> bool:
-    """Return True if a column `bbox` has the bounds of footprints, in degrees."""
-    if "bbox" not in schema.names or not is_plain(schema, geometry):
+def _has_bounds(schema: pa.Schema, geometry: str | None) -> bool:
+    """Return True if a column `bbox` is known to have the bounds of footprints, in degrees.
+
+    Those of an index do, and those that GeoParquet's metadata name. Any other may be of an item,
+    in pixels, or older than the footprints.
+    """
+    if "bbox" not in schema.names or not (geometry is None or is_plain(schema, geometry)):
+        return False
+    is_of_an_index = {*schema.names} >= _OF_AN_INDEX
+    if not is_of_an_index and (geometry is None or not declares_bounds(schema, geometry)):
         return False
     kind = schema.field("bbox").type
-    return pa.types.is_struct(kind) and {*_SIDES} <= {field.name for field in kind}
+    sides = kind if pa.types.is_struct(kind) else ()
+    return {*_SIDES} <= {side.name for side in sides if pa.types.is_floating(side.type)}
 
 
 def _plain_footprints(rows: pa.Table, geometry: str) -> pa.ChunkedArray:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LONGEST_VALUE",
     "bounds_of",
+    "declares_bounds",
     "find_geometry",
     "in_parts",
     "is_plain",
@@ -73,6 +74,25 @@ def is_plain(schema: pa.Schema, name: str) -> bool:
     field = schema.field(name)
     kind = field.type.storage_type if _has_extension(field) else field.type
     return _is_binary(kind) and _foreign_crs(schema, field) is None
+
+
+def declares_bounds(schema: pa.Schema, name: str) -> bool:
+    """Return True if the `geo` metadata say that `bbox` has the bounds of a geometry column.
+
+    (GeoParquet 1.1.0, "covering".)
+
+    Example:
+        >>> sides = ("xmin", "ymin", "xmax", "ymax")
+        >>> geo = {"covering": {"bbox": {side: ["bbox", side] for side in sides}}}
+        >>> text = json.dumps({"columns": {"geometry": geo}})
+        >>> declares_bounds(pa.schema([], {"geo": text}), "geometry")
+        True
+        >>> declares_bounds(pa.schema([]), "geometry")
+        False
+    """
+    described = _object(_object(_geo(schema).get("columns")).get(name))
+    covering = _object(described.get("covering"))
+    return covering.get("bbox") == {side.name: ["bbox", side.name] for side in BBOX}
 
 
 def read_geometry(table: pa.Table, name: str, *, pieces: int = 1) -> tuple[pa.ChunkedArray, bool]:
