@@ -144,6 +144,9 @@ def test_values_of_many_types_are_kept(tmp_path, values, stored):
         ("bbox.xmin", LABELS, "stacchip's own.*Rename the column"),
         ("label", pa.array([[("a", 1)]] * 12, pa.map_(pa.string(), pa.int64())), "type is map"),
         ("label", pa.array([bytes(16)] * 12, pa.uuid()), "type is extension.*Cast it"),
+        ("label", pa.array([[]] * 12, pa.list_(pa.int8(), 0)), r"type is fixed_size_list.*\[0\]"),
+        ("label", pa.array([[[]]] * 12, pa.list_(pa.list_(pa.int8(), 0))), "type is list"),
+        ("label", pa.array([b""] * 12, pa.binary(0)), "type is fixed_size_binary"),
         ("label", pa.array(["x" * 65_537] * 12), "a value of 65,537 bytes"),
         ("label", pa.array([["x" * 600] * 200] * 12), "a value of 120,000 bytes"),
         ("label", pa.array([{"a": "x" * 65_537}] * 12), "a value of 65,537 bytes"),
@@ -263,7 +266,7 @@ def test_types_that_no_type_holds_are_refused_where_they_are_wanted(mixed):
 def test_a_number_that_its_joint_type_cannot_hold_is_refused(mixed):
     write_index(label("c", pa.array([2**60 + 1] * 12)), mixed / "three.parquet")
     write_index(label("d", pa.array([0.5] * 12)), mixed / "four.parquet")
-    with pytest.raises(IndexFormatError, match=r"'label' has type int64"):
+    with pytest.raises(IndexFormatError, match=r"'label' has type int64.*double"):
         read_index(mixed)
 
 
@@ -387,6 +390,55 @@ def test_an_append_of_another_type_names_both(several):
     with pytest.raises(IndexFormatError, match=r"'label'.*one/chips\.parquet.*chips\.parquet"):
         append_to_index(several[0], label("d", pa.array(["x"] * 12)))
     assert read_index(several[0]).num_rows == 12
+
+
+FAR = 253_402_300_799  # the last second of the year 9999
+
+
+@pytest.mark.parametrize(
+    ("there", "new"),
+    [
+        (pa.array([2**60 + 1] * 12), pa.array([0.5] * 12)),
+        (pa.array([0.5] * 12), pa.array([2**60 + 1] * 12)),
+        (pa.array([-1] * 12), pa.array([2**63] * 12, pa.uint64())),
+        (pa.array([2**63] * 12, pa.uint64()), pa.array([-1] * 12)),
+        (pa.array([FAR] * 12, pa.timestamp("s")), pa.array([1] * 12, pa.timestamp("ns"))),
+        (pa.array([1] * 12, pa.timestamp("ns")), pa.array([FAR] * 12, pa.timestamp("s"))),
+        (pa.array([FAR] * 12, pa.duration("s")), pa.array([1] * 12, pa.duration("ns"))),
+        (pa.array([[2**60 + 1]] * 12), pa.array([[0.5]] * 12)),
+        (pa.array([2**31 - 1] * 12, pa.int32()), pa.array(["1.5"] * 12).cast(pa.decimal128(9, 2))),
+        (pa.array(["1.10"] * 12).cast(pa.decimal128(38, 30)), pa.array([0.5] * 12)),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_an_append_whose_values_no_type_holds_with_those_there_names_both(tmp_path, there, new):
+    write_index(label("a", there), tmp_path / "index")
+    write_index(label("b", new), tmp_path / "new")
+    message = r"'label'.*index/chips\.parquet.*new/chips\.parquet.*cast it in one of them"
+    with pytest.raises(IndexFormatError, match=message) as caught:
+        append_to_index(tmp_path / "index", tmp_path / "new")
+    assert caught.value.column == "label"
+    assert read_index(tmp_path / "index")["label"].to_pylist() == there.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("there", "new"),
+    [
+        (pa.array([2**60 + 1] * 12), pa.array([3.0, None] * 6)),
+        (pa.array([0.5] * 12), pa.array([2**53] * 12)),
+        (pa.array([2**63] * 12, pa.uint64()), pa.array([1] * 12)),
+        (pa.array([FAR] * 12, pa.timestamp("ms")), pa.array([10**6] * 12, pa.timestamp("ns"))),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_appended_values_that_fit_get_the_type_of_the_index(tmp_path, there, new):
+    write_index(label("a", there), tmp_path / "index")
+    append_to_index(tmp_path / "index", label("b", new))
+    expected = [*there.to_pylist(), *new.cast(there.type).to_pylist()]
+    for _ in range(2):
+        found = read_index(tmp_path / "index")["label"]
+        assert (found.type, found.to_pylist()) == (there.type, expected)
+        compact_index(tmp_path / "index")
 
 
 def test_a_compacted_index_keeps_them(several):

@@ -31,6 +31,7 @@ remembered  the items of this process's tables, for tables that lost their metad
 dates       the dates of rows, by which two items of one key or id are noticed
 table_rows  rows of a table by their numbers, however wide its columns
 schema      the columns, stated once
+joint_types  types that hold the values of columns of two types
 further_columns  columns that are not ours, such as a label
 stored      the columns as files store them: slim bounds, with footprints or without
 concat      tables in memory put together with their items

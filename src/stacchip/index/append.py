@@ -281,7 +281,7 @@ class _Append:
                         there.chips += own.num_rows
             if numbers:
                 self._note(there, chips, np.concatenate(numbers))
-        further.join(self.gathered.further)
+        further.grow(self.gathered.further, self.gathered.fits)
         further.require(self.gathered.further.types)
         self.gathered.types = further.shared
         self.gathered.split_by(join_splits(splits))

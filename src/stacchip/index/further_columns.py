@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 
 from stacchip.errors import IndexFormatError, UsageError
 from stacchip.index.foreign.geometry import find_geometry
+from stacchip.index.joint_types import holds_all, join_types
 from stacchip.index.schema import SCHEMA
 from stacchip.runtime.near_names import list_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = [
     "FurtherColumns",
@@ -117,25 +118,43 @@ class FurtherColumns:
             # halves, which pyarrow does not compare, are read as float32
             self._add(name, pa.float32() if pa.types.is_float16(kind) else kind, origin)
 
-    def join(self, other: FurtherColumns) -> None:
-        """Note those that were noted elsewhere."""
-        for name, kind in other.types.items():
-            self._add(name, kind, other._origins[name])
+    def grow(self, new: FurtherColumns, fits: Callable[[str, pa.DataType], bool]) -> None:
+        """Note those of new rows, which go beside files that are not written again.
+
+        A column gets the joint type only if that holds whatever the files may have. Otherwise it
+        keeps its type, and the new values have to fit.
+
+        Args:
+            new: The columns of the new rows.
+            fits: Returns True if all new values of a column fit a type exactly.
+        """
+        for name, kind in new.types.items():
+            before = self.types.get(name, kind)
+            joint = join_types(before, kind)
+            kept = joint if joint is None or holds_all(joint, before) else before
+            if kept is not None and (holds_all(kept, kind) or fits(name, kept)):
+                self._add(name, kept, new._origins[name])
+            else:
+                self._refuse(name, kind, new._origins[name])
 
     def _add(self, name: str, kind: pa.DataType, origin: str) -> None:
         there = self.types.setdefault(name, kind)
-        before = self._origins.setdefault(name, origin)
+        self._origins.setdefault(name, origin)
         if kind == there:
             return
-        joint = _join_types(there, kind)
+        joint = join_types(there, kind)
         if joint is None:
-            self.conflicts.setdefault(
-                name,
-                f"Column {name!r} has type {there} in {before}, and {kind} in {origin}, which no "
-                "type holds without loss: cast it in one of them, or leave it out there.",
-            )
+            self._refuse(name, kind, origin)
         elif joint != there:
             self.types[name], self._origins[name] = joint, origin
+
+    def _refuse(self, name: str, kind: pa.DataType, origin: str) -> None:
+        self.conflicts.setdefault(
+            name,
+            f"Column {name!r} has type {self.types[name]} in {self._origins[name]}, and {kind} in "
+            f"{origin}, which no type holds without loss: cast it in one of them, or leave it out "
+            "there.",
+        )
 
     @property
     def shared(self) -> dict[str, pa.DataType]:
@@ -182,19 +201,6 @@ class FurtherColumns:
                 f"{href} has no column {unknown[0]!r}. Its columns beside those of "
                 f"stacchip.index.SCHEMA are: {there}."
             )
-
-
-def _join_types(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    """Return the type that holds the values of two; None if there is none."""
-    schemas = [pa.schema({"x": _without_dictionary(kind)}) for kind in (one, other)]
-    try:
-        return pa.unify_schemas(schemas, promote_options="permissive").field("x").type
-    except pa.ArrowException:
-        return None
-
-
-def _without_dictionary(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def fit_columns(rows: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
@@ -324,13 +330,16 @@ def stored_type(kind: pa.DataType) -> pa.DataType | None:
         pa.large_string(): pa.string(),
         pa.large_binary(): pa.binary(),
     }
+    if kind == pa.binary(0):  # parquet has none
+        return None
     others = (pa.types.is_interval, pa.types.is_string_view, pa.types.is_binary_view)
     return None if any(is_kind(kind) for is_kind in others) else plain.get(kind, kind)
 
 
 def _stored_nested(kind: pa.DataType) -> pa.DataType | None:
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    if is_list or pa.types.is_fixed_size_list(kind):
+    # pyarrow writes lists of the fixed size 0, and does not read them
+    if is_list or (pa.types.is_fixed_size_list(kind) and kind.list_size):
         inner = stored_type(kind.value_type)
         size = -1 if is_list else kind.list_size
         return None if inner is None else pa.list_(inner, size)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from itertools import chain
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -32,6 +33,7 @@ from stacchip.index.files.layout import FileEntry, find_files
 from stacchip.index.files.opening import open_entry
 from stacchip.index.files.snapshot import refusing_replaced
 from stacchip.index.further_columns import FurtherColumns, fit_columns, further_types, is_text
+from stacchip.index.joint_types import holds_values
 from stacchip.index.made_footprints import fill_footprints, items_of_records
 from stacchip.index.recorded_splits import fill_splits, read_splits, write_splits
 from stacchip.index.stored import store_columns, stored_rows
@@ -271,6 +273,13 @@ class Gathered:
         """Return the places of an item's chips, as `number_places` does."""
         batches = [self.spill.read(part.number) for part in self.parts[item]]
         return np.concatenate([number_places(batch) for batch in batches])
+
+    def fits(self, name: str, kind: pa.DataType) -> bool:
+        """Return True if all values of a further column fit a type exactly."""
+        parts = chain.from_iterable(self.parts.values())
+        batches = (self.spill.read(part.number) for part in parts)
+        own = (batch[name] for batch in batches if name in batch.schema.names)
+        return all(holds_values(kind, column) for column in own)
 
     def rows(self, item: ChipsOfItem) -> pa.Table:
         """Return the rows of one item, with the footprints that its index did not store."""
