@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from index.tables import make_table
@@ -24,7 +25,7 @@ from stacchip.index.recorded_splits import (
     read_splits,
     write_splits,
 )
-from stacchip.selection.add_split import add_split
+from stacchip.selection.adding import add_split
 from stacchip.storage import Storage
 
 SPLIT, OTHER = Split(cell_km=5, buffer_km=0), Split(cell_km=5, buffer_km=0, salt="v2")
@@ -157,3 +158,41 @@ def test_rows_that_are_written_again_keep_their_rule_while_it_holds(halves, tmp_
     write_index(rows, tmp_path / "one.parquet")
     (file,) = open_index(str(tmp_path / "one.parquet"), Storage())
     assert set(read_splits(file.file.view.metadata, "index")) == {"split"}
+
+
+def test_a_split_by_a_column_follows_that_column(tmp_path):
+    path, values = tmp_path / "index", {"x": "train", "y": "test"}
+    write_index(make_table("a").append_column("country", pa.array(["x"] * 12)), path)
+    add_split(path, Split.by_column("country", values=values))
+    add_split(path, Split.by_column("split", values={"train": "a", "test": "b"}), "second")
+    add_column(path, pa.array(["y"] * 12), "country", replace=True)
+    rows = read_index(path)
+    assert set(rows["split"].to_pylist()) == {"test"}
+    assert set(rows["second"].to_pylist()) == {"b"}
+
+
+def test_a_value_stays_in_its_split_when_its_column_gets_another_type(tmp_path):
+    path, more = tmp_path / "index", tmp_path / "more"
+    write_index(make_table("a").append_column("country", pa.array([14] * 12, pa.int32())), path)
+    add_split(path, Split.by_column("country"))
+    before = read_index(path)["split"].unique().to_pylist()
+    write_index(make_table("b", day=1).append_column("country", pa.array([14.0] * 12)), more)
+    append_to_index(path, more)
+    assert read_index(path)["split"].unique().to_pylist() == before
+    compact_index(path)
+    assert read_index(path)["split"].unique().to_pylist() == before
+
+
+@pytest.mark.parametrize("said", [b"{", b'{"split": {"by": "draw"}}'])
+def test_a_record_that_cannot_be_read_is_replaced_as_the_error_says(tmp_path, said):
+    write_index(make_table(), tmp_path)
+    add_split(tmp_path, SPLIT)
+    file = tmp_path / "chips.parquet"
+    rows = pq.read_table(file)
+    pq.write_table(rows.replace_schema_metadata({**rows.schema.metadata, SPLITS: said}), file)
+    with pytest.raises(IndexFormatError, match="stacchip split INDEX --replace"):
+        append_to_index(tmp_path, make_table("b", day=1))
+    add_column(tmp_path, pa.array(range(12)), "other")
+    add_split(tmp_path, SPLIT, replace=True)
+    (opened,) = open_index(str(tmp_path), Storage())
+    assert set(read_splits(opened.file.view.metadata, "index")) == {"split"}

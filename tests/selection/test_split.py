@@ -14,6 +14,7 @@ import shapely
 from splits.test_by_cell import squares
 from stacchip import Split
 from stacchip.errors import UsageError
+from stacchip.selection.class_values import _in_order
 from stacchip.selection.split_cells import deal_out
 
 
@@ -220,3 +221,86 @@ def test_a_map_shows_the_split_of_each_place(chips):
         split.draw((20, 40, 0, 50))
     with pytest.raises(UsageError, match="A split by datetime has no map"):
         Split.by_time(["2021-01-01"]).draw((0, 40, 20, 50))
+
+
+@pytest.mark.parametrize(
+    ("crs", "box", "within", "beyond"),
+    [
+        (32601, (1e5, 7.9e6, 9e5, 8.1e6), (179.0, 72.0), (0.0, 72.0)),  # across 180 degrees
+        (3413, (-1e6, -1e6, 1e6, 1e6), (10.0, 85.0), (10.0, 70.0)),  # around the pole
+        ("OGC:CRS84", (170, -20, 190, 20), (-175.0, 0.0), (165.0, 0.0)),
+        (3035, (4.2e6, 2.6e6, 4.6e6, 3.0e6), (10.5, 48.0), (20.0, 48.0)),
+    ],
+)  # fmt: skip
+def test_a_region_may_cross_the_antimeridian_or_hold_a_pole(crs, box, within, beyond):
+    region = gpd.GeoSeries([shapely.box(*box)], crs=crs)
+    split = Split.by_region({"test": region}, buffer_km=0)
+    places = [
+        {"xmin": x, "ymin": y, "xmax": x + 0.01, "ymax": y + 0.01} for x, y in (within, beyond)
+    ]
+    assert split.of(pa.table({"bbox": places})).to_pylist() == ["test", "train"]
+    if crs == "OGC:CRS84":
+        assert Split.by_region({"test": shapely.box(*box)}, buffer_km=0) == split
+
+
+def test_a_region_with_a_hole():
+    ring = shapely.box(170, -20, 190, 20).difference(shapely.box(175, -5, 185, 5))
+    split = Split.by_region({"test": ring}, buffer_km=0)
+    places = [
+        {"xmin": x, "ymin": 0.0, "xmax": x + 0.1, "ymax": 0.1}
+        for x in (179.0, -179.0, 172.0, -172.0)
+    ]
+    assert split.of(pa.table({"bbox": places})).to_pylist() == ["train", "train", "test", "test"]
+
+
+def test_classes_of_close_numbers_are_counted_apart():
+    chips = squares(np.random.default_rng(0), 600)
+    years = pa.array(2016.0 + np.arange(600) % 6)
+    report = Split().explain(chips.append_column("year", years), classes="year")
+    assert sum(sum(of.values()) for of in report.classes.values()) == 600
+    often = pa.array(np.where(np.arange(600) % 10, 0.0, np.arange(600)))
+    skewed = Split().explain(chips.append_column("x", often), classes="x")
+    assert sum(skewed.classes["0"].values()) == 541, "the value of most is a class of its own"
+    assert len(skewed.classes) > 1
+
+
+def test_the_order_of_classes_depends_on_nothing_but_their_names():
+    assert sorted(["nan", "2", "b", "inf", "10", "a"], key=_in_order) == [
+        "2",
+        "10",
+        "a",
+        "b",
+        "inf",
+        "nan",
+    ]
+
+
+@pytest.mark.parametrize("column", [pa.array([[1]] * 5), pa.array([b"\xff"] * 5)])
+def test_classes_are_texts_numbers_or_booleans(column):
+    chips = squares(np.random.default_rng(0), 5).append_column("x", column)
+    with pytest.raises(UsageError, match="classes are texts, numbers or booleans"):
+        Split().explain(chips, classes="x")
+
+
+def test_an_index_without_chips_is_fitted(chips):
+    fitted = Split(stratify="land").fit(chips.slice(0, 0))
+    assert fitted == Split()
+
+
+@pytest.mark.parametrize(
+    ("bbox", "options", "message"),
+    [
+        ((0, 0, 1), {}, "A map needs"),
+        ((0, 0, 1, 1), {"width": 40}, "300 to 10000 pixels, not 40"),
+        ((10, -60, 10.05, 60), {}, "pixels high: choose a wider box"),
+    ],
+)
+def test_maps_of_odd_sizes_are_refused(bbox, options, message):
+    with pytest.raises(UsageError, match=message):
+        Split().draw(bbox, **options)
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert Split(cell_km=np.float32(100), buffer_km=np.int64(1)) == Split()
+    with pytest.raises(UsageError, match="A cell is"):
+        Split(cell_km="100")

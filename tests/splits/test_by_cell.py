@@ -131,3 +131,16 @@ def test_small_cells_are_decided_without_a_table():
     codes = rule(buffer_km=0, cell_km=1).codes(chips)
     assert (codes == 0).sum() > 500
     assert rule(buffer_km=0, cell_km=1).codes(chips.slice(10, 5)).tolist() == codes[10:15].tolist()
+
+
+@pytest.mark.parametrize("buffer_km", [0, 1])
+def test_chips_that_meet_at_a_pole_or_the_antimeridian_are_not_apart(buffer_km):
+    own = CellRule(make_shares({"a": 0.4, "b": 0.3, "c": 0.3}), 100, buffer_km, "v1")
+    lat = np.linspace(-89.9, 89.8, 2000)
+    one = own.codes(table_of([179.9] * 2000, lat, [180.0] * 2000, lat + 0.1))
+    other = own.codes(table_of([-180.0] * 2000, lat, [-179.9] * 2000, lat + 0.1))
+    assert ((one == other) | (one == BORDER) | (other == BORDER)).all()
+    lon = np.arange(-180.0, 180.0, 10)
+    for south, north in ((89.9, 90.0), (-90.0, -89.9)):
+        ring = own.codes(table_of(lon, [south] * 36, lon + 5, [north] * 36))
+        assert len(set(ring.tolist()) - {BORDER}) <= 1

@@ -97,3 +97,11 @@ def test_the_cells_that_a_box_touches_are_those_of_its_places(lon, lat, width, h
 def test_an_odd_size_is_refused(km):
     with pytest.raises(UsageError, match=r"A cell is 0.1 to 5000 km high"):
         CellGrid(km)
+
+
+@pytest.mark.parametrize("km", [1, 7, 100, 250])
+def test_both_sides_of_the_antimeridian_are_one_place(km):
+    grid = CellGrid(km)
+    lat = np.clip((np.arange(grid.first, grid.last + 1) + 0.5) * grid.height, -90, 90)
+    east, west = (grid.at(np.full(len(lat), lon), lat) for lon in (180.0, -180.0))
+    assert (east == west).all()

@@ -177,3 +177,94 @@ def test_broken_records_of_rules_are_refused(facts, message):
 def test_odd_shares_are_refused(shares, message):
     with pytest.raises(UsageError, match=message):
         make_shares(shares)
+
+
+def test_a_value_is_in_one_split_whatever_the_type_of_its_column():
+    split = ColumnRule(make_shares({"a": 0.25, "b": 0.25, "c": 0.25, "d": 0.25}), "x", "v1")
+    day = datetime(2021, 1, 2, tzinfo=UTC)
+    several = [
+        [pa.array([14, 0]), pa.array([14.0, -0.0]), pa.array([14, 0], pa.float16()),
+         pa.array([14, 0], pa.uint8()), pa.array([14, 0]).cast(pa.decimal128(30, 4))],
+        [pa.array(["CH"]), pa.array([b"CH"]), pa.array(["CH"], pa.large_string()),
+         pa.array(["CH"]).dictionary_encode()],
+        [pa.array([day.date()]), pa.array([day.replace(tzinfo=None)], pa.timestamp("s")),
+         pa.array([day], pa.timestamp("us", "UTC")),
+         pa.array([day], pa.timestamp("ms", "Asia/Tokyo"))],
+        [pa.array([1.5]), pa.array([1.5], pa.float32()),
+         pa.array([1.5]).cast(pa.decimal128(10, 3))],
+    ]  # fmt: skip
+    for same in several:
+        codes = {tuple(split.codes(pa.table({"x": column})).tolist()) for column in same}
+        assert len(codes) == 1
+    nothing = [pa.array([None, float("nan")]), pa.nulls(2), pa.array([None, None], pa.int8())]
+    assert all(split.codes(pa.table({"x": each})).tolist() == [BORDER, BORDER] for each in nothing)
+
+
+@pytest.mark.parametrize("column", [pa.array([[1]]), pa.array([{"a": 1}])])
+def test_a_split_is_by_single_values(column):
+    split = ColumnRule(make_shares({"train": 1}), "x", "v1")
+    with pytest.raises(UsageError, match=r"Column 'x' has type .*: a split is by single values"):
+        split.codes(pa.table({"x": column}))
+
+
+def test_rules_that_are_joined_again_and_again_are_refused_at_once():
+    facts = rule().to_dict()
+    for _ in range(3):
+        facts = {"by": "both", "rules": [rule().to_dict(), facts]}
+    assert rule_from_dict(facts).splits == ("train", "val", "test")
+    for _ in range(60):
+        facts = {"by": "both", "rules": [facts, facts]}
+    with pytest.raises(UsageError, match="joined too often"):
+        rule_from_dict(facts)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {**rule().to_dict(), "shares": {f"s{n}": 1 / 200 for n in range(200)}},
+        {"by": "time", "names": ["a", "b"], "boundaries": ["2021-01-01T00:00:00"], "gap_days": 0},
+        {"by": "column", "shares": {"a": 1}, "column": "x", "salt": "", "values": {"b": ["l"]}},
+        {"by": "region", "regions": {}, "rest": ["x"], "buffer_km": 1},
+        {"by": "region", "rest": None, "buffer_km": 1, "regions": {
+            "a": {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 200], [0, 0]]]}}},
+        {**rule().to_dict(), "cell_km": "100"} | {"cell_km": None},
+        {**rule().to_dict(), "buffer_km": 1e9},
+    ],
+)  # fmt: skip
+def test_rules_of_a_hostile_file_are_refused(facts):
+    with pytest.raises(UsageError):
+        rule_from_dict(json.loads(json.dumps(facts)))
+
+
+def test_a_chip_that_touches_a_region_across_the_antimeridian_is_in_no_split():
+    east = RegionRule((("test", shapely.box(-180, -10, -170, 10)),), "train", 0)
+    chips = table_of([179.9, 179.8, -180], [0] * 3, [180, 179.9, -179.9], [0.1] * 3)
+    assert east.codes(chips).tolist() == [BORDER, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "bbox",
+    [
+        pa.nulls(1), pa.array([[1.0]]), pa.array([{"xmin": 1.0}]),
+        pa.array([{"xmin": "a", "ymin": "b", "xmax": "c", "ymax": "d"}]),
+    ],
+)  # fmt: skip
+def test_bounds_of_another_type_are_refused(bbox):
+    with pytest.raises(UsageError, match="The column 'bbox' has type"):
+        rule().codes(pa.table({"bbox": bbox}))
+
+
+def test_bounds_beyond_the_earth_are_not_known():
+    chips = table_of([1e30, 0, 0, 0], [0, 80, 5, 0], [1e30, 1, 1, 1], [1, 95, 1, 1])
+    assert rule(buffer_km=0, cell_km=5000).codes(chips).tolist()[:3] == [BORDER] * 3
+
+
+def test_times_finer_than_a_microsecond_are_cut():
+    end = datetime(2021, 1, 1, tzinfo=UTC)
+    split = TimeRule(("train", "test"), (end,), 0)
+    nanoseconds = pa.array(
+        [1_609_459_200_000_000_001, 1_609_459_199_999_999_999], pa.timestamp("ns", "UTC")
+    )
+    assert split.codes(pa.table({"datetime": nanoseconds})).tolist() == [1, 0]
+    with pytest.raises(UsageError, match="has type string, and no times"):
+        split.codes(pa.table({"datetime": ["2021-01-01"]}))

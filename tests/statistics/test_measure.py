@@ -231,7 +231,7 @@ def test_chips_of_a_place_a_period_and_an_item_are_measured_alone(local):
         assert next(iter(chosen)) in statistics.measured
         assert index_statistics(imagery, Storage(), max_chips=7).chips == 7
     far = Imagery(local.index, PLATFORM, bands=("red",), bbox=(0, 0, 1, 1))
-    with pytest.raises(ChipNotFound, match="other items, periods or places"):
+    with pytest.raises(ChipNotFound, match="other items, periods, places or splits"):
         index_statistics(far, Storage())
 
 

@@ -18,7 +18,7 @@ from stacchip.index.files.layout import CHIPS, find_files
 from stacchip.index.files.replacing import Replacement
 from stacchip.index.files.snapshot import at_one_moment
 from stacchip.index.further_columns import fit_column, further_types, keep_columns
-from stacchip.index.recorded_splits import forget_splits
+from stacchip.index.recorded_splits import change_splits, fill_again
 from stacchip.index.schema import SCHEMA
 from stacchip.index.stored import require_short_values, store_columns, stored_rows, stored_schema
 from stacchip.runtime.concurrently import read_ahead
@@ -277,7 +277,9 @@ class _Adding:
         for name, kind in self._types.items():
             rows = rows.append_column(name, fit_column(plain[name], kind, name))
         require_short_values(rows.select(list(self._types)), None)
-        return rows
+        if not there:
+            return rows
+        return fill_again(rows, chips.file.view.metadata, there, chips.href)
 
     def _require_new(self, added: pa.Table) -> dict[str, pa.DataType]:
         ours = [name for name in added.column_names if name in SCHEMA.names]
@@ -292,7 +294,7 @@ class _Adding:
         # also what was added to the file after its schema, which pyarrow does not count to that
         kept = {**chips.file.view.metadata, **(chips.file.schema.metadata or {})}
         kept = {key: value for key, value in kept.items() if key not in _STALE}
-        kept = forget_splits(kept, self._types or (), chips.href)
+        kept = change_splits(kept, self._types or ())
         if self._metadata is not None:
             kept |= self._metadata(kept)
         geometry: GeometryForm = "none" if chips.lacks_footprints else "wkb"

@@ -7,9 +7,10 @@ are appended or merged get their split by the same rule as all others.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stacchip.errors import IndexFormatError, UsageError
+from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.splits.rules import rule_from_dict
 from stacchip.splits.shares import name_splits
 from stacchip.storage import redact
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SPLITS",
+    "change_splits",
+    "fill_again",
     "fill_splits",
-    "forget_splits",
     "join_splits",
     "read_splits",
     "splits_that_hold",
@@ -45,17 +47,32 @@ def read_splits(metadata: Mapping[bytes, bytes] | None, href: str) -> dict[str, 
     Raises:
         IndexFormatError: They are broken, or of a later version.
     """
-    said = (metadata or {}).get(SPLITS)
-    if said is None:
+    if SPLITS not in (metadata or {}):
         return {}
+    facts = _facts_of(metadata)
+    if facts is None:
+        raise _unreadable(href, "It is no JSON object.")
     try:
-        return {str(name): rule_from_dict(facts) for name, facts in json.loads(said).items()}
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise IndexFormatError(
-            f"{redact(href)} records a split that cannot be read: {error} "
-            "Split the index anew: stacchip split INDEX --replace.",
-            href=redact(href),
-        ) from error
+        return {name: rule_from_dict(each) for name, each in facts.items()}
+    except (UsageError, *ODD_VALUES) as error:
+        raise _unreadable(href, str(error)) from error
+
+
+def _unreadable(href: str, reason: str) -> IndexFormatError:
+    return IndexFormatError(
+        f"{redact(href)} records a split that cannot be read. {reason} Split the index anew: "
+        "stacchip split INDEX --replace.",
+        href=redact(href),
+    )
+
+
+def _facts_of(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any] | None:
+    """Return what a file records of each split, whatever it is; None if it is no JSON object."""
+    try:
+        facts = json.loads((metadata or {}).get(SPLITS, b"{}"))
+    except (ValueError, RecursionError):
+        return None
+    return facts if isinstance(facts, dict) else None
 
 
 def write_splits(splits: Mapping[str, Rule]) -> dict[bytes, bytes]:
@@ -65,20 +82,52 @@ def write_splits(splits: Mapping[str, Rule]) -> dict[bytes, bytes]:
     return {SPLITS: json.dumps({name: rule.to_dict() for name, rule in splits.items()}).encode()}
 
 
-def forget_splits(
-    metadata: Mapping[bytes, bytes], names: Iterable[str], href: str
+def change_splits(
+    metadata: Mapping[bytes, bytes],
+    gone: Iterable[str] = (),
+    new: Mapping[str, Rule] | None = None,
 ) -> dict[bytes, bytes]:
-    """Return the metadata of a file without the rules of columns that have other values now.
+    """Return the metadata of a file with other rules; those that stay may be of a later version.
 
     Args:
         metadata: The metadata.
-        names: The names of the columns.
-        href: The address of the file, for errors.
+        gone: Columns that are no splits any more.
+        new: Rules to add, by the names of their columns.
     """
-    gone = set(names)
-    splits = {name: rule for name, rule in read_splits(metadata, href).items() if name not in gone}
+    added = {name: rule.to_dict() for name, rule in (new or {}).items()}
+    facts = _facts_of(metadata)
+    if facts is None and not added:
+        return dict(metadata)
+    names = set(gone)
+    kept = {name: each for name, each in (facts or {}).items() if name not in names}
     others = {key: value for key, value in metadata.items() if key != SPLITS}
-    return {**others, **write_splits(splits)}
+    every = {**kept, **added}
+    return {**others, SPLITS: json.dumps(every).encode()} if every else others
+
+
+def fill_again(
+    rows: pa.Table, metadata: Mapping[bytes, bytes], changed: Iterable[str], href: str
+) -> pa.Table:
+    """Return rows with those splits anew that look at columns which have other values now.
+
+    Args:
+        rows: Rows of an index.
+        metadata: The metadata of their file.
+        changed: The columns that have other values.
+        href: The address of the file, for errors.
+
+    Raises:
+        IndexFormatError: The rule of another column cannot be read.
+    """
+    stale = set(changed)
+    if _facts_of(metadata) is None:
+        return rows  # what is recorded goes
+    left = read_splits(change_splits(metadata, stale), href)
+    while touched := {name: rule for name, rule in left.items() if stale & set(rule.columns)}:
+        rows = fill_splits(rows, touched)
+        stale |= touched.keys()
+        left = {name: rule for name, rule in left.items() if name not in touched}
+    return rows
 
 
 def join_splits(several: Mapping[str, Mapping[str, Rule]]) -> dict[str, Rule]:

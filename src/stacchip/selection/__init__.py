@@ -4,8 +4,9 @@ The files, in reading order:
 
 ```
 split         `Split`: by cells of the globe, by region, by time, by a column
-add_split     a split as a column of an index on disk
+adding        a split as a column of an index on disk
 split_report  what a split does to an index: chips kept and lost, classes
+region        areas of any CRS as longitude and latitude
 split_map     a map of a split, as a picture
 split_cells   cells dealt out so that each split has its share of every class
 class_values  the classes of a column
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING
 from stacchip.runtime.lazy_names import offer_lazily
 
 if TYPE_CHECKING:
-    from stacchip.selection.add_split import add_split
+    from stacchip.selection.adding import add_split
     from stacchip.selection.leakage import check_leakage
     from stacchip.selection.leakage_report import LeakageReport
     from stacchip.selection.split import Split
@@ -43,7 +44,7 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = offer_lazily(
         __name__,
         {
-            "add_split": ["add_split"],
+            "adding": ["add_split"],
             "leakage": ["check_leakage"],
             "leakage_report": ["LeakageReport"],
             "split": ["Split"],

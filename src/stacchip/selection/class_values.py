@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -52,7 +52,7 @@ class Classes:
             found = values.cast(pa.float64()).to_numpy()
             classes = np.searchsorted(self.edges, found, "right")
             return np.where(np.isnan(found), null, classes)
-        numbers, texts = encode_texts(_as_texts(values))
+        numbers, texts = encode_texts(_as_texts(values, self.column))
         places = {name: place for place, name in enumerate(self.names)}
         of_text = [null if text is None else places.get(text, -1) for text in texts.to_pylist()]
         table = np.array(of_text, np.int64)
@@ -84,28 +84,65 @@ def find_classes(index: Any, column: str, storage: Storage | None) -> Classes:
             if len(sample) > _SAMPLE:
                 sample, step = sample[::2], 2 * step
             continue
-        seen.update(each for each in pc.unique(_as_texts(values)).to_pylist() if each is not None)
+        texts = pc.unique(_as_texts(values, column)).to_pylist()
+        seen.update(each for each in texts if each is not None)
         if len(seen) > _MOST_CLASSES:
             raise UsageError(
                 f"Column {column!r} has more than {_MOST_CLASSES:,} values: classes are few."
             )
     if not is_real:
         return Classes(column, (*sorted(seen, key=_in_order), _NOT_KNOWN), None)
-    edges = np.unique(np.quantile(sample, _FIFTHS)) if len(sample) else np.empty(0)
-    ends = ["", *(f"{edge:.3g}" for edge in edges), ""]
-    names = tuple(f"{low}..{high}" for low, high in pairwise(ends))
-    return Classes(column, (*names, _NOT_KNOWN), edges)
+    edges = _edges_of(sample)
+    return Classes(column, (*_name_ranges(edges), _NOT_KNOWN), edges)
 
 
-def _as_texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
+def _edges_of(sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the edges of fifths; a value that fills more than one is a class of its own."""
+    if not len(sample):
+        return np.empty(0)
+    ends, counts = np.unique(np.quantile(sample, (0, *_FIFTHS, 1)), return_counts=True)
+    often = ends[counts > 1]
+    inner = np.quantile(sample, _FIFTHS)
+    edges = np.unique([*inner, *often, *np.nextafter(often, np.inf)])
+    inside: NDArray[np.float64] = edges[(edges >= sample.min()) & (edges <= sample.max())]
+    return inside
+
+
+def _name_ranges(edges: NDArray[np.float64]) -> list[str]:
+    """Return the names of the classes between some edges, with as many digits as they need."""
+    names: list[str] = []
+    bounds = [-np.inf, *edges.tolist(), np.inf]
+    for digits in range(3, 18):
+        said = [f"{edge:.{digits}g}" if np.isfinite(edge) else "" for edge in bounds]
+        names = []
+        for place in range(len(bounds) - 1):
+            low = said[place]
+            if place and bounds[place + 1] == np.nextafter(bounds[place], np.inf):
+                names.append(low)  # one value
+                continue
+            if place and bounds[place] == np.nextafter(bounds[place - 1], np.inf):
+                low = f">{said[place - 1]}"
+            names.append(f"{low}..{said[place + 1]}")
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _as_texts(values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
-    return values.cast(pa.string())
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowException as error:
+        raise UsageError(
+            f"Column {column!r} has type {values.type}: classes are texts, numbers or booleans."
+        ) from error
 
 
 def _in_order(text: str) -> tuple[int, float, str]:
     """Numbers come before texts, in their order."""
     try:
-        return 0, float(text), text
+        number = float(text)
     except ValueError:
-        return 1, 0.0, text
+        number = math.nan
+    return (0, number, text) if math.isfinite(number) else (1, 0.0, text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from stacchip.errors import UsageError
 from stacchip.index import scan_index
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from stacchip.storage import Storage
 
 __all__ = ["scan_parts"]
+
+_ROWS_AT_ONCE: Final = 100_000
 
 
 def scan_parts(index: Any, columns: Sequence[str], storage: Storage | None) -> Iterator[pa.Table]:
@@ -39,4 +41,6 @@ def scan_parts(index: Any, columns: Sequence[str], storage: Storage | None) -> I
     if absent := [name for name in names if name not in table.column_names]:
         there = list_names(table.column_names, near=absent)
         raise UsageError(f"The table has no column {absent[0]!r}; it has: {there}.")
-    yield table.select(names)
+    wanted = table.select(names)
+    for first in range(0, max(1, len(wanted)), _ROWS_AT_ONCE):
+        yield wanted.slice(first, _ROWS_AT_ONCE)

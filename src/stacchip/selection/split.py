@@ -9,6 +9,7 @@ import shapely
 
 from stacchip.errors import UsageError
 from stacchip.index.foreign.tables import as_table
+from stacchip.selection.region import fold_area
 from stacchip.selection.split_cells import balance_cells
 from stacchip.selection.split_report import count_chips
 from stacchip.splits.by_cell import CellRule
@@ -313,16 +314,18 @@ class Split:
 
 def _to_area(area: Any, name: str) -> shapely.Geometry:
     """Return an area in OGC:CRS84."""
+    crs = None
     if hasattr(area, "to_crs"):  # of geopandas
         if area.crs is None:
             raise UsageError(f"The region of {name!r} has no CRS: area.set_crs(...) says it.")
-        area = area.geometry.to_crs("OGC:CRS84").union_all()
+        crs, area = area.crs, area.geometry.union_all()
     if not isinstance(area, shapely.Geometry) or shapely.get_dimensions(area) != 2:
         raise UsageError(
             f"The region of {name!r} must be a polygon (shapely, or a GeoSeries), not "
             f"{type(area).__name__}."
         )
-    return area if area.is_valid else shapely.make_valid(area)
+    area = area if area.is_valid else shapely.make_valid(area)
+    return fold_area(area, crs)
 
 
 def _to_moment(boundary: str | date | datetime) -> datetime:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from stacchip.errors import UsageError
 from stacchip.selection.class_values import find_classes
 from stacchip.selection.index_parts import scan_parts
 from stacchip.splits.by_cell import cells_of_centres
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["balance_cells", "deal_out"]
 
 _EQUAL: Final = 1e-12
+_MOST_COUNTS: Final = 50_000_000  # which take 400 MB
 
 
 def balance_cells(rule: CellRule, index: Any, column: str, storage: Storage | None) -> CellRule:
@@ -47,8 +49,14 @@ def balance_cells(rule: CellRule, index: Any, column: str, storage: Storage | No
         here = np.bincount(places * size + numbers, minlength=len(cells) * size)
         for cell, own in zip(cells.tolist(), here.reshape(-1, size), strict=True):
             counts[cell] += own
+        if len(counts) * size > _MOST_COUNTS:
+            raise UsageError(
+                f"{len(counts):,} cells of {size:,} classes are too many to balance: choose larger "
+                "cells, or a column of fewer classes."
+            )
     cells = np.array(sorted(counts), np.int64)
-    table = np.array([counts[cell] for cell in cells.tolist()]).reshape(len(cells), -1)
+    shape = (len(cells), len(classes.names))
+    table = np.array([counts[cell] for cell in cells.tolist()], np.int64).reshape(shape)
     shares = np.array([share for _, share in rule.shares])
     dealt = deal_out(table, shares, rule.of_cells(cells))
     names = rule.grid.names(cells)

@@ -34,6 +34,7 @@ _MARGIN, _LINE, _BAR = 24, 24, 16
 _MOST_CLASSES: Final = 12
 _NAME_WIDTH, _SHARE_WIDTH = 150, 60
 _ROWS_AT_ONCE: Final = 64
+_LEAST_WIDTH, _LARGEST = 300, 10_000  # pixels
 _KM_PER_DEGREE: Final = 111.2
 
 
@@ -59,12 +60,19 @@ def draw_split_map(
     """
     if rule.columns != ("bbox",):
         raise UsageError(f"A split by {', '.join(rule.columns)} has no map: it is not by place.")
-    west, south, east, north = map(float, bbox)
-    if not (west < east and -90 <= south < north <= 90):
-        raise UsageError(f"A map needs xmin < xmax and ymin < ymax, not {tuple(bbox)}.")
+    try:
+        west, south, east, north = map(float, bbox)
+    except (TypeError, ValueError):
+        west = south = east = north = np.nan
+    if not (-540 <= west < east <= 540 and -90 <= south < north <= 90):
+        raise UsageError(f"A map needs xmin < xmax and ymin < ymax, in degrees, not {bbox!r}.")
+    if not _LEAST_WIDTH <= width <= _LARGEST:
+        raise UsageError(f"The width of a map is {_LEAST_WIDTH} to {_LARGEST} pixels, not {width}.")
     inside = width - 2 * _MARGIN
     squeeze = max(np.cos(np.radians((south + north) / 2)), 0.05)
     height = max(1, round(inside * (north - south) / ((east - west) * squeeze)))
+    if height > _LARGEST:
+        raise UsageError(f"The map would be {height:,} pixels high: choose a wider box.")
     codes = _codes(rule, (west, south, east, north), (height, inside), chip_km)
     colours = np.array([*_colours(len(rule.splits)), _BORDER], np.uint8)
     place = _MARGIN + 2 * _LINE

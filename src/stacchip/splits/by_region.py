@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import shapely
 
 from stacchip.errors import UsageError
 from stacchip.splits.ground import bounds_of, grow, require_buffer
-from stacchip.splits.shares import BORDER
+from stacchip.splits.shares import BORDER, require_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = ["RegionRule"]
+
+_HAIR: Final = 1e-9  # degrees
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ class RegionRule:
         names = [name for name, _ in self.regions]
         if not names or len(set(names)) < len(names) or self.rest in names:
             raise UsageError("Give each region a split of its own, and the rest another one.")
+        require_names(names if self.rest is None else [*names, self.rest])
+        for name, region in self.regions:
+            if not shapely.is_valid(region) or not _lies_on_globe(region):
+                raise UsageError(
+                    f"The region of {name!r} is no valid area within -180..180 and -90..90 degrees."
+                )
         for place, (name, region) in enumerate(self.regions):
             for other, further in self.regions[place + 1 :]:
                 if shapely.relate_pattern(region, further, "T********"):
@@ -71,9 +79,9 @@ class RegionRule:
         for number, (_, region) in enumerate(self.regions):
             shapely.prepare(region)
             within = np.ones(len(found), bool)
-            for boxes, there in parts:
+            for boxes, there, touches in parts:
                 within &= ~there | shapely.covers(region, boxes)
-                is_outside &= ~(there & shapely.intersects(region, boxes))
+                is_outside &= ~(touches & shapely.intersects(region, boxes))
             found[within] = number
         if self.rest is not None:
             found[is_outside] = len(self.regions)
@@ -95,14 +103,23 @@ class RegionRule:
         return cls(tuple(regions), facts["rest"], float(facts["buffer_km"]))
 
 
+def _lies_on_globe(region: shapely.Geometry) -> bool:
+    west, south, east, north = region.bounds
+    return bool(-180 <= west <= east <= 180 and -90 <= south <= north <= 90)
+
+
 def _cut_at_antimeridian(
     west: Floats, south: Floats, east: Floats, north: Floats
-) -> list[tuple[NDArray[np.object_], NDArray[np.bool_]]]:
-    """Return the parts of boxes within -180..180, and which of them are there."""
+) -> list[tuple[NDArray[np.object_], NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Return the parts of boxes within -180..180: which are there, and which at least touch it."""
     turns = []
     for shift in (0, -360, 360):
         left, right = np.maximum(west + shift, -180), np.minimum(east + shift, 180)
-        is_there = left <= right if shift == 0 else left < right
-        boxes = shapely.box(np.where(is_there, left, 0), south, np.where(is_there, right, 0), north)
-        turns.append((boxes, is_there))
+        touches = left <= right
+        is_there = touches if shift == 0 else left < right
+        # a box that only touches is a hair wide, so that it is an area
+        left = np.where(touches & (left == right), np.minimum(left, 180 - _HAIR), left)
+        right = np.maximum(right, left + _HAIR)
+        boxes = shapely.box(np.where(touches, left, 0), south, np.where(touches, right, 1), north)
+        turns.append((boxes, is_there, touches))
     return turns

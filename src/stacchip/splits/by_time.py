@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from stacchip.errors import UsageError
-from stacchip.splits.shares import BORDER
+from stacchip.splits.shares import BORDER, is_number, require_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +40,11 @@ class TimeRule:
     columns = ("datetime",)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.gap_days, int | float) or not 0 <= self.gap_days < math.inf:
+        if not is_number(self.gap_days) or not 0 <= self.gap_days < math.inf:
             raise UsageError(f"gap_days must be 0 or more, not {self.gap_days!r}.")
+        require_names(self.names)
+        if any(moment.tzinfo is None for moment in self.boundaries):
+            raise UsageError("Give boundaries as dates or as moments with a time zone.")
         if len(self.names) != len(self.boundaries) + 1:
             raise UsageError(
                 f"{len(self.boundaries)} boundaries make {len(self.boundaries) + 1} periods; there "
@@ -57,7 +60,12 @@ class TimeRule:
 
     def codes(self, rows: pa.Table) -> Codes:
         """Return for each row the number of its split; `BORDER` for none."""
-        column = rows["datetime"].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+        if not pa.types.is_timestamp(rows["datetime"].type):
+            raise UsageError(
+                f"The column 'datetime' has type {rows['datetime'].type}, and no times."
+            )
+        # what is finer than a microsecond is cut off
+        column = rows["datetime"].cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
         is_known = np.asarray(column.is_valid())
         times = column.fill_null(0).to_numpy()
         ends = np.array([_microseconds(moment) for moment in self.boundaries])

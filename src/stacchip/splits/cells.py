@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from stacchip.errors import UsageError
+from stacchip.splits.shares import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,11 +49,11 @@ class CellGrid:
     """
 
     def __init__(self, km: float) -> None:
-        if not _LEAST_KM <= km <= _MOST_KM:
+        if not is_number(km) or not _LEAST_KM <= km <= _MOST_KM:
             raise UsageError(f"A cell is {_LEAST_KM:g} to {_MOST_KM:g} km high, not {km!r}.")
-        self.km = km
-        rows = math.ceil(math.pi * _RADIUS_KM / km)
-        self.height = 180 / rows
+        self.km: float = float(km)
+        rows: int = math.ceil(math.pi * _RADIUS_KM / self.km)
+        self.height: float = 180 / rows
         """Degrees of latitude of a row."""
         self.first = math.floor(-90 / self.height + 1e-9)
         """The number of the southernmost row."""
@@ -97,7 +98,7 @@ class CellGrid:
 
     def _column(self, rows: Integers, lon: Floats) -> Integers:
         """Return columns counted from Greenwich, also beyond the antimeridian."""
-        return np.floor(lon * (self.columns[rows] / 360)).astype(np.int64)
+        return np.floor(lon * self.columns[rows] / 360).astype(np.int64)
 
     def _number(self, rows: Integers, columns: Integers) -> Integers:
         count = self.columns[rows]

@@ -10,12 +10,14 @@ in none: they are the border between the splits.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import shapely
 
 from stacchip.errors import UsageError
+from stacchip.runtime.odd_values import ODD_VALUES
 from stacchip.splits.by_cell import CellRule
 from stacchip.splits.by_column import ColumnRule
 from stacchip.splits.by_region import RegionRule
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from stacchip.splits.shares import Codes
 
 __all__ = ["BothRules", "Rule", "rule_from_dict"]
+
+_DEEPEST: Final = 8
 
 
 class Rule(Protocol):
@@ -61,7 +65,7 @@ def rule_from_dict(facts: Mapping[str, Any]) -> Rule:
         if make is not None:
             rule: Rule = make.from_dict(facts)
             return rule
-    except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as error:
+    except (*ODD_VALUES, shapely.errors.ShapelyError) as error:
         raise UsageError(f"A recorded split is broken: {type(error).__name__}: {error}.") from error
     raise UsageError(
         f"A split by {facts.get('by')!r} was recorded by another version of stacchip: update it."
@@ -75,12 +79,12 @@ class BothRules:
     one: Rule
     other: Rule
 
-    @property
+    @cached_property
     def splits(self) -> tuple[str, ...]:
         """The splits that both have."""
         return tuple(name for name in self.one.splits if name in self.other.splits)
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """The columns of an index that they look at."""
         return tuple(dict.fromkeys([*self.one.columns, *self.other.columns]))
@@ -100,8 +104,20 @@ class BothRules:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> BothRules:
         """Return them from plain values."""
+        if _depth_of(facts) > _DEEPEST:
+            raise UsageError("Rules are joined too often.")
         one, other = map(rule_from_dict, facts["rules"])
         return cls(one, other)
+
+
+def _depth_of(facts: Any) -> int:
+    """Return how many times rules are joined; counting ends soon above the most."""
+    level, depth = [facts], 0
+    while level and depth <= _DEEPEST:
+        depth += 1
+        inside = (each.get("rules") for each in level if isinstance(each, dict))
+        level = [rule for rules in inside if isinstance(rules, list) for rule in rules[:2]]
+    return depth
 
 
 def _place_in(splits: Sequence[str]) -> Any:

@@ -59,11 +59,11 @@ def split(
         bool, typer.Option("--explain", help="Say what would be kept and lost; write nothing.")
     ] = False,
     picture: Annotated[
-        str | None, typer.Option("--map", help="Also draw a map of the splits: a PNG.")
+        str | None, typer.Option("--map", help="Draw a map of the splits as well: a PNG.")
     ] = None,
     storage: Storage,
 ) -> None:
-    """Split an index into training, validation and test, by place, so that nothing leaks."""
+    """Split an index by place: train, val and test."""
     chosen = Split(
         train, val, test, cell_km=cell_km, buffer_km=buffer_km, salt=salt, stratify=stratify
     )

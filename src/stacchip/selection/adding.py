@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from stacchip.errors import UsageError
 from stacchip.index import add_column
-from stacchip.index.recorded_splits import read_splits, write_splits
+from stacchip.index.recorded_splits import change_splits
 from stacchip.index.schema import SCHEMA
 from stacchip.selection.class_values import find_classes
 from stacchip.selection.split_report import SplitCounter, SplitReport
@@ -77,7 +77,7 @@ def add_split(
         return name_splits(counter.add(rows), fitted.names)
 
     def record(metadata: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-        return write_splits({**read_splits(metadata, str(index)), name: fitted.rule})
+        return change_splits(metadata, new={name: fitted.rule})
 
     add_column(
         index,
