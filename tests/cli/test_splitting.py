@@ -74,7 +74,9 @@ def test_commands_take_a_split(command: str, index: str, capsys):
     assert run([command, index, "--split", "train"]) == 0
     said = capsys.readouterr().out
     assert said
-    assert run([command, index, "--split", "trian"]) == 1
+    assert run([command, index, "--split", "trian"]) == 2
+    assert "has no split 'trian': it is split into train" in capsys.readouterr().err
+    assert run([command, index, "--split", "test"]) == 1
     said = " ".join(capsys.readouterr().err.split())
-    assert "--split trian leaves 0" in said
+    assert "--split test leaves 0" in said
     assert "It has --split train" in said

@@ -32,6 +32,7 @@ __all__ = ["SPLIT", "Filters", "Moment", "Selection", "Unmeasured", "parse_perio
 
 SPLIT: Final = "split"
 """The usual name of the column that says which split a chip is in."""
+_USUAL_SPLITS: Final = ("train", "val", "test")  # of which a rule may leave one out
 
 Unmeasured: TypeAlias = Literal["drop", "keep"]
 """What becomes of a chip whose share of cloud or nodata, though limited, was not measured."""
@@ -171,6 +172,23 @@ class Selection:
                 f"{href} has no column {SPLIT!r}: it was not split. Split it first: stacchip split "
                 "INDEX, or add_split(index, Split(...))."
             )
+
+    def require_known_split(self, names: Sequence[str], href: str) -> None:
+        """Refuse the name of a split that an index cannot have.
+
+        Args:
+            names: The splits of the rule that the index records.
+            href: The address of the index, without secrets.
+
+        Raises:
+            UsageError: A split of another name is wanted.
+        """
+        wanted = [self.split] if isinstance(self.split, str) else list(self.split or ())
+        for name in wanted:
+            if name not in {*names, *_USUAL_SPLITS}:
+                raise UsageError(
+                    f"{href} has no split {name!r}: it is split into {', '.join(names)}."
+                )
 
     @property
     def wants_all(self) -> bool:

@@ -63,7 +63,7 @@ def test_the_options_of_jobs_mean_the_same_in_both_commands():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_is_summed_up_in_a_line(name):
-    summary = COMMANDS[name].get_short_help_str(limit=47)
+    summary = COMMANDS[name].get_short_help_str(limit=40)
     assert not summary.endswith("...")
     assert summary.endswith(".")
 

@@ -35,7 +35,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Number of the landscape to draw.")] = 0,
     small: Annotated[bool, typer.Option("--small", help="Draw a tenth of the area.")] = False,
 ) -> None:
-    """Try everything on a small generated archive. Writes it, indexes it, and draws clear chips."""
+    """Try everything on a generated archive. Writes it, indexes it, and draws clear chips."""
     began = time.monotonic()
     require_folder(folder)
     storage = Storage()

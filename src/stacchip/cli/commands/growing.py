@@ -91,7 +91,7 @@ def remove_from(
     allow_empty: options.AllowEmpty = False,
     storage: Storage,
 ) -> None:
-    """Remove a source or an item from an index. Its chips are marked, and compact deletes them."""
+    """Remove a source or item from an index. Its chips are marked, and compact deletes them."""
     if platform is None and item is None:
         raise UsageError("Say what to remove: --platform, --item, or both.")
     with nothing_may_be_found(allowed=allow_empty):

@@ -44,7 +44,7 @@ def headers(
     allow_empty: options.AllowEmpty = False,
     storage: Storage,
 ) -> None:
-    """Read the headers of the files of an index.
+    """Read headers of the files of an index.
 
     They say where the pixels lie, and which version of a file was indexed. With them, the first
     pixels of a chip take one round trip.

@@ -93,7 +93,7 @@ def list_index(
     chosen: Chosen,
     storage: Storage,
 ) -> None:
-    """List the items of an index, or its chips. Filters count and list only what they leave.
+    """List the items or chips of an index. Filters count and list only what they leave.
 
     Where the output is no terminal, tabs separate id, source, date, number of chips (of items
     only), and the shares of cloud and nodata, 0..1. Those of an item are the means of its chips;

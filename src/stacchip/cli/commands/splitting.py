@@ -63,7 +63,7 @@ def split(
     ] = None,
     storage: Storage,
 ) -> None:
-    """Split an index by place: train, val and test."""
+    """Split an index by place."""
     chosen = Split(
         train, val, test, cell_km=cell_km, buffer_km=buffer_km, salt=salt, stratify=stratify
     )

@@ -16,7 +16,7 @@ from stacchip.index.files.item_addresses import HREF, drop_local_addresses
 from stacchip.index.files.manifest import final_href
 from stacchip.index.files.opening import open_entry
 from stacchip.index.files.parquet import ROW, ParquetFile
-from stacchip.index.filters import Selection
+from stacchip.index.filters import SPLIT, Selection
 from stacchip.index.foreign.geometry import find_geometry
 from stacchip.index.foreign.item_lookup import ItemLookup
 from stacchip.index.foreign.own_columns import columns_to_derive, fill_from_own_columns
@@ -28,6 +28,7 @@ from stacchip.index.made_footprints import (
     in_area,
     items_of_records,
 )
+from stacchip.index.recorded_splits import read_splits
 from stacchip.index.schema import (
     OPTIONAL_COLUMNS,
     SCHEMA,
@@ -240,6 +241,10 @@ class ChipsFile:
             further = FurtherColumns()
             further.add(self.file.schema, redact(self.href))
         chosen.require_split(further.types, redact(self.href))
+        if chosen.split is not None:
+            recorded = read_splits(self.file.view.metadata, self.href).get(SPLIT)
+            if recorded is not None:
+                chosen.require_known_split(recorded.splits, redact(self.href))
         further.require(columns, chosen.further)
         names = [name for name in columns or () if name != ROW]
         if chosen.further is not None:
