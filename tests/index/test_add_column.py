@@ -147,6 +147,16 @@ def test_values_without_a_chip_are_refused_or_left_out(index):
     assert read_index(index).num_rows == 24
 
 
+def test_a_key_of_another_type_finds_the_chips_that_have_it(index):
+    add_column(index, pa.array([300, 1, None] * 8), "lab")
+    values = {"lab": pa.array([1, 2], pa.int8()), "v": [10, 20]}
+    added = add_column(index, values, on="lab", missing="null", unknown="ignore")
+    assert (added.missing, added.unknown) == (16, 1)
+    assert read_index(index)["v"].to_pylist() == [None, 10, None] * 8
+    with pytest.raises(UsageError, match=r"'lab' .* type string, and that of the index int64"):
+        add_column(index, {"lab": ["1"], "w": [1]}, on="lab", missing="null")
+
+
 def test_a_key_that_is_there_twice_is_refused(index):
     values = some_values(index, slice(None))
     with pytest.raises(UsageError, match=r"2 rows of the values repeat a key.*chip_index_y"):
@@ -194,6 +204,12 @@ def test_another_number_of_values_is_refused(index):
         (pd.DataFrame({"x": ["a"], "y": [1]}), {"on": "x"}, "no column 'x'"),
         (pd.DataFrame({"chip_size": ["a"], "y": [1]}), {"on": "chip_size"}, "has type"),
         (object(), {"name": "x"}, "makes no column"),
+        (np.arange(24), {"name": "__index_level_0__"}, "No column can have the name '__index_lev"),
+        (np.arange(24), {"name": ""}, "No column can have the name ''"),
+        (pa.table([[1], [2], [3]], ["chip_size", "v", "v"]), {"on": "chip_size"}, "'v'.* twice"),
+        (pa.table([[1], [2]], ["chip_size", "v"]), {"on": ["chip_size"] * 2}, "'chip_size'.*twice"),
+        (make_table().select(["bbox", "chipid"]), {"on": "bbox", "name": "chipid"}, "by which no"),
+        ({"chipid": ["a-0-0"], "v": [1, 2]}, {}, "dict makes no table"),
     ],
 )
 def test_wrong_arguments_are_refused(index, values, options, message):

@@ -17,6 +17,7 @@ from stacchip.index.files.contents import CONTENTS_SCHEMA
 from stacchip.index.files.layout import CHIPS, find_files
 from stacchip.index.files.replacing import Replacement
 from stacchip.index.files.snapshot import at_one_moment
+from stacchip.index.foreign.tables import is_unnamed
 from stacchip.index.further_columns import fit_column, further_types, keep_columns
 from stacchip.index.recorded_splits import change_splits, fill_again
 from stacchip.index.schema import SCHEMA
@@ -287,6 +288,11 @@ class _Adding:
             raise UsageError(
                 f"{ours[0]!r} is a column of every index, and cannot be added: choose another name."
             )
+        for name in added.column_names:
+            if not name or is_unnamed(name):
+                raise UsageError(
+                    f"No column can have the name {name!r}, which stands for none: choose another."
+                )
         return further_types(keep_columns(added).schema)
 
     def _schema(self, chips: ChipsFile, schema: pa.Schema) -> pa.Schema:

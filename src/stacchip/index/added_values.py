@@ -7,6 +7,7 @@ theirs by binary search.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
@@ -112,7 +113,7 @@ def _to_columns(values: Any, name: Names, rows: int | None) -> pa.Table:
         UsageError: They are none, lack a name, or are not of as many rows as wanted.
     """
     if _is_rows(values):
-        table = pa.table(values) if isinstance(values, Mapping) else as_table(values)
+        table = _to_table(values)
         table = table if name is None else table.select(_known_names(name, table))
     elif not isinstance(name, str):
         raise UsageError("Give the column a name: add_column(index, values, 'label').")
@@ -124,6 +125,33 @@ def _to_columns(values: Any, name: Names, rows: int | None) -> pa.Table:
             "one for each row, in their order."
         )
     return table
+
+
+def _to_table(values: Any) -> pa.Table:
+    """Return a table or mapping as a table.
+
+    Raises:
+        UsageError: It makes none, or has two columns of one name.
+    """
+    try:
+        table = pa.table(values) if isinstance(values, Mapping) else as_table(values)
+    except UsageError:
+        raise
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise UsageError(
+            f"{type(values).__name__} makes no table: {error}. Give columns of one length, each of "
+            "one type."
+        ) from error
+    _refuse_repeated(table.column_names)
+    return table
+
+
+def _refuse_repeated(names: Sequence[str]) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise UsageError(
+            f"The column {repeated[0]!r} of the values is there twice: leave one out, or rename it."
+        )
 
 
 def _to_column(values: Any) -> pa.ChunkedArray | pa.Array:
@@ -142,9 +170,10 @@ def _known_names(name: str | Sequence[str], table: pa.Table) -> list[str]:
     """Return names as a list.
 
     Raises:
-        UsageError: A table has no column of one.
+        UsageError: A table has no column of one, or one is there twice.
     """
     names = [name] if isinstance(name, str) else list(name)
+    _refuse_repeated(names)
     for each in names:
         if each not in table.column_names:
             there = list_names(table.column_names, near=[each])
@@ -189,7 +218,7 @@ class _InOrder:
 
 
 def _of_table(values: Any, name: Names, on: str | Sequence[str] | None) -> _Keyed:
-    table = pa.table(values) if isinstance(values, Mapping) else as_table(values)
+    table = _to_table(values)
     if on is None:
         keyed = table
         if "chipid" in table.column_names:

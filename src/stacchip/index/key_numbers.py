@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stacchip.errors import UsageError
 from stacchip.index.further_columns import stored_type
+from stacchip.index.joint_types import join_types
 from stacchip.index.schema import SCHEMA
 from stacchip.index.table_rows import encode_texts
 
@@ -88,7 +90,11 @@ class KeyNumbers:
             )
 
     def find(self, rows: pa.Table) -> NDArray[np.int64]:
-        """Return the row of the keys that each of other rows has the key of; -1 where none has."""
+        """Return the row of the keys that each of other rows has the key of; -1 where none has.
+
+        Raises:
+            UsageError: A column of theirs has a type that does not compare with that of the key.
+        """
         numbers = np.zeros(rows.num_rows, np.int64)
         is_there = np.ones(rows.num_rows, bool)
         for column, step in zip(self._columns, self._steps, strict=True):
@@ -144,17 +150,60 @@ class _Numbered:
         return max(1, 0 if known is None else len(known))
 
     def find(self, column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the numbers of values, and which of these are known."""
+        """Return the numbers of values, and which of these are known; nulls are not."""
+        wanted, kind = self._unify(column)
+        there = np.asarray(wanted.is_valid().to_numpy(), bool)
+        numbers, known = np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+        numbers[there], known[there] = self._find_valid(wanted.drop_null(), kind, column.type)
+        return numbers, known
+
+    def _find_valid(
+        self, wanted: pa.ChunkedArray, kind: pa.DataType, other: pa.DataType
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         if self.texts is not None:
-            codes, texts = encode_texts(column.cast(self.kind))
+            codes, texts = encode_texts(wanted)
             numbers = np.array([self.texts.get(each, -1) for each in texts.to_pylist()], np.int64)
             found = numbers[codes] if len(codes) else codes
             return np.maximum(found, 0), found >= 0
-        there = np.asarray(column.is_valid().to_numpy(), bool)
-        filled = column.fill_null(pa.scalar(0).cast(self.kind)) if column.null_count else column
-        values = np.empty(0) if self.values is None else self.values
-        place, known = _search(values, filled.cast(self.kind).to_numpy())
-        return place, known & there
+        # in the order of their numbers also in a wider type
+        values = self._cast(pa.chunked_array([pa.array(self.values, self.kind)]), kind, other)
+        return _search(values.to_numpy(), wanted.to_numpy())
+
+    def _unify(self, column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.DataType]:
+        """Return a column, and the type in which its values and those of the key compare.
+
+        Whole numbers that the type of the key does not hold are null: no key has them.
+        """
+        plain = stored_type(column.type)
+        kind = None if plain is None else join_types(self.kind, plain)
+        if kind is None or (self.texts is not None and kind != self.kind):
+            raise _wrong_type(self.name, self.kind, column.type, "they do not compare")
+        column = column.cast(plain)
+        if pa.types.is_integer(self.kind) and pa.types.is_integer(plain):
+            return _within(column, self.kind).cast(self.kind), self.kind
+        return self._cast(column, kind, plain), kind
+
+    def _cast(
+        self, column: pa.ChunkedArray, kind: pa.DataType, other: pa.DataType
+    ) -> pa.ChunkedArray:
+        """Return values of the key or of a column of the index, of another type, as a joint one."""
+        try:
+            return column.cast(kind)
+        except pa.ArrowException as error:
+            raise _wrong_type(self.name, self.kind, other, str(error)) from error
+
+
+def _within(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return whole numbers with null for those that another type of whole numbers lacks."""
+    if column.type == kind:
+        return column
+    own, other = (np.iinfo(each.to_pandas_dtype()) for each in (column.type, kind))
+    least, most = (
+        pa.scalar(limit, column.type)
+        for limit in (max(own.min, other.min), min(own.max, other.max))
+    )
+    is_within = pc.and_(pc.greater_equal(column, least), pc.less_equal(column, most))
+    return pc.if_else(is_within, column, pa.scalar(None, column.type))
 
 
 def _search(values: NDArray[Any], wanted: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -172,13 +221,30 @@ def _plain(keys: pa.Table) -> pa.Table:
         UsageError: A column has a type that does not fit.
     """
     for place, each in enumerate(keys.schema):
-        ours = SCHEMA.field(each.name).type if each.name in SCHEMA.names else stored_type(each.type)
-        try:
-            column = keys.column(place).cast(ours)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
+        stored = stored_type(each.type)
+        if stored is None or pa.types.is_nested(stored):
             raise UsageError(
-                f"The column {each.name!r} of the values has type {each.type}, and that of the "
-                f"index {ours}: {error}."
-            ) from error
+                f"The column {each.name!r} of the values has type {each.type}, by which no chip is "
+                "found: give on= columns of numbers, texts or times."
+            )
+        column = _plain_column(keys.column(place), each.name, stored)
         keys = keys.set_column(place, pa.field(each.name, column.type), column)
     return keys
+
+
+def _plain_column(column: pa.ChunkedArray, name: str, stored: pa.DataType) -> pa.ChunkedArray:
+    """Return a column of keys in the type of an index, or else in one that compares with it."""
+    ours = SCHEMA.field(name).type if name in SCHEMA.names else stored
+    try:
+        return column.cast(ours)
+    except pa.ArrowException as error:
+        if ours == stored or join_types(ours, stored) is None:
+            raise _wrong_type(name, column.type, ours, str(error)) from error
+        return column.cast(stored)
+
+
+def _wrong_type(name: str, own: pa.DataType, kind: pa.DataType, problem: str) -> UsageError:
+    return UsageError(
+        f"The column {name!r} of the values has type {own}, and that of the index {kind}: "
+        f"{problem.removesuffix('.')}. Cast it."
+    )

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stacchip.errors import UsageError
 
-__all__ = ["as_table", "is_table", "without_views"]
+__all__ = ["as_table", "is_table", "is_unnamed", "without_views"]
 
 # What else hands over a whole table: GeoDataFrames, whose stream fails at the geometry, and
 # DuckDB's relations, which warn of their older method.
@@ -52,13 +52,23 @@ def as_table(value: Any) -> pa.Table:
         ['chipid']
     """
     table = value if isinstance(value, pa.Table) else _export(value)
-    unnamed = [name for name in table.column_names if _PANDAS_INDEX.fullmatch(name)]
+    unnamed = [name for name in table.column_names if is_unnamed(name)]
     table = table.drop_columns(unnamed) if unnamed else table
     for place, field in enumerate(table.schema):
         plain = without_views(field.type)
         if plain != field.type:
             table = table.set_column(place, field.with_type(plain), table[place].cast(plain))
     return table
+
+
+def is_unnamed(column: str) -> bool:
+    """Return True for the unnamed index of a DataFrame, which no read returns.
+
+    Example:
+        >>> is_unnamed("__index_level_0__")
+        True
+    """
+    return _PANDAS_INDEX.fullmatch(column) is not None
 
 
 def without_views(kind: pa.DataType) -> pa.DataType:
