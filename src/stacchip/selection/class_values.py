@@ -15,11 +15,13 @@ from stacchip.index.table_rows import encode_texts
 from stacchip.selection.index_parts import scan_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from stacchip.storage import Storage
 
-__all__ = ["Classes", "find_classes"]
+__all__ = ["Classes", "classes_of", "find_classes"]
 
 _FIFTHS: Final = (0.2, 0.4, 0.6, 0.8)
 _SAMPLE: Final = 200_000
@@ -73,10 +75,26 @@ def find_classes(index: Any, column: str, storage: Storage | None) -> Classes:
     Raises:
         UsageError: The column is absent, or has too many different values.
     """
+    return classes_of((part[column] for part in scan_parts(index, [column], storage)), column)
+
+
+def classes_of(parts: Iterable[pa.ChunkedArray], column: str) -> Classes:
+    """Return the classes of values that come in parts.
+
+    Args:
+        parts: The values.
+        column: What they are called.
+
+    Raises:
+        UsageError: They have too many different values, or are of a type that has no classes.
+
+    Example:
+        >>> classes_of([pa.chunked_array([[2, 1, None]])], "month").names
+        ('1', '2', 'null')
+    """
     sample, seen = np.empty(0), set[str]()
     is_real, step = False, 1
-    for part in scan_parts(index, [column], storage):
-        values = part[column]
+    for values in parts:
         is_real = pa.types.is_floating(values.type) or pa.types.is_decimal(values.type)
         if is_real:
             found = values.cast(pa.float64()).to_numpy()
