@@ -25,6 +25,7 @@ index        the table of chips, and its files
 indexer      from an item to the rows of its chips; from many items to one index
 chipper      from a row to arrays of pixels
 selection    which chips are for what: splits, and checks of them
+draws        how often an epoch takes each chip: by weights and classes, in mixes of sources
 stream       many chips at the speed of decoding: plan, then read
 datasets     chips as PyTorch datasets
 cubes        chips of several dates as files
@@ -49,6 +50,7 @@ from stacchip.runtime.lazy_names import offer_lazily
 if TYPE_CHECKING:
     from stacchip.chipper import Chip, Chipper
     from stacchip.datasets import ChipDataset, ChipStreamDataset
+    from stacchip.draws import Draw, DrawReport, Mix
     from stacchip.errors import StacchipError
     from stacchip.index import (
         add_column,
@@ -82,10 +84,13 @@ __all__ = [
     "ChipStream",
     "ChipStreamDataset",
     "Chipper",
+    "Draw",
+    "DrawReport",
     "Indexed",
     "Indexer",
     "LeakageReport",
     "Limits",
+    "Mix",
     "NoStatsChipIndexer",
     "Shard",
     "Source",
@@ -117,6 +122,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is load
         {
             "chipper": ["Chip", "Chipper"],
             "datasets": ["ChipDataset", "ChipStreamDataset"],
+            "draws": ["Draw", "DrawReport", "Mix"],
             "errors": ["StacchipError"],
             "index": [
                 *("add_column", "concat_indexes", "merge_indexes"),

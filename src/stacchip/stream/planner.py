@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stacchip.chipper.stored_rows import StoredRows
-from stacchip.stream.plan.course import Batching, Course, what_is_left
+from stacchip.stream.plan.by_area import AreaSides
+from stacchip.stream.plan.course import Batching, Braiding, Course, what_is_left
+from stacchip.stream.plan.epoch_draw import draws_of
 from stacchip.stream.plan.epoch_order import Ordering, find_open_areas
 from stacchip.stream.plan.shares import find_shares
 from stacchip.stream.plan.stored_chips import StoredChips
@@ -14,12 +17,13 @@ from stacchip.stream.plan.visits import VisitQueue, within_memory
 from stacchip.stream.plan.wanted_chips import WantedChips
 from stacchip.stream.read.open_items import Catalog
 from stacchip.stream.shards import Shard
-from stacchip.stream.survey import KindCount, Survey, Surveyed
+from stacchip.stream.survey import KindCount, Survey, Surveyed, classes_digest
 
 if TYPE_CHECKING:
     import numpy as np
 
     from stacchip.chipper import Chipper
+    from stacchip.draws import Draw, Mix
     from stacchip.errors import Errors
     from stacchip.index import Selection
     from stacchip.stream.batch import Apart
@@ -64,11 +68,12 @@ class Planner:
         seed: As for `ChipStream`.
         open_areas: As for `ChipStream`; None to open as many as `memory_bytes` hold.
         memory_bytes: As for `ChipStream`.
+        drawing: Which of the chosen chips an epoch takes; None for each once.
 
     Attributes:
         chips: The chosen chips.
-        catalog: Their items.
-        survey: What some of the items tell of all.
+        survey: What some of their items tell of all.
+        draws: Draws the chips of epochs; None if each has all of them.
     """
 
     def __init__(
@@ -81,60 +86,140 @@ class Planner:
         seed: int,
         open_areas: int | None,
         memory_bytes: int,
+        drawing: Draw | Mix | None,
     ) -> None:
         self.chips = _find_chips(chipper, chosen)
-        self.catalog = Catalog(chipper, self.chips)
-        self.survey = Survey(self.chips, self.catalog, errors)
+        self._catalog = Catalog(chipper, self.chips)
+        self.survey = Survey(self.chips, self._catalog, errors)
+        self.draws = (
+            None if drawing is None else draws_of(self.chips, chipper, chosen, drawing, seed)
+        )
         self._order = order
         self._seed = seed
         self._open_areas = open_areas
         self._memory_bytes = memory_bytes
         self._classes: dict[Cut, Classes] = {}
-        self._surveyed: dict[Cut, Surveyed] = {}
+        self._surveyed: dict[tuple[Cut, int], Surveyed] = {}
+        self._drawn: dict[tuple[Cut, int], Chips] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        if isinstance(self.chips, StoredChips):
-            return {**self.__dict__, "_surveyed": {}}
+        if isinstance(self.chips, StoredChips) or self.draws is not None:
+            return {**self.__dict__, "_surveyed": {}, "_drawn": {}}
         return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if "draws" not in state:  # of an earlier version, which had no draws
+            self.draws, self._drawn, self._surveyed = None, {}, {}
+            self._catalog = state["catalog"]
+
+    # -- the chips of an epoch
+
+    def count(self) -> int:
+        """Return the number of chips of an epoch."""
+        return len(self.chips) if self.draws is None else len(self.draws)
+
+    def chips_of(self, cut: Cut, epoch: int) -> Chips:
+        """Return the chips of an epoch."""
+        if self.draws is None:
+            return self.chips
+        if (cut, epoch) not in self._drawn:
+            sides = self.sides(cut)
+            areas = "" if sides is None else self._told_of_areas(cut)
+            self._drawn.clear()  # one epoch is enough to hold
+            self._drawn[cut, epoch] = self.draws.chips_of(epoch, sides, areas)
+        return self._drawn[cut, epoch]
+
+    def catalog(self, cut: Cut, epoch: int) -> Catalog:
+        """Return the items of the chips of an epoch."""
+        return self._catalog if self._parts == 1 else self._catalog.of(self.chips_of(cut, epoch))
+
+    def sides(self, cut: Cut) -> AreaSides | None:
+        """Return what tells the areas of chips, if they are drawn by area."""
+        if self.draws is None or self.draws.drawing.by != "area":
+            return None
+        classes = self._classify(cut)
+        shapes = self.survey.shapes_of(classes.names)
+        return AreaSides(self.chips.groups, classes.of_group, shapes)
+
+    def _told_of_areas(self, cut: Cut) -> str:
+        classes = self._classify(cut)
+        return classes_digest(classes, self.survey.shapes_of(classes.names))
+
+    def without_draw(self) -> Planner:
+        """Return the planner of a stream that takes all chips, in the order of blocks."""
+        other = copy(self)
+        other.__dict__.update(draws=None, _order="blocks", _surveyed={}, _drawn={})
+        return other
+
+    @property
+    def _parts(self) -> int:
+        return 1 if self.draws is None else self.draws.parts
+
+    @property
+    def _braiding(self) -> Braiding:
+        if self.draws is None or self._parts == 1:
+            return Braiding()
+        drawing = self.draws.drawing
+        strands = self._parts if drawing.batches == "stratified" else 1
+        return Braiding(strands, self._parts, drawing.rates)
 
     # -- the chips by kinds and areas
 
-    def survey_chips(self, cut: Cut) -> Surveyed:
-        """Return the chips by classes and areas."""
-        if cut not in self._surveyed:
-            classes = self._classify(cut)
+    def survey_chips(self, cut: Cut, epoch: int) -> Surveyed:
+        """Return the chips of an epoch by classes and areas."""
+        key = (cut, 0 if self.draws is None else epoch)
+        if key not in self._surveyed:
+            classes = self._classify(cut).in_parts(self._parts)
             shapes = self.survey.shapes_of(classes.names)
-            table = self.chips.tabulate(classes.of_group, shapes, by_row=self._order == "index")
-            self._surveyed[cut] = Surveyed(table, classes)
-        return self._surveyed[cut]
+            chips = self.chips_of(cut, epoch)
+            table = chips.tabulate(classes.of_group, shapes, by_row=self._order == "index")
+            if self.draws is not None:
+                self._surveyed.clear()
+            self._surveyed[key] = Surveyed(table, classes)
+        return self._surveyed[key]
 
     def _classify(self, cut: Cut) -> Classes:
         if cut not in self._classes:
             self._classes[cut] = self.survey.classify(*cut)
         return self._classes[cut]
 
-    def count_kinds(self, cut: Cut, mixed: Mixed) -> KindCount:
-        """Return how many chips are of each kind."""
-        if mixed == "pad":
-            return KindCount((len(self.chips),), is_exact=True)
-        classes = self._classify(cut)
-        return KindCount(classes.chips_by_kind(self.chips), classes.are_known)
+    def count_kinds(self, cut: Cut, mixed: Mixed, epoch: int) -> KindCount:
+        """Return how many chips of an epoch are of each kind."""
+        if mixed == "pad" and self._braiding.strands == self._parts:
+            return KindCount((self.count(),), is_exact=True)
+        classes = self._classify(cut).in_parts(self._parts)
+        kinds = self._join_kinds(classes, mixed)
+        counts = classes._replace(kinds=kinds).chips_by_kind(self.chips_of(cut, epoch))
+        strands = self._braiding.strands
+        joined = tuple(sum(counts[at : at + strands]) for at in range(0, len(counts), strands))
+        return KindCount(joined, classes.are_known or mixed == "pad")
+
+    def _join_kinds(self, classes: Classes, mixed: Mixed) -> tuple[tuple[int, ...], ...]:
+        """Return the classes of each sequence: all of a part if batches pad, else of a kind."""
+        kinds, parts = classes.kinds, self._parts
+        if mixed == "group" or not kinds:
+            return kinds
+        return tuple(tuple(sorted(chain(*kinds[part::parts]))) for part in range(parts))
 
     def open_areas(self, cut: Cut) -> int:
         """Return how many areas a shuffle draws from at once."""
         if self._open_areas is not None:
             return self._open_areas
-        surveyed = self.survey_chips(cut)
-        return find_open_areas(surveyed.table, surveyed.classes.kinds, self._memory_bytes)
+        classes = self._classify(cut).in_parts(self._parts)
+        shapes = self.survey.shapes_of(classes.names)
+        return find_open_areas(shapes, classes.kinds, self._memory_bytes)
 
-    def settings(self, cut: Cut) -> dict[str, Any]:
+    def settings(self, cut: Cut, epoch: int) -> dict[str, Any]:
         """Return what decides the order of an epoch, as plain values."""
+        braiding = self._braiding
         return {
             "order": self._order,
             "seed": self._seed,
             "open_areas": self.open_areas(cut),
-            "chips": self.chips.fingerprint,
-            "areas": self.survey_chips(cut).fingerprint,
+            "chips": self.chips_of(cut, epoch).fingerprint,
+            "areas": self.survey_chips(cut, epoch).fingerprint,
+            "mix": None if braiding == Braiding() else [braiding.strands, braiding.rates],
         }
 
     # -- an epoch
@@ -146,24 +231,24 @@ class Planner:
 
     def sequences(self, cut: Cut, epoch: int, mixed: Mixed) -> tuple[ChipSequence, ...]:
         """Return the sequence of each kind in an epoch."""
-        surveyed = self.survey_chips(cut)
-        kinds = surveyed.classes.kinds
-        if mixed == "pad" and kinds:
-            kinds = (tuple(sorted(chain(*kinds))),)
+        surveyed = self.survey_chips(cut, epoch)
+        kinds = self._join_kinds(surveyed.classes, mixed)
         return self.ordering(cut, epoch).sequences(surveyed.table, kinds)
 
     def find_course(self, cut: Cut, shard: Shard, batching: Batching, epoch: int) -> Course:
         """Return the batches of a process in a whole epoch, each of one kind."""
         sequences = self.sequences(cut, epoch, "group")
         left = self.ordering(cut, epoch).lanes(sequences)
-        return Course.of(find_shares(sequences, left, shard), batching, shard.uneven)
+        shares = find_shares(sequences, left, shard)
+        return Course.of(shares, batching, shard.uneven, self._braiding)
 
     def go_on(self, cut: Cut, shard: Shard, state: StreamState) -> Course:
         """Return the batches of a process in the last run of a state: what those before left."""
         run = state.runs[-1]
         sequences = self.sequences(cut, state.epoch, run.mixed)
         shares = find_shares(sequences, self._left_after(cut, state, state.runs[:-1]), shard)
-        return Course.of(shares, Batching(run.size, run.drop_last), shard.uneven)
+        batching = Batching(run.size, run.drop_last)
+        return Course.of(shares, batching, shard.uneven, self._braiding)
 
     def is_over(self, cut: Cut, state: StreamState) -> bool:
         """Return True if a state leaves nothing of its epoch to any process."""
@@ -178,7 +263,7 @@ class Planner:
             steps = [run.steps[shard.worker] for shard in shards]
             batching = Batching(run.size, run.drop_last)
             sequences = self.sequences(cut, state.epoch, run.mixed)
-            left = what_is_left(sequences, left, shards, batching, steps)
+            left = what_is_left(sequences, left, shards, batching, steps, braiding=self._braiding)
         return left
 
     def queue(self, reading: CourseReading, table: ChipTable) -> VisitQueue:

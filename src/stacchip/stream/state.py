@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 from stacchip.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from stacchip.stream.shards import Uneven
 
 Mixed: TypeAlias = Literal["group", "pad"]
 
 # Settings that a state has only if they differ from these: states of earlier versions lack them.
-_DEFAULTS: Final = {"harmonize": None, "resampling": "nearest"}
+_DEFAULTS: Final = {"harmonize": None, "mix": None, "resampling": "nearest"}
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,14 @@ class StreamState:
         return {"epoch": self.epoch, "runs": runs, "settings": told}
 
     @classmethod
-    def from_dict(cls, state: Mapping[str, Any], settings: Mapping[str, Any]) -> Self:
+    def from_dict(
+        cls, state: Mapping[str, Any], settings: Callable[[int], Mapping[str, Any]]
+    ) -> Self:
         """Return the state that `to_dict` wrote.
+
+        Args:
+            state: The state.
+            settings: Returns the settings of the stream that loads it, in an epoch.
 
         Raises:
             UsageError: It belongs to a stream with other settings, or to an earlier version.
@@ -89,7 +95,8 @@ class StreamState:
                 "epoch in another order, so that the place in it says nothing here. Begin an epoch "
                 f"anew: set_epoch({state.get('epoch', 0)})."
             )
-        saved, here = {**_DEFAULTS, **state["settings"]}, {**_DEFAULTS, **settings}
+        here = {**_DEFAULTS, **settings(int(state["epoch"]))}
+        saved = {**_DEFAULTS, **state["settings"]}
         differing = sorted(name for name in {*saved, *here} if saved.get(name) != here.get(name))
         if differing:
             name = differing[0]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from stacchip.chipper import Chip
     from stacchip.chipper.index_rows import ChipKey
+    from stacchip.draws import Draw, DrawReport, Mix
     from stacchip.errors import Errors, StacchipError
     from stacchip.stream.batch import Allocator, Apart, ChipBatch, Kinds
     from stacchip.stream.plan.chip_table import ChipTable
@@ -82,6 +83,8 @@ class ChipStream:
             `Shard(uneven="pad")` or `"drop"` others of it are repeated.
         dtype: Type of the pixels; by default the common type of a chip's bands.
         with_valid: Also deliver which pixels may be used.
+        draw: Which of the chosen chips an epoch takes, and how often: a `stacchip.draws.Draw` or
+            `Mix`. By default each comes once. It needs `seed`, and draws anew in each epoch.
         **options: Options of `Chipper`: `assets`, `resampling`, `mountpath`, `storage`, ...; and
             the filters of `stacchip.index.read_index`, which say which chips are wanted:
             `max_cloud`, `max_nodata`, `datetime`, `bbox`, `geometry`, `platform`, `item_id`,
@@ -113,6 +116,7 @@ class ChipStream:
         errors: Errors = "raise",
         dtype: Any = None,
         with_valid: bool = True,
+        draw: Draw | Mix | None = None,
         **options: Any,
     ) -> None:
         if errors not in ("raise", "skip"):
@@ -135,6 +139,7 @@ class ChipStream:
             seed=self.seed,
             open_areas=None if open_areas is None else whole_number("open_areas", open_areas),
             memory_bytes=self.memory_bytes,
+            drawing=draw,
         )
         if not chosen.wants_all and not len(self._chips):
             _log.warning("The filters leave no chip of the %s.", f"{len(self.chipper):,}")
@@ -151,7 +156,7 @@ class ChipStream:
         opened.
         """
         if self.shard.world_size == self.shard.workers == 1:
-            return len(self._chips)
+            return self._planner.count()
         return sum(self.shard.size(count) for count in self.count_kinds().chips)
 
     @property
@@ -172,7 +177,7 @@ class ChipStream:
     @property
     def table(self) -> ChipTable:
         """The chips by the areas in which they share blocks; opens one item of each kind."""
-        return self._planner.survey_chips(self._cut).table
+        return self._planner.survey_chips(self._cut, self.epoch).table
 
     def rows(self) -> Rows:
         """Return the rows of the index in the order of this epoch, as if each were a batch.
@@ -181,13 +186,15 @@ class ChipStream:
         """
         course = self._find_course(1)
         rows = np.empty(course.steps, np.int64)
-        for kind, share in enumerate(course.shares):
-            steps = course.schedule.steps(kind, np.arange(len(share)))
+        for number, share in enumerate(course.shares):
+            steps = course.times(number, np.arange(len(share)))
             rows[steps] = share.sequence.table.rows(share.chips())
         return rows
 
     def rows_at(self, places: Sequence[int]) -> Rows:
         """Return the rows of some chips by their places among those chosen, as the index has them.
+
+        A draw changes nothing here.
 
         Args:
             places: Places from 0, or from the end if negative.
@@ -253,22 +260,43 @@ class ChipStream:
         Raises:
             StacchipError: An item cannot be opened, unless `errors="skip"`.
         """
-        self._catalog.forget_failures()
-        waited_before = self._catalog.waited_s
+        catalog = self._catalog
+        catalog.forget_failures()
+        waited_before = catalog.waited_s
         course = self._find_course(1)
         visits = self._planner.queue(course.read(), self.table)
-        plans = VisitPlans(visits, self.table, self._catalog)
+        plans = VisitPlans(visits, self.table, catalog)
         explained = explain(plans, course.steps, self.memory_bytes, self._ahead_bytes, self.errors)
-        return replace(explained, opening_s=self._catalog.waited_s - waited_before)
+        return replace(explained, opening_s=catalog.waited_s - waited_before)
+
+    def report_draw(self) -> DrawReport:
+        """Return what the draw gives in this epoch: shares by class, repeats, blocks to decode.
+
+        It opens the items of the first chips, as `explain` does.
+
+        Raises:
+            StacchipError: An item cannot be opened, unless `errors="skip"`.
+            UsageError: The stream has no draw.
+        """
+        if self._planner.draws is None:
+            raise UsageError("The stream has no draw to report: ChipStream(index, draw=Draw(...)).")
+        own = self.explain()
+        undrawn = copy(self)
+        undrawn._planner = self._planner.without_draw()  # noqa: SLF001 - of its kind
+        undrawn.set_epoch(self.epoch)
+        of_all = undrawn.explain()
+        return self._planner.draws.report(
+            self.epoch, self._planner.sides(self._cut), _blocks_a_chip(own), _blocks_a_chip(of_all)
+        )
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the chips, over all shards, in the order of the index."""
-        return self._chips.fingerprint
+        """A digest of the chips of this epoch, over all shards, in the order of the index."""
+        return self._drawn.fingerprint
 
     def chips_by_kind(self) -> dict[tuple[str, int], int]:
         """Return the number of chips, over all shards, of each platform and chip size."""
-        return self._chips.by_kind
+        return self._drawn.by_kind
 
     def count_kinds(self, mixed: Mixed = "group") -> KindCount:
         """Return how many chips, over all shards, are of each kind: bands, chip size and type.
@@ -279,7 +307,7 @@ class ChipStream:
         Args:
             mixed: As in `batches`.
         """
-        return self._planner.count_kinds(self._cut, mixed)
+        return self._planner.count_kinds(self._cut, mixed, self.epoch)
 
     def count_batches(self, size: int, *, mixed: Mixed = "group", drop_last: bool = False) -> int:
         """Return how many batches `batches` yields in a whole epoch, for the same arguments.
@@ -437,7 +465,7 @@ class ChipStream:
         own next batch; otherwise they share out what is left. A process that skipped chips has
         delivered them.
         """
-        return self._state.to_dict(self._settings())
+        return self._state.to_dict(self._settings(self.epoch))
 
     def state_after(
         self,
@@ -459,7 +487,7 @@ class ChipStream:
         run = self._make_run(Batching(size, drop_last), mixed)
         state = self._state.go_on(run)
         known = enumerate(state.runs[-1].steps)
-        return state.at([steps.get(*each) for each in known]).to_dict(self._settings())
+        return state.at([steps.get(*each) for each in known]).to_dict(self._settings(state.epoch))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from another stream's state: the next iteration delivers the remaining chips.
@@ -470,7 +498,7 @@ class ChipStream:
             StacchipError: One of those cannot be opened, unless `errors="skip"`.
             UsageError: That stream had other settings, or the state is of an earlier version.
         """
-        self._state = StreamState.from_dict(state, self._settings())
+        self._state = StreamState.from_dict(state, self._settings)
         self._is_restored = True
 
     @property
@@ -501,11 +529,11 @@ class ChipStream:
     def _at_step(self, state: StreamState, step: int) -> StreamState:
         return state.at([step] * self.shard.workers)
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self, epoch: int) -> dict[str, Any]:
         choice = self.chipper.choice
         methods = choice.resampling
         return {
-            **self._planner.settings(self._cut),
+            **self._planner.settings(self._cut, epoch),
             "assets": None if choice.assets is None else list(choice.assets),
             "asset_blacklist": sorted(choice.blacklist),
             "harmonize": choice.harmonize,
@@ -527,8 +555,12 @@ class ChipStream:
         return self._planner.chips
 
     @property
+    def _drawn(self) -> Chips:
+        return self._planner.chips_of(self._cut, self.epoch)
+
+    @property
     def _catalog(self) -> Catalog:
-        return self._planner.catalog
+        return self._planner.catalog(self._cut, self.epoch)
 
     def _find_course(self, size: int) -> Course:
         """Return the batches of this process in the whole epoch."""
@@ -574,7 +606,7 @@ class ChipStream:
             self._make_pools()
             return
         if state["_is_restored"]:
-            StreamState.from_dict({"epoch": state["_state"].epoch}, {})  # refuses it
+            StreamState.from_dict({"epoch": state["_state"].epoch}, lambda _: {})  # refuses it
         # earlier versions ordered chips otherwise: only what was asked for goes on
         names = ("order", "seed", "memory_bytes", "errors", "dtype", "with_valid", "shard")
         options = {name: state[name] for name in names}
@@ -584,3 +616,7 @@ class ChipStream:
     def _make_pools(self) -> None:
         self._pool = MemoryPool()
         self._block_pool = MemoryPool(self.memory_bytes * 9 // 8)  # sizes are rounded up
+
+
+def _blocks_a_chip(explained: Explanation) -> float:
+    return explained.blocks / explained.chips if explained.chips else 0.0

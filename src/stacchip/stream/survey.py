@@ -66,6 +66,25 @@ class Classes(NamedTuple):
     kinds: tuple[tuple[int, ...], ...]
     are_known: bool
 
+    def in_parts(self, parts: int) -> Classes:
+        """Return the classes of chips whose groups come once for each part of a mix.
+
+        Kinds are those of each part, part after part within a kind.
+        """
+        if parts == 1:
+            return self
+        of_part = np.arange(parts)
+        return Classes(
+            (self.of_group[:, None].astype(np.int64) * parts + of_part).ravel(),
+            tuple(name for name in self.names for _ in range(parts)),
+            tuple(
+                tuple(number * parts + part for number in kind)
+                for kind in self.kinds
+                for part in range(parts)
+            ),
+            self.are_known,
+        )
+
     def chips_by_kind(self, chips: Chips) -> tuple[int, ...]:
         """Return the number of chips of each kind."""
         counts = np.bincount(self.of_group, chips.counts, len(self.names)).astype(np.int64)
@@ -87,10 +106,18 @@ class Surveyed:
     @cached_property
     def fingerprint(self) -> str:
         """A digest of how the chips are grouped."""
-        said = repr(
-            (self.classes.of_group.tolist(), self.table.shapes, self.classes.kinds)
-        ).encode()
-        return hashlib.blake2b(said, digest_size=8).hexdigest()
+        return classes_digest(self.classes, self.table.shapes)
+
+
+def classes_digest(classes: Classes, shapes: Sequence[AreaShape]) -> str:
+    """Return a digest of how chips are grouped.
+
+    Args:
+        classes: Their classes.
+        shapes: The size of the areas of each class.
+    """
+    said = repr((classes.of_group.tolist(), tuple(shapes), classes.kinds)).encode()
+    return hashlib.blake2b(said, digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,9 @@ plan. Nothing here opens a file, and nothing imports `stacchip.stream.read`.
 ```
 wanted_chips.py   the chosen chips of an index as arrays: item, size, column and row of each
 stored_chips.py   the same of a large index on disk: what is as long as the index is in files
+weighed_chips.py  the chips with what a draw knows of each, in memory or in files
+epoch_draw.py     the chips that an epoch draws from them
+drawn_chips.py    the same from a large index, in files of their own
 areas.py          neighbouring chips that share blocks, grouped to be read together
 by_area.py        chips put area by area
 chip_table.py     the chips area by area: what an epoch puts in order

@@ -60,6 +60,17 @@ class AreaSides:
         found: NDArray[np.int64] = self._rank[group]
         return found
 
+    def areas(
+        self,
+        group: NDArray[np.integer[Any]],
+        x: NDArray[np.integer[Any]],
+        y: NDArray[np.integer[Any]],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which area of its group each chip is in, counted down and across."""
+        kind = self._class[group]
+        size = np.array(self.chip_sizes, np.int64)[kind]
+        return y * size // self._height[kind], x * size // self._width[kind]
+
     def arrange(
         self,
         group: NDArray[np.integer[Any]],
@@ -73,9 +84,7 @@ class AreaSides:
             x: Its column in the grid of its item.
             y: Its row there.
         """
-        kind = self._class[group]
-        size = np.array(self.chip_sizes, np.int64)[kind]
-        down, across = y * size // self._height[kind], x * size // self._width[kind]
+        down, across = self.areas(group, x, y)
         area = _join(self._rank[group], down, across)
         place = None if area is None else _join(area, y, x)
         if area is None or place is None:  # the numbers are too large for one

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from stacchip.stream.plan.visits import Visit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from stacchip.stream.plan.lanes import Place
     from stacchip.stream.plan.schedule import Schedule
@@ -39,47 +41,132 @@ class Batching(NamedTuple):
         return chips // self.size if self.drop_last else -(-chips // self.size)
 
 
+class Braiding(NamedTuple):
+    """How the parts of a mix come together.
+
+    Attributes:
+        strands: Number of parts that share batches; each kind has so many shares, one after another
+            among all.
+        parts: Number of parts of a mix that come in batches of their own or share batches.
+        rates: How often each part comes, in proportion, until it is at its end; None for as often
+            as it has chips.
+    """
+
+    strands: int = 1
+    parts: int = 1
+    rates: Sequence[int] | None = None
+
+
+_PLAIN: Final = Braiding()
+
+
 @dataclass(frozen=True, eq=False)
 class Course:
     """The batches of one process.
 
     Attributes:
-        shares: Its chips of each kind.
+        shares: Its chips of each kind; of a kind whose batches have chips of several parts of a
+            mix, those of each part.
         batching: How it makes batches.
         schedule: The kinds of its batches.
+        braids: The parts of the chips of each kind, if it has several.
     """
 
     shares: tuple[Share, ...]
     batching: Batching
     schedule: Schedule
+    braids: tuple[Proportional, ...] = ()
 
     @classmethod
-    def of(cls, shares: Sequence[Share], batching: Batching, uneven: Uneven = "exact") -> Course:
+    def of(
+        cls,
+        shares: Sequence[Share],
+        batching: Batching,
+        uneven: Uneven = "exact",
+        braiding: Braiding = _PLAIN,
+    ) -> Course:
         """Return the course of a process with these shares.
 
         Batches of an index in its order come in that of their last chips. They come evenly where
         ranks must have the same kinds at the same time, or where a process goes on for several
         others, whose parts it reads side by side.
         """
-        counts = [batching.count(len(share)) for share in shares]
-        if uneven == "exact" and len(shares) > 1 and all(share.is_rising for share in shares):
+        strands = braiding.strands
+        lengths = [len(share) for share in shares]
+        of_kind = [lengths[start : start + strands] for start in range(0, len(shares), strands)]
+        counts = [batching.count(sum(each)) for each in of_kind]
+        if strands > 1:
+            braids = tuple(Proportional(each, braiding.rates) for each in of_kind)
+            return cls(tuple(shares), batching, Proportional(counts), braids)
+        is_rising = uneven == "exact" and len(shares) > 1 and braiding.parts == 1
+        if is_rising and all(share.is_rising for share in shares):
             schedule: Schedule = InOrder(shares, batching.size, counts)
         else:
-            schedule = Proportional(counts)
+            schedule = Proportional(counts, _rates_of_kinds(counts, braiding))
         return cls(tuple(shares), batching, schedule)
 
     @property
     def steps(self) -> int:
         """The number of batches."""
-        return sum(self.batching.count(len(share)) for share in self.shares)
+        return sum(self.batching.count(self._chips(kind)) for kind in range(self._kinds))
+
+    @property
+    def strands(self) -> int:
+        """The number of shares that batches of a kind have chips of."""
+        return len(self.shares) // len(self.braids) if self.braids else 1
+
+    @property
+    def _kinds(self) -> int:
+        return len(self.shares) // self.strands
+
+    def _chips(self, kind: int) -> int:
+        """Return the number of chips of a kind."""
+        first = kind * self.strands
+        return sum(map(len, self.shares[first : first + self.strands]))
+
+    def _of_shares(self, kind: int, chips: int) -> list[int]:
+        """Return how many chips each share of a kind has among the first so many of the kind."""
+        first = min(chips, self._chips(kind))
+        return self.braids[kind].counts(first) if self.braids else [first]
 
     def delivered(self, step: int) -> list[int]:
-        """Return how many chips of each kind the batches before a step have."""
+        """Return how many chips of each share the batches before a step have."""
         counts = self.schedule.counts(min(step, self.steps))
         return [
-            min(count * self.batching.size, len(share))
-            for count, share in zip(counts, self.shares, strict=True)
+            chips
+            for kind, count in enumerate(counts)
+            for chips in self._of_shares(kind, count * self.batching.size)
         ]
+
+    def planned(self) -> list[int]:
+        """Return how many chips of each share all batches have: `drop_last` leaves some out."""
+        size = self.batching.size
+        return [
+            chips
+            for kind in range(self._kinds)
+            for chips in self._of_shares(kind, self.batching.count(self._chips(kind)) * size)
+        ]
+
+    def times(self, share: int, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return when some chips of a share come: their places if all batches were full."""
+        kind, strand = divmod(share, self.strands)
+        of_kind = self.braids[kind].steps(strand, numbers) if self.braids else numbers
+        batches, places = np.divmod(of_kind, self.batching.size)
+        return self.schedule.steps(kind, batches) * self.batching.size + places
+
+    def in_turn(self, kind: int, done: int, places: Sequence[Iterator[Place]]) -> Iterator[Place]:
+        """Yield the chips of a kind, those of its shares by turns.
+
+        Args:
+            kind: The kind.
+            done: Number of chips of the kind that came before.
+            places: The chips of each share, without these.
+        """
+        if not self.braids:
+            yield from places[0]
+            return
+        for strand in self.braids[kind].kinds(done):
+            yield next(places[strand])
 
     def rest(self, step: int) -> Left:
         """Return what is left of each kind at a step."""
@@ -120,37 +207,56 @@ class CourseReading:
     def __init__(self, course: Course, step: int) -> None:
         self._course = course
         self._step = step
+        self._delivered = course.delivered(step)
         self._lanes = [
-            share.read(done)
-            for share, done in zip(course.shares, course.delivered(step), strict=True)
+            share.read(done) for share, done in zip(course.shares, self._delivered, strict=True)
         ]
 
     def batches(self) -> Iterator[PlannedBatch]:
         """Yield the batches."""
-        size = self._course.batching.size
-        places = [lanes.places() for lanes in self._lanes]
-        for step, kind in enumerate(self._course.schedule.kinds(self._step), self._step):
+        course, size = self._course, self._course.batching.size
+        each = [lanes.places() for lanes in self._lanes]
+        firsts = range(0, len(each), course.strands)
+        places = [
+            course.in_turn(kind, sum(self._delivered[own]), each[own])
+            for kind, own in enumerate(slice(first, first + course.strands) for first in firsts)
+        ]
+        for step, kind in enumerate(course.schedule.kinds(self._step), self._step):
             yield PlannedBatch(step, kind, step * size, list(islice(places[kind], size)))
 
     def visits(self) -> Iterator[Visit]:
         """Yield the visits in the order of their first chips; their times are those of batches."""
         own = (
-            self._timed(kind, lane)
-            for kind, lanes in enumerate(self._lanes)
+            self._timed(share, planned, lane)
+            for share, (planned, lanes) in enumerate(
+                zip(self._course.planned(), self._lanes, strict=True)
+            )
             for lane in lanes.visits()
         )
         return heapq.merge(*own, key=lambda visit: visit.first)
 
-    def _timed(self, kind: int, visits: Iterator[Visit]) -> Iterator[Visit]:
-        size = self._course.batching.size
-        most = self._course.batching.count(len(self._course.shares[kind])) * size
+    def _timed(self, share: int, planned: int, visits: Iterator[Visit]) -> Iterator[Visit]:
         for whole in visits:
-            visit = whole.before(most)  # `drop_last` leaves out those after it
-            if visit is None:
-                continue
-            batches, places = np.divmod(visit.times, size)
-            steps = self._course.schedule.steps(kind, batches)
-            yield Visit(visit.group, visit.chips, steps * size + places)
+            visit = whole.before(planned)
+            if visit is not None:
+                times = self._course.times(share, visit.times)
+                yield Visit(visit.group, visit.chips, times)
+
+
+def _rates_of_kinds(counts: Sequence[int], braiding: Braiding) -> list[int] | None:
+    """Return how often each kind comes, if each part of a mix has batches of its own.
+
+    Args:
+        counts: The number of batches of each kind of each part, part after part within a kind.
+        braiding: The rates of the parts; kinds of one part share its rate.
+    """
+    if braiding.rates is None:
+        return None
+    of_part = [max(sum(counts[part :: braiding.parts]), 1) for part in range(braiding.parts)]
+    return [
+        max(1, braiding.rates[number % braiding.parts] * count // of_part[number % braiding.parts])
+        for number, count in enumerate(counts)
+    ]
 
 
 def what_is_left(
@@ -159,11 +265,14 @@ def what_is_left(
     shards: Sequence[Shard],
     batching: Batching,
     steps: Sequence[int],
+    *,
+    braiding: Braiding = _PLAIN,
 ) -> Left:
-    """Return what is left of each kind after processes have delivered so many batches each."""
+    """Return what is left of each share after processes have delivered so many batches each."""
     rests: Left = [[] for _ in sequences]
     for shard, step in zip(shards, steps, strict=True):
-        course = Course.of(find_shares(sequences, left, shard), batching, shard.uneven)
+        shares = find_shares(sequences, left, shard)
+        course = Course.of(shares, batching, shard.uneven, braiding)
         for kind, own in enumerate(course.rest(step)):
             rests[kind] += own
     return rests

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from stacchip.stream.plan.areas import AreaShape
     from stacchip.stream.plan.chip_table import ChipTable
     from stacchip.stream.plan.shares import Left
 
@@ -91,13 +92,15 @@ def require_order(order: str) -> None:
         raise UsageError(f"order is one of {', '.join(ORDERS)}; not {order!r}.")
 
 
-def find_open_areas(table: ChipTable, kinds: Sequence[tuple[int, ...]], memory_bytes: int) -> int:
+def find_open_areas(
+    shapes: Sequence[AreaShape], kinds: Sequence[tuple[int, ...]], memory_bytes: int
+) -> int:
     """Return how many areas of each kind a shuffle draws from: as many as one process can hold.
 
     The number is a power of two up to 256. Many processes have more memory in all; but the order
     may not depend on their number.
     """
-    parts = [max(table.shapes[number].part_bytes for number in classes) for classes in kinds]
+    parts = [max(shapes[number].part_bytes for number in classes) for classes in kinds]
     size = sum(parts)
     count = LANES
     while count > 1 and count * size > _MOST_SHARE * memory_bytes:

@@ -5,7 +5,7 @@ opens it has the pages that it looks at, which the operating system shares among
 
 ```
 header   4096 bytes: what the file is of, and how much of it there is
-chips    row, x and y of each: 8 bytes, or 16 if these are large
+chips    row, x and y of each: 8 bytes, or 16 if these are large; or what a draw knows of each
 areas    first chip and group of each, and the number of chips
 runs     how many chips of each run of the index are chosen, if the selection is written down here
 blocks   the CRC-32 of each 64 KiB of chips
@@ -42,13 +42,28 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["NARROW", "VERSION", "WIDE", "OrderFile", "OrderWriter", "fits"]
+__all__ = [
+    "NARROW",
+    "VERSION",
+    "WEIGHTS",
+    "WEIGHTS_AND_PLACES",
+    "WIDE",
+    "OrderFile",
+    "OrderWriter",
+    "fits",
+]
 
-VERSION: Final = 2
+VERSION: Final = 3
 """The version of the format, and of the order of areas; files of others are made again."""
 
 NARROW: Final = np.dtype([("row", "<u4"), ("x", "<u2"), ("y", "<u2")])
 WIDE: Final = np.dtype([("row", "<i8"), ("x", "<i4"), ("y", "<i4")])
+WEIGHTS: Final = np.dtype([("weight", "<f4"), ("stratum", "<u4")])
+"""What a draw knows of a chip."""
+WEIGHTS_AND_PLACES: Final = np.dtype([*WEIGHTS.descr, ("place", "<u8")])
+_RECORDS: Final = {
+    "narrow": NARROW, "wide": WIDE, "weights": WEIGHTS, "weights and places": WEIGHTS_AND_PLACES,
+}  # fmt: skip
 _AREA: Final = np.dtype(("<i8", 2))
 _COUNT: Final = np.dtype("<i8")
 _SUM: Final = np.dtype("<u4")
@@ -168,7 +183,7 @@ class OrderWriter:
 
     Args:
         path: The file, which must not exist.
-        record: `NARROW` or `WIDE`.
+        record: The kind of records of chips, one of this module.
     """
 
     def __init__(self, path: Path, record: np.dtype[Any]) -> None:
@@ -226,7 +241,7 @@ class OrderWriter:
         header: dict[str, Any] = {
             "name": name,
             "version": VERSION,
-            "record": self._record.itemsize,
+            "record": next(name for name, kind in _RECORDS.items() if kind == self._record),
             "facts": dict(facts),
             **self._counts,
         }
@@ -244,9 +259,8 @@ def _bytes_of(values: NDArray[Any], kind: np.dtype[Any]) -> memoryview:
     return np.ascontiguousarray(values, kind).view(np.uint8).data
 
 
-def _kinds(record_bytes: int) -> dict[str, np.dtype[Any]]:
-    record = {NARROW.itemsize: NARROW, WIDE.itemsize: WIDE}[record_bytes]
-    return {"chips": record, "areas": _AREA, "runs": _COUNT, "blocks": _SUM}
+def _kinds(record: str) -> dict[str, np.dtype[Any]]:
+    return {"chips": _RECORDS[record], "areas": _AREA, "runs": _COUNT, "blocks": _SUM}
 
 
 def _places(header: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,19 +32,24 @@ class Schedule(Protocol):
 class Proportional:
     """Batches of each kind, spread evenly over the epoch.
 
-    The batch `j` of `n` of a kind comes at the time `(2 j + 1) / 2 n`; of equal times, the kind
-    that is numbered first.
+    The batch `j` of a kind that has the rate `n` comes at the time `(2 j + 1) / 2 n`; of equal
+    times, the kind that is numbered first.
 
     Args:
         batches: Number of batches of each kind.
+        rates: How often each kind comes, in proportion, until it is at its end; by default as often
+            as it has batches, so that all end together.
 
     Example:
         >>> list(Proportional([4, 2]).kinds(0))
         [0, 1, 0, 0, 1, 0]
+        >>> list(Proportional([4, 2], rates=[1, 1]).kinds(0))
+        [0, 1, 0, 1, 0, 0]
     """
 
-    def __init__(self, batches: Sequence[int]) -> None:
+    def __init__(self, batches: Sequence[int], rates: Sequence[int] | None = None) -> None:
         self._batches = list(batches)
+        self._rates = list(batches if rates is None else rates)
 
     def steps(self, kind: int, batches: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the numbers, among all batches, of some batches of a kind."""
@@ -56,10 +61,10 @@ class Proportional:
 
     def _before(self, other: int, kind: int, batches: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return how many batches of another kind come before some of this one."""
-        own, theirs = self._batches[kind], self._batches[other]
+        own, theirs = self._rates[kind], self._rates[other]
         # 2 j' + 1 < (2 j + 1) theirs / own; at equal times, the kind that is numbered first
         scaled = (2 * batches + 1) * theirs - own + (1 if other < kind else 0)
-        before: NDArray[np.int64] = np.clip(-(-scaled // (2 * own)), 0, theirs)
+        before: NDArray[np.int64] = np.clip(-(-scaled // (2 * own)), 0, self._batches[other])
         return before
 
     def counts(self, step: int) -> list[int]:

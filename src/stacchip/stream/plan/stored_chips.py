@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from stacchip.stream.plan.areas import AreaShape
     from stacchip.stream.plan.order_file import OrderFile
 
-__all__ = ["StoredChips", "some_groups_at_once"]
+__all__ = ["StoredChips", "digest_of_order", "some_groups_at_once"]
 
 _AT_ONCE: Final = 1 << 19  # chips that are put in order together, at 80 bytes each
 _GROUPS_HELD: Final = 4096
@@ -46,6 +46,10 @@ class StoredChips:
         rows: The index.
         chosen: The chips wanted.
 
+    Attributes:
+        cache: Finds order files, or makes them.
+        name: What these chips are called among order files; other chips have another name.
+
     Raises:
         UsageError: A filter is on a column that the index lacks.
     """
@@ -53,16 +57,19 @@ class StoredChips:
     def __init__(self, rows: StoredRows, chosen: Selection) -> None:
         self._rows = rows
         self._chosen = chosen
-        self._cache = OrderCache()
-        self._file: OrderFile | None = None
-        self._parts: frozenset[str] = frozenset()
-        self._name = _digest("rows", rows.index.digest_for(chosen), chosen.digest)
+        self.cache = OrderCache()
+        self.name = digest_of_order("rows", rows.index.digest_for(chosen), chosen.digest)
+        self._forget_file()
         if not chosen.wants_all:
             chosen.report_left_out(self._by_row().facts["left_out"])
             rows.index.report_absent(chosen)
 
+    def _forget_file(self) -> None:
+        self._file: OrderFile | None = None
+        self._parts: frozenset[str] = frozenset()
+
     def __getstate__(self) -> dict[str, Any]:
-        kept = {name: self.__dict__[name] for name in ("_rows", "_chosen", "_cache", "_name")}
+        kept = {name: self.__dict__[name] for name in ("_rows", "_chosen", "cache", "name")}
         return {**kept, "_file": None, "_parts": frozenset()}
 
     # -- what is known by item
@@ -89,6 +96,16 @@ class StoredChips:
         of_run = np.full(len(size), -1, np.int32)
         of_run[there], first = number_by_first(np.stack([platform, item, size])[:, there])
         return of_run, there[first]
+
+    @property
+    def grouped(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The group of each run, which is -1 without chips; and the first run of each group."""
+        return self._grouped
+
+    @property
+    def record(self) -> np.dtype[Any]:
+        """The kind of records that hold the chips."""
+        return self._by_row().chips.dtype
 
     @cached_property
     def groups(self) -> Sequence[Group]:
@@ -130,6 +147,17 @@ class StoredChips:
             return np.asarray(first[run] + places - self._starts[run], np.int64)
         return np.asarray(self._by_row().records(places)["row"], np.int64)
 
+    def look_at(
+        self, places: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
+        """Return the runs, the groups and the records of chips by their places among all."""
+        run = np.searchsorted(self._starts + self._counts, places, side="right")
+        return run, self._grouped[0][run], self._by_row("runs").records(places)
+
+    def forget_pages(self) -> None:
+        """Let go of the memory that the pages of the file take."""
+        self._by_row().forget_pages()
+
     # -- in order
 
     def tabulate(
@@ -145,9 +173,9 @@ class StoredChips:
         else:
             sizes = [(shape.height, shape.width) for shape in shapes]
             classes = class_of_group.astype("<i8").tobytes()
-            name = _digest("areas", self._name, repr(sizes), classes.hex())
+            name = digest_of_order("areas", self.name, repr(sizes), classes.hex())
             write = partial(self._write_by_area, name, class_of_group, shapes)
-            file = self._cache.find(name, write, parts=("areas",))
+            file = self.cache.find(name, write, parts=("areas",))
         return ChipTable(
             x=file.chips["x"],
             y=file.chips["y"],
@@ -165,7 +193,7 @@ class StoredChips:
     def _by_row(self, *parts: str) -> OrderFile:
         """Return the file with the chips as they come in the index; some other parts are read."""
         if self._file is None or not self._parts.issuperset(parts):
-            self._file = self._cache.find(self._name, self._write_by_row, parts=parts)
+            self._file = self.cache.find(self.name, self._write_by_row, parts=parts)
             self._parts = self._parts.union(parts)
         return self._file
 
@@ -203,7 +231,7 @@ class StoredChips:
                 "fingerprint": fingerprint.finish(starts, group, self.groups),
                 "left_out": left_out,
             }
-            writer.finish(self._name, counts, facts)
+            writer.finish(self.name, counts, facts)
         return True
 
     def _runs_of_groups(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -302,6 +330,7 @@ class _Groups(Sequence[Group]):
             yield from map(Group, *parts)
 
 
-def _digest(*said: str) -> str:
+def digest_of_order(*said: str) -> str:
+    """Return the name of an order file by what it is of, in this version of the format."""
     form = f"{VERSION} {CHIPS_IN_PIECE}"
     return hashlib.sha256("\n".join([form, *said]).encode()).hexdigest()[:32]
