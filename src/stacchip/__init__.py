@@ -49,7 +49,7 @@ from stacchip.runtime.lazy_names import offer_lazily
 
 if TYPE_CHECKING:
     from stacchip.chipper import Chip, Chipper
-    from stacchip.datasets import ChipDataset, ChipStreamDataset
+    from stacchip.datasets import ChipDataset, ChipStreamDataset, DrawSampler
     from stacchip.draws import Draw, DrawReport, Mix
     from stacchip.errors import StacchipError
     from stacchip.index import (
@@ -86,6 +86,7 @@ __all__ = [
     "Chipper",
     "Draw",
     "DrawReport",
+    "DrawSampler",
     "Indexed",
     "Indexer",
     "LeakageReport",
@@ -121,7 +122,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is load
         __name__,
         {
             "chipper": ["Chip", "Chipper"],
-            "datasets": ["ChipDataset", "ChipStreamDataset"],
+            "datasets": ["ChipDataset", "ChipStreamDataset", "DrawSampler"],
             "draws": ["Draw", "DrawReport", "Mix"],
             "errors": ["StacchipError"],
             "index": [

@@ -28,9 +28,9 @@ In reading order:
 - `position`: where a pass begins, and how far its chips have come
 - `tracking`: `TrackedLoader`, which keeps the position of what workers give
 - `chip_dataset`: `ChipDataset`, any chip by its number
+- `draw_sampler`: `DrawSampler`, which numbers of a `ChipDataset` an epoch draws
 - `samples`: a batch of chips as a dictionary of tensors
 - `labels`: `Label`, a label from a function, a column or an asset
-- `length`: how many batches an epoch has
 - `loader`: the `DataLoader` that asks a dataset
 - `shared_memory`: batches reach the parent process without being copied
 
@@ -47,16 +47,18 @@ from stacchip.runtime.lazy_names import offer_lazily
 
 if TYPE_CHECKING:
     from stacchip.datasets.chip_dataset import ChipDataset
+    from stacchip.datasets.draw_sampler import DrawSampler
     from stacchip.datasets.labels import Label
     from stacchip.datasets.stream_dataset import ChipStreamDataset
 
-__all__ = ["ChipDataset", "ChipStreamDataset", "Label"]
+__all__ = ["ChipDataset", "ChipStreamDataset", "DrawSampler", "Label"]
 
 if not TYPE_CHECKING:  # PyTorch is imported only when a name that needs it is used
     __getattr__, __dir__ = offer_lazily(
         __name__,
         {
             "chip_dataset": ["ChipDataset"],
+            "draw_sampler": ["DrawSampler"],
             "labels": ["Label"],
             "stream_dataset": ["ChipStreamDataset"],
         },

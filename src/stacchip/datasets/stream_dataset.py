@@ -122,6 +122,9 @@ class ChipStreamDataset(IterableDataset[Sample]):
         workers = max(1, 0 if loader is None else loader.num_workers)
         rank = self._find_rank()
         streams = [self._open_share(rank, worker, workers) for worker in range(workers)]
+        epoch = self.position.find_start().epoch  # a draw may give other chips in each
+        for stream in streams:
+            stream.set_epoch(epoch)
         if self.batch_size is not None:
             return sum(
                 each.count_batches(self.batch_size, mixed=self.mixed, drop_last=self.drop_last)

@@ -88,6 +88,8 @@ class Planner:
         memory_bytes: int,
         drawing: Draw | Mix | None,
     ) -> None:
+        self._chipper = chipper
+        self._chosen = chosen
         self.chips = _find_chips(chipper, chosen)
         self._catalog = Catalog(chipper, self.chips)
         self.survey = Survey(self.chips, self._catalog, errors)
@@ -146,10 +148,14 @@ class Planner:
         classes = self._classify(cut)
         return classes_digest(classes, self.survey.shapes_of(classes.names))
 
-    def without_draw(self) -> Planner:
-        """Return the planner of a stream that takes all chips, in the order of blocks."""
+    def with_draw(self, drawing: Draw | Mix | None, order: Order, seed: int) -> Planner:
+        """Return the planner of a stream of the same chips that draws and orders them otherwise."""
+        draws = None
+        if drawing is not None:
+            draws = draws_of(self.chips, self._chipper, self._chosen, drawing, seed)
         other = copy(self)
-        other.__dict__.update(draws=None, _order="blocks", _surveyed={}, _drawn={})
+        own = {"draws": draws, "_order": order, "_seed": seed}
+        other.__dict__.update({**own, "_surveyed": {}, "_drawn": {}})
         return other
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from copy import copy
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -51,6 +52,7 @@ _log = logging.getLogger(__name__)
 
 _AHEAD_SHARE: Final = 1 / 4
 _MOST_AHEAD_BYTES: Final = 256 << 20
+_PLACES_AT_ONCE: Final = 1024
 
 
 class ChipStream:
@@ -218,6 +220,16 @@ class ChipStream:
         for batch in self._find_course(size).read().batches():
             yield from (place.chip for place in batch.places)
 
+    def places_in_order(self) -> Iterator[int]:
+        """Yield the places, among those chosen, of this epoch's chips in their order.
+
+        They are those that `rows_at` takes.
+        """
+        numbers = self.chip_numbers(1)
+        while some := list(islice(numbers, _PLACES_AT_ONCE)):
+            rows = self.table.rows(np.array(some, np.int64))
+            yield from self._chips.places_of(rows).tolist()
+
     def rows_between(self, start: int, stop: int) -> Rows:
         """Return the rows of a part of this epoch's sequence, mixed among themselves.
 
@@ -281,10 +293,7 @@ class ChipStream:
         if self._planner.draws is None:
             raise UsageError("The stream has no draw to report: ChipStream(index, draw=Draw(...)).")
         own = self.explain()
-        undrawn = copy(self)
-        undrawn._planner = self._planner.without_draw()  # noqa: SLF001 - of its kind
-        undrawn.set_epoch(self.epoch)
-        of_all = undrawn.explain()
+        of_all = self.with_draw(None, order="blocks").explain()
         return self._planner.draws.report(
             self.epoch, self._planner.sides(self._cut), _blocks_a_chip(own), _blocks_a_chip(of_all)
         )
@@ -324,6 +333,29 @@ class ChipStream:
         other = copy(self)
         other.shard = shard
         other._pool, other._block_pool = self._pool, self._block_pool  # noqa: SLF001 - of its kind
+        other.set_epoch(self.epoch)
+        return other
+
+    def with_draw(
+        self, draw: Draw | Mix | None, *, order: Order | None = None, seed: int | None = None
+    ) -> ChipStream:
+        """Return a stream of the same chosen chips, of which an epoch takes others.
+
+        Args:
+            draw: As for `ChipStream`; None for each once.
+            order: As for `ChipStream`; by default that of this stream.
+            seed: As for `ChipStream`; by default that of this stream.
+
+        Raises:
+            UsageError: The chips cannot be drawn so.
+        """
+        other = copy(self)
+        other.order = self.order if order is None else order
+        other.seed = self.seed if seed is None else whole_number("seed", seed)
+        require_order(other.order)
+        planner = self._planner.with_draw(draw, other.order, other.seed)
+        other._planner = planner  # noqa: SLF001 - of its kind
+        other.report = StreamReport()
         other.set_epoch(self.epoch)
         return other
 

@@ -147,6 +147,15 @@ class StoredChips:
             return np.asarray(first[run] + places - self._starts[run], np.int64)
         return np.asarray(self._by_row().records(places)["row"], np.int64)
 
+    def places_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the places, among all, of the chips in some rows, which must be among them."""
+        low, high = np.zeros_like(rows), np.full_like(rows, len(self) - 1)
+        while (low < high).any():
+            middle = (low + high) // 2
+            is_before = self.rows_at(middle) < rows
+            low, high = np.where(is_before, middle + 1, low), np.where(is_before, high, middle)
+        return low
+
     def look_at(
         self, places: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:

@@ -67,6 +67,10 @@ class Chips(Protocol):
         """Return the rows of chips by their places among all, in the order of the index."""
         ...
 
+    def places_of(self, rows: NDArray[np.int64], /) -> NDArray[np.int64]:
+        """Return the places, among all, of the chips in some rows, which must be among them."""
+        ...
+
     def tabulate(
         self,
         class_of_group: NDArray[np.integer[Any]],
@@ -144,6 +148,10 @@ class WantedChips:
     def rows_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows of chips by their places among all, in the order of the index."""
         return self.row[places]
+
+    def places_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the places, among all, of the chips in some rows, which must be among them."""
+        return np.searchsorted(self.row, rows)
 
     @cached_property
     def fingerprint(self) -> str:
