@@ -77,12 +77,14 @@ class EpochDraws:
         return find(self._odds, quota.chips, is_capped=quota.is_capped)
 
     def _odds(self) -> Iterator[Odds]:
-        for part in self.weights.parts():
-            yield Odds(*self._weigh(part), np.ones(len(part.row), np.int64))
+        for weight, stratum in self.weights.known():
+            yield Odds(*self._weigh(weight, stratum), np.ones(len(weight), np.int64))
 
-    def _weigh(self, part: WeightsPart) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def _weigh(
+        self, weight: NDArray[np.float32], stratum: NDArray[np.uint32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return the odds of chips, and their groups."""
-        return part.weight * self.quota.factor[part.stratum], self.quota.group[part.stratum]
+        return weight * self.quota.factor[stratum], self.quota.group[stratum]
 
     @cached_property
     def _hash_of_group(self) -> Hashes:
@@ -98,7 +100,7 @@ class EpochDraws:
                 unit = hash_numbers(of_group, *sides.areas(part.group, part.x, part.y))
             elif part.place is not None:
                 unit = np.where(part.place == 0, chip, part.place)
-            yield Candidates(*self._weigh(part), unit, chip)
+            yield Candidates(*self._weigh(part.weight, part.stratum), unit, chip)
 
     def draw(
         self, epoch: int, sides: AreaSides | None

@@ -154,6 +154,22 @@ class OrderFile:
             self._check_block(number)
         return np.asarray(self.chips[chips])
 
+    def between(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the records of chips that follow each other, as they lie in the file.
+
+        Args:
+            start: The number of the first.
+            stop: The number after the last.
+
+        Raises:
+            StorageError: As for `records`.
+        """
+        size = self.chips.itemsize
+        for number in range(start * size // _BLOCK_BYTES, -(-stop * size // _BLOCK_BYTES)):
+            if not self._is_sound[number]:
+                self._check_block(number)
+        return np.asarray(self.chips[start:stop])
+
     def _check_block(self, number: int) -> None:
         start = _HEADER_BYTES + number * _BLOCK_BYTES
         stop = min(start + _BLOCK_BYTES, _HEADER_BYTES + self.chips.nbytes)

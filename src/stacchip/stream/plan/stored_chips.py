@@ -156,12 +156,24 @@ class StoredChips:
             low, high = np.where(is_before, middle + 1, low), np.where(is_before, high, middle)
         return low
 
-    def look_at(
-        self, places: NDArray[np.int64]
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        return self._starts + self._counts
+
+    def look_between(
+        self, start: int, stop: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
-        """Return the runs, the groups and the records of chips by their places among all."""
-        run = np.searchsorted(self._starts + self._counts, places, side="right")
-        return run, self._grouped[0][run], self._by_row("runs").records(places)
+        """Return the runs, the groups and the records of chips that follow each other.
+
+        Args:
+            start: The place of the first among all.
+            stop: The place after the last.
+        """
+        first, last = np.searchsorted(self._ends, (start, stop - 1), side="right").tolist()
+        runs = np.arange(first, last + 1)
+        ends = np.minimum(self._ends[runs], stop)
+        run = np.repeat(runs, np.diff(ends, prepend=start))
+        return run, self._grouped[0][run], self._by_row("runs").between(start, stop)
 
     def forget_pages(self) -> None:
         """Let go of the memory that the pages of the file take."""

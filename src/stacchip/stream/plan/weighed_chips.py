@@ -69,6 +69,10 @@ class Weights(Protocol):
         """Yield all chips in the order of the index."""
         ...
 
+    def known(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint32]]]:
+        """Yield the weights and the strata of all chips."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class HeldWeights:
@@ -115,6 +119,10 @@ class HeldWeights:
                 None if self.place is None else self.place[part],
             )  # fmt: skip
 
+    def known(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint32]]]:
+        """Yield the weights and the strata of all chips."""
+        yield self.weight, self.stratum
+
 
 class StoredWeights:
     """Chips and their weights in order files.
@@ -156,9 +164,9 @@ class StoredWeights:
     def parts(self) -> Iterator[WeightsPart]:
         """Yield all chips in the order of the index."""
         for start in range(0, len(self._file.chips), _AT_ONCE):
-            numbers = np.arange(start, min(start + _AT_ONCE, len(self._file.chips)))
-            run, group, chips = self._chips.look_at(numbers)
-            known = self._file.records(numbers)
+            stop = min(start + _AT_ONCE, len(self._file.chips))
+            run, group, chips = self._chips.look_between(start, stop)
+            known = self._file.between(start, stop)
             has_places = self._record == WEIGHTS_AND_PLACES
             yield WeightsPart(
                 chips["row"].astype(np.int64), group, run,
@@ -168,6 +176,13 @@ class StoredWeights:
             )  # fmt: skip
             self._file.forget_pages()
             self._chips.forget_pages()
+
+    def known(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint32]]]:
+        """Yield the weights and the strata of all chips."""
+        for start in range(0, len(self._file.chips), _AT_ONCE):
+            known = self._file.between(start, min(start + _AT_ONCE, len(self._file.chips)))
+            yield np.ascontiguousarray(known["weight"]), np.ascontiguousarray(known["stratum"])
+            self._file.forget_pages()
 
     def _write(self, path: Path) -> None:
         weigher = self._weigh()
