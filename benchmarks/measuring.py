@@ -48,6 +48,7 @@ CONTENDERS: dict[str, tuple[str, Environment | None]] = {
     "stacchip, processor": ("benchmarks.our_processor", None),
     "stacchip, big index": ("benchmarks.our_big_index", None),
     "stacchip, splits": ("benchmarks.our_splits", None),
+    "stacchip, draws": ("benchmarks.our_draws", None),
     "floor": ("benchmarks.floor", None),
     "original": ("benchmarks.original", ORIGINAL),
     "original, prechip": ("benchmarks.original_prechip", ORIGINAL),

@@ -21,7 +21,16 @@ from benchmarks.measuring import BENCHMARKS, Lab
 from benchmarks.results import FOLDER, make_result, print_result, save
 
 # importing a module registers its benchmarks, in this order
-for _module in ("indexing", "random_chips", "epochs", "archive", "processor", "scale", "splits"):
+for _module in (
+    "indexing",
+    "random_chips",
+    "epochs",
+    "archive",
+    "processor",
+    "scale",
+    "splits",
+    "draws",
+):
     import_module(f"benchmarks.{_module}")
 
 
