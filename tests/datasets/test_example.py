@@ -23,6 +23,10 @@ def test_the_example_trains_and_scores_on_ground_it_never_saw(demo, tmp_path, ca
     )
     assert [epoch for epoch, *_ in epochs] == [str(number) for number in range(12)]
     assert len({chips for _, chips, *_ in epochs}) == 1
+    drawn = re.findall(
+        r"^(\d+) chips of (\d+), (\d+) different; \d+ come again$", said, re.MULTILINE
+    )
+    assert [(chips, chips) for _, chips, *_ in epochs[:1]] == [(each[0], each[1]) for each in drawn]
     assert 0 < float(epochs[-1][2]) < float(epochs[0][2]) / 2
     (score,) = re.findall(r"^test: ([\d.]+)% of the pixels are right$", said, re.MULTILINE)
     assert float(score) > 50

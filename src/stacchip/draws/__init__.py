@@ -13,6 +13,7 @@ strata         the kinds of chips that a draw tells apart, and what an epoch tak
 key_hash       numbers that look random, and depend on a chip's key alone
 chances        how often each chip comes: expected, and then drawn
 report         asked and got, repeats, and what it costs to read
+chart          shares of classes before and after, as a picture
 ```
 
 A draw looks at an index twice: once for the classes, and once for the weight and the class of each

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from stacchip.draws.chart import draw_shares
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+    from PIL import Image
 
     from stacchip.draws.strata import Quota, Strata, Totals
 
@@ -83,6 +86,17 @@ class DrawReport:
     def saturated(self) -> tuple[ValueShare, ...]:
         """The classes that get less than asked, since all of their chips come."""
         return () if self.can_repeat else tuple(v for v in self.values if v.is_saturated)
+
+    def draw(self, *, width: int = 900) -> Image.Image:
+        """Return a chart of the classes: their shares in the index and in an epoch.
+
+        Args:
+            width: Its width in pixels.
+
+        Raises:
+            UsageError: The draw balances no classes.
+        """
+        return draw_shares(self.values, width=width)
 
     def __str__(self) -> str:
         return "\n".join(self._lines())

@@ -8,6 +8,7 @@ adding        a split as a column of an index on disk
 split_report  what a split does to an index: chips kept and lost, classes
 region        areas of any CRS as longitude and latitude
 split_map     a map of a split, as a picture
+picture       how pictures of splits and draws look
 split_cells   cells dealt out so that each split has its share of every class
 class_values  the classes of a column
 index_parts   the rows of an index in parts, on disk or in memory

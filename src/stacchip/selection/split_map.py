@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from stacchip.errors import UsageError
 from stacchip.grid.footprints import BBOX
+from stacchip.selection.picture import COLOURS, FAINT, INK, PAPER, font
 from stacchip.splits.shares import BORDER
 
 if TYPE_CHECKING:
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_split_map"]
 
-_PAPER, _INK, _FAINT = (250, 250, 248), (32, 34, 36), (112, 116, 120)
-# told apart also by those who see no red or no green (Okabe and Ito, 2008)
-_COLOURS: Final = (
-    (86, 180, 233), (230, 159, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (213, 94, 0),
-    (240, 228, 66),
-)  # fmt: skip
 _BORDER: Final = (222, 222, 220)
 _MARGIN, _LINE, _BAR = 24, 24, 16
 _MOST_CLASSES: Final = 12
@@ -78,7 +72,7 @@ def draw_split_map(
     place = _MARGIN + 2 * _LINE
     classes = _shown_classes(report)
     below = (len(classes) + 2) * _LINE if classes else 0
-    picture = Image.new("RGB", (width, place + height + _MARGIN + below), _PAPER)
+    picture = Image.new("RGB", (width, place + height + _MARGIN + below), PAPER)
     picture.paste(Image.fromarray(colours[codes]), (_MARGIN, place))
     draw = ImageDraw.Draw(picture)
     _draw_legend(draw, rule.splits, codes)
@@ -111,12 +105,7 @@ def _codes(
 
 
 def _colours(count: int) -> list[tuple[int, int, int]]:
-    return [_COLOURS[number % len(_COLOURS)] for number in range(count)]
-
-
-@cache
-def _font(size: int) -> Any:
-    return ImageFont.load_default(size=size)
+    return [COLOURS[number % len(COLOURS)] for number in range(count)]
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw, splits: Sequence[str], codes: NDArray[np.int8]) -> None:
@@ -127,8 +116,8 @@ def _draw_legend(draw: ImageDraw.ImageDraw, splits: Sequence[str], codes: NDArra
     for name, colour, share in zip(labels, [*_colours(len(splits)), _BORDER], shares, strict=True):
         draw.rectangle((left, _MARGIN, left + _BAR, _MARGIN + _BAR), fill=colour)
         text = f"{name} {share:.0%}"
-        draw.text((left + _BAR + 8, _MARGIN + _BAR / 2), text, _INK, _font(16), anchor="lm")
-        left += _BAR + 32 + round(draw.textlength(text, _font(16)))
+        draw.text((left + _BAR + 8, _MARGIN + _BAR / 2), text, INK, font(16), anchor="lm")
+        left += _BAR + 32 + round(draw.textlength(text, font(16)))
 
 
 def _shown_classes(report: SplitReport | None) -> list[str]:
@@ -139,7 +128,7 @@ def _draw_classes(
     draw: ImageDraw.ImageDraw, report: SplitReport, classes: Sequence[str], top: int, width: int
 ) -> None:
     """Draw a bar for each class and split: the share of the split's chips that are of the class."""
-    draw.text((_MARGIN, top), f"{report.column}: share of each class", _INK, _font(16))
+    draw.text((_MARGIN, top), f"{report.column}: share of each class", INK, font(16))
     splits = [*report.chips]
     room = (width - 2 * _MARGIN - _NAME_WIDTH) / len(splits)
     largest = max(
@@ -149,11 +138,11 @@ def _draw_classes(
     )
     for row, name in enumerate(classes, 1):
         y = top + row * _LINE + _LINE / 2
-        draw.text((_MARGIN, y), name[:18], _FAINT, _font(14), anchor="lm")
+        draw.text((_MARGIN, y), name[:18], FAINT, font(14), anchor="lm")
         for column, split in enumerate(splits):
             share = report.classes[name][split] / max(report.chips[split], 1)
             left = _MARGIN + _NAME_WIDTH + column * room
             length = (room - _SHARE_WIDTH) * share / (largest or 1)
-            colour = _COLOURS[column % len(_COLOURS)]
+            colour = COLOURS[column % len(COLOURS)]
             draw.rectangle((left, y - _BAR / 2, left + max(length, 1), y + _BAR / 2), fill=colour)
-            draw.text((left + length + 6, y), f"{share:.1%}", _FAINT, _font(13), anchor="lm")
+            draw.text((left + length + 6, y), f"{share:.1%}", FAINT, font(13), anchor="lm")
