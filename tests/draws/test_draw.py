@@ -258,3 +258,13 @@ def test_an_index_that_grows_keeps_the_luck_of_its_chips(table: pa.Table) -> Non
     ours = {half["chipid"][row].as_py() for row in few}
     theirs = {whole["chipid"][row].as_py() for row in more}
     assert len(ours & theirs) > 80
+
+
+def test_equal_draws_have_one_digest() -> None:
+    """Also if their texts are other objects, as in a process that got them as arguments."""
+    one = Draw(weight="rank", balance=["rank", "land"])
+    other = Draw(weight="".join(["ra", "nk"]), balance=("rank", "land"))
+    assert one.digest == other.digest
+    assert len({one.digest, Draw(weight="rank", balance="land").digest, Draw().digest}) == 3
+    listed = [Draw(weight=pc.field("rank").isin(list(range(1000, last)))) for last in (2000, 2001)]
+    assert listed[0].digest != listed[1].digest

@@ -93,6 +93,9 @@ class Draw:
         if not is_number(self.power) or not 0 <= self.power <= 1:
             raise UsageError(f"power is a number from 0 to 1, not {self.power!r}.")
         require_chips(self.chips)
+        plain = {"chips": self.chips and int(self.chips), "power": float(self.power)}
+        for name, value in plain.items():  # numbers of numpy, too
+            object.__setattr__(self, name, value)
         _ = CellGrid(self.place_km)
         if not isinstance(self.balance, str | pc.Expression | Sequence):
             raise UsageError(
@@ -169,8 +172,17 @@ def digest_of(*values: Any) -> str:
     Raises:
         UsageError: pyarrow cannot serialise an expression.
     """
-    try:
-        said = pickle.dumps((pa.__version__, values))
-    except pa.ArrowException as error:
-        raise UsageError(f"An expression cannot be stored: {error}.") from error
-    return hashlib.sha256(said).hexdigest()[:32]
+    said = "\n".join([pa.__version__, *map(_say, values)])
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _say(value: Any) -> str:
+    """Return a value as text, whatever objects it shares with others."""
+    if isinstance(value, pc.Expression):
+        try:
+            return pickle.dumps(value).hex()  # its own text shortens long lists
+        except pa.ArrowException as error:
+            raise UsageError(f"The expression {value} cannot be stored: {error}.") from error
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_say, value))}]"
+    return repr(value)
