@@ -52,8 +52,9 @@ def test_values(asked, values: list, columns: tuple[str, ...]) -> None:
         ("__import__('os').getcwd()", "is not understood"),
         ("cloud.__class__", "is not understood"),
         ("open('/etc/passwd')", "is not understood"),
-        ("(lambda: 1)()", "is not understood"),
-        ("[1 for x in cloud]", "is not understood"),
+        ("(lambda: 1)()", "no column"),
+        ("[1 for x in cloud]", "no column"),
+        ("`clouds` + 1", "no column 'clouds' of the expression"),
         ("0 < cloud < 1", "is not understood"),
         ("month(", "no column"),
         ("month(cloud)", "cannot be computed"),
@@ -70,3 +71,34 @@ def test_what_cannot_be_had_is_refused(asked, said: str) -> None:
 
 def test_an_expression_without_a_column_has_a_value_for_each_row() -> None:
     assert len(find_values("1 + 1", TABLE.schema).read(TABLE)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("`land cover` == 'a'", [True, False, True]),
+        ("class / 3", [1 / 3, 2 / 3, 1 / 3]),
+        ("1 / 2 * class", [0.5, 1.0, 0.5]),
+        ("200 ** 30 / class", [200.0**30, 200.0**30 / 2, 200.0**30]),
+        ("-class", [-1, -2, -1]),
+        ("abs(-class) - 1", [0, 1, 0]),
+    ],
+)
+def test_numbers_are_those_of_python(text: str, found: list) -> None:
+    assert find_values(text, TABLE.schema).read(TABLE).to_pylist() == pytest.approx(found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["abs()", "log(class, class)", "year(when, 2)", "coalesce()", "max()",
+     "+".join(["class"] * 300),
+     "class" + "+ class" * 3000],
+    ids=lambda text: text[:20],
+)  # fmt: skip
+def test_calls_that_fit_no_function_are_refused(text: str) -> None:
+    if text.startswith("class+class"):
+        assert find_values(text, TABLE.schema).columns == ("class",)
+        return
+    with pytest.raises(UsageError, match=r"cannot be computed|longer than") as caught:
+        find_values(text, TABLE.schema)
+    assert len(str(caught.value)) < 500

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from stacchip import Draw
+from stacchip import Draw, Mix
 from stacchip.chipper import Chipper
 from stacchip.errors import UsageError
 from stacchip.index import concat_indexes, read_index
+from stacchip.selection.class_values import classes_of
 from stacchip.stream import ChipStream, Shard
 
 ORDERS = ["index", "blocks", "shuffle"]
@@ -268,3 +269,64 @@ def test_equal_draws_have_one_digest() -> None:
     assert len({one.digest, Draw(weight="rank", balance="land").digest, Draw().digest}) == 3
     listed = [Draw(weight=pc.field("rank").isin(list(range(1000, last)))) for last in (2000, 2001)]
     assert listed[0].digest != listed[1].digest
+
+
+def test_every_chip_can_come_in_draws_of_areas_and_places(table: pa.Table) -> None:
+    """The unit at the end of a draw comes in part, which is another part each time."""
+    for by in ("area", "place"):
+        stream = ChipStream(table, draw=Draw(chips=20, by=by, place_km=1.2))
+        seen = np.zeros(len(table), int)
+        for epoch in range(1000):
+            stream.set_epoch(epoch)
+            seen += np.bincount(stream.rows(), minlength=len(table))
+        assert seen.min() > 0
+        assert seen.mean() == pytest.approx(20 * 1000 / len(table))
+
+
+def test_weights_may_divide_whole_numbers(table: pa.Table) -> None:
+    """As the usual weight does, one over the number of chips of a class."""
+    land = table["land"].to_pylist()
+    count = Counter(land)
+    counted = table.append_column("count", pa.array([count[each] for each in land], pa.int16()))
+    stream = ChipStream(counted, draw=Draw(weight="1 / count", chips=150))
+    drawn = values(counted, rows_of(stream), "land")
+    assert all(40 <= drawn[each] <= 60 for each in "abc")
+
+
+def test_a_class_may_be_called_null(table: pa.Table) -> None:
+    named = table.append_column("crop", pa.array(["null", "wheat"] * (len(table) // 2)))
+    draw = Draw(balance="crop", chips=100)
+    report = ChipStream(named, draw=draw).report_draw()
+    assert {each.value for each in report.values} == {"null", "wheat"}
+
+
+def test_too_many_combinations_are_refused(table: pa.Table) -> None:
+    numbered = table.append_column("number", pa.array(np.arange(len(table))))
+    with pytest.raises(UsageError, match="combinations, of 1,000,000 at most"):
+        ChipStream(numbered, draw=Draw(balance=["number"] * 6))
+
+
+@pytest.mark.parametrize("draw", ["land == 'a'", 3, [Draw()], Draw], ids=str)
+def test_what_is_no_draw_is_refused(table: pa.Table, draw) -> None:
+    with pytest.raises(UsageError, match="draw is a Draw or a Mix"):
+        ChipStream(table, draw=draw)
+
+
+@pytest.mark.parametrize("chips", [float("inf"), float("nan"), 10**30, "5", -1])
+def test_numbers_of_chips_that_are_none_are_refused(chips) -> None:
+    for make in (lambda: Draw(chips=chips), lambda: Mix({"naip": 1}, chips=chips)):
+        with pytest.raises(UsageError, match="whole number from 1 on"):
+            make()
+    assert Mix({"naip": 1}, chips=np.float32(5)).chips == Draw(chips=5.0).chips == 5
+
+
+def test_classes_of_many_real_numbers_do_not_depend_on_their_order() -> None:
+    numbers = np.random.default_rng(0).gamma(2, size=500_000)
+    turned = np.random.default_rng(1).permutation(numbers)
+    one = classes_of([pa.chunked_array([numbers])], "x")
+    parts = [pa.chunked_array([part]) for part in np.array_split(turned, 37)]
+    other = classes_of(parts, "x")
+    assert one.edges.tolist() == other.edges.tolist()
+    np.testing.assert_allclose(one.edges, np.quantile(numbers, [0.2, 0.4, 0.6, 0.8]), rtol=1e-3)
+    often = np.where(np.arange(500_000) % 2, 0.0, numbers)
+    assert classes_of([pa.chunked_array([often])], "x").edges[0] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -193,3 +194,55 @@ def test_a_mix_of_a_large_index_is_that_of_a_table(large: Path, batches: str) ->
 def test_what_cannot_be_mixed_is_refused(path, parts, options, said) -> None:
     with pytest.raises(UsageError, match=said):
         len(ChipStream(path, draw=Mix(parts, **options)))
+
+
+MANY = [("chip_index_x < 12", 0.5), *((f"chip_index_x == {12 + n}", 0.05) for n in range(10))]
+
+
+@pytest.mark.parametrize("size", [5, 8, 16])
+@pytest.mark.parametrize("parts", [MANY, [(each, 0.25) for each, _ in MANY[1:5]]], ids=len)
+def test_no_batch_is_off_by_more_than_a_chip(table, parts, size) -> None:
+    stream = ChipStream(table, draw=Mix(parts, batches="stratified", chips=240), order="shuffle")
+    column = table["chip_index_x"].to_pylist()
+    for batch in stream.batches(size, drop_last=True):
+        x = np.array([column[row] for row in batch.rows.tolist()])
+        half = [(x < 12).sum() - size * 0.5] if parts is MANY else []
+        each = [(x == 12 + n).sum() - size * share for n, (_, share) in enumerate(parts[-10:])]
+        assert np.abs([*half, *each]).max() < 2 - 1 / len(parts)
+
+
+@pytest.mark.parametrize("uneven", ["exact", "pad", "drop"])
+@pytest.mark.parametrize(("ranks", "workers"), [(8, 1), (3, 2), (1, 5)])
+def test_processes_get_as_many_chips_as_they_count(table, uneven, ranks, workers) -> None:
+    mix = Mix([(f"chip_index_x == {n}", 1) for n in range(20)], batches="stratified", chips=103)
+    seen: Counter = Counter()
+    for shard in Shard(0, ranks, 0, workers, uneven).others():
+        stream = ChipStream(table, draw=mix, seed=1, order="shuffle", shard=shard)
+        batches = list(stream.batches(4))
+        assert len(stream) == sum(map(len, batches))
+        assert stream.count_batches(4) == len(batches)
+        seen.update(row for batch in batches for row in batch.rows.tolist())
+    expected = {"exact": 103, "pad": -(-103 // ranks) * ranks, "drop": 103 // ranks * ranks}
+    assert seen.total() == expected[uneven]
+    assert len(seen) == min(103, expected[uneven])
+
+
+@pytest.mark.parametrize("parts", [None, 3, "naip", [1, 2], [("naip",)], {"naip": 1e-320}], ids=str)
+def test_parts_that_are_none_are_refused(parts) -> None:
+    with pytest.raises(UsageError, match=r"parts of a mix are|proportion of 'naip'"):
+        Mix(parts)
+
+
+def test_parts_may_come_from_a_generator(table) -> None:
+    mix = Mix(((part, share) for part, share in PARTS.items()), chips=40)
+    assert len(ChipStream(table, draw=mix)) == 40
+
+
+def test_many_parts_take_little_memory(table) -> None:
+    mix = Mix([(f"chip_index_x * 24 + chip_index_y == {number}", 1) for number in range(96)])
+    tracemalloc.start()
+    stream = ChipStream(table, draw=mix)
+    assert len(stream.fingerprint) == 16
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6

@@ -7,9 +7,9 @@ others.
 A chip that is expected 2.3 times comes twice, and once more with a chance of 0.3. Which chips come
 once more is a Pareto sample (B. Rosén, "On sampling with probability proportional to size", 1997):
 of the chips with the chance `p` and a random number `u`, those with the lowest `u (1 - p) / p
-(1 - u)` come. Their number is exactly what is left of the quota, and the chance of each is `p` up
-to an error that vanishes with their number. (Drawing one after another, as
-`torch.multinomial` does without replacement, gives other chances than those asked for.)
+(1 - u)` come. Their number is exactly what is left of the quota. The chance of each is `p` where
+all are alike, and else up to an error that vanishes as the quota grows. (Drawing one after another,
+as `torch.multinomial` does without replacement, gives other chances than those asked for.)
 
 The random number depends on the seed, the epoch and the key of the chip, or on what it is drawn
 together with. So nothing depends on the order of the rows or on who computes it. Only additions,
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from stacchip.draws.key_hash import chances
+from stacchip.draws.key_hash import chances, mix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidates", "Odds", "draw_times", "find_scales"]
 
-_BIN_SHIFT: Final = np.uint64(44)  # leaves the exponent and 8 bits of the fraction
-_BINS: Final = 1 << 19  # of numbers from 0 on
+_BITS: Final = 19  # of a bin's number, if there is one group: the exponent and 8 of the fraction
+_LEAST_BITS: Final = 11  # the exponent
 
 
 class Odds(NamedTuple):
@@ -124,20 +124,25 @@ def draw_times(
         is_capped: True if no chip may come twice.
     """
     groups = len(quota)
-    bins = np.zeros((groups, _BINS), np.int64)
+    bits = max(_BITS - (groups - 1).bit_length(), _LEAST_BITS)
+    bins = np.zeros((groups, 1 << bits), np.int64)
     wholes = np.zeros(groups, np.int64)
     for part in parts():
         whole, rank = _rank(part, scales, key, is_capped=is_capped)
         wholes += np.bincount(part.group, whole, groups).astype(np.int64)
         there = np.isfinite(rank)
-        number = (rank[there].view(np.uint64) >> _BIN_SHIFT).astype(np.int64)
-        flat = part.group[there].astype(np.int64) * _BINS + number
-        bins += np.bincount(flat, minlength=groups * _BINS).reshape(groups, _BINS)
+        flat = (part.group[there].astype(np.int64) << bits) + _bin_of(rank[there], bits)
+        bins += np.bincount(flat, minlength=bins.size).reshape(bins.shape)
     left = quota - wholes
     bounds = _find_bounds(parts, scales, key, bins, left, is_capped=is_capped)
     for part in parts():
         whole, rank = _rank(part, scales, key, is_capped=is_capped)
-        yield whole + bounds.holds(part, rank)
+        yield whole + bounds.holds(part, rank, mix(part.chip ^ np.uint64(key)))
+
+
+def _bin_of(rank: NDArray[np.float64], bits: int) -> NDArray[np.int64]:
+    """Return the bins of numbers from 0 on: their first bits after the sign."""
+    return (rank.view(np.uint64) >> np.uint64(63 - bits)).astype(np.int64)
 
 
 def _rank(
@@ -164,20 +169,20 @@ class _Bounds:
 
     Args:
         rank: Its place.
-        chip: Its hash, by which chips of one place are put in order.
-        equal: How many chips of this place and hash come.
+        tie: A number by which chips of one place are put in order, another in each epoch.
+        equal: How many chips of this place and number come.
     """
 
-    def __init__(self, rank: list[float], chip: list[int], equal: list[int]) -> None:
+    def __init__(self, rank: list[float], tie: list[int], equal: list[int]) -> None:
         self._rank = np.array(rank)
-        self._chip = np.array(chip, np.uint64)
+        self._tie = np.array(tie, np.uint64)
         self._equal = equal
 
-    def holds(self, part: Candidates, rank: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def holds(self, part: Candidates, rank: NDArray[np.float64], tie: Hashes) -> NDArray[np.bool_]:
         """Return True for the chips of the next part that come once more."""
-        last, chip = self._rank[part.group], self._chip[part.group]
-        found: NDArray[np.bool_] = (rank < last) | ((rank == last) & (part.chip < chip))
-        for place in np.flatnonzero((rank == last) & (part.chip == chip)).tolist():
+        last, last_tie = self._rank[part.group], self._tie[part.group]
+        found: NDArray[np.bool_] = (rank < last) | ((rank == last) & (tie < last_tie))
+        for place in np.flatnonzero((rank == last) & (tie == last_tie)).tolist():
             group = int(part.group[place])
             found[place] = self._equal[group] > 0
             self._equal[group] -= 1
@@ -197,28 +202,30 @@ def _find_bounds(
     ends = np.cumsum(bins, axis=1)
     of_last = [int(np.searchsorted(own, count)) for own, count in zip(ends, left, strict=True)]
     near: list[list[NDArray[Any]]] = [[] for _ in left]
-    kind = np.dtype([("rank", "<f8"), ("chip", "<u8")])
+    kind = np.dtype([("rank", "<f8"), ("tie", "<u8")])
+    bits = bins.shape[1].bit_length() - 1
     for part in parts():
         _, rank = _rank(part, scales, key, is_capped=is_capped)
-        number = (rank.view(np.uint64) >> _BIN_SHIFT).astype(np.int64)
-        is_near = np.isfinite(rank) & (number == np.array(of_last)[part.group])
+        is_near = np.isfinite(rank) & (_bin_of(rank, bits) == np.array(of_last)[part.group])
+        tie = mix(part.chip ^ np.uint64(key))
         for group in np.unique(part.group[is_near]).tolist():
             own = is_near & (part.group == group)
             found = np.empty(int(own.sum()), kind)
-            found["rank"], found["chip"] = rank[own], part.chip[own]
+            found["rank"], found["tie"] = rank[own], tie[own]
             near[group].append(found)
-    ranks, chips, equal = [], [], []
+    ranks, ties, equal = [], [], []
     for group, last in enumerate(of_last):
         before = int(ends[group, last - 1]) if last else 0
         wanted = int(left[group]) - before
-        order = np.sort(np.concatenate([np.empty(0, kind), *near[group]]), order=("rank", "chip"))
-        if wanted <= 0 or not len(order):
+        chips = np.concatenate([np.empty(0, kind), *near[group]])
+        if wanted <= 0 or not len(chips):
             ranks.append(-1.0)
-            chips.append(0)
+            ties.append(0)
             equal.append(0)
             continue
+        order = chips[np.lexsort((chips["tie"], chips["rank"]))]
         bound = order[min(wanted, len(order)) - 1]
         ranks.append(float(bound["rank"]))
-        chips.append(int(bound["chip"]))
+        ties.append(int(bound["tie"]))
         equal.append(int((order[:wanted] == bound).sum()))
-    return _Bounds(ranks, chips, equal)
+    return _Bounds(ranks, ties, equal)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import keyword
 import operator
+import re
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -23,12 +25,20 @@ __all__ = ["ColumnValues", "Values", "find_values"]
 Values: TypeAlias = "str | pc.Expression"
 """The name of a column, an expression as text (`"month(datetime)"`), or one of pyarrow."""
 
+_REAL: Final = pa.float64()
+_MOST_LETTERS: Final = 2000
+_OWN_WORDS: Final = {"if", "else", "and", "or", "not", "True", "False"}
+# names in backquotes, and words of Python that an expression does not have, such as `class`
+_NOT_PLAIN: Final = re.compile(
+    rf"`([^`]+)`|\b(?:{'|'.join(sorted({*keyword.kwlist} - _OWN_WORDS))})\b"
+)
+_STANDS_FOR: Final = "_column_"
 _OPERATORS: Final[dict[type[ast.AST], Callable[..., Any]]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
-    ast.Div: pc.divide,
-    ast.Pow: pc.power,
+    ast.Div: lambda one, other: pc.divide(one.cast(_REAL), other.cast(_REAL)),
+    ast.Pow: lambda one, other: pc.power(one.cast(_REAL), other.cast(_REAL)),
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
@@ -37,7 +47,7 @@ _OPERATORS: Final[dict[type[ast.AST], Callable[..., Any]]] = {
     ast.GtE: operator.ge,
     ast.And: operator.and_,
     ast.Or: operator.or_,
-    ast.USub: pc.negate,
+    ast.USub: lambda one: pc.scalar(0) - one,
     ast.Not: pc.invert,
 }
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
@@ -94,7 +104,8 @@ def find_values(asked: Values, schema: pa.Schema) -> ColumnValues:
     Args:
         asked: The name of a column; else an expression as text, with the operators of Python, `if`
             and `else`, and the functions `year`, `month`, `day_of_year`, `hour`, `log`, `sqrt`,
-            `min`, `max`, `coalesce` and others of pyarrow; or an expression of pyarrow.
+            `min`, `max`, `coalesce` and others of pyarrow; or an expression of pyarrow. In a text,
+            names of columns that are no words stand in backquotes: `` `land cover` == 'a'``.
         schema: The columns that there are.
 
     Raises:
@@ -152,6 +163,7 @@ class _Parser:
     def __init__(self, text: str, schema: pa.Schema) -> None:
         self._text = text
         self._schema = schema
+        self._named: list[str] = []  # columns whose names Python would not take
 
     def parse(self) -> pc.Expression:
         """Return the expression.
@@ -159,15 +171,35 @@ class _Parser:
         Raises:
             UsageError: The text is none.
         """
+        if len(self._text) > _MOST_LETTERS:
+            raise UsageError(
+                f"The expression {self._text[:50]!r}... is longer than {_MOST_LETTERS:,} letters: "
+                "give an expression of pyarrow (pyarrow.compute.field)."
+            )
         try:
-            tree = ast.parse(self._text.strip(), mode="eval")
+            tree = ast.parse(_NOT_PLAIN.sub(self._name, self._text).strip(), mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise self._no_column(self._text) from None
-        return self._make(tree.body)
+        try:
+            return self._make(tree.body)
+        except UsageError:
+            raise
+        except (TypeError, ValueError, RecursionError) as error:  # ValueError is also Arrow's
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UsageError(
+                f"The expression {self._text!r} cannot be computed: {reason}."
+            ) from error
+
+    def _name(self, found: re.Match[str]) -> str:
+        """Return a name that Python takes for a column."""
+        self._named.append(found[1] or found[0])
+        return f"{_STANDS_FOR}{len(self._named) - 1}"
 
     def _make(self, node: ast.AST) -> pc.Expression:
         match node:
             case ast.Name(id=name):
+                if name.startswith(_STANDS_FOR):
+                    name = self._named[int(name.removeprefix(_STANDS_FOR))]
                 if name not in self._schema.names:
                     raise self._no_column(name)
                 return pc.field(name)
@@ -176,7 +208,10 @@ class _Parser:
             case ast.BoolOp(op=op, values=values):
                 return reduce(_OPERATORS[type(op)], map(self._make, values))
         function, operands = self._find_call(node)
-        return function(*map(self._make, operands))
+        found = function(*map(self._make, operands))
+        if not isinstance(found, pc.Expression):
+            raise TypeError(f"{ast.unparse(node)} has no value")
+        return found
 
     def _find_call(self, node: ast.AST) -> tuple[Callable[..., Any], Sequence[ast.AST]]:
         """Return a function of pyarrow and the expressions that it is called with."""

@@ -31,6 +31,7 @@ __all__ = ["By", "Draw", "Replace"]
 Replace: TypeAlias = Literal["never", "repeat"]
 By: TypeAlias = Literal["chip", "area", "place"]
 _PLACE_KM: Final = 2.56
+_MOST_CHIPS: Final = 10**12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,8 +57,9 @@ class Draw:
             gives all of them, and others fill up the rest: the report names it. `"repeat"`: chips
             come again where they must, each as often as others like it, up to one.
         by: What is drawn together. `"chip"`: nothing. `"area"`: neighbours that share blocks come
-            together as far as their weights are equal, so that fewer blocks are decoded. `"place"`:
-            chips of the same ground come together, of all dates and sensors.
+            together as far as their weights are equal, so that fewer blocks are decoded; areas have
+            the size that the blocks of the first item of each kind need. `"place"`: chips of the
+            same ground come together, of all dates and sensors.
         place_km: The size of a place, a cell of Major TOM's grid that has the centres of its chips.
         each_epoch: False draws the same chips in all epochs.
 
@@ -83,7 +85,6 @@ class Draw:
 
     batches: ClassVar[str] = "random"
     count: ClassVar[int] = 1
-    rates: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         if self.replace not in ("never", "repeat"):
@@ -92,10 +93,8 @@ class Draw:
             raise UsageError(f"by is 'chip', 'area' or 'place', not {self.by!r}.")
         if not is_number(self.power) or not 0 <= self.power <= 1:
             raise UsageError(f"power is a number from 0 to 1, not {self.power!r}.")
-        require_chips(self.chips)
-        plain = {"chips": self.chips and int(self.chips), "power": float(self.power)}
-        for name, value in plain.items():  # numbers of numpy, too
-            object.__setattr__(self, name, value)
+        object.__setattr__(self, "chips", count_of_chips(self.chips))
+        object.__setattr__(self, "power", float(self.power))  # a number of numpy, too
         _ = CellGrid(self.place_km)
         if not isinstance(self.balance, str | pc.Expression | Sequence):
             raise UsageError(
@@ -156,14 +155,17 @@ class Draw:
         return found
 
 
-def require_chips(chips: Any) -> None:
-    """Refuse a number of chips that is none.
+def count_of_chips(chips: Any) -> int | None:
+    """Return a number of chips as a plain number; None for None.
 
     Raises:
         UsageError: It is no whole number from 1 on.
     """
-    if chips is not None and (not is_number(chips) or chips != int(chips) or chips < 1):
+    if chips is None:
+        return None
+    if not is_number(chips) or not 1 <= chips <= _MOST_CHIPS or chips != int(chips):
         raise UsageError(f"chips is a whole number from 1 on, not {chips!r}.")
+    return int(chips)
 
 
 def digest_of(*values: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 
 import numpy as np
 
-from stacchip.draws.draw import By, digest_of, require_chips
+from stacchip.draws.draw import By, count_of_chips, digest_of
 from stacchip.draws.membership import MixWeigher
 from stacchip.draws.strata import Quota, share_out
 from stacchip.errors import UsageError
@@ -16,6 +16,8 @@ from stacchip.index import Selection
 from stacchip.splits.shares import is_number
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from stacchip.chipper.index_rows import Rows
     from stacchip.draws.column_values import Values
     from stacchip.draws.report import DrawReport
@@ -29,7 +31,7 @@ Part: TypeAlias = "Values | Selection"
 Batches: TypeAlias = Literal["random", "stratified", "per_source"]
 Stop: TypeAlias = Literal["first", "all", "all_once"]
 _MOST_PARTS: Final = 100
-_RATE: Final = 1_000_000
+_LEAST: Final = 1e-9  # of a proportion
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +44,8 @@ class Mix:
             0.1"`) or as a pyarrow expression, or a `stacchip.index.Selection`. A chip that several
             parts want is of the first; one that none wants does not come.
         batches: `"random"`: chips of all parts are shuffled together. `"stratified"`: each batch
-            has the proportions of the mix, to the chip. `"per_source"`: each batch is of one part.
+            has the proportions of the mix, up to a chip. `"per_source"`: each batch has chips of
+            one part.
         stop: When an epoch ends. `"first"`: when the first part has no more chips; none comes
             twice. `"all"`: when each part has given all of its chips; those of small parts come
             again. `"all_once"`: when each chip has come once; the proportions hold until a part is
@@ -81,13 +84,17 @@ class Mix:
             raise UsageError(f"stop is 'first', 'all' or 'all_once', not {self.stop!r}.")
         if self.by not in ("chip", "area", "place"):
             raise UsageError(f"by is 'chip', 'area' or 'place', not {self.by!r}.")
-        require_chips(self.chips)
-        pairs = self.pairs
+        object.__setattr__(self, "chips", count_of_chips(self.chips))
+        pairs = _pairs_of(self.parts)
+        object.__setattr__(self, "parts", pairs)
         if not 0 < len(pairs) <= _MOST_PARTS:
             raise UsageError(f"A mix has 1 to {_MOST_PARTS} parts, not {len(pairs)}.")
         for part, proportion in pairs:
-            if not is_number(proportion) or not 0 < proportion < float("inf"):
-                raise UsageError(f"The proportion of {part!r} is above 0, not {proportion!r}.")
+            if not is_number(proportion) or not _LEAST <= proportion <= 1 / _LEAST:
+                raise UsageError(
+                    f"The proportion of {part!r} is above 0, {_LEAST} to {1 / _LEAST:g}; not "
+                    f"{proportion!r}."
+                )
         if self.stop == "all_once" and (self.chips is not None or self.batches == "random"):
             raise UsageError(
                 'With stop="all_once", all chips come, and only batches tell the proportions: '
@@ -97,7 +104,7 @@ class Mix:
     @property
     def pairs(self) -> list[tuple[Part, float]]:
         """The parts and their proportions."""
-        return list(self.parts.items() if isinstance(self.parts, Mapping) else self.parts)
+        return _pairs_of(self.parts)
 
     @property
     def count(self) -> int:
@@ -117,18 +124,11 @@ class Mix:
         )  # fmt: skip
 
     @property
-    def rates(self) -> list[int] | None:
-        """How often each part gives a chip, in proportion; None if as often as it has chips."""
-        if self.stop != "all_once":
-            return None
-        rates: list[int] = np.maximum(np.round(self.shares * _RATE), 1).astype(int).tolist()
-        return rates
-
-    @property
-    def shares(self) -> Any:
+    def shares(self) -> NDArray[np.float64]:
         """The share of each part in an epoch; (part,)."""
         proportions = np.array([float(proportion) for _, proportion in self.pairs])
-        return proportions / proportions.sum()
+        shares: NDArray[np.float64] = proportions / proportions.sum()
+        return shares
 
     def weigher(self, rows: Rows, chosen: Selection, find_item: FindItem | None) -> Weigher:
         """Return what tells the parts of the chosen chips of an index.
@@ -174,3 +174,18 @@ class Mix:
         """Return what the mix gives in a stream's epoch; see `ChipStream.report_draw`."""
         found: DrawReport = stream.report_draw()
         return found
+
+
+def _pairs_of(parts: Any) -> list[tuple[Part, float]]:
+    """Return parts and proportions as pairs.
+
+    Raises:
+        UsageError: They are neither a dictionary nor pairs.
+    """
+    try:
+        pairs = list(parts.items() if isinstance(parts, Mapping) else parts)
+        return [(part, proportion) for part, proportion in pairs]
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"The parts of a mix are a dictionary of proportions or a list of pairs, not {parts!r}."
+        ) from error

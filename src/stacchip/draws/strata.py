@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -60,8 +61,10 @@ class Strata:
         """The number of classes of each column."""
         return tuple(map(len, self.classes))
 
-    def __len__(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+    @property
+    def count(self) -> int:
+        """The number of strata."""
+        return math.prod(self.shape)
 
     def by_class(self, column: int, of_stratum: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sum of the values of strata for each class of a column."""

@@ -65,9 +65,9 @@ class DrawWeigher(Weigher):
             tuple(each.name for each in self._balance),
             tuple(found.names[:-1] for found in self._classes),  # without null
         )
-        if len(self.strata) > _MOST_STRATA:
+        if self.strata.count > _MOST_STRATA:
             raise UsageError(
-                f"The classes of {', '.join(self.strata.columns)} have {len(self.strata):,} "
+                f"The classes of {', '.join(self.strata.columns)} have {self.strata.count:,} "
                 f"combinations, of {_MOST_STRATA:,} at most: balance fewer columns."
             )
 
@@ -105,13 +105,13 @@ class DrawWeigher(Weigher):
             raise UsageError(f"The weight {name!r} is no number: {error}.") from error
         with np.errstate(over="ignore"):
             found: NDArray[np.float32] = weights.astype(np.float32)
-        is_wrong = ~(found >= 0) | np.isinf(found)
+        is_wrong = ~(found >= 0) | np.isinf(found) | ((found == 0) & (weights > 0))
         if is_wrong.any():
             value = weights[is_wrong][0]
             raise UsageError(
                 f"The weight {name!r} of a chip is {'null' if np.isnan(value) else value}. Weights "
-                "are numbers from 0 on: choose the chips that have one (where=), or say what the "
-                "others weigh: coalesce(column, 0)."
+                "are 0 or from 1e-37 to 1e38: choose the chips that have one (where=), or say "
+                "what the others weigh: coalesce(column, 0)."
             )
         return found
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from stacchip.errors import UsageError
 from stacchip.index.table_rows import encode_texts
 from stacchip.selection.index_parts import scan_parts
+from stacchip.selection.spread import Spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Classes", "classes_of", "find_classes"]
 
 _FIFTHS: Final = (0.2, 0.4, 0.6, 0.8)
-_SAMPLE: Final = 200_000
 _MOST_CLASSES: Final = 10_000
 _NOT_KNOWN: Final = "null"
 
@@ -55,7 +55,7 @@ class Classes:
             classes = np.searchsorted(self.edges, found, "right")
             return np.where(np.isnan(found), null, classes)
         numbers, texts = encode_texts(_as_texts(values, self.column))
-        places = {name: place for place, name in enumerate(self.names)}
+        places = {name: place for place, name in enumerate(self.names[:-1])}
         of_text = [null if text is None else places.get(text, -1) for text in texts.to_pylist()]
         table = np.array(of_text, np.int64)
         of_row = table[numbers]
@@ -92,15 +92,12 @@ def classes_of(parts: Iterable[pa.ChunkedArray], column: str) -> Classes:
         >>> classes_of([pa.chunked_array([[2, 1, None]])], "month").names
         ('1', '2', 'null')
     """
-    sample, seen = np.empty(0), set[str]()
-    is_real, step = False, 1
+    spread, seen = Spread(), set[str]()
+    is_real = False
     for values in parts:
         is_real = pa.types.is_floating(values.type) or pa.types.is_decimal(values.type)
         if is_real:
-            found = values.cast(pa.float64()).to_numpy()
-            sample = np.concatenate([sample, found[np.isfinite(found)][::step]])
-            if len(sample) > _SAMPLE:
-                sample, step = sample[::2], 2 * step
+            spread.add(values.cast(pa.float64()).to_numpy())
             continue
         texts = pc.unique(_as_texts(values, column)).to_pylist()
         seen.update(each for each in texts if each is not None)
@@ -110,7 +107,7 @@ def classes_of(parts: Iterable[pa.ChunkedArray], column: str) -> Classes:
             )
     if not is_real:
         return Classes(column, (*sorted(seen, key=_in_order), _NOT_KNOWN), None)
-    edges = _edges_of(sample)
+    edges = _edges_of(spread.sample())
     return Classes(column, (*_name_ranges(edges), _NOT_KNOWN), edges)
 
 

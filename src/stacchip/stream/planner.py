@@ -7,11 +7,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stacchip.chipper.stored_rows import StoredRows
+from stacchip.draws import Mix
 from stacchip.stream.plan.by_area import AreaSides
-from stacchip.stream.plan.course import Batching, Braiding, Course, what_is_left
+from stacchip.stream.plan.course import Batching, Course, what_is_left
 from stacchip.stream.plan.epoch_draw import draws_of
 from stacchip.stream.plan.epoch_order import Ordering, find_open_areas
-from stacchip.stream.plan.shares import find_shares
+from stacchip.stream.plan.shares import UNBRAIDED, Braiding, find_shares
 from stacchip.stream.plan.stored_chips import StoredChips
 from stacchip.stream.plan.visits import VisitQueue, within_memory
 from stacchip.stream.plan.wanted_chips import WantedChips
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from stacchip.chipper import Chipper
-    from stacchip.draws import Draw, Mix
+    from stacchip.draws import Draw
     from stacchip.errors import Errors
     from stacchip.index import Selection
     from stacchip.stream.batch import Apart
@@ -164,11 +165,12 @@ class Planner:
 
     @property
     def _braiding(self) -> Braiding:
-        if self.draws is None or self._parts == 1:
-            return Braiding()
-        drawing = self.draws.drawing
-        strands = self._parts if drawing.batches == "stratified" else 1
-        return Braiding(strands, self._parts, drawing.rates)
+        mix = None if self.draws is None else self.draws.drawing
+        if not isinstance(mix, Mix) or self._parts == 1:
+            return UNBRAIDED
+        strands = self._parts if mix.batches == "stratified" else 1
+        shares = tuple(mix.shares.tolist())
+        return Braiding(strands, self._parts, shares, mix.stop == "all_once")
 
     # -- the chips by kinds and areas
 
@@ -225,7 +227,7 @@ class Planner:
             "open_areas": self.open_areas(cut),
             "chips": self.chips_of(cut, epoch).fingerprint,
             "areas": self.survey_chips(cut, epoch).fingerprint,
-            "mix": None if braiding == Braiding() else [braiding.strands, braiding.rates],
+            "mix": None if braiding is UNBRAIDED else [braiding.strands, list(braiding.shares)],
         }
 
     # -- an epoch
@@ -245,14 +247,15 @@ class Planner:
         """Return the batches of a process in a whole epoch, each of one kind."""
         sequences = self.sequences(cut, epoch, "group")
         left = self.ordering(cut, epoch).lanes(sequences)
-        shares = find_shares(sequences, left, shard)
+        shares = find_shares(sequences, left, shard, self._braiding)
         return Course.of(shares, batching, shard.uneven, self._braiding)
 
     def go_on(self, cut: Cut, shard: Shard, state: StreamState) -> Course:
         """Return the batches of a process in the last run of a state: what those before left."""
         run = state.runs[-1]
         sequences = self.sequences(cut, state.epoch, run.mixed)
-        shares = find_shares(sequences, self._left_after(cut, state, state.runs[:-1]), shard)
+        left = self._left_after(cut, state, state.runs[:-1])
+        shares = find_shares(sequences, left, shard, self._braiding)
         batching = Batching(run.size, run.drop_last)
         return Course.of(shares, batching, shard.uneven, self._braiding)
 

@@ -17,6 +17,7 @@ order_cache.py    finds order files, or makes them
 epoch_order.py    the order of an epoch: sequences, and the lanes that they are cut into
 sequence.py       the chips of one kind in their order, found piece by piece; the shuffle is here
 segments.py       stretches of a sequence that are read side by side
+braid.py          the chips of several parts of a mix in one order
 shares.py         what one process delivers
 lanes.py          the lanes of a share, chip by chip, and the visits that they make up
 schedule.py       of which kind each batch of a process is

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from itertools import islice
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from stacchip.stream.plan.braid import Braid
 from stacchip.stream.plan.schedule import InOrder, Proportional
-from stacchip.stream.plan.shares import find_shares
+from stacchip.stream.plan.shares import UNBRAIDED, Braiding, find_shares
 from stacchip.stream.plan.visits import Visit
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from stacchip.stream.plan.sequence import ChipSequence
     from stacchip.stream.plan.shares import Left, Share
     from stacchip.stream.shards import Shard, Uneven
+
+
+_RATE: Final = 1_000_000
 
 
 class Batching(NamedTuple):
@@ -41,25 +45,6 @@ class Batching(NamedTuple):
         return chips // self.size if self.drop_last else -(-chips // self.size)
 
 
-class Braiding(NamedTuple):
-    """How the parts of a mix come together.
-
-    Attributes:
-        strands: Number of parts that share batches; each kind has so many shares, one after another
-            among all.
-        parts: Number of parts of a mix that come in batches of their own or share batches.
-        rates: How often each part comes, in proportion, until it is at its end; None for as often
-            as it has chips.
-    """
-
-    strands: int = 1
-    parts: int = 1
-    rates: Sequence[int] | None = None
-
-
-_PLAIN: Final = Braiding()
-
-
 @dataclass(frozen=True, eq=False)
 class Course:
     """The batches of one process.
@@ -75,7 +60,7 @@ class Course:
     shares: tuple[Share, ...]
     batching: Batching
     schedule: Schedule
-    braids: tuple[Proportional, ...] = ()
+    braids: tuple[Braid, ...] = ()
 
     @classmethod
     def of(
@@ -83,7 +68,7 @@ class Course:
         shares: Sequence[Share],
         batching: Batching,
         uneven: Uneven = "exact",
-        braiding: Braiding = _PLAIN,
+        braiding: Braiding = UNBRAIDED,
     ) -> Course:
         """Return the course of a process with these shares.
 
@@ -96,7 +81,7 @@ class Course:
         of_kind = [lengths[start : start + strands] for start in range(0, len(shares), strands)]
         counts = [batching.count(sum(each)) for each in of_kind]
         if strands > 1:
-            braids = tuple(Proportional(each, braiding.rates) for each in of_kind)
+            braids = tuple(Braid(each, braiding.shares) for each in of_kind)
             return cls(tuple(shares), batching, Proportional(counts), braids)
         is_rising = uneven == "exact" and len(shares) > 1 and braiding.parts == 1
         if is_rising and all(share.is_rising for share in shares):
@@ -165,7 +150,7 @@ class Course:
         if not self.braids:
             yield from places[0]
             return
-        for strand in self.braids[kind].kinds(done):
+        for strand in self.braids[kind].strands(done):
             yield next(places[strand])
 
     def rest(self, step: int) -> Left:
@@ -250,12 +235,12 @@ def _rates_of_kinds(counts: Sequence[int], braiding: Braiding) -> list[int] | No
         counts: The number of batches of each kind of each part, part after part within a kind.
         braiding: The rates of the parts; kinds of one part share its rate.
     """
-    if braiding.rates is None:
+    if not braiding.is_until_end:
         return None
     of_part = [max(sum(counts[part :: braiding.parts]), 1) for part in range(braiding.parts)]
     return [
-        max(1, braiding.rates[number % braiding.parts] * count // of_part[number % braiding.parts])
-        for number, count in enumerate(counts)
+        max(1, round(_RATE * braiding.shares[part] * count / of_part[part]))
+        for part, count in zip(cycle(range(braiding.parts)), counts, strict=False)
     ]
 
 
@@ -266,12 +251,12 @@ def what_is_left(
     batching: Batching,
     steps: Sequence[int],
     *,
-    braiding: Braiding = _PLAIN,
+    braiding: Braiding = UNBRAIDED,
 ) -> Left:
     """Return what is left of each share after processes have delivered so many batches each."""
     rests: Left = [[] for _ in sequences]
     for shard, step in zip(shards, steps, strict=True):
-        shares = find_shares(sequences, left, shard)
+        shares = find_shares(sequences, left, shard, braiding)
         course = Course.of(shares, batching, shard.uneven, braiding)
         for kind, own in enumerate(course.rest(step)):
             rests[kind] += own

@@ -110,22 +110,29 @@ class DrawnChips(StoredChips):
 
     def _whole_runs(self) -> Iterator[DrawnRows]:
         """Yield the chips such that those of a run come together, if there are parts of a mix."""
-        held: list[DrawnRows] = []
+        parts = self._parts_of_mix
+        held: list[DrawnRows] = []  # of one run
         for part in self._draw():
             if not len(part.row):
                 continue
-            if self._parts_of_mix == 1:
+            if parts == 1:
                 yield part
                 continue
-            held.append(part)
-            joined = DrawnRows(*map(np.concatenate, zip(*held, strict=True)))
-            last = joined.run.max() // self._parts_of_mix * self._parts_of_mix
-            is_whole = joined.run < last
-            held = [DrawnRows(*(values[~is_whole] for values in joined))]
-            if is_whole.any():
-                yield DrawnRows(*(values[is_whole] for values in joined))
+            last = int(part.run.max()) // parts * parts  # runs come one after another
+            is_of_last = part.run >= last
+            if held and held[-1].run.max() < last:
+                held.append(DrawnRows(*(values[~is_of_last] for values in part)))
+                yield _join(held)
+                held = []
+            elif not is_of_last.all():
+                yield DrawnRows(*(values[~is_of_last] for values in part))
+            held.append(DrawnRows(*(values[is_of_last] for values in part)))
         if held:
-            yield held[0]
+            yield _join(held)
+
+
+def _join(parts: Sequence[DrawnRows]) -> DrawnRows:
+    return DrawnRows(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 class _Repeated(Sequence[Group]):

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stacchip.draws import Draw, Mix
 from stacchip.draws.chances import Candidates, Odds, draw_times, find_scales
 from stacchip.draws.key_hash import hash_numbers, hash_text
 from stacchip.draws.report import Tally, make_report
+from stacchip.errors import UsageError
 from stacchip.stream.plan.drawn_chips import DrawnChips, DrawnRows
 from stacchip.stream.plan.stored_chips import StoredChips, digest_of_order
 from stacchip.stream.plan.wanted_chips import WantedChips
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.chipper import Chipper
-    from stacchip.draws import Draw, DrawReport, Mix
+    from stacchip.draws import DrawReport
     from stacchip.draws.key_hash import Hashes
     from stacchip.draws.strata import Quota
     from stacchip.index import Selection
@@ -185,6 +187,8 @@ def draws_of(
     Raises:
         UsageError: A column is absent, or there are not so many chips.
     """
+    if not isinstance(drawing, Draw | Mix):
+        raise UsageError(f"draw is a Draw or a Mix, not {drawing!r}.")
     weigh = partial(drawing.weigher, chipper.rows, chosen, chipper.find_named_item)
     if isinstance(chips, StoredChips):
         name = digest_of_order("weights", chips.name, drawing.digest)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
+from stacchip.stream.plan.braid import Braid
 from stacchip.stream.plan.lanes import LanesReading
 from stacchip.stream.plan.segments import Rounds, Segment, cut
 
@@ -20,6 +21,27 @@ if TYPE_CHECKING:
 
 Left: TypeAlias = list[list[Segment]]
 """What is left of the sequence of each kind."""
+
+
+class Braiding(NamedTuple):
+    """How the parts of a mix come together.
+
+    Attributes:
+        strands: Number of parts that share batches; each kind has so many shares, one after another
+            among all.
+        parts: Number of parts of a mix that come in batches of their own or share batches.
+        shares: The share of each part, if there are several.
+        is_until_end: True if the shares hold until a part is at its end, and not for all chips.
+    """
+
+    strands: int = 1
+    parts: int = 1
+    shares: tuple[float, ...] = (1.0,)
+    is_until_end: bool = False
+
+
+UNBRAIDED: Final = Braiding()
+"""Chips of all parts are shuffled together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,25 +106,61 @@ class Share:
         return Rounds(segments).rest(min(count, own))
 
 
-def find_shares(sequences: Sequence[ChipSequence], left: Left, shard: Shard) -> tuple[Share, ...]:
-    """Return what a process delivers of what is left of each kind."""
+def find_shares(
+    sequences: Sequence[ChipSequence],
+    left: Left,
+    shard: Shard,
+    braiding: Braiding = UNBRAIDED,
+) -> tuple[Share, ...]:
+    """Return what a process delivers of what is left of each kind.
+
+    Args:
+        sequences: The sequences of each kind; of each part of it, if these share batches.
+        left: What is left of each.
+        shard: The process.
+        braiding: How parts come together.
+    """
+    strands = braiding.strands
     return tuple(
-        _find_share(sequence, segments, shard)
-        for sequence, segments in zip(sequences, left, strict=True)
+        share
+        for first in range(0, len(sequences), strands)
+        for share in _share_kind(
+            sequences[first : first + strands], left[first : first + strands], shard, braiding
+        )
     )
 
 
-def _find_share(sequence: ChipSequence, segments: list[Segment], shard: Shard) -> Share:
-    total = sum(map(len, segments))
+def _share_kind(
+    sequences: Sequence[ChipSequence], left: Left, shard: Shard, braiding: Braiding
+) -> list[Share]:
+    """Return what a process delivers of a kind: a stretch of the order of all its chips."""
+    counts = [sum(map(len, segments)) for segments in left]
+    total = sum(counts)
     start, stop = shard.bounds(total)
     first, last = shard.part(total)
     # chips of the rank itself, and then chips that repeat its last one
-    own = cut(segments, start + first, min(start + last, stop))
+    ends = (start + first, max(start + first, min(start + last, stop)))
     repeated = last - max(first, min(last, stop - start)) if total else 0
+    if len(sequences) == 1:
+        cuts = [ends]
+        of_last = [(max(stop - 1, 0), max(stop, 1))]
+    else:
+        braid = Braid(counts, braiding.shares)
+        cuts = list(zip(*map(braid.counts, ends), strict=True))
+        of_last = list(zip(braid.counts(max(stop - 1, 0)), braid.counts(stop), strict=True))
+    own = [cut(segments, *each) for segments, each in zip(left, cuts, strict=True)]
+    lengths = [high - low for low, high in cuts]
+    again = int(np.argmax(lengths if any(lengths) else [high - low for low, high in of_last]))
     if repeated:
-        ends = cut(segments, max(stop - 1, 0), max(stop, 1))
-        again = (own or ends)[-1]
-        place = again.part(len(again) - 1, len(again))
-        turn = max((segment.start + len(segment) for segment in own), default=0)
-        own += [Segment(place.begin, place.end, turn + number) for number in range(repeated)]
-    return Share(sequence, tuple(own), repeated)
+        own[again] += _repeat(own[again] or cut(left[again], *of_last[again]), own[again], repeated)
+    return [
+        Share(sequence, tuple(segments), repeated if strand == again else 0)
+        for strand, (sequence, segments) in enumerate(zip(sequences, own, strict=True))
+    ]
+
+
+def _repeat(last: Sequence[Segment], own: Sequence[Segment], times: int) -> list[Segment]:
+    """Return segments that repeat the last chip of some, to come after others."""
+    place = last[-1].part(len(last[-1]) - 1, len(last[-1]))
+    turn = max((segment.start + len(segment) for segment in own), default=0)
+    return [Segment(place.begin, place.end, turn + number) for number in range(times)]

@@ -97,7 +97,7 @@ class HeldWeights:
     @classmethod
     def of(cls, chips: WantedChips, weigher: Weigher) -> HeldWeights:
         """Weigh chips."""
-        totals = Totals.of(len(weigher.strata))
+        totals = Totals.of(weigher.strata.count)
         parts = list(weigher.scan())
         for part in parts:
             totals.add(part)
@@ -186,7 +186,7 @@ class StoredWeights:
 
     def _write(self, path: Path) -> None:
         weigher = self._weigh()
-        totals = Totals.of(len(weigher.strata))
+        totals = Totals.of(weigher.strata.count)
         with OrderWriter(path, self._record) as writer:
             for part in weigher.scan():
                 totals.add(part)
