@@ -49,7 +49,19 @@ ORIGINAL = Environment(
 ASYNC_GEOTIFF = Environment("async-geotiff", ("async-geotiff==0.5.1", "obstore==0.12.1"))
 RASTERET = Environment("rasteret", ("rasteret==0.4.1",), (3, 12))
 DUCKDB = Environment("duckdb", ("duckdb==1.5.5", "pyarrow==26.0.1"))
-ENVIRONMENTS = {each.name: each for each in (ORIGINAL, ASYNC_GEOTIFF, RASTERET, DUCKDB)}
+TORCHGEO = Environment(
+    "torchgeo",
+    (
+        "torchgeo==0.8.1",
+        # torchvision loads only beside the torch that it was built for
+        "torch==2.14.1",
+        "torchvision==0.29.1",
+        "scikit-learn==1.9.1",
+        "pyarrow==26.0.1",
+        "requests",  # torchgeo imports it, and does not ask for it
+    ),
+)
+ENVIRONMENTS = {each.name: each for each in (ORIGINAL, ASYNC_GEOTIFF, RASTERET, DUCKDB, TORCHGEO)}
 
 
 class EnvironmentUnavailable(RuntimeError):

@@ -27,6 +27,7 @@ from benchmarks.environments import (
     DUCKDB,
     ORIGINAL,
     RASTERET,
+    TORCHGEO,
     Environment,
     EnvironmentUnavailable,
     ensure_environment,
@@ -57,6 +58,9 @@ CONTENDERS: dict[str, tuple[str, Environment | None]] = {
     "async-geotiff": ("benchmarks.peers.async_geotiff_reader", ASYNC_GEOTIFF),
     "rasteret": ("benchmarks.peers.rasteret_reader", RASTERET),
     "DuckDB": ("benchmarks.peers.duckdb_tables", DUCKDB),
+    "torchgeo": ("benchmarks.peers.torchgeo_splits", TORCHGEO),
+    "scikit-learn": ("benchmarks.peers.scikit_learn_splits", TORCHGEO),
+    "torch": ("benchmarks.peers.torch_sampler", TORCHGEO),
 }
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from benchmarks.contender import Task, answer, peak_mb
 from stacchip import Split, add_split, check_leakage
 
@@ -23,12 +27,22 @@ def leakage(path: str, buffer_m: float) -> dict[str, Any]:
     return {
         "seconds": time.perf_counter() - begin,
         "peak_mb": peak_mb(),
+        "chips": sum(report.splits.values()),
         "overlapping": report.overlap.chips,
         "near": report.near.chips,
     }
 
 
-TASKS: dict[str, Task] = {task.__name__: task for task in (split, leakage)}
+def tests(path: str) -> dict[str, Any]:
+    """Count the test chips, and those of them that overlap training chips."""
+    chips = pq.read_table(path, filters=pc.field("split").isin(["train", "test"]))
+    test = chips.filter(pc.field("split") == "test")
+    # a report counts chips of both splits: with all test chips twice, only those count once more
+    once, twice = (check_leakage(table) for table in (chips, pa.concat_tables([chips, test])))
+    return {"chips": len(test), "overlapping": twice.overlap.chips - once.overlap.chips}
+
+
+TASKS: dict[str, Task] = {task.__name__: task for task in (split, leakage, tests)}
 
 if __name__ == "__main__":
     answer(TASKS)

@@ -1,6 +1,10 @@
-"""Other readers of COGs.
+"""Other programs, each in an environment of its own where it needs one.
 
-All read the same chips: all assets, 256 px at 10 m, with 20 m pixels doubled. Each has two tasks.
-`prepare` opens the files; their headers are then known, as ours are from the index. `chips` cuts
-chips, all concurrently, and returns the seconds and a checksum. The checksums must agree.
+Readers of COGs all read the same chips: all assets, 256 px at 10 m, with 20 m pixels doubled. Each
+has two tasks. `prepare` opens the files; their headers are then known, as ours are from the index.
+`chips` cuts chips, all concurrently, and returns the seconds and a checksum. The checksums must
+agree.
+
+Makers of splits have one task: `assign` reads chips from a parquet file, and writes the number of
+each chip's split to a file of numpy.
 """
