@@ -29,8 +29,8 @@ OURS: Final = "stacchip, splits"
 SIDE: Final = 16  # chips of a square of one sensor
 SENSORS_M: Final = (10, 20, 30)
 MANY: Final = 10**6
-CHIPS: Final = int(os.environ.get("STACCHIP_BENCH_CHIPS", MANY))
-PARTS: Final = 10  # of so many chips, for the check of chips that are all different
+CHIPS: Final = int(os.environ.get("STACCHIP_BENCH_CHIPS", "200000"))
+PARTS: Final = 50  # of so many chips, for the check of chips that are all different
 FRACTIONS: Final = {"train": 0.8, "val": 0.1, "test": 0.1}
 PEERS: Final = {
     "torchgeo": "torchgeo, random_grid_cell_assignment",
@@ -52,7 +52,7 @@ NEAR: Final = 0.02  # of these
         "which many are at borders of UTM zones, at the antimeridian and at the poles; squares of "
         "one place overlap. The index of 10^8 chips is that of the benchmark `scale`. Times are "
         "seconds of the wall in a new process. STACCHIP_BENCH_ITEMS=5900 makes a smaller index, "
-        "STACCHIP_BENCH_CHIPS=100000 fewer chips of three sensors. All splits are of 80, 10 and "
+        "STACCHIP_BENCH_CHIPS=20000 fewer chips of three sensors. All splits are of 80, 10 and "
         "10 %. `check_leakage` judges all of them alike."
     ),
     unlike=(
