@@ -30,7 +30,7 @@ def draw(
     return np.concatenate(list(drawn))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(st.data())
 def test_each_group_gives_its_quota(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 60))
@@ -48,7 +48,7 @@ def test_each_group_gives_its_quota(data: st.DataObject) -> None:
     assert times.max(initial=0) <= 1 or not is_capped
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(1, 400), st.integers(1, 400), st.randoms(use_true_random=False))
 def test_neither_order_nor_parts_matter(size: int, other: int, random) -> None:
     rng = np.random.default_rng(random.randrange(2**32))
@@ -62,16 +62,16 @@ def test_neither_order_nor_parts_matter(size: int, other: int, random) -> None:
 
 @pytest.mark.parametrize("is_capped", [True, False])
 def test_chances_are_those_asked_for(is_capped: bool) -> None:
-    """Chips of the weights 1 to 8, 10 of each: how often each weight comes in 4,000 epochs."""
+    """Chips of the weights 1 to 8, 10 of each: how often each weight comes in 1,500 epochs."""
     odds = np.repeat(np.arange(1.0, 9), 10)
     of, quota = candidates(odds, np.zeros(80, int)), np.array([30])
-    found = np.mean([draw(of, quota, key, is_capped=is_capped) for key in range(4000)], axis=0)
+    found = np.mean([draw(of, quota, key, is_capped=is_capped) for key in range(1500)], axis=0)
     expected = 30 * odds / odds.sum()
     assert expected.max() < 1, "so that a cap takes nothing away"
-    error = np.sqrt(expected * (1 - expected) / 4000)
+    error = np.sqrt(expected * (1 - expected) / 1500)
     assert np.abs(found - expected).max() < 4.5 * error.max()
     by_weight = found.reshape(8, 10).mean(axis=1)
-    np.testing.assert_allclose(by_weight, expected[::10], rtol=0.02)
+    np.testing.assert_allclose(by_weight, expected[::10], rtol=0.03)
 
 
 def test_chips_that_are_full_leave_their_rest_to_others() -> None:

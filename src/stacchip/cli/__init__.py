@@ -11,6 +11,7 @@ In reading order:
 - `options`: options that several commands share.
 - `added_options`: options that are added to a command, which gets one value made of them.
 - `filters`: options that choose chips of an index.
+- `draws`: options that say which chips are drawn, and how often.
 - `trust`: options that say how far to trust what comes from outside.
 - `allow_empty`: what a command does if it finds nothing.
 - `output`: checks that a command can write its output, before it starts to work.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stacchip.cli.commands import (
     chips,
     demo,
+    drawing,
     growing,
     headers,
     indexes,
@@ -27,6 +28,6 @@ batch.command()(prechip)
 batch.command()(stats)
 for commands in (  # in the order of the help
     demo.app, indexes.app, growing.app, looking.app, headers.app, splitting.app, leakage.app,
-    chips.app, batch,
+    drawing.app, chips.app, batch,
 ):  # fmt: skip
     app.add_typer(commands)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from stacchip.cubes.sinks.form import CubeSet
+from stacchip.draws import Draw, Mix
 from stacchip.errors import AssetChanged, ObjectNotFound, UsageError
 from stacchip.index.table_rows import take_rows
 from stacchip.storage import redact
@@ -53,9 +54,12 @@ class PlanSettings:
         cubes_per_job: Cubes that one job makes.
         last_cube: `"keep"` to write the last cube even if it is short, `"drop"` to leave it out.
         mixing_bytes: Decoded bytes of the areas that a job draws its chips from at once.
+        draw: Which chips are in cubes, and how often: those that epoch 0 of a stream draws. By
+            default each is in one cube.
 
     Raises:
-        UsageError: A number is no whole number from 0 on, or `last_cube` is unknown.
+        UsageError: A number is no whole number from 0 on, or `last_cube` is unknown, or the draw is
+            a mix that has batches of its own.
     """
 
     seed: int = 0
@@ -63,6 +67,7 @@ class PlanSettings:
     cubes_per_job: int = 16
     last_cube: LastCube = "keep"
     mixing_bytes: int = 1 << 30
+    draw: Draw | Mix | None = None
 
     def __post_init__(self) -> None:
         for name in ("seed", "cube_size", "cubes_per_job", "mixing_bytes"):
@@ -71,6 +76,19 @@ class PlanSettings:
             raise UsageError(f"last_cube is 'keep' or 'drop', not {self.last_cube!r}.")
         if self.cube_size < 1 or self.cubes_per_job < 1:
             raise UsageError("cube_size and cubes_per_job are at least 1.")
+        if not isinstance(self.draw, Draw | Mix | None):
+            raise UsageError(f"draw is a Draw or a Mix, not {self.draw!r}.")
+        if self.draw is not None and self.draw.batches != "random":
+            raise UsageError(
+                f"A mix with batches={self.draw.batches!r} is for training: cubes hold chips of "
+                'all parts, batches="random".'
+            )
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The settings as plain values that JSON can hold."""
+        told = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "draw"}
+        return told if self.draw is None else {**told, "draw": self.draw.plain}
 
 
 def read_plan(folder: CubeFolder, storage: Storage) -> dict[str, Any]:
@@ -104,6 +122,11 @@ class PlannedCubes(ABC):
     @abstractmethod
     def wanted(self) -> int:
         """Number of chips that may be in cubes."""
+
+    @property
+    def chosen(self) -> int:
+        """Number of chips within the limits, from which those in cubes may be drawn."""
+        return self.wanted
 
     @property
     @abstractmethod
@@ -199,6 +222,7 @@ class PlannedCubes(ABC):
             "mixing_bytes": settings.mixing_bytes,
             "order": ORDER,
             "seed": settings.seed,
+            **({} if settings.draw is None else {"draw": settings.draw.plain}),
         }
 
     def agree(self, folder: CubeFolder, storage: Storage) -> None:
@@ -289,6 +313,11 @@ class CubePlan(PlannedCubes):
     @property
     def wanted(self) -> int:
         """Number of chips that may be in cubes."""
+        return len(self._stream)
+
+    @property
+    def chosen(self) -> int:
+        """Number of chips within the limits."""
         return len(self.chipper.rows)
 
     @property
@@ -321,4 +350,5 @@ class CubePlan(PlannedCubes):
             order="shuffle",
             seed=self.settings.seed,
             memory_bytes=self.settings.mixing_bytes,
+            draw=self.settings.draw,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -131,7 +131,7 @@ class Planner:
     def _asked(self) -> dict[str, Any]:
         """What decides a plan, apart from the index, as JSON has it."""
         asked = {
-            **asdict(self.settings),
+            **self.settings.plain,
             "bands": self.imagery.platform_bands.names,
             "chip_size": self.imagery.chip_size,
             "harmonize": self.imagery.harmonize,
@@ -173,7 +173,12 @@ class Planner:
             )
         per_job = self.settings.cubes_per_job * self.settings.cube_size
         is_ours = (head["index_rows"], head["chips_per_job"]) == (len(index), per_job)
-        if not is_ours or not 0 < head["wanted"] <= len(index) or head["chip_size"] < 1:
+        chosen = head.get("chosen", head["wanted"])  # with a draw, chips may come again
+        if (
+            not is_ours
+            or not 0 < chosen <= len(index)
+            or min(head["wanted"], head["chip_size"]) < 1
+        ):
             raise file.damaged
         return self._plan_of(file, index)
 
@@ -216,16 +221,19 @@ class Planner:
             order="shuffle",
             seed=settings.seed,
             memory_bytes=settings.mixing_bytes,
+            draw=settings.draw,
         )
+        chosen = len(stream.with_draw(None))
         sizes = {size: chips for (_, size), chips in stream.chips_by_kind().items() if chips}
         imagery.require_one_size(sizes, self.storage)
-        count = count_in_runs(imagery, index, len(stream))
+        count = count_in_runs(imagery, index, chosen)
         count = count or count_left_out(imagery, self.storage, len(index))
         per_job = settings.cubes_per_job * settings.cube_size
         head = {
             "asked": self._asked,
             "chip_size": next(iter(sizes)),
             "chips_per_job": per_job,
+            "chosen": chosen,
             "fingerprint": stream.fingerprint,
             "index": index.digests,
             "index_rows": len(index),

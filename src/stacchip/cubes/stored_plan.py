@@ -68,6 +68,11 @@ class StoredPlan(PlannedCubes):
         return int(self.file.head["wanted"])
 
     @property
+    def chosen(self) -> int:
+        """Number of chips within the limits."""
+        return int(self.file.head.get("chosen", self.wanted))
+
+    @property
     def chip_size(self) -> int:
         """Pixels a side of the chips."""
         return int(self.file.head["chip_size"])

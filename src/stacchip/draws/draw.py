@@ -112,6 +112,13 @@ class Draw:
         """A digest of the draw; it holds for this version of pyarrow."""
         return digest_of(*(getattr(self, field.name) for field in fields(self)))
 
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The draw as plain values that JSON can hold."""
+        told = {each.name: getattr(self, each.name) for each in fields(self)}
+        weight = None if self.weight is None else plain_values(self.weight)
+        return {**told, "weight": weight, "balance": [plain_values(each) for each in self.classes]}
+
     def weigher(self, rows: Rows, chosen: Selection, find_item: FindItem | None) -> Weigher:
         """Return what weighs the chosen chips of an index.
 
@@ -166,6 +173,13 @@ def count_of_chips(chips: Any) -> int | None:
     if not is_number(chips) or not 1 <= chips <= _MOST_CHIPS or chips != int(chips):
         raise UsageError(f"chips is a whole number from 1 on, not {chips!r}.")
     return int(chips)
+
+
+def plain_values(values: Values) -> str:
+    """Return a column or an expression as text; different expressions have different ones."""
+    if isinstance(values, str):
+        return values
+    return f"{values} #{hashlib.sha256(_say(values).encode()).hexdigest()[:8]}"
 
 
 def digest_of(*values: Any) -> str:

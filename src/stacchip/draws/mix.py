@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 
 import numpy as np
 
-from stacchip.draws.draw import By, count_of_chips, digest_of
+from stacchip.draws.draw import By, count_of_chips, digest_of, plain_values
 from stacchip.draws.membership import MixWeigher
 from stacchip.draws.strata import Quota, share_out
 from stacchip.errors import UsageError
@@ -122,6 +122,16 @@ class Mix:
             "mix", told, self.shares.tolist(), self.batches, self.stop, self.chips, self.by,
             self.each_epoch,
         )  # fmt: skip
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The mix as plain values that JSON can hold."""
+        told = {each.name: getattr(self, each.name) for each in fields(self)}
+        parts = [
+            (part.digest if isinstance(part, Selection) else plain_values(part), float(proportion))
+            for part, proportion in self.pairs
+        ]
+        return {**told, "parts": list(map(list, parts))}
 
     @property
     def shares(self) -> NDArray[np.float64]:

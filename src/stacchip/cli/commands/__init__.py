@@ -7,6 +7,7 @@
 - `looking`: `info`, `list`.
 - `splitting`: `split`.
 - `leakage`: `check-leakage`.
+- `drawing`: `draw`.
 - `headers`: the headers of files that an index keeps.
 - `chips`: `chip`, `preview`.
 - `collect`: imagery of a source into a bucket; its options are in `collect_options`, what it prints

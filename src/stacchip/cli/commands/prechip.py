@@ -11,6 +11,14 @@ import typer
 
 from stacchip.cli import options
 from stacchip.cli.allow_empty import nothing_may_be_found
+from stacchip.cli.draws import (
+    JobBalance,
+    JobChips,
+    JobPower,
+    JobRepeat,
+    JobWeight,
+    make_draw,
+)
 from stacchip.cli.filters import JobBbox, JobDatetime, JobItems, JobSplits, parse_bbox
 from stacchip.cli.output import require_place
 from stacchip.cli.terminal import console
@@ -119,6 +127,11 @@ def prechip(
     datetime: JobDatetime = None,
     bbox: JobBbox = None,
     split: JobSplits = None,
+    balance: JobBalance = None,
+    weight: JobWeight = None,
+    power: JobPower = 1.0,
+    chips: JobChips = None,
+    repeat: JobRepeat = False,
     bands: options.JobBands = None,
     chip_size: options.JobChipSize = None,
     harmonize: options.Harmonize = None,
@@ -156,7 +169,12 @@ def prechip(
         ),
         target=target.href,
         settings=PlanSettings(
-            seed, cube_size, cubes_per_job, cast("LastCube", last_cube), mixing_memory << 20
+            seed,
+            cube_size,
+            cubes_per_job,
+            cast("LastCube", last_cube),
+            mixing_memory << 20,
+            draw=make_draw(weight=weight, balance=balance, power=power, chips=chips, repeat=repeat),
         ),
         form=form,
         writers=pool_size,
@@ -209,7 +227,11 @@ def _tell_what_is_taken(run: Prechip, plan: PlannedCubes) -> None:
         left_out.append(f"{short:,} of a short last cube (--last-cube keep takes them)")
     limits = describe_limits(run.imagery.limits)
     platform = run.imagery.platform
-    console.note(f"{platform}: {plan.chips:,} of {count.there:,} chips are taken, with {limits}")
+    if plan.settings.draw is None:
+        said = f"{plan.chips:,} of {count.there:,} chips are taken"
+    else:
+        said = f"{plan.chips:,} chips are drawn from {plan.chosen:,} of {count.there:,}"
+    console.note(f"{platform}: {said}, with {limits}")
     if left_out:
         console.note(f"{platform}: left out: {', '.join(left_out)}")
 

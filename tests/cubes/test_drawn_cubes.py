@@ -1,0 +1,108 @@
+"""Cubes of the chips that a draw takes."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from draws.conftest import drawn_items, large, path, table
+from stacchip import ChipStream, Draw, Mix
+from stacchip.cli import run
+from stacchip.cubes.imagery import Imagery
+from stacchip.cubes.plan import CubePlan, PlanSettings
+from stacchip.cubes.prechip import Prechip
+from stacchip.cubes.stored_plan import StoredPlan
+from stacchip.errors import UsageError
+from stacchip.index import read_index
+
+__all__ = ["drawn_items", "large", "path", "table"]
+
+DRAW = Draw(balance="land", chips=250, replace="repeat")
+
+
+def prechip(index: str | Path, target: Path, draw: Draw | Mix | None, **settings) -> Prechip:
+    imagery = Imagery(str(index), "unknown", bands=("red",), max_nodata=None)
+    return Prechip(imagery, str(target), PlanSettings(seed=3, cube_size=50, draw=draw, **settings))
+
+
+def expected(index: str | Path, draw: Draw | Mix) -> Counter:
+    stream = ChipStream(index, draw=draw, seed=3, assets=["red"], platform="unknown")
+    return Counter(stream.rows().tolist())
+
+
+@pytest.mark.parametrize("draw", [DRAW, Mix({"land == 'c'": 1, "half == 'left'": 4}, chips=200)])
+def test_cubes_hold_the_chips_of_the_first_epoch(path: str, tmp_path: Path, draw) -> None:
+    job = prechip(path, tmp_path, draw)
+    plan = job.plan()
+    assert isinstance(plan, CubePlan)
+    rows = np.concatenate([plan.part(number) for number in range(plan.jobs)])
+    table = plan.read_rows(rows)
+    named = Counter(table["chipid"].to_pylist())
+    whole = read_index(path)["chipid"]
+    drawn = expected(path, draw)
+    assert named == Counter({whole[row].as_py(): times for row, times in drawn.items()})
+    reports = [job.run(number, plan) for number in range(plan.jobs)]
+    assert sum(report.chips for report in reports) == draw.chips
+    again = [job.run(number) for number in range(plan.jobs)]
+    assert sum(report.cubes for report in again) == 0, "all cubes are there"
+    (record_file,) = tmp_path.rglob("_cubes.json")
+    record = json.loads(record_file.read_text())
+    assert record["draw"] == json.loads(json.dumps(draw.plain))
+
+
+def test_cubes_of_another_draw_are_refused(path: str, tmp_path: Path) -> None:
+    prechip(path, tmp_path, DRAW).run(0)
+    for other in (None, Draw(balance="land", chips=250), Draw(balance="half", chips=250)):
+        with pytest.raises(UsageError, match="made in another way"):
+            prechip(path, tmp_path, other).run(0)
+
+
+def test_a_draw_of_a_large_index_is_planned_once(large: Path, tmp_path: Path) -> None:
+    draw = Draw(balance="land", chips=400_000, replace="repeat")
+    job = prechip(large, tmp_path, draw, cubes_per_job=4000)
+    plan = job.plan()
+    assert isinstance(plan, StoredPlan)
+    assert (plan.wanted, plan.chosen) == (400_000, 172_800)
+    assert not plan.counted.left_out
+    rows = np.concatenate([plan.part(number) for number in range(plan.jobs)])
+    assert Counter(rows.tolist()) == expected(large, draw)
+    assert job.plan(renew=True).fingerprint == plan.fingerprint
+    with pytest.raises(UsageError, match="of other settings: draw was"):
+        prechip(large, tmp_path, DRAW, cubes_per_job=4000).plan()
+    assert prechip(large, tmp_path, DRAW).plan(renew=True).wanted == 250
+
+
+@pytest.mark.parametrize(
+    ("draw", "said"),
+    [
+        (Mix({"naip": 1}, batches="stratified"), "is for training"),
+        ("land", "draw is a Draw or a Mix"),
+    ],
+)
+def test_what_cubes_cannot_hold_is_refused(draw, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        PlanSettings(draw=draw)
+
+
+def test_the_command_draws(path: str, tmp_path: Path, capfd, monkeypatch, caplog) -> None:
+    caplog.set_level(logging.ERROR)
+    monkeypatch.setenv("STACCHIP_CHIPS", "100")
+    target = str(tmp_path / "cubes")
+    asked = ["prechip", "--index", path, "--platform", "unknown", "-o", target, "--bands", "red"]
+    assert run([*asked, "--balance", "land", "--cube-size", "50"]) == 0
+    said = capfd.readouterr()
+    assert "2 cubes written" in said.out
+    assert "100 chips are drawn from 1,728 of 1,728" in " ".join(said.err.split())
+    assert run([*asked, "--balance", "half", "--cube-size", "50"]) == 2
+
+
+def test_a_table_is_drawn_from_too(table: pa.Table, drawn_items: list, tmp_path: Path) -> None:
+    imagery = Imagery(table, "unknown", bands=("red",), max_nodata=None)
+    job = Prechip(imagery, str(tmp_path), PlanSettings(seed=3, cube_size=50, draw=DRAW))
+    assert job.plan().wanted == 250
