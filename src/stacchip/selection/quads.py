@@ -6,9 +6,10 @@ area, this 1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pyarrow as pa
 import shapely
 
 if TYPE_CHECKING:
@@ -17,7 +18,54 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Booleans = NDArray[np.bool_]
 
-__all__ = ["Quads"]
+__all__ = ["Quads", "find_plain_bounds"]
+
+# a polygon of one ring of five points, little-endian (OGC 06-103r4, clause 8.2)
+_WKB: Final = np.dtype(
+    [("order", "u1"), ("kind", "<u4"), ("rings", "<u4"), ("points", "<u4"), ("xy", "<f8", (5, 2))]
+)
+
+
+def find_plain_bounds(wkb: pa.ChunkedArray) -> tuple[Floats, Booleans]:
+    """Return bounds of footprints of four corners within the globe, without GEOS.
+
+    Args:
+        wkb: The footprints, longitudes and latitudes in degrees.
+
+    Returns:
+        West, south, east and north of each, (row, 4); and for which rows they are known. Unknown
+        are those of another form, or with an edge across the antimeridian.
+    """
+    parts = [_plain_bounds(part) for part in wkb.chunks]
+    sides = np.concatenate([np.empty((0, 4)), *(part[0] for part in parts)])
+    return sides, np.concatenate([np.empty(0, bool), *(part[1] for part in parts)])
+
+
+def _plain_bounds(wkb: pa.Array) -> tuple[Floats, Booleans]:
+    sides, known = np.full((len(wkb), 4), np.nan), np.zeros(len(wkb), bool)
+    kinds = {pa.binary(): "<i4", pa.large_binary(): "<i8"}
+    if wkb.type not in kinds or not len(wkb):
+        return sides, known
+    _, offset_buffer, data = wkb.buffers()
+    count = wkb.offset + len(wkb) + 1
+    offsets = np.frombuffer(offset_buffer, kinds[wkb.type], count)[wkb.offset :].astype(np.int64)
+    fits = np.flatnonzero(
+        (np.diff(offsets) == _WKB.itemsize) & wkb.is_valid().to_numpy(zero_copy_only=False)
+    )
+    if not len(fits):
+        return sides, known
+    places = offsets[fits, None] + np.arange(_WKB.itemsize)
+    read = np.frombuffer(data, np.uint8)[places].view(_WKB)[:, 0]
+    x, y = np.moveaxis(read["xy"], -1, 0)
+    is_quad = (read["order"] == 1) & (read["kind"] == 3)
+    is_quad &= (read["rings"] == 1) & (read["points"] == 5)
+    with np.errstate(invalid="ignore"):
+        is_quad &= (np.abs(x) <= 180).all(axis=1) & (np.abs(y) <= 90).all(axis=1)
+        is_quad &= (np.abs(np.diff(x, axis=1)) <= 180).all(axis=1)
+    found = np.stack([x.min(axis=1), y.min(axis=1), x.max(axis=1), y.max(axis=1)], axis=1)
+    sides[fits[is_quad]] = found[is_quad]
+    known[fits[is_quad]] = True
+    return sides, known
 
 
 class Quads:

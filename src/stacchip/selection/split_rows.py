@@ -11,6 +11,7 @@ import shapely
 
 from stacchip.errors import IndexFormatError, UsageError
 from stacchip.grid.footprints import BBOX
+from stacchip.grid.rounded_bounds import round_outwards
 from stacchip.index.centres import find_known_centres
 from stacchip.index.files.layout import index_href, is_file
 from stacchip.index.files.parquet import ROW
@@ -28,6 +29,7 @@ from stacchip.index.read import open_files
 from stacchip.index.schema import OPTIONAL_COLUMNS, SCHEMA
 from stacchip.runtime.near_names import list_names
 from stacchip.selection.ellipsoid import on_one_globe
+from stacchip.selection.quads import find_plain_bounds
 from stacchip.storage import Storage, redact
 
 if TYPE_CHECKING:
@@ -320,7 +322,14 @@ def _complete(
 
 def _bounds_of(wkb: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return the bounds of footprints that may jump over the antimeridian, as an index has them."""
-    return bounds_of(pa.chunked_array([pa.array(shapely.to_wkb(shapes_of(wkb)), pa.binary())]))
+    sides, known = find_plain_bounds(wkb)
+    if len(others := np.flatnonzero(~known)):
+        whole = shapely.to_wkb(shapes_of(wkb.take(others)))
+        sides[others] = _sides_of(bounds_of(pa.chunked_array([pa.array(whole, pa.binary())])))
+    absent = pa.array(np.isnan(sides[:, 0]))
+    columns = [pa.array(side) for side in np.ascontiguousarray(sides.T)]
+    found = pa.StructArray.from_arrays(columns, fields=list(BBOX), mask=absent)
+    return round_outwards(pa.chunked_array([found]), BBOX)
 
 
 def _has_bounds(schema: pa.Schema, geometry: str | None) -> bool:
