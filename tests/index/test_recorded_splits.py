@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from index.tables import make_table
+from index.tables import make_table, make_tables
 from stacchip import Split
 from stacchip.errors import IndexFormatError, UsageError
 from stacchip.index import (
@@ -196,3 +201,31 @@ def test_a_record_that_cannot_be_read_is_replaced_as_the_error_says(tmp_path, sa
     add_split(tmp_path, SPLIT, replace=True)
     (opened,) = open_index(str(tmp_path), Storage())
     assert set(read_splits(opened.file.view.metadata, "index")) == {"split"}
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.data())
+def test_however_an_index_comes_about_its_chips_have_the_same_splits(data):
+    """Items are merged or appended in any groups and order, and compacted in between."""
+    tables = make_tables(5)
+    order = data.draw(st.permutations(range(5)))
+    first = data.draw(st.integers(1, 4))
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [f"{folder}/{number}" for number in range(5)]
+        for table, path in zip(tables, paths, strict=True):
+            write_index(table, path)
+        wanted = expected(*paths)
+        index = f"{folder}/index"
+        merge_indexes([paths[number] for number in order[:first]], index)
+        add_split(index, SPLIT)
+        for number in order[first:]:
+            how = data.draw(st.sampled_from(["append", "merge", "compact"]))
+            if how == "merge":
+                merge_indexes(data.draw(st.permutations([index, paths[number]])), f"{folder}/more")
+                shutil.rmtree(index)
+                shutil.move(f"{folder}/more", index)
+                continue
+            append_to_index(index, paths[number])
+            if how == "compact":
+                compact_index(index)
+        assert splits_of(index) == wanted
