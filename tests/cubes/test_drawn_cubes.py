@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from stacchip.cubes.prechip import Prechip
 from stacchip.cubes.stored_plan import StoredPlan
 from stacchip.errors import UsageError
 from stacchip.index import read_index
+from stacchip.indexer import NoStatsChipIndexer
 
 __all__ = ["drawn_items", "large", "path", "table"]
 
@@ -58,9 +60,37 @@ def test_cubes_hold_the_chips_of_the_first_epoch(path: str, tmp_path: Path, draw
 
 def test_cubes_of_another_draw_are_refused(path: str, tmp_path: Path) -> None:
     prechip(path, tmp_path, DRAW).run(0)
-    for other in (None, Draw(balance="land", chips=250), Draw(balance="half", chips=250)):
-        with pytest.raises(UsageError, match="made in another way"):
+    for other, said in (
+        (None, "draw was {"),
+        (Draw(balance="land", chips=250), "draw.replace was 'repeat' and is 'never'"),
+        (Draw(balance="half", chips=250, replace="repeat"), "draw.balance was ['land'] and is"),
+    ):
+        with pytest.raises(UsageError, match=f"made in another way: {re.escape(said)}"):
             prechip(path, tmp_path, other).run(0)
+
+
+def test_settings_of_numpy_are_kept_as_plain_values(path: str, tmp_path: Path) -> None:
+    draw = Draw(
+        chips=np.int64(60), by="place", place_km=np.float32(2.5), each_epoch=np.bool_(True),
+        power=np.float32(0.5),
+    )  # fmt: skip
+    prechip(path, tmp_path, draw).run(0)
+    assert json.loads(json.dumps(draw.plain))["place_km"] == 2.5
+    with pytest.raises(UsageError, match="each_epoch is True or False"):
+        Draw(each_epoch="no")
+    with pytest.raises(UsageError, match="weight is a column"):
+        Draw(weight=3)
+
+
+def test_all_chips_that_are_chosen_have_one_size(path: str, drawn_items: list) -> None:
+    """Also if the draw takes those of one size only."""
+    table = read_index(path)
+    other = NoStatsChipIndexer(drawn_items[0], 64).create_index().replace_schema_metadata()
+    both = pa.concat_tables([table, other], promote_options="default")
+    imagery = Imagery(both, "unknown", bands=("red",), max_nodata=None)
+    settings = PlanSettings(draw=Draw(weight="1 if chip_size == 32 else 0"))
+    with pytest.raises(UsageError, match="chips of 32, 64 pixels"):
+        Prechip(imagery, "nowhere", settings).plan()
 
 
 def test_a_draw_of_a_large_index_is_planned_once(large: Path, tmp_path: Path) -> None:
@@ -73,7 +103,7 @@ def test_a_draw_of_a_large_index_is_planned_once(large: Path, tmp_path: Path) ->
     rows = np.concatenate([plan.part(number) for number in range(plan.jobs)])
     assert Counter(rows.tolist()) == expected(large, draw)
     assert job.plan(renew=True).fingerprint == plan.fingerprint
-    with pytest.raises(UsageError, match="of other settings: draw was"):
+    with pytest.raises(UsageError, match=r"of other settings: draw\.chips was 400000 and is 250"):
         prechip(large, tmp_path, DRAW, cubes_per_job=4000).plan()
     assert prechip(large, tmp_path, DRAW).plan(renew=True).wanted == 250
 

@@ -55,6 +55,8 @@ def test_values(asked, values: list, columns: tuple[str, ...]) -> None:
         ("(lambda: 1)()", "no column"),
         ("[1 for x in cloud]", "no column"),
         ("`clouds` + 1", "no column 'clouds' of the expression"),
+        ("_column_0_ + 1", "no column '_column_0_' of the expression"),
+        ("9223372036854775808 + cloud", "cannot be computed"),
         ("0 < cloud < 1", "is not understood"),
         ("month(", "no column"),
         ("month(cloud)", "cannot be computed"),
@@ -77,6 +79,8 @@ def test_an_expression_without_a_column_has_a_value_for_each_row() -> None:
     ("text", "found"),
     [
         ("`land cover` == 'a'", [True, False, True]),
+        ("`land cover` == 'not in class'", [False, False, False]),
+        ("""`land cover` == "a" or 'is `a`' == 'is `a`'""", [True, True, True]),
         ("class / 3", [1 / 3, 2 / 3, 1 / 3]),
         ("1 / 2 * class", [0.5, 1.0, 0.5]),
         ("200 ** 30 / class", [200.0**30, 200.0**30 / 2, 200.0**30]),

@@ -105,6 +105,21 @@ def read_plan(folder: CubeFolder, storage: Storage) -> dict[str, Any]:
     return parse_object(storage.read(href, limit="document_bytes"), href, limits, remedy=remedy)
 
 
+def tell_change(name: str, was: Any, now: Any) -> str:
+    """Return how a setting differs from what it was; of a draw, the first thing that differs.
+
+    Example:
+        >>> tell_change("draw", {"chips": 10, "power": 1.0}, {"power": 1.0, "chips": 20})
+        'draw.chips was 10 and is 20'
+    """
+    if isinstance(was, dict) and isinstance(now, dict):
+        differing = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
+        if differing:
+            key = differing[0]
+            return tell_change(f"{name}.{key}", was.get(key), now.get(key))
+    return f"{name} was {was!r} and is {now!r}"
+
+
 class PlannedCubes(ABC):
     """Chips in numbered cubes, and the cubes in jobs: what all plans have in common.
 
@@ -277,13 +292,16 @@ class PlannedCubes(ABC):
             UsageError: The cubes that are there were made in another way.
         """
         ours, theirs = self.record(), read_plan(folder, storage)
-        differing = [name for name in ours if ours[name] != theirs.get(name)]
+        differing = [
+            name for name in ({**ours, "draw": None}) if ours.get(name) != theirs.get(name)
+        ]
         if differing:  # versions that order chips otherwise digest the index otherwise, too
-            name = "order" if "order" in differing else min(differing)
+            first = [name for name in ("order", "draw") if name in differing]
+            name = first[0] if first else min(differing)
+            said = tell_change(name, theirs.get(name), ours.get(name))
             raise UsageError(
-                f"The cubes at {redact(folder.href)} were made in another way: {name} was "
-                f"{theirs.get(name)!r} and is {ours[name]!r}. Some chips would be in two cubes. "
-                "Use the same index and options, or another target."
+                f"The cubes at {redact(folder.href)} were made in another way: {said}. Some chips "
+                "would be in two cubes. Use the same index and options, or another target."
             )
 
 

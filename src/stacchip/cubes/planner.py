@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stacchip.cubes.index_state import IndexState
 from stacchip.cubes.left_out import count_in_runs, count_left_out
-from stacchip.cubes.plan import ORDER, CubePlan, read_plan
+from stacchip.cubes.plan import ORDER, CubePlan, read_plan, tell_change
 from stacchip.cubes.plan_file import PlanFile, write_plan_file
 from stacchip.cubes.stored_plan import StoredPlan, is_sound
 from stacchip.errors import (
@@ -157,11 +157,10 @@ class Planner:
         ours, was = self._asked, head["asked"]
         differing = sorted(name for name in {*ours, *was} if ours.get(name) != was.get(name))
         if differing:
-            name = differing[0]
+            said = tell_change(differing[0], was.get(differing[0]), ours.get(differing[0]))
             raise UsageError(
-                f"The plan {href} is of other settings: {name} was {was.get(name)!r} and is "
-                f"{ours.get(name)!r}. Use the same options for all jobs; for a plan of others, "
-                f"{_AGAIN}."
+                f"The plan {href} is of other settings: {said}. Use the same options for all jobs; "
+                f"for a plan of others, {_AGAIN}."
             )
         index = self.imagery.open_stored(self.storage, len(head["index"]))
         if index is None or index.digests != head["index"]:
@@ -223,8 +222,9 @@ class Planner:
             memory_bytes=settings.mixing_bytes,
             draw=settings.draw,
         )
-        chosen = len(stream.with_draw(None))
-        sizes = {size: chips for (_, size), chips in stream.chips_by_kind().items() if chips}
+        undrawn = stream.with_draw(None)
+        chosen = len(undrawn)
+        sizes = {size: chips for (_, size), chips in undrawn.chips_by_kind().items() if chips}
         imagery.require_one_size(sizes, self.storage)
         count = count_in_runs(imagery, index, chosen)
         count = count or count_left_out(imagery, self.storage, len(index))

@@ -28,11 +28,12 @@ Values: TypeAlias = "str | pc.Expression"
 _REAL: Final = pa.float64()
 _MOST_LETTERS: Final = 2000
 _OWN_WORDS: Final = {"if", "else", "and", "or", "not", "True", "False"}
-# names in backquotes, and words of Python that an expression does not have, such as `class`
+# names in backquotes, and words of Python that an expression does not have, such as `class`; texts
+# in quotes are left alone
 _NOT_PLAIN: Final = re.compile(
+    r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|"""
     rf"`([^`]+)`|\b(?:{'|'.join(sorted({*keyword.kwlist} - _OWN_WORDS))})\b"
 )
-_STANDS_FOR: Final = "_column_"
 _OPERATORS: Final[dict[type[ast.AST], Callable[..., Any]]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -163,7 +164,7 @@ class _Parser:
     def __init__(self, text: str, schema: pa.Schema) -> None:
         self._text = text
         self._schema = schema
-        self._named: list[str] = []  # columns whose names Python would not take
+        self._named: dict[str, str] = {}  # columns whose names Python would not take
 
     def parse(self) -> pc.Expression:
         """Return the expression.
@@ -184,7 +185,12 @@ class _Parser:
             return self._make(tree.body)
         except UsageError:
             raise
-        except (TypeError, ValueError, RecursionError) as error:  # ValueError is also Arrow's
+        except (
+            TypeError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+        ) as error:  # ValueError is also Arrow's
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UsageError(
                 f"The expression {self._text!r} cannot be computed: {reason}."
@@ -192,14 +198,18 @@ class _Parser:
 
     def _name(self, found: re.Match[str]) -> str:
         """Return a name that Python takes for a column."""
-        self._named.append(found[1] or found[0])
-        return f"{_STANDS_FOR}{len(self._named) - 1}"
+        if found[1]:
+            return found[0]
+        name = f"_column_{len(self._named)}_"
+        while name in self._schema.names:
+            name += "_"
+        self._named[name] = found[2] or found[0]
+        return name
 
     def _make(self, node: ast.AST) -> pc.Expression:
         match node:
             case ast.Name(id=name):
-                if name.startswith(_STANDS_FOR):
-                    name = self._named[int(name.removeprefix(_STANDS_FOR))]
+                name = self._named.get(name, name)
                 if name not in self._schema.names:
                     raise self._no_column(name)
                 return pc.field(name)

@@ -95,7 +95,10 @@ class Draw:
             raise UsageError(f"power is a number from 0 to 1, not {self.power!r}.")
         object.__setattr__(self, "chips", count_of_chips(self.chips))
         object.__setattr__(self, "power", float(self.power))  # a number of numpy, too
-        _ = CellGrid(self.place_km)
+        object.__setattr__(self, "each_epoch", require_claim("each_epoch", self.each_epoch))
+        if not isinstance(self.weight, str | pc.Expression | None):
+            raise UsageError(f"weight is a column or an expression, not {self.weight!r}.")
+        object.__setattr__(self, "place_km", CellGrid(self.place_km).km)
         if not isinstance(self.balance, str | pc.Expression | Sequence):
             raise UsageError(
                 f"balance is a column, an expression, or a list of these; not {self.balance!r}."
@@ -173,6 +176,17 @@ def count_of_chips(chips: Any) -> int | None:
     if not is_number(chips) or not 1 <= chips <= _MOST_CHIPS or chips != int(chips):
         raise UsageError(f"chips is a whole number from 1 on, not {chips!r}.")
     return int(chips)
+
+
+def require_claim(name: str, value: Any) -> bool:
+    """Return a boolean of Python or numpy as one of Python.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise UsageError(f"{name} is True or False, not {value!r}.")
+    return bool(value)
 
 
 def plain_values(values: Values) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 
 import numpy as np
 
-from stacchip.draws.draw import By, count_of_chips, digest_of, plain_values
+from stacchip.draws.draw import By, count_of_chips, digest_of, plain_values, require_claim
 from stacchip.draws.membership import MixWeigher
 from stacchip.draws.strata import Quota, share_out
 from stacchip.errors import UsageError
@@ -44,8 +44,8 @@ class Mix:
             0.1"`) or as a pyarrow expression, or a `stacchip.index.Selection`. A chip that several
             parts want is of the first; one that none wants does not come.
         batches: `"random"`: chips of all parts are shuffled together. `"stratified"`: each batch
-            has the proportions of the mix, up to a chip. `"per_source"`: each batch has chips of
-            one part.
+            has the proportions of the mix, as nearly as whole chips can. `"per_source"`: each batch
+            has chips of one part.
         stop: When an epoch ends. `"first"`: when the first part has no more chips; none comes
             twice. `"all"`: when each part has given all of its chips; those of small parts come
             again. `"all_once"`: when each chip has come once; the proportions hold until a part is
@@ -85,6 +85,7 @@ class Mix:
         if self.by not in ("chip", "area", "place"):
             raise UsageError(f"by is 'chip', 'area' or 'place', not {self.by!r}.")
         object.__setattr__(self, "chips", count_of_chips(self.chips))
+        object.__setattr__(self, "each_epoch", require_claim("each_epoch", self.each_epoch))
         pairs = _pairs_of(self.parts)
         object.__setattr__(self, "parts", pairs)
         if not 0 < len(pairs) <= _MOST_PARTS:

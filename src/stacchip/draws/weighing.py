@@ -76,7 +76,7 @@ class DrawWeigher(Weigher):
         yield from self._rows.scan(names, self._chosen, self._find_item)
 
     def _find_classes(self, of: ColumnValues) -> Classes:
-        found = classes_of((of.read(part) for _, part in self._scan(of.columns)), of.name)
+        found = classes_of(lambda: (of.read(part) for _, part in self._scan(of.columns)), of.name)
         if len(found.names) == 1:
             raise UsageError(f"No chip has a value in {of.name!r}, by which the draw balances.")
         return found

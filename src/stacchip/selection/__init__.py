@@ -11,7 +11,7 @@ split_map     a map of a split, as a picture
 picture       how pictures of splits and draws look
 split_cells   cells dealt out so that each split has its share of every class
 class_values  the classes of a column
-spread        how the numbers of a column are spread
+quantiles     exact quantiles of any number of values
 index_parts   the rows of an index in parts, on disk or in memory
 leakage       `check_leakage`: whether splits are independent
 leakage_report  what it found

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from stacchip.errors import UsageError
 from stacchip.index.table_rows import encode_texts
 from stacchip.selection.index_parts import scan_parts
-from stacchip.selection.spread import Spread
+from stacchip.selection.quantiles import find_quantiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -75,51 +75,50 @@ def find_classes(index: Any, column: str, storage: Storage | None) -> Classes:
     Raises:
         UsageError: The column is absent, or has too many different values.
     """
-    return classes_of((part[column] for part in scan_parts(index, [column], storage)), column)
+    return classes_of(
+        lambda: (part[column] for part in scan_parts(index, [column], storage)), column
+    )
 
 
-def classes_of(parts: Iterable[pa.ChunkedArray], column: str) -> Classes:
+def classes_of(read: Callable[[], Iterable[pa.ChunkedArray]], column: str) -> Classes:
     """Return the classes of values that come in parts.
 
     Args:
-        parts: The values.
+        read: Returns the values in parts; it is called several times if they are real numbers.
         column: What they are called.
 
     Raises:
         UsageError: They have too many different values, or are of a type that has no classes.
 
     Example:
-        >>> classes_of([pa.chunked_array([[2, 1, None]])], "month").names
+        >>> classes_of(lambda: [pa.chunked_array([[2, 1, None]])], "month").names
         ('1', '2', 'null')
     """
-    spread, seen = Spread(), set[str]()
-    is_real = False
-    for values in parts:
-        is_real = pa.types.is_floating(values.type) or pa.types.is_decimal(values.type)
-        if is_real:
-            spread.add(values.cast(pa.float64()).to_numpy())
-            continue
+    seen = set[str]()
+    for values in read():
+        if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+            edges = _find_edges(read)
+            return Classes(column, (*_name_ranges(edges), _NOT_KNOWN), edges)
         texts = pc.unique(_as_texts(values, column)).to_pylist()
         seen.update(each for each in texts if each is not None)
         if len(seen) > _MOST_CLASSES:
             raise UsageError(
                 f"Column {column!r} has more than {_MOST_CLASSES:,} values: classes are few."
             )
-    if not is_real:
-        return Classes(column, (*sorted(seen, key=_in_order), _NOT_KNOWN), None)
-    edges = _edges_of(spread.sample())
-    return Classes(column, (*_name_ranges(edges), _NOT_KNOWN), edges)
+    return Classes(column, (*sorted(seen, key=_in_order), _NOT_KNOWN), None)
 
 
-def _edges_of(sample: NDArray[np.float64]) -> NDArray[np.float64]:
+def _find_edges(read: Callable[[], Iterable[pa.ChunkedArray]]) -> NDArray[np.float64]:
     """Return the edges of fifths; a value that fills more than one is a class of its own."""
-    if not len(sample):
-        return np.empty(0)
-    ends, counts = np.unique(np.quantile(sample, (0, *_FIFTHS, 1)), return_counts=True)
+    quantiles = find_quantiles(
+        lambda: (values.cast(pa.float64()).to_numpy() for values in read()), (0, *_FIFTHS, 1)
+    )
+    if not len(quantiles):
+        return quantiles
+    ends, counts = np.unique(quantiles, return_counts=True)
     often = ends[counts > 1]
-    inner = np.quantile(sample, _FIFTHS)
-    edges = np.unique([*inner, *often, *np.nextafter(often, np.inf)])
-    inside: NDArray[np.float64] = edges[(edges >= sample.min()) & (edges <= sample.max())]
+    edges = np.unique([*quantiles[1:-1], *often, *np.nextafter(often, np.inf)])
+    inside: NDArray[np.float64] = edges[(edges >= quantiles[0]) & (edges <= quantiles[-1])]
     return inside
 
 

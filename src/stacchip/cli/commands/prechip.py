@@ -149,7 +149,8 @@ def prechip(
 ) -> None:
     """Cut the chips of an index into cubes. A cube is a file of 128 chips to train from.
 
-    Over all jobs of an array, each chip is in one cube. Cubes that are there already are kept.
+    Over all jobs of an array, each chip is in one cube, unless a draw takes it more or less often.
+    Cubes that are there already are kept.
     """
     run = Prechip(
         imagery=Imagery(

@@ -1,8 +1,10 @@
 """A braid: the chips of several parts of a mix in one order, in the proportions of the mix.
 
-The order follows a pattern that repeats, such as 0 1 0 2 for the shares 1/2, 1/4 and 1/4. Up to any
-place in it, the chips of each part differ by less than one from what its share says (R. Tijdeman,
-"The chairman assignment problem", 1980). A part that has no more chips is passed over.
+Where shares are simple fractions, the order follows a pattern that repeats, such as 0 1 0 2 for
+1/2, 1/4 and 1/4. Up to any place in it, the chips of each part differ by less than one from what
+its share says (R. Tijdeman, "The chairman assignment problem", 1980). For other shares, the chips
+of each part come at equal intervals, which keeps them within about two chips however long the order
+is. A part that has no more chips is passed over.
 """
 
 from __future__ import annotations
@@ -11,21 +13,22 @@ import heapq
 import math
 from fractions import Fraction
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
-
-from stacchip.draws.strata import share_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    Numbers = NDArray[np.int64]
+    Times = NDArray[np.float64]
+
 __all__ = ["Braid"]
 
 _LONGEST: Final = 10_000  # places of a pattern
-_SIMPLE: Final = 1000  # shares are taken for fractions with such denominators, if these are near
+_SIMPLE: Final = 1000  # the largest denominator of a share in a pattern
 _NEAR: Final = 1e-12
 
 
@@ -43,50 +46,38 @@ class Braid:
 
     def __init__(self, counts: Sequence[int], shares: Sequence[float]) -> None:
         self._counts = list(counts)
-        pattern = np.array(_find_pattern(tuple(shares)))
-        self._period = len(pattern)
-        self._places = [np.flatnonzero(pattern == strand) for strand in range(len(counts))]
+        places = _find_places(tuple(shares))
+        self._clock: _Clock = _Intervals(shares) if places is None else _Pattern(places)
 
-    def _slots(self, strand: int, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return where some chips of a strand come in the pattern, if no strand ended."""
-        places = self._places[strand]
-        turn, place = np.divmod(numbers, len(places))
-        return turn * self._period + places[place]
-
-    def _before(self, strand: int, slots: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how many chips of a strand come before some slots."""
-        turn, slot = np.divmod(slots, self._period)
-        places = self._places[strand]
-        found = turn * len(places) + np.searchsorted(places, slot)
-        return np.minimum(found, self._counts[strand])
-
-    def steps(self, strand: int, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    def steps(self, strand: int, numbers: Numbers) -> Numbers:
         """Return the places, among all chips, of some chips of a strand."""
-        slots = self._slots(strand, numbers)
+        times = self._clock.times(strand, numbers)
         steps = numbers.copy()
-        for other in range(len(self._counts)):
-            if other != strand:
-                steps += self._before(other, slots)
+        for other, count in enumerate(self._counts):
+            if other != strand:  # at equal times, the strand that is numbered first
+                before = self._clock.count(other, times, with_equal=other < strand)
+                steps += np.minimum(before, count)
         return steps
 
     def counts(self, place: int) -> list[int]:
         """Return how many chips of each strand come before a place."""
-        low, high = 0, (max(self._counts, default=0) + 1) * self._period
-        strands = range(len(self._counts))
-        while low < high:  # the first slot before which there are so many chips
-            middle = (low + high) // 2
-            slot = np.array([middle])
-            if sum(int(self._before(strand, slot)[0]) for strand in strands) < place:
-                low = middle + 1
-            else:
-                high = middle
-        return [int(self._before(strand, np.array([low]))[0]) for strand in strands]
+        found = []
+        for strand, count in enumerate(self._counts):
+            low, high = 0, count
+            while low < high:
+                middle = (low + high) // 2
+                if int(self.steps(strand, np.array([middle]))[0]) < place:
+                    low = middle + 1
+                else:
+                    high = middle
+            found.append(low)
+        return found
 
     def strands(self, place: int) -> Iterator[int]:
         """Yield the strands of the chips from a place on."""
         done = self.counts(place)
         following = [
-            (int(self._slots(strand, np.array([number]))[0]), strand)
+            (self._time(strand, number), strand)
             for strand, number in enumerate(done)
             if number < self._counts[strand]
         ]
@@ -96,20 +87,101 @@ class Braid:
             yield strand
             done[strand] += 1
             if done[strand] < self._counts[strand]:
-                turn, place = divmod(done[strand], len(self._places[strand]))
-                slot = turn * self._period + int(self._places[strand][place])
-                heapq.heapreplace(following, (slot, strand))
+                heapq.heapreplace(following, (self._time(strand, done[strand]), strand))
             else:
                 heapq.heappop(following)
 
+    def _time(self, strand: int, number: int) -> float:
+        return float(self._clock.times(strand, np.array([number]))[0])
+
+
+class _Clock(Protocol):
+    """Says when the chips of each strand come, if no strand ends."""
+
+    def times(self, strand: int, numbers: Numbers) -> Times:
+        """Return when some chips of a strand come."""
+        ...
+
+    def count(self, strand: int, times: Times, *, with_equal: bool) -> Numbers:
+        """Return how many chips of a strand come before some times, or at them."""
+        ...
+
+
+class _Pattern:
+    """A pattern that repeats, of which each place is a unit of time.
+
+    Args:
+        places: The places of each strand in the pattern.
+    """
+
+    def __init__(self, places: Sequence[Numbers]) -> None:
+        self._places = places
+        self._period = sum(map(len, places))
+
+    def times(self, strand: int, numbers: Numbers) -> Times:
+        """Return when some chips of a strand come."""
+        places = self._places[strand]
+        turn, place = np.divmod(numbers, len(places))
+        return (turn * self._period + places[place]).astype(np.float64)
+
+    def count(self, strand: int, times: Times, *, with_equal: bool) -> Numbers:
+        """Return how many chips of a strand come before some times, or at them."""
+        turn, place = np.divmod(times.astype(np.int64), self._period)
+        places = self._places[strand]
+        found = np.searchsorted(places, place, side="right" if with_equal else "left")
+        return np.asarray(turn * len(places) + found, np.int64)
+
+
+class _Intervals:
+    """Equal intervals; strands of equal shares come one after another.
+
+    Args:
+        shares: The share of each strand.
+    """
+
+    def __init__(self, shares: Sequence[float]) -> None:
+        self._shares = list(shares)
+        alike = {share: [n for n, other in enumerate(shares) if other == share] for share in shares}
+        self._first = [
+            (alike[share].index(number) + 0.5) / len(alike[share])
+            for number, share in enumerate(shares)
+        ]
+
+    def times(self, strand: int, numbers: Numbers) -> Times:
+        """Return when some chips of a strand come."""
+        return np.asarray((numbers + self._first[strand]) / self._shares[strand], np.float64)
+
+    def count(self, strand: int, times: Times, *, with_equal: bool) -> Numbers:
+        """Return how many chips of a strand come before some times, or at them."""
+        found = np.floor(times * self._shares[strand] - self._first[strand]).astype(np.int64)
+        found = np.maximum(found, 0)
+        for _ in range(3):  # the division that makes times is rounded
+            at = self.times(strand, found)
+            found += (at <= times) if with_equal else (at < times)
+        for _ in range(3):
+            at = self.times(strand, found - 1)
+            found -= ((at > times) if with_equal else (at >= times)) & (found > 0)
+        return found
+
 
 @cache
-def _find_pattern(shares: tuple[float, ...]) -> list[int]:
-    """Return the strands of a pattern in which each has its share."""
-    counts = _find_counts(shares)
+def _find_places(shares: tuple[float, ...]) -> list[Numbers] | None:
+    """Return the places of each strand in a pattern; None if no short pattern has the shares."""
+    simple = [Fraction(share).limit_denominator(_SIMPLE) for share in shares]
+    is_near = all(abs(one - own) < _NEAR for one, own in zip(simple, shares, strict=True))
+    period = math.lcm(*(each.denominator for each in simple))
+    if not is_near or min(simple) <= 0 or period > _LONGEST or sum(simple) != 1:
+        return None
+    counts = [int(each * period) for each in simple]
+    pattern = np.array(_find_pattern(counts))
+    return [np.flatnonzero(pattern == strand) for strand in range(len(counts))]
+
+
+def _find_pattern(counts: Sequence[int]) -> list[int]:
+    """Return a pattern in which each strand has so many places."""
     period, strands = sum(counts), len(counts)
     if strands == 1:
-        return [0]
+        return [0] * period
     given, pattern = [0] * strands, []
     for place in range(1, period + 1):
         # in units of 1 / period: how far each strand is behind its share
@@ -126,14 +198,3 @@ def _find_pattern(shares: tuple[float, ...]) -> list[int]:
         given[chosen] += 1
         pattern.append(chosen)
     return pattern
-
-
-def _find_counts(shares: tuple[float, ...]) -> list[int]:
-    """Return how many places each strand has in a pattern."""
-    simple = [Fraction(share).limit_denominator(_SIMPLE) for share in shares]
-    period = math.lcm(*(each.denominator for each in simple))
-    is_near = all(abs(one - own) < _NEAR for one, own in zip(simple, shares, strict=True))
-    if is_near and period <= _LONGEST and sum(simple) == 1:
-        return [int(each * period) for each in simple]
-    counts = np.maximum(share_out(_LONGEST, np.array(shares)), 1)
-    return [int(count) for count in counts]
