@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from stacchip.draws import Draw
 
-def write_cubes(folder: Path, world: World, form: str) -> None:
+
+def write_cubes(folder: Path, world: World, form: str, draw: Draw | None = None) -> None:
     """Write two cubes."""
     imagery = Imagery(world.index, PLATFORM, data=world.data, bands=("blue", "swir16"))
-    settings = PlanSettings(cube_size=150, cubes_per_job=2)
+    settings = PlanSettings(cube_size=150, cubes_per_job=2, draw=draw)
     Prechip(imagery, str(folder / "cubes"), settings, form=form, writers=1).run(0)
 
 

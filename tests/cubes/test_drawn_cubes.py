@@ -13,15 +13,17 @@ import pyarrow as pa
 import pytest
 
 from draws.conftest import drawn_items, large, path, table
-from stacchip import ChipStream, Draw, Mix
+from stacchip import Chipper, ChipStream, Draw, Mix
 from stacchip.cli import run
 from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import CubePlan, PlanSettings
 from stacchip.cubes.prechip import Prechip
+from stacchip.cubes.sinks import find_cubes
 from stacchip.cubes.stored_plan import StoredPlan
 from stacchip.errors import UsageError
 from stacchip.index import read_index
 from stacchip.indexer import NoStatsChipIndexer
+from stream.conftest import make_item
 
 __all__ = ["drawn_items", "large", "path", "table"]
 
@@ -56,6 +58,23 @@ def test_cubes_hold_the_chips_of_the_first_epoch(path: str, tmp_path: Path, draw
     (record_file,) = tmp_path.rglob("_cubes.json")
     record = json.loads(record_file.read_text())
     assert record["draw"] == json.loads(json.dumps(draw.plain))
+
+
+def test_a_chip_that_comes_again_has_its_own_pixels(path: str, tmp_path: Path) -> None:
+    """Also where the process has seen another item of the same name."""
+    changed = NoStatsChipIndexer(make_item(tmp_path / "other", "a", {"red": (10, 64)}).item, 32)
+    changed.create_index()
+    draw = Draw(weight="1 if item_id == 'a' else 0", chips=900, replace="repeat")
+    job = prechip(path, tmp_path / "cubes", draw)
+    plan = job.plan()
+    rows = plan.rows(0)[2]
+    job.run(0, plan)
+    cube = find_cubes(job.folder, job.storage).reader.read(2)
+    table = plan.read_rows(rows)
+    xy = zip(*(table[f"chip_index_{axis}"].to_pylist() for axis in "xy"), strict=True)
+    chipper = Chipper(path, assets=["red"])
+    pixels = [chipper.chip(x, y, item_id="a")["red"] for x, y in xy]
+    np.testing.assert_array_equal(cube["pixels"], np.array(pixels, np.float32))
 
 
 def test_cubes_of_another_draw_are_refused(path: str, tmp_path: Path) -> None:
@@ -128,7 +147,8 @@ def test_the_command_draws(path: str, tmp_path: Path, capfd, monkeypatch, caplog
     assert run([*asked, "--balance", "land", "--cube-size", "50"]) == 0
     said = capfd.readouterr()
     assert "2 cubes written" in said.out
-    assert "100 chips are drawn from 1,728 of 1,728" in " ".join(said.err.split())
+    told = " ".join(said.err.split())
+    assert "100 chips are drawn from 1,728 of 1,728" in told
     assert run([*asked, "--balance", "half", "--cube-size", "50"]) == 2
 
 

@@ -11,6 +11,7 @@ from cubes.cube_world import PLATFORM, make_world
 from failures import failures_of, small_files
 from kills import files_of, left_by_kills
 from stacchip.cubes.sinks import CubeFolder, find_cubes
+from stacchip.draws import Draw
 from stacchip.errors import ChipNotFound, DiskFull, UsageError
 from stacchip.statistics import StatisticsFolder
 from stacchip.storage import Storage
@@ -32,12 +33,20 @@ def hidden(files):
     return [name for name in files if ".stacchip" in name]
 
 
-@pytest.mark.parametrize(("form", "every"), [("npz", 4), ("webdataset", 4), ("zarr", 30)])
+@pytest.mark.parametrize(
+    ("form", "every", "draw"),
+    [
+        ("npz", 4, None),
+        ("webdataset", 4, None),
+        ("zarr", 30, None),
+        ("webdataset", 4, Draw(weight="1 + chip_index_x", chips=300, replace="repeat")),
+    ],
+)
 def test_a_killed_job_leaves_whole_cubes_and_makes_the_others_when_it_runs_again(
-    world, folder, tmp_path, form, every
+    world, folder, tmp_path, form, every, draw
 ):
     lefts = left_by_kills(
-        dying.write_cubes, folder, world, form, copies=tmp_path / "copies", every=every
+        dying.write_cubes, folder, world, form, draw, copies=tmp_path / "copies", every=every
     )
     files = files_of(folder)
     assert hidden(files) == []
@@ -52,7 +61,7 @@ def test_a_killed_job_leaves_whole_cubes_and_makes_the_others_when_it_runs_again
             found.add(cubes.numbers)
         except ChipNotFound:
             found.add(())
-        dying.write_cubes(left.folder, world, form)
+        dying.write_cubes(left.folder, world, form, draw)
         assert files_of(left.folder) == files, left.step
     assert {(), (0, 1)} <= found <= {(), (0,), (0, 1)}
 

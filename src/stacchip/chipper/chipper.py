@@ -358,6 +358,24 @@ class Chipper:
         other.choice = replace(self.choice, assets=names_of(assets, "assets"))
         return other
 
+    def with_rows(self, rows: Sequence[int] | NDArray[np.integer]) -> Chipper:
+        """Return a chipper of some of the rows, in this order; a row may come several times.
+
+        It holds them in memory.
+
+        Args:
+            rows: Their numbers, from 0.
+
+        Example:
+            >>> from stacchip.indexer import NoStatsChipIndexer
+            >>> chipper = Chipper(NoStatsChipIndexer(item)).with_rows([5, 0, 5])
+            >>> [chipper.rows.key(row).x for row in range(len(chipper))]
+            [1, 0, 1]
+        """
+        other = copy(self)
+        other.rows = ChipRows(self.rows.take(np.asarray(rows, np.int64)))
+        return other
+
     def _cut_arrays(self, row: int) -> Arrays:
         return {name: pixels for name, (pixels, _) in self._read(row).items()}
 

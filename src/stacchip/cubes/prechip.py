@@ -20,6 +20,7 @@ from stacchip.cubes.plan import CubePlan, PlanSettings
 from stacchip.cubes.planner import Planner
 from stacchip.cubes.sinks import CubeFolder, get_form
 from stacchip.errors import UsageError
+from stacchip.index.table_rows import take_rows
 from stacchip.items.archive import Archive, safe_name
 from stacchip.storage import Storage
 from stacchip.storage.s3.orphaned_uploads import abort_orphans
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from concurrent.futures import Future
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
+    from stacchip.chipper import Chipper
     from stacchip.cubes.plan import PlannedCubes
     from stacchip.cubes.sinks import Cube, CubeSink
     from stacchip.cubes.stored_plan import StoredPlan
@@ -179,9 +182,10 @@ class Prechip:
         """Cut the chips of these rows, and yield their cubes in this order."""
         if not rows:
             return
-        table = plan.read_rows(np.concatenate(list(rows.values())))
+        wanted = np.concatenate(list(rows.values()))
+        table = plan.read_rows(wanted)
         stream = ChipStream(
-            self.imagery.chipper_of(table, self.storage),
+            self._open(table, wanted),
             order="index",
             memory_bytes=self.memory_bytes,
             dtype=np.float32,
@@ -192,6 +196,15 @@ class Prechip:
             table,
             self.imagery.platform_bands,
         )
+
+    def _open(self, table: pa.Table, rows: NDArray[np.int64]) -> Chipper:
+        """Return a chipper of these rows, some of which a draw may take again."""
+        _, first, places = np.unique(rows, return_index=True, return_inverse=True)
+        if len(first) == len(rows):
+            return self.imagery.chipper_of(table, self.storage)
+        # a chip that is in a table twice may be taken for one of another item of the same name
+        different = self.imagery.chipper_of(take_rows(table, first), self.storage)
+        return different.with_rows(places)
 
 
 @dataclass(frozen=True)
