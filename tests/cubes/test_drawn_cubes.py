@@ -112,6 +112,16 @@ def test_all_chips_that_are_chosen_have_one_size(path: str, drawn_items: list) -
         Prechip(imagery, "nowhere", settings).plan()
 
 
+@pytest.mark.parametrize("draws", [(Draw(), None), (None, Draw())])
+def test_a_draw_of_all_chips_is_another_than_none(path: str, tmp_path: Path, draws) -> None:
+    first, second = (prechip(path, tmp_path, draw) for draw in draws)
+    assert first.plan().fingerprint == second.plan().fingerprint
+    first.run(0)
+    with pytest.raises(UsageError, match="made in another way: draw was"):
+        second.run(0)
+    first.run(0)
+
+
 def test_a_draw_of_a_large_index_is_planned_once(large: Path, tmp_path: Path) -> None:
     draw = Draw(balance="land", chips=400_000, replace="repeat")
     job = prechip(large, tmp_path, draw, cubes_per_job=4000)
