@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from stacchip import Chipper, ChipStream, Draw, Mix
 from stacchip.cli import run
 from stacchip.cubes.imagery import Imagery
 from stacchip.cubes.plan import CubePlan, PlanSettings
+from stacchip.cubes.plan_file import write_plan_file
 from stacchip.cubes.prechip import Prechip
 from stacchip.cubes.sinks import find_cubes
 from stacchip.cubes.stored_plan import StoredPlan
-from stacchip.errors import UsageError
-from stacchip.index import read_index
+from stacchip.errors import ChipNotFound, IndexFormatError, UsageError
+from stacchip.index import append_to_index, read_index
 from stacchip.indexer import NoStatsChipIndexer
 from stream.conftest import make_item
 
@@ -122,6 +124,59 @@ def test_a_draw_of_all_chips_is_another_than_none(path: str, tmp_path: Path, dra
     first.run(0)
 
 
+@pytest.mark.parametrize("which", ["path", "large"])
+def test_chips_that_are_not_drawn_are_counted(which: str, request, tmp_path: Path) -> None:
+    index = request.getfixturevalue(which)
+    for number, replace in enumerate(("never", "repeat")):
+        draw = Draw(chips=1000, weight="1 + rank", replace=replace)
+        plan = prechip(index, tmp_path / str(number), draw).plan()
+        assert plan.chosen - plan.not_drawn == len(expected(index, draw))
+        assert plan.counted is None or not plan.counted.left_out
+    plan = prechip(index, tmp_path / "all", None).plan()
+    assert (plan.not_drawn, plan.chosen) == (0, plan.wanted)
+
+
+@pytest.mark.parametrize("which", ["path", "large"])
+def test_an_index_that_grows_changes_no_draw(which: str, request, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    shutil.copytree(request.getfixturevalue(which), index)
+    table = read_index(index)
+    new = table.slice(0, 100).set_column(
+        table.schema.get_field_index("item_id"), "item_id", pa.array(["new"] * 100)
+    )
+    job = prechip(index, tmp_path / "cubes", DRAW)
+    before = job.plan()
+    job.run(0, before)
+    append_to_index(index, new.replace_schema_metadata())
+    for after in (job.plan(), job.plan(renew=True)):
+        assert after.record() == before.record()
+        assert after.part(0).tolist() == before.part(0).tolist()
+
+
+@pytest.mark.parametrize("which", ["path", "large"])
+@pytest.mark.parametrize("draw", [DRAW, Draw(chips=5), Mix({"land == 'a'": 1})])
+def test_nothing_to_draw_from_is_explained(which: str, draw, request, tmp_path: Path) -> None:
+    imagery = Imagery(
+        str(request.getfixturevalue(which)), "unknown", bands=("red",), datetime="1999-01"
+    )
+    job = Prechip(imagery, str(tmp_path), PlanSettings(draw=draw))
+    with pytest.raises(ChipNotFound, match="of other items, periods, places or splits"):
+        job.plan()
+
+
+@pytest.mark.parametrize("name", ["chosen", "not_drawn"])
+def test_a_plan_with_odd_numbers_is_damaged(large: Path, tmp_path: Path, name: str) -> None:
+    job = prechip(large, tmp_path, DRAW)
+    plan = job.plan()
+    assert isinstance(plan, StoredPlan)
+    seen = job.storage.stat(plan.file.href)
+    head = {**plan.file.head, name: "many"}
+    write_plan_file(plan.file.href, head, [plan.part(0)], job.storage, expect=seen)
+    with pytest.raises(IndexFormatError, match="damaged"):
+        job.plan()
+    assert job.plan(renew=True).record() == plan.record()
+
+
 def test_a_draw_of_a_large_index_is_planned_once(large: Path, tmp_path: Path) -> None:
     draw = Draw(balance="land", chips=400_000, replace="repeat")
     job = prechip(large, tmp_path, draw, cubes_per_job=4000)
@@ -159,6 +214,7 @@ def test_the_command_draws(path: str, tmp_path: Path, capfd, monkeypatch, caplog
     assert "2 cubes written" in said.out
     told = " ".join(said.err.split())
     assert "100 chips are drawn from 1,728 of 1,728" in told
+    assert "left out: 1,628 not drawn (--balance, --weight, --chips)" in told
     assert run([*asked, "--balance", "half", "--cube-size", "50"]) == 2
 
 

@@ -144,6 +144,11 @@ class PlannedCubes(ABC):
         return self.wanted
 
     @property
+    def not_drawn(self) -> int:
+        """Number of chips within the limits that the draw takes into no cube."""
+        return 0
+
+    @property
     @abstractmethod
     def chip_size(self) -> int:
         """Pixels a side of the chips."""
@@ -337,6 +342,11 @@ class CubePlan(PlannedCubes):
     def chosen(self) -> int:
         """Number of chips within the limits."""
         return len(self.chipper.rows)
+
+    @property
+    def not_drawn(self) -> int:
+        """Number of chips within the limits that the draw takes into no cube."""
+        return self.chosen - self._stream.count_different()
 
     @property
     def chip_size(self) -> int:

@@ -220,12 +220,12 @@ class Planner:
             order="shuffle",
             seed=settings.seed,
             memory_bytes=settings.mixing_bytes,
-            draw=settings.draw,
         )
-        undrawn = stream.with_draw(None)
-        chosen = len(undrawn)
-        sizes = {size: chips for (_, size), chips in undrawn.chips_by_kind().items() if chips}
+        sizes = {size: chips for (_, size), chips in stream.chips_by_kind().items() if chips}
         imagery.require_one_size(sizes, self.storage)
+        chosen = len(stream)
+        if settings.draw is not None:
+            stream = stream.with_draw(settings.draw)
         count = count_in_runs(imagery, index, chosen)
         count = count or count_left_out(imagery, self.storage, len(index))
         per_job = settings.cubes_per_job * settings.cube_size
@@ -238,6 +238,7 @@ class Planner:
             "index": index.digests,
             "index_rows": len(index),
             "left_out": list(map(list, count.left_out.items())),  # in their order
+            "not_drawn": chosen - stream.count_different(),
             "there": count.there,
             "wanted": len(stream),
         }

@@ -39,6 +39,7 @@ _HEAD: Final = {
     "wanted": int, "chip_size": int, "fingerprint": str, "index": list, "there": int,
     "left_out": list, "asked": dict, "index_rows": int, "chips_per_job": int,
 }  # fmt: skip
+_LATER: Final = ("chosen", "not_drawn")  # numbers that plans of earlier versions lack
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ class StoredPlan(PlannedCubes):
     def chosen(self) -> int:
         """Number of chips within the limits."""
         return int(self.file.head.get("chosen", self.wanted))
+
+    @property
+    def not_drawn(self) -> int:
+        """Number of chips within the limits that the draw takes into no cube."""
+        return int(self.file.head.get("not_drawn", 0))
 
     @property
     def chip_size(self) -> int:
@@ -126,6 +132,8 @@ class StoredPlan(PlannedCubes):
 def is_sound(head: Mapping[str, Any]) -> bool:
     """Return True if the head of a plan says what one must say."""
     if any(type(head.get(name)) is not kind for name, kind in _HEAD.items()):
+        return False
+    if any(type(head.get(name, 0)) is not int for name in _LATER):
         return False
     try:
         return all(type(count) is int for count in dict(head["left_out"]).values())

@@ -122,6 +122,12 @@ class Planner:
         """Return the number of chips of an epoch."""
         return len(self.chips) if self.draws is None else len(self.draws)
 
+    def count_different(self, cut: Cut, epoch: int) -> int:
+        """Return the number of different chips of an epoch."""
+        if self.draws is None or self.draws.quota.is_capped:
+            return self.count()
+        return int(self.draws.tally(epoch, self.sides(cut)).different.sum())
+
     def chips_of(self, cut: Cut, epoch: int) -> Chips:
         """Return the chips of an epoch."""
         if self.draws is None:

@@ -307,6 +307,13 @@ class ChipStream:
         """Return the number of chips, over all shards, of each platform and chip size."""
         return self._drawn.by_kind
 
+    def count_different(self) -> int:
+        """Return the number of different chips, over all shards, in this epoch.
+
+        It is smaller than the number of chips if a draw takes some of them again.
+        """
+        return self._planner.count_different(self._cut, self.epoch)
+
     def count_kinds(self, mixed: Mixed = "group") -> KindCount:
         """Return how many chips, over all shards, are of each kind: bands, chip size and type.
 

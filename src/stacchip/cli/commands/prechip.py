@@ -224,6 +224,8 @@ def _tell_what_is_taken(run: Prechip, plan: PlannedCubes) -> None:
     rows = None if plan.state is None else plan.state.rows
     count = plan.counted or count_left_out(run.imagery, run.storage, rows)
     left_out = list(describe_left_out(count.left_out))
+    if plan.not_drawn:
+        left_out.append(f"{plan.not_drawn:,} not drawn (--balance, --weight, --chips)")
     if short := plan.wanted - plan.chips:
         left_out.append(f"{short:,} of a short last cube (--last-cube keep takes them)")
     limits = describe_limits(run.imagery.limits)
