@@ -218,6 +218,26 @@ def test_the_command_draws(path: str, tmp_path: Path, capfd, monkeypatch, caplog
     assert run([*asked, "--balance", "half", "--cube-size", "50"]) == 2
 
 
+def test_variables_hold_expressions_with_blanks(path: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("STACCHIP_BALANCE", "floor(rank / 2) ; land")
+    monkeypatch.setenv("STACCHIP_WEIGHT", "1 + rank")
+    monkeypatch.setenv("STACCHIP_REPEAT", "1")
+    target = str(tmp_path / "cubes")
+    asked = ["prechip", "--index", path, "--platform", "unknown", "-o", target, "--bands", "red"]
+    assert run([*asked, "--chips", "60", "--power", "0.5"]) == 0
+    (record,) = tmp_path.rglob("_cubes.json")
+    draw = Draw(balance=["floor(rank / 2)", "land"], weight="1 + rank", power=0.5, chips=60,
+                replace="repeat")  # fmt: skip
+    assert json.loads(record.read_text())["draw"] == draw.plain
+
+
+@pytest.mark.parametrize("alone", [["--repeat"], ["--power", "0.5"]])
+def test_options_without_a_draw_are_refused(alone: list[str], tmp_path: Path, capfd) -> None:
+    asked = ["prechip", "--index", "index", "--platform", "naip", "-o", str(tmp_path)]
+    assert run([*asked, *alone]) == 2
+    assert "Give --balance, --weight or --chips, too." in capfd.readouterr().err
+
+
 def test_a_table_is_drawn_from_too(table: pa.Table, drawn_items: list, tmp_path: Path) -> None:
     imagery = Imagery(table, "unknown", bands=("red",), max_nodata=None)
     job = Prechip(imagery, str(tmp_path), PlanSettings(seed=3, cube_size=50, draw=DRAW))

@@ -8,6 +8,7 @@ import typer
 
 from stacchip.cli.added_options import add_options
 from stacchip.draws import Draw
+from stacchip.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,8 +29,22 @@ def _balance(envvar: str | None = None) -> Any:
     return typer.Option(
         "--balance",
         envvar=envvar,
+        callback=_read_balance,
         help='Column or expression whose classes get equal shares: "month(datetime)"; repeatable.',
     )
+
+
+def _read_balance(
+    context: typer.Context, parameter: typer.CallbackParam, given: list[str] | None
+) -> list[str] | None:
+    """Return the columns and expressions of `--balance`, or of its variable.
+
+    Typer splits a variable at blanks, which expressions have, too.
+    """
+    source = context.get_parameter_source(str(parameter.name))
+    if source is None or source.name != "ENVIRONMENT":
+        return given
+    return [each.strip() for each in " ".join(given or ()).split(";") if each.strip()]
 
 
 def _power(envvar: str | None = None) -> Any:
@@ -86,8 +101,17 @@ def make_draw(
     chips: int | None,
     repeat: bool,
 ) -> Draw | None:
-    """Return the draw that options ask for; None if none does."""
+    """Return the draw that options ask for; None if none does.
+
+    Raises:
+        UsageError: `--power` or `--repeat` is given, and nothing to draw by.
+    """
     if weight is None and not balance and chips is None:
+        if repeat or power != 1:
+            raise UsageError(
+                "--power and --repeat say how chips are drawn, and nothing else asks for a draw. "
+                "Give --balance, --weight or --chips, too."
+            )
         return None
     return _make_always(
         weight=weight, balance=balance, power=power, chips=chips, repeat=repeat, by="chip"
