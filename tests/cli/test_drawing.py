@@ -39,3 +39,22 @@ def test_what_cannot_be_drawn_is_one_line(path: str, capsys) -> None:
     assert "no column 'lnd'; there are: land" in capsys.readouterr().err
     assert run(["draw", path, "--by", "tile"]) == 2
     assert run(["draw", path, "--power", "3"]) == 2
+    capsys.readouterr()
+    assert run(["draw", path, "--chips", "2000"]) == 2
+    assert "let them come again: --repeat." in capsys.readouterr().err
+
+
+def test_nothing_to_draw_from_is_told_as_by_other_commands(path: str, capsys) -> None:
+    asked = ["draw", path, "--balance", "land", "--datetime", "1999-01"]
+    assert run(asked) == 1
+    assert "--datetime 1999-01 leaves 0" in capsys.readouterr().err
+    assert run([*asked, "--allow-empty"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_lines_of_numbers_fit_into_60_columns(path: str, capsys) -> None:
+    long = "floor(rank / 2) + floor(month(datetime) / 6) + year(datetime)"
+    assert run(["draw", path, "--balance", "land", "--balance", long, "--chips", "900"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert long in lines
+    assert max(len(line) for line in lines if "%" in line and " of " not in line) <= 60

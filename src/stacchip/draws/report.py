@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["DrawReport", "Tally", "ValueShare", "make_report"]
 
 _MOST_SHOWN: Final = 20
+_LONGEST_NAME: Final = 16  # beside the numbers, in 60 columns
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,11 @@ class DrawReport:
 
     def _table(self, column: str) -> Iterator[str]:
         own = [value for value in self.values if value.column == column]
-        width = max(len(column), *(len(value.value) for value in own[:_MOST_SHOWN]))
+        width = max(len(value.value) for value in own[:_MOST_SHOWN])
+        if len(column) > max(width, _LONGEST_NAME):  # an expression
+            yield column
+            column = ""
+        width = max(width, len(column))
         yield f"{column:<{width}}  {'there':>8}  {'asked':>8}  {'got':>8}  {'chips':>12}"
         for value in own[:_MOST_SHOWN]:
             yield (

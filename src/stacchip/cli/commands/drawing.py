@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from stacchip.cli import options
+from stacchip.cli.allow_empty import nothing_may_be_found
 from stacchip.cli.draws import with_draw
 from stacchip.cli.filters import with_filters
+from stacchip.cli.index_views.absent_chips import nothing_found
 from stacchip.cli.index_views.chosen import Chosen  # noqa: TC001 - typer reads it
 from stacchip.cli.output import require_place
 from stacchip.cli.terminal import console
@@ -43,16 +45,21 @@ def draw(
     picture: Annotated[
         str | None, typer.Option("--chart", help="Draw the shares of the classes as well: a PNG.")
     ] = None,
+    allow_empty: options.AllowEmpty = False,
     storage: Storage,
 ) -> None:
     """See what a draw gives, before training."""
     if picture is not None:
         require_place(picture, storage, is_file=True)
     stream = ChipStream(
-        index, order="shuffle", seed=seed, epoch=epoch, draw=draw, storage=storage,
+        index, order="shuffle", seed=seed, epoch=epoch, storage=storage,
         assets=options.parse_names(assets), errors="skip", **chosen.filters,
     )  # fmt: skip
-    report = stream.report_draw()
+    if not len(stream):
+        with nothing_may_be_found(allowed=allow_empty):
+            raise nothing_found(index, chosen, storage)
+        return
+    report = stream.with_draw(draw).report_draw()
     console.say(str(report))
     if picture is not None:
         file = BytesIO()

@@ -20,6 +20,7 @@ _OTHER_NAMES: Final = {
     "writers": ("pool_size",),
     "duplicates": ("drop_duplicates",),
     "item_id": ("item",),
+    "replace": ("repeat",),
 }
 """Parameters of commands that are called otherwise in the library."""
 
