@@ -6,6 +6,7 @@ The files, in reading order:
 draw           `Draw`: what a user asks for
 mix            `Mix`: several sources in set proportions
 column_values  the values of a column, or of an expression such as `month(datetime)`
+chosen_rows    the rows of an index that a draw may choose from
 weighing       weighs the chips of an index, and tells their classes
 membership     tells of which part of a mix each chip is
 places         the same ground, whatever the date or sensor

@@ -19,12 +19,10 @@ from stacchip.splits.cells import CellGrid
 from stacchip.splits.shares import is_number
 
 if TYPE_CHECKING:
-    from stacchip.chipper.index_rows import Rows
+    from stacchip.draws.chosen_rows import ChosenRows
     from stacchip.draws.column_values import Values
     from stacchip.draws.report import DrawReport
     from stacchip.draws.strata import Totals, Weigher
-    from stacchip.index import Selection
-    from stacchip.index.foreign.item_columns import FindItem
 
 __all__ = ["By", "Draw", "Replace"]
 
@@ -122,16 +120,14 @@ class Draw:
         weight = None if self.weight is None else plain_values(self.weight)
         return {**told, "weight": weight, "balance": [plain_values(each) for each in self.classes]}
 
-    def weigher(self, rows: Rows, chosen: Selection, find_item: FindItem | None) -> Weigher:
-        """Return what weighs the chosen chips of an index.
+    def weigher(self, rows: ChosenRows) -> Weigher:
+        """Return what weighs the chips of an index.
 
         Raises:
             UsageError: A column is absent, or an expression fails.
         """
         place_km = self.place_km if self.by == "place" else None
-        return DrawWeigher(
-            rows, chosen, find_item, weight=self.weight, balance=self.classes, place_km=place_km
-        )
+        return DrawWeigher(rows, weight=self.weight, balance=self.classes, place_km=place_km)
 
     def quota(self, totals: Totals) -> Quota:
         """Return what an epoch takes of chips that weigh so much.

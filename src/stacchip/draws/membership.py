@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from stacchip.draws.column_values import ColumnValues, find_values
 from stacchip.draws.places import Places
-from stacchip.draws.strata import Strata, Weighed, Weigher
+from stacchip.draws.strata import Strata, Weighed
 from stacchip.errors import UsageError
 from stacchip.index import Selection
 
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stacchip.chipper.index_rows import Rows
+    from stacchip.draws.chosen_rows import ChosenRows
     from stacchip.draws.mix import Part
-    from stacchip.index.foreign.item_columns import FindItem
 
 __all__ = ["MixWeigher"]
 
@@ -65,13 +64,11 @@ class _Condition:
         return found
 
 
-class MixWeigher(Weigher):
+class MixWeigher:
     """Tells the parts of a mix apart, of which each is a stratum; the last is of no part.
 
     Args:
-        rows: The index.
-        chosen: The chips wanted.
-        find_item: Returns items, for what filters compare and a table lacks.
+        rows: The chips.
         parts: The parts.
         place_km: As for `DrawWeigher`.
 
@@ -79,17 +76,8 @@ class MixWeigher(Weigher):
         UsageError: A column is absent, or a condition is none.
     """
 
-    def __init__(
-        self,
-        rows: Rows,
-        chosen: Selection,
-        find_item: FindItem | None,
-        parts: Sequence[Part],
-        place_km: float | None,
-    ) -> None:
+    def __init__(self, rows: ChosenRows, parts: Sequence[Part], place_km: float | None) -> None:
         self._rows = rows
-        self._chosen = chosen
-        self._find_item = find_item
         self._places = Places.of(place_km, rows.schema)
         self._conditions = [_make_condition(part, rows.schema) for part in parts]
         self.strata = Strata(("part",), ((*(_name(part) for part in parts), _NO_PART),))
@@ -97,8 +85,7 @@ class MixWeigher(Weigher):
     def scan(self) -> Iterator[Weighed]:
         """Yield all chosen chips in the order of the index."""
         columns = [*(name for each in self._conditions for name in each.columns)]
-        names = list(dict.fromkeys([*columns, *self._places.columns]))
-        for rows, part in self._rows.scan(names, self._chosen, self._find_item):
+        for rows, part in self._rows.scan([*columns, *self._places.columns]):
             stratum = np.full(len(rows), len(self._conditions), np.uint32)
             for number, condition in reversed([*enumerate(self._conditions)]):
                 stratum[condition.holds(part)] = number

@@ -18,11 +18,10 @@ from stacchip.splits.shares import is_number
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stacchip.chipper.index_rows import Rows
+    from stacchip.draws.chosen_rows import ChosenRows
     from stacchip.draws.column_values import Values
     from stacchip.draws.report import DrawReport
     from stacchip.draws.strata import Totals, Weigher
-    from stacchip.index.foreign.item_columns import FindItem
 
 __all__ = ["Batches", "Mix", "Part", "Stop"]
 
@@ -141,14 +140,14 @@ class Mix:
         shares: NDArray[np.float64] = proportions / proportions.sum()
         return shares
 
-    def weigher(self, rows: Rows, chosen: Selection, find_item: FindItem | None) -> Weigher:
-        """Return what tells the parts of the chosen chips of an index.
+    def weigher(self, rows: ChosenRows) -> Weigher:
+        """Return what tells the parts of the chips of an index.
 
         Raises:
             UsageError: A column is absent, or a condition fails.
         """
         place_km = self.place_km if self.by == "place" else None
-        return MixWeigher(rows, chosen, find_item, [part for part, _ in self.pairs], place_km)
+        return MixWeigher(rows, [part for part, _ in self.pairs], place_km)
 
     def quota(self, totals: Totals) -> Quota:
         """Return what an epoch takes of so many chips of each part.

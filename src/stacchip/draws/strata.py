@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -34,14 +34,14 @@ class Weighed(NamedTuple):
     place: Hashes | None
 
 
-class Weigher:
+class Weigher(Protocol):
     """Weighs the chips of an index."""
 
     strata: Strata
 
     def scan(self) -> Iterator[Weighed]:
         """Yield all chosen chips in the order of the index."""
-        raise NotImplementedError
+        ...
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from stacchip.draws.column_values import find_values
 from stacchip.draws.places import Places
-from stacchip.draws.strata import Strata, Weighed, Weigher
+from stacchip.draws.strata import Strata, Weighed
 from stacchip.errors import UsageError
 from stacchip.selection.class_values import classes_of
 
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stacchip.chipper.index_rows import Rows
+    from stacchip.draws.chosen_rows import ChosenRows
     from stacchip.draws.column_values import ColumnValues, Values
-    from stacchip.index import Selection
-    from stacchip.index.foreign.item_columns import FindItem
     from stacchip.selection.class_values import Classes
 
 __all__ = ["DrawWeigher"]
@@ -29,13 +27,11 @@ __all__ = ["DrawWeigher"]
 _MOST_STRATA: Final = 1_000_000
 
 
-class DrawWeigher(Weigher):
+class DrawWeigher:
     """Weighs chips by a column or expression, and tells the classes of others apart.
 
     Args:
-        rows: The index.
-        chosen: The chips wanted.
-        find_item: Returns items, for what filters compare and a table lacks.
+        rows: The chips.
         weight: As for `Draw`.
         balance: As for `Draw`.
         place_km: The size of places; None to tell none.
@@ -46,17 +42,13 @@ class DrawWeigher(Weigher):
 
     def __init__(
         self,
-        rows: Rows,
-        chosen: Selection,
-        find_item: FindItem | None,
+        rows: ChosenRows,
         *,
         weight: Values | None,
         balance: Sequence[Values],
         place_km: float | None,
     ) -> None:
         self._rows = rows
-        self._chosen = chosen
-        self._find_item = find_item
         self._weight = None if weight is None else find_values(weight, rows.schema)
         self._balance = [find_values(each, rows.schema) for each in balance]
         self._places = Places.of(place_km, rows.schema)
@@ -71,12 +63,10 @@ class DrawWeigher(Weigher):
                 f"combinations, of {_MOST_STRATA:,} at most: balance fewer columns."
             )
 
-    def _scan(self, columns: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
-        names = list(dict.fromkeys(columns))
-        yield from self._rows.scan(names, self._chosen, self._find_item)
-
     def _find_classes(self, of: ColumnValues) -> Classes:
-        found = classes_of(lambda: (of.read(part) for _, part in self._scan(of.columns)), of.name)
+        found = classes_of(
+            lambda: (of.read(part) for _, part in self._rows.scan(of.columns)), of.name
+        )
         if len(found.names) == 1:
             raise UsageError(f"No chip has a value in {of.name!r}, by which the draw balances.")
         return found
@@ -89,7 +79,7 @@ class DrawWeigher(Weigher):
         """
         read = [*self._balance, *([] if self._weight is None else [self._weight])]
         columns = [*(name for each in read for name in each.columns), *self._places.columns]
-        for rows, part in self._scan(columns):
+        for rows, part in self._rows.scan(columns):
             yield Weighed(
                 rows, self._weigh(part, len(rows)), self._stratify(part, len(rows)),
                 self._places.find(part),

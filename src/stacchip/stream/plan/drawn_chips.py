@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
-from stacchip.stream.plan.chip_table import CHIPS_IN_PIECE, Group, cut_in_pieces
+from stacchip.stream.plan.chip_table import Group
 from stacchip.stream.plan.order_file import OrderWriter
-from stacchip.stream.plan.stored_chips import StoredChips
-from stacchip.stream.plan.wanted_chips import Fingerprint
+from stacchip.stream.plan.stored_chips import ByRowWriter, StoredChips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,25 +87,13 @@ class DrawnChips(StoredChips):
         return np.asarray(self._by_row().records(places)["row"], np.int64)
 
     def _write_by_row(self, path: Path) -> None:
-        record = self._base.record
-        counts = np.zeros(len(self._base.grouped[0]) * self._parts_of_mix, np.int64)
-        fingerprint = Fingerprint()
+        record, runs = self._base.record, len(self._base.grouped[0]) * self._parts_of_mix
         with OrderWriter(path, record) as writer:
+            by_row = ByRowWriter(writer, record, runs)
             for part in self._whole_runs():
                 order = np.argsort(part.run, kind="stable")
-                rows, x, y, run = (values[order] for values in part)
-                chips = np.empty(len(rows), record)
-                chips["row"], chips["x"], chips["y"] = rows, x, y
-                writer.add_chips(chips)
-                fingerprint.add(x, y)
-                counts[run[0] : run[-1] + 1] += np.bincount(run - run[0])
-            self.__dict__["_counts"] = counts
-            starts, group = self._runs_of_groups()
-            ends = np.append(starts, counts.sum())[1:]
-            first, _ = cut_in_pieces(starts, ends, CHIPS_IN_PIECE)
-            writer.add_areas(first, group[np.searchsorted(starts, first, side="right") - 1])
-            told = fingerprint.finish(starts, group, self.groups)
-            writer.finish(self.name, counts, {"fingerprint": told, "left_out": 0})
+                by_row.add(*(values[order] for values in part))
+            self._finish(by_row, 0)
 
     def _whole_runs(self) -> Iterator[DrawnRows]:
         """Yield the chips such that those of a run come together, if there are parts of a mix."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from stacchip.draws import Draw, Mix
 from stacchip.draws.chances import Candidates, Odds, draw_times, find_scales
+from stacchip.draws.chosen_rows import ChosenRows
 from stacchip.draws.key_hash import hash_numbers, hash_text
 from stacchip.draws.report import Tally, make_report
 from stacchip.errors import UsageError
@@ -189,7 +190,8 @@ def draws_of(
     """
     if not isinstance(drawing, Draw | Mix):
         raise UsageError(f"draw is a Draw or a Mix, not {drawing!r}.")
-    weigh = partial(drawing.weigher, chipper.rows, chosen, chipper.find_named_item)
+    rows = ChosenRows(chipper.rows, chosen, chipper.find_named_item)
+    weigh = partial(drawing.weigher, rows)
     if isinstance(chips, StoredChips):
         name = digest_of_order("weights", chips.name, drawing.digest)
         weights: Weights = StoredWeights(chips, name, weigh, has_places=drawing.by == "place")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from stacchip.stream.plan.areas import AreaShape
     from stacchip.stream.plan.order_file import OrderFile
 
-__all__ = ["StoredChips", "digest_of_order", "some_groups_at_once"]
+__all__ = ["ByRowWriter", "StoredChips", "digest_of_order", "some_groups_at_once"]
 
 _AT_ONCE: Final = 1 << 19  # chips that are put in order together, at 80 bytes each
 _GROUPS_HELD: Final = 4096
@@ -227,33 +227,29 @@ class StoredChips:
     def _scan_into(self, path: Path, record: np.dtype[Any]) -> bool:
         """Write the chips as they come in the index; return False if records cannot hold them."""
         firsts = self._rows.runs["first"].to_numpy()
-        counts = np.zeros(len(firsts), np.int64)
-        fingerprint = Fingerprint()
         with OrderWriter(path, record) as writer:
+            by_row = ByRowWriter(writer, record, len(firsts))
             for rows, part in self._rows.index.scan_numbered(PLACE, self._chosen):
                 x, y = (part[name].to_numpy() for name in PLACE)
                 if not len(rows):
                     continue
                 if not all(fits(record, 0, int(place.min()), int(place.max())) for place in (x, y)):
                     return False
-                chips = np.empty(len(rows), record)
-                chips["row"], chips["x"], chips["y"] = rows, x, y
-                writer.add_chips(chips)
-                fingerprint.add(x, y)
                 run = np.searchsorted(firsts, rows, side="right") - 1
-                counts[run[0] : run[-1] + 1] += np.bincount(run - run[0])
-            self.__dict__["_counts"] = counts
-            starts, group = self._runs_of_groups()
-            ends = np.append(starts, counts.sum())[1:]
-            first, _ = cut_in_pieces(starts, ends, CHIPS_IN_PIECE)
-            writer.add_areas(first, group[np.searchsorted(starts, first, side="right") - 1])
-            left_out = self._rows.index.count_left_out(self._chosen)
-            facts = {
-                "fingerprint": fingerprint.finish(starts, group, self.groups),
-                "left_out": left_out,
-            }
-            writer.finish(self.name, counts, facts)
+                by_row.add(rows, x, y, run)
+            self._finish(by_row, self._rows.index.count_left_out(self._chosen))
         return True
+
+    def _finish(self, by_row: ByRowWriter, left_out: int) -> None:
+        """Write the rest of a file of chips by row."""
+        counts = by_row.counts
+        self.__dict__["_counts"] = counts
+        starts, group = self._runs_of_groups()
+        ends = np.append(starts, counts.sum())[1:]
+        first, _ = cut_in_pieces(starts, ends, CHIPS_IN_PIECE)
+        by_row.writer.add_areas(first, group[np.searchsorted(starts, first, side="right") - 1])
+        told = by_row.fingerprint.finish(starts, group, self.groups)
+        by_row.writer.finish(self.name, counts, {"fingerprint": told, "left_out": left_out})
 
     def _runs_of_groups(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return where chips of one group begin, among all chosen ones, and the groups."""
@@ -286,6 +282,48 @@ class StoredChips:
                 done += len(chips)
                 source.forget_pages()
             writer.finish(name, np.empty(0, np.int64), {})
+
+
+class ByRowWriter:
+    """Writes chips as they come in the index, and counts them.
+
+    Args:
+        writer: Writes the file.
+        record: The kind of its records.
+        runs: The number of runs that chips may be of.
+
+    Attributes:
+        writer: The writer.
+        fingerprint: The digest of the chips so far.
+        counts: The number of chips of each run.
+    """
+
+    def __init__(self, writer: OrderWriter, record: np.dtype[Any], runs: int) -> None:
+        self.writer = writer
+        self.fingerprint = Fingerprint()
+        self.counts = np.zeros(runs, np.int64)
+        self._record = record
+
+    def add(
+        self,
+        rows: NDArray[np.int64],
+        x: NDArray[np.integer[Any]],
+        y: NDArray[np.integer[Any]],
+        run: NDArray[np.int64],
+    ) -> None:
+        """Add further chips, at least one.
+
+        Args:
+            rows: Their rows in the index.
+            x: Column of each in the grid of its item.
+            y: Row of each there.
+            run: Their runs, which do not fall.
+        """
+        chips = np.empty(len(rows), self._record)
+        chips["row"], chips["x"], chips["y"] = rows, x, y
+        self.writer.add_chips(chips)
+        self.fingerprint.add(x, y)
+        self.counts[run[0] : run[-1] + 1] += np.bincount(run - run[0])
 
 
 def some_groups_at_once(
