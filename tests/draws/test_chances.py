@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacchip.draws.chances import Candidates, Odds, draw_times, find_scales
-from stacchip.draws.key_hash import hash_numbers
+from stacchip.runtime.key_hash import hash_numbers
 
 
 def candidates(odds: np.ndarray, group: np.ndarray, unit: np.ndarray | None = None) -> Candidates:

@@ -11,7 +11,6 @@ weighing       weighs the chips of an index, and tells their classes
 membership     tells of which part of a mix each chip is
 places         the same ground, whatever the date or sensor
 strata         the kinds of chips that a draw tells apart, and what an epoch takes of each
-key_hash       numbers that look random, and depend on a chip's key alone
 chances        how often each chip comes: expected, and then drawn
 report         asked and got, repeats, and what it costs to read
 chart          shares of classes before and after, as a picture

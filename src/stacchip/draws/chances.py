@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from stacchip.draws.key_hash import chances, mix
+from stacchip.runtime.key_hash import chances, mix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from stacchip.draws.key_hash import Hashes
+    from stacchip.runtime.key_hash import Hashes
 
 __all__ = ["Candidates", "Odds", "draw_times", "find_scales"]
 

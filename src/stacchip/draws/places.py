@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from stacchip.draws.key_hash import hash_numbers
 from stacchip.errors import UsageError
 from stacchip.index.centres import find_known_centres
+from stacchip.runtime.key_hash import hash_numbers
 from stacchip.splits.cells import CellGrid
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from stacchip.draws.key_hash import Hashes
+    from stacchip.runtime.key_hash import Hashes
 
 __all__ = ["Places"]
 

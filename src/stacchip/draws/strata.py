@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stacchip.draws.key_hash import Hashes
+    from stacchip.runtime.key_hash import Hashes
 
 __all__ = ["Quota", "Strata", "Totals", "Weighed", "Weigher", "share_out"]
 

@@ -6,6 +6,7 @@ In reading order:
 - `workers`: threads that start on demand and stop before the interpreter exits.
 - `pools`: all threads that live as long as the process, and which of them may wait for which.
 - `task_name`: the name of the task that a thread works on, for the log.
+- `tasks`: tasks that one caller gives to a pool, and waits for together.
 - `concurrently`: many calls at once, within one call of our own.
 - `memory`: reusable buffers.
 - `open_files`: how many files a reader keeps open.
@@ -19,6 +20,7 @@ In reading order:
 - `unwritable`: errors of what cannot be written, with the path.
 - `presence`: whether something is at a local path, for a user who may not look.
 - `whole_file`: local files that appear whole or not at all, scratch folders, locks.
+- `key_hash`: numbers that look random, and depend on a key alone.
 - `cache_folder`: the folder of what can be made again, shared by a user's processes.
 
 This folder imports only `stacchip.errors`.

@@ -9,6 +9,7 @@ Otherwise all threads of a pool could be waiting for tasks that no thread is lef
 | `openers` | 16 | open one file of an item: several requests, one after another |
 | `requesters` | 32 | send one request: the calls of `map_concurrently` and `stream_concurrently` |
 | `decoders` | one a core | decode blocks, with the GIL released; wait for nothing |
+| `encoders` | one a core | encode chips that are kept, and write them; wait for nothing |
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _openers = Workers("stacchip-open", _OPENERS)
 _requesters = Workers("stacchip-storage", REQUESTERS)
 # made at its first use: by then, a worker process may have been given fewer cores
 _decoders = PerProcess(lambda: Workers("stacchip-decode", core_count()))
+_encoders = PerProcess(lambda: Workers("stacchip-encode", core_count()))
 
 
 def fetchers() -> Workers:
@@ -57,3 +59,8 @@ def requesters() -> Workers:
 def decoders() -> Workers:
     """Return the threads that decode blocks, one a core."""
     return _decoders.get()
+
+
+def encoders() -> Workers:
+    """Return the threads that encode chips, one a core."""
+    return _encoders.get()

@@ -11,9 +11,9 @@ import numpy as np
 from stacchip.draws import Draw, Mix
 from stacchip.draws.chances import Candidates, Odds, draw_times, find_scales
 from stacchip.draws.chosen_rows import ChosenRows
-from stacchip.draws.key_hash import hash_numbers, hash_text
 from stacchip.draws.report import Tally, make_report
 from stacchip.errors import UsageError
+from stacchip.runtime.key_hash import hash_numbers, hash_text
 from stacchip.stream.plan.drawn_chips import DrawnChips, DrawnRows
 from stacchip.stream.plan.stored_chips import StoredChips, digest_of_order
 from stacchip.stream.plan.wanted_chips import WantedChips
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from stacchip.chipper import Chipper
     from stacchip.draws import DrawReport
-    from stacchip.draws.key_hash import Hashes
     from stacchip.draws.strata import Quota
     from stacchip.index import Selection
+    from stacchip.runtime.key_hash import Hashes
     from stacchip.stream.plan.by_area import AreaSides
     from stacchip.stream.plan.wanted_chips import Chips
     from stacchip.stream.plan.weighed_chips import Weights, WeightsPart

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from stacchip.draws.key_hash import Hashes
     from stacchip.draws.strata import Strata, Weigher
+    from stacchip.runtime.key_hash import Hashes
     from stacchip.stream.plan.order_file import OrderFile
     from stacchip.stream.plan.stored_chips import StoredChips
     from stacchip.stream.plan.wanted_chips import WantedChips
