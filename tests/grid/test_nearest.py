@@ -244,3 +244,54 @@ def test_a_raster_turned_against_the_grid_is_refused():
     grid = ChipGrid(make_geobox(UTM, Affine(10, 0, 6e5, 0, -10, 4e6), (20, 30)), 10)
     with pytest.raises(GridMismatch, match="turned against the chip grid"):
         seen_pixels(make_geobox(UTM, askew, (20, 30)), grid)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("repeat", [1, 2, 3, 4, 6, 8])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_bands_that_are_repeated_at_once_fill_chips_of_a_batch(dtype, repeat, bands):
+    """A chip is one of a batch, whose memory goes on behind it."""
+    side = 48
+    pixels = pixels_of(dtype, (bands, 60, 60))
+    sources = 3 + np.arange(side) // repeat
+    batch = np.full((3, bands, side, side), 77, dtype)
+    cut = GridMap((sources, sources)).cut(Window(0, 0, side, side))
+    assert cut.rows.repeat == cut.cols.repeat == repeat
+    assert cut.is_whole
+    # as many pixels as the chip needs out of a larger plane, as a store has them
+    cut.fill(pixels[:, *cut.window.slices], batch[1])
+    assert same_bits(batch[1], pixels[:, sources[:, None], sources[None]])
+    assert (batch[[0, 2]] == np.array(77, dtype)).all()
+
+
+@pytest.mark.parametrize(
+    ("source", "dtype"),
+    [("uint8", "uint16"), ("uint8", "int16"), ("uint16", "uint32"), ("uint16", "float32"),
+     ("int16", "int32"), (">u2", "uint16"), ("uint8", ">u2"), (">u2", ">u2"), ("bool", "uint8")],
+)  # fmt: skip
+@pytest.mark.parametrize("repeat", [2, 3, 4])
+def test_bands_are_repeated_at_once_in_a_wider_type(source, dtype, repeat):
+    pixels = pixels_of(source, (2, 60, 60))
+    sources = np.arange(24) // repeat
+    out = np.full((2, 24, 24), 77, dtype)
+    cut = GridMap((sources, sources)).cut(Window(0, 0, 24, 24))
+    cut.fill(pixels[:, *cut.window.slices], out)
+    values = pixels[:, sources[:, None], sources[None]]
+    assert out.dtype == np.dtype(dtype)
+    np.testing.assert_array_equal(out, values.astype(dtype))
+
+
+@pytest.mark.parametrize("repeat", [2, 3, 4])
+def test_the_rest_of_a_chip_stays_if_its_rows_or_columns_are_beyond_the_raster(repeat):
+    pixels = pixels_of("uint16", (2, 60, 60))
+    inside = np.arange(24) // repeat
+    beyond = np.where(np.arange(36) < 24, np.arange(36) // repeat, -1)
+    for rows, cols in ((beyond, inside), (inside, beyond), (beyond, beyond)):
+        for bands in (1, 2):
+            out = np.full((bands, len(rows), len(cols)), 77, "uint16")
+            cut = GridMap((rows, cols)).cut(Window(0, 0, len(rows), len(cols)))
+            assert not cut.is_whole
+            cut.fill(pixels[:bands, *cut.window.slices], out)
+            expected = np.full_like(out, 77)
+            expected[:, :24, :24] = pixels[:bands, inside[:, None], inside[None]]
+            assert same_bits(out, expected)

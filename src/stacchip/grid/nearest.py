@@ -98,6 +98,11 @@ class ChipCut(NamedTuple):
     is_whole: bool
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of `window`."""
+        return self.rows.stop - self.rows.start, self.cols.stop - self.cols.start
+
+    @property
     def window(self) -> Window:
         """The raster's pixels that the chip needs."""
         rows, cols = self.rows, self.cols
@@ -114,6 +119,9 @@ class ChipCut(NamedTuple):
         part = out[:, rows.place, cols.place]
         if rows.repeat == cols.repeat == 1:
             part[...] = pixels
+            return
+        if rows.repeat == cols.repeat > 1 and part.flags.c_contiguous:
+            _repeat(pixels, cols, part)
             return
         for band in range(len(pixels)):
             wide = _widen(pixels[band], cols, part.dtype).astype(part.dtype, copy=False)
@@ -203,21 +211,48 @@ def make_grid_map(source: GeoBox, grid: GeoBox) -> GridMap:
 def _widen(
     pixels: NDArray[np.generic], cols: AxisCut, dtype: np.dtype[np.generic]
 ) -> NDArray[np.generic]:
-    """Return pixels (y, x) widened to the columns of a chip, which is of type `dtype`.
+    """Return pixels (..., x) widened to the columns of a chip, which is of type `dtype`.
 
     If the copies of one pixel fill 2, 4 or 8 bytes, they are written as one larger integer. That is
     twice as fast as copying pixel by pixel (measured with 16 bits, 128 to 256 columns).
     """
     if cols.repeat == 1:
         return pixels
-    is_unsigned = pixels.dtype.kind == dtype.kind == "u" and dtype.isnative
-    size = dtype.itemsize * cols.repeat
-    if size not in (2, 4, 8) or not (is_unsigned or pixels.dtype == dtype):
-        return pixels.take(cols.sources, axis=1)
-    once = pixels if is_unsigned else pixels.view(f"u{pixels.dtype.itemsize}")
+    once = _as_integers(pixels, cols, dtype)
+    if once is None:
+        return pixels.take(cols.sources, axis=-1)
     factor = _repeating(dtype.itemsize, cols.repeat)
     many: NDArray[np.generic] = np.multiply(once, factor, dtype=factor.dtype).view(dtype)
     return many
+
+
+def _repeat(pixels: NDArray[np.generic], cols: AxisCut, out: NDArray[np.generic]) -> None:
+    """Fill all bands at once, of which each pixel becomes a square of the same side.
+
+    As in `_widen`, one larger integer holds the copies of a pixel in a row. One call of numpy does
+    all: threads that fill chips at the same time wait for each other between calls.
+    """
+    bands, height, width = pixels.shape
+    once = _as_integers(pixels, cols, out.dtype)
+    if once is None:
+        rows = out.reshape(bands, height, cols.repeat, width, cols.repeat)
+        rows[...] = pixels[:, :, None, :, None]
+        return
+    factor = _repeating(out.dtype.itemsize, cols.repeat)
+    rows = out.view(factor.dtype).reshape(bands, height, cols.repeat, width)
+    np.multiply(once[:, :, None], factor, out=rows, casting="unsafe", dtype=factor.dtype)
+
+
+def _as_integers(
+    pixels: NDArray[np.generic], cols: AxisCut, dtype: np.dtype[np.generic]
+) -> NDArray[np.unsignedinteger[Any]] | None:
+    """Return pixels as integers whose copies in a row are one larger integer; None if none is."""
+    is_unsigned = pixels.dtype.kind == dtype.kind == "u" and dtype.isnative
+    size = dtype.itemsize * cols.repeat
+    if size not in (2, 4, 8) or not (is_unsigned or pixels.dtype == dtype):
+        return None
+    found: Any = pixels if is_unsigned else pixels.view(f"u{pixels.dtype.itemsize}")
+    return found  # type: ignore[no-any-return]
 
 
 @cache

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stacchip.raster.gdal.environment import gdal_environment
+from stacchip.runtime.per_process import PerProcess
 
 if TYPE_CHECKING:
     from typing import Any
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stacchip.grid.geobox import GeoBox
+
+# rasterio silences a warning meanwhile, and what is silenced is the same in all threads
+_one_at_a_time = PerProcess(Lock)
 
 
 def warp(
@@ -41,7 +46,7 @@ def warp(
     # the grids share a CRS, whatever it is, and GDAL demands one
     crs = "EPSG:3857" if source.crs is None else source.crs.to_wkt()
     out = np.full((len(pixels), *target.shape.yx), nodata or 0, pixels.dtype)
-    with gdal_environment():
+    with _one_at_a_time.get(), gdal_environment():
         reproject(
             pixels,
             out,
