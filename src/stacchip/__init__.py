@@ -26,6 +26,7 @@ indexer      from an item to the rows of its chips; from many items to one index
 chipper      from a row to arrays of pixels
 selection    which chips are for what: splits, and checks of them
 draws        how often an epoch takes each chip: by weights and classes, in mixes of sources
+chipstore    chips that were cut once, kept locally
 stream       many chips at the speed of decoding: plan, then read
 datasets     chips as PyTorch datasets
 cubes        chips of several dates as files
@@ -49,6 +50,7 @@ from stacchip.runtime.lazy_names import offer_lazily
 
 if TYPE_CHECKING:
     from stacchip.chipper import Chip, Chipper
+    from stacchip.chipstore import ChipStore
     from stacchip.datasets import ChipDataset, ChipStreamDataset, DrawSampler
     from stacchip.draws import Draw, DrawReport, Mix
     from stacchip.errors import StacchipError
@@ -81,6 +83,7 @@ __all__ = [
     "Chip",
     "ChipDataset",
     "ChipIndexer",
+    "ChipStore",
     "ChipStream",
     "ChipStreamDataset",
     "Chipper",
@@ -122,6 +125,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is load
         __name__,
         {
             "chipper": ["Chip", "Chipper"],
+            "chipstore": ["ChipStore"],
             "datasets": ["ChipDataset", "ChipStreamDataset", "DrawSampler"],
             "draws": ["Draw", "DrawReport", "Mix"],
             "errors": ["StacchipError"],

@@ -13,6 +13,7 @@ open_item.py    the item's rasters, opened and read together
 placing.py      where each raster lies on that grid, and which are refused
 file_versions.py  the version of each file that was opened first, which the chips have in common
 shared_versions.py  the same for copies of a chipper in other processes
+kept_chips.py   what is asked of a store of chips that were cut before
 open_items.py   the cache of open items, for chippers and streams alike
 chip.py         the result: pixels, valid, place and time
 data_array.py   the result for xarray

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from stacchip.chipper.found_item import FoundItem
     from stacchip.chipper.index_rows import Rows
+    from stacchip.chipper.kept_chips import KeptChips
     from stacchip.grid.chip_grid import ChipGrid
     from stacchip.index.foreign.item_columns import FindItem
     from stacchip.raster.cache import Caches
@@ -103,6 +104,8 @@ class Chipper:
         storage: Reads the files: credentials, endpoint, retries.
         caches: Keep decoded blocks in memory and encoded ones on a local disk, for chips that are
             cut at random or again. By default nothing is kept.
+        store: Keeps chips as they are cut, and serves them from then on without their files: a
+            `stacchip.ChipStore`.
 
     Raises:
         IndexFormatError: `index` is not an index.
@@ -132,6 +135,7 @@ class Chipper:
         edge: Literal["drop", "pad"] | None = None,
         storage: Storage | None = None,
         caches: Caches = NO_CACHES,
+        store: KeptChips | None = None,
     ) -> None:
         if (index is None) == (bucket is None):
             raise UsageError("Give either an index or indexer, or bucket=, platform= and item_id=.")
@@ -139,6 +143,7 @@ class Chipper:
             storage = storage or index.storage
         self.storage = storage or Storage()
         self.caches = caches
+        self.store = store
         require_harmonize(harmonize)
         self.choice = AssetChoice(
             None if assets is None else names_of(assets, "assets"),
@@ -384,7 +389,15 @@ class Chipper:
         key, opened = self.rows.key(row), self.open(row)
         window = key.window
         opened.require_chip(key, window, self.edge)
-        return opened.read(window)
+        if self.store is None:
+            return opened.read(window)
+        kept = self.store.read(key, opened)
+        lacking = [asset for asset in opened.placements if asset not in kept]
+        if lacking:
+            fetched = opened.fetch(window, lacking)
+            self.store.keep(key, opened, fetched)
+            kept |= fetched
+        return opened.place(window, kept)
 
     def open(self, row: int) -> OpenedItem:
         """Return the opened item of a row's chip, and keep it open for further chips.
@@ -451,7 +464,9 @@ class Chipper:
     def __setstate__(self, state: dict[str, Any]) -> None:
         # pickles of 0.x have another value there, and a lock
         state = {name: value for name, value in state.items() if name != "_lock"}
-        self.__dict__.update({"_versions": FileVersions(), **state}, _opened=OpenItems(_OPEN_ITEMS))
+        # those of versions before stores lack one
+        state = {"_versions": FileVersions(), "store": None, **state}
+        self.__dict__.update(state, _opened=OpenItems(_OPEN_ITEMS))
         self._finder = self._finder.of_today(self.rows.item_keys)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from stacchip.runtime.per_process import PerProcess
 from stacchip.runtime.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     import pystac
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from stacchip.items import AssetInfo
     from stacchip.raster.cache import Caches
     from stacchip.raster.placement import Placement
-    from stacchip.raster.reader import Reader
+    from stacchip.raster.reader import Reader, WindowRequest
     from stacchip.sources import Harmonize
     from stacchip.storage import Storage
 
@@ -101,6 +101,24 @@ class AssetChoice:
         if isinstance(self.resampling, str):
             return self.resampling
         return self.resampling.get(key, "nearest")
+
+
+class RawPixels(NamedTuple):
+    """What a window of the grid needs of a raster, as its file has it.
+
+    Attributes:
+        request: What was read; None if the raster does not meet the window.
+        pixels: The pixels, (band, y, x); none without a request.
+        valid: Which of them may be used as far as the file tells, (y, x).
+    """
+
+    request: WindowRequest | None
+    pixels: NDArray[Any]
+    valid: NDArray[np.bool_]
+
+
+NOTHING: Final = RawPixels(None, _NO_PIXELS, _NO_PIXELS[0])
+"""What a window needs of a raster that it does not meet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,22 +197,33 @@ class OpenedItem:
             y=key.y,
         )
 
-    def read(
-        self, window: Window, keys: Sequence[str] | None = None
-    ) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
+    def read(self, window: Window) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
         """Return pixels (band, y, x) and valid (y, x) of a window of the grid, by asset key.
 
         All blocks of all assets are fetched at once. Pixels beyond a raster's edge are nodata, and
         not valid.
         """
-        chosen = {key: self.placements[key] for key in keys or self.placements}
-        requests = {key: placed.request(window) for key, placed in chosen.items()}
+        return self.place(window, self.fetch(window, self.placements))
+
+    def fetch(self, window: Window, keys: Iterable[str]) -> dict[str, RawPixels]:
+        """Return what a window of the grid needs of some assets, by asset key."""
+        requests = {key: self.placements[key].request(window) for key in keys}
         wanted = [request for request in requests.values() if request is not None]
         pixels = iter(read_valid_windows(wanted))
+        return {
+            key: RawPixels(request, *next(pixels)) if request else NOTHING
+            for key, request in requests.items()
+        }
+
+    def place(
+        self, window: Window, raw: Mapping[str, RawPixels]
+    ) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
+        """Return a window of the grid from what it needs of some assets, as `read` does."""
         result = {}
-        for key, placed in chosen.items():
-            request = requests[key]
-            array, valid = next(pixels) if request else (_NO_PIXELS, _NO_PIXELS[0])
+        for key, placed in self.placements.items():
+            if key not in raw:
+                continue
+            request, array, valid = raw[key]
             if request:
                 valid = hide_fill(valid, array, placed.reader.nodata, placed.nodata)
             array, valid = placed.place(window, request, array, valid)

@@ -52,6 +52,10 @@ class Reader(Protocol):
         """The file."""
 
     @property
+    def storage(self) -> Storage:
+        """What reads it."""
+
+    @property
     def geobox(self) -> GeoBox | None:
         """CRS, transform and shape, or None if the file lacks a CRS or a transform.
 
@@ -248,6 +252,11 @@ class GdalReader(GdalFile):
         self.why_unsupported = why_unsupported
         if header is not None:
             self.nodata = header.nodata  # exact, from the tag's text
+
+    @property
+    def storage(self) -> Storage:
+        """What reads the file."""
+        return self._storage
 
     @property
     def geobox(self) -> GeoBox | None:
