@@ -67,6 +67,16 @@ def find_kinds(
         dtype: Type of the pixels; None for the common type of their bands.
         apart: The asset that is cut apart, if one is.
     """
+    key = (chip_size, dtype, apart)
+    if key not in item.kinds:
+        item.kinds[key] = _make_kinds(item, *key)
+    kinds: Kinds = item.kinds[key]
+    return kinds
+
+
+def _make_kinds(
+    item: ItemLayers, chip_size: int, dtype: np.dtype[Any] | None, apart: Apart | None
+) -> Kinds:
     pixels, *rest = item.parts(None if apart is None else apart.asset)
     kinds = [ChipKind(pixels.bands, chip_size, dtype or pixels.dtype)]
     if apart is not None:
@@ -191,17 +201,34 @@ class Building:
         self._keys: list[ChipKey] = []
         self._rows: list[int] = []
         self._items: list[ItemLayers] = []
+        self._times: list[int] = []
 
     def slot(self) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """Return the arrays (band, y, x) for the next chip's pixels, and for which are valid."""
         number = len(self._rows)
         return self._array[number], None if self._valid is None else self._valid[number]
 
-    def add(self, key: ChipKey, row: int, item: ItemLayers) -> None:
-        """Keep the chip that was written to `slot`."""
+    def add(self, key: ChipKey, row: int, item: ItemLayers, time: int = -1) -> None:
+        """Keep the chip that was written to `slot`, and when it comes."""
         self._keys.append(key)
         self._rows.append(row)
         self._items.append(item)
+        self._times.append(time)
+
+    @property
+    def times(self) -> set[int]:
+        """When its chips come."""
+        return set(self._times)
+
+    def remove(self, time: int) -> tuple[ChipKey, int]:
+        """Take out a chip that could not be cut, and return its key and row; later ones move up."""
+        number = self._times.index(time)
+        for arrays in (self._array, self._valid):
+            if arrays is not None:
+                for later in range(number + 1, len(self)):
+                    arrays[later - 1] = arrays[later]
+        del self._times[number], self._items[number]
+        return self._keys.pop(number), self._rows.pop(number)
 
     def __len__(self) -> int:
         """Return the number of chips so far."""

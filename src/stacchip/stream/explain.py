@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from stacchip.errors import StacchipError, forget_frames
 from stacchip.raster.block_requests import plan_requests
@@ -17,16 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from stacchip.errors import Errors
+    from stacchip.stream.plan.course import Course
+    from stacchip.stream.plan.lanes import Place
     from stacchip.stream.plan.ledger import LayerBlock
     from stacchip.stream.plan.visits import Visit
-    from stacchip.stream.read.layers import Layer
+    from stacchip.stream.read.filling_store import AreaFilling
+    from stacchip.stream.read.layers import ItemLayers, Layer
     from stacchip.stream.read.reading import VisitPlans
 
 # seconds in which one core copies a byte of a chip out of its blocks (measured: 180 us for 11 bands
 # of 256 px in 16 bits, of which seven have twice the pixel size)
 _COPY_SECONDS: Final = 1.3e-10
+# the same for decoding a byte of a chip out of a store (measured: 250 us for those)
+_STORE_SECONDS: Final = 1.7e-10
 _MOST_NAMED: Final = 5
 _MOST_CHIPS: Final = 16_384
+_MOST_AREAS: Final = 256
 _SHORT_S: Final = 10  # an epoch in which the start of workers, some seconds, is much
 
 
@@ -58,6 +67,9 @@ class Explanation:
         first_error: Why the first of them cannot be opened.
         looked_at: Number of chips that were looked at; None for all. `items`, `opening_s`,
             `distinct_blocks`, `gdal_files` and `unreadable_items` are those of these chips.
+        from_store: Number of chips that a store holds; None without a store.
+        fills_areas: True if the shuffle is one permutation of all chips. Those that the store lacks
+            are then read with all others of their areas.
     """
 
     chips: int
@@ -75,6 +87,8 @@ class Explanation:
     unreadable_items: tuple[str, ...] = ()
     first_error: StacchipError | None = None
     looked_at: int | None = None
+    from_store: int | None = None
+    fills_areas: bool = False
 
     @property
     def repeat_factor(self) -> float:
@@ -98,6 +112,7 @@ class Explanation:
             f"decodes {self.blocks:,} blocks ({self.repeat_factor:.2f} times each), "
             f"{self.decoded_bytes / 1e6:.0f} MB"
         )
+        yield from self._store()
         yield (
             f"holds up to {self.memory_bytes / 1e6:.0f} MB of decoded blocks in this process; each "
             "DataLoader worker has its own"
@@ -115,6 +130,17 @@ class Explanation:
         short = ": a short epoch is mostly these" if self.least_seconds < _SHORT_S else ""
         yield f"leaves out {', '.join(left_out)} and the training itself{short}"
         yield from self._unreadable()
+
+    def _store(self) -> Iterator[str]:
+        if self.from_store is None:
+            return
+        how = "; the shuffle is one permutation of all chips" if self.fills_areas else ""
+        yield f"takes {self.from_store:,} of the chips from the store{how}"
+        if self.fills_areas and self.from_store < self.chips:
+            yield (
+                "reads the others with all chips of their areas, when the first of an area comes: "
+                "the first batches wait long. Fill the store before: stacchip warm"
+            )
 
     def _unreadable(self) -> Iterator[str]:
         if not self.unreadable_chips:
@@ -156,7 +182,8 @@ def explain(
             if isinstance(step, Load):
                 seen.look_at(step.visit)
                 cost.add(plans.take(step))
-    seconds = cost.seconds + seen.chip_bytes * _COPY_SECONDS
+    held_bytes = seen.held_chips * seen.chip_bytes / max(seen.chips, 1)
+    seconds = cost.seconds + seen.chip_bytes * _COPY_SECONDS + held_bytes * _STORE_SECONDS
     # visits are loaded ahead: the chips of those count, too
     begun = seen.chips + seen.unreadable_chips
     times = count / begun if begun else 0.0
@@ -176,6 +203,60 @@ def explain(
         unreadable_items=tuple(seen.unreadable),
         first_error=next(iter(seen.unreadable.values()), None),
         looked_at=None if looked_at == count else looked_at,
+        from_store=None if plans.store is None else round(seen.held_chips * times),
+    )
+
+
+def explain_store(
+    filling: AreaFilling, course: Course, ahead_bytes: int, errors: Errors = "raise"
+) -> Explanation:
+    """Total the cost of an epoch that is one permutation of all chips, of which a store holds some.
+
+    Args:
+        filling: Reads the areas whose chips the store lacks.
+        course: The batches, of one chip each.
+        ahead_bytes: As for `Ledger`.
+        errors: `"skip"` counts the chips of items that cannot be opened.
+
+    Raises:
+        StacchipError: An item cannot be opened, unless `errors="skip"`.
+    """
+    count, table = course.steps, filling.table
+    looked_at = min(count, _MOST_CHIPS)
+    batches = islice(course.read().batches(), looked_at)
+    places = [place for batch in batches for place in batch.places]
+    seen = _ItemsSeen(filling.plans([]), errors)
+    lacking = [place.chip for place in places if not seen.holds(place)]
+    areas = np.unique(table.area_of(np.array(lacking, np.int64)))
+    # each area is read once: of a long epoch, all that have chips which the store lacks
+    share = len(lacking) / max(seen.chips, 1)
+    whole = len(areas) if looked_at == count else max(len(areas), round(len(table.group) * share))
+    areas = areas[:_MOST_AREAS]
+    filled = int((table.first[areas + 1] - table.first[areas]).sum())
+    read = explain(filling.plans(areas.tolist()), filled, filling.memory_bytes, ahead_bytes, "skip")
+    times = whole / len(areas) if len(areas) else 1.0
+    scale = count / max(seen.chips + seen.unreadable_chips, 1)
+    unreadable = round(seen.unreadable_chips * scale)
+    seconds = filled * times / read.chips_per_s if read.chips_per_s else 0.0
+    from_store_s = seen.chip_bytes * scale * (_COPY_SECONDS + _STORE_SECONDS) / core_count()
+    seconds += from_store_s
+    return Explanation(
+        chips=count - unreadable,
+        unreadable_chips=unreadable,
+        requests=round(read.requests * times),
+        bytes=round(read.bytes * times),
+        blocks=round(read.blocks * times),
+        distinct_blocks=round(read.distinct_blocks * times),
+        decoded_bytes=round(read.decoded_bytes * times),
+        memory_bytes=read.memory_bytes,
+        chips_per_s=(count - unreadable) / seconds if seconds else 0.0,
+        gdal_files=read.gdal_files,
+        items=len(seen.readable),
+        unreadable_items=tuple(seen.unreadable),
+        first_error=next(iter(seen.unreadable.values()), None),
+        looked_at=None if looked_at == count else looked_at,
+        from_store=round((seen.chips - len(lacking)) * scale),
+        fills_areas=True,
     )
 
 
@@ -238,6 +319,7 @@ class _ItemsSeen:
         unreadable_chips: Number of chips that cannot.
         readable: Platform and id of the items that were opened.
         unreadable: The errors of those that were not, by id.
+        held_chips: Number of chips of which a store holds all.
     """
 
     plans: VisitPlans
@@ -247,6 +329,7 @@ class _ItemsSeen:
     unreadable_chips: int = 0
     readable: set[tuple[str, str]] = field(default_factory=set)
     unreadable: dict[str, StacchipError] = field(default_factory=dict)
+    held_chips: int = 0
 
     def look_at(self, visit: Visit) -> None:
         """Count the chips of a visit.
@@ -254,16 +337,34 @@ class _ItemsSeen:
         Raises:
             StacchipError: Their item cannot be opened, and `errors` is `"raise"`.
         """
-        group, count = self.plans.table.groups[visit.group], len(visit.chips)
+        if self._count(visit.group, len(visit.chips)) is not None and self.plans.store is not None:
+            self.held_chips += len(visit.chips) - len(self.plans.lacking(visit))
+
+    def holds(self, place: Place) -> bool:
+        """Count a chip, and return True if the store holds it, or it cannot be read.
+
+        Raises:
+            StacchipError: Its item cannot be opened, and `errors` is `"raise"`.
+        """
+        item, store = self._count(place.group, 1), self.plans.store
+        if item is None or store is None:
+            return True
+        key = self.plans.table.key(place.group, place.x, place.y)
+        return not store.find([(key, item.opened)])[0].lacks
+
+    def _count(self, number: int, count: int) -> ItemLayers | None:
+        """Count chips of a group, and return their item; None if it cannot be opened."""
+        group = self.plans.table.groups[number]
         try:
-            item = self.plans.open(visit.group)
+            item = self.plans.open(number)
         except StacchipError as error:
             if self.errors == "raise":
                 raise
             forget_frames(error)
             self.unreadable_chips += count
             self.unreadable.setdefault(group.item_id, error)
-            return
+            return None
         self.chips += count
         self.readable.add((group.platform, group.item_id))
         self.chip_bytes += count * len(item.bands) * group.chip_size**2 * item.dtype.itemsize
+        return item

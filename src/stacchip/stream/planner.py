@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from copy import copy
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import numpy as np
 
 from stacchip.chipper.stored_rows import StoredRows
 from stacchip.draws import Mix
@@ -21,9 +23,8 @@ from stacchip.stream.shards import Shard
 from stacchip.stream.survey import KindCount, Survey, Surveyed, classes_digest
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from stacchip.chipper import Chipper
+    from stacchip.chipstore import ChipStore
     from stacchip.draws import Draw
     from stacchip.errors import Errors
     from stacchip.index import Selection
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cut", "Planner"]
 
+_KEPT_SHARE: Final = 0.75  # of the bytes of pixels (measured: 0.4 to 0.7, of noise 1)
 _LARGE: Final = 1 << 17  # chips; fewer take 5 MB in a worker
 
 
@@ -67,9 +69,10 @@ class Planner:
         errors: As for `ChipStream`.
         order: As for `ChipStream`.
         seed: As for `ChipStream`.
-        open_areas: As for `ChipStream`; None to open as many as `memory_bytes` hold.
+        open_areas: As for `ChipStream`.
         memory_bytes: As for `ChipStream`.
         drawing: Which of the chosen chips an epoch takes; None for each once.
+        store: Keeps chips that were cut; None for none.
 
     Attributes:
         chips: The chosen chips.
@@ -85,10 +88,12 @@ class Planner:
         *,
         order: Order,
         seed: int,
-        open_areas: int | None,
+        open_areas: int | Literal["all"] | None,
         memory_bytes: int,
         drawing: Draw | Mix | None,
+        store: ChipStore | None = None,
     ) -> None:
+        self._store = store
         self._chipper = chipper
         self._chosen = chosen
         self.chips = _find_chips(chipper, chosen)
@@ -115,6 +120,7 @@ class Planner:
         if "draws" not in state:  # of an earlier version, which had no draws
             self.draws, self._drawn, self._surveyed = None, {}, {}
             self._catalog = state["catalog"]
+        self.__dict__.setdefault("_store", None)
 
     # -- the chips of an epoch
 
@@ -216,13 +222,31 @@ class Planner:
             return kinds
         return tuple(tuple(sorted(chain(*kinds[part::parts]))) for part in range(parts))
 
-    def open_areas(self, cut: Cut) -> int:
-        """Return how many areas a shuffle draws from at once."""
+    def open_areas(self, cut: Cut) -> int | None:
+        """Return how many areas a shuffle draws from at once; None for all."""
+        if self._open_areas == "all":
+            return None
         if self._open_areas is not None:
             return self._open_areas
+        if self._store is not None and self._kept_bytes(cut) <= self._store.limit_bytes:
+            return None
         classes = self._classify(cut).in_parts(self._parts)
         shapes = self.survey.shapes_of(classes.names)
         return find_open_areas(shapes, classes.kinds, self._memory_bytes)
+
+    def _kept_bytes(self, cut: Cut) -> float:
+        """Estimate the bytes that the chosen chips take in a store.
+
+        It may not depend on what the store holds: so neither does the order of an epoch.
+        """
+        classes = self._classify(cut)
+        counts = np.bincount(classes.of_group, self.chips.counts, len(classes.names))
+        shapes = self.survey.shapes_of(classes.names)
+        sizes = [
+            shape.size_bytes * size**2 / (shape.height * shape.width)
+            for shape, (_, size) in zip(shapes, classes.names, strict=True)
+        ]
+        return float(counts @ np.array(sizes)) * _KEPT_SHARE
 
     def settings(self, cut: Cut, epoch: int) -> dict[str, Any]:
         """Return what decides the order of an epoch, as plain values."""
@@ -230,7 +254,7 @@ class Planner:
         return {
             "order": self._order,
             "seed": self._seed,
-            "open_areas": self.open_areas(cut),
+            "open_areas": self.open_areas(cut) or "all",
             "chips": self.chips_of(cut, epoch).fingerprint,
             "areas": self.survey_chips(cut, epoch).fingerprint,
             "mix": None if braiding is UNBRAIDED else [braiding.strands, list(braiding.shares)],

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stacchip.errors import forget_frames
 
 if TYPE_CHECKING:
     from stacchip.errors import StacchipError
+    from stacchip.stream.read.filling_store import Filled
 
 
 _MOST_REASONS: Final = 1000
@@ -56,6 +57,40 @@ class Skipped:
     error: StacchipError
 
 
+@dataclass(frozen=True)
+class StoreFilling:
+    """What became of chips with which a store was to be filled.
+
+    Attributes:
+        chips: Number of chips.
+        kept: Number of those that were read and kept; the store had the others, or they failed.
+        failed: Number of chips that could not be read.
+        first_error: Why the first of these could not.
+        decoded_blocks: Number of blocks decoded.
+        why_not_kept: Why the store did not keep the rest; None if it has all that can be read.
+    """
+
+    chips: int
+    kept: int = 0
+    failed: int = 0
+    first_error: StacchipError | None = None
+    decoded_blocks: int = 0
+    why_not_kept: str | None = None
+
+    def plus(self, filled: Filled) -> StoreFilling:
+        """Return it with what was read since."""
+        failures = filled.failures
+        for error in failures:
+            forget_frames(error)
+        return replace(
+            self,
+            kept=self.kept + filled.kept - min(len(failures), filled.kept),
+            failed=self.failed + len(failures),
+            first_error=self.first_error or (failures[0] if failures else None),
+            decoded_blocks=self.decoded_blocks + filled.decoded_blocks,
+        )
+
+
 @dataclass
 class StreamReport:
     """Counts of one pass.
@@ -68,6 +103,9 @@ class StreamReport:
         decoded_blocks: Number of blocks decoded.
         decoded_bytes: Total size of their pixels.
         peak_bytes: The most that decoded blocks took at the same time.
+        from_store: Number of chips that came from the store.
+        kept: Number of chips that were given to the store to keep.
+        why_not_kept: Why the store keeps no more chips; None if it does, or there is none.
     """
 
     delivered: int = 0
@@ -77,6 +115,9 @@ class StreamReport:
     decoded_bytes: int = 0
     peak_bytes: int = 0
     causes: Counter[Cause] = field(default_factory=Counter)
+    from_store: int = 0
+    kept: int = 0
+    why_not_kept: str | None = None
 
     def skip(self, chipid: str, row: int, error: StacchipError, cause: Cause) -> None:
         """Count a chip that could not be cut, and keep the reason."""
@@ -106,6 +147,10 @@ class StreamReport:
             f"{self.delivered} chips from {self.decoded_blocks} blocks "
             f"({self.decoded_bytes / 1e6:.0f} MB decoded, {self.peak_bytes / 1e6:.0f} MB at once)"
         )
+        if self.from_store or self.kept:
+            text += f"; {self.from_store} from the store, {self.kept} kept in it"
+        if self.why_not_kept:
+            text += f"; no more are kept: {self.why_not_kept}"
         if self.skipped:
             text += f"; {self.skipped} skipped, the first: {self.reasons[0].error}"
         return text

@@ -6,14 +6,15 @@ import logging
 from copy import copy
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import numpy as np
 
 from stacchip.chipper.index_rows import find_position
-from stacchip.errors import UsageError
+from stacchip.chipstore import ChipStore
+from stacchip.errors import StacchipError, UsageError
 from stacchip.runtime.memory import MemoryPool
-from stacchip.stream.explain import Explanation, explain
+from stacchip.stream.explain import Explanation, explain, explain_store
 from stacchip.stream.filling import Filling
 from stacchip.stream.options import open_chosen, pixel_type, whole_number
 from stacchip.stream.plan.course import Batching, Course
@@ -23,24 +24,27 @@ from stacchip.stream.plan.sequence import ChipSequence
 from stacchip.stream.plan.shares import Share
 from stacchip.stream.plan.wanted_chips import WantedChips
 from stacchip.stream.planner import Cut, Planner
+from stacchip.stream.read.filling_store import AreaFilling
+from stacchip.stream.read.kept_reading import KeptReading
 from stacchip.stream.read.loading import LoadedBlocks
 from stacchip.stream.read.reading import Reading, VisitPlans
-from stacchip.stream.report import Cause, StreamReport
+from stacchip.stream.report import Cause, StoreFilling, StreamReport
 from stacchip.stream.shards import Shard
 from stacchip.stream.state import Run, StreamState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from stacchip.chipper import Chip
     from stacchip.chipper.index_rows import ChipKey
     from stacchip.draws import Draw, DrawReport, Mix
-    from stacchip.errors import Errors, StacchipError
+    from stacchip.errors import Errors
     from stacchip.stream.batch import Allocator, Apart, ChipBatch, Kinds
+    from stacchip.stream.filling import BatchesOfKinds
     from stacchip.stream.plan.chip_table import ChipTable
-    from stacchip.stream.plan.course import CourseReading
+    from stacchip.stream.plan.course import CourseReading, PlannedBatch
     from stacchip.stream.plan.wanted_chips import Chips
     from stacchip.stream.read.open_items import Catalog
     from stacchip.stream.state import Mixed
@@ -50,9 +54,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _AHEAD_SHARE: Final = 1 / 4
 _MOST_AHEAD_BYTES: Final = 256 << 20
 _PLACES_AT_ONCE: Final = 1024
+_AREAS_AT_ONCE: Final = 64
 
 
 class ChipStream:
@@ -76,6 +83,8 @@ class ChipStream:
             all processes; it counts as the next smaller power of two. More areas mix better and
             take more memory. By default as many as `memory_bytes` hold, 64 to 256 if areas are not
             very large.
+            With a store that is large enough for all chips, the default is `"all"`: the shuffle
+            is one permutation of all chips.
         memory_bytes: Memory for decoded blocks, in each process: every worker of a DataLoader has
             its own. Batches come on top, and up to 200 MB of encoded blocks.
         shard: The part of the chips to deliver.
@@ -112,7 +121,7 @@ class ChipStream:
         order: Order = "blocks",
         seed: int = 0,
         epoch: int = 0,
-        open_areas: int | None = None,
+        open_areas: int | Literal["all"] | None = None,
         memory_bytes: int = 2 << 30,
         shard: Shard | None = None,
         errors: Errors = "raise",
@@ -125,6 +134,8 @@ class ChipStream:
             raise UsageError(f"errors is 'raise' or 'skip', not {errors!r}.")
         require_order(order)
         self.chipper, chosen = open_chosen(index, options)
+        if not isinstance(self.chipper.store, ChipStore | None):
+            raise UsageError(f"The store of a stream is a ChipStore, not {self.chipper.store!r}.")
         self.order = order
         self.seed = whole_number("seed", seed)
         self.memory_bytes = whole_number("memory_bytes", memory_bytes)
@@ -139,9 +150,12 @@ class ChipStream:
             errors,
             order=order,
             seed=self.seed,
-            open_areas=None if open_areas is None else whole_number("open_areas", open_areas),
+            open_areas=open_areas
+            if open_areas in (None, "all")
+            else whole_number("open_areas", open_areas),
             memory_bytes=self.memory_bytes,
             drawing=draw,
+            store=self.store,
         )
         if not chosen.wants_all and not len(self._chips):
             _log.warning("The filters leave no chip of the %s.", f"{len(self.chipper):,}")
@@ -172,9 +186,9 @@ class ChipStream:
         return self._is_restored
 
     @property
-    def open_areas(self) -> int:
+    def open_areas(self) -> int | Literal["all"]:
         """Number of areas that a shuffle draws from at once; opens some items to find it."""
-        return self._planner.open_areas(self._cut)
+        return self._planner.open_areas(self._cut) or "all"
 
     @property
     def table(self) -> ChipTable:
@@ -261,6 +275,32 @@ class ChipStream:
             chips = sequence.between(start, start + count)[places]
             yield sequence.table.rows(chips)
 
+    def fill_store(self, on_chip: Callable[[], None] = lambda: None) -> StoreFilling:
+        """Let the store keep all chosen chips that it lacks, area by area, before any epoch.
+
+        Several processes can fill one store: each takes the areas that no other is filling. What is
+        kept stays, so that it can be stopped at any time and run again.
+
+        Args:
+            on_chip: Called for each chip, also for one that the store had.
+
+        Raises:
+            UsageError: The stream has no store.
+        """
+        if self.store is None:
+            raise UsageError("The stream has no store: give it one, ChipStream(..., store=...).")
+        self._catalog.forget_failures()
+        table, store = self.table, self.store
+        store.use_for(self._chips.fingerprint)
+        filling = self._area_filling(table, self._catalog, store)
+        found = StoreFilling(len(table))
+        for start in range(0, len(table.group), _AREAS_AT_ONCE):
+            areas = range(start, min(start + _AREAS_AT_ONCE, len(table.group)))
+            found = found.plus(filling.fill(areas, on_chip))
+            if not store.is_writing:
+                return replace(found, why_not_kept=store.why_not_kept)
+        return found
+
     def explain(self) -> Explanation:
         """Return what this epoch will read: requests, bytes, blocks, memory, speed.
 
@@ -276,8 +316,12 @@ class ChipStream:
         catalog.forget_failures()
         waited_before = catalog.waited_s
         course = self._find_course(1)
+        if self.store is not None and self._is_mixed:
+            filling = self._area_filling(self.table, catalog, self.store)
+            explained = explain_store(filling, course, self._ahead_bytes, self.errors)
+            return replace(explained, opening_s=catalog.waited_s - waited_before)
         visits = self._planner.queue(course.read(), self.table)
-        plans = VisitPlans(visits, self.table, catalog)
+        plans = VisitPlans(visits, self.table, catalog, store=self.store)
         explained = explain(plans, course.steps, self.memory_bytes, self._ahead_bytes, self.errors)
         return replace(explained, opening_s=catalog.waited_s - waited_before)
 
@@ -435,39 +479,42 @@ class ChipStream:
         sequence = ChipSequence(table, tuple(range(len(shapes))))
         course = Course.of([Share(sequence, (Segment(0, len(rows), 0),))], Batching(len(rows)))
         reading = course.read()
-        catalog = self._catalog.of(chips)
-        filling = self._open_filling(reading, table, catalog, Batching(len(rows)), None)
+        own = self._open_reading(reading, table, self._catalog.of(chips), is_mixed=True)
+        filling = self._open_filling(own, table, Batching(len(rows)), None)
         try:
             for batch in reading.batches():
+                own.expect(batch.places)
                 for number, place in enumerate(batch.places):
                     filling.add(batch.time + number, place)
-            return filling.finish(0, 0)
+            return filling.finish(filling.take(), 0, 0)
         finally:
-            filling.reading.close()
+            own.close()
 
     def _give_batches(self, run: Run, common: Kinds | None) -> Iterator[ChipBatch]:
         state = self._begin(run)
         course = self._planner.go_on(self._cut, self.shard, state)
         reading = course.read(state.runs[-1].steps[self.shard.worker])
-        filling = self._open_filling(reading, self.table, self._catalog, course.batching, common)
+        own = self._open_reading(reading, self.table, self._catalog, is_mixed=self._is_mixed)
+        filling = self._open_filling(own, self.table, course.batching, common)
         is_equal = self.shard.uneven != "exact"
+        filled = _fill(reading, own, filling)
         try:
             if self._apart is not None and self.errors == "skip":
                 self._planner.survey.require_asset(self._apart.asset)
-            for planned in reading.batches():
-                for number, place in enumerate(planned.places):
-                    filling.add(planned.time + number, place)
-                batches = filling.finish(planned.kind, len(planned.places) if is_equal else 0)
+            for planned, taken in _one_ahead(filled) if own.cuts_ahead else filled:
+                size = len(planned.places) if is_equal else 0
+                batches = filling.finish(taken, planned.kind, size)
                 for later, batch in enumerate(batches, 1 - len(batches)):
                     # if it comes as several, the last one ends the step
                     step = planned.step + (later == 0)
                     self._state = self._at_step(state, step)
-                    self._count(filling.reading, len(batch))
+                    self._count(own, len(batch))
                     yield replace(batch, step=step)
                 self._state = self._at_step(state, planned.step + 1)
-            self._count(filling.reading, 0)
+            self._count(own, 0)
         finally:
-            filling.reading.close()
+            own.close()
+            self._count(own, 0)
             self._sum_up_skipped()
 
     def _leave_out(self, key: ChipKey, row: int, error: StacchipError) -> None:
@@ -483,11 +530,14 @@ class ChipStream:
         if self.report.skipped:
             _log.warning("%s", self.report.describe_skipped())
 
-    def _count(self, reading: Reading, delivered: int) -> None:
+    def _count(self, reading: Reading | KeptReading, delivered: int) -> None:
         self.report.delivered += delivered
-        self.report.decoded_blocks = reading.blocks.decoded_blocks
-        self.report.decoded_bytes = reading.blocks.decoded_bytes
+        self.report.decoded_blocks = reading.decoded_blocks
+        self.report.decoded_bytes = reading.decoded_bytes
         self.report.peak_bytes = reading.peak_bytes
+        self.report.from_store = reading.from_store
+        self.report.kept = reading.kept
+        self.report.why_not_kept = None if self.store is None else self.store.why_not_kept
 
     # --- the place in the epoch
 
@@ -605,23 +655,56 @@ class ChipStream:
         """Return the batches of this process in the whole epoch."""
         return self._planner.find_course(self._cut, self.shard, Batching(size), self.epoch)
 
-    def _open_filling(
-        self,
-        reading: CourseReading,
-        table: ChipTable,
-        catalog: Catalog,
-        batching: Batching,
-        common: Kinds | None,
-    ) -> Filling:
-        own = Reading(
-            VisitPlans(self._planner.queue(reading, table), table, catalog),
+    @property
+    def store(self) -> ChipStore | None:
+        """The store that keeps chips; None for none."""
+        store = self.chipper.store
+        return store if isinstance(store, ChipStore) else None
+
+    def _open_reading(
+        self, reading: CourseReading, table: ChipTable, catalog: Catalog, *, is_mixed: bool
+    ) -> Reading | KeptReading:
+        """Return what cuts the chips of a pass.
+
+        Args:
+            reading: The pass.
+            table: The chips.
+            catalog: Opens their items.
+            is_mixed: True if neighbours do not come together.
+        """
+        if self.store is not None:
+            self.store.use_for(self._chips.fingerprint)
+        if self.store is not None and is_mixed:
+            return KeptReading(self._area_filling(table, catalog, self.store), self.chipper.edge)
+        plans = VisitPlans(self._planner.queue(reading, table), table, catalog, store=self.store)
+        return Reading(
+            plans,
             LoadedBlocks(self._block_pool),
             memory_bytes=self.memory_bytes,
             ahead_bytes=self._ahead_bytes,
             edge=self.chipper.edge,
+            store=self.store,
         )
+
+    @property
+    def _is_mixed(self) -> bool:
+        """True if an epoch is one permutation of all chips."""
+        return self.order == "shuffle" and self._planner.open_areas(self._cut) is None
+
+    def _area_filling(self, table: ChipTable, catalog: Catalog, store: ChipStore) -> AreaFilling:
+        return AreaFilling(
+            store, table, catalog, self._block_pool, self.memory_bytes, self._ahead_bytes
+        )
+
+    def _open_filling(
+        self,
+        reading: Reading | KeptReading,
+        table: ChipTable,
+        batching: Batching,
+        common: Kinds | None,
+    ) -> Filling:
         return Filling(
-            own,
+            reading,
             table,
             self.chipper.rows,
             self._pool,
@@ -659,3 +742,30 @@ class ChipStream:
 
 def _blocks_a_chip(explained: Explanation) -> float:
     return explained.blocks / explained.chips if explained.chips else 0.0
+
+
+def _fill(
+    reading: CourseReading, own: Reading | KeptReading, filling: Filling
+) -> Iterator[tuple[PlannedBatch, BatchesOfKinds]]:
+    """Yield the batches of a pass, whose chips may still be on their way."""
+    for planned in reading.batches():
+        own.expect(planned.places)
+        for number, place in enumerate(planned.places):
+            filling.add(planned.time + number, place)
+        own.begin()
+        yield planned, filling.take()
+
+
+def _one_ahead(values: Iterator[T]) -> Iterator[T]:
+    """Yield values, each when the next one is there; an error comes after those before it."""
+    held: list[T] = []
+    error: StacchipError | None = None
+    try:
+        for value in values:
+            yield from held
+            held = [value]
+    except StacchipError as caught:
+        error = caught
+    yield from held
+    if error is not None:
+        raise error

@@ -16,6 +16,8 @@ order_file.py     a chip table as a file that all processes map into memory
 order_cache.py    finds order files, or makes them
 epoch_order.py    the order of an epoch: sequences, and the lanes that they are cut into
 sequence.py       the chips of one kind in their order, found piece by piece; the shuffle is here
+permuted.py       the same as one permutation of all, for chips that a store holds
+permutation.py    a permutation of any number of things, of which each is found by itself
 segments.py       stretches of a sequence that are read side by side
 braid.py          the chips of several parts of a mix in one order
 shares.py         what one process delivers

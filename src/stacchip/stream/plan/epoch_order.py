@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from stacchip.errors import UsageError
+from stacchip.stream.plan.permuted import PermutedSequence
 from stacchip.stream.plan.segments import LANES, Rounds, Segment, cut_lanes
 from stacchip.stream.plan.sequence import ChipSequence
 
@@ -39,13 +41,14 @@ class Ordering:
             many areas at once.
         seed: Seed of the shuffle.
         epoch: Number of the epoch. Each has a different shuffle.
-        open_areas: Number of areas that a shuffle draws from at once, over all processes.
+        open_areas: Number of areas that a shuffle draws from at once, over all processes; None if
+            it draws from all.
     """
 
     order: Order
     seed: int
     epoch: int
-    open_areas: int
+    open_areas: int | None
 
     def sequences(
         self, table: ChipTable, kinds: Sequence[tuple[int, ...]]
@@ -53,11 +56,11 @@ class Ordering:
         """Return the sequence of each kind."""
         if self.order != "shuffle":
             return tuple(ChipSequence(table, classes) for classes in kinds)
+        draws = [(self.seed, self.epoch, number) for number in range(len(kinds))]
+        if self.open_areas is None:
+            return tuple(map(PermutedSequence, repeat(table), kinds, draws))
         together = max(1, self.open_areas // LANES)
-        return tuple(
-            ChipSequence(table, classes, (self.seed, self.epoch, number), together)
-            for number, classes in enumerate(kinds)
-        )
+        return tuple(map(ChipSequence, repeat(table), kinds, draws, repeat(together)))
 
     def lanes(self, sequences: Sequence[ChipSequence]) -> Left:
         """Return the lanes of each kind at the beginning of the epoch."""
@@ -67,7 +70,8 @@ class Ordering:
         """Return the lanes of a part of a sequence."""
         if self.order != "shuffle":
             return [Segment(start, stop, 0)]
-        open_lanes = 1 << (min(max(self.open_areas, 1), LANES).bit_length() - 1)
+        most = LANES if self.open_areas is None else self.open_areas
+        open_lanes = 1 << (min(max(most, 1), LANES).bit_length() - 1)
         return cut_lanes(start, stop, open_lanes)
 
     def places(self, count: int) -> NDArray[np.int64]:

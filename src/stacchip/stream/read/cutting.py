@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from stacchip.chipper.open_item import RawPixels
+from stacchip.chipstore.wanted import is_flagged
+from stacchip.raster.reader import WindowRequest
 from stacchip.raster.validity import find_valid, hide_fill, valid_pixels
 from stacchip.stream.plan.ledger import MASK, PIXELS, LayerBlock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from numpy.typing import NDArray
 
@@ -24,12 +27,17 @@ if TYPE_CHECKING:
     Found = tuple[ChipCut, tuple[int, int] | None, tuple[slice, slice, slice]]
 
 
+_NO_PIXELS: Final = np.zeros((1, 0, 0), bool)
+
+
 def cut_chip(
     item: ItemLayers,
     chip: Window,
     lookup: Lookup,
     out: NDArray[Any],
     valid: NDArray[np.bool_] | None,
+    *,
+    assets: Collection[str] | None = None,
 ) -> None:
     """Fill a chip.
 
@@ -40,10 +48,13 @@ def cut_chip(
             that is valid. The last band of a file that GDAL reads is its mask.
         out: The chip (band, y, x).
         valid: True where its pixels may be used (band, y, x); None if that is not asked for.
+        assets: The assets whose bands are filled; None for all.
     """
     found: dict[tuple[GridMap, tuple[int, int]], Found | None] = {}
     for layer, grids in item.direct_maps(out.dtype):
         usable = None if valid is None else valid[layer.bands]
+        if assets is not None and layer.asset not in assets:
+            continue
         if grids is None:
             _place(layer, chip, lookup, out[layer.bands], usable)
         else:
@@ -87,20 +98,19 @@ def _fill(
         return
     cut, block, part = found
     if block is not None and not layer.is_planar:
-        pixels = lookup(LayerBlock(layer.item, layer.asset, PIXELS, 0, *block))[part]
+        cut.fill(lookup(LayerBlock(layer.item, layer.asset, PIXELS, 0, *block))[part], out)
     else:
-        pixels = _read(layer, cut.window, PIXELS, lookup)
-    cut.fill(pixels, out)
+        cut.fill(_read(layer, cut.window, PIXELS, lookup), out)
     if valid is None:
         return
     if cut.is_whole:
-        _fill_valid(layer, out, valid)
+        fill_valid(layer, out, valid)
     else:
         place = (slice(None), cut.rows.place, cut.cols.place)
-        _fill_valid(layer, out[place], valid[place])
+        fill_valid(layer, out[place], valid[place])
 
 
-def _fill_valid(layer: Layer, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> None:
+def fill_valid(layer: Layer, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> None:
     """Fill `valid` for pixels whose values alone say whether they are valid."""
     if len(pixels) == 1 and pixels.dtype.kind in "ui":
         if layer.invalid_value is None:
@@ -120,20 +130,64 @@ def _place(
 ) -> None:
     """Fill a layer's bands through `Placement.place`, which knows all methods and masks."""
     request = layer.placed.request(chip)
-    pixels, usable = np.zeros((1, 0, 0), bool), np.zeros((0, 0), bool)
+    pixels, usable = _NO_PIXELS, _NO_PIXELS[0]
     if request is not None:
-        pixels = _read(layer, request.window, PIXELS, lookup)
-        pixels, usable = _with_valid(layer, pixels, request.window, lookup)
+        pixels, usable = _with_valid(layer, request.window, lookup)
+        usable = hide_fill(usable, pixels, layer.placed.reader.nodata, layer.placed.nodata)
     made, made_valid = layer.placed.place(chip, request, pixels, usable)
     out[...] = made
     if valid is not None:
         valid[...] = made_valid
 
 
+def raw_pixels(
+    item: ItemLayers, chip: Window, lookup: Lookup, assets: Collection[str]
+) -> dict[str, RawPixels]:
+    """Return what a chip needs of some assets, as a store keeps it.
+
+    What is valid is told only where more than the values of pixels says it.
+    """
+    found: dict[str, RawPixels] = {}
+    places: dict[tuple[GridMap, tuple[int, int]], Found | None] = {}
+    for layer in item.layers:
+        if layer.asset not in assets:
+            continue
+        grids = None if layer.is_planar else layer.direct_map
+        if grids is None:
+            found[layer.asset] = _raw(layer, chip, lookup)
+            continue
+        key = (grids, layer.block_shape)
+        if key not in places:  # once for all bands of a resolution
+            places[key] = _find(grids, chip, layer.block_shape)
+        there = places[key]
+        if there is None:
+            found[layer.asset] = RawPixels(None, _NO_PIXELS, _NO_PIXELS[0])
+            continue
+        cut, block, part = there
+        request = WindowRequest(layer.placed.reader, cut.window)
+        if block is None:
+            pixels = _read(layer, cut.window, PIXELS, lookup)
+        else:
+            pixels = lookup(LayerBlock(layer.item, layer.asset, PIXELS, 0, *block))[part]
+        found[layer.asset] = RawPixels(request, pixels, _NO_PIXELS[0])
+    return found
+
+
+def _raw(layer: Layer, chip: Window, lookup: Lookup) -> RawPixels:
+    """Return what a chip needs of a layer that is not pasted directly, with what is valid."""
+    request = layer.placed.request(chip)
+    if request is None:
+        return RawPixels(None, _NO_PIXELS, _NO_PIXELS[0])
+    if is_flagged(layer.placed):
+        return RawPixels(request, *_with_valid(layer, request.window, lookup))
+    return RawPixels(request, _read(layer, request.window, PIXELS, lookup), _NO_PIXELS[0])
+
+
 def _with_valid(
-    layer: Layer, pixels: NDArray[Any], window: Window, lookup: Lookup
+    layer: Layer, window: Window, lookup: Lookup
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return pixels and valid (y, x) of a window of the raster, as `OpenedItem.read` does."""
+    """Return pixels and valid (y, x) of a window of the raster, as its file tells them."""
+    pixels = _read(layer, window, PIXELS, lookup)
     header, flags = layer.header, None
     if header is None:
         pixels, flags = pixels[:-1], pixels[-1]
@@ -141,9 +195,7 @@ def _with_valid(
         flags = _read(layer, window, MASK, lookup)[0]
     elif header.validity == "alpha" and header.alpha is not None:
         flags = pixels[header.alpha]
-    nodata = layer.placed.reader.nodata
-    usable = find_valid(pixels, flags, nodata)
-    return pixels, hide_fill(usable, pixels, nodata, layer.placed.nodata)
+    return pixels, find_valid(pixels, flags, layer.placed.reader.nodata)
 
 
 def _read(layer: Layer, window: Window, part: int, lookup: Lookup) -> NDArray[Any]:

@@ -19,7 +19,7 @@ from stacchip.runtime.near_names import list_names
 from stacchip.stream.plan.ledger import MASK, PIXELS, LayerBlock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from stacchip.chipper.open_item import OpenedItem
     from stacchip.grid.nearest import GridMap
@@ -213,8 +213,14 @@ class ItemLayers:
         """True if GDAL reads one of its files."""
         return self.opened.is_read_by_gdal
 
-    def blocks(self, windows: Sequence[Window]) -> dict[LayerBlock, Layer]:
+    def blocks(
+        self, windows: Sequence[Window], assets: Collection[str] | None = None
+    ) -> dict[LayerBlock, Layer]:
         """Return the blocks that chips need, each with its layer, in the order of assets and rows.
+
+        Args:
+            windows: The chips' windows in the grid.
+            assets: The assets that they need; None for all.
 
         Raises:
             UsageError: A raster cannot be placed on the chip grid; item and asset are named.
@@ -224,6 +230,8 @@ class ItemLayers:
         # once for all bands of a resolution
         by_grids: dict[tuple[GridMap, tuple[tuple[int, int], ...]], list[Window]] = {}
         for layer in self.layers:
+            if assets is not None and layer.asset not in assets:
+                continue
             shapes = layer.block_shapes
             try:
                 grids = layer.placed.map
@@ -249,6 +257,16 @@ class ItemLayers:
                 for layer in self.layers
             ]
         return self._direct_maps[dtype]
+
+    @cached_property
+    def kinds(self) -> dict[Any, Any]:
+        """The kinds of its chips, by their size, the type asked for and what is cut apart."""
+        return {}
+
+    @cached_property
+    def pasting(self) -> dict[Any, Any]:
+        """How its chips are pasted from what a store holds, by kinds of packs."""
+        return {}
 
     @cached_property
     def _direct_maps(self) -> dict[np.dtype[Any], list[tuple[Layer, GridMap | None]]]:
