@@ -18,7 +18,7 @@ API = "https://earth-search.aws.element84.com/v1"
 
 
 # pages that are walked from top to bottom, so that their commands run, too
-WALKS = {"docs/draw.md", "docs/grow-and-resume.md", "docs/split.md"}
+WALKS = {"docs/draw.md", "docs/grow-and-resume.md", "docs/split.md", "docs/store.md"}
 
 
 def blocks_of(page: str) -> list[tuple[str, str]]:

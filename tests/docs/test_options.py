@@ -26,6 +26,7 @@ PAGES_OF = {  # where a user looks for the options of a command
     "split": ["docs/split.md"],
     "check-leakage": ["docs/check-leakage.md"],
     "draw": ["docs/draw.md", "docs/merge-and-filter.md"],
+    "warm": ["docs/store.md", "docs/merge-and-filter.md"],
     "headers": ["docs/read-from-s3.md"],
     "collect": [f"docs/sources/{path.name}" for path in (ROOT / "docs/sources").glob("*.md")],
     "prechip": ["docs/prechip.md"],

@@ -12,6 +12,7 @@ from stacchip.cli.commands import (
     leakage,
     looking,
     splitting,
+    warming,
 )
 from stacchip.cli.commands.collect import CollectCommand, collect
 from stacchip.cli.commands.prechip import prechip
@@ -28,6 +29,6 @@ batch.command()(prechip)
 batch.command()(stats)
 for commands in (  # in the order of the help
     demo.app, indexes.app, growing.app, looking.app, headers.app, splitting.app, leakage.app,
-    drawing.app, chips.app, batch,
+    drawing.app, warming.app, chips.app, batch,
 ):  # fmt: skip
     app.add_typer(commands)

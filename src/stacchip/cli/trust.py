@@ -11,8 +11,8 @@ import typer
 from stacchip.errors import UsageError
 from stacchip.storage import Limits
 
-_UNITS: Final = {"": 0, "k": 10, "m": 20, "g": 30}
-_SIZE: Final = re.compile(r"(\d+)\s*(?:([kmg])(?:i?b)?|b)?", re.IGNORECASE)
+_UNITS: Final = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+_SIZE: Final = re.compile(r"(\d+)\s*(?:([kmgt])(?:i?b)?|b)?", re.IGNORECASE)
 
 LimitList = Annotated[
     str | None,
@@ -52,11 +52,32 @@ def parse_limits(text: str | None) -> Limits:
         if not part.strip():
             continue
         name, _, size = (word.strip() for word in part.partition("="))
-        found = _SIZE.fullmatch(size)
+        found = _read_size(size)
         if name not in known or found is None:
             raise UsageError(
                 f"--limits takes names and sizes, such as block_bytes=1GiB,chips=4000000, not "
                 f"{part.strip()!r}. The limits are {', '.join(known)}."
             )
-        values[name] = int(found[1]) << _UNITS[(found[2] or "").lower()]
+        values[name] = found
     return Limits(**values)
+
+
+def parse_size(text: str | int) -> int:
+    """Return a number of bytes; units are those of `parse_limits`, and TB.
+
+    Raises:
+        typer.BadParameter: It is none.
+
+    Example:
+        >>> parse_size("2 GB")
+        2147483648
+    """
+    found = _read_size(str(text).strip())
+    if not found:
+        raise typer.BadParameter(f"{text!r} is not a size: write 500GB or 2TB.")
+    return found
+
+
+def _read_size(text: str) -> int | None:
+    found = _SIZE.fullmatch(text)
+    return None if found is None else int(found[1]) << _UNITS[(found[2] or "").lower()]

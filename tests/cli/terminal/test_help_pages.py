@@ -35,7 +35,7 @@ def test_tables_are_for_terminals_with_room(columns, style, monkeypatch):
 def test_commands_are_listed_in_the_order_of_use():
     assert list(COMMANDS) == [
         "demo", "index", "merge", "add", "remove", "compact", "info", "list", "headers", "split",
-        "check-leakage", "draw", "chip", "preview", "collect", "prechip", "stats",
+        "check-leakage", "draw", "warm", "chip", "preview", "collect", "prechip", "stats",
     ]  # fmt: skip
 
 

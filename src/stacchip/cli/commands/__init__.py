@@ -8,6 +8,7 @@
 - `splitting`: `split`.
 - `leakage`: `check-leakage`.
 - `drawing`: `draw`.
+- `warming`: `warm`.
 - `headers`: the headers of files that an index keeps.
 - `chips`: `chip`, `preview`.
 - `collect`: imagery of a source into a bucket; its options are in `collect_options`, what it prints
