@@ -6,6 +6,7 @@ import statistics
 import time
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,13 +29,21 @@ _loaders: dict[str, Any] = {}
 
 
 def epoch(
-    path: str, order: Order, number: int = 0, *, with_valid: bool = False, cache_folder: str = ""
+    path: str,
+    order: Order,
+    number: int = 0,
+    *,
+    with_valid: bool = False,
+    cache_folder: str = "",
+    store_folder: str = "",
 ) -> dict[str, Any]:
     """Stream all chips of an index in batches; `seconds` is from first request to last batch.
 
     The first call in a process opens the index, which does not count.
     """
-    stream = _stream(path, order, with_valid=with_valid, cache_folder=cache_folder)
+    stream = _stream(
+        path, order, with_valid=with_valid, cache_folder=cache_folder, store_folder=store_folder
+    )
     stream.set_epoch(number)
     areas: list[int] = []
     chips = 0
@@ -56,13 +65,17 @@ def epoch(
         "first_batch_s": waits[0],
         "decoded_blocks": stream.report.decoded_blocks,
         "decoded_mb": stream.report.peak_bytes / 1e6,
+        "from_store": stream.report.from_store,
+        "kept": stream.report.kept,
     }
 
 
-def checksum(path: str, chips: list[tuple[int, int]], order: Order) -> dict[str, Any]:
+def checksum(
+    path: str, chips: list[tuple[int, int]], order: Order, *, store_folder: str = ""
+) -> dict[str, Any]:
     """Return the sum of the pixels of some chips of an epoch, to check what was streamed."""
     wanted = {tuple(chip) for chip in chips}
-    stream = _stream(path, order, with_valid=False, cache_folder="")
+    stream = _stream(path, order, with_valid=False, cache_folder="", store_folder=store_folder)
     stream.set_epoch(0)
     total = found = 0
     for batch in stream.batches(BATCH):
@@ -73,16 +86,20 @@ def checksum(path: str, chips: list[tuple[int, int]], order: Order) -> dict[str,
     return {"checksum": total, "found": found}
 
 
-def _stream(path: str, order: Order, *, with_valid: bool, cache_folder: str) -> Any:
+def _stream(
+    path: str, order: Order, *, with_valid: bool, cache_folder: str, store_folder: str
+) -> Any:
     from stacchip.chipper import Chipper
+    from stacchip.chipstore import ChipStore
     from stacchip.raster.cache import Caches, DiskCache
     from stacchip.stream import ChipStream
 
-    key = (path, order, with_valid, cache_folder)
+    key = (path, order, with_valid, cache_folder, store_folder)
     if key not in _streams:
         caches = Caches(encoded=DiskCache(cache_folder, CACHE_BYTES) if cache_folder else None)
+        store = ChipStore(store_folder, CACHE_BYTES) if store_folder else None
         _streams[key] = ChipStream(
-            Chipper(path, caches=caches),
+            Chipper(path, caches=caches, store=store),
             order=order,
             memory_bytes=MEMORY_BYTES,
             with_valid=with_valid,
@@ -127,9 +144,25 @@ def _import_all() -> None:
     imagecodecs.delta_decode(np.zeros((2, 2), np.uint16), axis=-1)
 
 
-def loader_epoch(path: str, number: int) -> dict[str, Any]:
+def store_chips(path: str, chips: list[tuple[int, int]], store_folder: str) -> dict[str, Any]:
+    """Read single chips in one call, out of a store."""
+    stream = _stream(path, "index", with_valid=False, cache_folder="", store_folder=store_folder)
+    rows = [stream.chipper.rows.find(x, y) for x, y in chips]
+    begin = time.perf_counter()
+    (batch,) = stream.take(rows)
+    seconds = time.perf_counter() - begin
+    return {"seconds": seconds, "checksum": int(batch.array.sum(dtype=np.uint64))}
+
+
+def store_bytes(store_folder: str) -> dict[str, Any]:
+    """Return the bytes of all files of a store."""
+    files = (path for path in Path(store_folder).rglob("*") if path.is_file())
+    return {"bytes": sum(path.stat().st_size for path in files)}
+
+
+def loader_epoch(path: str, number: int, store_folder: str = "") -> dict[str, Any]:
     """Load all chips through a DataLoader of two workers that stay alive between epochs."""
-    loader = _loader(path)
+    loader = _loader(path, store_folder)
     loader.dataset.set_epoch(number)
     begin = time.perf_counter()
     chips, first = _count(loader, begin)
@@ -144,22 +177,29 @@ def _count(loader: Iterable[dict[str, Any]], begin: float) -> tuple[int, float]:
     return chips, first
 
 
-def _loader(path: str) -> Any:
+def _loader(path: str, store_folder: str) -> Any:
     from torch.utils.data import DataLoader
 
+    from stacchip.chipstore import ChipStore
     from stacchip.datasets import ChipStreamDataset
     from stacchip.stream import ChipStream
 
-    if path not in _loaders:
-        stream = ChipStream(path, order="blocks", memory_bytes=MEMORY_BYTES // 2, with_valid=False)
-        _loaders[path] = DataLoader(
+    if path + store_folder not in _loaders:
+        stream = ChipStream(
+            path,
+            order="shuffle" if store_folder else "blocks",
+            memory_bytes=MEMORY_BYTES // 2,
+            with_valid=False,
+            store=ChipStore(store_folder, CACHE_BYTES) if store_folder else None,
+        )
+        _loaders[path + store_folder] = DataLoader(
             ChipStreamDataset(stream, batch_size=BATCH),
             batch_size=None,
             num_workers=2,
             multiprocessing_context="forkserver",
             persistent_workers=True,
         )
-    return _loaders[path]
+    return _loaders[path + store_folder]
 
 
 def end_loader() -> None:
@@ -185,6 +225,8 @@ TASKS: dict[str, Task] = {
     "epoch": epoch,
     "checksum": checksum,
     "first_chip": first_chip,
+    "store_chips": store_chips,
+    "store_bytes": store_bytes,
     "loader_epoch": loader_epoch,
     "end_loader": end_loader,
     "has_datasets": has_datasets,

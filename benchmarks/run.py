@@ -25,6 +25,7 @@ for _module in (
     "indexing",
     "random_chips",
     "epochs",
+    "later_epochs",
     "archive",
     "processor",
     "scale",

@@ -1,0 +1,164 @@
+"""Later epochs: chips out of a store, beside decoding the files and beside other formats."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.contender import ContenderError
+from benchmarks.epochs import CHIPS, OURS
+from benchmarks.measuring import Lab, Row, Samples, at_least, at_most, benchmark
+from benchmarks.random_chips import choose_chips, count_requests, write_remote_index
+from benchmarks.scene import ASSETS, BANDS, DATA, ITEM_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Ask = Callable[[], Mapping[str, Any]]
+
+REPEATS = 5
+_MS_PER_CHIP = 1e3 / CHIPS
+
+
+def _store_folder(lab: Lab) -> str:
+    return str(lab.scratch / "store")
+
+
+def _fill(lab: Lab, path: str) -> None:
+    """Fill the store of the benchmarks once."""
+    if not (lab.scratch / "store" / "store.json").exists():
+        lab.contender(OURS).ask("epoch", path=path, order="blocks", store_folder=_store_folder(lab))
+
+
+def _epochs(lab: Lab, task: str, **arguments: Any) -> Ask:
+    """Ask for one epoch after another, each with its own shuffle."""
+    contender, epochs = lab.new_contender(OURS), iter(range(1, 1000))
+    return lambda: contender.ask(task, number=next(epochs), **arguments)
+
+
+def _require_all_from_store(samples: Samples) -> None:
+    for answer in samples.answers:
+        found = answer["chips"], answer["from_store"], answer["decoded_blocks"]
+        if found != (CHIPS, CHIPS, 0):
+            raise ContenderError(f"not {CHIPS} chips from the store without a block: {found}")
+
+
+def _files_bytes() -> int:
+    """Return the bytes of the blocks of full resolution in the scene's files."""
+    import tifffile
+
+    total = 0
+    for key in ASSETS:
+        stem = BANDS[key][0] if key in BANDS else "SCL"
+        with tifffile.TiffFile(DATA / ITEM_ID / f"{stem}.tif") as tiff:
+            total += sum(tiff.pages.first.databytecounts)
+    return total
+
+
+@benchmark(
+    "later-epochs",
+    title="A second epoch, from a store, in true random order",
+    method=(
+        "A first epoch filled a store on local disk, from a server at 30 ms latency. Each sample "
+        "is another epoch of all 1764 chips of 11 assets as arrays (64, 11, 256, 256), in one "
+        "permutation of all chips, by a process that does nothing else. The server counts "
+        "requests. The pixels of 25 chips were compared with the floor's. The floor decodes each "
+        "block of the files once, as for the first epoch."
+    ),
+    unlike=(
+        "The store is in the page cache, as the files are for the floor.",
+        "The floor does not mix, and writes to the same two areas of memory again and again.",
+        "No masks of valid pixels are made (`with_valid=False`), as in the floor.",
+    ),
+)
+def later_epochs(lab: Lab) -> list[Row]:
+    path, folder = write_remote_index(lab), _store_folder(lab)
+    _fill(lab, path)
+    chips = choose_chips()
+    ours = lab.contender(OURS).ask(
+        "checksum", path=path, chips=chips, order="shuffle", store_folder=folder
+    )
+    floor = lab.contender("floor").ask("chips", chips=chips)
+    if (ours["checksum"], ours["found"]) != (floor["checksum"], len(chips)):
+        raise ContenderError("the store and the floor have different pixels")
+    before = count_requests(lab)
+    samples = lab.in_turn(
+        {
+            "arrays": _epochs(lab, "epoch", path=path, order="shuffle", store_folder=folder),
+            "loader": _epochs(lab, "loader_epoch", path=path, store_folder=folder),
+            "single": lab.question(
+                OURS, "store_chips", path=path, chips=chips, store_folder=folder
+            ),
+            "floor": lab.question("floor", "epoch"),
+        },
+        repeats=REPEATS,
+        warm_ups=1,
+    )
+    _require_all_from_store(samples["arrays"])
+    size = lab.contender(OURS).ask("store_bytes", store_folder=folder)["bytes"]
+    floor_s = samples["floor"].median()
+    return [
+        samples["arrays"].row(
+            "stacchip: second epoch, shuffled", "ms per chip", _MS_PER_CHIP, bar=True
+        ),
+        samples["loader"].row(
+            "stacchip: the same through a DataLoader, 2 workers", "ms per chip", _MS_PER_CHIP,
+            bar=True,
+        ),
+        samples["floor"].row(
+            "floor: each block of the files decoded once", "ms per chip", _MS_PER_CHIP, bar=True
+        ),
+        Row(
+            "times the floor of decoding", floor_s / samples["arrays"].median(), "times",
+            goal=at_least(2.5),
+        ),
+        Row(
+            "times that floor, through a DataLoader", floor_s / samples["loader"].median(),
+            "times", goal=at_least(2.0),
+        ),
+        samples["single"].row(
+            "single random chips, concurrent", "ms per chip", 1e3 / len(chips), goal=at_most(0.6)
+        ),
+        Row("requests", count_requests(lab) - before, "requests", goal=at_most(0)),
+        Row("blocks decoded", samples["arrays"].median("decoded_blocks"), "blocks"),
+        Row("bytes of the store", size / 1e6, "MB"),
+        Row(
+            "share of the files' bytes, without overviews", size / _files_bytes(), "",
+            goal=at_most(0.85),
+        ),
+    ]  # fmt: skip
+
+
+@benchmark(
+    "filling-epoch",
+    title='A first epoch that fills a store, 30 ms latency, order "blocks"',
+    method=(
+        "An epoch without a store and one that fills an empty store take turns, each in a process "
+        "of its own that has read an epoch before; the store's folder is deleted in between."
+    ),
+    unlike=("Writing ends in the page cache.",),
+)
+def filling_epoch(lab: Lab) -> list[Row]:
+    path, folder = write_remote_index(lab), lab.scratch / "filling"
+    plain = _epochs(lab, "epoch", path=path, order="blocks")
+
+    def fill() -> Mapping[str, Any]:
+        shutil.rmtree(folder, ignore_errors=True)
+        contender = lab.new_contender(OURS)
+        contender.ask("epoch", path=path, order="blocks")
+        answer = contender.ask("epoch", path=path, order="blocks", store_folder=str(folder))
+        contender.close()
+        return answer
+
+    samples = lab.in_turn({"plain": plain, "filling": fill}, repeats=REPEATS, warm_ups=1)
+    shutil.rmtree(folder, ignore_errors=True)
+    if set(samples["filling"].values("kept")) != {CHIPS}:
+        raise ContenderError("an epoch did not fill the store")
+    ratio = samples["filling"].median() / samples["plain"].median()
+    return [
+        samples["plain"].row("stacchip: first epoch", "ms per chip", _MS_PER_CHIP, bar=True),
+        samples["filling"].row(
+            "stacchip: first epoch, filling a store", "ms per chip", _MS_PER_CHIP, bar=True
+        ),
+        Row("times as long while filling", ratio, "times", goal=at_most(1.25)),
+    ]
