@@ -14,6 +14,8 @@ from benchmarks.scene import ASSETS, BANDS, DATA, ITEM_ID
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from benchmarks.contender import Contender
+
     Ask = Callable[[], Mapping[str, Any]]
 
 REPEATS = 5
@@ -30,9 +32,9 @@ def _fill(lab: Lab, path: str) -> None:
         lab.contender(OURS).ask("epoch", path=path, order="blocks", store_folder=_store_folder(lab))
 
 
-def _epochs(lab: Lab, task: str, **arguments: Any) -> Ask:
+def _epochs(contender: Contender, task: str, **arguments: Any) -> Ask:
     """Ask for one epoch after another, each with its own shuffle."""
-    contender, epochs = lab.new_contender(OURS), iter(range(1, 1000))
+    epochs = iter(range(1, 1000))
     return lambda: contender.ask(task, number=next(epochs), **arguments)
 
 
@@ -82,10 +84,11 @@ def later_epochs(lab: Lab) -> list[Row]:
     if (ours["checksum"], ours["found"]) != (floor["checksum"], len(chips)):
         raise ContenderError("the store and the floor have different pixels")
     before = count_requests(lab)
+    streaming, loading = lab.new_contender(OURS), lab.new_contender(OURS)
     samples = lab.in_turn(
         {
-            "arrays": _epochs(lab, "epoch", path=path, order="shuffle", store_folder=folder),
-            "loader": _epochs(lab, "loader_epoch", path=path, store_folder=folder),
+            "arrays": _epochs(streaming, "epoch", path=path, order="shuffle", store_folder=folder),
+            "loader": _epochs(loading, "loader_epoch", path=path, store_folder=folder),
             "single": lab.question(
                 OURS, "store_chips", path=path, chips=chips, store_folder=folder
             ),
@@ -94,6 +97,7 @@ def later_epochs(lab: Lab) -> list[Row]:
         repeats=REPEATS,
         warm_ups=1,
     )
+    loading.ask("end_loader")
     _require_all_from_store(samples["arrays"])
     size = lab.contender(OURS).ask("store_bytes", store_folder=folder)["bytes"]
     floor_s = samples["floor"].median()
@@ -140,7 +144,7 @@ def later_epochs(lab: Lab) -> list[Row]:
 )
 def filling_epoch(lab: Lab) -> list[Row]:
     path, folder = write_remote_index(lab), lab.scratch / "filling"
-    plain = _epochs(lab, "epoch", path=path, order="blocks")
+    plain = _epochs(lab.new_contender(OURS), "epoch", path=path, order="blocks")
 
     def fill() -> Mapping[str, Any]:
         shutil.rmtree(folder, ignore_errors=True)

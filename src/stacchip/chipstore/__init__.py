@@ -4,6 +4,10 @@
 
 ```
 store.py        `ChipStore`: finds and keeps chips
+folder.py       its folder: packs, and those that are being written
+known_packs.py  the packs that a process has open
+keeping.py      the packs that a process writes, within the bytes allowed
+hashes.py       hashes of the keys of chips
 wanted.py       which pixels of which versions of its files an item's chips are made of
 kinds.py        which planes the chips of a pack have, and in which arrays these lie
 encoding.py     the pixels of a chip, encoded

@@ -11,10 +11,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from stacchip.chipstore.hashes import hash_item
 from stacchip.chipstore.kinds import AssetPlanes, PackKind
 from stacchip.chipstore.planes import PlaneForm
 from stacchip.raster.reader import FastReader, version_of
-from stacchip.runtime.key_hash import hash_text
 from stacchip.storage.identity import strong_etag
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ class WantedItem:
     def hash_of(self, chip_size: int) -> int:
         """Return a hash of the item and a chip size."""
         if chip_size not in self._hashes:
-            text = f"{self.platform}\0{self.item_id}\0{chip_size}"
-            self._hashes[chip_size] = hash_text(text)
+            self._hashes[chip_size] = hash_item(self.platform, self.item_id, chip_size)
         return self._hashes[chip_size]
 
     @cached_property

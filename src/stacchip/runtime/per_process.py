@@ -51,6 +51,10 @@ class PerProcess(Generic[T]):
                 value = self._value
         return value
 
+    def peek(self) -> T | None:
+        """Return the value of this process; None if it was not made."""
+        return self._value
+
     def forget(self) -> None:
         """Start afresh in a forked child, without finalising the parent's value."""
         self._lock = threading.Lock()
