@@ -61,7 +61,28 @@ TORCHGEO = Environment(
         "requests",  # torchgeo imports it, and does not ask for it
     ),
 )
-ENVIRONMENTS = {each.name: each for each in (ORIGINAL, ASYNC_GEOTIFF, RASTERET, DUCKDB, TORCHGEO)}
+_TRAINING = (
+    # what stacchip is measured with
+    "torch==2.13.0",
+    "numpy==2.4.6",
+    "rasterio==1.4.4",  # cuts the chips that they keep
+)
+LITDATA = Environment("litdata", ("litdata==0.2.76", *_TRAINING))
+WEBDATASET = Environment("webdataset", ("webdataset==1.0.2", *_TRAINING))
+ZARR = Environment("zarr", ("zarr==3.1.6", "zarrs==0.2.3", *_TRAINING))
+ENVIRONMENTS = {
+    each.name: each
+    for each in (
+        ORIGINAL,
+        ASYNC_GEOTIFF,
+        RASTERET,
+        DUCKDB,
+        TORCHGEO,
+        LITDATA,
+        WEBDATASET,
+        ZARR,
+    )
+}
 
 
 class EnvironmentUnavailable(RuntimeError):

@@ -25,9 +25,12 @@ from benchmarks.contender import Contender
 from benchmarks.environments import (
     ASYNC_GEOTIFF,
     DUCKDB,
+    LITDATA,
     ORIGINAL,
     RASTERET,
     TORCHGEO,
+    WEBDATASET,
+    ZARR,
     Environment,
     EnvironmentUnavailable,
     ensure_environment,
@@ -61,6 +64,10 @@ CONTENDERS: dict[str, tuple[str, Environment | None]] = {
     "torchgeo": ("benchmarks.peers.torchgeo_splits", TORCHGEO),
     "scikit-learn": ("benchmarks.peers.scikit_learn_splits", TORCHGEO),
     "torch": ("benchmarks.peers.torch_sampler", TORCHGEO),
+    "litdata": ("benchmarks.peers.litdata_chips", LITDATA),
+    "webdataset": ("benchmarks.peers.webdataset_chips", WEBDATASET),
+    "zarr-python": ("benchmarks.peers.zarr_chips", ZARR),
+    "stacchip, npz cubes": ("benchmarks.peers.npz_chips", None),
 }
 
 

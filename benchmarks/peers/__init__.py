@@ -7,4 +7,10 @@ agree.
 
 Makers of splits have one task: `assign` reads chips from a parquet file, and writes the number of
 each chip's split to a file of numpy.
+
+Keepers of chips have the same six tasks. `write` cuts the scene's chips into a data set, once.
+`epoch` reads them all in shuffled order, as batches in one process. `loader_epoch` does so through
+a DataLoader of two workers, which the first such epoch starts and which stay alive for the next.
+`checksum` adds up all pixels of such an epoch, `size` the bytes on disk. `end_loader` ends the
+workers.
 """
