@@ -166,3 +166,56 @@ def filling_epoch(lab: Lab) -> list[Row]:
         ),
         Row("times as long while filling", ratio, "times", goal=at_most(1.25)),
     ]
+
+
+PEERS = ("litdata", "webdataset", "zarr-python", "stacchip, npz cubes")
+
+
+@benchmark(
+    "kept-chips",
+    title="Shuffled epochs of chips that are kept locally, beside other formats",
+    method=(
+        "All contenders have the same 1764 chips of 11 bands on local disk, in the form in which "
+        "each was fastest; the module of each in `benchmarks/peers` says what was tried. They take "
+        "turns with shuffled epochs in batches (64, 11, 256, 256): in one process, and through a "
+        "DataLoader of two workers that stay alive. First epochs do not count."
+    ),
+    unlike=(
+        "Everything is in the page cache.",
+        "stacchip mixes all chips. litdata, webdataset and npz cubes mix within windows or shards.",
+        "The others have bands of 20 m doubled, as they keep chips of one size.",
+    ),
+)
+def kept_chips(lab: Lab) -> list[Row]:
+    path, folder = write_remote_index(lab), _store_folder(lab)
+    _fill(lab, path)
+    streaming, loading = lab.new_contender(OURS), lab.new_contender(OURS)
+    cases: dict[str, Ask] = {
+        "stacchip": _epochs(streaming, "epoch", path=path, order="shuffle", store_folder=folder),
+        "stacchip, DataLoader": _epochs(loading, "loader_epoch", path=path, store_folder=folder),
+    }
+    ended = [loading]
+    sizes = {"stacchip": lab.contender(OURS).ask("store_bytes", store_folder=folder)["bytes"]}
+    for name in lab.available(*PEERS):
+        own, item = str(lab.scratch / name.replace(" ", "-")), lab.scene.item()
+        contenders = [lab.new_contender(name), lab.new_contender(name)]
+        contenders[0].ask("write", item=item, path=own)
+        sizes[name] = contenders[0].ask("size", path=own)["bytes"]
+        cases[name] = _epochs(contenders[0], "epoch", path=own)
+        cases[f"{name}, DataLoader"] = _epochs(contenders[1], "loader_epoch", path=own)
+        ended.append(contenders[1])
+    samples = lab.in_turn(cases, repeats=REPEATS, warm_ups=1)
+    for contender in ended:
+        contender.ask("end_loader")
+    rows = [each.row(name, "ms per chip", _MS_PER_CHIP, bar=True) for name, each in samples.items()]
+    for kind, what in (("", "arrays"), (", DataLoader", "DataLoader")):
+        peers = [f"{name}{kind}" for name in sizes if name != "stacchip"]
+        if peers:
+            fastest = min(peers, key=lambda name: samples[name].median())
+            times = samples[fastest].median() / samples[f"stacchip{kind}"].median()
+            goal = at_least(2.5)
+            rows.append(
+                Row(f"times the fastest other ({what})", times, "times", goal, note=fastest)
+            )
+    rows += [Row(f"bytes of {name}", size / 1e6, "MB") for name, size in sizes.items()]
+    return rows
